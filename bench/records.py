@@ -1,0 +1,278 @@
+"""Records of a run: what was planned, what happened to each cell, and what was scored.
+
+A run folder holds `run.json` (resolved suite, provenance), `plan.jsonl` (every intended cell, written first),
+`cells.jsonl` and `scores.jsonl` (append-only, one JSON line each), `audio/`, `logs/` and a lock. Everything else is
+derived from these files and can be rebuilt without torch.
+
+**Conventions**: the latest record of a cell wins; a torn last line (a process killed while writing) is ignored; times in
+seconds, memory in bytes, rates in Hz.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bench.api import RecordError, ScoreStatus
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CellStatus = Literal[
+    "started", "ok", "unsupported", "invalid_output", "error", "oom", "timeout", "crash", "cancelled"
+]
+FAILED: frozenset[str] = frozenset({"invalid_output", "error", "oom", "timeout", "crash"})
+
+
+class Record(BaseModel):
+    """Base of everything that crosses the disk: frozen, no unknown keys, versioned."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    schema_version: Literal[1] = 1
+
+
+class PlannedCell(Record):
+    """One intended cell: method x style x content x repetition. `chunk` groups cells that run as one batch."""
+
+    cell_id: str
+    chunk: str
+    method: str  # label printed in tables: "tve" or "tve[strength=0.5]"
+    method_name: str  # catalog name or path of a method from outside
+    parameters: dict[str, Any]
+    style: str
+    content: str
+    category: str
+    repetition: int
+    seed: int
+    fit_seed: int
+
+
+class CellRecord(Record):
+    """What happened to a cell.
+
+    `started` lines are written before a chunk begins: two of them without an ending mean `crash`.
+    `fit_s` is the whole cost of the fit this cell used (the same number for every cell of that fit), `transfer_s` this
+    cell's share of its chunk; a cached stage keeps the cost that it had when it was computed.
+    """
+
+    cell_id: str
+    status: CellStatus
+    reason: str | None = None
+    exception: str | None = None
+    attempt: int = 1
+    audio: str | None = None  # path within the run folder
+    audio_digest: str | None = None
+    sample_rate: int | None = None
+    duration_s: float | None = None
+    peak: float | None = None
+    fit_key: str | None = None
+    load_s: float | None = None
+    fit_s: float | None = None
+    fit_cached: bool = False
+    transfer_s: float | None = None
+    transfer_cached: bool = False
+    peak_memory_bytes: int | None = None
+    finished_at: str | None = None
+
+
+class ScoreRecord(Record):
+    """One score of one cell. `fingerprint` names the metric's model, preprocessing and versions."""
+
+    cell_id: str
+    metric: str
+    value: float | None
+    raw: float | None
+    status: ScoreStatus
+    reason: str | None = None
+    fingerprint: str
+    score_s: float | None = None
+
+
+class MethodEntry(Record):
+    """The static words about a method that tables print."""
+
+    label: str
+    name: str
+    title: str
+    conditioned_on: list[str]
+    fits_per_style: bool
+    source: str
+    departures: list[str]
+    control: bool
+    version: str
+    sample_rate: int | None
+    longest_s: float | None
+    weights: list[str]
+    licence: str
+
+
+class MetricEntry(Record):
+    """The static words about a metric that tables print; `fingerprint` maps its short hash to what it stands for."""
+
+    name: str
+    title: str
+    direction: Literal["maximize", "minimize"]
+    range: tuple[float, float]
+    source: str
+    version: str
+    fingerprint: str = ""
+    fingerprint_detail: dict[str, Any] = {}
+
+
+class RunHeader(Record):
+    """`run.json`: what was asked for and where it ran. Rewritten only when a run is extended."""
+
+    run_id: str
+    created_at: str
+    argv: list[str]
+    suite: dict[str, Any]  # the resolved suite
+    suite_name: str
+    suite_digest: str
+    profile: Literal["mini", "full"]
+    device: str
+    duration_s: float | None
+    styles: dict[str, dict[str, Any]]  # id -> {"text", "clips": [ids], "heldout_clips": [ids], "kind"}
+    contents: dict[str, dict[str, Any]]  # id -> {"category", "duration_s", "channels", "digest"}
+    methods: list[MethodEntry]
+    metrics: list[MetricEntry]
+    provenance: dict[str, Any]
+    dataset: dict[str, Any]  # name, licence, redistributable, digest
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run folder read whole: the plan and, for each planned cell, its latest record and scores."""
+
+    folder: Path
+    header: RunHeader
+    plan: tuple[PlannedCell, ...]
+    cells: dict[str, CellRecord]
+    scores: dict[tuple[str, str], ScoreRecord]  # (cell_id, metric)
+
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+def append(path: Path, records: Iterable[Record]) -> None:
+    """Append records as JSON lines with one write and one fsync, mending a torn last line first."""
+    mend(path)
+    text = "".join(record.model_dump_json() + "\n" for record in records)
+    with path.open("ab") as file:
+        file.write(text.encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def mend(path: Path) -> None:
+    """Cut a torn last line: bytes after the last newline were never confirmed, so nothing is lost."""
+    if not path.exists() or path.stat().st_size == 0:
+        return
+    with path.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(size - 1)
+        if file.read(1) == b"\n":
+            return
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def read(path: Path, kind: type[RecordT]) -> list[RecordT]:
+    """Read JSON lines of one kind; a missing file is an empty list, a torn last line is ignored.
+
+    Raises:
+        RecordError: A complete line is not a valid record; the message names file and line.
+    """
+    if not path.exists():
+        return []
+    *lines, torn = path.read_bytes().split(b"\n")
+    del torn  # empty after a confirmed line, else never confirmed
+    records = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            records.append(kind.model_validate_json(line))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise RecordError(
+                f"{path}:{number} is not a {kind.__name__} ({first['msg']} at {list(first['loc'])}); this version reads "
+                "schema 1. Use the version that wrote it, or start a new run folder with --out."
+            ) from error
+    return records
+
+
+def read_header(folder: Path) -> RunHeader:
+    """Read `run.json`.
+
+    Raises:
+        RecordError: No run there, or one that this version cannot read.
+    """
+    path = folder / "run.json"
+    if not path.exists():
+        raise RecordError(
+            f"{folder} holds no run.json; a run folder is what `python -m bench run --out` writes. Name such a folder."
+        )
+    try:
+        return RunHeader.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise RecordError(
+            f"{path} does not follow schema 1 ({error.errors()[0]['msg']}). Use the version that wrote it, or --out."
+        ) from error
+
+
+def write_header(folder: Path, header: RunHeader) -> None:
+    """Replace `run.json` atomically: a kill leaves the former or the new one, never half of it."""
+    scratch = folder / "run.json.part"
+    scratch.write_text(json.dumps(header.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
+    with scratch.open("rb") as file:
+        os.fsync(file.fileno())
+    scratch.replace(folder / "run.json")
+
+
+def load_run(folder: str | Path) -> Run:
+    """Read a run folder; the latest record of each cell and of each (cell, metric) wins."""
+    where = Path(folder)
+    header = read_header(where)
+    plan = {cell.cell_id: cell for cell in read(where / "plan.jsonl", PlannedCell)}
+    cells = {
+        record.cell_id: record
+        for record in read(where / "cells.jsonl", CellRecord)
+        if record.status != "started"
+    }
+    scores = {(s.cell_id, s.metric): s for s in read(where / "scores.jsonl", ScoreRecord)}
+    return Run(where, header, tuple(plan.values()), cells, scores)
+
+
+def frame(run: Run) -> pd.DataFrame:
+    """One row per planned cell: identity, outcome, cost, and per metric `<metric>`, `<metric>.raw`, `<metric>.status`."""
+    import pandas as pd
+
+    return pd.DataFrame([_row(run, cell) for cell in run.plan])
+
+
+def _row(run: Run, cell: PlannedCell) -> dict[str, Any]:
+    outcome = run.cells.get(cell.cell_id)
+    row: dict[str, Any] = cell.model_dump(exclude={"schema_version"})
+    row |= {f"parameter.{key}": value for key, value in row.pop("parameters").items()}
+    blank = CellRecord(cell_id=cell.cell_id, status="cancelled", reason="not run")
+    row |= (outcome or blank).model_dump(exclude={"schema_version", "cell_id"})
+    for metric in run.header.metrics:
+        score = run.scores.get((cell.cell_id, metric.name))
+        row[metric.name] = score.value if score else None
+        row[f"{metric.name}.raw"] = score.raw if score else None
+        row[f"{metric.name}.status"] = score.status if score else None
+    return row
+
+
+def load_frame(folder: str | Path) -> pd.DataFrame:
+    """Read a run folder straight into the table of `frame`."""
+    return frame(load_run(folder))
+
+
+def failed(cells: Sequence[CellRecord]) -> list[CellRecord]:
+    """The records whose cell failed (declined cells, `unsupported`, are no failures)."""
+    return [cell for cell in cells if cell.status in FAILED]
