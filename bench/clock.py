@@ -1,0 +1,46 @@
+"""Where the time of a session goes: named stages, measured with a monotonic clock around synchronised devices."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Stopwatch:
+    """Adds up wall-clock seconds per named stage of one session.
+
+    Example:
+        >>> watch = Stopwatch()
+        >>> with watch.measure("fit tve"):
+        ...     pass
+        >>> sorted(watch.stages)
+        ['fit tve']
+    """
+
+    def __init__(self) -> None:
+        self.stages: dict[str, float] = {}
+        self._started = time.perf_counter()
+
+    @contextmanager
+    def measure(self, stage: str, device: str = "cpu") -> Iterator[None]:
+        """Time a block as part of `stage`, also when it raises; waits for `device` at both ends."""
+        from bench.device import synchronise
+
+        synchronise(device)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            synchronise(device)
+            self.stages[stage] = self.stages.get(stage, 0.0) + time.perf_counter() - start
+
+    @property
+    def total_s(self) -> float:
+        """Seconds since the stopwatch was made."""
+        return time.perf_counter() - self._started
+
+    def account(self) -> dict[str, float]:
+        """Every stage, then what no stage covers as "other", and "total"; seconds."""
+        total = self.total_s
+        return {**self.stages, "other": total - sum(self.stages.values()), "total": total}

@@ -1,0 +1,66 @@
+"""What a run must say about the machine and the software that made it: facts only, no secrets, no host name."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "music-style-bench", "torch", "diffusers", "transformers", "librosa", "soundfile", "soxr", "numpy", "scipy"
+)  # fmt: skip
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def collect(device: str) -> dict[str, Any]:
+    """Versions, commit, processor features and threads of this process, and the name of `device`."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "git": _git(),
+        "device": device,
+        **_torch_facts(device),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git() -> dict[str, Any]:
+    """Commit and whether the checkout differs from it; empty outside a checkout."""
+    commit = _run_git("rev-parse", "HEAD")
+    return {"commit": commit, "dirty": bool(_run_git("status", "--porcelain"))} if commit else {}
+
+
+def _run_git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed program with literal arguments
+            ["git", "-C", str(ROOT), *arguments],  # noqa: S607 - git is looked up on PATH on purpose
+            capture_output=True, text=True, timeout=10, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _torch_facts(device: str) -> dict[str, Any]:
+    import torch
+
+    facts: dict[str, Any] = {
+        "threads": torch.get_num_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+    }
+    if device.startswith("cuda"):
+        facts["gpu"] = torch.cuda.get_device_name(device)
+        facts["cuda"] = torch.version.cuda
+    return facts
