@@ -1,0 +1,145 @@
+"""Reading, writing and reshaping sound.
+
+**Conventions**: `Audio` is float32 (channel, sample), nominal range [-1, 1]; rates in Hz; times in seconds. Everything here
+is deterministic: the same input gives the same samples.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.api import Audio, DatasetError
+
+if TYPE_CHECKING:
+    import soundfile
+
+PCM_STEP = {"PCM_16": 2.0**-15, "PCM_24": 2.0**-23}
+DEFAULT_SUBTYPE = {".flac": "PCM_16", ".wav": "FLOAT"}
+READABLE = (".wav", ".flac", ".ogg", ".mp3")
+
+
+def read_audio(path: str | Path, start_s: float = 0.0, duration_s: float | None = None) -> Audio:
+    """Read a WAV, FLAC, OGG or MP3 file at its own rate, with all its channels.
+
+    Args:
+        path: The file.
+        start_s: Where to begin, seconds.
+        duration_s: How much to read, seconds; None reads to the end. Less comes back where the file ends earlier.
+
+    Raises:
+        DatasetError: The file is missing, empty, no audio, broken off, or holds NaN or infinity.
+    """
+    import soundfile
+
+    where = Path(path)
+    _require_bytes(where)
+    try:
+        with soundfile.SoundFile(str(where)) as file:
+            waveform, rate = _read_frames(file, start_s, duration_s), file.samplerate
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise DatasetError(
+            f"{where} cannot be decoded ({error}); audio is WAV, FLAC, OGG or MP3. Convert it or leave it out."
+        ) from error
+    _require_samples(waveform, where)
+    return Audio(waveform, int(rate))
+
+
+def _read_frames(file: soundfile.SoundFile, start_s: float, duration_s: float | None) -> np.ndarray:
+    start = min(round(start_s * file.samplerate), file.frames)
+    file.seek(start)
+    wanted = -1 if duration_s is None else round(duration_s * file.samplerate)
+    frames = file.read(wanted, dtype="float32", always_2d=True)
+    return np.ascontiguousarray(frames.T)
+
+
+def _require_bytes(path: Path) -> None:
+    if not path.is_file():
+        raise DatasetError(f"{path} does not exist; an audio file was expected. Check the path.")
+    if path.stat().st_size == 0:
+        raise DatasetError(f"{path} is empty (0 bytes); audio was expected. Copy the file again or remove it.")
+
+
+def _require_samples(waveform: np.ndarray, path: Path) -> None:
+    if waveform.shape[1] == 0:
+        raise DatasetError(f"{path} holds no samples there; at least one is needed. Check start_s or remove it.")
+    if not np.isfinite(waveform).all():
+        count = int((~np.isfinite(waveform)).sum())
+        raise DatasetError(
+            f"{path} holds {count} samples that are NaN or infinite; audio must be finite. Export it again."
+        )
+
+
+def write_audio(path: str | Path, audio: Audio, subtype: str | None = None) -> None:
+    """Write a FLAC or WAV file, atomically: a kill leaves the former file or the new one.
+
+    Args:
+        path: The file; its suffix picks the container: `.flac` (16-bit by default) or `.wav` (32-bit float by default).
+            Other suffixes that libsndfile knows need `subtype`.
+        audio: What to write.
+        subtype: A libsndfile subtype, such as "PCM_24" or "FLOAT".
+
+    Raises:
+        ValueError: An integer subtype would clip a sample, or the suffix has no default subtype. Levels beyond full scale
+            belong into a float WAV, see `lossless_suffix`.
+    """
+    import soundfile
+
+    where = Path(path)
+    chosen = subtype or DEFAULT_SUBTYPE.get(where.suffix.lower())
+    if chosen is None:
+        raise ValueError(f"{where} has the suffix {where.suffix!r}; a default exists for .flac and .wav. Use one of them.")
+    if chosen in PCM_STEP and not fits_integer(audio):
+        raise ValueError(
+            f"{where}: peak {float(np.abs(audio.waveform).max()):.3f} is beyond full scale; {chosen} would clip it. "
+            "Write a float .wav."
+        )
+    where.parent.mkdir(parents=True, exist_ok=True)
+    scratch = where.with_name(f".{where.stem}.{os.getpid()}.part{where.suffix}")
+    soundfile.write(str(scratch), audio.waveform.T, audio.sample_rate, subtype=chosen)
+    scratch.replace(where)
+
+
+def fits_integer(audio: Audio) -> bool:
+    """Whether every sample is finite and within [-1, 1], so that an integer file keeps the level."""
+    return bool(np.isfinite(audio.waveform).all() and (np.abs(audio.waveform) <= 1.0).all())
+
+
+def lossless_suffix(audio: Audio) -> str:
+    """The suffix under which `write_audio` keeps the level: ".flac", or ".wav" beyond full scale or with NaN."""
+    return ".flac" if fits_integer(audio) else ".wav"
+
+
+def resample(audio: Audio, sample_rate: int) -> Audio:
+    """Resample each channel with soxr's high quality; the same object when the rate is already right.
+
+    The length is `round(num_samples * sample_rate / audio.sample_rate)`, whatever the resampler rounds to.
+    """
+    if audio.sample_rate == sample_rate:
+        return audio
+    import soxr
+
+    converted = soxr.resample(audio.waveform.T, audio.sample_rate, sample_rate, quality="HQ")
+    samples = np.ascontiguousarray(converted.T, dtype=np.float32)
+    length = round(audio.num_samples * sample_rate / audio.sample_rate)
+    return fit_length(Audio(samples, sample_rate), length)
+
+
+def fit_length(audio: Audio, num_samples: int) -> Audio:
+    """Cut the end, or append zeros, to exactly `num_samples` per channel."""
+    if audio.num_samples == num_samples:
+        return audio
+    if audio.num_samples > num_samples:
+        return Audio(audio.waveform[:, :num_samples].copy(), audio.sample_rate)
+    missing = num_samples - audio.num_samples
+    return Audio(np.pad(audio.waveform, ((0, 0), (0, missing))), audio.sample_rate)
+
+
+def to_mono(audio: Audio) -> Audio:
+    """The mean of the channels, shape (1, sample); the same object when it is mono already."""
+    if audio.waveform.shape[0] == 1:
+        return audio
+    return Audio(audio.mono[None], audio.sample_rate)

@@ -1,0 +1,79 @@
+"""Devices: choosing one, waiting for it, and its memory."""
+
+from __future__ import annotations
+
+import re
+import resource
+import sys
+
+from bench.api import DeviceError
+
+
+def resolve_device(name: str = "auto") -> str:
+    """Turn what the user typed into the device that is used: "cpu", "cuda:0", "mps".
+
+    "auto" takes CUDA, then Apple's MPS, then the CPU; "cuda" means "cuda:0".
+
+    Raises:
+        DeviceError: The name is none of auto, cpu, cuda, cuda:N, mps, or this machine lacks the device.
+    """
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        raise DeviceError(f"device {name!r} is not known; it is auto, cpu, cuda, cuda:N or mps. Try --device auto.")
+    if name == "cpu":
+        return name
+    count, has_mps = _accelerators()
+    if name == "auto":
+        return "cuda:0" if count else "mps" if has_mps else "cpu"
+    if name == "mps":
+        return name if has_mps else _lacks(name, "no MPS device")
+    index = int(name.partition(":")[2] or 0)
+    return f"cuda:{index}" if index < count else _lacks(name, f"{count} CUDA devices")
+
+
+def _accelerators() -> tuple[int, bool]:
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return count, bool(torch.backends.mps.is_available())
+
+
+def _lacks(name: str, found: str) -> str:
+    raise DeviceError(f"device {name!r} is not on this machine (torch sees {found}); use --device auto or cpu.")
+
+
+def synchronise(device: str) -> None:
+    """Wait until the device has finished, so that a clock read next is true. Nothing to do on the CPU."""
+    if device == "cpu":
+        return
+    import torch
+
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+    elif device == "mps":
+        torch.mps.synchronize()
+
+
+def reset_peak_memory(device: str) -> None:
+    """Start a new peak on CUDA. The CPU's peak is that of the process and cannot be reset."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_memory_bytes(device: str) -> int:
+    """Largest memory in use so far, bytes.
+
+    CUDA: allocated by torch since `reset_peak_memory`. MPS: what the driver holds now (it keeps no peak). CPU: the largest
+    resident size of this process.
+    """
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.max_memory_allocated(device))
+    if device == "mps":
+        import torch
+
+        return int(torch.mps.driver_allocated_memory())
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts kilobytes everywhere but on macOS
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
