@@ -1,0 +1,128 @@
+"""The methods under comparison, and the controls to read them against.
+
+This file is the catalog: plain data, so that listing the methods imports none of them.
+"""
+
+from __future__ import annotations
+
+from bench.api import Entry, MethodInfo
+
+__all__ = ["METHODS"]
+
+_RIFFUSION = "methods.riffusion.checkpoints:describe"
+_CONTROL = "a control of this benchmark"
+
+METHODS: dict[str, Entry] = {
+    "tve": Entry(
+        "methods.riffusion.tve:TVE",
+        MethodInfo(
+            title="TVE",
+            conditioned_on=("style audio", "content audio"),
+            fits_per_style=True,
+            source=(
+                "Li et al. (2024), Music Style Transfer with Time-Varying Inversion of Diffusion "
+                "Models, arXiv 2402.13763, section 3"
+            ),
+        ),
+        _RIFFUSION,
+    ),
+    "rti": Entry(
+        "methods.riffusion.rti:RTI",
+        MethodInfo(
+            title="Riffusion + TI",
+            conditioned_on=("style audio", "content audio"),
+            fits_per_style=True,
+            source=(
+                "Gal et al. (2022), An Image is Worth One Word, arXiv 2208.01618, equation 2, on "
+                "Riffusion, as the baseline R+TI of arXiv 2402.13763"
+            ),
+        ),
+        _RIFFUSION,
+    ),
+    "musicgen": Entry(
+        "methods.musicgen.method:MusicgenMelody",
+        MethodInfo(
+            title="MusicGen melody",
+            conditioned_on=("style text", "melody"),
+            fits_per_style=False,
+            source=(
+                "Copet et al. (2023), Simple and Controllable Music Generation, arXiv 2306.05284, "
+                "section 2.2"
+            ),
+        ),
+        "methods.musicgen.checkpoints:describe",
+    ),
+    "copy-content": Entry(
+        "methods.controls:CopyContent",
+        MethodInfo(
+            title="Copy of the content",
+            conditioned_on=("content audio",),
+            fits_per_style=False,
+            source=f"{_CONTROL}: the upper bound of content preservation",
+            control=True,
+        ),
+    ),
+    "copy-style": Entry(
+        "methods.controls:CopyStyle",
+        MethodInfo(
+            title="Copy of the style",
+            conditioned_on=("style audio",),
+            fits_per_style=False,
+            source=f"{_CONTROL}: a held-out clip of the style, the upper bound of style fit",
+            control=True,
+        ),
+    ),
+    "mix": Entry(
+        "methods.controls:Mix",
+        MethodInfo(
+            title="Mix 50/50",
+            conditioned_on=("style audio", "content audio"),
+            fits_per_style=False,
+            source=f"{_CONTROL}: content and style played together, no transfer at all",
+            control=True,
+        ),
+    ),
+    "noise": Entry(
+        "methods.controls:Noise",
+        MethodInfo(
+            title="Noise",
+            conditioned_on=("content audio",),
+            fits_per_style=False,
+            source=f"{_CONTROL}: noise at the level of the content, the floor of both scores",
+            control=True,
+        ),
+    ),
+    "vocoder": Entry(
+        "methods.riffusion.controls:Vocoder",
+        MethodInfo(
+            title="Spectrogram round trip",
+            conditioned_on=("content audio",),
+            fits_per_style=False,
+            source=f"{_CONTROL}: what the spectrogram image and its inversion lose",
+            control=True,
+        ),
+        _RIFFUSION,
+    ),
+    "vae": Entry(
+        "methods.riffusion.controls:VaeRoundTrip",
+        MethodInfo(
+            title="VAE round trip",
+            conditioned_on=("content audio",),
+            fits_per_style=False,
+            source=f"{_CONTROL}: what spectrogram image and VAE lose together",
+            control=True,
+        ),
+        _RIFFUSION,
+    ),
+    "null": Entry(
+        "methods.riffusion.controls:NullPrompt",
+        MethodInfo(
+            title="Null prompt",
+            conditioned_on=("content audio",),
+            fits_per_style=False,
+            source=f"{_CONTROL}: the same diffusion with an empty prompt, no style given",
+            control=True,
+        ),
+        _RIFFUSION,
+    ),
+}
