@@ -1,14 +1,16 @@
 """Honest intervals for scores that share styles and contents.
 
-One style and one content occur in many cells of a run, so the rows are not independent and an interval over rows
-is far too narrow. The seeds of a (style, content) cell are averaged first; what remains is a crossed design.
+One style and one content occur in many cells of a run, so the rows are not independent and an
+interval over rows is far too narrow. The seeds of a (style, content) cell are averaged first; what
+remains is a crossed design.
 
 * With `MIN_STYLES` styles or more: the two-way cluster-robust t interval over styles and contents.
-* With fewer, nothing honest can be said about styles in general. The interval then holds "on these styles": contents
-  are resampled within their category while the styles stay fixed.
+* With fewer, nothing honest can be said about styles in general. The interval then holds "on these
+  styles": contents are resampled within their category while the styles stay fixed.
 
-**Conventions**: observations are parallel arrays, one entry per output; NaN means "no number" and is left out; `n` counts
-(style, content) cells; an interval that the data cannot give has NaN ends and the kind "none".
+**Conventions**: observations are parallel arrays, one entry per output; NaN means "no number" and
+is left out; `n` counts (style, content) cells; an interval that the data cannot give has NaN ends
+and the kind "none".
 """
 
 from __future__ import annotations
@@ -20,19 +22,19 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+
 Kind = Literal["two-way", "on these styles", "none"]
 Floats = NDArray[np.float64]
 Names = NDArray[np.str_]
 
-MIN_STYLES = (
-    5  # below, the t quantile of min(S, C) - 1 degrees of freedom says little and coverage falls
-)
+MIN_STYLES = 5  # with fewer, S - 1 degrees of freedom cover styles in general too seldom
+MIN_CLUSTERS = 2  # a variance between clusters needs two
 RESAMPLES = 4000  # the 2.5 % point then rests on 100 draws
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean with its confidence interval; `n` is the number of (style, content) cells behind it."""
+    """A mean with its confidence interval; `n` counts the (style, content) cells behind it."""
 
     mean: float
     low: float
@@ -62,8 +64,8 @@ class Observations:
         lengths = {len(self.values), len(self.styles), len(self.contents), len(self.categories)}
         if len(lengths) != 1:
             raise ValueError(
-                f"observations have lengths {sorted(lengths)}; one value, style, content and category "
-                "belong to each output. Pass parallel arrays."
+                f"observations have lengths {sorted(lengths)}; one value, style, content and "
+                "category belong to each output. Pass parallel arrays."
             )
 
 
@@ -84,9 +86,10 @@ def observe(
 
 
 def average_seeds(observations: Observations) -> Observations:
-    """Average the outputs of each (style, content) cell, leaving out NaN; cells come sorted by style, then content.
+    """Average the outputs of each (style, content) cell, sorted by style, then content; skip NaN.
 
-    Repetitions of a cell differ only by the seed, so they are measurements of one datum and never add to `n`.
+    Repetitions of a cell differ only by the seed, so they are measurements of one datum and never
+    add to `n`.
     """
     known = np.isfinite(observations.values)
     styles, style_index = np.unique(observations.styles[known], return_inverse=True)
@@ -105,7 +108,7 @@ def average_seeds(observations: Observations) -> Observations:
 
 
 def interval(observations: Observations, *, level: float = 0.95, seed: int = 0) -> Interval:
-    """Choose the interval that the number of styles allows: two-way from `MIN_STYLES` on, else on these styles."""
+    """Choose the interval that the styles allow: two-way from `MIN_STYLES` on, else on these."""
     cells = average_seeds(observations)
     if len(np.unique(cells.styles)) >= MIN_STYLES:
         return two_way_interval(cells, level=level)
@@ -117,7 +120,8 @@ def two_way_interval(observations: Observations, *, level: float = 0.95) -> Inte
 
     With residuals e = y - mean over N cells, S styles and C contents::
 
-        V_style   = S/(S-1) * sum_s (sum of e in style s)^2 / N^2       V_content likewise with C/(C-1)
+        V_style   = S/(S-1) * sum_s (sum of e in style s)^2 / N^2
+        V_content = C/(C-1) * sum_c (sum of e in content c)^2 / N^2
         V_cell    = N/(N-1) * sum e^2 / N^2
         V         = max(V_style + V_content - V_cell, V_style, V_content)
         interval  = mean -+ t(min(S, C) - 1) * sqrt(V)
@@ -126,9 +130,9 @@ def two_way_interval(observations: Observations, *, level: float = 0.95) -> Inte
         The interval over styles and contents in general; kind "none" with fewer than two of either.
 
     References:
-        Cameron, Gelbach, Miller (2011), Robust Inference With Multiway Clustering, JBES 29(2), section 2: the
-        estimator and its small-sample factors. Departure: the sum is floored at the larger one-way variance,
-        because the estimate itself can be negative.
+        Cameron, Gelbach, Miller (2011), Robust Inference With Multiway Clustering, JBES 29(2),
+        section 2: the estimator and its small-sample factors. Departure: the sum is floored
+        at the larger one-way variance, because the estimate itself can be negative.
     """
     from scipy.stats import t
 
@@ -136,7 +140,7 @@ def two_way_interval(observations: Observations, *, level: float = 0.95) -> Inte
     size = len(cells.values)
     mean = _mean(cells.values)
     clusters = min(len(np.unique(cells.styles)), len(np.unique(cells.contents)))
-    if clusters < 2:
+    if clusters < MIN_CLUSTERS:
         return Interval(mean, np.nan, np.nan, size, "none")
     residuals = cells.values - mean
     by_style = _cluster_variance(residuals, cells.styles)
@@ -157,10 +161,11 @@ def _cluster_variance(residuals: Floats, clusters: Names) -> float:
 def these_styles_interval(
     observations: Observations, *, level: float = 0.95, seed: int = 0, resamples: int = RESAMPLES
 ) -> Interval:
-    """Percentile bootstrap of a mean on the given styles: whole contents are drawn anew within each category.
+    """Percentile bootstrap of a mean on the given styles: contents are redrawn by category.
 
-    A category with a single content cannot vary, which would make the interval too narrow; such categories are
-    pooled into one stratum (collapsed strata). With very few contents a percentile interval is still somewhat narrow.
+    A category with a single content cannot vary, which would make the interval too narrow; such
+    categories are pooled into one stratum (collapsed strata). With very few contents a percentile
+    interval is still somewhat narrow.
 
     Args:
         observations: Scores on the styles the statement is restricted to.
@@ -172,13 +177,12 @@ def these_styles_interval(
         The interval on these styles; kind "none" with fewer than two contents.
 
     References:
-        Efron, Tibshirani (1993), An Introduction to the Bootstrap, section 13.3 (percentiles); Cochran (1977),
-        Sampling Techniques, section 5A.12 (collapsed strata).
+        Efron, Tibshirani (1993), An Introduction to the Bootstrap, section 13.3 (percentiles); Cochran (1977), Sampling Techniques, section 5A.12 (collapsed strata).
     """
     cells = average_seeds(observations)
     mean = _mean(cells.values)
     names, first, index = np.unique(cells.contents, return_index=True, return_inverse=True)
-    if len(names) < 2:
+    if len(names) < MIN_CLUSTERS:
         return Interval(mean, np.nan, np.nan, len(cells.values), "none")
     totals = np.bincount(index, weights=cells.values)
     counts = np.bincount(index).astype(np.float64)
@@ -190,7 +194,7 @@ def these_styles_interval(
 
 
 def _strata(categories: Names) -> list[NDArray[np.intp]]:
-    """Content indices per category; lone contents are pooled, and a last lone one joins the smallest stratum."""
+    """Content indices per category; lone contents are pooled, one alone joins the smallest."""
     groups = [np.flatnonzero(categories == name) for name in np.unique(categories)]
     strata = [group for group in groups if len(group) > 1]
     lone = [group for group in groups if len(group) == 1]
@@ -204,15 +208,12 @@ def _strata(categories: Names) -> list[NDArray[np.intp]]:
 
 def _draw(strata: list[NDArray[np.intp]], resamples: int, seed: int) -> NDArray[np.intp]:
     generator = np.random.default_rng(seed)
-    columns = [
-        stratum[generator.integers(0, len(stratum), (resamples, len(stratum)))]
-        for stratum in strata
-    ]
+    columns = [part[generator.integers(0, len(part), (resamples, len(part)))] for part in strata]
     return np.concatenate(columns, axis=1)
 
 
 def paired_differences(candidate: Observations, baseline: Observations) -> Observations:
-    """Candidate minus baseline on the (style, content) cells for which both have a number, seeds averaged first."""
+    """Candidate minus baseline on the (style, content) cells that both have, seeds averaged."""
     ours, theirs = average_seeds(candidate), average_seeds(baseline)
     reference = dict(zip(_cell_keys(theirs), theirs.values.tolist(), strict=True))
     matched = np.array([reference.get(key, np.nan) for key in _cell_keys(ours)], dtype=np.float64)
@@ -228,9 +229,10 @@ def paired_differences(candidate: Observations, baseline: Observations) -> Obser
 def paired_interval(
     candidate: Observations, baseline: Observations, *, level: float = 0.95, seed: int = 0
 ) -> Interval:
-    """Interval of the paired difference candidate - baseline, of the kind that `interval` would choose.
+    """Interval of the paired difference candidate - baseline, of the kind `interval` chooses.
 
-    Pairing removes what a cell's style and content do to both methods, which is most of the variance.
+    Pairing removes what a cell's style and content do to both methods, which is most of the
+    variance.
     """
     return interval(paired_differences(candidate, baseline), level=level, seed=seed)
 

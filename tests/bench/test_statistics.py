@@ -43,7 +43,7 @@ def simulate(generator: np.random.Generator, styles: int, contents: int) -> np.n
 
 
 def sandwich_by_pairs(y: np.ndarray) -> float:
-    """The two-way variance written as a double sum over pairs of cells that share a style or a content."""
+    """The two-way variance as a double sum over pairs of cells that share a cluster."""
     styles, contents = y.shape
     e = y - y.mean()
     by_style = by_content = by_cell = 0.0
