@@ -1,0 +1,170 @@
+"""The command line: the composition root and the only place that writes to stdout.
+
+Options mean the same in every command. Exit codes: 0 ok, 1 internal error, 2 bad input, 3 regressed, 4 not comparable,
+5 finished with failed cells, 130 interrupted. Nothing here imports torch before a run needs it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict, Unpack
+
+import click
+
+from bench import __version__
+from bench.api import BenchError, ConfigError
+
+if TYPE_CHECKING:
+    from bench.preparation import Prepared, RunRequest
+
+ROOMS = ("bench", "methods", "metrics", "reports")
+EXIT_BAD_INPUT, EXIT_FAILED_CELLS, EXIT_INTERRUPTED = 2, 5, 130
+
+
+class RunOptions(TypedDict):
+    """What `run` takes; see the help texts below."""
+
+    suite: str | None
+    methods: str | None
+    metrics: str | None
+    dataset: str | None
+    styles: str | None
+    contents: str | None
+    seeds: int | None
+    profile: str | None
+    device: str
+    out: Path | None
+    duration: float | None
+    dry_run: bool
+    retry: bool
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="music-style-bench")
+def cli() -> None:
+    """Compare music style-transfer methods: run them on a data set, score CP and SF, print the tables."""
+    check_rooms()
+
+
+@cli.command()
+@click.option("--suite", help="Suite name or TOML file; default: table2 with CUDA, else mini.")
+@click.option("--methods", help='Names, "path.py:Class" or sweeps: "tve[strength=0.5|0.7],rti"; default: the suite\'s.')
+@click.option("--metrics", help="Metric names, comma-separated; default: the suite's.")
+@click.option("--dataset", help="Card name, card file, or a folder laid out content/<category>/*, style/<style>/*.")
+@click.option("--styles", help="Style names, comma-separated.")
+@click.option("--contents", help="How many contents (stratified by category), or their names, comma-separated.")
+@click.option("--seeds", type=click.IntRange(min=1), help="Repetitions, each with its own seeds.")
+@click.option("--profile", type=click.Choice(["mini", "full"]), help="mini: shipped models; full: hub checkpoints.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder; an existing one is resumed or extended.")
+@click.option("--duration", type=click.FloatRange(min=0.5), help="Use at most this many seconds of each clip.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option("--retry", is_flag=True, help="Try failed and crashed cells again.")
+def run(**options: Unpack[RunOptions]) -> None:
+    """Run methods over a data set, score them and print the tables."""
+    from bench.preparation import RunRequest, prepare
+
+    request = RunRequest(argv=tuple(sys.argv[1:]), **options)
+    prepared = prepare(request)
+    click.echo(prepared.announcement)
+    if not request.dry_run:
+        sys.exit(_run(prepared, request))
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+def report(runs: tuple[Path, ...]) -> None:
+    """Rebuild and print the tables of one run, or of several runs of one suite, from records alone."""
+    _print_report(runs)
+
+
+@cli.command("list")
+@click.argument("what", type=click.Choice(["methods", "metrics", "datasets", "suites"]))
+def list_(what: str) -> None:
+    """List what is there to choose from."""
+    from bench.listing import listing
+
+    click.echo(listing(what))
+
+
+def main() -> None:
+    """Entry point: bad input ends with one message and exit code 2, never with a traceback."""
+    logging.basicConfig(level=os.environ.get("BENCH_LOG", "WARNING").upper(), format="%(name)s: %(message)s")
+    try:
+        cli.main(standalone_mode=False)
+    except BenchError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(EXIT_BAD_INPUT)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; run the same command again to go on", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def check_rooms() -> None:
+    """Check that the four rooms come from this checkout.
+
+    Raises:
+        ConfigError: Another package of the same name stands before ours on the path.
+    """
+    root = Path(__file__).resolve().parent.parent
+    for room in ROOMS:
+        spec = importlib.util.find_spec(room)
+        place = Path(spec.origin).resolve() if spec and spec.origin else None
+        if place is None or not place.is_relative_to(root):
+            raise ConfigError(
+                f"package {room!r} comes from {place}; it must come from {root}, beside this command. "
+                "Remove the other package from the path, or run from the checkout after `pip install -e .`."
+            )
+
+
+def _run(prepared: Prepared, request: RunRequest) -> int:
+    from bench.preparation import start
+    from bench.records import FAILED
+
+    show = _live_line() if sys.stderr.isatty() else _plain_lines()
+    cells = start(prepared, request, show)
+    click.echo(err=True)
+    _print_report((prepared.folder,))
+    return EXIT_FAILED_CELLS if any(cell.status in FAILED for cell in cells.values()) else 0
+
+
+def _print_report(runs: tuple[Path, ...]) -> None:
+    from reports.write import terminal_summary, write_report
+
+    paths = write_report(runs)
+    click.echo(terminal_summary(runs))
+    click.echo("Written:\n" + "\n".join(f"  {path}" for path in paths))
+
+
+def _plain_lines() -> Callable[[float, str], None]:
+    """One line per change, for logs and CI."""
+    seen: list[str] = []
+
+    def show(fraction: float, text: str) -> None:
+        if seen[-1:] != [text]:
+            seen[:] = [text]
+            click.echo(f"[{fraction:4.0%}] {text}", err=True)
+
+    return show
+
+
+def _live_line() -> Callable[[float, str], None]:
+    """One line that is rewritten, with the time left at the pace so far."""
+    from time import monotonic
+
+    begun = monotonic()
+
+    def show(fraction: float, text: str) -> None:
+        spent = monotonic() - begun
+        left = f"{spent / fraction - spent:.0f} s left" if fraction > 0 else ""
+        click.echo(f"\r\x1b[K[{fraction:4.0%}] {text}  {left}", nl=False, err=True)
+
+    return show

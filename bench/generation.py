@@ -1,0 +1,350 @@
+"""Fitting and rendering: turns planned cells into audio files and cell records.
+
+One `Studio` serves one method of one run. A fit covers all styles of a repetition at once and a chunk is rendered whole,
+because batched arithmetic depends on its company in the last digits: what was interrupted is re-run in the same company,
+so a resumed run equals an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from bench.api import (
+    Audio,
+    BenchError,
+    Clip,
+    FitRequest,
+    Progress,
+    Style,
+    StyleState,
+    StyleTransferMethod,
+    TransferRequest,
+    UnsupportedError,
+)
+from bench.audio import fit_length, read_audio, resample, to_mono, write_audio
+from bench.cache import Cache
+from bench.catalog import make_parameters, split_parameters
+from bench.clock import Stopwatch
+from bench.device import peak_memory_bytes
+from bench.keys import Identity, chunk_key, fit_key
+from bench.material import Material
+from bench.records import CellRecord, CellStatus, PlannedCell
+
+LENGTH_TOLERANCE_S = 0.05  # the contract of StyleTransferMethod.transfer
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a fit or a cell has no result."""
+
+    status: CellStatus
+    reason: str
+    exception: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A style as one method knows it, or why it does not."""
+
+    key: str
+    state: StyleState | None = None
+    cost_s: float = 0.0
+    cached: bool = False
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What all methods of a run share."""
+
+    folder: Path
+    cache: Cache
+    material: Material
+    profile: str
+    device: str
+    watch: Stopwatch
+    progress: Progress
+
+
+@dataclass(slots=True)
+class Studio:
+    """One method of a run: loaded on first need, so that a cached result loads nothing."""
+
+    bench: Bench
+    label: str
+    kind: type[StyleTransferMethod]
+    identity: Identity
+    sample_rate: int | None
+    control: bool
+    load_s: float = 0.0
+    _method: StyleTransferMethod | None = field(default=None)
+
+    @property
+    def method(self) -> StyleTransferMethod:
+        """The loaded method."""
+        if self._method is None:
+            stage, before = f"load {self.label}", self.bench.watch.total_s
+            with self.bench.watch.measure(stage, self.bench.device):
+                method = self.kind()
+                method.load(self.bench.profile, self.bench.device)  # type: ignore[arg-type]  # checked by the suite
+            self.load_s = self.bench.watch.total_s - before
+            self._method = method
+        return self._method
+
+    # ------------------------------------------------------------------ fit
+
+    def fit(self, cells: Sequence[PlannedCell]) -> dict[str, Fitted]:
+        """Fit every style of `cells` (one repetition) together, or take the fits from the cache."""
+        first = {cell.style: cell for cell in reversed(cells)}
+        requests = {style: self._fit_request(cell) for style, cell in sorted(first.items())}
+        keys = {style: self._fit_key(request) for style, request in requests.items()}
+        cached = {style: self._cached_fit(key) for style, key in keys.items()}
+        if all(cached.values()):
+            return {style: fitted for style, fitted in cached.items() if fitted}
+        return self._fit_together(requests, keys)
+
+    def _fit_request(self, cell: PlannedCell) -> FitRequest:
+        style = self.bench.material.style(cell.style)
+        return FitRequest(
+            style=Style(
+                id=style.id,
+                clips=tuple(self._heard(clip) for clip in style.clips),
+                heldout_clips=tuple(self._heard(clip) for clip in style.heldout_clips) if self.control else (),
+                text=style.text,
+            ),
+            parameters=make_parameters(self.kind.Parameters, cell.parameters),
+            seed=cell.fit_seed,
+        )
+
+    def _fit_key(self, request: FitRequest) -> str:
+        fit_parameters, _ = split_parameters(request.parameters)
+        return fit_key(self.identity, fit_parameters, request.style, request.seed)
+
+    def _cached_fit(self, key: str) -> Fitted | None:
+        state = self.bench.cache.load_state(key)
+        if state is None:
+            return None
+        cost = self.bench.cache.load_cost(key) or {}
+        return Fitted(key, state, cost.get("fit_s", 0.0), cached=True)
+
+    def _fit_together(self, requests: Mapping[str, FitRequest], keys: Mapping[str, str]) -> dict[str, Fitted]:
+        """One call for all styles; if it raises, one call each, so that one bad style costs only itself."""
+        try:
+            states, seconds = self._timed_fit(list(requests.values()))
+        except Exception as error:  # noqa: BLE001 - the boundary where a method's fault becomes a record
+            if len(requests) == 1:
+                self._log(error)
+                return {style: Fitted(keys[style], failure=failure_of(error)) for style in requests}
+            alone = [self._fit_together({style: request}, keys) for style, request in requests.items()]
+            return {style: fitted for part in alone for style, fitted in part.items()}
+        share_s = seconds / len(requests)
+        for style, state in zip(requests, states, strict=True):
+            self.bench.cache.save_state(keys[style], state, {"fit_s": share_s})
+        return {
+            style: Fitted(keys[style], state, share_s) for style, state in zip(requests, states, strict=True)
+        }
+
+    def _timed_fit(self, requests: list[FitRequest]) -> tuple[list[StyleState], float]:
+        method, before = self.method, self.bench.watch.total_s
+        with self.bench.watch.measure(f"fit {self.label}", self.bench.device):
+            states = method.fit(requests, self.bench.progress)
+        if len(states) != len(requests):
+            raise ValueError(f"{self.label}.fit returned {len(states)} states for {len(requests)} styles")
+        return states, self.bench.watch.total_s - before
+
+    # ------------------------------------------------------------------ render
+
+    def render(self, chunk: Sequence[PlannedCell], fitted: Fitted, attempt: int) -> list[CellRecord]:
+        """Render a chunk whole (or take it from the cache) and write its audio; one record per cell."""
+        if fitted.failure or fitted.state is None:
+            failure = fitted.failure or Failure("error", "the fit left no state")
+            return [self._failed(cell, fitted, failure, attempt) for cell in chunk]
+        contents = [self.bench.material.content(cell.content) for cell in chunk]
+        _, parameters = split_parameters(make_parameters(self.kind.Parameters, chunk[0].parameters))
+        key = chunk_key(
+            self.identity, fitted.key, parameters, [clip.audio for clip in contents], [cell.seed for cell in chunk]
+        )
+        cached = self._cached_chunk(key, chunk)
+        if cached is not None:
+            costs, audios = cached
+            made = zip(chunk, audios, costs, strict=True)
+            return [self._finished(cell, fitted, audio, cost, attempt, cached=True) for cell, audio, cost in made]
+        return self._render_new(chunk, contents, fitted, key, attempt)
+
+    def _cached_chunk(self, key: str, chunk: Sequence[PlannedCell]) -> tuple[list[float], list[Audio]] | None:
+        found = [self.bench.cache.load_audio(f"{key}-{position}") for position in range(len(chunk))]
+        present = [entry for entry in found if entry is not None]
+        if len(present) < len(chunk):
+            return None
+        return [cost.get("transfer_s", 0.0) for _, cost in present], [audio for audio, _ in present]
+
+    def _render_new(
+        self, chunk: Sequence[PlannedCell], contents: list[Clip], fitted: Fitted, key: str, attempt: int
+    ) -> list[CellRecord]:
+        try:
+            outcomes, cost_s = self._transfer(chunk, contents, fitted)
+        except Exception as error:  # noqa: BLE001 - the boundary where a method's fault becomes a record
+            self._log(error)
+            if len(chunk) == 1:
+                return [self._failed(chunk[0], fitted, failure_of(error), attempt)]
+            singly = [
+                self._render_new([cell], [content], fitted, f"{key}-alone-{position}", attempt)
+                for position, (cell, content) in enumerate(zip(chunk, contents, strict=True))
+            ]
+            return [record for part in singly for record in part]
+        results = []
+        for position, (cell, outcome) in enumerate(zip(chunk, outcomes, strict=True)):
+            if isinstance(outcome, Failure):
+                results.append(self._failed(cell, fitted, outcome, attempt))
+                continue
+            self.bench.cache.save_audio(f"{key}-{position}", outcome, {"transfer_s": cost_s})
+            results.append(self._finished(cell, fitted, outcome, cost_s, attempt))
+        return results
+
+    def _transfer(
+        self, chunk: Sequence[PlannedCell], contents: list[Clip], fitted: Fitted
+    ) -> tuple[list[Audio | Failure], float]:
+        """Call the method; outputs at the content's own rate and exact length, and the seconds per clip."""
+        state = fitted.state
+        if state is None:
+            raise ValueError("a fit without a state cannot render")
+        requests = [
+            TransferRequest(
+                self._heard(content), state, make_parameters(self.kind.Parameters, cell.parameters), cell.seed
+            )
+            for cell, content in zip(chunk, contents, strict=True)
+        ]
+        method, before = self.method, self.bench.watch.total_s
+        with self.bench.watch.measure(f"transfer {self.label}", self.bench.device):
+            outputs = method.transfer(requests)
+        cost_s = (self.bench.watch.total_s - before) / len(chunk)
+        if len(outputs) != len(requests):
+            raise ValueError(f"{self.label}.transfer returned {len(outputs)} outputs for {len(requests)} requests")
+        heard = [request.content.audio for request in requests]
+        restored = [
+            restore(output, given, content.audio)
+            for output, given, content in zip(outputs, heard, contents, strict=True)
+        ]
+        return restored, cost_s
+
+    def _heard(self, clip: Clip) -> Clip:
+        """The clip as a method receives it: mono, at the native rate."""
+        mono = to_mono(clip.audio)
+        return Clip(clip.id, clip.category, resample(mono, self.sample_rate) if self.sample_rate else mono)
+
+    # ------------------------------------------------------------------ records
+
+    def _finished(
+        self, cell: PlannedCell, fitted: Fitted, audio: Audio, cost_s: float, attempt: int, *, cached: bool = False
+    ) -> CellRecord:
+        peak = float(np.abs(audio.waveform).max())
+        # FLAC holds no sample beyond full scale; the output's level is left as it is, so louder ones stay float.
+        name = f"audio/{cell.cell_id}.{'flac' if peak < 1.0 else 'wav'}"
+        path = self.bench.folder / name
+        write_audio(path, audio)
+        return CellRecord(
+            cell_id=cell.cell_id,
+            status="ok",
+            attempt=attempt,
+            audio=name,
+            audio_digest=read_audio(path).digest,
+            sample_rate=audio.sample_rate,
+            duration_s=audio.duration_s,
+            peak=peak,
+            transfer_s=cost_s,
+            transfer_cached=cached,
+            peak_memory_bytes=peak_memory_bytes(self.bench.device),
+            **self._fit_facts(fitted),
+        )
+
+    def _failed(self, cell: PlannedCell, fitted: Fitted, failure: Failure, attempt: int) -> CellRecord:
+        return CellRecord(
+            cell_id=cell.cell_id,
+            attempt=attempt,
+            **asdict(failure),
+            **self._fit_facts(fitted),
+        )
+
+    def _fit_facts(self, fitted: Fitted) -> dict[str, object]:
+        return {
+            "fit_key": fitted.key,
+            "fit_s": fitted.cost_s,
+            "fit_cached": fitted.cached,
+            "load_s": self.load_s,
+            "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+
+    def _log(self, error: Exception) -> None:
+        """Keep the traceback in the run folder: a failed cell's reason is one line, this is the rest."""
+        if isinstance(error, UnsupportedError):
+            return
+        log = self.bench.folder / "logs" / f"{self.label.split('[')[0].replace('/', '_')}.log"
+        with log.open("a", encoding="utf-8") as file:
+            file.write("".join(traceback.format_exception(error)) + "\n")
+
+
+def restore(output: Audio, heard: Audio, content: Audio) -> Audio | Failure:
+    """Bring an output to the content's rate and exact sample count, its level untouched.
+
+    Args:
+        output: What the method returned; must be mono, at the rate of `heard`, finite and within 50 ms of its length.
+        heard: The content as the method received it.
+        content: The content as it stands in the dataset.
+
+    Returns:
+        Mono audio of the content's rate and length, or the `invalid_output` failure that says what is wrong.
+    """
+    difference_s = abs(output.num_samples / output.sample_rate - heard.duration_s)
+    faults = {
+        f"{output.waveform.shape[0]} channels, not 1": output.waveform.shape[0] != 1,
+        f"{output.sample_rate} Hz, not {heard.sample_rate} Hz": output.sample_rate != heard.sample_rate,
+        "no samples": output.num_samples == 0,
+        "NaN or infinite samples": not np.isfinite(output.waveform).all(),
+        f"{output.duration_s:.3f} s, not {heard.duration_s:.3f} s": difference_s > LENGTH_TOLERANCE_S,
+    }
+    wrong = [fault for fault, present in faults.items() if present]
+    if wrong:
+        return Failure("invalid_output", f"output has {', '.join(wrong)}")
+    exact = fit_length(output, heard.num_samples)
+    return fit_length(resample(exact, content.sample_rate), content.num_samples)
+
+
+def failure_of(error: Exception) -> Failure:
+    """Name a fault: declined, out of memory, or an error with its class and message."""
+    if isinstance(error, UnsupportedError):
+        return Failure("unsupported", str(error))
+    name = type(error).__name__
+    if isinstance(error, MemoryError) or name == "OutOfMemoryError":
+        return Failure("oom", f"out of memory: {error}", name)
+    reason = str(error) if isinstance(error, BenchError) else f"{name}: {error}"
+    return Failure("error", reason, name)
+
+
+def started(chunk: Sequence[PlannedCell]) -> list[CellRecord]:
+    """The lines that announce a chunk, so that a death in it is seen on resume."""
+    return [CellRecord(cell_id=cell.cell_id, status="started") for cell in chunk]
+
+
+def check_space(folder: Path, cells: int, bytes_per_cell: int = 600_000) -> None:
+    """Stop before the work when the disk cannot hold its audio.
+
+    Raises:
+        BenchError: Less space is free than the planned audio needs.
+    """
+    free, needed = shutil.disk_usage(folder).free, cells * bytes_per_cell
+    if free < needed:
+        raise BenchError(
+            f"{folder} has {free / 1e6:.0f} MB free; {cells} cells of audio need about {needed / 1e6:.0f} MB. "
+            "Free some space or choose another folder with --out; nothing was computed or lost."
+        )
+
+

@@ -1,0 +1,59 @@
+"""What there is to choose from, as text: names first, then the words a reader needs to choose. Torch-free."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench import catalog
+from bench.api import MethodInfo, MetricInfo
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def listing(what: str) -> str:
+    """The list of methods, metrics, datasets or suites, one per line.
+
+    Example:
+        >>> "cp" in listing("metrics")
+        True
+    """
+    rows = {"methods": _methods, "metrics": _metrics, "datasets": _datasets, "suites": _suites}[what]()
+    width = max((len(name) for name, _ in rows), default=0)
+    return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)
+
+
+def _methods() -> list[tuple[str, str]]:
+    return [
+        (name, f"{info.title}{' (control)' if info.control else ''}; given: {', '.join(info.conditioned_on)}. {info.source}")
+        for name, entry in catalog.methods().items()
+        if isinstance(info := entry.info, MethodInfo)
+    ]  # fmt: skip
+
+
+def _metrics() -> list[tuple[str, str]]:
+    return [
+        (name, f"{info.title}, {info.direction.value}, in {list(info.range)}. {info.source}")
+        for name, entry in catalog.metrics().items()
+        if isinstance(info := entry.info, MetricInfo)
+    ]
+
+
+def _datasets() -> list[tuple[str, str]]:
+    from bench.dataset import load_dataset
+
+    cards = sorted((ROOT / "datasets").glob("*.toml"))
+    return [(card.stem, _dataset_words(load_dataset(str(card)))) for card in cards]
+
+
+def _dataset_words(dataset: object) -> str:
+    contents, styles = dataset.contents, dataset.styles  # type: ignore[attr-defined]  # replaced below
+    return f"{len(contents)} contents, {len(styles)} styles ({', '.join(style.id for style in styles)})"
+
+
+def _suites() -> list[tuple[str, str]]:
+    from bench.suite import load_suite
+
+    suites = [load_suite(path.stem) for path in sorted((ROOT / "bench" / "suites").glob("*.toml"))]
+    return [
+        (suite.name, f"profile {suite.profile}, dataset {suite.dataset}, {', '.join(suite.methods)}") for suite in suites
+    ]

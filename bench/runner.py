@@ -1,0 +1,172 @@
+"""Running a plan: methods one after another, then the metrics, everything written down as soon as it is known.
+
+`execute` may be called again on the same folder at any time: cells with an outcome are not repeated, chunks that were
+interrupted are re-run whole, and a chunk that twice began and never ended is recorded as `crash` and skipped.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+
+from bench import records
+from bench.api import BenchError, RecordError
+from bench.generation import Bench, Studio, check_space, started
+from bench.records import FAILED, CellRecord, PlannedCell
+from bench.scoring import LoadedMetric, missing, score
+
+CRASHES_TOLERATED = 2
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the run folder's lock; the kernel frees it however the process ends.
+
+    Raises:
+        RecordError: Another process is working in this folder.
+    """
+    with (folder / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RecordError(
+                f"{folder} is in use by another run; one run folder takes one process. Wait, or choose another --out."
+            ) from error
+        yield
+
+
+@contextmanager
+def disk_full_is_bad_input(folder: Path) -> Iterator[None]:
+    """Turn a full disk into a message; what was written before is confirmed line by line and stays."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise BenchError(
+            f"{folder}: no space left on the device; finished cells are safe. Free some space and run the same "
+            "command again to go on where it stopped."
+        ) from error
+
+
+def execute(
+    bench: Bench,
+    plan: Sequence[PlannedCell],
+    studios: Mapping[str, Studio],
+    metrics: Sequence[LoadedMetric],
+    *,
+    retry: bool = False,
+) -> dict[str, CellRecord]:
+    """Render what is missing, then score what is missing; returns the latest record of every cell."""
+    log = bench.folder / "cells.jsonl"
+    with disk_full_is_bad_input(bench.folder):
+        history = records.read(log, CellRecord)
+        settled = settle(history, retry=retry)
+        crashed = crashes(history, settled, retry=retry)
+        if crashed:
+            records.append(log, crashed)
+            settled |= {record.cell_id: record for record in crashed}
+        todo = [cell for cell in plan if not _usable(bench.folder, settled.get(cell.cell_id))]
+        check_space(bench.folder, len(todo))
+        _render_all(bench, plan, studios, settled, attempts(history))
+        _score_all(bench, plan, metrics, settled)
+        _note_session(bench)
+    return settled
+
+
+def settle(history: Sequence[CellRecord], *, retry: bool) -> dict[str, CellRecord]:
+    """The latest outcome of each cell; with `retry`, failed cells are open again."""
+    latest = {record.cell_id: record for record in history if record.status != "started"}
+    keep = {cell: record for cell, record in latest.items() if record.status != "cancelled"}
+    return {cell: record for cell, record in keep.items() if not (retry and record.status in FAILED)}
+
+
+def attempts(history: Sequence[CellRecord]) -> Counter[str]:
+    """How often each cell was begun."""
+    return Counter(record.cell_id for record in history if record.status == "started")
+
+
+def crashes(
+    history: Sequence[CellRecord], settled: Mapping[str, CellRecord], *, retry: bool
+) -> list[CellRecord]:
+    """Cells begun twice since their last outcome without ending: they take the process down, so they are skipped."""
+    if retry:
+        return []
+    open_starts: Counter[str] = Counter()
+    for record in history:
+        open_starts[record.cell_id] = open_starts[record.cell_id] + 1 if record.status == "started" else 0
+    return [
+        CellRecord(
+            cell_id=cell,
+            status="crash",
+            reason=f"the process ended {count} times while working on this cell; run with --retry to try again",
+            attempt=count,
+        )
+        for cell, count in open_starts.items()
+        if count >= CRASHES_TOLERATED and cell not in settled
+    ]
+
+
+def _usable(folder: Path, record: CellRecord | None) -> bool:
+    """Settled, and its audio (if it has any) is still there."""
+    return record is not None and (record.audio is None or (folder / record.audio).exists())
+
+
+def _render_all(
+    bench: Bench,
+    plan: Sequence[PlannedCell],
+    studios: Mapping[str, Studio],
+    settled: dict[str, CellRecord],
+    begun: Counter[str],
+) -> None:
+    """Fit and render, one method and repetition after another; `settled` is filled as cells end."""
+    done = sum(_usable(bench.folder, settled.get(cell.cell_id)) for cell in plan)
+    ordered = sorted(plan, key=lambda cell: (list(studios).index(cell.method), cell.repetition))
+    for (label, repetition), group in groupby(ordered, key=lambda cell: (cell.method, cell.repetition)):
+        cells = list(group)
+        chunks = [list(chunk) for _, chunk in groupby(cells, key=lambda cell: cell.chunk)]
+        pending = [
+            chunk
+            for chunk in chunks
+            if not all(_usable(bench.folder, settled.get(cell.cell_id)) for cell in chunk)
+        ]
+        if not pending:
+            continue
+        studio = studios[label]
+        bench.progress(done / len(plan), f"{label}: fitting (repetition {repetition})")
+        fitted = studio.fit(cells)
+        for chunk in pending:
+            bench.progress(done / len(plan), f"{label}: {chunk[0].style} x {len(chunk)} contents")
+            records.append(bench.folder / "cells.jsonl", started(chunk))
+            outcome = studio.render(chunk, fitted[chunk[0].style], begun[chunk[0].cell_id] + 1)
+            records.append(bench.folder / "cells.jsonl", outcome)
+            settled.update({record.cell_id: record for record in outcome})
+            done += len(chunk)
+
+
+def _score_all(
+    bench: Bench,
+    plan: Sequence[PlannedCell],
+    metrics: Sequence[LoadedMetric],
+    settled: Mapping[str, CellRecord],
+) -> None:
+    known = {(s.cell_id, s.metric): s for s in records.read(bench.folder / "scores.jsonl", records.ScoreRecord)}
+    for metric in metrics:
+        todo = missing(metric, plan, settled, known)
+        for done in score(bench, metric, todo, settled):
+            bench.progress(done / len(todo), f"scoring {metric.name}: {done}/{len(todo)}")
+
+
+def _note_session(bench: Bench) -> None:
+    """Append where this session's time went; the tables read costs from the cell records, people read this."""
+    line = json.dumps({stage: round(seconds, 3) for stage, seconds in bench.watch.account().items()})
+    with (bench.folder / "logs" / "sessions.jsonl").open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
