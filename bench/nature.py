@@ -42,6 +42,7 @@ def _band_noise(
 
 def _add(signal: Signal, start: int, event: Signal) -> None:
     """Mix an event into a signal in place, cut at the signal's end."""
+    start = min(start, len(signal))
     stop = min(start + len(event), len(signal))
     signal[start:stop] += event[: stop - start]
 
