@@ -1,6 +1,7 @@
 """Reading, writing and reshaping sound.
 
-**Conventions**: `Audio` is float32 (channel, sample), nominal range [-1, 1]; rates in Hz; times in seconds. Everything here
+**Conventions**: `Audio` is float32 (channel, sample), nominal range [-1, 1]; rates in Hz; times in
+seconds. Everything here
 is deterministic: the same input gives the same samples.
 """
 
@@ -28,7 +29,8 @@ def read_audio(path: str | Path, start_s: float = 0.0, duration_s: float | None 
     Args:
         path: The file.
         start_s: Where to begin, seconds.
-        duration_s: How much to read, seconds; None reads to the end. Less comes back where the file ends earlier.
+        duration_s: How much to read, seconds; None reads to the end. Less comes back where the
+            file ends earlier.
 
     Raises:
         DatasetError: The file is missing, empty, no audio, broken off, or holds NaN or infinity.
@@ -42,7 +44,8 @@ def read_audio(path: str | Path, start_s: float = 0.0, duration_s: float | None 
             waveform, rate = _read_frames(file, start_s, duration_s), file.samplerate
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise DatasetError(
-            f"{where} cannot be decoded ({error}); audio is WAV, FLAC, OGG or MP3. Convert it or leave it out."
+            f"{where} cannot be decoded ({error}); audio is WAV, FLAC, OGG or MP3. Convert it or "
+            "leave it out."
         ) from error
     _require_samples(waveform, where)
     return Audio(waveform, int(rate))
@@ -60,16 +63,21 @@ def _require_bytes(path: Path) -> None:
     if not path.is_file():
         raise DatasetError(f"{path} does not exist; an audio file was expected. Check the path.")
     if path.stat().st_size == 0:
-        raise DatasetError(f"{path} is empty (0 bytes); audio was expected. Copy the file again or remove it.")
+        raise DatasetError(
+            f"{path} is empty (0 bytes); audio was expected. Copy the file again or remove it."
+        )
 
 
 def _require_samples(waveform: np.ndarray, path: Path) -> None:
     if waveform.shape[1] == 0:
-        raise DatasetError(f"{path} holds no samples there; at least one is needed. Check start_s or remove it.")
+        raise DatasetError(
+            f"{path} holds no samples there; at least one is needed. Check start_s or remove it."
+        )
     if not np.isfinite(waveform).all():
         count = int((~np.isfinite(waveform)).sum())
         raise DatasetError(
-            f"{path} holds {count} samples that are NaN or infinite; audio must be finite. Export it again."
+            f"{path} holds {count} samples that are NaN or infinite; audio must be finite. Export "
+            "it again."
         )
 
 
@@ -77,24 +85,28 @@ def write_audio(path: str | Path, audio: Audio, subtype: str | None = None) -> N
     """Write a FLAC or WAV file, atomically: a kill leaves the former file or the new one.
 
     Args:
-        path: The file; its suffix picks the container: `.flac` (16-bit by default) or `.wav` (32-bit float by default).
-            Other suffixes that libsndfile knows need `subtype`.
+        path: The file; its suffix picks the container: `.flac` (16-bit by default) or `.wav`
+            (32-bit float by default). Other suffixes that libsndfile knows need `subtype`.
         audio: What to write.
         subtype: A libsndfile subtype, such as "PCM_24" or "FLOAT".
 
     Raises:
-        ValueError: An integer subtype would clip a sample, or the suffix has no default subtype. Levels beyond full scale
-            belong into a float WAV, see `lossless_suffix`.
+        ValueError: An integer subtype would clip a sample, or the suffix has no default subtype.
+            Levels beyond full scale belong into a float WAV, see `lossless_suffix`.
     """
     import soundfile
 
     where = Path(path)
     chosen = subtype or DEFAULT_SUBTYPE.get(where.suffix.lower())
     if chosen is None:
-        raise ValueError(f"{where} has the suffix {where.suffix!r}; a default exists for .flac and .wav. Use one of them.")
+        raise ValueError(
+            f"{where} has the suffix {where.suffix!r}; a default exists for .flac and .wav. Use "
+            "one of them."
+        )
     if chosen in PCM_STEP and not fits_integer(audio):
         raise ValueError(
-            f"{where}: peak {float(np.abs(audio.waveform).max()):.3f} is beyond full scale; {chosen} would clip it. "
+            f"{where}: peak {float(np.abs(audio.waveform).max()):.3f} is beyond full scale; "
+            f"{chosen} would clip it. "
             "Write a float .wav."
         )
     where.parent.mkdir(parents=True, exist_ok=True)
@@ -104,19 +116,20 @@ def write_audio(path: str | Path, audio: Audio, subtype: str | None = None) -> N
 
 
 def fits_integer(audio: Audio) -> bool:
-    """Whether every sample is finite and within [-1, 1], so that an integer file keeps the level."""
+    """Whether an integer file keeps the level: every sample is finite and within [-1, 1]."""
     return bool(np.isfinite(audio.waveform).all() and (np.abs(audio.waveform) <= 1.0).all())
 
 
 def lossless_suffix(audio: Audio) -> str:
-    """The suffix under which `write_audio` keeps the level: ".flac", or ".wav" beyond full scale or with NaN."""
+    """The suffix that keeps the level: ".flac", or ".wav" beyond full scale or with NaN."""
     return ".flac" if fits_integer(audio) else ".wav"
 
 
 def resample(audio: Audio, sample_rate: int) -> Audio:
-    """Resample each channel with soxr's high quality; the same object when the rate is already right.
+    """Resample each channel with soxr's high quality; the same object when the rate is right.
 
-    The length is `round(num_samples * sample_rate / audio.sample_rate)`, whatever the resampler rounds to.
+    The length is `round(num_samples * sample_rate / audio.sample_rate)`, whatever the resampler
+    rounds to.
     """
     if audio.sample_rate == sample_rate:
         return audio

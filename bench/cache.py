@@ -1,7 +1,8 @@
 """A content-addressed store of what is dear to compute: fits, outputs, embeddings.
 
-A key is a hash of everything that decides the value, so an entry is never wrong, only absent. Entries are written to a
-scratch file and renamed; one that cannot be read counts as absent and is computed again.
+A key is a hash of everything that decides the value, so an entry is never wrong, only absent.
+Entries are written to a scratch file and renamed; one that cannot be read counts as absent and is
+computed again.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class Cache:
     def default(cls) -> Cache:
         """The folder named by BENCH_CACHE, else ~/.cache/music-style-bench."""
         named = os.environ.get("BENCH_CACHE")
-        return cls(Path(named).expanduser() if named else Path.home() / ".cache" / "music-style-bench")
+        return cls(
+            Path(named).expanduser() if named else Path.home() / ".cache" / "music-style-bench"
+        )
 
     def state_path(self, key: str) -> Path:
         """Where the state of a fit lies, whether or not it is there."""
@@ -85,7 +88,9 @@ class Cache:
 
     def _path(self, kind: str, key: str, suffix: str) -> Path:
         if not re.fullmatch(r"[\w.@+=-]+", key) or not re.fullmatch(r"[\w.-]+", kind):
-            raise ValueError(f"cache key {kind!r}/{key!r} is no plain name; use letters, digits and . _ - only.")
+            raise ValueError(
+                f"cache key {kind!r}/{key!r} is no plain name; use letters, digits and . _ - only."
+            )
         return self.root / kind / key[:2] / f"{key}{suffix}"
 
 

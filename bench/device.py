@@ -15,10 +15,14 @@ def resolve_device(name: str = "auto") -> str:
     "auto" takes CUDA, then Apple's MPS, then the CPU; "cuda" means "cuda:0".
 
     Raises:
-        DeviceError: The name is none of auto, cpu, cuda, cuda:N, mps, or this machine lacks the device.
+        DeviceError: The name is none of auto, cpu, cuda, cuda:N, mps, or this machine lacks the
+            device.
     """
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
-        raise DeviceError(f"device {name!r} is not known; it is auto, cpu, cuda, cuda:N or mps. Try --device auto.")
+        raise DeviceError(
+            f"device {name!r} is not known; it is auto, cpu, cuda, cuda:N or mps. Try --device "
+            "auto."
+        )
     if name == "cpu":
         return name
     count, has_mps = _accelerators()
@@ -38,12 +42,14 @@ def _accelerators() -> tuple[int, bool]:
 
 
 def _lacks(name: str, found: str) -> str:
-    raise DeviceError(f"device {name!r} is not on this machine (torch sees {found}); use --device auto or cpu.")
+    raise DeviceError(
+        f"device {name!r} is not on this machine (torch sees {found}); use --device auto or cpu."
+    )
 
 
 def synchronise(device: str) -> None:
-    """Wait until the device has finished, so that a clock read next is true. Nothing to do on the CPU."""
-    if device == "cpu":
+    """Wait until the device has finished, so that a clock read next is true."""
+    if device == "cpu":  # it never runs ahead
         return
     import torch
 
@@ -64,8 +70,8 @@ def reset_peak_memory(device: str) -> None:
 def peak_memory_bytes(device: str) -> int:
     """Largest memory in use so far, bytes.
 
-    CUDA: allocated by torch since `reset_peak_memory`. MPS: what the driver holds now (it keeps no peak). CPU: the largest
-    resident size of this process.
+    CUDA: allocated by torch since `reset_peak_memory`. MPS: what the driver holds now (it keeps no
+    peak). CPU: the largest resident size of this process.
     """
     if device.startswith("cuda"):
         import torch
@@ -75,5 +81,7 @@ def peak_memory_bytes(device: str) -> int:
         import torch
 
         return int(torch.mps.driver_allocated_memory())
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts kilobytes everywhere but on macOS
+    unit = (
+        1 if sys.platform == "darwin" else 1024
+    )  # getrusage counts kilobytes everywhere but on macOS
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,6 +1,7 @@
 """Seeds: one number for each draw, from what the draw is about.
 
-A seed is a hash of names, so that adding a method, style or content never changes the draws of the others.
+A seed is a hash of names, so that adding a method, style or content never changes the draws of the
+others.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 def derive_seed(*parts: str | int) -> int:
     """A seed in [0, 2**63) from any number of names and numbers.
 
-    The parts are written as a JSON list before hashing (SHA-256), so neither joining ("ab", "c" against "a", "bc") nor type
-    (1 against "1") makes two lists equal.
+    The parts are written as a JSON list before hashing (SHA-256), so neither joining ("ab", "c"
+    against "a", "bc") nor type (1 against "1") makes two lists equal.
 
     Example:
         >>> derive_seed("a", 1) == derive_seed("a", 1), derive_seed("a", 1) == derive_seed("a", "1")

@@ -1,7 +1,7 @@
 """Weights: where checkpoints lie, whether they are whole, and which they are.
 
-A checkpoint is either a folder of this checkout (mini models) or files of a hub repository at a fixed revision (full models).
-Nothing here downloads: that is `python -m bench fetch`.
+A checkpoint is either a folder of this checkout (mini models) or files of a hub repository at a
+fixed revision (full models). Nothing here downloads: that is `python -m bench fetch`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class HubCheckpoint:
 
     @property
     def name(self) -> str:
-        """The name under which `digest` and `ProfileInfo.weights` know it: "hub:<id>@<revision>"."""
+        """Its name for `digest` and `ProfileInfo.weights`: "hub:<id>@<revision>"."""
         return f"hub:{self.id}@{self.revision}"
 
 
@@ -59,7 +59,8 @@ def require_files(folder: Path, names: Iterable[str], what: str) -> Path:
             fact = "is empty" if path.is_file() else "is missing"
             raise CheckpointError(
                 f"{what}: {name} {fact} in {folder}; the checkpoint must be whole. "
-                f"Restore the folder (git checkout for mini weights), or run `{FETCH}` for full ones."
+                f"Restore the folder (git checkout for mini weights), or run `{FETCH}` for full "
+                "ones."
             )
     return folder
 
@@ -95,7 +96,8 @@ def digest(name: str) -> str:
         name: A folder (relative ones are looked up in the checkout too), or "hub:<id>@<revision>".
 
     Returns:
-        SHA-256 over the names and bytes of the folder's files, 64 hex digits; a hub name is its own identity.
+        SHA-256 over the names and bytes of the folder's files, 64 hex digits; a hub name is its
+        own identity.
 
     Raises:
         CheckpointError: There is no such folder, or it is empty.
@@ -105,12 +107,14 @@ def digest(name: str) -> str:
     folder = _locate(name)
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and _counts(path)]
     if not files:
-        raise CheckpointError(f"{folder} holds no weights; a checkpoint was expected. Restore it with git checkout.")
+        raise CheckpointError(
+            f"{folder} holds no weights; a checkpoint was expected. Restore it with git checkout."
+        )
     whole = hashlib.sha256()
     for path in files:
         stat = path.stat()
-        line = f"{path.relative_to(folder).as_posix()}:{_file_digest(path, stat.st_mtime_ns, stat.st_size)}\n"
-        whole.update(line.encode())
+        content = _file_digest(path, stat.st_mtime_ns, stat.st_size)
+        whole.update(f"{path.relative_to(folder).as_posix()}:{content}\n".encode())
     return whole.hexdigest()
 
 
@@ -119,12 +123,16 @@ def _locate(name: str) -> Path:
     for folder in (Path(name), checkout / name):
         if folder.is_dir():
             return folder.resolve()
-    raise CheckpointError(f"{name} is no folder; weights were expected there. Restore it with git checkout.")
+    raise CheckpointError(
+        f"{name} is no folder; weights were expected there. Restore it with git checkout."
+    )
 
 
 def _counts(path: Path) -> bool:
     """Model cards and hidden files say nothing about the numbers."""
-    return path.suffix != ".md" and not path.name.startswith(".") and "__pycache__" not in path.parts
+    return (
+        path.suffix != ".md" and not path.name.startswith(".") and "__pycache__" not in path.parts
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -139,8 +147,8 @@ def check_tokenizer(
 ) -> None:
     """Refuse a tokenizer that knows only its special tokens.
 
-    A folder without tokenizer files gives such a one without any error; every text then looks the same to the model and the
-    scores look valid.
+    A folder without tokenizer files gives such a one without any error; every text then looks the
+    same to the model and the scores look valid.
 
     Args:
         tokenizer: Called with a text it returns a mapping with "input_ids"; it has a length.
@@ -155,6 +163,7 @@ def check_tokenizer(
     if size > len(texts) and len(ids) == len(set(texts)):
         return
     raise CheckpointError(
-        f"the tokenizer of {folder} has {size} entries and gives {len(ids)} different readings of {len(set(texts))} texts; "
+        f"the tokenizer of {folder} has {size} entries and gives {len(ids)} different readings of "
+        f"{len(set(texts))} texts; "
         f"its files are missing or broken. Restore the folder, or run `{FETCH}`."
     )

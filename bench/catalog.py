@@ -1,0 +1,217 @@
+"""Finding methods and metrics by name, without importing them until they are used.
+
+The rooms `methods` and `metrics` each hold one literal dictionary; installed packages add to it
+through the entry-point groups `bench.methods` and `bench.metrics` (each naming a
+`bench.api.Entry`); and everywhere a name is accepted, so is `path/to/file.py:Class` or
+`package.module:Class`. Such a class may carry its description as a class attribute `INFO`, and its
+module a function `describe(profile)`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Literal
+
+from bench.api import (
+    ConfigError,
+    Direction,
+    Entry,
+    MethodInfo,
+    MetricInfo,
+    Profile,
+    ProfileInfo,
+    UnknownNameError,
+)
+from bench.choices import MethodChoice, make_parameters, parse_methods, split_parameters
+from bench.names import nearest
+from bench.sources import source_digest
+
+__all__ = [
+    "MethodChoice",
+    "describe",
+    "find_method",
+    "find_metric",
+    "make_parameters",
+    "methods",
+    "metrics",
+    "parse_methods",
+    "resolve",
+    "select_metrics",
+    "source_digest",
+    "split_parameters",
+]
+
+Kind = Literal["method", "metric"]
+ROOMS: dict[Kind, tuple[str, str]] = {
+    "method": ("methods", "METHODS"),
+    "metric": ("metrics", "METRICS"),
+}
+
+
+def methods() -> dict[str, Entry]:
+    """All methods by name: the room's own in its order, then those of installed packages."""
+    return _entries("method")
+
+
+def metrics() -> dict[str, Entry]:
+    """All metrics by name: the room's own in its order, then those of installed packages."""
+    return _entries("metric")
+
+
+def _entries(kind: Kind) -> dict[str, Entry]:
+    room, literal = ROOMS[kind]
+    found: dict[str, Entry] = dict(getattr(importlib.import_module(room), literal))
+    for point in sorted(entry_points(group=f"bench.{room}"), key=lambda point: point.name):
+        if point.name in found:
+            raise ConfigError(
+                f"{kind} {point.name!r} of {point.value} has a name that is taken; names are "
+                "unique. "
+                "Uninstall one of the packages or rename its entry point."
+            )
+        found[point.name] = _from_entry_point(point, kind)
+    return found
+
+
+def _from_entry_point(point: EntryPoint, kind: Kind) -> Entry:
+    try:
+        entry = point.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"{kind} {point.name!r} of an installed package cannot be read ({error}); "
+            f"{point.value} "
+            "must name a bench.api.Entry. Mend or uninstall that package."
+        ) from error
+    if not isinstance(entry, Entry):
+        raise ConfigError(
+            f"{kind} {point.name!r}: {point.value} is a {type(entry).__name__}; an entry point of "
+            "this group names a bench.api.Entry. Mend or uninstall that package."
+        )
+    return entry
+
+
+def find_method(name: str) -> Entry:
+    """The entry of a method by catalog name, `file.py:Class` or `package.module:Class`.
+
+    Raises:
+        UnknownNameError: No such name, file, module or class; the message carries the nearest name.
+        ConfigError: The file or module cannot be imported.
+    """
+    return _find(name, "method")
+
+
+def find_metric(name: str) -> Entry:
+    """The entry of a metric, found as `find_method` finds a method."""
+    return _find(name, "metric")
+
+
+def _find(name: str, kind: Kind) -> Entry:
+    if ":" in name:
+        return _outside(name, kind)
+    known = _entries(kind)
+    if name not in known:
+        raise UnknownNameError(
+            f"{kind} {name!r} is not in the catalog; it holds {', '.join(known)}."
+            f"{nearest(name, known)} A class of your own is named path/to/file.py:Class."
+        )
+    return known[name]
+
+
+def _outside(target: str, kind: Kind) -> Entry:
+    loaded = _attribute(target)
+    place = target.rpartition(":")[0]
+    describe = f"{place}:describe" if callable(getattr(_module(place), "describe", None)) else None
+    info = getattr(loaded, "INFO", None) or _plain_info(loaded.__name__, target, kind)
+    return Entry(target, info, describe)
+
+
+def _plain_info(title: str, target: str, kind: Kind) -> MethodInfo | MetricInfo:
+    source = f"{target} (it declares no INFO)"
+    if kind == "metric":
+        return MetricInfo(title, Direction.MAXIMIZE, (float("-inf"), float("inf")), source)
+    return MethodInfo(title, ("style audio", "content audio"), fits_per_style=True, source=source)
+
+
+def resolve(entry: Entry) -> type:
+    """Import and return the class of an entry.
+
+    Raises:
+        ConfigError: Its module cannot be imported.
+        UnknownNameError: The module or file is not there, or lacks the class.
+    """
+    return _attribute(entry.target)
+
+
+def describe(entry: Entry, profile: Profile) -> ProfileInfo:
+    """What depends on the profile of an entry: rate, longest clip, weights, licence."""
+    if entry.describe is None:
+        return ProfileInfo()
+    place, _, function = entry.describe.rpartition(":")
+    info: ProfileInfo = getattr(_module(place), function)(profile)
+    return info
+
+
+def _attribute(target: str) -> type:
+    place, _, name = target.rpartition(":")
+    module = _module(place)
+    found = getattr(module, name, None)
+    if not isinstance(found, type):
+        classes = [key for key, value in vars(module).items() if isinstance(value, type)]
+        raise UnknownNameError(
+            f"{target}: {place} has no class {name!r}; write file.py:Class or module:Class."
+            f"{nearest(name, classes)}"
+        )
+    return found
+
+
+def _module(place: str) -> ModuleType:
+    try:
+        if place.endswith(".py"):
+            return _module_of_file(Path(place).expanduser())
+        return importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        if error.name and (place == error.name or place.startswith(f"{error.name}.")):
+            raise UnknownNameError(
+                f"module {place!r} is not importable; write path/to/file.py:Class or "
+                "package.module:Class. Check the spelling or install the package."
+            ) from error
+        raise ConfigError(
+            f"{place} needs the package {error.name!r}, which is not installed. Install it."
+        ) from error
+    except (ImportError, SyntaxError) as error:
+        raise ConfigError(f"{place} cannot be imported ({error}). Mend it first.") from error
+
+
+def _module_of_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise UnknownNameError(f"{path} does not exist; a Python file was named. Check the path.")
+    whole = str(path.resolve())
+    name = f"bench_outside_{path.stem}_{hashlib.sha256(whole.encode()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, whole)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path} cannot be loaded as a Python module. Name a .py file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up while the file runs
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def select_metrics(names: Iterable[str]) -> Mapping[str, Entry]:
+    """The entries of several metrics by name, in the order given, each once.
+
+    Raises:
+        UnknownNameError: A name that the catalog does not hold.
+    """
+    return {name: find_metric(name) for name in names}
