@@ -1,11 +1,13 @@
 """The contract between the harness, the methods and the metrics.
 
-A style-transfer method receives a content clip and a few clips of a style and returns audio that keeps the music of the
-content in the sound of the style. A metric receives such outputs and returns scores. Everything that crosses these borders
-is declared here, in numpy and plain values: a torch tensor never leaves a method or a metric.
+A style-transfer method receives a content clip and a few clips of a style and returns audio that
+keeps the music of the content in the sound of the style. A metric receives such outputs and returns
+scores. Everything that crosses these borders is declared here, in numpy and plain values: a torch
+tensor never leaves a method or a metric.
 
-**Conventions**: waveforms are float32, axes (channel, sample), nominal range [-1, 1]; rates in Hz; times in seconds.
-Methods receive and return mono at their native rate; the harness resamples and restores the content's exact length.
+**Conventions**: waveforms are float32, axes (channel, sample), nominal range [-1, 1]; rates in Hz;
+times in seconds. Methods receive and return mono at their native rate; the harness resamples and
+restores the content's exact length.
 """
 
 from __future__ import annotations
@@ -21,10 +23,10 @@ from typing import ClassVar, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Waveform = NDArray[np.float32]
 Profile = Literal["mini", "full"]
+AXES = ("channel", "sample")
 Progress = Callable[[float, str], None]
 
 
@@ -32,7 +34,7 @@ Progress = Callable[[float, str], None]
 
 
 class BenchError(Exception):
-    """Anything the user can mend. The command line prints its message without a traceback and exits with 2.
+    """Anything the user can mend: its message is printed without a traceback, with exit code 2.
 
     BenchError
     +- ConfigError          a suite, option or parameter that breaks a rule
@@ -42,7 +44,7 @@ class BenchError(Exception):
     +- CheckpointError      weights that are missing or incomplete
     +- DeviceError          a device that this machine lacks
     +- RecordError          a run folder that cannot be read or continued
-    +- UnsupportedError     a method or metric declines honestly; the cell becomes `n/a`, not a failure
+    +- UnsupportedError     a method or metric declines honestly: an `n/a` cell
     """
 
 
@@ -75,7 +77,10 @@ class RecordError(BenchError):
 
 
 class UnsupportedError(BenchError):
-    """A method or metric declines a request honestly; its message becomes the reason of an `n/a` cell."""
+    """A method or metric declines a request honestly.
+
+    The message is the reason of an `n/a` cell.
+    """
 
 
 # ---------------------------------------------------------------------------- values
@@ -86,8 +91,8 @@ class Audio:
     """A stretch of sound.
 
     Args:
-        waveform: float32, axes (channel, sample), nominal range [-1, 1]. Made read-only. Not checked for NaN, so
-            that a broken output can be looked at and recorded.
+        waveform: float32, axes (channel, sample), nominal range [-1, 1]. Made read-only. Not
+            checked for NaN, so that a broken output can be looked at and recorded.
         sample_rate: Hz, positive.
 
     Example:
@@ -100,10 +105,11 @@ class Audio:
 
     def __post_init__(self) -> None:
         """Check the shape, the type and the rate; freeze the samples."""
-        if self.waveform.ndim != 2 or self.waveform.dtype != np.float32:
+        if self.waveform.ndim != len(AXES) or self.waveform.dtype != np.float32:
             raise ValueError(
                 f"waveform is {self.waveform.dtype} with shape {self.waveform.shape}; "
-                "it must be float32 (channel, sample). Use waveform[None].astype('float32') for mono."
+                "it must be float32 (channel, sample). Use waveform[None].astype('float32') for "
+                "mono."
             )
         if self.sample_rate <= 0:
             raise ValueError(f"sample_rate is {self.sample_rate} Hz; it must be positive.")
@@ -133,7 +139,10 @@ class Audio:
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A bounded recording of a dataset: `id` is unique in it, `category` groups contents (or names the style)."""
+    """A bounded recording of a dataset.
+
+    `id` is unique in it, `category` groups contents (or names the style).
+    """
 
     id: str
     category: str
@@ -147,8 +156,9 @@ class Style:
     Args:
         id: Name of the style in its dataset.
         clips: What a method may learn from.
-        heldout_clips: Other recordings of the style, for scoring. A method never sees them: the harness hands
-            methods a style without them, except the controls that declare `MethodInfo.control`.
+        heldout_clips: Other recordings of the style, for scoring. A method never sees them: the
+            harness hands methods a style without them, except the controls that declare
+            `MethodInfo.control`.
         text: A description for text-driven methods and SF-text, or None.
     """
 
@@ -171,7 +181,10 @@ class StyleState:
 
 @dataclass(frozen=True, slots=True)
 class FitRequest:
-    """Learn one style. `parameters` is an instance of the method's `Parameters`; `seed` decides every draw."""
+    """Learn one style. `parameters` is an instance of the method's `Parameters`.
+
+    `seed` decides every draw.
+    """
 
     style: Style
     parameters: object
@@ -191,7 +204,10 @@ class TransferRequest:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What is scored: the content as it is in the dataset, the style with its held-out clips, the audio made."""
+    """What is scored: the content as it is in the dataset, the style with its held-out clips.
+
+    The audio made.
+    """
 
     content: Clip
     style: Style
@@ -208,8 +224,10 @@ class Score:
     Args:
         name: The metric's name in the catalog, such as "cp".
         value: The reported number, None where there is none.
-        raw: The number before clipping (for CLAP metrics the raw cosine, in [-1, 1]); statistics use it.
-        status: "ok"; "silent" (a number with a caveat); "unsupported" and "invalid_output" have no number.
+        raw: The number before clipping (for CLAP metrics the raw cosine, in [-1, 1]); statistics
+            use it.
+        status: "ok"; "silent" (a number with a caveat); "unsupported" and "invalid_output" have no
+            number.
         reason: Why the status is not "ok".
     """
 
@@ -238,12 +256,14 @@ class MethodInfo:
 
     Args:
         title: The name printed in tables.
-        conditioned_on: What the method is given, so that nobody compares unlike information unknowingly.
-        fits_per_style: Whether `fit` learns (costs time) rather than only storing what it was given.
+        conditioned_on: What the method is given, so that nobody compares unlike information
+            unknowingly.
+        fits_per_style: Whether `fit` learns (costs time) rather than only storing what it was
+            given.
         source: Paper and equation or section.
         departures: Where this implementation leaves its source, equation by equation.
-        control: True for copy-content and its like: a bound to read the others against, never a competitor.
-            Only controls may see held-out style clips.
+        control: True for copy-content and its like: a bound to read the others against, never a
+            competitor. Only controls may see held-out style clips.
         version: Raised by hand when results change on purpose.
     """
 
@@ -263,7 +283,8 @@ class ProfileInfo:
     Args:
         sample_rate: Native rate in Hz; None follows the content's own rate.
         longest_s: Longest clip in one window, seconds; None means no limit.
-        weights: Folders or hub ids of the checkpoints, whose digests enter the keys of cached results.
+        weights: Folders or hub ids of the checkpoints, whose digests enter the keys of cached
+            results.
         licence: Licence of those weights.
         bandwidth_hz: Upper edge of what the method can output, None if the whole band.
     """
@@ -303,8 +324,8 @@ class Entry:
     Args:
         target: "module:Class", imported only when the plug-in is used.
         info: `MethodInfo` or `MetricInfo`.
-        describe: "module:function" taking a profile and returning `ProfileInfo`, importable without torch;
-            None means the defaults of `ProfileInfo` for every profile.
+        describe: "module:function" taking a profile and returning `ProfileInfo`, importable
+            without torch; None means the defaults of `ProfileInfo` for every profile.
     """
 
     target: str
@@ -321,44 +342,58 @@ class NoParameters:
 
 
 class StyleTransferMethod(ABC):
-    """A method under comparison. Final classes implement three verbs and keep nothing but loaded models.
+    """A method under comparison.
 
-    `Parameters` is a frozen dataclass; the metadata of each field says `{"role": "fit"}` or `{"role": "transfer"}`.
-    Only fit parameters enter the key of a fit: changing a transfer parameter never refits.
+    Final classes implement three verbs and keep nothing but loaded models.
+
+    `Parameters` is a frozen dataclass; the metadata of each field says `{"role": "fit"}` or
+    `{"role": "transfer"}`. Only fit parameters enter the key of a fit: changing a transfer
+    parameter never refits.
     """
 
     Parameters: ClassVar[type] = NoParameters
 
     @abstractmethod
     def load(self, profile: Profile, device: str) -> None:
-        """Load models onto `device` ("cpu", "cuda:0", "mps"). Called once before `fit` and `transfer`.
+        """Load models onto `device` ("cpu", "cuda:0", "mps").
+
+        Called once before `fit` and `transfer`.
 
         Raises:
-            CheckpointError: Weights are missing or incomplete; the message names the file and the way out.
+            CheckpointError: Weights are missing or incomplete; the message names the file and the
+                way out.
         """
 
     @abstractmethod
     def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
-        """Learn each requested style, several at once where the method can; one state per request, in order.
+        """Learn each requested style, several at once where the method can.
+
+        One state per request, in order.
 
         `progress(fraction, text)` with fraction in [0, 1] may be called at any time.
 
         Raises:
-            UnsupportedError: This model cannot represent the style (say why); its cells become `n/a`.
+            UnsupportedError: This model cannot represent the style (say why); its cells become
+                `n/a`.
         """
 
     @abstractmethod
     def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
-        """Render each content in its style; one mono audio per request, in order, at the native rate.
+        """Render each content in its style.
 
-        The result for a clip does not depend on its company in the batch, and the same seed gives the same audio.
-        The length is that of the content; the harness pads or cuts a difference of at most 50 ms and calls the
-        output invalid beyond that.
+        One mono audio per request, in order, at the native rate.
+
+        The result for a clip does not depend on its company in the batch, and the same seed gives
+        the same audio. The length is that of the content; the harness pads or cuts a difference of
+        at most 50 ms and calls the output invalid beyond that.
         """
 
 
 class Metric(ABC):
-    """A measure of outputs. Final classes keep nothing but loaded models and embeddings of audio seen before."""
+    """A measure of outputs.
+
+    Final classes keep nothing but loaded models and embeddings of audio seen before.
+    """
 
     @abstractmethod
     def load(self, profile: Profile, device: str) -> None:
@@ -366,11 +401,16 @@ class Metric(ABC):
 
     @abstractmethod
     def score(self, outputs: Sequence[Output]) -> list[Score]:
-        """One score per output, in order. Never raises for a bad output: its score says `invalid_output`."""
+        """One score per output, in order.
+
+        Never raises for a bad output: its score says `invalid_output`.
+        """
 
     @abstractmethod
     def fingerprint(self) -> Mapping[str, Json]:
-        """All that decides a score beside the audio: version, checkpoint digest, preprocessing, libraries.
+        """All that decides a score beside the audio.
+
+        Version, checkpoint digest, preprocessing, libraries.
 
         Scores of unlike fingerprints never share a column. Called after `load`.
         """

@@ -1,7 +1,8 @@
 """The command line: the composition root and the only place that writes to stdout.
 
-Options mean the same in every command. Exit codes: 0 ok, 1 internal error, 2 bad input, 3 regressed, 4 not comparable,
-5 finished with failed cells, 130 interrupted. Nothing here imports torch before a run needs it.
+Options mean the same in every command. Exit codes: 0 ok, 1 internal error, 2 bad input, 3
+regressed, 4 not comparable, 5 finished with failed cells, 130 interrupted. Nothing here imports
+torch before a run needs it.
 """
 
 from __future__ import annotations
@@ -47,22 +48,44 @@ class RunOptions(TypedDict):
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="music-style-bench")
 def cli() -> None:
-    """Compare music style-transfer methods: run them on a data set, score CP and SF, print the tables."""
+    """Compare music style-transfer methods.
+
+    Run them on a data set, score CP and SF, print the tables.
+    """
     check_rooms()
 
 
 @cli.command()
 @click.option("--suite", help="Suite name or TOML file; default: table2 with CUDA, else mini.")
-@click.option("--methods", help='Names, "path.py:Class" or sweeps: "tve[strength=0.5|0.7],rti"; default: the suite\'s.')
+@click.option(
+    "--methods",
+    help='Names, "path.py:Class" or sweeps: "tve[strength=0.5|0.7],rti"; default: the suite\'s.',
+)
 @click.option("--metrics", help="Metric names, comma-separated; default: the suite's.")
-@click.option("--dataset", help="Card name, card file, or a folder laid out content/<category>/*, style/<style>/*.")
+@click.option(
+    "--dataset",
+    help="Card name, card file, or a folder laid out content/<category>/*, style/<style>/*.",
+)
 @click.option("--styles", help="Style names, comma-separated.")
-@click.option("--contents", help="How many contents (stratified by category), or their names, comma-separated.")
+@click.option(
+    "--contents",
+    help="How many contents (stratified by category), or their names, comma-separated.",
+)
 @click.option("--seeds", type=click.IntRange(min=1), help="Repetitions, each with its own seeds.")
-@click.option("--profile", type=click.Choice(["mini", "full"]), help="mini: shipped models; full: hub checkpoints.")
+@click.option(
+    "--profile",
+    type=click.Choice(["mini", "full"]),
+    help="mini: shipped models; full: hub checkpoints.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--out", type=click.Path(path_type=Path), help="Run folder; an existing one is resumed or extended.")
-@click.option("--duration", type=click.FloatRange(min=0.5), help="Use at most this many seconds of each clip.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Run folder; an existing one is resumed or extended.",
+)
+@click.option(
+    "--duration", type=click.FloatRange(min=0.5), help="Use at most this many seconds of each clip."
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option("--retry", is_flag=True, help="Try failed and crashed cells again.")
 def run(**options: Unpack[RunOptions]) -> None:
@@ -79,7 +102,10 @@ def run(**options: Unpack[RunOptions]) -> None:
 @cli.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 def report(runs: tuple[Path, ...]) -> None:
-    """Rebuild and print the tables of one run, or of several runs of one suite, from records alone."""
+    """Rebuild and print the tables of one run, or of several runs of one suite.
+
+    From records alone.
+    """
     _print_report(runs)
 
 
@@ -94,7 +120,9 @@ def list_(what: str) -> None:
 
 def main() -> None:
     """Entry point: bad input ends with one message and exit code 2, never with a traceback."""
-    logging.basicConfig(level=os.environ.get("BENCH_LOG", "WARNING").upper(), format="%(name)s: %(message)s")
+    logging.basicConfig(
+        level=os.environ.get("BENCH_LOG", "WARNING").upper(), format="%(name)s: %(message)s"
+    )
     try:
         cli.main(standalone_mode=False)
     except BenchError as error:
@@ -120,8 +148,10 @@ def check_rooms() -> None:
         place = Path(spec.origin).resolve() if spec and spec.origin else None
         if place is None or not place.is_relative_to(root):
             raise ConfigError(
-                f"package {room!r} comes from {place}; it must come from {root}, beside this command. "
-                "Remove the other package from the path, or run from the checkout after `pip install -e .`."
+                f"package {room!r} comes from {place}; it must come from {root}, beside this "
+                f"command. "
+                "Remove the other package from the path, or run from the checkout after `pip "
+                "install -e .`."
             )
 
 

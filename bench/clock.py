@@ -1,4 +1,7 @@
-"""Where the time of a session goes: named stages, measured with a monotonic clock around synchronised devices."""
+"""Where the time of a session goes.
+
+Named stages, measured with a monotonic clock around synchronised devices.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Fitting and rendering: turns planned cells into audio files and cell records.
 
-One `Studio` serves one method of one run. A fit covers all styles of a repetition at once and a chunk is rendered whole,
-because batched arithmetic depends on its company in the last digits: what was interrupted is re-run in the same company,
-so a resumed run equals an uninterrupted one.
+One `Studio` serves one method of one run. A fit covers all styles of a repetition at once and a
+chunk is rendered whole, because batched arithmetic depends on its company in the last digits: what
+was interrupted is re-run in the same company, so a resumed run equals an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -118,7 +118,9 @@ class Studio:
             style=Style(
                 id=style.id,
                 clips=tuple(self._heard(clip) for clip in style.clips),
-                heldout_clips=tuple(self._heard(clip) for clip in style.heldout_clips) if self.control else (),
+                heldout_clips=tuple(self._heard(clip) for clip in style.heldout_clips)
+                if self.control
+                else (),
                 text=style.text,
             ),
             parameters=make_parameters(self.kind.Parameters, cell.parameters),
@@ -136,21 +138,29 @@ class Studio:
         cost = self.bench.cache.load_cost(key) or {}
         return Fitted(key, state, cost.get("fit_s", 0.0), cached=True)
 
-    def _fit_together(self, requests: Mapping[str, FitRequest], keys: Mapping[str, str]) -> dict[str, Fitted]:
-        """One call for all styles; if it raises, one call each, so that one bad style costs only itself."""
+    def _fit_together(
+        self, requests: Mapping[str, FitRequest], keys: Mapping[str, str]
+    ) -> dict[str, Fitted]:
+        """One call for all styles.
+
+        If it raises, one call each, so that one bad style costs only itself.
+        """
         try:
             states, seconds = self._timed_fit(list(requests.values()))
         except Exception as error:  # noqa: BLE001 - the boundary where a method's fault becomes a record
             if len(requests) == 1:
                 self._log(error)
                 return {style: Fitted(keys[style], failure=failure_of(error)) for style in requests}
-            alone = [self._fit_together({style: request}, keys) for style, request in requests.items()]
+            alone = [
+                self._fit_together({style: request}, keys) for style, request in requests.items()
+            ]
             return {style: fitted for part in alone for style, fitted in part.items()}
         share_s = seconds / len(requests)
         for style, state in zip(requests, states, strict=True):
             self.bench.cache.save_state(keys[style], state, {"fit_s": share_s})
         return {
-            style: Fitted(keys[style], state, share_s) for style, state in zip(requests, states, strict=True)
+            style: Fitted(keys[style], state, share_s)
+            for style, state in zip(requests, states, strict=True)
         }
 
     def _timed_fit(self, requests: list[FitRequest]) -> tuple[list[StyleState], float]:
@@ -158,29 +168,45 @@ class Studio:
         with self.bench.watch.measure(f"fit {self.label}", self.bench.device):
             states = method.fit(requests, self.bench.progress)
         if len(states) != len(requests):
-            raise ValueError(f"{self.label}.fit returned {len(states)} states for {len(requests)} styles")
+            raise ValueError(
+                f"{self.label}.fit returned {len(states)} states for {len(requests)} styles"
+            )
         return states, self.bench.watch.total_s - before
 
     # ------------------------------------------------------------------ render
 
-    def render(self, chunk: Sequence[PlannedCell], fitted: Fitted, attempt: int) -> list[CellRecord]:
-        """Render a chunk whole (or take it from the cache) and write its audio; one record per cell."""
+    def render(
+        self, chunk: Sequence[PlannedCell], fitted: Fitted, attempt: int
+    ) -> list[CellRecord]:
+        """Render a chunk whole (or take it from the cache) and write its audio.
+
+        One record per cell.
+        """
         if fitted.failure or fitted.state is None:
             failure = fitted.failure or Failure("error", "the fit left no state")
             return [self._failed(cell, fitted, failure, attempt) for cell in chunk]
         contents = [self.bench.material.content(cell.content) for cell in chunk]
         _, parameters = split_parameters(make_parameters(self.kind.Parameters, chunk[0].parameters))
         key = chunk_key(
-            self.identity, fitted.key, parameters, [clip.audio for clip in contents], [cell.seed for cell in chunk]
+            self.identity,
+            fitted.key,
+            parameters,
+            [clip.audio for clip in contents],
+            [cell.seed for cell in chunk],
         )
         cached = self._cached_chunk(key, chunk)
         if cached is not None:
             costs, audios = cached
             made = zip(chunk, audios, costs, strict=True)
-            return [self._finished(cell, fitted, audio, cost, attempt, cached=True) for cell, audio, cost in made]
+            return [
+                self._finished(cell, fitted, audio, cost, attempt, cached=True)
+                for cell, audio, cost in made
+            ]
         return self._render_new(chunk, contents, fitted, key, attempt)
 
-    def _cached_chunk(self, key: str, chunk: Sequence[PlannedCell]) -> tuple[list[float], list[Audio]] | None:
+    def _cached_chunk(
+        self, key: str, chunk: Sequence[PlannedCell]
+    ) -> tuple[list[float], list[Audio]] | None:
         found = [self.bench.cache.load_audio(f"{key}-{position}") for position in range(len(chunk))]
         present = [entry for entry in found if entry is not None]
         if len(present) < len(chunk):
@@ -188,7 +214,12 @@ class Studio:
         return [cost.get("transfer_s", 0.0) for _, cost in present], [audio for audio, _ in present]
 
     def _render_new(
-        self, chunk: Sequence[PlannedCell], contents: list[Clip], fitted: Fitted, key: str, attempt: int
+        self,
+        chunk: Sequence[PlannedCell],
+        contents: list[Clip],
+        fitted: Fitted,
+        key: str,
+        attempt: int,
     ) -> list[CellRecord]:
         try:
             outcomes, cost_s = self._transfer(chunk, contents, fitted)
@@ -213,13 +244,19 @@ class Studio:
     def _transfer(
         self, chunk: Sequence[PlannedCell], contents: list[Clip], fitted: Fitted
     ) -> tuple[list[Audio | Failure], float]:
-        """Call the method; outputs at the content's own rate and exact length, and the seconds per clip."""
+        """Call the method; outputs at the content's own rate and exact length.
+
+        And the seconds per clip.
+        """
         state = fitted.state
         if state is None:
             raise ValueError("a fit without a state cannot render")
         requests = [
             TransferRequest(
-                self._heard(content), state, make_parameters(self.kind.Parameters, cell.parameters), cell.seed
+                self._heard(content),
+                state,
+                make_parameters(self.kind.Parameters, cell.parameters),
+                cell.seed,
             )
             for cell, content in zip(chunk, contents, strict=True)
         ]
@@ -228,7 +265,10 @@ class Studio:
             outputs = method.transfer(requests)
         cost_s = (self.bench.watch.total_s - before) / len(chunk)
         if len(outputs) != len(requests):
-            raise ValueError(f"{self.label}.transfer returned {len(outputs)} outputs for {len(requests)} requests")
+            raise ValueError(
+                f"{self.label}.transfer returned {len(outputs)} outputs for {len(requests)} "
+                f"requests"
+            )
         heard = [request.content.audio for request in requests]
         restored = [
             restore(output, given, content.audio)
@@ -239,15 +279,25 @@ class Studio:
     def _heard(self, clip: Clip) -> Clip:
         """The clip as a method receives it: mono, at the native rate."""
         mono = to_mono(clip.audio)
-        return Clip(clip.id, clip.category, resample(mono, self.sample_rate) if self.sample_rate else mono)
+        return Clip(
+            clip.id, clip.category, resample(mono, self.sample_rate) if self.sample_rate else mono
+        )
 
     # ------------------------------------------------------------------ records
 
     def _finished(
-        self, cell: PlannedCell, fitted: Fitted, audio: Audio, cost_s: float, attempt: int, *, cached: bool = False
+        self,
+        cell: PlannedCell,
+        fitted: Fitted,
+        audio: Audio,
+        cost_s: float,
+        attempt: int,
+        *,
+        cached: bool = False,
     ) -> CellRecord:
         peak = float(np.abs(audio.waveform).max())
-        # FLAC holds no sample beyond full scale; the output's level is left as it is, so louder ones stay float.
+        # FLAC holds no sample beyond full scale; the output's level is left as it is, so louder
+        # ones stay float.
         name = f"audio/{cell.cell_id}.{'flac' if peak < 1.0 else 'wav'}"
         path = self.bench.folder / name
         write_audio(path, audio)
@@ -266,7 +316,9 @@ class Studio:
             **self._fit_facts(fitted),
         )
 
-    def _failed(self, cell: PlannedCell, fitted: Fitted, failure: Failure, attempt: int) -> CellRecord:
+    def _failed(
+        self, cell: PlannedCell, fitted: Fitted, failure: Failure, attempt: int
+    ) -> CellRecord:
         return CellRecord(
             cell_id=cell.cell_id,
             attempt=attempt,
@@ -284,7 +336,10 @@ class Studio:
         }
 
     def _log(self, error: Exception) -> None:
-        """Keep the traceback in the run folder: a failed cell's reason is one line, this is the rest."""
+        """Keep the traceback in the run folder.
+
+        A failed cell's reason is one line, this is the rest.
+        """
         if isinstance(error, UnsupportedError):
             return
         log = self.bench.folder / "logs" / f"{self.label.split('[')[0].replace('/', '_')}.log"
@@ -296,20 +351,24 @@ def restore(output: Audio, heard: Audio, content: Audio) -> Audio | Failure:
     """Bring an output to the content's rate and exact sample count, its level untouched.
 
     Args:
-        output: What the method returned; must be mono, at the rate of `heard`, finite and within 50 ms of its length.
+        output: What the method returned; must be mono, at the rate of `heard`, finite and within 50
+            ms of its length.
         heard: The content as the method received it.
         content: The content as it stands in the dataset.
 
     Returns:
-        Mono audio of the content's rate and length, or the `invalid_output` failure that says what is wrong.
+        Mono audio of the content's rate and length, or the `invalid_output` failure that says what
+        is wrong.
     """
     difference_s = abs(output.num_samples / output.sample_rate - heard.duration_s)
     faults = {
         f"{output.waveform.shape[0]} channels, not 1": output.waveform.shape[0] != 1,
-        f"{output.sample_rate} Hz, not {heard.sample_rate} Hz": output.sample_rate != heard.sample_rate,
+        f"{output.sample_rate} Hz, not {heard.sample_rate} Hz": output.sample_rate
+        != heard.sample_rate,
         "no samples": output.num_samples == 0,
         "NaN or infinite samples": not np.isfinite(output.waveform).all(),
-        f"{output.duration_s:.3f} s, not {heard.duration_s:.3f} s": difference_s > LENGTH_TOLERANCE_S,
+        f"{output.duration_s:.3f} s, not {heard.duration_s:.3f} s": difference_s
+        > LENGTH_TOLERANCE_S,
     }
     wrong = [fault for fault, present in faults.items() if present]
     if wrong:
@@ -343,8 +402,7 @@ def check_space(folder: Path, cells: int, bytes_per_cell: int = 600_000) -> None
     free, needed = shutil.disk_usage(folder).free, cells * bytes_per_cell
     if free < needed:
         raise BenchError(
-            f"{folder} has {free / 1e6:.0f} MB free; {cells} cells of audio need about {needed / 1e6:.0f} MB. "
+            f"{folder} has {free / 1e6:.0f} MB free; {cells} cells of audio need about "
+            f"{needed / 1e6:.0f} MB. "
             "Free some space or choose another folder with --out; nothing was computed or lost."
         )
-
-

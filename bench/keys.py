@@ -1,8 +1,8 @@
 """Names of cached results: a digest over everything that decides them, and nothing else.
 
-A fit depends on the method's code and version, its fit parameters, the weights, the style's clips and text, and the seed.
-A rendered chunk depends on its fits, the transfer parameters, its contents and their seeds. Comments, docstrings, paths
-and the names of styles and contents do not enter.
+A fit depends on the method's code and version, its fit parameters, the weights, the style's clips
+and text, and the seed. A rendered chunk depends on its fits, the transfer parameters, its contents
+and their seeds. Comments, docstrings, paths and the names of styles and contents do not enter.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from bench.api import Audio, Json, Style
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a method is, for keys: version, digest of its source, profile, digests of its weights, device type."""
+    """What a method is, for keys.
+
+    Version, digest of its source, profile, digests of its weights, device type.
+    """
 
     name: str
     version: str
@@ -39,7 +42,10 @@ def digest(value: Json) -> str:
 
 
 def fit_key(identity: Identity, parameters: Mapping[str, Json], style: Style, seed: int) -> str:
-    """Name of one fit. `style` is what the method was handed: without held-out clips unless it is a control."""
+    """Name of one fit. `style` is what the method was handed.
+
+    Without held-out clips unless it is a control.
+    """
     return digest(
         {
             "stage": "fit",
@@ -54,9 +60,16 @@ def fit_key(identity: Identity, parameters: Mapping[str, Json], style: Style, se
 
 
 def chunk_key(
-    identity: Identity, fit: str, parameters: Mapping[str, Json], contents: Sequence[Audio], seeds: Sequence[int]
+    identity: Identity,
+    fit: str,
+    parameters: Mapping[str, Json],
+    contents: Sequence[Audio],
+    seeds: Sequence[int],
 ) -> str:
-    """Name of one rendered chunk: its company is part of it, because a batch is re-run whole or not at all."""
+    """Name of one rendered chunk.
+
+    Its company is part of it, because a batch is re-run whole or not at all.
+    """
     return digest(
         {
             "stage": "transfer",

@@ -1,11 +1,18 @@
-"""What there is to choose from, as text: names first, then the words a reader needs to choose. Torch-free."""
+"""What there is to choose from, as text: names first, then the words a reader needs to choose.
+
+Torch-free.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench import catalog
 from bench.api import MethodInfo, MetricInfo
+
+if TYPE_CHECKING:
+    from bench.dataset import Dataset
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -17,17 +24,24 @@ def listing(what: str) -> str:
         >>> "cp" in listing("metrics")
         True
     """
-    rows = {"methods": _methods, "metrics": _metrics, "datasets": _datasets, "suites": _suites}[what]()
+    rows = {"methods": _methods, "metrics": _metrics, "datasets": _datasets, "suites": _suites}[
+        what
+    ]()
     width = max((len(name) for name, _ in rows), default=0)
     return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)
 
 
 def _methods() -> list[tuple[str, str]]:
     return [
-        (name, f"{info.title}{' (control)' if info.control else ''}; given: {', '.join(info.conditioned_on)}. {info.source}")
+        (name, _method_words(info))
         for name, entry in catalog.methods().items()
         if isinstance(info := entry.info, MethodInfo)
-    ]  # fmt: skip
+    ]
+
+
+def _method_words(info: MethodInfo) -> str:
+    kind = " (control)" if info.control else ""
+    return f"{info.title}{kind}; given: {', '.join(info.conditioned_on)}. {info.source}"
 
 
 def _metrics() -> list[tuple[str, str]]:
@@ -45,9 +59,9 @@ def _datasets() -> list[tuple[str, str]]:
     return [(card.stem, _dataset_words(load_dataset(str(card)))) for card in cards]
 
 
-def _dataset_words(dataset: object) -> str:
-    contents, styles = dataset.contents, dataset.styles  # type: ignore[attr-defined]  # replaced below
-    return f"{len(contents)} contents, {len(styles)} styles ({', '.join(style.id for style in styles)})"
+def _dataset_words(dataset: Dataset) -> str:
+    names = ", ".join(style.id for style in dataset.styles)
+    return f"{len(dataset.contents)} contents, {len(dataset.styles)} styles ({names})"
 
 
 def _suites() -> list[tuple[str, str]]:
@@ -55,5 +69,9 @@ def _suites() -> list[tuple[str, str]]:
 
     suites = [load_suite(path.stem) for path in sorted((ROOT / "bench" / "suites").glob("*.toml"))]
     return [
-        (suite.name, f"profile {suite.profile}, dataset {suite.dataset}, {', '.join(suite.methods)}") for suite in suites
+        (
+            suite.name,
+            f"profile {suite.profile}, dataset {suite.dataset}, {', '.join(suite.methods)}",
+        )
+        for suite in suites
     ]

@@ -1,4 +1,7 @@
-"""The audio of a run, read when needed: contents at full rate and channels, styles split into seen and held-out clips."""
+"""The audio of a run, read when needed.
+
+Contents at full rate and channels, styles split into seen and held-out clips.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ CONTENTS_IN_MEMORY = 64
 class Material:
     """Reads the clips of a dataset once, cut to at most `duration_s` seconds."""
 
-    def __init__(self, dataset: Dataset, splits: dict[str, StyleSplit], duration_s: float | None) -> None:
+    def __init__(
+        self, dataset: Dataset, splits: dict[str, StyleSplit], duration_s: float | None
+    ) -> None:
         self._contents = {source.id: source for source in dataset.contents}
         self._splits = splits
         self._duration_s = duration_s

@@ -1,4 +1,7 @@
-"""What a run must say about the machine and the software that made it: facts only, no secrets, no host name."""
+"""What a run must say about the machine and the software that made it.
+
+Facts only, no secrets, no host name.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,17 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = (
-    "music-style-bench", "torch", "diffusers", "transformers", "librosa", "soundfile", "soxr", "numpy", "scipy"
-)  # fmt: skip
+    *("music-style-bench", "torch", "diffusers", "transformers"),
+    *("librosa", "soundfile", "soxr", "numpy", "scipy"),
+)
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def collect(device: str) -> dict[str, Any]:
-    """Versions, commit, processor features and threads of this process, and the name of `device`."""
+    """Versions, commit, processor features and threads of this process.
+
+    And the name of `device`.
+    """
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

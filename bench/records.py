@@ -1,11 +1,11 @@
 """Records of a run: what was planned, what happened to each cell, and what was scored.
 
-A run folder holds `run.json` (resolved suite, provenance), `plan.jsonl` (every intended cell, written first),
-`cells.jsonl` and `scores.jsonl` (append-only, one JSON line each), `audio/`, `logs/` and a lock. Everything else is
-derived from these files and can be rebuilt without torch.
+A run folder holds `run.json` (resolved suite, provenance), `plan.jsonl` (every intended cell,
+written first), `cells.jsonl` and `scores.jsonl` (append-only, one JSON line each), `audio/`,
+`logs/` and a lock. Everything else is derived from these files and can be rebuilt without torch.
 
-**Conventions**: the latest record of a cell wins; a torn last line (a process killed while writing) is ignored; times in
-seconds, memory in bytes, rates in Hz.
+**Conventions**: the latest record of a cell wins; a torn last line (a process killed while writing)
+is ignored; times in seconds, memory in bytes, rates in Hz.
 """
 
 from __future__ import annotations
@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CellStatus = Literal[
-    "started", "ok", "unsupported", "invalid_output", "error", "oom", "timeout", "crash", "cancelled"
+    "started",
+    "ok",
+    "unsupported",
+    "invalid_output",
+    "error",
+    "oom",
+    "timeout",
+    "crash",
+    "cancelled",
 ]
 FAILED: frozenset[str] = frozenset({"invalid_output", "error", "oom", "timeout", "crash"})
 
@@ -38,7 +46,10 @@ class Record(BaseModel):
 
 
 class PlannedCell(Record):
-    """One intended cell: method x style x content x repetition. `chunk` groups cells that run as one batch."""
+    """One intended cell: method x style x content x repetition.
+
+    `chunk` groups cells that run as one batch.
+    """
 
     cell_id: str
     chunk: str
@@ -57,8 +68,9 @@ class CellRecord(Record):
     """What happened to a cell.
 
     `started` lines are written before a chunk begins: two of them without an ending mean `crash`.
-    `fit_s` is the whole cost of the fit this cell used (the same number for every cell of that fit), `transfer_s` this
-    cell's share of its chunk; a cached stage keeps the cost that it had when it was computed.
+    `fit_s` is the whole cost of the fit this cell used (the same number for every cell of that
+    fit), `transfer_s` this cell's share of its chunk; a cached stage keeps the cost that it had
+    when it was computed.
     """
 
     cell_id: str
@@ -113,7 +125,10 @@ class MethodEntry(Record):
 
 
 class MetricEntry(Record):
-    """The static words about a metric that tables print; `fingerprint` maps its short hash to what it stands for."""
+    """The static words about a metric that tables print.
+
+    `fingerprint` maps its short hash to what it stands for.
+    """
 
     name: str
     title: str
@@ -137,7 +152,9 @@ class RunHeader(Record):
     profile: Literal["mini", "full"]
     device: str
     duration_s: float | None
-    styles: dict[str, dict[str, Any]]  # id -> {"text", "clips": [ids], "heldout_clips": [ids], "kind"}
+    styles: dict[
+        str, dict[str, Any]
+    ]  # id -> {"text", "clips": [ids], "heldout_clips": [ids], "kind"}
     contents: dict[str, dict[str, Any]]  # id -> {"category", "duration_s", "channels", "digest"}
     methods: list[MethodEntry]
     metrics: list[MetricEntry]
@@ -147,7 +164,10 @@ class RunHeader(Record):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run folder read whole: the plan and, for each planned cell, its latest record and scores."""
+    """A run folder read whole.
+
+    The plan and, for each planned cell, its latest record and scores.
+    """
 
     folder: Path
     header: RunHeader
@@ -170,7 +190,10 @@ def append(path: Path, records: Iterable[Record]) -> None:
 
 
 def mend(path: Path) -> None:
-    """Cut a torn last line: bytes after the last newline were never confirmed, so nothing is lost."""
+    """Cut a torn last line.
+
+    Bytes after the last newline were never confirmed, so nothing is lost.
+    """
     if not path.exists() or path.stat().st_size == 0:
         return
     with path.open("rb+") as file:
@@ -199,7 +222,8 @@ def read(path: Path, kind: type[RecordT]) -> list[RecordT]:
         except ValidationError as error:
             first = error.errors()[0]
             raise RecordError(
-                f"{path}:{number} is not a {kind.__name__} ({first['msg']} at {list(first['loc'])}); this version reads "
+                f"{path}:{number} is not a {kind.__name__} ({first['msg']} at "
+                f"{list(first['loc'])}); this version reads "
                 "schema 1. Use the version that wrote it, or start a new run folder with --out."
             ) from error
     return records
@@ -214,20 +238,24 @@ def read_header(folder: Path) -> RunHeader:
     path = folder / "run.json"
     if not path.exists():
         raise RecordError(
-            f"{folder} holds no run.json; a run folder is what `python -m bench run --out` writes. Name such a folder."
+            f"{folder} holds no run.json; a run folder is what `python -m bench run --out` "
+            f"writes. Name such a folder."
         )
     try:
         return RunHeader.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise RecordError(
-            f"{path} does not follow schema 1 ({error.errors()[0]['msg']}). Use the version that wrote it, or --out."
+            f"{path} does not follow schema 1 ({error.errors()[0]['msg']}). Use the version that "
+            f"wrote it, or --out."
         ) from error
 
 
 def write_header(folder: Path, header: RunHeader) -> None:
     """Replace `run.json` atomically: a kill leaves the former or the new one, never half of it."""
     scratch = folder / "run.json.part"
-    scratch.write_text(json.dumps(header.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
+    scratch.write_text(
+        json.dumps(header.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8"
+    )
     with scratch.open("rb") as file:
         os.fsync(file.fileno())
     scratch.replace(folder / "run.json")
@@ -248,7 +276,10 @@ def load_run(folder: str | Path) -> Run:
 
 
 def frame(run: Run) -> pd.DataFrame:
-    """One row per planned cell: identity, outcome, cost, and per metric `<metric>`, `<metric>.raw`, `<metric>.status`."""
+    """One row per planned cell.
+
+    Identity, outcome, cost, and per metric `<metric>`, `<metric>.raw`, `<metric>.status`.
+    """
     import pandas as pd
 
     return pd.DataFrame([_row(run, cell) for cell in run.plan])

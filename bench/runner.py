@@ -1,7 +1,10 @@
-"""Running a plan: methods one after another, then the metrics, everything written down as soon as it is known.
+"""Running a plan: methods one after another, then the metrics.
 
-`execute` may be called again on the same folder at any time: cells with an outcome are not repeated, chunks that were
-interrupted are re-run whole, and a chunk that twice began and never ended is recorded as `crash` and skipped.
+Everything written down as soon as it is known.
+
+`execute` may be called again on the same folder at any time: cells with an outcome are not
+repeated, chunks that were interrupted are re-run whole, and a chunk that twice began and never
+ended is recorded as `crash` and skipped.
 """
 
 from __future__ import annotations
@@ -38,21 +41,26 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise RecordError(
-                f"{folder} is in use by another run; one run folder takes one process. Wait, or choose another --out."
+                f"{folder} is in use by another run; one run folder takes one process. Wait, or "
+                f"choose another --out."
             ) from error
         yield
 
 
 @contextmanager
 def disk_full_is_bad_input(folder: Path) -> Iterator[None]:
-    """Turn a full disk into a message; what was written before is confirmed line by line and stays."""
+    """Turn a full disk into a message.
+
+    What was written before is confirmed line by line and stays.
+    """
     try:
         yield
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise
         raise BenchError(
-            f"{folder}: no space left on the device; finished cells are safe. Free some space and run the same "
+            f"{folder}: no space left on the device; finished cells are safe. Free some space and "
+            f"run the same "
             "command again to go on where it stopped."
         ) from error
 
@@ -65,7 +73,10 @@ def execute(
     *,
     retry: bool = False,
 ) -> dict[str, CellRecord]:
-    """Render what is missing, then score what is missing; returns the latest record of every cell."""
+    """Render what is missing, then score what is missing.
+
+    Returns the latest record of every cell.
+    """
     log = bench.folder / "cells.jsonl"
     with disk_full_is_bad_input(bench.folder):
         history = records.read(log, CellRecord)
@@ -86,7 +97,9 @@ def settle(history: Sequence[CellRecord], *, retry: bool) -> dict[str, CellRecor
     """The latest outcome of each cell; with `retry`, failed cells are open again."""
     latest = {record.cell_id: record for record in history if record.status != "started"}
     keep = {cell: record for cell, record in latest.items() if record.status != "cancelled"}
-    return {cell: record for cell, record in keep.items() if not (retry and record.status in FAILED)}
+    return {
+        cell: record for cell, record in keep.items() if not (retry and record.status in FAILED)
+    }
 
 
 def attempts(history: Sequence[CellRecord]) -> Counter[str]:
@@ -97,17 +110,22 @@ def attempts(history: Sequence[CellRecord]) -> Counter[str]:
 def crashes(
     history: Sequence[CellRecord], settled: Mapping[str, CellRecord], *, retry: bool
 ) -> list[CellRecord]:
-    """Cells begun twice since their last outcome without ending: they take the process down, so they are skipped."""
+    """Cells begun twice since their last outcome without ending.
+
+    They take the process down, so they are skipped.
+    """
     if retry:
         return []
     open_starts: Counter[str] = Counter()
     for record in history:
-        open_starts[record.cell_id] = open_starts[record.cell_id] + 1 if record.status == "started" else 0
+        open_starts[record.cell_id] = (
+            open_starts[record.cell_id] + 1 if record.status == "started" else 0
+        )
     return [
         CellRecord(
             cell_id=cell,
             status="crash",
-            reason=f"the process ended {count} times while working on this cell; run with --retry to try again",
+            reason=f"the process ended {count} times while working on this cell; --retry tries again",
             attempt=count,
         )
         for cell, count in open_starts.items()
@@ -130,7 +148,9 @@ def _render_all(
     """Fit and render, one method and repetition after another; `settled` is filled as cells end."""
     done = sum(_usable(bench.folder, settled.get(cell.cell_id)) for cell in plan)
     ordered = sorted(plan, key=lambda cell: (list(studios).index(cell.method), cell.repetition))
-    for (label, repetition), group in groupby(ordered, key=lambda cell: (cell.method, cell.repetition)):
+    for (label, repetition), group in groupby(
+        ordered, key=lambda cell: (cell.method, cell.repetition)
+    ):
         cells = list(group)
         chunks = [list(chunk) for _, chunk in groupby(cells, key=lambda cell: cell.chunk)]
         pending = [
@@ -158,7 +178,10 @@ def _score_all(
     metrics: Sequence[LoadedMetric],
     settled: Mapping[str, CellRecord],
 ) -> None:
-    known = {(s.cell_id, s.metric): s for s in records.read(bench.folder / "scores.jsonl", records.ScoreRecord)}
+    known = {
+        (s.cell_id, s.metric): s
+        for s in records.read(bench.folder / "scores.jsonl", records.ScoreRecord)
+    }
     for metric in metrics:
         todo = missing(metric, plan, settled, known)
         for done in score(bench, metric, todo, settled):
@@ -166,7 +189,12 @@ def _score_all(
 
 
 def _note_session(bench: Bench) -> None:
-    """Append where this session's time went; the tables read costs from the cell records, people read this."""
-    line = json.dumps({stage: round(seconds, 3) for stage, seconds in bench.watch.account().items()})
+    """Append where this session's time went.
+
+    The tables read costs from the cell records, people read this.
+    """
+    line = json.dumps(
+        {stage: round(seconds, 3) for stage, seconds in bench.watch.account().items()}
+    )
     with (bench.folder / "logs" / "sessions.jsonl").open("a", encoding="utf-8") as file:
         file.write(line + "\n")

@@ -1,4 +1,6 @@
-"""Scoring: every finished cell by every metric that has not scored it with its present fingerprint."""
+"""Scoring: every finished cell by every metric that has not scored it with its present
+fingerprint.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,8 @@ def missing(
         if (record := cells.get(cell.cell_id)) is not None
         and record.status == "ok"
         and (
-            (score := scores.get((cell.cell_id, metric.name))) is None or score.fingerprint != metric.fingerprint
+            (score := scores.get((cell.cell_id, metric.name))) is None
+            or score.fingerprint != metric.fingerprint
         )
     ]
 
