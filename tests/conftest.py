@@ -1,0 +1,52 @@
+"""What every test shares: an offline, private surrounding and the bundled clips."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.api import Audio, Clip
+from bench.audio import read_audio
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+MINI = CHECKOUT / "datasets" / "mini"
+
+ClipReader = Callable[[str, float], Clip]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def surrounding(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No network and no cache of the user's: a test sees only the checkout."""
+    private = {
+        "HF_HUB_OFFLINE": "1",
+        "BENCH_CACHE": str(tmp_path_factory.mktemp("bench-cache")),
+    }
+    former = {name: os.environ.get(name) for name in private}
+    os.environ.update(private)
+    yield
+    for name, value in former.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """The root of the repository."""
+    return CHECKOUT
+
+
+@pytest.fixture(scope="session")
+def bundled() -> ClipReader:
+    """Reads a clip of the mini dataset by its path without suffix, cut to some seconds."""
+
+    def read(name: str, seconds: float) -> Clip:
+        path = MINI / f"{name}.flac"
+        audio: Audio = read_audio(path, duration_s=seconds)
+        return Clip(path.stem, path.parent.name, audio)
+
+    return read
