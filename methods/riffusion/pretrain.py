@@ -1,0 +1,380 @@
+"""Train the mini profile of Riffusion from scratch.
+
+    python -m methods.riffusion.pretrain render  --work FOLDER
+    python -m methods.riffusion.pretrain vae     --work FOLDER --minutes 14
+    python -m methods.riffusion.pretrain unet    --work FOLDER --minutes 60
+    python -m methods.riffusion.pretrain export  --work FOLDER
+
+First the autoencoder of mel images, then, on its standardised latents, the noise predictor together with the text encoder
+(Rombach et al., 2022, section 3). Each stage continues from its last checkpoint in FOLDER; a larger `--minutes` prolongs it.
+Each writes its curve to NAME.jsonl. Rendering needs the extra `corpus`; export writes what the mini profile loads.
+
+**Conventions**: images (batch, 3, mel, frame) in [-1, 1]; latents (batch, channel, height, width).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from torch import nn
+from torch.nn import functional
+
+from methods.riffusion import mini_models
+from methods.riffusion.pretrain_corpus import (
+    Pictures,
+    caption_words,
+    load_split,
+    render_split,
+    splits,
+)
+from methods.riffusion.spectrogram import image_to_pixels
+
+logger = logging.getLogger(__name__)
+
+Curve = dict[str, float]
+WEIGHTS = Path(__file__).parent / "weights"
+EVALUATED_TIMESTEPS = (100, 300, 500, 700, 900)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How long and how fast a stage trains.
+
+    Args:
+        name: Of the stage, for its files.
+        minutes: Wall-clock budget in all, over all starts.
+        learning_rate: Of AdamW, after 100 steps of warm-up, until the last 30 % of the budget, where it falls to 3 %.
+        batch_size: Clips per step.
+        average: Decay per step of the averaged weights, which are what is evaluated and exported.
+        seed: Of initial weights, batches and noise.
+        report_s: Seconds between evaluations and checkpoints.
+    """
+
+    name: str
+    minutes: float
+    learning_rate: float
+    batch_size: int = 16
+    average: float = 0.998
+    seed: int = 0
+    report_s: float = 120.0
+
+
+VAE_RECIPE = Recipe("vae", minutes=14, learning_rate=2e-3, average=0.99)
+UNET_RECIPE = Recipe("unet", minutes=60, learning_rate=1e-3, report_s=240)
+
+_WARM_UP_STEPS = 100
+_DECAY_SHARE = 0.3
+_KL_WEIGHT = 2e-3
+_CROP_FRAMES = 64
+_CAPTION_DROP = 0.12
+
+
+def learning_rate_at(recipe: Recipe, step: int, progress: float) -> float:
+    """Learning rate after warm-up and before or within the final linear decay; `progress` is in [0, 1]."""
+    warm_up = min(1.0, (step + 1) / _WARM_UP_STEPS)
+    decay = min(1.0, (1 - progress) / _DECAY_SHARE)
+    return recipe.learning_rate * warm_up * max(decay, 0.03)
+
+
+# ---------------------------------------------------------------------------- the loop
+
+
+class Trainer:
+    """One stage's state: weights, their running average, optimiser, time spent, curve. Saves and continues."""
+
+    def __init__(self, model: nn.Module, recipe: Recipe, folder: Path) -> None:
+        self.model, self.recipe = model, recipe
+        self.average = {name: value.clone() for name, value in model.state_dict().items()}
+        self.optimiser = torch.optim.AdamW(
+            model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3
+        )
+        self.step, self.elapsed_s, self.curve = 0, 0.0, list[Curve]()
+        self.path = folder / f"{recipe.name}.pt"
+        if self.path.is_file():
+            self._restore()
+
+    def _restore(self) -> None:
+        state = torch.load(self.path, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.average, self.curve = state["average"], state["curve"]
+        self.step, self.elapsed_s = state["step"], state["elapsed_s"]
+
+    def save(self) -> None:
+        """Write the checkpoint (in one move) and the curve."""
+        state = {
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "average": self.average,
+            "curve": self.curve,
+            "step": self.step,
+            "elapsed_s": self.elapsed_s,
+        }
+        partial = self.path.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(self.path)
+        lines = "".join(json.dumps(point) + "\n" for point in self.curve)
+        self.path.with_suffix(".jsonl").write_text(lines, encoding="utf-8")
+
+    def _update(self, loss: torch.Tensor) -> None:
+        progress = self.elapsed_s / (60 * self.recipe.minutes)
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate_at(self.recipe, self.step, progress)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.step()
+        self.step += 1
+        # Early weights must not linger in the average.
+        keep = min(self.recipe.average, (1 + self.step) / (10 + self.step))
+        for name, value in self.model.state_dict().items():
+            if value.is_floating_point():
+                self.average[name].lerp_(value, 1 - keep)
+
+    def evaluate(self, score: Callable[[], Curve]) -> Curve:
+        """Score the averaged weights; the live ones are put back."""
+        live = {name: value.clone() for name, value in self.model.state_dict().items()}
+        self.model.load_state_dict(self.average)
+        self.model.eval()
+        with torch.no_grad():
+            point = score()
+        self.model.load_state_dict(live)
+        self.model.train()
+        return point
+
+    def run(self, losses: Iterator[torch.Tensor], score: Callable[[], Curve]) -> None:
+        """Train until the budget is spent; evaluate and save on the way and at the end."""
+        due_s = self.elapsed_s + self.recipe.report_s / 2
+        while self.elapsed_s < 60 * self.recipe.minutes:
+            started = time.monotonic()
+            self._update(next(losses))
+            self.elapsed_s += time.monotonic() - started
+            if self.elapsed_s >= due_s:
+                due_s += self.recipe.report_s
+                self._report(score)
+        self._report(score)
+
+    def _report(self, score: Callable[[], Curve]) -> None:
+        point = {"step": float(self.step), "elapsed_s": round(self.elapsed_s, 1)}
+        self.curve.append(point | self.evaluate(score))
+        self.save()
+        logger.info("%s %s", self.recipe.name, json.dumps(self.curve[-1]))
+
+
+# ---------------------------------------------------------------------------- autoencoder
+
+
+def _crops(pictures: Pictures, recipe: Recipe, start: int) -> Iterator[torch.Tensor]:
+    """Batches of random stretches of 64 frames, forever; `start` moves the seed on after a restart."""
+    rng = np.random.default_rng((recipe.seed, start))
+    count, _, frames = pictures.images.shape
+    while True:
+        clips = rng.integers(0, count, recipe.batch_size)
+        offsets = rng.integers(0, frames - _CROP_FRAMES + 1, recipe.batch_size)
+        cut = [
+            pictures.images[clip, :, offset : offset + _CROP_FRAMES]
+            for clip, offset in zip(clips, offsets, strict=True)
+        ]
+        yield image_to_pixels(torch.from_numpy(np.stack(cut)))
+
+
+def _autoencoder_losses(
+    model: AutoencoderKL, batches: Iterator[torch.Tensor]
+) -> Iterator[torch.Tensor]:
+    """L1 + squared error + a little Kullback-Leibler divergence, each a mean per element."""
+    for pixels in batches:
+        with torch.autocast("cpu", torch.bfloat16):
+            posterior = model.encode(pixels).latent_dist
+        mean, log_variance = posterior.mean.float(), posterior.logvar.float()
+        latents = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
+        with torch.autocast("cpu", torch.bfloat16):
+            rebuilt = model.decode(latents).sample
+        error = rebuilt.float() - pixels
+        divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
+        yield error.abs().mean() + (error**2).mean() + _KL_WEIGHT * divergence
+
+
+def reconstruction_error(model: AutoencoderKL, pictures: Pictures) -> Curve:
+    """Mean absolute and squared error of reconstructions from the posterior mean, on the range [-1, 1]."""
+    absolute, squared = [], []
+    for start in range(0, len(pictures.images), 16):
+        pixels = image_to_pixels(torch.from_numpy(pictures.images[start : start + 16]))
+        error = model.decode(model.encode(pixels).latent_dist.mean).sample - pixels
+        absolute.append(error.abs().mean(dim=(1, 2, 3)))
+        squared.append((error**2).mean(dim=(1, 2, 3)))
+    return {"l1": float(torch.cat(absolute).mean()), "mse": float(torch.cat(squared).mean())}
+
+
+def _thinned(pictures: Pictures, step: int) -> Pictures:
+    kept = slice(None, None, step)
+    return Pictures(pictures.images[kept], pictures.captions[kept], pictures.sounds[kept])
+
+
+def train_autoencoder(folder: Path, recipe: Recipe) -> None:
+    """Train or continue the autoencoder."""
+    torch.manual_seed(recipe.seed)
+    model = mini_models.build_autoencoder().train()
+    trainer = Trainer(model, recipe, folder)
+    test = _thinned(load_split("test", folder), 3)
+    batches = _crops(load_split("train", folder), recipe, trainer.step)
+    trainer.run(_autoencoder_losses(model, batches), lambda: reconstruction_error(model, test))
+
+
+def standardised_autoencoder(folder: Path, train: Pictures) -> AutoencoderKL:
+    """The trained autoencoder (averaged weights) with per-channel standardisation folded in; kept in `folder` once made."""
+    kept = folder / "vae_standardised"
+    if kept.is_dir():
+        return AutoencoderKL.from_pretrained(kept).eval()
+    model = mini_models.build_autoencoder().eval()
+    state = torch.load(folder / "vae.pt", weights_only=True)
+    model.load_state_dict(state["average"])
+    latents, _ = encode_pictures(model, _thinned(train, 4))
+    mean, deviation = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))
+    logger.info("latent deviations %s", [round(float(x), 3) for x in deviation])
+    mini_models.fold_standardisation(model, mean, deviation)
+    model.save_pretrained(kept)
+    return model
+
+
+# ---------------------------------------------------------------------------- noise predictor and text
+
+
+def encode_pictures(model: AutoencoderKL, pictures: Pictures) -> tuple[torch.Tensor, torch.Tensor]:
+    """Posterior means and deviations of all images, each (clip, channel, height, width)."""
+    means, deviations = [], []
+    for start in range(0, len(pictures.images), 32):
+        pixels = image_to_pixels(torch.from_numpy(pictures.images[start : start + 32]))
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            posterior = model.encode(pixels).latent_dist
+        means.append(posterior.mean.float())
+        deviations.append(posterior.std.float())
+    return torch.cat(means), torch.cat(deviations)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextedLatents:
+    """Training material of the noise predictor: posterior means and deviations, and token ids (clip, 16)."""
+
+    means: torch.Tensor
+    deviations: torch.Tensor
+    token_ids: torch.Tensor
+
+
+def _denoising_losses(
+    model: nn.ModuleDict, material: TextedLatents, empty_ids: torch.Tensor, start: int
+) -> Iterator[torch.Tensor]:
+    """Squared error of the predicted noise at uniform timesteps; 12 % of the captions are dropped."""
+    generator = torch.Generator().manual_seed(UNET_RECIPE.seed + start)
+    retained = mini_models.build_scheduler().alphas_cumprod
+    size, count = UNET_RECIPE.batch_size, len(material.means)
+    while True:
+        clips = torch.randint(0, count, (size,), generator=generator)
+        means, deviations = material.means[clips], material.deviations[clips]
+        latents = means + deviations * torch.randn(means.shape, generator=generator)
+        dropped = torch.rand(size, 1, generator=generator) < _CAPTION_DROP
+        token_ids = torch.where(dropped, empty_ids, material.token_ids[clips])
+        timesteps = torch.randint(0, len(retained), (size,), generator=generator)
+        noise = torch.randn(means.shape, generator=generator)
+        kept = retained[timesteps][:, None, None, None]
+        noisy = kept.sqrt() * latents + (1 - kept).sqrt() * noise
+        with torch.autocast("cpu", torch.bfloat16):
+            states = model["text_encoder"](token_ids).last_hidden_state
+            predicted = model["unet"](noisy, timesteps, states).sample
+        yield functional.mse_loss(predicted.float(), noise)
+
+
+def denoising_error(model: nn.ModuleDict, material: TextedLatents) -> Curve:
+    """Error of the predicted noise on test clips with the right captions and with those of other clips.
+
+    Returns:
+        `right_T` and `wrong_T` for each of `EVALUATED_TIMESTEPS`, and their means `right`, `wrong`; lower is better, and
+        right below wrong shows that the text is heard.
+    """
+    generator = torch.Generator().manual_seed(0)
+    retained = mini_models.build_scheduler().alphas_cumprod
+    states = model["text_encoder"](material.token_ids).last_hidden_state
+    captions = {"right": states, "wrong": states.roll(len(states) // 3, dims=0)}
+    point: Curve = {}
+    for timestep in EVALUATED_TIMESTEPS:
+        noise = torch.randn(material.means.shape, generator=generator)
+        kept = retained[timestep]
+        noisy = kept.sqrt() * material.means + (1 - kept).sqrt() * noise
+        for name, given in captions.items():
+            predicted = model["unet"](noisy, timestep, given).sample
+            point[f"{name}_{timestep}"] = round(float(functional.mse_loss(predicted, noise)), 5)
+    for name in captions:
+        point[name] = round(math.fsum(point[f"{name}_{t}"] for t in EVALUATED_TIMESTEPS) / 5, 5)
+    return point
+
+
+def train_unet(folder: Path, recipe: Recipe) -> None:
+    """Train or continue the noise predictor with its text encoder, on the finished autoencoder's latents."""
+    train, test = load_split("train", folder), _thinned(load_split("test", folder), 3)
+    autoencoder = standardised_autoencoder(folder, train)
+    torch.manual_seed(recipe.seed)
+    tokenizer = mini_models.build_tokenizer(caption_words(train.captions))
+    text_encoder = mini_models.build_text_encoder(tokenizer)
+    model = nn.ModuleDict({"unet": mini_models.build_unet(), "text_encoder": text_encoder}).train()
+    material, held = (
+        TextedLatents(
+            *encode_pictures(autoencoder, part), mini_models.tokenize(tokenizer, part.captions)
+        )
+        for part in (train, test)
+    )
+    trainer = Trainer(model, recipe, folder)
+    empty_ids = mini_models.tokenize(tokenizer, [""])
+    losses = _denoising_losses(model, material, empty_ids, trainer.step)
+    trainer.run(losses, lambda: denoising_error(model, held))
+
+
+# ---------------------------------------------------------------------------- command
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m methods.riffusion.pretrain")
+    parser.add_argument("stage", choices=("render", "vae", "unet", "export"))
+    parser.add_argument(
+        "--work", type=Path, required=True, help="folder of rendered clips and checkpoints"
+    )
+    parser.add_argument(
+        "--minutes", type=float, help="budget of the stage in all, in place of the recipe's"
+    )
+    parser.add_argument("--clips", type=int, default=150, help="training clips per sound (render)")
+    parser.add_argument("--processes", type=int, default=2, help="processes (render)")
+    return parser.parse_args()
+
+
+def _with_minutes(recipe: Recipe, minutes: float | None) -> Recipe:
+    return recipe if minutes is None else replace(recipe, minutes=minutes)
+
+
+def main() -> None:
+    """Run one stage."""
+    arguments = _parse()
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    if arguments.stage == "render":
+        for split in splits(arguments.clips):
+            render_split(split, arguments.work, arguments.processes)
+    elif arguments.stage == "vae":
+        train_autoencoder(arguments.work, _with_minutes(VAE_RECIPE, arguments.minutes))
+    elif arguments.stage == "unet":
+        train_unet(arguments.work, _with_minutes(UNET_RECIPE, arguments.minutes))
+    else:
+        from methods.riffusion.pretrain_export import export
+
+        export(arguments.work, WEIGHTS)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    main()
