@@ -71,7 +71,7 @@ class Cache:
     def save_audio(self, key: str, audio: Audio, cost: Mapping[str, float]) -> None:
         """Keep an output exactly as the method made it, and what it cost."""
         head = json.dumps({"sample_rate": audio.sample_rate, "cost": dict(cost)})
-        _write_npz(self._path("outputs", key, ".npz"), waveform=audio.waveform, head=np.array(head))
+        _write_output(self._path("outputs", key, ".npz"), audio.waveform, head)
 
     def load_array(self, kind: str, key: str) -> NDArray[np.generic] | None:
         """An array of a kind, such as "clap", or None."""
@@ -145,8 +145,8 @@ def _write(path: Path, data: bytes) -> None:
     scratch.replace(path)
 
 
-def _write_npz(path: Path, **arrays: NDArray[np.generic]) -> None:
+def _write_output(path: Path, waveform: NDArray[np.float32], head: str) -> None:
     scratch = _scratch(path)
     with scratch.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, waveform=waveform, head=np.array(head))
     scratch.replace(path)

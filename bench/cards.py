@@ -1,0 +1,265 @@
+"""Dataset cards and folders: from names to a `Dataset`.
+
+See `bench.dataset` for the layout and for what counts as a recording.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from bench.api import DatasetError, UnknownNameError
+from bench.audio import READABLE
+from bench.clips import ClipSource, Dataset, Kind, StyleSource, TextSource, inspect
+from bench.names import nearest
+from bench.toml import Declared, parse, read_toml
+
+CARDS = Path(__file__).resolve().parent.parent / "datasets"
+LAYOUT = "content/<category>/<clip> and style/<style>/<clip> (wav, flac, ogg, mp3)"
+
+
+class ClipCard(Declared):
+    """A clip of a card. `path` is relative to the card's root; times in seconds."""
+
+    path: str
+    recording: str | None = None
+    start_s: float = Field(0.0, ge=0)
+    duration_s: float | None = Field(None, gt=0)
+
+
+class ContentCard(ClipCard):
+    """A content of a card."""
+
+    category: str
+
+
+class StyleCard(Declared):
+    """A style of a card; without `clips` they are those of the folder `style/<style>`."""
+
+    text: str | None = None
+    kind: Kind = "instrument"
+    clips: list[ClipCard] = Field(default_factory=list)
+
+
+class Card(Declared):
+    """A dataset card; without `contents` they are those of the folder `content`."""
+
+    schema_version: Literal[1]
+    name: str
+    licence: str
+    redistributable: bool
+    root: str = "."
+    obtain: str = ""
+    contents: dict[str, ContentCard] = Field(default_factory=dict)
+    styles: dict[str, StyleCard] = Field(default_factory=dict)
+
+
+def datasets() -> dict[str, Path]:
+    """The cards of this checkout, by name."""
+    return {path.stem: path for path in sorted(CARDS.glob("*.toml"))}
+
+
+def load_dataset(card_or_folder: str) -> Dataset:
+    """Load a dataset by the name of a card in `datasets/`, the path of a card, or that of a folder.
+
+    Raises:
+        UnknownNameError: No such card, file or folder.
+        DatasetError: A card, a folder or a clip breaks a rule; the message names it.
+    """
+    place = Path(card_or_folder).expanduser()
+    known = datasets()
+    if card_or_folder in known:
+        return _load_card(known[card_or_folder])
+    if place.is_dir():
+        card = place / "dataset.toml"
+        return _load_card(card) if card.is_file() else _load_folder(place)
+    if place.suffix == ".toml" and place.is_file():
+        return _load_card(place)
+    raise UnknownNameError(
+        f"dataset {card_or_folder!r} is neither a card ({', '.join(known)}) nor a .toml file nor "
+        "a folder laid out "
+        f"{LAYOUT}.{nearest(card_or_folder, known)}"
+    )
+
+
+def _load_card(path: Path) -> Dataset:
+    card = parse(Card, read_toml(path, DatasetError), str(path), DatasetError)
+    root = (path.parent / card.root).resolve()
+    if not root.is_dir():
+        raise DatasetError(
+            f"dataset {card.name}: folder {root} does not exist; its clips lie there. "
+            f"{card.obtain or 'Correct `root` in the card.'}"
+        )
+    contents = [_content(root, *item) for item in card.contents.items()] or _scan_contents(root)
+    ids = list(card.styles) if _is_whole(card) else _style_names(root, card.styles)
+    styles = [_style(root, name, card.styles.get(name, StyleCard())) for name in ids]
+    return _checked(
+        Dataset(card.name, card.licence, card.redistributable, tuple(contents), tuple(styles))
+    )
+
+
+def _is_whole(card: Card) -> bool:
+    """Whether the card names every clip itself."""
+    return bool(card.styles) and all(style.clips for style in card.styles.values())
+
+
+def _load_folder(root: Path) -> Dataset:
+    where = root.resolve()
+    styles = [_style(where, name, StyleCard()) for name in _style_names(where, ())]
+    licence = "unknown (a plain folder)"
+    return _checked(
+        Dataset(where.name, licence, False, tuple(_scan_contents(where)), tuple(styles))
+    )
+
+
+def _content(root: Path, name: str, card: ContentCard) -> ClipSource:
+    return _clip(root, name, card.category, card)
+
+
+def _clip(root: Path, name: str, category: str, card: ClipCard) -> ClipSource:
+    path = root / card.path
+    length_s, digest = inspect(path, card.start_s, card.duration_s)
+    recording = card.recording or path.stem
+    return ClipSource(name, category, path, recording, card.start_s, length_s, digest)
+
+
+def _style(root: Path, name: str, card: StyleCard) -> StyleSource:
+    text, source = _text(root, name, card)
+    if card.clips:
+        clips = [_clip(root, _part_name(clip), name, clip) for clip in card.clips]
+    else:
+        files = _audio_files(_style_folder(root) / name)
+        clips = [_clip(root, path.stem, name, ClipCard(path=str(path))) for path in files]
+    return StyleSource(name, card.kind, text, source, tuple(clips))
+
+
+def _part_name(clip: ClipCard) -> str:
+    stem = Path(clip.path).stem
+    return f"{stem}@{clip.start_s:g}" if clip.start_s else stem
+
+
+def _text(root: Path, name: str, card: StyleCard) -> tuple[str, TextSource]:
+    if card.text is not None:
+        return card.text, "card"
+    note = _style_folder(root) / name / "text.txt"
+    words = note.read_text(encoding="utf-8").strip() if note.is_file() else ""
+    return (words, "text.txt") if words else (name.replace("_", " "), "folder name")
+
+
+# ------------------------------------------------------------------------------------- folders
+
+
+def _style_folder(root: Path) -> Path:
+    return root / "timbre" if (root / "timbre").is_dir() else root / "style"
+
+
+def _style_names(root: Path, described: Iterable[str]) -> list[str]:
+    found = [folder.name for folder in _subfolders(_style_folder(root))]
+    for name in described:
+        if name not in found:
+            raise DatasetError(
+                f"style {name!r} of the card has no folder in {_style_folder(root)}; there are "
+                f"{', '.join(found)}.{nearest(name, found)} Correct the card."
+            )
+    return found
+
+
+def _scan_contents(root: Path) -> list[ClipSource]:
+    files = [
+        (folder.name, path)
+        for folder in _subfolders(root / "content")
+        for path in _audio_files(folder)
+    ]
+    counts = Counter(path.stem for _, path in files)
+    return [
+        _clip(
+            root,
+            path.stem if counts[path.stem] == 1 else f"{category}_{path.stem}",
+            category,
+            ClipCard(path=str(path)),
+        )
+        for category, path in files
+    ]
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    """The folders in `content` or `style`, which hold nothing else."""
+    if not folder.is_dir():
+        loose = len(list(_audio_in(folder.parent)))
+        raise DatasetError(
+            f"{folder.parent} has no folder {folder.name!r} ({loose} audio files lie loose in "
+            "it); a dataset is laid out "
+            f"{LAYOUT}. Sort the clips into such folders."
+        )
+    loose_files = list(_audio_in(folder))
+    if loose_files:
+        raise DatasetError(
+            f"{loose_files[0]} lies directly in {folder.name!r}; a dataset is laid out {LAYOUT}. "
+            "Move it one folder down."
+        )
+    found = sorted(path for path in folder.iterdir() if path.is_dir() and _is_visible(path))
+    if not found:
+        raise DatasetError(f"{folder} is empty; a dataset is laid out {LAYOUT}. Add clips.")
+    return found
+
+
+def _audio_files(folder: Path) -> list[Path]:
+    """The audio files of a category or style, which lie directly in it."""
+    for inner in sorted(path for path in folder.iterdir() if path.is_dir() and _is_visible(path)):
+        if any(_audio_in(inner)):
+            raise DatasetError(
+                f"{inner} holds audio one folder too deep; a dataset is laid out {LAYOUT}. Move "
+                "it one folder up."
+            )
+    found = sorted(_audio_in(folder))
+    if not found:
+        raise DatasetError(
+            f"{folder} holds no audio; each category and style has at least one clip "
+            f"({', '.join(READABLE)}). Add one "
+            "or remove the folder."
+        )
+    return found
+
+
+def _audio_in(folder: Path) -> Iterable[Path]:
+    inside = folder.iterdir() if folder.is_dir() else iter(())
+    return (path for path in inside if path.suffix.lower() in READABLE and _is_visible(path))
+
+
+def _is_visible(path: Path) -> bool:
+    return not path.name.startswith((".", "__"))
+
+
+# --------------------------------------------------------------------------------------- rules
+
+
+def _checked(dataset: Dataset) -> Dataset:
+    if not dataset.contents or not dataset.styles:
+        raise DatasetError(
+            f"dataset {dataset.name} has {len(dataset.contents)} contents and "
+            f"{len(dataset.styles)} styles; it needs at "
+            f"least one of each, laid out {LAYOUT}. Add them."
+        )
+    _require_unlike(dataset.contents, f"contents of {dataset.name}")
+    for style in dataset.styles:
+        _require_unlike(style.clips, f"style {style.id} of {dataset.name}")
+    return dataset
+
+
+def _require_unlike(clips: Sequence[ClipSource], what: str) -> None:
+    """A clip that stands twice would be counted twice, or be on both sides of a split."""
+    ids: dict[str, ClipSource] = {}
+    sounds: dict[tuple[str, float, float], ClipSource] = {}
+    for clip in clips:
+        same_id = ids.setdefault(clip.id, clip)
+        same = sounds.setdefault((clip.digest, clip.start_s, clip.duration_s), clip)
+        if same_id is not clip or same is not clip:
+            other, fact = (same, "the same sound") if same is not clip else (same_id, "the same id")
+            raise DatasetError(
+                f"{what}: {clip.path} and {other.path} have {fact}; each clip stands once. Remove "
+                "one of the two."
+            )

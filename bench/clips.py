@@ -1,0 +1,149 @@
+"""Where the clips of a dataset lie, and reading them.
+
+**Conventions**: times in seconds. Sound is read only when a clip is asked for; before that each
+file is hashed and its head is checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Literal
+
+from bench.api import Clip, DatasetError, Style
+from bench.audio import read_audio
+
+Kind = Literal["instrument", "natural"]
+TextSource = Literal["card", "text.txt", "folder name"]
+SHORTEST_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class ClipSource:
+    """Where a clip lies.
+
+    Args:
+        id: Unique among the contents, or among the clips of one style.
+        category: Category of a content, or id of the style.
+        path: The file.
+        recording: What it was cut from; clips of one recording stay on one side of a split.
+        start_s: Where the clip begins in the file.
+        duration_s: Its length.
+        digest: SHA-256 of the file.
+    """
+
+    id: str
+    category: str
+    path: Path
+    recording: str
+    start_s: float
+    duration_s: float
+    digest: str
+
+    def read(self, duration_s: float | None = None) -> Clip:
+        """Read the sound, at most `duration_s` seconds from its beginning.
+
+        Raises:
+            DatasetError: The file is gone, broken, or holds NaN.
+        """
+        wanted = self.duration_s if duration_s is None else min(duration_s, self.duration_s)
+        return Clip(self.id, self.category, read_audio(self.path, self.start_s, wanted))
+
+
+@dataclass(frozen=True, slots=True)
+class StyleSource:
+    """A style and where its clips lie. `kind` decides how many clips the paper's protocol takes."""
+
+    id: str
+    kind: Kind
+    text: str | None
+    text_source: TextSource
+    clips: tuple[ClipSource, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StyleSplit:
+    """The clips of a style that methods may learn from, and those kept for scoring."""
+
+    id: str
+    kind: Kind
+    text: str | None
+    clips: tuple[ClipSource, ...]
+    heldout_clips: tuple[ClipSource, ...]
+
+    def read(self, duration_s: float | None = None) -> Style:
+        """Read all clips, at most `duration_s` seconds of each."""
+        clips = tuple(clip.read(duration_s) for clip in self.clips)
+        heldout = tuple(clip.read(duration_s) for clip in self.heldout_clips)
+        return Style(self.id, clips, heldout, self.text)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Contents and styles with what may be done with them."""
+
+    name: str
+    licence: str
+    redistributable: bool
+    contents: tuple[ClipSource, ...]
+    styles: tuple[StyleSource, ...]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over all that identifies the clips, whatever folder they lie in."""
+        lines: list[list[str | float | None]] = [_identity(clip) for clip in self.contents]
+        for style in self.styles:
+            lines.append([style.id, style.kind, style.text])
+            lines += [_identity(clip) for clip in style.clips]
+        return hashlib.sha256(json.dumps(lines).encode()).hexdigest()
+
+
+def _identity(clip: ClipSource) -> list[str | float | None]:
+    place = [clip.id, clip.category, clip.recording]
+    return [*place, clip.start_s, clip.duration_s, clip.digest]
+
+
+def inspect(path: Path, start_s: float = 0.0, duration_s: float | None = None) -> tuple[float, str]:
+    """Length in seconds of (the given part of) an audio file, and the file's SHA-256.
+
+    Raises:
+        DatasetError: The file is missing, empty, undecodable, or the part is shorter than half a
+            second.
+    """
+    if not path.is_file():
+        raise DatasetError(
+            f"{path} does not exist; the dataset names it. Restore it or correct the card."
+        )
+    stat = path.stat()
+    whole_s, digest = _inspect_file(path, stat.st_mtime_ns, stat.st_size)
+    length_s = whole_s - start_s if duration_s is None else min(duration_s, whole_s - start_s)
+    if length_s < SHORTEST_S:
+        raise DatasetError(
+            f"{path} gives {max(length_s, 0.0):.3f} s from {start_s:g} s on; a clip has at least "
+            f"{SHORTEST_S} s. "
+            "Remove it or name a longer part."
+        )
+    return length_s, digest
+
+
+@lru_cache(maxsize=4096)
+def _inspect_file(path: Path, mtime_ns: int, size: int) -> tuple[float, str]:
+    del mtime_ns  # only a key of the cache: a changed file is looked at again
+    if size == 0:
+        raise DatasetError(
+            f"{path} is empty (0 bytes); audio was expected. Copy it again or remove it."
+        )
+    import soundfile
+
+    try:
+        head = soundfile.info(str(path))
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise DatasetError(
+            f"{path} cannot be decoded ({error}); audio is WAV, FLAC, OGG or MP3. Convert or "
+            "remove it."
+        ) from error
+    with path.open("rb") as file:
+        return head.frames / head.samplerate, hashlib.file_digest(file, "sha256").hexdigest()
