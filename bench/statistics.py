@@ -22,7 +22,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-
 Kind = Literal["two-way", "on these styles", "none"]
 Floats = NDArray[np.float64]
 Names = NDArray[np.str_]
@@ -177,7 +176,8 @@ def these_styles_interval(
         The interval on these styles; kind "none" with fewer than two contents.
 
     References:
-        Efron, Tibshirani (1993), An Introduction to the Bootstrap, section 13.3 (percentiles); Cochran (1977), Sampling Techniques, section 5A.12 (collapsed strata).
+        Efron, Tibshirani (1993), An Introduction to the Bootstrap, section 13.3 (percentiles);
+        Cochran (1977), Sampling Techniques, section 5A.12 (collapsed strata).
     """
     cells = average_seeds(observations)
     mean = _mean(cells.values)

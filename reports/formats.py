@@ -1,0 +1,253 @@
+"""A `ResultTable` as text: Markdown, LaTeX, CSV, and plain text that fits a terminal.
+
+Numbers are rounded to the decimals of their column, `mean [low, high]`; CSV keeps them whole.
+"""
+
+from __future__ import annotations
+
+import csv as csv_module
+import io
+import math
+import textwrap
+from collections.abc import Sequence
+from itertools import groupby
+
+from reports.result_table import Column, Estimate, Missing, ResultTable, Row, Value
+
+BLANK = "-"
+TERMINAL_DECIMALS = 2
+GAP = "  "
+NARROWEST = 9
+LONGEST_TEXT = 26
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "]": "{]}",
+    "↑": r"$\uparrow$", "↓": r"$\downarrow$", "\u2013": "--", "\u2014": "---",
+    "\u00d7": r"$\times$",
+    "≥": r"$\geq$", "≤": r"$\leq$", "\n": " ",
+}  # fmt: skip
+
+
+def show(value: Value, decimals: int) -> str:
+    """One value as words.
+
+    Example:
+        >>> show(Estimate(0.41234, 0.38, 0.45), 2)
+        '0.41 [0.38, 0.45]'
+    """
+    if isinstance(value, Estimate):
+        number = _number(value.value, decimals)
+        ends = _ends(value, decimals)
+        return f"{number} {ends}" if ends else number
+    if isinstance(value, Missing):
+        return value.mark
+    if isinstance(value, float):
+        return _number(value, decimals)
+    return BLANK if value is None else str(value)
+
+
+def _number(value: float, decimals: int) -> str:
+    return f"{value:.{decimals}f}" if math.isfinite(value) else BLANK
+
+
+def _ends(value: Estimate, decimals: int) -> str:
+    if not (math.isfinite(value.low) and math.isfinite(value.high)):
+        return ""
+    return f"[{value.low:.{decimals}f}, {value.high:.{decimals}f}]"
+
+
+def markdown(table: ResultTable) -> str:
+    """GitHub Markdown: a heading, the table with a bold line per group, the notes as a list."""
+    from tabulate import tabulate
+
+    lines: list[list[str]] = []
+    for group, rows in groupby(table.rows, key=lambda row: row.group):
+        if group and not _names_itself(group, table):
+            lines.append([f"**{_pipe(group)}**", *([""] * (len(table.columns) - 1))])
+        lines += [[_pipe(text) for text in _texts(row, table.columns)] for row in rows]
+    body = tabulate(
+        lines,
+        headers=[_pipe(column.title) for column in table.columns],
+        tablefmt="pipe",
+        disable_numparse=True,
+        colalign=["left" if c.text else "right" for c in table.columns] if lines else None,
+    )
+    notes = "".join(f"* {_plain(note)}\n" for note in table.notes)
+    return f"## {table.title}\n\n{table.identity}\n\n{body}\n\n{notes}"
+
+
+def _names_itself(group: str, table: ResultTable) -> bool:
+    """A group that only repeats the first column needs no heading."""
+    return all(row.cells[0] == group for row in table.rows if row.group == group)
+
+
+def _pipe(text: str) -> str:
+    return _plain(text).replace("|", "\\|")
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _texts(row: Row, columns: Sequence[Column]) -> list[str]:
+    return [show(cell, column.decimals) for cell, column in zip(row.cells, columns, strict=True)]
+
+
+def escape(text: str) -> str:
+    r"""Text that LaTeX prints as it stands.
+
+    Example:
+        >>> escape("tve[strength=0.5] 100 %")
+        'tve{[}strength=0.5{]} 100 \\%'
+    """
+    return "".join(_LATEX.get(character, character) for character in _plain(text))
+
+
+def latex(table: ResultTable) -> str:
+    """A `table*` with booktabs rules, a caption, a label and the notes below the table."""
+    align = "".join("l" if column.text else "r" for column in table.columns)
+    header = " & ".join(escape(column.title) for column in table.columns) + r" \\"
+    groups = [
+        [" & ".join(escape(text) for text in _texts(row, table.columns)) + r" \\" for row in rows]
+        for _, rows in groupby(table.rows, key=lambda row: row.group)
+    ]
+    body = "\n\\midrule\n".join("\n".join(lines) for lines in groups)
+    notes = "\\\\\n".join(escape(note) for note in table.notes)
+    return "\n".join([
+        "% needs \\usepackage{booktabs}",
+        r"\begin{table*}[t]",
+        r"\centering",
+        rf"\caption{{{escape(table.title)} ({escape(table.identity)})}}",
+        rf"\label{{tab:{table.label}}}",
+        rf"\begin{{tabular}}{{{align}}}",
+        r"\toprule",
+        header,
+        r"\midrule",
+        *([body] if body else []),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\par\smallskip\begin{minipage}{\linewidth}\footnotesize\raggedright",
+        rf"{notes}\end{{minipage}}",
+        r"\end{table*}",
+        "",
+    ])  # fmt: skip
+
+
+def csv(table: ResultTable) -> str:
+    """Whole numbers for a program: an estimate fills `key`, `key.low`, `key.high`, `key.n`.
+
+    A column with missing values has `key.missing` with mark and reason. Suite, group and kind lead
+    each line.
+    """
+    columns = range(len(table.columns))
+    estimated = {
+        i
+        for i in columns
+        if any(isinstance(row.cells[i], Estimate | Missing) for row in table.rows)
+    }
+    header = ["suite", "group", "kind"]
+    for position, column in enumerate(table.columns):
+        ends = (".low", ".high", ".n", ".missing") if position in estimated else ()
+        header += [column.key, *(f"{column.key}{end}" for end in ends)]
+    out = io.StringIO()
+    writer = csv_module.writer(out, lineterminator="\n")
+    writer.writerow(header)
+    for row in table.rows:
+        fields = [table.identity, row.group, row.kind]
+        for position, cell in enumerate(row.cells):
+            fields += _fields(cell, wide=position in estimated)
+        writer.writerow(fields)
+    return out.getvalue()
+
+
+def _fields(cell: Value, *, wide: bool) -> list[str]:
+    if isinstance(cell, Estimate):
+        return [*(_whole(x) for x in (cell.value, cell.low, cell.high)), str(cell.n), ""]
+    if isinstance(cell, Missing):
+        return ["", "", "", "", f"{cell.mark}: {cell.reason}" if cell.reason else cell.mark]
+    text = _whole(cell) if isinstance(cell, float) else "" if cell is None else str(cell)
+    return [text, "", "", "", ""] if wide else [text]
+
+
+def _whole(value: float) -> str:
+    return repr(float(value)) if math.isfinite(value) else ""
+
+
+Block = list[str]  # the lines of one cell
+
+
+def terminal(table: ResultTable, width: int = 100) -> str:
+    """Plain text at most `width` columns wide: intervals under their means, notes wrapped.
+
+    Columns that do not fit go on in further blocks that repeat the first column; `wide` text is
+    left to the notes.
+    """
+    kept = [position for position, column in enumerate(table.columns) if not column.wide]
+    cells = {p: [_block(row.cells[p], table.columns[p]) for row in table.rows] for p in kept}
+    widths = {p: _width(table.columns[p], cells[p]) for p in kept}
+    parts = [_draw(table, chosen, cells, widths) for chosen in _pack(kept, widths, width)]
+    notes = [
+        textwrap.fill(_plain(note), width, initial_indent="  ", subsequent_indent="    ")
+        for note in table.notes
+    ]
+    title = textwrap.fill(f"{table.title} ({table.identity})", width)
+    return "\n\n".join([title, *parts, "\n".join(notes)]).rstrip() + "\n"
+
+
+def _block(value: Value, column: Column) -> Block:
+    decimals = min(column.decimals, TERMINAL_DECIMALS)
+    if isinstance(value, Estimate):
+        ends = _ends(value, decimals)
+        return [_number(value.value, decimals), *([ends] if ends else [])]
+    return textwrap.wrap(show(value, decimals), LONGEST_TEXT) or [""]
+
+
+def _width(column: Column, blocks: list[Block]) -> int:
+    longest = max((len(line) for block in blocks for line in block), default=0)
+    limit = max(longest, NARROWEST)
+    return max(longest, *(len(line) for line in textwrap.wrap(column.title, limit)))
+
+
+def _pack(kept: list[int], widths: dict[int, int], width: int) -> list[list[int]]:
+    """Split the columns into blocks that fit, each starting with the first column."""
+    blocks, used = [[kept[0]]], widths[kept[0]]
+    for position in kept[1:]:
+        used += len(GAP) + widths[position]
+        if used > width and len(blocks[-1]) > 1:
+            blocks.append([kept[0]])
+            used = widths[kept[0]] + len(GAP) + widths[position]
+        blocks[-1].append(position)
+    return blocks
+
+
+def _draw(
+    table: ResultTable, chosen: list[int], cells: dict[int, list[Block]], widths: dict[int, int]
+) -> str:
+    heads = [textwrap.wrap(table.columns[p].title, widths[p]) for p in chosen]
+    rule = "-" * (sum(widths[p] for p in chosen) + len(GAP) * (len(chosen) - 1))
+    lines = [*_lines(table, chosen, heads, widths), rule.replace("-", "=")]
+    for number, row in enumerate(table.rows):
+        if number and row.group != table.rows[number - 1].group:
+            lines.append(rule)
+        lines += _lines(table, chosen, [cells[p][number] for p in chosen], widths)
+    return "\n".join(lines)
+
+
+def _lines(
+    table: ResultTable, chosen: list[int], blocks: list[Block], widths: dict[int, int]
+) -> list[str]:
+    height = max(len(block) for block in blocks)
+    lines = []
+    for level in range(height):
+        fields = [
+            _aligned(block[level] if level < len(block) else "", table.columns[p], widths[p])
+            for p, block in zip(chosen, blocks, strict=True)
+        ]
+        lines.append(GAP.join(fields).rstrip())
+    return lines
+
+
+def _aligned(text: str, column: Column, width: int) -> str:
+    return text.ljust(width) if column.text else text.rjust(width)

@@ -1,0 +1,96 @@
+"""Several runs of one suite as one: each may hold other methods, metrics or cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from bench.api import RecordError
+from bench.records import (
+    CellRecord,
+    MethodEntry,
+    MetricEntry,
+    PlannedCell,
+    Run,
+    RunHeader,
+    ScoreRecord,
+)
+from reports.reading import check_fingerprints
+
+EntryT = TypeVar("EntryT", MethodEntry, MetricEntry)
+
+
+def merge(runs: Sequence[Run]) -> Run:
+    """Join runs of one suite digest; where a cell occurs in several, the run named first counts.
+
+    Taking the first, rather than the one that ended well, keeps failures from vanishing by
+    repetition.
+
+    Raises: RecordError: No run, unlike suite digests, a method that differs between runs, or unlike
+        fingerprints.
+    """
+    if not runs:
+        raise RecordError("no run was named; a report needs one. Name a folder with a run.json.")
+    for run in runs[1:]:
+        _check_suite(runs[0], run)
+    merged = runs[0] if len(runs) == 1 else _joined(runs)
+    check_fingerprints(merged)
+    return merged
+
+
+def _joined(runs: Sequence[Run]) -> Run:
+    header = _header(runs)
+    order = {method.label: position for position, method in enumerate(header.methods)}
+    plan: dict[str, PlannedCell] = {}
+    cells: dict[str, CellRecord] = {}
+    scores: dict[tuple[str, str], ScoreRecord] = {}
+    for run in reversed(runs):
+        changed = {i for i, cell in run.cells.items() if _other_audio(cells.get(i), cell)}
+        scores = {key: score for key, score in scores.items() if key[0] not in changed}
+        plan |= {cell.cell_id: cell for cell in run.plan}
+        cells |= run.cells
+        scores |= run.scores
+    planned = sorted(plan.values(), key=lambda cell: order.get(cell.method, len(order)))
+    return Run(runs[0].folder, header, tuple(planned), cells, scores)
+
+
+def _other_audio(known: CellRecord | None, cell: CellRecord) -> bool:
+    """Scores of the same audio stay together; those of another audio go with it."""
+    return known is not None and known.audio_digest != cell.audio_digest
+
+
+def _header(runs: Sequence[Run]) -> RunHeader:
+    first = runs[0].header
+    devices = {m.label: run.header.device for run in reversed(runs) for m in run.header.methods}
+    return first.model_copy(
+        update={
+            "run_id": " + ".join(run.header.run_id for run in runs),
+            "methods": _entries([(run, m, m.label) for run in runs for m in run.header.methods]),
+            "metrics": _entries([(run, m, m.name) for run in runs for m in run.header.metrics]),
+            "provenance": first.provenance | {"device_by_method": devices},
+        }
+    )
+
+
+def _check_suite(first: Run, other: Run) -> None:
+    if first.header.suite_digest == other.header.suite_digest:
+        return
+    raise RecordError(
+        f"{other.folder} ran suite {other.header.suite_name!r} with digest "
+        f"{other.header.suite_digest[:12]}, {first.folder} ran {first.header.suite_name!r} with "
+        f"{first.header.suite_digest[:12]}; one table holds one suite. Report them one by one."
+    )
+
+
+def _entries(found: Sequence[tuple[Run, EntryT, str]]) -> list[EntryT]:
+    """One entry per name, in order of first appearance; entries of one name must agree."""
+    kept: dict[str, tuple[Run, EntryT]] = {}
+    for run, entry, name in found:
+        holder, known = kept.setdefault(name, (run, entry))
+        if known != entry:
+            fields = [f for f, value in entry if value != getattr(known, f)]
+            raise RecordError(
+                f"{name!r} differs between {holder.folder} and {run.folder} in "
+                f"{', '.join(fields)}; one row or column holds one thing. Report them one by one."
+            )
+    return [entry for _, entry in kept.values()]

@@ -1,0 +1,115 @@
+"""What the tables read from a run: its cells as a frame, and each score as number, failure or n/a.
+
+**Conventions**: a number counts when its cell ended `ok` and its score is `ok` or `silent`. A
+failed cell or an `invalid_output` score is a failure. `unsupported` is neither; nor is a cell that
+has not run.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.api import RecordError
+from bench.records import FAILED, MethodEntry, MetricEntry, Run, frame
+from bench.statistics import Observations, observe
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMN_ORDER = ("cp", "sf.heldout", "sf.seen", "sf.text", "chroma")
+TONAL = frozenset({"instrument", "tonal"})
+
+
+def identity(run: Run) -> str:
+    """Suite, profile and digest as they stand on every table."""
+    header = run.header
+    return f"{header.suite_name}, profile {header.profile}, digest {header.suite_digest[:12]}"
+
+
+def ordered_metrics(run: Run) -> list[MetricEntry]:
+    """The metrics of a run: the known ones in the order of the columns, then the others by name."""
+    known = {name: position for position, name in enumerate(COLUMN_ORDER)}
+    return sorted(run.header.metrics, key=lambda m: (known.get(m.name, len(known)), m.name))
+
+
+def ordered_methods(run: Run) -> list[MethodEntry]:
+    """Competitors first, then controls, each in the order of the run."""
+    return sorted(run.header.methods, key=lambda method: method.control)
+
+
+def style_kind(run: Run, style: str) -> str:
+    """What kind of sound a style is: "tonal" for instruments, else the word of its dataset."""
+    kind = str(run.header.styles.get(style, {}).get("kind") or "unknown")
+    return "tonal" if kind in TONAL else kind
+
+
+def by_method(run: Run) -> dict[str, pd.DataFrame]:
+    """The rows of `bench.records.frame` per method label; a method without cells is absent.
+
+    Raises:
+        RecordError: Scores of one metric carry unlike fingerprints.
+    """
+    check_fingerprints(run)
+    if not run.plan:
+        return {}
+    return {str(label): rows for label, rows in frame(run).groupby("method", sort=False)}
+
+
+def check_fingerprints(run: Run) -> None:
+    """Refuse scores of one metric that were not made by one and the same measure.
+
+    Raises:
+        RecordError: A metric has scores with two fingerprints or more.
+    """
+    found: dict[str, set[str]] = defaultdict(set)
+    for (_, metric), score in run.scores.items():
+        found[metric].add(score.fingerprint)
+    for metric, prints in found.items():
+        if len(prints) > 1:
+            raise RecordError(
+                f"metric {metric!r} has scores with fingerprints {', '.join(sorted(prints))}; "
+                "one column holds one measure. Run the suite again to score its outputs anew."
+            )
+
+
+def numbers(rows: pd.DataFrame, metric: str, *, raw: bool = False) -> np.ndarray:
+    """One score per row, NaN where there is none; `raw` prefers the number before clipping."""
+    values = rows[metric].to_numpy(dtype=np.float64, na_value=np.nan)
+    if raw:
+        before = rows[f"{metric}.raw"].to_numpy(dtype=np.float64, na_value=np.nan)
+        values = np.where(np.isfinite(before), before, values)
+    counted = (rows["status"] == "ok") & rows[f"{metric}.status"].isin(["ok", "silent"])
+    return np.where(counted.to_numpy(), values, np.nan)
+
+
+def failures(rows: pd.DataFrame, metric: str | None = None) -> np.ndarray:
+    """Which rows failed: the cell itself or, for one metric, its score."""
+    failed = rows["status"].isin(list(FAILED)).to_numpy()
+    if metric is None:
+        return np.asarray(failed)
+    broken = (rows["status"] == "ok") & (rows[f"{metric}.status"] == "invalid_output")
+    return np.asarray(failed | broken.to_numpy())
+
+
+def observed(rows: pd.DataFrame, values: np.ndarray) -> Observations:
+    """Values of some rows with the styles, contents and categories that they share."""
+    return observe(
+        values, rows["style"].tolist(), rows["content"].tolist(), rows["category"].tolist()
+    )
+
+
+def device_of(run: Run, label: str) -> str:
+    """The device a method ran on; merged runs record it per method."""
+    devices = run.header.provenance.get("device_by_method")
+    return (
+        str(devices[label]) if isinstance(devices, dict) and label in devices else run.header.device
+    )
+
+
+def named(methods: Sequence[MethodEntry], name: str) -> MethodEntry | None:
+    """The first method with this catalog name."""
+    return next((method for method in methods if method.name == name), None)

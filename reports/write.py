@@ -1,0 +1,80 @@
+"""Read run folders, write their report, and say the result in a terminal; without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bench.records import Run, load_run
+from reports import evidence, formats, notes, reading, tables, timing
+from reports.merging import merge
+from reports.result_table import ResultTable
+
+TABLES: tuple[Callable[[Run], ResultTable], ...] = (
+    tables.table2, tables.table1, evidence.gains, timing.timing
+)  # fmt: skip
+FORMATS: dict[str, Callable[[ResultTable], str]] = {
+    "md": formats.markdown, "tex": formats.latex, "csv": formats.csv
+}  # fmt: skip
+
+
+def write_report(runs: Path | str | Sequence[Path]) -> list[Path]:
+    """Write the tables of one run, or of several of one suite, and return the paths.
+
+    One run writes `report/` in its folder: table2, table1, gains and timing as .md, .tex and .csv,
+    and failures.md. Several write `report/merged/` in the folder named first. Written again, files
+    are the same.
+
+    Raises:
+        RecordError: A folder is no run, or the runs cannot stand in one table.
+    """
+    folders = _folders(runs)
+    run = merge([load_run(folder) for folder in folders])
+    out = run.folder / "report" / ("merged" if len(folders) > 1 else "")
+    out.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for build in TABLES:
+        table = build(run)
+        for suffix, render in FORMATS.items():
+            paths.append(_write(out / f"{table.label}.{suffix}", render(table)))
+    return [*paths, _write(out / "failures.md", failures(run))]
+
+
+def terminal_summary(runs: Run | Path | str | Sequence[Path], width: int = 100) -> str:
+    """Table II, then Table I and gains where they have rows, then times, as terminal text.
+
+    Raises:
+        RecordError: A folder is no run, or the runs cannot stand in one table.
+    """
+    run = runs if isinstance(runs, Run) else merge([load_run(f) for f in _folders(runs)])
+    built = [build(run) for build in TABLES]
+    shown = [_brief(table, first=table is built[0]) for table in built if table.rows]
+    if not shown:
+        return f"{reading.identity(run)}: no cell is planned, so there is nothing to show.\n"
+    return "\n".join(formats.terminal(table, width) for table in shown)
+
+
+def failures(run: Run) -> str:
+    """Every failed cell with its reason, as a Markdown list."""
+    lines = notes.failure_lines(run, reading.by_method(run))
+    text = "".join(f"* {' '.join(line.split())}\n" for line in lines) or "None.\n"
+    return f"## Failed cells: {len(lines)} of {len(run.plan)}\n\n{reading.identity(run)}\n\n{text}"
+
+
+def _brief(table: ResultTable, *, first: bool) -> ResultTable:
+    """Only the first table repeats suite, intervals and provenance in a terminal."""
+    if first:
+        return table
+    return ResultTable(table.title, table.label, table.identity, table.columns, table.rows)
+
+
+def _folders(runs: Path | str | Sequence[Path]) -> list[Path]:
+    return [Path(runs)] if isinstance(runs, str | Path) else [Path(folder) for folder in runs]
+
+
+def _write(path: Path, text: str) -> Path:
+    """Replace a file whole, so that a reader never sees half a table."""
+    scratch = path.with_name(path.name + ".part")
+    scratch.write_text(text, encoding="utf-8")
+    scratch.replace(path)
+    return path

@@ -1,0 +1,143 @@
+"""Formats against golden texts; run folders written, read back, merged and refused."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from building import fail, golden_run, header, method, run_of
+from golden import FOLDER, texts
+
+from bench.api import RecordError
+from bench.records import Run, append, write_header
+from reports import formats, tables
+from reports.merging import merge
+from reports.write import failures, terminal_summary, write_report
+
+
+def save(run: Run, folder: Path) -> Path:
+    """Write a run as the runner does."""
+    folder.mkdir()
+    write_header(folder, run.header)
+    append(folder / "plan.jsonl", run.plan)
+    append(folder / "cells.jsonl", run.cells.values())
+    append(folder / "scores.jsonl", run.scores.values())
+    return folder
+
+
+@pytest.mark.parametrize("name", sorted(texts()))
+def test_formats_are_as_committed(name: str) -> None:
+    assert texts()[name] == (FOLDER / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_terminal_text_fits_its_width(width: int) -> None:
+    assert max(map(len, terminal_summary(golden_run(), width).splitlines())) <= width
+
+
+def test_latex_escapes_all_that_latex_reads() -> None:
+    text = formats.latex(tables.table2(golden_run()))
+    body = text[text.index("\\toprule") :]
+    assert not re.search(r"(?<!\\)[%#_]", body)
+    assert formats.escape("\\{a}~^") == (
+        "\\textbackslash{}\\{a\\}\\textasciitilde{}\\textasciicircum{}"
+    )
+
+
+def test_latex_rows_have_one_field_per_column() -> None:
+    text = formats.latex(tables.table2(golden_run()))
+    rows = text[text.index("\\toprule") : text.index("\\bottomrule")].splitlines()
+    fields = {len(re.findall(r"(?<!\\)&", row)) for row in rows if row.endswith("\\\\")}
+    assert fields == {8}
+
+
+def test_csv_keeps_whole_numbers_and_their_ends() -> None:
+    table = tables.table2(golden_run())
+    row = next(csv.DictReader(io.StringIO(formats.csv(table))))
+    value = table.column("cp")[0]
+    assert isinstance(value, formats.Estimate)
+    assert float(row["cp"]) == value.value
+    assert (float(row["cp.low"]), int(row["cp.n"])) == (value.low, value.n)
+
+
+def test_a_report_is_written_whole_and_the_same_again(tmp_path: Path) -> None:
+    folder = save(golden_run(), tmp_path / "run")
+    paths = write_report(folder)
+    first = {path: path.read_bytes() for path in paths}
+    assert {p.name for p in paths} >= {"table2.md", "table1.tex", "timing.csv", "failures.md"}
+    assert {path: path.read_bytes() for path in write_report((folder,))} == first
+    assert {path.parent for path in paths} == {folder / "report"}
+
+
+def test_each_failed_cell_is_listed_with_its_reason() -> None:
+    text = failures(golden_run())
+    assert "Failed cells: 1 of 48" in text
+    assert "tve[strength=0.5] / harp / c1 / repetition 0: oom: out of memory" in text
+
+
+def part(label: str, value: float, **changes: str) -> Run:
+    """A run of one method on the suite of this file."""
+    return run_of(header([method(label)], **changes), {label: {"cp": value}})
+
+
+def test_runs_of_one_suite_become_one_table(tmp_path: Path) -> None:
+    folders = [
+        save(part("tve", 0.5, run_id="a"), tmp_path / "a"),
+        save(part("rti", 0.3, run_id="b", device="cuda:0"), tmp_path / "b"),
+    ]
+    paths = write_report(folders)
+    assert {path.parent for path in paths} == {tmp_path / "a" / "report" / "merged"}
+    text = terminal_summary(folders)
+    assert "tve" in text
+    assert "rti" in text
+    assert "cuda:0" in text
+
+
+def test_a_cell_of_several_runs_counts_as_in_the_first() -> None:
+    worse = fail(part("tve", 0.5), "tve/harp/c1/0")
+    assert merge([worse, part("tve", 0.5)]).cells["tve/harp/c1/0"].status == "error"
+    assert ("tve/harp/c1/0", "cp") not in merge([worse, part("tve", 0.5)]).scores
+
+
+def test_runs_of_unlike_suites_are_refused() -> None:
+    with pytest.raises(RecordError, match="one table holds one suite"):
+        merge([part("tve", 0.5), part("rti", 0.5, suite_digest="ffff")])
+
+
+def test_a_method_that_differs_between_runs_is_refused() -> None:
+    other = run_of(header([method("tve", version="2")]), {"tve": {"cp": 0.5}})
+    with pytest.raises(RecordError, match="'tve' differs between hand and hand in version"):
+        merge([part("tve", 0.5), other])
+
+
+def test_no_run_is_refused() -> None:
+    with pytest.raises(RecordError, match="no run was named"):
+        merge([])
+
+
+def test_twenty_thousand_cells_take_seconds() -> None:
+    contents = tuple(f"c{number}" for number in range(500))
+    styles = tuple(f"s{number}" for number in range(8))
+    labels = [f"tve{number}" for number in range(5)]
+    values = {label: {"cp": 0.1, "sf.heldout": 0.1} for label in labels}
+    run = run_of(
+        header([method(x) for x in labels], styles, contents, ("cp", "sf.heldout")), values
+    )
+    begin = time.perf_counter()
+    assert len(tables.table2(run).rows) == len(labels)
+    assert time.perf_counter() - begin < 15  # 2 s alone; the machine may be shared
+
+
+def test_reports_import_neither_torch_nor_pandas() -> None:
+    code = "import sys, reports.write; print({'torch', 'pandas', 'tabulate'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
