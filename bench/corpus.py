@@ -1,16 +1,18 @@
-"""The corpus this project renders itself: training clips of the mini models and the bundled mini dataset.
+"""The corpus this project renders itself: training clips and the bundled mini dataset.
 
-Melodies are random walks over scales or public-domain tunes (`bench.tunes`); a software synthesiser plays them with the
-instruments of the FluidR3 General MIDI soundfont (MIT licence); procedural sounds of nature (`bench.nature`) join them.
-Everything follows from a seed: the same arguments give the same samples.
+Melodies are random walks over scales or public-domain tunes (`bench.tunes`); a software
+synthesiser plays them with the instruments of the FluidR3 General MIDI soundfont (MIT licence);
+procedural sounds of nature (`bench.nature`) join them. Everything follows from a seed: the same
+arguments give the same samples.
 
 `python -m bench.corpus FOLDER` writes the content and style clips of the mini dataset.
 
-Needs the optional extra `corpus` (pyfluidsynth) and the Debian packages libfluidsynth3 and fluid-soundfont-gm, for
-rendering only.
+Needs the optional extra `corpus` (pyfluidsynth) and the Debian packages libfluidsynth3 and
+fluid-soundfont-gm, for rendering only.
 
-**Conventions**: waveforms are mono float32 of shape (sample,); pitches are MIDI numbers, 60 is middle C; rates in Hz,
-times in seconds; random numbers come from a `numpy.random.Generator` that the caller seeds.
+**Conventions**: waveforms are mono float32 of shape (sample,); pitches are MIDI numbers, 60 is
+middle C; rates in Hz, times in seconds; random numbers come from a `numpy.random.Generator` that
+the caller seeds.
 """
 
 from __future__ import annotations
@@ -101,7 +103,7 @@ _PEAK = 0.9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CorpusClip:
-    """A rendered clip: waveform (sample,) with its peak at 0.9, the sound's name, its caption, its melody (if any)."""
+    """A rendered clip: waveform (sample,) of peak 0.9, the sound's name, caption, melody."""
 
     waveform: NDArray[np.float32]
     sound: str
@@ -125,7 +127,7 @@ def _training_melody(rng: np.random.Generator, duration_s: float) -> Melody:
 def _fluidsynth() -> ModuleType:
     """The synthesiser's Python module; imported late because it loads a system library."""
     try:
-        import fluidsynth  # noqa: PLC0415
+        import fluidsynth
     except ImportError as error:
         raise DatasetError(
             f"The synthesiser cannot be loaded ({error}); rendering needs it. "
@@ -141,15 +143,16 @@ def _fluidsynth() -> ModuleType:
 
 
 class _Player:
-    """One synthesiser for one clip: a reused one carries filter and noise state from clip to clip."""
+    """One synthesiser for one clip: a reused one carries state from clip to clip."""
 
     def __init__(self, program: int, sample_rate: int, gain: float) -> None:
         module = _fluidsynth()
         quiet = {"synth.reverb.active": 0, "synth.chorus.active": 0}
-        # Loading samples on demand makes a fresh synthesiser cost 20 ms, where the whole soundfont costs 200.
+        # Loading samples on demand makes a fresh synthesiser cost 20 ms, where the whole soundfont
+        # costs 200.
         lazy = {"synth.dynamic-sample-loading": 1}
         self._synth = module.Synth(gain=gain, samplerate=sample_rate, **quiet, **lazy)
-        self._write = module._fl.fluid_synth_write_float  # noqa: SLF001 - the only way to undithered samples
+        self._write = module._fl.fluid_synth_write_float  # noqa: SLF001 - undithered samples
         self._write.restype = ctypes.c_int
         font = self._synth.sfload(str(SOUNDFONT))
         self._synth.program_select(0, font, 0, program)
@@ -191,15 +194,16 @@ def render_notes(
 ) -> NDArray[np.float32]:
     """Play notes on one instrument of the General MIDI soundfont.
 
-    A fresh synthesiser without reverb and chorus per call: the same arguments give the same bits. Onsets fall on the
-    synthesiser's blocks of 64 samples.
+    A fresh synthesiser without reverb and chorus per call: the same arguments give the same bits.
+    Onsets fall on the synthesiser's blocks of 64 samples.
 
     Args:
         notes: Any order; what lies after `duration_s` is cut.
         program: General MIDI program, 0 to 127 (see `INSTRUMENTS`).
         duration_s: Length of the clip in seconds, truncated to whole samples.
         sample_rate: Hz, 8000 to 96000.
-        gain: Linear level of the synthesiser. There is no normalisation: one note keeps its level whatever else plays.
+        gain: Linear level of the synthesiser. There is no normalisation: one note keeps its level
+            whatever else plays.
 
     Returns:
         Mono float32 of shape (sample,).
@@ -229,7 +233,10 @@ def _scale_peak(waveform: NDArray[np.floating]) -> NDArray[np.float32]:
 def render_sound(
     sound: str, melody: Melody | None, rng: np.random.Generator, duration_s: float, sample_rate: int
 ) -> NDArray[np.float32]:
-    """Render one sound with its peak at 0.9: an instrument plays the melody, a sound of nature draws from `rng`."""
+    """Render one sound with its peak at 0.9.
+
+    An instrument plays the melody; a sound of nature ignores it and draws from `rng`.
+    """
     if sound in NATURAL:
         return _scale_peak(NATURAL[sound](rng, duration_s, sample_rate))
     notes = melody.notes if melody else ()
@@ -247,7 +254,7 @@ def tempo_word(tempo_bpm: float) -> str:
 
 
 def caption(sound: str, melody: Melody | None, rng: np.random.Generator) -> str:
-    """Describe a clip in a few lower-case words: the sound, for instruments also tempo, key and mode.
+    """Describe a clip in a few lower-case words: sound, for instruments also tempo, key, mode.
 
     Args:
         sound: A key of `INSTRUMENTS` or `NATURAL`.
@@ -282,7 +289,8 @@ def training_clip(
 # ---------------------------------------------------------------------------- the bundled dataset
 
 _MINI_SAMPLE_RATE, _MINI_DURATION_S = 22050, 5.0
-# category -> tunes with tempo (beats per minute) and shift (semitones), within the instrument's usual register
+# category -> tunes with tempo (beats per minute) and shift (semitones), within the instrument's
+# usual register
 _MINI_CONTENT: dict[str, tuple[tuple[str, float, int], ...]] = {
     "piano": (("ode_to_joy", 160.0, 0), ("minuet_in_g", 130.0, 0)),
     "violin": (("greensleeves", 170.0, 0), ("scarborough_fair", 160.0, 5)),
@@ -319,7 +327,7 @@ def write_mini_dataset(folder: Path) -> list[Path]:
     Raises:
         DatasetError: The synthesiser or the soundfont is not installed.
     """
-    import soundfile  # noqa: PLC0415 - only writing needs it
+    import soundfile
 
     written = []
     for name, waveform in _mini_clips():

@@ -1,9 +1,10 @@
 """Procedural sounds of nature and things: the non-instrument styles of the training corpus.
 
-Each generator is pure numpy and needs nothing but a random generator, so these clips exist on every machine.
+Each generator is pure numpy and needs nothing but a random generator, so these clips exist on
+every machine.
 
-**Conventions**: mono float64 of shape (sample,); no fixed level (the corpus scales the peak); frequencies stay below 6 kHz
-or below the Nyquist frequency.
+**Conventions**: mono float64 of shape (sample,); no fixed level (the corpus scales the peak);
+frequencies stay below 6 kHz or below the Nyquist frequency.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 Signal = NDArray[np.float64]
 Generator = Callable[[np.random.Generator, float, int], Signal]
 
-# Partials of a struck bell relative to the strike note: ratio, level, decay rate per second (hum, prime, tierce, quint,
+# Partials of a struck bell relative to the strike note: ratio, level, decay rate per second (hum,
+# prime, tierce, quint,
 # nominal and above; classical ratios, levels set by ear of thumb).
 _BELL_PARTIALS = (
     (0.5, 0.5, 1.4),

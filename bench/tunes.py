@@ -1,10 +1,11 @@
 """Melodies: notes in time, random walks over scales, and public-domain tunes.
 
-All tunes are traditional or by composers who died before 1925; they were written down here from memory as pitches and
-lengths, so no edition is copied.
+All tunes are traditional or by composers who died before 1925; they were written down here from
+memory as pitches and lengths, so no edition is copied.
 
-**Conventions**: times in seconds; a tune is a tuple of (MIDI pitch, length in beats); middle C is 60; the tunes of `HELD_OUT_TUNES` are kept
-out of every training and are what the bundled content clips play.
+**Conventions**: times in seconds; a tune is a tuple of (MIDI pitch, length in beats); middle C is
+60; the tunes of `HELD_OUT_TUNES` are kept out of every training and are what the bundled content
+clips play.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """The networks of the mini profile: Riffusion's five parts at a hundredth of the size.
 
-The same library classes as the full checkpoint, so that one code path runs both: `AutoencoderKL` (factor 8, three channels),
-`UNet2DConditionModel`, `CLIPTextModel` with a `CLIPTokenizer` that knows one token per word, and Stable Diffusion's noise
-schedule.
+The same library classes as the full checkpoint, so that one code path runs both: `AutoencoderKL`
+(factor 8, three channels), `UNet2DConditionModel`, `CLIPTextModel` with a `CLIPTokenizer` that
+knows one token per word, and Stable Diffusion's noise schedule.
 
-**Conventions**: images (batch, 3, 128, 256) in [-1, 1]; latents (batch, 8, 16, 32); text (batch, 16) token ids.
+**Conventions**: images (batch, 3, 128, 256) in [-1, 1]; latents (batch, 8, 16, 32); text (batch,
+16) token ids.
 """
 
 from __future__ import annotations
@@ -58,8 +59,9 @@ def build_unet() -> UNet2DConditionModel:
 
 
 def build_tokenizer(words: Sequence[str]) -> CLIPTokenizer:
-    """CLIP's tokenizer with an alphabet of single bytes and one token per known word; `*` is one token.
+    """CLIP's tokenizer with an alphabet of single bytes and one token per known word.
 
+    The placeholder `*` is one token.
     A word outside `words` falls apart into letters, as rare words do in the full tokenizer.
     """
     letters = list(bytes_to_unicode().values())
@@ -90,7 +92,7 @@ def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 
 def build_scheduler() -> DDIMScheduler:
-    """Stable Diffusion's schedule: 1000 steps, betas linear in their square root, noise prediction."""
+    """Stable Diffusion's schedule: 1000 steps, square roots of betas linear, noise prediction."""
     return DDIMScheduler(
         num_train_timesteps=1000,
         beta_start=0.00085,
@@ -118,10 +120,10 @@ def tokenize(tokenizer: CLIPTokenizer, texts: Sequence[str]) -> torch.Tensor:
 def fold_standardisation(
     autoencoder: AutoencoderKL, mean: torch.Tensor, deviation: torch.Tensor
 ) -> None:
-    """Make the autoencoder's latents standard per channel by changing two 1x1 convolutions in place.
+    """Make the autoencoder's latents standard per channel, in two 1x1 convolutions, in place.
 
-    The last convolution of the encoder gives (z - mean) / deviation, the first of the decoder undoes it: reconstructions
-    stay what they were, and one scaling factor of 1 serves all channels.
+    The last convolution of the encoder gives (z - mean) / deviation, the first of the decoder
+    undoes it: reconstructions stay what they were, and one scaling factor of 1 serves all channels.
 
     Args:
         autoencoder: With latents z.

@@ -5,9 +5,10 @@
     python -m methods.riffusion.pretrain unet    --work FOLDER --minutes 60
     python -m methods.riffusion.pretrain export  --work FOLDER
 
-First the autoencoder of mel images, then, on its standardised latents, the noise predictor together with the text encoder
-(Rombach et al., 2022, section 3). Each stage continues from its last checkpoint in FOLDER; a larger `--minutes` prolongs it.
-Each writes its curve to NAME.jsonl. Rendering needs the extra `corpus`; export writes what the mini profile loads.
+First the autoencoder of mel images, then, on its standardised latents, the noise predictor
+together with the text encoder (Rombach et al., 2022, section 3). Each stage continues from its
+last checkpoint in FOLDER; a larger `--minutes` prolongs it. Each writes its curve to NAME.jsonl.
+Rendering needs the extra `corpus`; export writes what the mini profile loads.
 
 **Conventions**: images (batch, 3, mel, frame) in [-1, 1]; latents (batch, channel, height, width).
 """
@@ -53,7 +54,8 @@ class Recipe:
     Args:
         name: Of the stage, for its files.
         minutes: Wall-clock budget in all, over all starts.
-        learning_rate: Of AdamW, after 100 steps of warm-up, until the last 30 % of the budget, where it falls to 3 %.
+        learning_rate: Of AdamW, after 100 steps of warm-up, until the last 30 % of the budget,
+            where it falls to 3 %.
         batch_size: Clips per step.
         average: Decay per step of the averaged weights, which are what is evaluated and exported.
         seed: Of initial weights, batches and noise.
@@ -80,7 +82,7 @@ _CAPTION_DROP = 0.12
 
 
 def learning_rate_at(recipe: Recipe, step: int, progress: float) -> float:
-    """Learning rate after warm-up and before or within the final linear decay; `progress` is in [0, 1]."""
+    """Warm-up, plateau, linear decay at the end; `progress` through the budget is in [0, 1]."""
     warm_up = min(1.0, (step + 1) / _WARM_UP_STEPS)
     decay = min(1.0, (1 - progress) / _DECAY_SHARE)
     return recipe.learning_rate * warm_up * max(decay, 0.03)
@@ -90,7 +92,7 @@ def learning_rate_at(recipe: Recipe, step: int, progress: float) -> float:
 
 
 class Trainer:
-    """One stage's state: weights, their running average, optimiser, time spent, curve. Saves and continues."""
+    """One stage's weights, their running average, optimiser, time spent, curve; can continue."""
 
     def __init__(self, model: nn.Module, recipe: Recipe, folder: Path) -> None:
         self.model, self.recipe = model, recipe
@@ -175,7 +177,7 @@ class Trainer:
 
 
 def _crops(pictures: Pictures, recipe: Recipe, start: int) -> Iterator[torch.Tensor]:
-    """Batches of random stretches of 64 frames, forever; `start` moves the seed on after a restart."""
+    """Batches of random stretches of 64 frames; `start` moves the seed on after a restart."""
     rng = np.random.default_rng((recipe.seed, start))
     count, _, frames = pictures.images.shape
     while True:
@@ -205,7 +207,7 @@ def _autoencoder_losses(
 
 
 def reconstruction_error(model: AutoencoderKL, pictures: Pictures) -> Curve:
-    """Mean absolute and squared error of reconstructions from the posterior mean, on the range [-1, 1]."""
+    """Mean absolute and squared error of reconstructions from the posterior mean, range [-1, 1]."""
     absolute, squared = [], []
     for start in range(0, len(pictures.images), 16):
         pixels = image_to_pixels(torch.from_numpy(pictures.images[start : start + 16]))
@@ -231,7 +233,7 @@ def train_autoencoder(folder: Path, recipe: Recipe) -> None:
 
 
 def standardised_autoencoder(folder: Path, train: Pictures) -> AutoencoderKL:
-    """The trained autoencoder (averaged weights) with per-channel standardisation folded in; kept in `folder` once made."""
+    """The trained autoencoder with standardisation folded in; kept in `folder` once made."""
     kept = folder / "vae_standardised"
     if kept.is_dir():
         return AutoencoderKL.from_pretrained(kept).eval()
@@ -246,7 +248,7 @@ def standardised_autoencoder(folder: Path, train: Pictures) -> AutoencoderKL:
     return model
 
 
-# ---------------------------------------------------------------------------- noise predictor and text
+# ---------------------------------------------------------------------------- noise and text
 
 
 def encode_pictures(model: AutoencoderKL, pictures: Pictures) -> tuple[torch.Tensor, torch.Tensor]:
@@ -263,7 +265,7 @@ def encode_pictures(model: AutoencoderKL, pictures: Pictures) -> tuple[torch.Ten
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextedLatents:
-    """Training material of the noise predictor: posterior means and deviations, and token ids (clip, 16)."""
+    """Material of the noise predictor: posterior means and deviations, token ids (clip, 16)."""
 
     means: torch.Tensor
     deviations: torch.Tensor
@@ -271,12 +273,12 @@ class TextedLatents:
 
 
 def _denoising_losses(
-    model: nn.ModuleDict, material: TextedLatents, empty_ids: torch.Tensor, start: int
+    model: nn.ModuleDict, material: TextedLatents, empty_ids: torch.Tensor, recipe: Recipe
 ) -> Iterator[torch.Tensor]:
-    """Squared error of the predicted noise at uniform timesteps; 12 % of the captions are dropped."""
-    generator = torch.Generator().manual_seed(UNET_RECIPE.seed + start)
+    """Squared error of predicted noise at uniform timesteps; 12 % of the captions are dropped."""
+    generator = torch.Generator().manual_seed(recipe.seed)
     retained = mini_models.build_scheduler().alphas_cumprod
-    size, count = UNET_RECIPE.batch_size, len(material.means)
+    size, count = recipe.batch_size, len(material.means)
     while True:
         clips = torch.randint(0, count, (size,), generator=generator)
         means, deviations = material.means[clips], material.deviations[clips]
@@ -294,11 +296,11 @@ def _denoising_losses(
 
 
 def denoising_error(model: nn.ModuleDict, material: TextedLatents) -> Curve:
-    """Error of the predicted noise on test clips with the right captions and with those of other clips.
+    """Error of the predicted noise on test clips with right captions and with other clips'.
 
     Returns:
-        `right_T` and `wrong_T` for each of `EVALUATED_TIMESTEPS`, and their means `right`, `wrong`; lower is better, and
-        right below wrong shows that the text is heard.
+        `right_T` and `wrong_T` for each of `EVALUATED_TIMESTEPS`, and their means `right`,
+        `wrong`; lower is better, and right below wrong shows that the text is heard.
     """
     generator = torch.Generator().manual_seed(0)
     retained = mini_models.build_scheduler().alphas_cumprod
@@ -318,7 +320,7 @@ def denoising_error(model: nn.ModuleDict, material: TextedLatents) -> Curve:
 
 
 def train_unet(folder: Path, recipe: Recipe) -> None:
-    """Train or continue the noise predictor with its text encoder, on the finished autoencoder's latents."""
+    """Train or continue noise predictor and text encoder on the finished autoencoder's latents."""
     train, test = load_split("train", folder), _thinned(load_split("test", folder), 3)
     autoencoder = standardised_autoencoder(folder, train)
     torch.manual_seed(recipe.seed)
@@ -333,7 +335,9 @@ def train_unet(folder: Path, recipe: Recipe) -> None:
     )
     trainer = Trainer(model, recipe, folder)
     empty_ids = mini_models.tokenize(tokenizer, [""])
-    losses = _denoising_losses(model, material, empty_ids, trainer.step)
+    # A restart draws other batches than the first start did.
+    batches = replace(recipe, seed=recipe.seed + trainer.step)
+    losses = _denoising_losses(model, material, empty_ids, batches)
     trainer.run(losses, lambda: denoising_error(model, held))
 
 

@@ -1,7 +1,8 @@
 """Training pictures of the mini profile: the corpus as grey mel images with captions.
 
-**Conventions**: images are uint8 (clip, mel, frame) as `methods.riffusion.spectrogram` draws them; a clip's random numbers
-follow from (split seed, sound, number), so any part of the corpus can be rendered alone and again.
+**Conventions**: images are uint8 (clip, mel, frame) as `methods.riffusion.spectrogram` draws them;
+a clip's random numbers follow from (split seed, sound, number), so any part of the corpus can be
+rendered alone and again.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _SHORT_SHARE, _SHORT_DURATION_S, _FULL_DURATION_S = 0.3, 5.0, 5.12
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A part of the corpus: which sounds, how many clips of each, and the seed that keeps it apart."""
+    """A part of the corpus: its sounds, clips of each, and the seed that keeps it apart."""
 
     name: str
     sounds: tuple[str, ...]

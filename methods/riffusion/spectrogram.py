@@ -1,20 +1,23 @@
 """The spectrogram codec of Riffusion: a clip as a grey image of mel magnitudes, and back.
 
-Riffusion (Forsgren and Martiros, 2022) draws a mel spectrogram as an image that an image diffusion model can paint; MusicTI
-(Li et al., AAAI 2024, arXiv 2402.13763) uses the same codec. The encoder is a short-time Fourier transform, a bank of HTK
-mel triangles and a fourth-root curve in 8 bits; the decoder is a least-squares inverse of the bank and the Griffin-Lim
-iteration with momentum (Perraudin et al., 2013).
+Riffusion (Forsgren and Martiros, 2022) draws a mel spectrogram as an image that an image diffusion
+model can paint; MusicTI (Li et al., AAAI 2024, arXiv 2402.13763) uses the same codec. The encoder
+is a short-time Fourier transform, a bank of HTK mel triangles and a fourth-root curve in 8 bits;
+the decoder is a least-squares inverse of the bank and the Griffin-Lim iteration with momentum
+(Perraudin et al., 2013).
 
-Departures: the bank is computed in float64 and torchaudio is not needed (images agree with the original's to one grey level);
-the decoder returns the waveform without levelling; random phases are drawn per clip, so that a clip's sound does not depend
-on the batch it is in.
+Departures: the bank is computed in float64 and torchaudio is not needed (images agree with the
+original's to one grey level); the decoder returns the waveform without levelling; random phases
+are drawn per clip, so that a clip's sound does not depend on the batch it is in.
 
-**Conventions**: waveforms are float32 (batch, sample); mel magnitudes float32 (batch, mel, frame), band 0 lowest, any
-scale; images uint8 (batch, mel, frame) with row 0 the highest band, 0 loudest and 255 silence; pixels are what the
-image model sees, float32 (batch, 3, mel, frame) in [-1, 1]. Rates and frequencies in Hz.
+**Conventions**: waveforms are float32 (batch, sample); mel magnitudes float32 (batch, mel, frame),
+band 0 lowest, any scale; images uint8 (batch, mel, frame) with row 0 the highest band, 0 loudest
+and 255 silence; pixels are what the image model sees, float32 (batch, 3, mel, frame) in [-1, 1].
+Rates and frequencies in Hz.
 
-**Contents**: `encode` and `decode` do the whole way; between them `mel_magnitude`, `mel_to_image`, `image_to_mel`, `invert_mel`,
-`griffin_lim`; `image_to_pixels` and `pixels_to_image` border on the image model.
+**Contents**: `encode` and `decode` do the whole way; between them `mel_magnitude`, `mel_to_image`,
+`image_to_mel`, `invert_mel`, `griffin_lim`; `image_to_pixels` and `pixels_to_image` border on the
+image model.
 """
 
 from __future__ import annotations
@@ -97,7 +100,8 @@ class Geometry:
         return 1 + num_samples // self.hop_length
 
 
-# The window and the step of the mini profile: 128 bands and 256 frames of 20 ms, so an eighth of the pixels.
+# The window and the step of the mini profile: 128 bands and 256 frames of 20 ms, so an eighth of
+# the pixels.
 MINI_PARAMETERS = SpectrogramParameters(
     sample_rate=22_050, padded_ms=200.0, step_ms=20.0, num_mels=128, f_min_hz=30.0, num_frames=256
 )
@@ -125,7 +129,8 @@ def mel_bank(parameters: SpectrogramParameters, sample_rate: int) -> torch.Tenso
 @cache
 def inverse_mel_bank(parameters: SpectrogramParameters, sample_rate: int) -> torch.Tensor:
     """Pseudo-inverse of the bank, float32 (bin, mel): the minimum-norm least-squares solution."""
-    return torch.linalg.pinv(mel_bank(parameters, sample_rate).double()).float()
+    inverse: torch.Tensor = torch.linalg.pinv(mel_bank(parameters, sample_rate).double())
+    return inverse.float()
 
 
 @cache
@@ -179,7 +184,10 @@ def mel_to_image(mel: torch.Tensor, power: float = 0.25) -> torch.Tensor:
 
 
 def image_to_mel(image: torch.Tensor, power: float = 0.25) -> torch.Tensor:
-    """Read mel magnitudes from a grey image; the darkest possible pixel is 1. Inverse of `mel_to_image` up to scale."""
+    """Read mel magnitudes from a grey image; the darkest possible pixel is 1.
+
+    Inverse of `mel_to_image` up to scale and rounding.
+    """
     return ((255 - image.flip(-2).float()) / 255) ** (1 / power)
 
 
@@ -189,7 +197,7 @@ def image_to_pixels(image: torch.Tensor) -> torch.Tensor:
 
 
 def pixels_to_image(pixels: torch.Tensor) -> torch.Tensor:
-    """Grey image from the first channel, as Riffusion reads it; values are clamped to [-1, 1] and rounded."""
+    """Grey image from the first channel, as Riffusion reads it; clamped to [-1, 1] and rounded."""
     return ((pixels[:, 0].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
@@ -212,8 +220,8 @@ def griffin_lim(
 ) -> torch.Tensor:
     """Find a waveform whose spectrogram has the given magnitudes.
 
-    Each iteration keeps the phase of the rebuilt spectrogram after a step back along the previous one,
-    c = r_n - a r_(n-1) with a = 0.99 / 1.99.
+    Each iteration keeps the phase of the rebuilt spectrogram after a step back along the previous
+    one, c = r_n - a r_(n-1) with a = 0.99 / 1.99.
 
     Args:
         magnitude: (batch, bin, frame), not negative.
@@ -225,8 +233,9 @@ def griffin_lim(
         (batch, sample), (frame - 1) * hop_length samples.
 
     References:
-        Perraudin, Balazs, Sondergaard (2013), A fast Griffin-Lim algorithm, Algorithm 2, in torchaudio's form: its start is not
-        of unit modulus and its momentum is divided by 1 + momentum.
+        Perraudin, Balazs, Sondergaard (2013), A fast Griffin-Lim algorithm, Algorithm 2, in
+        torchaudio's form: its start is not of unit modulus and its momentum is divided by 1 +
+        momentum.
     """
     step_back = _MOMENTUM / (1 + _MOMENTUM)
     direction = _random_spectra(magnitude, generators)
@@ -245,7 +254,7 @@ def griffin_lim(
 def encode(
     waveform: torch.Tensor, parameters: SpectrogramParameters, sample_rate: int
 ) -> torch.Tensor:
-    """Grey images (batch, mel, frame) of waveforms (batch, sample), as many columns as the clips have frames.
+    """Grey images (batch, mel, frame) of waveforms (batch, sample), one column per frame.
 
     Raises:
         ConfigError: The rate is not the codec's.

@@ -37,7 +37,7 @@ def accordion() -> torch.Tensor:
 
 
 def htk_triangles(parameters: SpectrogramParameters, sample_rate: int) -> np.ndarray:
-    """Triangles written from the definition: m = 2595 log10(1 + f / 700), corners equally spaced in m."""
+    """Triangles from the definition: m = 2595 log10(1 + f / 700), corners equally spaced in m."""
     n_fft = parameters.geometry(sample_rate).n_fft
     low, high = (2595 * np.log10(1 + f / 700) for f in (parameters.f_min_hz, parameters.f_max_hz))
     corners = 700 * (10 ** (np.linspace(low, high, parameters.num_mels + 2) / 2595) - 1)
@@ -209,7 +209,7 @@ def test_decoding_an_image_and_drawing_it_again_gives_nearly_that_image() -> Non
 
 
 def test_another_rate_than_the_codecs_is_refused() -> None:
-    with pytest.raises(ConfigError, match="audio is 44100 Hz.*works at 22050 Hz"):
+    with pytest.raises(ConfigError, match=r"audio is 44100 Hz.*works at 22050 Hz"):
         spectrogram.encode(torch.zeros(1, 44_100), MINI_PARAMETERS, 44_100)
 
 

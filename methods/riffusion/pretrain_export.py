@@ -1,0 +1,220 @@
+"""Write the trained mini models as a checkpoint folder.
+
+The folder has diffusers' layout (vae, unet, text_encoder, tokenizer, scheduler) with float16
+weights, `spectrogram.json` (the codec), `training.json` (recipe, curves, evaluation) and
+`MODEL_CARD.md`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import diffusers
+import torch
+import transformers
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from bench.api import Json
+from bench.corpus import HELD_OUT_INSTRUMENTS
+from methods.riffusion import mini_models, pretrain
+from methods.riffusion.pretrain_corpus import Pictures, caption_words, load_split
+from methods.riffusion.spectrogram import MINI_PARAMETERS
+
+logger = logging.getLogger(__name__)
+
+Evaluation = dict[str, dict[str, float]]
+
+_CARD = """# Mini Riffusion
+
+Mel-spectrogram latent diffusion of {million:.1f} million weights, trained from scratch by this
+project on {clips} clips of 5 s that it renders itself (`bench/corpus.py`: {sounds} sounds, General
+MIDI instruments of the FluidR3 soundfont (MIT) and procedural sounds of nature). Same library
+classes and same code path as the full Riffusion v1 checkpoint.
+
+**For**: checking that the harness and the methods of this family work, on a CPU, offline. **Not
+for**: any statement about recorded music, nor any comparison with published scores.
+
+## Parts
+* `vae`: AutoencoderKL, factor 8, 8 latent channels, 3 channels of image 128 x 256; latents are
+  standard per channel
+  (folded into `quant_conv` and `post_quant_conv`; scaling_factor 1).
+* `unet`: UNet2DConditionModel on 8 x 16 x 32; predicts noise on Stable Diffusion's schedule.
+* `text_encoder`, `tokenizer`: CLIPTextModel, 16 tokens, one token per word of the captions
+  ({words} words, listed in
+  `training.json`) and `*`; other words fall apart into letters the model has never met.
+* Never heard in training: {held_out}, and the tunes of the bundled content clips.
+
+## Figures
+Of the weights in this folder, on test clips (the same sounds, other melodies).
+
+| part | measure | value |
+|---|---|---|
+{rows}
+
+An error lower with the right caption than with a wrong one shows that the text is heard. Whether
+training had converged is for the curves in `training.json` to say.
+
+## Training
+`python -m methods.riffusion.pretrain render|vae|unet|export`; one seed; {vae_steps:.0f} steps of
+the autoencoder ({vae_minutes:.0f} minutes), then {unet_steps:.0f} of the noise predictor
+({unet_minutes:.0f} minutes), 16 clips each, on one shared CPU core.
+
+Licence: MIT, as the project.
+"""
+
+
+def _save_tokenizer(tokenizer: CLIPTokenizer, folder: Path) -> None:
+    """Write the tokenizer as one file, and as the older vocabulary with (no) merges."""
+    tokenizer.save_pretrained(folder)
+    by_id = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    (folder / "vocab.json").write_text(json.dumps(dict(by_id)), encoding="utf-8")
+    (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
+
+
+def _check_tokenizer(folder: Path, words: list[str]) -> None:
+    """Read the tokenizer back: every word is one token of its own, and so is the placeholder."""
+    tokenizer = CLIPTokenizer.from_pretrained(folder)
+    known = [word for word in [*words, "*"] if len(word) > 1 or word == "*"]
+    ids = tokenizer(known).input_ids
+    if any(len(row) != 3 for row in ids) or len({row[1] for row in ids}) != len(known):
+        raise ValueError(f"tokenizer in {folder} splits or confuses words; each must be one token.")
+
+
+def _write_models(work: Path, folder: Path, words: list[str]) -> None:
+    """Write all five parts in float16."""
+    tokenizer = mini_models.build_tokenizer(words)
+    model = nn.ModuleDict(
+        {
+            "unet": mini_models.build_unet(),
+            "text_encoder": mini_models.build_text_encoder(tokenizer),
+        }
+    )
+    model.load_state_dict(torch.load(work / "unet.pt", weights_only=True)["average"])
+    for name, part in model.items():
+        part.half().save_pretrained(folder / name)
+    AutoencoderKL.from_pretrained(work / "vae_standardised").half().save_pretrained(folder / "vae")
+    mini_models.build_scheduler().save_pretrained(folder / "scheduler")
+    _save_tokenizer(tokenizer, folder / "tokenizer")
+    _check_tokenizer(folder / "tokenizer", words)
+
+
+def evaluate_folder(folder: Path, test: Pictures, held_out: Pictures) -> Evaluation:
+    """Measure the weights as they will be loaded: images, noise by right and wrong text."""
+    autoencoder = AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=torch.float32).eval()
+    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+    unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.float32)
+    text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
+    model = nn.ModuleDict({"unet": unet, "text_encoder": text_encoder}).eval()
+    ids = mini_models.tokenize(tokenizer, test.captions)
+    latents = pretrain.TextedLatents(*pretrain.encode_pictures(autoencoder, test), ids)
+    with torch.no_grad():
+        return {
+            "vae_test": pretrain.reconstruction_error(autoencoder, test),
+            "vae_held_out_sounds": pretrain.reconstruction_error(autoencoder, held_out),
+            "unet_test": pretrain.denoising_error(model, latents),
+        }
+
+
+def _better(evaluation: Evaluation, folder: Path) -> bool:
+    """Whether the new weights predict noise better than those in place (or none are in place)."""
+    record = folder / "training.json"
+    if not record.is_file():
+        return True
+    old = json.loads(record.read_text(encoding="utf-8"))["evaluation"]
+    if old["vae_test"]["l1"] != evaluation["vae_test"]["l1"]:
+        return True  # another autoencoder: its latents' noise cannot be compared
+    return bool(evaluation["unet_test"]["right"] < old["unet_test"]["right"])
+
+
+def _training_record(work: Path, words: list[str], clips: int) -> dict[str, Json]:
+    """Recipe, corpus, vocabulary, curves and versions."""
+    curves: dict[str, Json] = {}
+    for name in ("vae", "unet"):
+        lines = (work / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+        curves[name] = [json.loads(line) for line in lines]
+    recipes = (pretrain.VAE_RECIPE, pretrain.UNET_RECIPE)
+    return {
+        "recipe": {recipe.name: asdict(recipe) for recipe in recipes},
+        "corpus": {"clips": clips, "split_seeds": {"train": 1, "test": 2, "held_out": 3}},
+        "held_out_sounds": list(HELD_OUT_INSTRUMENTS),
+        "vocabulary": list(words),
+        "curves": curves,
+        "versions": {
+            "torch": torch.__version__,
+            "diffusers": diffusers.__version__,
+            "transformers": transformers.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _card(record: Mapping[str, Json], evaluation: Evaluation, folder: Path, sounds: int) -> str:
+    """The model card with this export's figures."""
+    curves = json.loads(json.dumps(record["curves"]))
+    last = {name: curve[-1] for name, curve in curves.items()}
+    size = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
+    rows = [
+        f"| vae | mean absolute error, test, range [-1, 1] | {evaluation['vae_test']['l1']:.4f} |",
+        f"| vae | the same, sounds never heard | {evaluation['vae_held_out_sounds']['l1']:.4f} |",
+    ]
+    for timestep in (*map(str, pretrain.EVALUATED_TIMESTEPS), ""):
+        suffix, label = (f"_{timestep}", f"t = {timestep}") if timestep else ("", "mean")
+        right, wrong = (evaluation["unet_test"][name + suffix] for name in ("right", "wrong"))
+        rows.append(
+            f"| unet | squared noise error, {label}, right / wrong caption "
+            f"| {right:.4f} / {wrong:.4f} |"
+        )
+    return _CARD.format(
+        million=size / 2e6,
+        clips=json.loads(json.dumps(record["corpus"]))["clips"],
+        sounds=sounds,
+        words=len(json.loads(json.dumps(record["vocabulary"]))),
+        held_out=", ".join(HELD_OUT_INSTRUMENTS),
+        rows="\n".join(rows),
+        vae_steps=last["vae"]["step"],
+        vae_minutes=last["vae"]["elapsed_s"] / 60,
+        unet_steps=last["unet"]["step"],
+        unet_minutes=last["unet"]["elapsed_s"] / 60,
+    )
+
+
+def export(work: Path, target: Path) -> bool:
+    """Write the checkpoint folder if it is better than the one in place.
+
+    Args:
+        work: Folder of the training, with both stages begun.
+        target: Checkpoint folder, replaced whole.
+
+    Returns:
+        Whether `target` was replaced.
+    """
+    train, test = load_split("train", work), load_split("test", work)
+    words = caption_words(train.captions)
+    fresh = work / "export"
+    shutil.rmtree(fresh, ignore_errors=True)
+    _write_models(work, fresh, words)
+    evaluation = evaluate_folder(fresh, test, load_split("held_out", work))
+    logger.info("evaluation %s", json.dumps(evaluation))
+    if not _better(evaluation, target):
+        logger.info("the weights in place are better; nothing replaced")
+        return False
+    record = _training_record(work, words, len(train.images))
+    card = _card(record, evaluation, fresh, len(set(train.sounds)))
+    (fresh / "MODEL_CARD.md").write_text(card, encoding="utf-8")
+    texts = {
+        "training.json": record | {"evaluation": evaluation},
+        "spectrogram.json": asdict(MINI_PARAMETERS),
+    }
+    for name, content in texts.items():
+        (fresh / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(fresh, target)
+    return True
