@@ -124,7 +124,7 @@ def _numbers(text: str) -> dict[str, float]:
 
 
 def _read_audio(path: Path) -> tuple[Audio, dict[str, float]]:
-    with np.load(path, allow_pickle=False) as entry:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as entry:
         head = json.loads(str(entry["head"]))
         return Audio(entry["waveform"], head["sample_rate"]), _numbers(json.dumps(head["cost"]))
 

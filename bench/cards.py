@@ -27,8 +27,8 @@ class ClipCard(Declared):
 
     path: str
     recording: str | None = None
-    start_s: float = Field(0.0, ge=0)
-    duration_s: float | None = Field(None, gt=0)
+    start_s: float = Field(default=0.0, ge=0)
+    duration_s: float | None = Field(default=None, gt=0)
 
 
 class ContentCard(ClipCard):

@@ -61,7 +61,7 @@ class Suite(Declared):
 
     schema_version: Literal[1] = 1
     name: str = Field(min_length=1)
-    version: int = Field(1, ge=1)
+    version: int = Field(default=1, ge=1)
     description: str = ""
     dataset: str
     profile: Profile
@@ -70,11 +70,11 @@ class Suite(Declared):
     metrics: Names = METRICS
     styles: Names | None = None
     contents: Annotated[int, Field(ge=1)] | Names | None = None
-    seeds: int = Field(1, ge=1)
-    base_seed: int = Field(0, ge=0)
+    seeds: int = Field(default=1, ge=1)
+    base_seed: int = Field(default=0, ge=0)
     style_clips: StyleClips = "split"
-    duration_s: float | None = Field(None, ge=0.5)
-    chunk_size: int = Field(8, ge=1)
+    duration_s: float | None = Field(default=None, ge=0.5)
+    chunk_size: int = Field(default=8, ge=1)
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     normalisation: Literal["none"] = "none"
 
