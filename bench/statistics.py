@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -186,8 +187,8 @@ def these_styles_interval(
         return Interval(mean, np.nan, np.nan, len(cells.values), "none")
     totals = np.bincount(index, weights=cells.values)
     counts = np.bincount(index).astype(np.float64)
-    draws = _draw(_strata(cells.categories[first]), resamples, seed)
-    means = totals[draws].sum(axis=1) / counts[draws].sum(axis=1)
+    weights = _weights(tuple(cells.categories[first].tolist()), resamples, seed)
+    means = (weights @ totals) / (weights @ counts)
     tail = (1 - level) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return Interval(mean, float(low), float(high), len(cells.values), "on these styles")
@@ -204,6 +205,15 @@ def _strata(categories: Names) -> list[NDArray[np.intp]]:
     elif lone:
         strata.append(np.concatenate(lone))
     return strata
+
+
+@lru_cache(maxsize=4)
+def _weights(categories: tuple[str, ...], resamples: int, seed: int) -> Floats:
+    """How often each resample draws each content; kept, as all methods share the contents."""
+    draws = _draw(_strata(np.asarray(categories, dtype=np.str_)), resamples, seed)
+    flat = draws + len(categories) * np.arange(resamples)[:, None]
+    counts = np.bincount(flat.ravel(), minlength=resamples * len(categories))
+    return counts.reshape(resamples, len(categories)).astype(np.float64)
 
 
 def _draw(strata: list[NDArray[np.intp]], resamples: int, seed: int) -> NDArray[np.intp]:

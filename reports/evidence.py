@@ -113,7 +113,11 @@ def control_order(run: Run) -> list[str]:
     Raises:
         RecordError: Scores of one metric carry unlike fingerprints.
     """
-    frames = reading.by_method(run)
+    return order_violations(run, reading.by_method(run))
+
+
+def order_violations(run: Run, frames: Mapping[str, pd.DataFrame]) -> list[str]:
+    """`control_order` of a run whose frames were read before."""
     methods = [m for m in reading.ordered_methods(run) if m.label in frames]
     violations = [*_identity_violation(run, methods, frames)]
     for rule in _rules(run, methods):

@@ -1,6 +1,6 @@
 """A `ResultTable` as text: Markdown, LaTeX, CSV, and plain text that fits a terminal.
 
-Numbers are rounded to the decimals of their column, `mean [low, high]`; CSV keeps them whole.
+Numbers are rounded to the decimals of their column, `mean [low, high]`; CSV keeps ten decimals.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from reports.result_table import Column, Estimate, Missing, ResultTable, Row, Va
 
 BLANK = "-"
 TERMINAL_DECIMALS = 2
+SETTLED_DECIMALS = 10
 GAP = "  "
 NARROWEST = 9
 LONGEST_TEXT = 26
@@ -49,13 +50,18 @@ def show(value: Value, decimals: int) -> str:
 
 
 def _number(value: float, decimals: int) -> str:
-    return f"{value:.{decimals}f}" if math.isfinite(value) else BLANK
+    return f"{_settled(value):.{decimals}f}" if math.isfinite(value) else BLANK
+
+
+def _settled(value: float) -> float:
+    """Drop the digits in which the order of a sum shows, so that texts are the same everywhere."""
+    return round(float(value), SETTLED_DECIMALS)
 
 
 def _ends(value: Estimate, decimals: int) -> str:
     if not (math.isfinite(value.low) and math.isfinite(value.high)):
         return ""
-    return f"[{value.low:.{decimals}f}, {value.high:.{decimals}f}]"
+    return f"[{_number(value.low, decimals)}, {_number(value.high, decimals)}]"
 
 
 def markdown(table: ResultTable) -> str:
@@ -172,7 +178,7 @@ def _fields(cell: Value, *, wide: bool) -> list[str]:
 
 
 def _whole(value: float) -> str:
-    return repr(float(value)) if math.isfinite(value) else ""
+    return repr(_settled(value)) if math.isfinite(value) else ""
 
 
 Block = list[str]  # the lines of one cell

@@ -168,7 +168,8 @@ def _table2_notes(run: Run, frames: dict[str, pd.DataFrame], kinds: set[str]) ->
     lines += notes.missing_notes(run, frames)
     if any(_lost(rows, reading.ordered_metrics(run)) for rows in frames.values()):
         lines.append("failed at 0: the same mean with every failed cell counted as the worst score")
-    lines += [f"control out of order: {violation}" for violation in evidence.control_order(run)]
+    violations = evidence.order_violations(run, frames)
+    lines += [f"control out of order: {violation}" for violation in violations]
     if run.header.profile == "full":
         lines.append(
             "published rows fill only what their source measured, with other clips and other audio "

@@ -19,7 +19,7 @@ METRICS = {
 }
 
 
-def method(label: str, *, control: bool = False, **changes: Any) -> MethodEntry:
+def method(label: str, *, control: bool = False, **changes: object) -> MethodEntry:
     """A method entry with plain words; `changes` replace fields."""
     facts: dict[str, Any] = {
         "label": label, "name": label.split("[", maxsplit=1)[0], "title": label.upper(),
@@ -43,7 +43,7 @@ def header(
     styles: Sequence[str] = ("harp", "bird"),
     contents: Sequence[str] = ("c1", "c2", "c3", "c4"),
     metrics: Sequence[str] = tuple(METRICS),
-    **changes: Any,
+    **changes: object,
 ) -> RunHeader:
     """A header of a mini run; styles named "bird" are natural, the others instruments."""
     kinds = {style: "natural" if style == "bird" else "instrument" for style in styles}
@@ -51,7 +51,9 @@ def header(
         "run_id": "r1", "created_at": "2026-01-02T03:04:05Z", "argv": ["bench", "run"],
         "suite": {"name": "hand"}, "suite_name": "hand", "suite_digest": "0123456789abcdef",
         "profile": "mini", "device": "cpu", "duration_s": None,
-        "styles": {s: {"text": s, "clips": [], "heldout_clips": [], "kind": kinds[s]} for s in styles},
+        "styles": {
+            s: {"text": s, "clips": [], "heldout_clips": [], "kind": kinds[s]} for s in styles
+        },
         "contents": {
             c: {"category": c[0], "duration_s": 4.0, "channels": 1, "digest": c} for c in contents
         },
@@ -63,7 +65,7 @@ def header(
 
 
 def run_of(head: RunHeader, values: dict[str, dict[str, float]], repetitions: int = 1) -> Run:
-    """A finished run: `values[method][metric]` plus .01 per content, .1 per style and .001 per seed."""
+    """A finished run: `values[method][metric]` + .01 per content, .1 per style, .001 per seed."""
     plan, cells, scores = [], {}, {}
     for label, by_metric in values.items():
         for s, style in enumerate(head.styles):
@@ -80,16 +82,18 @@ def run_of(head: RunHeader, values: dict[str, dict[str, float]], repetitions: in
 
 def planned(label: str, style: str, content: str, repetition: int = 0) -> PlannedCell:
     """A planned cell; methods other than controls get strength and guidance_scale."""
-    settings = {"strength": 0.65, "guidance_scale": 3.5} if label.startswith(("tve", "rti")) else {}
+    tuned = label.startswith(("tve", "rti"))
+    settings = {"strength": 0.65, "guidance_scale": 3.5} if tuned else {}
     return PlannedCell(
         cell_id=f"{label}/{style}/{content}/{repetition}", chunk="k", method=label,
-        method_name=label.split("[", maxsplit=1)[0], parameters=settings, style=style, content=content,
+        method_name=label.split("[", maxsplit=1)[0], parameters=settings,
+        style=style, content=content,
         category=content[0], repetition=repetition, seed=1, fit_seed=2,
     )  # fmt: skip
 
 
-def ended(cell_id: str, style: str = "harp", **changes: Any) -> CellRecord:
-    """A cell that ended well: load 2 s, fit 10 s per style, transfer 1 s for 4 s of audio, 100 MiB."""
+def ended(cell_id: str, style: str = "harp", **changes: object) -> CellRecord:
+    """A cell that ended well: load 2 s, fit 10 s, transfer 1 s for 4 s of audio, 100 MiB."""
     facts: dict[str, Any] = {
         "cell_id": cell_id, "status": "ok", "audio_digest": f"d-{cell_id}", "duration_s": 4.0,
         "fit_key": f"fit-{cell_id.split('/', maxsplit=1)[0]}-{style}", "load_s": 2.0, "fit_s": 10.0,
@@ -98,7 +102,7 @@ def ended(cell_id: str, style: str = "harp", **changes: Any) -> CellRecord:
     return CellRecord(**(facts | changes))
 
 
-def scored(cell_id: str, name: str, value: float | None, **changes: Any) -> Scored:
+def scored(cell_id: str, name: str, value: float | None, **changes: object) -> Scored:
     """A score whose raw number is its value."""
     facts: dict[str, Any] = {
         "cell_id": cell_id, "metric": name, "value": value, "raw": value, "status": "ok",
@@ -115,7 +119,7 @@ def fail(run: Run, cell_id: str, status: str = "error", reason: str = "broke") -
 
 
 def golden_run() -> Run:
-    """One run with everything a table can show: failures, n/a, a control, names that need escaping."""
+    """One run with a failure, unscored cells, a control and names that need escaping."""
     entries = [
         method("tve[strength=0.5]"),
         method("musicgen", conditioned_on=["style text", "melody"]),

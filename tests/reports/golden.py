@@ -1,4 +1,4 @@
-"""Write the golden texts anew: `python tests/reports/golden.py`. Read the difference before committing."""
+"""Write the golden texts anew: `python tests/reports/golden.py`; read the difference first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numbers of the tables against plain arithmetic, and what they say where there is no number."""
+"""The numbers of the tables against plain arithmetic, and the words where there is none."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ from reports.timing import timing
 
 def simple(**values: float) -> Run:
     """A run of tve (and others by keyword) with the same value in every metric."""
-    methods = [method(name.replace("_", "-"), control="_" in name or name in {"vocoder", "noise", "null"}) for name in values]  # fmt: skip
+    labels = {name: name.replace("_", "-") for name in values}
+    controls = {"copy_content", "noise", "null"}
+    methods = [method(label, control=name in controls) for name, label in labels.items()]
     return run_of(
         header(methods),
-        {name.replace("_", "-"): dict.fromkeys(METRICS, value) for name, value in values.items()},
+        {labels[name]: dict.fromkeys(METRICS, value) for name, value in values.items()},
     )
 
 
