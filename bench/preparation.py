@@ -1,0 +1,341 @@
+"""From a request on the command line to a run folder that is ready to work, and the work itself.
+
+`prepare` resolves the suite, the dataset and the methods, checks everything that can be checked
+before any work (names, parameters, windows, checkpoints, device) and lays out the plan. `start`
+writes header and plan, or extends those of an existing folder, and executes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench import records
+from bench.api import ConfigError, Json, MetricInfo, Progress, RecordError
+from bench.cache import Cache
+from bench.catalog import find_method, find_metric, resolve, source_digest
+from bench.clock import Stopwatch
+from bench.dataset import load_dataset
+from bench.device import resolve_device
+from bench.generation import Bench, Studio
+from bench.keys import Identity
+from bench.material import Material
+from bench.plan import (
+    Plan,
+    PlannedMethod,
+    describe_styles,
+    make_plan,
+    missing_cells,
+    prepare_methods,
+)
+from bench.provenance import collect
+from bench.records import CellRecord, MethodEntry, MetricEntry, PlannedCell, RunHeader
+from bench.runner import execute, locked
+from bench.scoring import LoadedMetric, load_metric
+from bench.suite import Suite, default_suite, derive, load_suite
+from bench.weights import digest as weights_digest
+
+# What may differ between the sessions of one run folder: which methods and metrics were asked for.
+EXTENSIBLE = {"name", "description", "methods", "controls", "metrics"}
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What was asked for on the command line; None where nothing was said."""
+
+    argv: tuple[str, ...] = ()
+    suite: str | None = None
+    methods: str | None = None
+    metrics: str | None = None
+    dataset: str | None = None
+    styles: str | None = None
+    contents: str | None = None
+    seeds: int | None = None
+    profile: str | None = None
+    device: str = "auto"
+    out: Path | None = None
+    duration: float | None = None
+    dry_run: bool = False
+    retry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run that has passed every check that needs no model."""
+
+    plan: Plan
+    cells: tuple[PlannedCell, ...]
+    metrics: tuple[str, ...]
+    folder: Path
+    device: str
+    why_suite: str
+    watch: Stopwatch
+
+    @property
+    def announcement(self) -> str:
+        """What will be run, where, and why, before it starts."""
+        suite = self.plan.suite
+        return "\n".join(
+            [
+                f"suite {suite.name} ({suite.digest[:12]}): {self.why_suite}",
+                f"profile {suite.profile} on {self.device}, dataset {self.plan.dataset.name}",
+                f"methods {', '.join(m.choice.label for m in self.plan.methods)}",
+                f"styles {', '.join(self.plan.splits)}; {len(self.plan.contents)} contents; "
+                f"{suite.seeds} seed(s); metrics {', '.join(self.metrics)}",
+                f"{len(self.cells)} cells in {len({c.chunk for c in self.cells})} chunks "
+                f"into {self.folder}",
+            ]
+        )
+
+
+def prepare(request: RunRequest) -> Prepared:
+    """Resolve a request and check it; nothing is computed and nothing is written.
+
+    Raises:
+        BenchError: Anything the user can mend, each with its way out.
+    """
+    watch = Stopwatch()
+    with watch.measure("prepare"):
+        device = resolve_device(request.device)
+        suite, why = _suite(request, device)
+        dataset = load_dataset(suite.dataset)
+        plan = make_plan(suite, dataset, prepare_methods(suite))
+        for method in plan.methods:
+            _weights(method)
+        folder = request.out or Path("runs") / f"{suite.name}-{suite.digest[:8]}"
+        cells = _continue(folder, plan)
+    return Prepared(plan, cells, tuple(suite.metrics), folder, device, why, watch)
+
+
+def _suite(request: RunRequest, device: str) -> tuple[Suite, str]:
+    name, why = request.suite, "as asked"
+    if name is None:
+        name, why = default_suite(device.startswith("cuda"))
+    changed = derive(
+        load_suite(name),
+        methods=_methods(request.methods),
+        metrics=_names(request.metrics),
+        dataset=request.dataset,
+        styles=_names(request.styles),
+        contents=_contents(request.contents),
+        seeds=request.seeds,
+        profile=request.profile,
+        duration_s=request.duration,
+    )
+    return _for_other_dataset(changed, request), why
+
+
+def _for_other_dataset(suite: Suite, request: RunRequest) -> Suite:
+    """A suite's own choice of styles means nothing in another dataset: there it is all of them."""
+    if request.dataset is None or request.styles is not None:
+        return suite
+    return suite.model_copy(update={"styles": None})
+
+
+def _methods(text: str | None) -> list[Json] | None:
+    """Split at commas outside brackets."""
+    if text is None:
+        return None
+    from bench.choices import parse_methods
+
+    return [choice.label for choice in parse_methods(text)]
+
+
+def _names(text: str | None) -> list[Json] | None:
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _contents(text: str | None) -> Json:
+    return int(text) if text is not None and text.isdigit() else _names(text)
+
+
+def _continue(folder: Path, plan: Plan) -> tuple[PlannedCell, ...]:
+    """The cells to work through: those of the folder that this plan names too, then the new ones.
+
+    Raises:
+        RecordError: The folder holds a run of another suite, dataset, profile or other parameters.
+    """
+    if not (folder / "run.json").exists():
+        return plan.cells
+    header = records.read_header(folder)
+    theirs, ours = _frame(header.suite), _frame(plan.suite.model_dump(mode="json"))
+    unlike = sorted(key for key in ours if theirs.get(key) != ours[key])
+    if unlike or header.dataset["digest"] != plan.dataset.digest:
+        what = ", ".join(unlike) or "the clips of the dataset"
+        raise RecordError(
+            f"{folder} holds a run of suite {header.suite_name} that differs in {what}; one run "
+            "folder holds one comparison. Choose another folder with --out."
+        )
+    planned = records.read(folder / "plan.jsonl", PlannedCell)
+    wanted = {cell.cell_id for cell in plan.cells}
+    return (*(cell for cell in planned if cell.cell_id in wanted), *missing_cells(plan, planned))
+
+
+def _frame(suite: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in suite.items() if key not in EXTENSIBLE}
+
+
+def start(prepared: Prepared, request: RunRequest, progress: Progress) -> dict[str, CellRecord]:
+    """Write the plan and work through it; returns the latest record of each cell."""
+    folder = prepared.folder
+    try:
+        for name in ("audio", "logs"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} cannot be written ({error.strerror}); a run needs a folder of its own. "
+            "Choose another with --out."
+        ) from error
+    with locked(folder):
+        plan = prepared.plan
+        bench = Bench(
+            folder=folder,
+            cache=Cache.default(),
+            material=Material(plan.dataset, plan.splits, plan.suite.duration_s),
+            profile=plan.suite.profile,
+            device=prepared.device,
+            watch=prepared.watch,
+            progress=progress,
+        )
+        metrics = [_metric(bench, name) for name in prepared.metrics]
+        _write_plan(prepared, request, metrics)
+        studios = {m.choice.label: _studio(bench, m, plan.suite.profile) for m in plan.methods}
+        return execute(bench, prepared.cells, studios, metrics, retry=request.retry)
+
+
+def _metric(bench: Bench, name: str) -> LoadedMetric:
+    return load_metric(bench, name, resolve(find_metric(name)))
+
+
+def _studio(bench: Bench, method: PlannedMethod, profile: str) -> Studio:
+    entry = find_method(method.choice.name)
+    identity = Identity(
+        name=method.choice.name,
+        version=method.info.version,
+        source=source_digest(entry),
+        profile=profile,
+        weights=_weights(method),
+        device_type=bench.device.split(":")[0],
+    )
+    return Studio(
+        bench,
+        method.choice.label,
+        resolve(entry),
+        identity,
+        method.profile.sample_rate,
+        method.info.control,
+    )
+
+
+def _weights(method: PlannedMethod) -> tuple[str, ...]:
+    """Digests of a method's checkpoints; fails here, before any work, where one is missing."""
+    return tuple(weights_digest(name) for name in method.profile.weights)
+
+
+# ---------------------------------------------------------------------------- header
+
+
+def _write_plan(prepared: Prepared, request: RunRequest, metrics: Sequence[LoadedMetric]) -> None:
+    folder, new = prepared.folder, _header(prepared, request, metrics)
+    if (folder / "run.json").exists():
+        new = _merged(records.read_header(folder), new)
+    records.write_header(folder, new)
+    known = {cell.cell_id for cell in records.read(folder / "plan.jsonl", PlannedCell)}
+    fresh = [cell for cell in prepared.cells if cell.cell_id not in known]
+    if fresh:
+        records.append(folder / "plan.jsonl", fresh)
+
+
+def _merged(old: RunHeader, new: RunHeader) -> RunHeader:
+    """The header of an extended run: its methods and metrics are those of all its sessions."""
+    methods = {m.label: m for m in (*old.methods, *new.methods)}
+    metrics = {m.name: m for m in (*old.metrics, *new.metrics)}
+    kept = old if len(methods) > len(new.methods) else new
+    return new.model_copy(
+        update={
+            "run_id": old.run_id,
+            "created_at": old.created_at,
+            "suite": kept.suite,
+            "suite_name": kept.suite_name,
+            "suite_digest": kept.suite_digest,
+            "methods": list(methods.values()),
+            "metrics": list(metrics.values()),
+        }
+    )
+
+
+def _header(prepared: Prepared, request: RunRequest, metrics: Sequence[LoadedMetric]) -> RunHeader:
+    plan, suite = prepared.plan, prepared.plan.suite
+    now = datetime.now(UTC)
+    return RunHeader(
+        run_id=f"{now:%Y%m%dT%H%M%S}-{suite.digest[:8]}",
+        created_at=now.isoformat(timespec="seconds"),
+        argv=list(request.argv),
+        suite=suite.model_dump(mode="json"),
+        suite_name=suite.name,
+        suite_digest=suite.digest,
+        profile=suite.profile,
+        device=prepared.device,
+        duration_s=suite.duration_s,
+        styles={style: dict(facts) for style, facts in describe_styles(plan).items()},
+        contents={
+            clip.id: {
+                "category": clip.category,
+                "duration_s": clip.duration_s,
+                "digest": clip.digest,
+            }
+            for clip in plan.contents
+        },
+        methods=[_method_entry(method) for method in plan.methods],
+        metrics=[_metric_entry(metric) for metric in metrics],
+        provenance=collect(prepared.device),
+        dataset={
+            "name": plan.dataset.name,
+            "licence": plan.dataset.licence,
+            "redistributable": plan.dataset.redistributable,
+            "digest": plan.dataset.digest,
+        },
+    )
+
+
+def _method_entry(method: PlannedMethod) -> MethodEntry:
+    info, profile = method.info, method.profile
+    return MethodEntry(
+        label=method.choice.label,
+        name=method.choice.name,
+        title=info.title,
+        conditioned_on=list(info.conditioned_on),
+        fits_per_style=info.fits_per_style,
+        source=info.source,
+        departures=list(info.departures),
+        control=info.control,
+        version=info.version,
+        sample_rate=profile.sample_rate,
+        longest_s=profile.longest_s,
+        weights=[
+            Path(name).name if "/" in name and not name.startswith("hub:") else name
+            for name in profile.weights
+        ],
+        licence=profile.licence,
+    )
+
+
+def _metric_entry(metric: LoadedMetric) -> MetricEntry:
+    info = find_metric(metric.name).info
+    if not isinstance(info, MetricInfo):
+        raise ConfigError(
+            f"{metric.name} is described as a method; a metric was named. Correct its INFO."
+        )
+    return MetricEntry(
+        name=metric.name,
+        title=info.title,
+        direction=info.direction.value,
+        range=info.range,
+        source=info.source,
+        version=info.version,
+        fingerprint=metric.fingerprint,
+        fingerprint_detail=dict(metric.detail),
+    )
