@@ -14,7 +14,9 @@ KEY = "ab12"
 def test_a_state_comes_back_with_its_cost(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     arrays = {"token": np.arange(6, dtype=np.float32).reshape(2, 3).T, "count": np.array([7])}
-    cache.save_state(KEY, StyleState(arrays, {"text": "Glöckchen", "steps": [1, 2]}), {"fit_s": 1.5})
+    cache.save_state(
+        KEY, StyleState(arrays, {"text": "Glöckchen", "steps": [1, 2]}), {"fit_s": 1.5}
+    )
     back = cache.load_state(KEY)
     assert back is not None
     for name, array in arrays.items():

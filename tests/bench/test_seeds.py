@@ -11,7 +11,16 @@ def test_a_seed_is_the_same_in_every_process() -> None:
 
 
 def test_joining_parts_differently_gives_other_seeds() -> None:
-    lists = [("ab", "c"), ("a", "bc"), ("abc",), ("a", "b", "c"), ("1",), (1,), ('a","b',), ("a", "b")]
+    lists = [
+        ("ab", "c"),
+        ("a", "bc"),
+        ("abc",),
+        ("a", "b", "c"),
+        ("1",),
+        (1,),
+        ('a","b',),
+        ("a", "b"),
+    ]
     assert len({derive_seed(*parts) for parts in lists}) == len(lists)
 
 

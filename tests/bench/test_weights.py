@@ -88,7 +88,9 @@ def test_a_folder_without_weights_has_no_digest(tmp_path: Path) -> None:
 
 def test_a_checkpoint_that_was_not_fetched_names_the_command() -> None:
     checkpoint = HubCheckpoint("no-such-owner/no-such-model", "0" * 40, ("x",), 10**9, "MIT")
-    with pytest.raises(CheckpointError, match=r"not in the local cache \(1\.0 GB, MIT\).*bench fetch"):
+    with pytest.raises(
+        CheckpointError, match=r"not in the local cache \(1\.0 GB, MIT\).*bench fetch"
+    ):
         hub_folder(checkpoint)
 
 
