@@ -2,6 +2,8 @@
 
 import shutil
 from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -152,11 +154,11 @@ def test_the_digest_follows_the_sound_and_not_the_place(tmp_path: Path) -> None:
 def broken(root: Path, fault: str) -> None:
     """Break the folder dataset in one way."""
     piano, bell = root / "content" / "piano", root / "style" / "church_bell"
-    actions = {
+    actions: dict[str, Callable[[], object]] = {
         "zero bytes": lambda: (piano / "a.wav").write_bytes(b""),
         "corrupt": lambda: (piano / "a.wav").write_bytes(b"RIFF" + b"x" * 100),
         "too short": lambda: write_clip(piano / "a.wav", 1, 0.4),
-        "empty style": lambda: (root / "style" / "harp").mkdir(),
+        "empty style": (root / "style" / "harp").mkdir,
         "too deep": lambda: write_clip(piano / "more" / "e.wav", 1),
         "too high": lambda: write_clip(root / "content" / "e.wav", 1),
         "copy": lambda: (bell / "again.wav").write_bytes((bell / "bell0.wav").read_bytes()),
@@ -221,7 +223,7 @@ def test_a_broken_card_names_the_key(tmp_path: Path, addition: str, message: str
 
 
 def test_an_unknown_dataset_is_answered_with_the_nearest() -> None:
-    with pytest.raises(UnknownNameError, match="'mimi' is neither a card .*mean 'mini'"):
+    with pytest.raises(UnknownNameError, match=r"'mimi' is neither a card .*mean 'mini'"):
         load_dataset("mimi")
 
 
@@ -243,7 +245,7 @@ def test_a_number_of_contents_is_drawn_evenly(number: int) -> None:
 def test_a_larger_number_contains_the_smaller_choice() -> None:
     dataset = made_of(*"aaaabbbbcccc")
     choices = [{clip.id for clip in select_contents(dataset, n, 5)} for n in range(1, 13)]
-    assert all(small < large for small, large in zip(choices, choices[1:], strict=False))
+    assert all(small < large for small, large in pairwise(choices))
 
 
 def test_the_seed_decides_which_contents() -> None:

@@ -111,9 +111,9 @@ def test_a_name_that_no_catalog_knows_is_refused(
 
 
 def test_an_unknown_suite_or_key_is_answered_with_the_nearest() -> None:
-    with pytest.raises(UnknownNameError, match="suite 'tabel2' is not known.*mean 'table2"):
+    with pytest.raises(UnknownNameError, match=r"suite 'tabel2' is not known.*mean 'table2"):
         load_suite("tabel2")
-    with pytest.raises(UnknownNameError, match="no 'contnts'.*mean 'contents'"):
+    with pytest.raises(UnknownNameError, match=r"no 'contnts'.*mean 'contents'"):
         derive(load_suite("mini"), contnts=2)
 
 

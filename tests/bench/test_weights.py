@@ -17,9 +17,11 @@ class Words:
         self.known = list(known)
 
     def __len__(self) -> int:
+        """Known words and the unknown one."""
         return len(self.known) + 1
 
     def __call__(self, text: str) -> dict[str, list[int]]:
+        """Number the words of a text."""
         words = text.split()
         ids = [self.known.index(word) + 1 if word in self.known else 0 for word in words]
         return {"input_ids": ids}
