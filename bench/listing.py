@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import catalog
-from bench.api import MethodInfo, MetricInfo
+from bench.api import DatasetError, MethodInfo, MetricInfo
 
 if TYPE_CHECKING:
     from bench.dataset import Dataset
@@ -53,13 +53,22 @@ def _metrics() -> list[tuple[str, str]]:
 
 
 def _datasets() -> list[tuple[str, str]]:
+    from bench.dataset import datasets
+
+    return [(name, _dataset_words(name)) for name in datasets()]
+
+
+def _dataset_words(name: str) -> str:
+    """What a dataset holds, or why it cannot be read: not every card's clips lie here."""
     from bench.dataset import load_dataset
 
-    cards = sorted((ROOT / "datasets").glob("*.toml"))
-    return [(card.stem, _dataset_words(load_dataset(str(card)))) for card in cards]
+    try:
+        return _contents_words(load_dataset(name))
+    except DatasetError as error:
+        return f"not here: {error}"
 
 
-def _dataset_words(dataset: Dataset) -> str:
+def _contents_words(dataset: Dataset) -> str:
     names = ", ".join(style.id for style in dataset.styles)
     return f"{len(dataset.contents)} contents, {len(dataset.styles)} styles ({names})"
 
