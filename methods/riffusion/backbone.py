@@ -1,0 +1,308 @@
+"""The frozen diffusion model that every method of this family shares.
+
+Stable Diffusion's parts in diffusers' folder layout, as Riffusion v1 ships them (full profile)
+and as this project's own small models are stored (mini profile). Sizes, latent channels, context
+width and token ids all come from the folder's configs.
+
+**Conventions**: images uint8 (batch, mel, frame), as `spectrogram.encode` draws them; latents
+    float32 (batch, channel, row, column),
+already multiplied by the VAE's scaling factor; contexts float32 (batch, token, dim). All float32.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from bench.api import CheckpointError, Profile
+from bench.weights import check_tokenizer, hub_folder, require_files
+from methods.riffusion.checkpoints import FILES, MINI_FOLDER, RIFFUSION
+from methods.riffusion.schedule import Schedule, read_schedule
+from methods.riffusion.spectrogram import image_to_pixels, pixels_to_image
+
+PLACEHOLDER = "*"
+VaeSample = Literal["sample", "mode"]
+
+# Posteriors kept per backbone; one of the full model takes 128 KB.
+_MOMENTS_KEPT = 1024
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moments:
+    """The VAE's posterior of images: mean and standard deviation, scaled like latents.
+
+    Both are (batch, channel, row, column).
+
+    Caching these and drawing from them anew at each step keeps the distribution that encoding
+    anew would give.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __getitem__(self, indices: slice | torch.Tensor) -> Moments:
+        """The posterior of some of the images."""
+        return Moments(self.mean[indices], self.std[indices])
+
+    def __len__(self) -> int:
+        """How many images."""
+        return int(self.mean.shape[0])
+
+
+def join_moments(parts: Sequence[Moments]) -> Moments:
+    """One batch of several."""
+    return Moments(
+        torch.cat([part.mean for part in parts]), torch.cat([part.std for part in parts])
+    )
+
+
+def draw_noise(
+    shape: Sequence[int], generators: Sequence[torch.Generator], device: torch.device
+) -> torch.Tensor:
+    """Unit normal noise (len(generators), *shape), one CPU generator per item."""
+    draws = [torch.randn(tuple(shape), generator=generator) for generator in generators]
+    return torch.stack(draws).to(device)
+
+
+def draw_latents(
+    moments: Moments, generators: Sequence[torch.Generator], vae_sample: VaeSample = "sample"
+) -> torch.Tensor:
+    """Latents z_0 of images: a draw from the posterior, or its mode.
+
+    The noise is drawn either way, so that this switch leaves all later draws of a generator alone.
+    """
+    noise = draw_noise(moments.mean.shape[1:], generators, moments.mean.device)
+    return moments.mean + moments.std * noise if vae_sample == "sample" else moments.mean
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """The library objects of a backbone."""
+
+    vae: Any  # diffusers.AutoencoderKL
+    unet: Any  # diffusers.UNet2DConditionModel
+    text_encoder: Any  # transformers.CLIPTextModel
+    tokenizer: Any  # transformers.CLIPTokenizer
+
+
+class Backbone:
+    """A frozen latent diffusion model with a placeholder word.
+
+    Args:
+        parts: The library objects; put into evaluation mode, their gradients switched off.
+        schedule: The noise schedule they were trained with.
+        device: "cpu", "cuda:0", "mps".
+
+    Raises:
+        CheckpointError: The placeholder is not exactly one known token, or text and U-Net widths
+            differ.
+    """
+
+    def __init__(self, parts: Parts, schedule: Schedule, device: str = "cpu") -> None:
+        self.device = torch.device(device)
+        for module in (parts.vae, parts.unet, parts.text_encoder):
+            module.eval().requires_grad_(False).to(device)
+        self.parts = parts
+        self.schedule = schedule.to(device)
+        self.placeholder_id = self.find_token(PLACEHOLDER)
+        self.context_dim = int(parts.text_encoder.config.hidden_size)
+        if self.context_dim != parts.unet.config.cross_attention_dim:
+            raise CheckpointError(
+                f"text encoder is {self.context_dim} wide, the U-Net expects "
+                f"{parts.unet.config.cross_attention_dim}; "
+                "both must agree. Take both from one checkpoint."
+            )
+        self._token_embedding = _find_by_suffix(parts.text_encoder, "token_embedding")
+        self._position_embedding = _find_by_suffix(parts.text_encoder, "position_embedding")
+        self._moments: OrderedDict[str, Moments] = OrderedDict()
+        self._prompts: dict[str, torch.Tensor] = {}
+
+    @property
+    def latent_reduction(self) -> int:
+        """Image columns per latent column."""
+        return int(2 ** (len(self.parts.vae.config.block_out_channels) - 1))
+
+    # ------------------------------------------------------------------ images
+
+    def encode(self, images: torch.Tensor) -> Moments:
+        """Posterior of images (batch, mel, frame), uint8; remembered per image.
+
+        Images go through the VAE one at a time, so an image's posterior does not depend on its
+        company.
+        """
+        return join_moments([self._encode_one(image) for image in images])
+
+    @torch.no_grad()
+    def _encode_one(self, image: torch.Tensor) -> Moments:
+        key = hashlib.sha256(
+            image.cpu().numpy().tobytes() + str(tuple(image.shape)).encode()
+        ).hexdigest()
+        if key not in self._moments:
+            posterior = self.parts.vae.encode(
+                image_to_pixels(image[None]).to(self.device)
+            ).latent_dist
+            factor = float(self.parts.vae.config.scaling_factor)
+            self._moments[key] = Moments(posterior.mean * factor, posterior.std * factor)
+        self._moments.move_to_end(key)
+        while len(self._moments) > _MOMENTS_KEPT:
+            self._moments.popitem(last=False)
+        return self._moments[key]
+
+    @torch.no_grad()
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Images (batch, mel, frame), uint8 on the CPU: first channel, clamped, truncated."""
+        factor = float(self.parts.vae.config.scaling_factor)
+        images = [
+            pixels_to_image(self.parts.vae.decode(one[None] / factor).sample) for one in latents
+        ]
+        return torch.cat(images).cpu()
+
+    # ------------------------------------------------------------------ noise
+
+    def predict_noise(
+        self, latents: torch.Tensor, timesteps: torch.Tensor, contexts: torch.Tensor
+    ) -> torch.Tensor:
+        """Noise in latents at timesteps (batch,), given contexts (batch, token, dim)."""
+        prediction: torch.Tensor = self.parts.unet(
+            latents, timesteps, encoder_hidden_states=contexts
+        ).sample
+        return prediction
+
+    # ------------------------------------------------------------------ text
+
+    def find_token(self, word: str) -> int:
+        """The id of a word that is exactly one token.
+
+        Raises:
+            CheckpointError: It is several tokens, or none that the tokenizer knows.
+        """
+        tokenizer = self.parts.tokenizer
+        ids: list[int] = tokenizer(word, add_special_tokens=False)["input_ids"]
+        if len(ids) != 1 or self._is_unknown(word, ids[0]):
+            raise CheckpointError(
+                f"{word!r} is {len(ids)} tokens ({ids}) for this tokenizer; it must be one that "
+                "it knows. Choose another word."
+            )
+        return int(ids[0])
+
+    def _is_unknown(self, word: str, token: int) -> bool:
+        """Whether the tokenizer does not know a word; its unknown token is also the end of text."""
+        tokenizer = self.parts.tokenizer
+        return token == tokenizer.unk_token_id and word != tokenizer.unk_token
+
+    def word_embedding(self, word: str, *, with_position: bool = False) -> torch.Tensor:
+        """The embedding of a one-token word, (dim,), on request with that of position 0."""
+        row: torch.Tensor = self._token_embedding.weight[self.find_token(word)]
+        return row + self._position_embedding.weight[0] if with_position else row.clone()
+
+    def encode_prompt(self, prompt: str) -> torch.Tensor:
+        """Context (1, token, dim) of a text: the last hidden state after the final norm."""
+        if prompt not in self._prompts:
+            with torch.no_grad():
+                self._prompts[prompt] = self._encode_ids(self._tokenize(prompt))
+        return self._prompts[prompt]
+
+    def encode_placeholder(self, rows: torch.Tensor) -> torch.Tensor:
+        """Contexts (batch, token, dim) of "*" with its embedding replaced by rows (batch, dim).
+
+        Gradients flow to `rows`. Positions before the placeholder do not change, because the
+        encoder is causal.
+        """
+        ids = self._tokenize(PLACEHOLDER).expand(len(rows), -1)
+        with self._placeholder_as(rows, ids):
+            return self._encode_ids(ids)
+
+    def _tokenize(self, prompt: str) -> torch.Tensor:
+        tokenizer = self.parts.tokenizer
+        longest = min(
+            tokenizer.model_max_length, self.parts.text_encoder.config.max_position_embeddings
+        )
+        ids = tokenizer(prompt, padding="max_length", max_length=longest, truncation=True)[
+            "input_ids"
+        ]
+        return torch.tensor([ids], device=self.device)
+
+    def _encode_ids(self, ids: torch.Tensor) -> torch.Tensor:
+        states: torch.Tensor = self.parts.text_encoder(input_ids=ids).last_hidden_state
+        return states
+
+    @contextmanager
+    def _placeholder_as(self, rows: torch.Tensor, ids: torch.Tensor) -> Iterator[None]:
+        """Swap the embedding where the placeholder stands; nothing is written in place."""
+        chosen = (ids == self.placeholder_id)[..., None]
+
+        def swap(_module: nn.Module, _inputs: object, output: torch.Tensor) -> torch.Tensor:
+            return torch.where(chosen, rows[:, None].to(output.dtype), output)
+
+        handle = self._token_embedding.register_forward_hook(swap)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+
+def _find_by_suffix(model: nn.Module, suffix: str) -> nn.Embedding:
+    """An embedding by the end of its name; transformers 4 and 5 differ in what comes before."""
+    for name, module in model.named_modules():
+        if name.endswith(suffix) and isinstance(module, nn.Embedding):
+            return module
+    raise CheckpointError(
+        f"the text encoder has no embedding named ...{suffix}; it must be a CLIP text model."
+    )
+
+
+# ---------------------------------------------------------------------------- loading
+
+
+def read_backbone(folder: Path, device: str = "cpu") -> Backbone:
+    """Load a diffusers-style folder (vae, unet, text_encoder, tokenizer, scheduler) in float32.
+
+    Pickled weights are read without executing code: both libraries pass weights_only to torch.load.
+
+    Raises:
+        CheckpointError: A file is missing, or the tokenizer is empty.
+    """
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    require_files(folder, FILES, "the Riffusion model")
+    tokenizer = CLIPTokenizer.from_pretrained(str(folder / "tokenizer"))
+    check_tokenizer(tokenizer, folder / "tokenizer")
+    parts = Parts(
+        vae=_read(AutoencoderKL, folder / "vae", "torch_dtype"),
+        unet=_read(UNet2DConditionModel, folder / "unet", "torch_dtype"),
+        text_encoder=_read(CLIPTextModel, folder / "text_encoder", "dtype"),
+        tokenizer=tokenizer,
+    )
+    config = json.loads(
+        (folder / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8")
+    )
+    return Backbone(parts, read_schedule(config), device)
+
+
+def _read(library_class: Any, folder: Path, dtype_name: str) -> Any:  # noqa: ANN401 - untyped libraries
+    """A model in float32; `dtype_name` is what its library calls that argument."""
+    safe = any(folder.glob("*.safetensors"))
+    options = {dtype_name: torch.float32, "use_safetensors": safe, "local_files_only": True}
+    return library_class.from_pretrained(str(folder), **options)
+
+
+@lru_cache(maxsize=2)
+def load_backbone(profile: Profile, device: str) -> Backbone:
+    """The backbone of a profile, shared by all methods of this process.
+
+    Raises:
+        CheckpointError: Weights are missing; the message names the file and the way out.
+    """
+    folder = MINI_FOLDER if profile == "mini" else hub_folder(RIFFUSION)
+    return read_backbone(folder, device)

@@ -1,0 +1,58 @@
+"""The checkpoints of the Riffusion family, as data; importable without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.api import Profile, ProfileInfo
+from bench.weights import HubCheckpoint
+
+# What every profile's folder must hold beside the weights themselves, whose suffix differs.
+FILES = (
+    "vae/config.json",
+    "unet/config.json",
+    "text_encoder/config.json",
+    "tokenizer/vocab.json",
+    "tokenizer/merges.txt",
+    "scheduler/scheduler_config.json",
+)
+
+MINI_FOLDER = Path(__file__).resolve().parent / "weights"
+
+# Stable Diffusion v1.5 fine-tuned on spectrograms by Forsgren and Martiros (2022). The weights
+# are pickles; they are read with weights_only. Sizes are those of float32 parameters.
+RIFFUSION = HubCheckpoint(
+    id="riffusion/riffusion-model-v1",
+    revision="main",
+    files=(
+        *FILES,
+        "tokenizer/special_tokens_map.json",
+        "tokenizer/tokenizer_config.json",
+        "vae/diffusion_pytorch_model.bin",
+        "unet/diffusion_pytorch_model.bin",
+        "text_encoder/pytorch_model.bin",
+    ),
+    bytes=4_270_000_000,
+    licence="creativeml-openrail-m",
+)
+
+HUB_CHECKPOINTS = (RIFFUSION,)
+
+
+def describe(profile: Profile) -> ProfileInfo:
+    """What depends on the profile: rate, longest clip, weights, licence, bandwidth."""
+    if profile == "mini":
+        return ProfileInfo(
+            sample_rate=22_050,
+            longest_s=5.12,
+            weights=("methods/riffusion/weights",),
+            licence="MIT (trained by this project on audio it renders)",
+            bandwidth_hz=10_000.0,
+        )
+    return ProfileInfo(
+        sample_rate=44_100,
+        longest_s=5.12,
+        weights=(RIFFUSION.name,),
+        licence=RIFFUSION.licence,
+        bandwidth_hz=10_000.0,
+    )

@@ -1,0 +1,163 @@
+"""Controls of this family: codec, VAE and diffusion when no style is given.
+
+**Contents**: `Vocoder`, `VaeRoundTrip`, `NullPrompt`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, final
+
+import torch
+
+from bench.api import (
+    Audio,
+    FitRequest,
+    NoParameters,
+    Profile,
+    Progress,
+    StyleState,
+    StyleTransferMethod,
+    TransferRequest,
+)
+from methods.riffusion.backbone import VaeSample
+from methods.riffusion.conditioning import ContextTable, PromptConditioning, tabulate
+from methods.riffusion.learning import transfer_styles
+from methods.riffusion.rendering import (
+    CanvasSettings,
+    draw_image,
+    load_riffusion,
+    sound_image,
+)
+from methods.riffusion.stylisation import StylisationSettings, Switch
+from methods.riffusion.width import GreyImage, WidthMode, from_window, to_window
+
+_TRANSFER = {"role": "transfer"}
+
+
+@final
+class Vocoder(StyleTransferMethod):
+    """Spectrogram image and back: what 8-bit mel magnitudes and Griffin-Lim lose."""
+
+    Parameters: ClassVar[type] = NoParameters
+
+    def load(self, profile: Profile, device: str) -> None:
+        """Load the codec (and, with it, the shared model)."""
+        self._model = load_riffusion(profile, device)
+
+    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+        """Learn nothing: one empty state per request."""
+        return [StyleState() for _ in requests]
+
+    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+        """Encode and decode each content.
+
+        Raises:
+            ContentError: A content is longer than the window, or too short.
+        """
+        return [
+            sound_image(
+                self._model,
+                draw_image(self._model, request.content),
+                request.seed,
+                request.content.audio.num_samples,
+            )
+            for request in requests
+        ]
+
+
+@final
+class VaeRoundTrip(StyleTransferMethod):
+    """Spectrogram image, VAE mode, and back: what is lost before any style enters."""
+
+    Parameters: ClassVar[type] = NoParameters
+
+    def load(self, profile: Profile, device: str) -> None:
+        """Load the frozen model, shared with the other methods of this family."""
+        self._model = load_riffusion(profile, device)
+
+    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+        """Learn nothing: one empty state per request."""
+        return [StyleState() for _ in requests]
+
+    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+        """Send each content through codec and VAE.
+
+        Raises:
+            ContentError: A content is longer than the window, or too short.
+        """
+        return [self._round_trip(request) for request in requests]
+
+    def _round_trip(self, request: TransferRequest) -> Audio:
+        model, content = self._model, request.content
+        image = draw_image(model, content)
+        window = to_window(image, model.codec.num_frames, "resize")
+        moments = model.backbone.encode(torch.from_numpy(window.copy())[None])
+        painted: GreyImage = model.backbone.decode(moments.mean)[0].numpy()
+        restored = from_window(painted, image.shape[1], "resize")
+        return sound_image(model, restored, request.seed, content.audio.num_samples)
+
+
+@dataclass(frozen=True, slots=True)
+class NullPromptParameters:
+    """The transfer parameters of TVE that need no style, with the same defaults.
+
+    Args:
+        strength: In (0, 1).
+        num_inference_steps: N, of which int(N strength) are taken.
+        brs: Bias reduction, under the empty prompt.
+        vae_sample: Draw the content's latents from the posterior, or take its mode.
+        width_mode: resize, pad, crop, report.
+        unstretch: Undo the stretching of resize.
+    """
+
+    strength: float = field(default=0.65, metadata=_TRANSFER)
+    num_inference_steps: int = field(default=50, metadata=_TRANSFER)
+    brs: Switch = field(default="on", metadata=_TRANSFER)
+    vae_sample: VaeSample = field(default="sample", metadata=_TRANSFER)
+    width_mode: WidthMode = field(default="resize", metadata=_TRANSFER)
+    unstretch: bool = field(default=True, metadata=_TRANSFER)
+
+    def __post_init__(self) -> None:
+        """Check everything now, before a model is loaded."""
+        self.stylisation().itinerary()
+
+    def stylisation(self) -> StylisationSettings:
+        """Without guidance: both prompts are empty, so guidance would change nothing."""
+        return StylisationSettings(self.strength, 1.0, self.num_inference_steps, self.brs)
+
+    def canvas(self) -> CanvasSettings:
+        """The transfer parameters of the window."""
+        return CanvasSettings(self.width_mode, self.unstretch, self.vae_sample)
+
+
+@final
+class NullPrompt(StyleTransferMethod):
+    """The same diffusion, strength, noise and seed under the empty prompt."""
+
+    Parameters: ClassVar[type] = NullPromptParameters
+
+    def load(self, profile: Profile, device: str) -> None:
+        """Load the frozen model, shared with the other methods of this family."""
+        self._model = load_riffusion(profile, device)
+
+    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+        """Learn nothing: one empty state per request."""
+        return [StyleState() for _ in requests]
+
+    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+        """Render each content under the empty prompt.
+
+        Raises:
+            ContentError: A content is longer than the window, or too short.
+        """
+        backbone = self._model.backbone
+        tables: dict[tuple[int, ...], ContextTable] = {}
+
+        def make_table(_request: TransferRequest, visited: tuple[int, ...]) -> ContextTable:
+            if visited not in tables:
+                tables[visited] = tabulate(PromptConditioning(backbone), visited, backbone.device)
+            return tables[visited]
+
+        return transfer_styles(self._model, requests, make_table)

@@ -1,0 +1,193 @@
+"""The noise schedule of the frozen diffusion model and the timesteps that stylisation visits.
+
+Closed form only: z_t = sqrt(abar_t) z_0 + sqrt(1 - abar_t) eps. Iterating the one-step rule with
+one and the same predicted noise would add it coherently and give another noise level (arXiv
+2402.13763 writes the one-step rule but computes the closed form).
+
+**Conventions**: latents float32 (batch, channel, row, column); timesteps are integers
+    0..num_train_timesteps-1; noise has unit variance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+import torch
+
+from bench.api import CheckpointError, ConfigError, Json
+
+BiasGrid = Literal["released", "aligned"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Schedule:
+    """How much of a latent is left at each timestep.
+
+    Args:
+        alphas_cumprod: abar, shape (num_train_timesteps,), float32, falling from nearly 1 to
+            nearly 0.
+    """
+
+    alphas_cumprod: torch.Tensor
+
+    @property
+    def num_train_timesteps(self) -> int:
+        """How many timesteps the model was trained on."""
+        return int(self.alphas_cumprod.shape[0])
+
+    def to(self, device: str) -> Schedule:
+        """The same schedule on a device."""
+        return Schedule(self.alphas_cumprod.to(device))
+
+
+def make_schedule(
+    beta_start: float = 0.00085,
+    beta_end: float = 0.012,
+    *,
+    num_train_timesteps: int = 1000,
+    kind: str = "scaled_linear",
+) -> Schedule:
+    """Build abar from the range of betas, in float64, stored as float32.
+
+    `scaled_linear` is Stable Diffusion's: beta_t = linspace(sqrt(start), sqrt(end), T)_t ** 2.
+
+    Raises:
+        CheckpointError: `kind` is neither scaled_linear nor linear.
+    """
+    if kind not in ("scaled_linear", "linear"):
+        raise CheckpointError(
+            f"the schedule's betas are {kind!r}; this code knows scaled_linear and linear. Use "
+            "another checkpoint."
+        )
+    power = 2 if kind == "scaled_linear" else 1
+    ends = (beta_start ** (1 / power), beta_end ** (1 / power))
+    betas = torch.linspace(*ends, num_train_timesteps, dtype=torch.float64) ** power
+    return Schedule(torch.cumprod(1 - betas, dim=0).float())
+
+
+def read_schedule(config: Mapping[str, Json]) -> Schedule:
+    """Build the schedule that a diffusers scheduler config describes.
+
+    Raises:
+        CheckpointError: The model does not predict the noise.
+    """
+    prediction = config.get("prediction_type", "epsilon")
+    if prediction != "epsilon":
+        raise CheckpointError(
+            f"the model predicts {prediction!r}; stylisation and fitting need one that predicts "
+            "the noise (epsilon)."
+        )
+    return make_schedule(
+        float(str(config.get("beta_start", 0.00085))),
+        float(str(config.get("beta_end", 0.012))),
+        num_train_timesteps=int(str(config.get("num_train_timesteps", 1000))),
+        kind=str(config.get("beta_schedule", "scaled_linear")),
+    )
+
+
+def add_noise(
+    schedule: Schedule, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor
+) -> torch.Tensor:
+    """Noise latents to a timestep each: sqrt(abar_t) z_0 + sqrt(1 - abar_t) eps.
+
+    Args:
+        schedule: The model's.
+        latents: z_0, (batch, channel, row, column).
+        noise: eps, same shape.
+        timesteps: (batch,) integers.
+    """
+    kept = schedule.alphas_cumprod[timesteps].to(latents.dtype)[:, None, None, None]
+    return kept.sqrt() * latents + (1 - kept).sqrt() * noise
+
+
+def ddim_grid(num_inference_steps: int, num_train_timesteps: int = 1000) -> tuple[int, ...]:
+    """The rising grid 1, 1 + c, 1 + 2c, ... with c = T // N.
+
+    For 50 of 1000: 1, 21, ..., 981 ("leading" spacing, offset 1).
+
+    Raises:
+        ConfigError: N is not in 1..T-1.
+    """
+    if not 1 <= num_inference_steps < num_train_timesteps:
+        raise ConfigError(
+            f"num_inference_steps is {num_inference_steps}; it must be in "
+            f"1..{num_train_timesteps - 1}. Try 50."
+        )
+    spacing = num_train_timesteps // num_inference_steps
+    return tuple(1 + spacing * index for index in range(num_inference_steps))
+
+
+@dataclass(frozen=True, slots=True)
+class Itinerary:
+    """Where stylisation starts and which timesteps it visits.
+
+    Args:
+        start: t_p, the timestep to which the content is noised and at which the bias is estimated.
+        timesteps: DDIM timesteps, falling.
+        previous: For each of them the next lower one; 0 after the last, so that the last step
+            ends at abar_0, not at 1.
+    """
+
+    start: int
+    timesteps: tuple[int, ...]
+    previous: tuple[int, ...]
+
+
+def plan_itinerary(
+    strength: float,
+    num_inference_steps: int,
+    *,
+    num_train_timesteps: int = 1000,
+    brs_grid: BiasGrid = "released",
+) -> Itinerary:
+    """Turn a strength into timesteps.
+
+    t_p = int(T s), then the lowest k = int(N s) entries of the DDIM grid, downwards.
+
+    Args:
+        strength: s in (0, 1); larger means more noise, so less content and more style.
+        num_inference_steps: N.
+        num_train_timesteps: T.
+        brs_grid: "released" keeps the released code's t_p, which lies above the first DDIM
+            timestep (700 against 681 at s = .7); "aligned" lowers t_p to it.
+
+    Raises:
+        ConfigError: No step is left, or t_p is out of range.
+
+    References:
+        MusicTI, scripts/txt2img.py. Departure: products are taken in decimals, so .58 * 50 is 29,
+        not the 28 of binary floats.
+    """
+    exact = Decimal(str(strength))
+    start, count = int(exact * num_train_timesteps), int(exact * num_inference_steps)
+    if not (0 < strength < 1 and count >= 1):
+        raise ConfigError(
+            f"strength {strength} with {num_inference_steps} steps leaves {max(count, 0)} steps "
+            f"and starts at {start}; "
+            f"it must be below 1 and at least {1 / num_inference_steps:g}. Try 0.65."
+        )
+    grid = ddim_grid(num_inference_steps, num_train_timesteps)
+    if brs_grid == "aligned":
+        start = grid[count - 1]
+    timesteps = grid[:count][::-1]
+    return Itinerary(start, timesteps, (*timesteps[1:], 0))
+
+
+def ddim_step(
+    schedule: Schedule, latents: torch.Tensor, noise: torch.Tensor, *, timestep: int, previous: int
+) -> torch.Tensor:
+    """One deterministic DDIM step (eta 0).
+
+    x_0 = (x - sqrt(1-a) e) / sqrt(a); x' = sqrt(a') x_0 + sqrt(1-a') e.
+
+    No clipping. `timestep` and `previous` index abar.
+
+    References:
+        Song, Meng, Ermon (2021), Denoising diffusion implicit models, equation 12 with sigma = 0.
+    """
+    now, then = schedule.alphas_cumprod[timestep], schedule.alphas_cumprod[previous]
+    original = (latents - (1 - now).sqrt() * noise) / now.sqrt()
+    return then.sqrt() * original + (1 - then).sqrt() * noise
