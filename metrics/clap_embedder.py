@@ -1,0 +1,273 @@
+"""Embeddings of audio and text by a CLAP model.
+
+One code path for the mini model and the full checkpoints: what differs (rate, window, mel bands,
+vocabulary) is read from the files of the checkpoint. Windows are embedded one by one, so an
+embedding does not depend on its company.
+
+**Conventions**: embeddings are float64 of shape (dim,) with unit norm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import AutoTokenizer, ClapAudioConfig, ClapFeatureExtractor, ClapModel
+
+from bench.api import Audio, CheckpointError, Json, Profile, UnsupportedError
+from bench.cache import Cache
+from bench.weights import check_tokenizer
+from metrics import clap_laion
+from metrics.clap_checkpoints import Checkpoint, locate
+from metrics.clap_preprocess import Mode, Windows, describe, prepare, prepare_as_published
+
+Embedding = NDArray[np.float64]
+
+_LONGEST_TEXT = 77  # tokens; laion-clap cuts there
+_PREPARATIONS = {"version_1": prepare, "as_published": prepare_as_published}
+
+
+@dataclass(frozen=True, slots=True)
+class Towers:
+    """What a checkpoint holds: network, front end, tokenizer, the words it knows (None: any)."""
+
+    model: Any  # a ClapModel; transformers leaves most of its methods untyped
+    extractor: ClapFeatureExtractor
+    tokenizer: Any
+    vocabulary: frozenset[str] | None
+
+
+def unit(vector: NDArray[np.floating]) -> Embedding:
+    """Scale a vector to unit norm in float64.
+
+    Raises:
+        ValueError: It has no direction.
+    """
+    wide = np.asarray(vector, np.float64)
+    norm = float(np.linalg.norm(wide))
+    if not np.isfinite(norm) or norm == 0:
+        raise ValueError(
+            f"vector has norm {norm}; only a finite one above 0 has a direction. "
+            "Check the audio for NaN."
+        )
+    return np.asarray(wide / norm)
+
+
+def mean_direction(embeddings: Sequence[Embedding]) -> Embedding:
+    """The mean of unit embeddings, scaled to unit norm: a prototype of several clips or windows."""
+    return unit(np.mean(embeddings, axis=0))
+
+
+def check_front_end(config: ClapAudioConfig, extractor: ClapFeatureExtractor, folder: Path) -> None:
+    """Refuse what would make scores random or wrong.
+
+    That is fusion, another cropping, or a front end that does not fit the tower.
+
+    Raises:
+        CheckpointError: The checkpoint breaks one of these.
+    """
+    if (
+        config.enable_fusion
+        or extractor.truncation != "rand_trunc"
+        or extractor.padding != "repeatpad"
+    ):
+        raise CheckpointError(
+            f"{folder} has fusion {config.enable_fusion}, truncation {extractor.truncation!r}, "
+            f"padding {extractor.padding!r}; scores need an unfused model with 'rand_trunc' and "
+            "'repeatpad'. "
+            "Use laion/clap-htsat-unfused."
+        )
+    frames = window_length(extractor) // extractor.hop_length + 1
+    most = config.spec_size * (config.spec_size // config.num_mel_bins)
+    if extractor.feature_size != config.num_mel_bins or frames > most:
+        raise CheckpointError(
+            f"{folder} makes {frames} frames of {extractor.feature_size} mel bands; the tower takes at "
+            f"most {most} of {config.num_mel_bins}. Restore its preprocessor_config.json."
+        )
+
+
+def window_length(extractor: ClapFeatureExtractor) -> int:
+    """Samples of the model's window."""
+    samples: float = extractor.max_length_s * extractor.sampling_rate
+    return round(samples)
+
+
+def _read_vocabulary(folder: Path) -> frozenset[str] | None:
+    path = folder / "vocabulary.json"
+    return frozenset(json.loads(path.read_text())["words"]) if path.is_file() else None
+
+
+def _read_extractor(folder: Path) -> ClapFeatureExtractor:
+    if not (folder / "preprocessor_config.json").is_file():
+        raise CheckpointError(
+            f"{folder} has no preprocessor_config.json; the library's defaults belong to another "
+            "model. Restore the file."
+        )
+    return ClapFeatureExtractor.from_pretrained(folder)
+
+
+def read_towers(checkpoint: Checkpoint) -> Towers:
+    """Load a checkpoint from disk, in float32 and evaluation mode, and check that its parts fit.
+
+    Raises:
+        CheckpointError: A part is missing, or they do not fit.
+    """
+    folder = checkpoint.folder
+    if checkpoint.layout == "laion":
+        model: Any = clap_laion.load_laion(next(folder.glob("*.pt")))
+        extractor = clap_laion.build_extractor()
+    else:
+        model = ClapModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+        model.eval()
+        extractor = _read_extractor(folder)
+    check_front_end(model.config.audio_config, extractor, folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    check_tokenizer(tokenizer, folder)
+    return Towers(model, extractor, tokenizer, _read_vocabulary(folder))
+
+
+class ClapEmbedder:
+    """A loaded CLAP model with the embeddings it has made.
+
+    Args:
+        towers: The model and its front ends; moved to `device`.
+        identity: Digest of the checkpoint.
+        device: Where to compute.
+        mode: Preprocessing.
+        cache: Where embeddings of audio are kept between runs; None keeps them in memory only.
+    """
+
+    def __init__(
+        self,
+        towers: Towers,
+        identity: str,
+        device: str,
+        *,
+        mode: Mode = "version_1",
+        cache: Cache | None = None,
+    ) -> None:
+        self._towers = towers
+        self._model = towers.model.to(device)
+        self._device = device
+        self._mode: Mode = mode
+        self._identity = identity
+        self._cache = cache
+        self._known: dict[str, Embedding] = {}
+        kind_of_device = device.split(":", maxsplit=1)[0]
+        facts = {**self.fingerprint(), "device": kind_of_device}
+        self._kind = f"clap-{_short_digest(facts)}"
+
+    @property
+    def sample_rate(self) -> int:
+        """The model's rate in Hz."""
+        return int(self._towers.extractor.sampling_rate)
+
+    @property
+    def window_samples(self) -> int:
+        """The model's window."""
+        return window_length(self._towers.extractor)
+
+    def fingerprint(self) -> dict[str, Json]:
+        """Checkpoint, preprocessing and libraries: all that decides an embedding beside audio."""
+        names = ("torch", "transformers", "soxr", "numpy")
+        libraries: dict[str, Json] = {name: version(name) for name in names}
+        return {
+            "checkpoint": self._identity,
+            "sample_rate": self.sample_rate,
+            "window_samples": self.window_samples,
+            "preprocessing": describe(self._mode),
+            "libraries": libraries,
+        }
+
+    def embed_audio(self, audio: Audio) -> Embedding:
+        """Embed a clip: the mean direction of its windows. Remembered by the digest of the audio.
+
+        Args:
+            audio: Finite samples, at least one; any rate and length.
+        """
+        key = audio.digest
+        if key not in self._known:
+            stored = self._cache.load_array(self._kind, key) if self._cache else None
+            self._known[key] = (
+                self._compute(audio, key) if stored is None else np.asarray(stored, np.float64)
+            )
+        return self._known[key]
+
+    def embed_text(self, text: str) -> Embedding:
+        """Embed a text.
+
+        Raises:
+            UnsupportedError: The model's vocabulary lacks a word of it.
+        """
+        self.require_words(text)
+        tokens = self._towers.tokenizer(
+            [text], return_tensors="pt", truncation=True, max_length=_LONGEST_TEXT
+        ).to(self._device)
+        with torch.inference_mode():
+            found = self._model.get_text_features(
+                input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
+            )
+        return unit(_pooled(found)[0])
+
+    def require_words(self, text: str) -> None:
+        """Check that the model knows every word of a text.
+
+        Raises:
+            UnsupportedError: It does not; models with open vocabularies know every text.
+        """
+        words = set(text.lower().split())
+        unknown = (
+            sorted(words - self._towers.vocabulary) if self._towers.vocabulary is not None else []
+        )
+        if unknown or not words:
+            raise UnsupportedError(
+                f"text unknown to this model: {', '.join(unknown) or 'empty text'}"
+            )
+
+    def _compute(self, audio: Audio, key: str) -> Embedding:
+        prepared = _PREPARATIONS[self._mode](audio, self.sample_rate, self.window_samples)
+        embedding = mean_direction([self._embed_window(window) for window in prepared.windows])
+        if self._cache:
+            self._cache.save_array(self._kind, key, embedding)
+        return embedding
+
+    def _embed_window(self, window: Windows) -> Embedding:
+        features = self._towers.extractor(
+            window, sampling_rate=self.sample_rate, return_tensors="pt"
+        )
+        with torch.inference_mode():
+            found = self._model.get_audio_features(
+                input_features=features["input_features"].to(self._device, torch.float32),
+                is_longer=torch.zeros(1, 1, dtype=torch.bool, device=self._device),
+            )
+        return unit(_pooled(found)[0])
+
+
+def _pooled(found: Any) -> NDArray[np.float32]:  # noqa: ANN401 - a tensor in transformers 4, an object in 5
+    tensor = found if isinstance(found, torch.Tensor) else found.pooler_output
+    return np.asarray(tensor.float().cpu().numpy())
+
+
+def _short_digest(facts: dict[str, Json]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=4)
+def load_embedder(profile: Profile, device: str) -> ClapEmbedder:
+    """The embedder of a profile, loaded once per device and shared by all metrics.
+
+    Raises:
+        CheckpointError: The checkpoint is missing or incomplete.
+    """
+    checkpoint = locate(profile)
+    towers = read_towers(checkpoint)
+    return ClapEmbedder(towers, checkpoint.digest, device, cache=Cache.default())
