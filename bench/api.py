@@ -134,7 +134,7 @@ class Audio:
     @property
     def mono(self) -> Waveform:
         """Mean of the channels, shape (sample,)."""
-        return self.waveform.mean(axis=0, dtype=np.float32)
+        return np.asarray(self.waveform.mean(axis=0), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)

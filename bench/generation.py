@@ -11,9 +11,10 @@ import logging
 import shutil
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
@@ -60,6 +61,16 @@ class Fitted:
     cost_s: float = 0.0
     cached: bool = False
     failure: Failure | None = None
+
+
+class FitFacts(TypedDict):
+    """What a cell record says about the fit that the cell used."""
+
+    fit_key: str
+    fit_s: float
+    fit_cached: bool
+    load_s: float
+    finished_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,11 +333,13 @@ class Studio:
         return CellRecord(
             cell_id=cell.cell_id,
             attempt=attempt,
-            **asdict(failure),
+            status=failure.status,
+            reason=failure.reason,
+            exception=failure.exception,
             **self._fit_facts(fitted),
         )
 
-    def _fit_facts(self, fitted: Fitted) -> dict[str, object]:
+    def _fit_facts(self, fitted: Fitted) -> FitFacts:
         return {
             "fit_key": fitted.key,
             "fit_s": fitted.cost_s,

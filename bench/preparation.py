@@ -77,16 +77,16 @@ class Prepared:
     @property
     def announcement(self) -> str:
         """What will be run, where, and why, before it starts."""
-        suite = self.plan.suite
+        suite, chunks = self.plan.suite, len({cell.chunk for cell in self.cells})
         return "\n".join(
             [
                 f"suite {suite.name} ({suite.digest[:12]}): {self.why_suite}",
                 f"profile {suite.profile} on {self.device}, dataset {self.plan.dataset.name}",
                 f"methods {', '.join(m.choice.label for m in self.plan.methods)}",
-                f"styles {', '.join(self.plan.splits)}; {len(self.plan.contents)} contents; "
-                f"{suite.seeds} seed(s); metrics {', '.join(self.metrics)}",
-                f"{len(self.cells)} cells in {len({c.chunk for c in self.cells})} chunks "
-                f"into {self.folder}",
+                f"styles {', '.join(self.plan.splits)}",
+                f"contents {len(self.plan.contents)}, seeds {suite.seeds}",
+                f"metrics {', '.join(self.metrics)}",
+                f"{len(self.cells)} cells in {chunks} chunks into {self.folder}",
             ]
         )
 
@@ -253,14 +253,16 @@ def _merged(old: RunHeader, new: RunHeader) -> RunHeader:
     """The header of an extended run: its methods and metrics are those of all its sessions."""
     methods = {m.label: m for m in (*old.methods, *new.methods)}
     metrics = {m.name: m for m in (*old.metrics, *new.metrics)}
-    kept = old if len(methods) > len(new.methods) else new
+    both = {"methods", "controls", "metrics"}
+    union = {key: list(dict.fromkeys([*old.suite[key], *new.suite[key]])) for key in both}
+    suite = Suite.model_validate({**new.suite, **union, "name": old.suite_name})
     return new.model_copy(
         update={
             "run_id": old.run_id,
             "created_at": old.created_at,
-            "suite": kept.suite,
-            "suite_name": kept.suite_name,
-            "suite_digest": kept.suite_digest,
+            "suite": suite.model_dump(mode="json"),
+            "suite_name": suite.name,
+            "suite_digest": suite.digest,
             "methods": list(methods.values()),
             "metrics": list(metrics.values()),
         }

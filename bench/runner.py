@@ -125,7 +125,7 @@ def crashes(
         CellRecord(
             cell_id=cell,
             status="crash",
-            reason=f"the process ended {count} times while working on this cell; --retry tries again",
+            reason=f"the process ended {count} times in this cell; --retry tries again",
             attempt=count,
         )
         for cell, count in open_starts.items()

@@ -1,6 +1,4 @@
-"""Scoring: every finished cell by every metric that has not scored it with its present
-fingerprint.
-"""
+"""Scoring: finished cells by each metric that has not scored them with its present fingerprint."""
 
 from __future__ import annotations
 
