@@ -9,6 +9,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -132,35 +133,40 @@ def test_the_fingerprint_is_json_and_stays(subject: Subject) -> None:
     assert first != "{}"
 
 
-def test_an_ideal_output_scores_best(subject: Subject) -> None:
-    content, _, held_out = subject.good()
-    if subject.name in COMPARES_WITH_CONTENT:
-        best, lesser = subject.score(content, held_out)
-        assert best.value == pytest.approx(1.0, abs=1e-4)
-    elif subject.name in COMPARES_WITH_STYLE:
-        best, lesser = subject.score(held_out, content)
-    else:
-        pytest.skip(f"{subject.name} has no output known to be ideal")
-    assert best.value is not None
-    assert lesser.value is not None
-    sign = 1.0 if subject.info.direction is Direction.MAXIMIZE else -1.0
-    assert sign * best.value > sign * lesser.value
+@pytest.mark.parametrize("subject", sorted(COMPARES_WITH_CONTENT), indirect=True)
+def test_the_content_itself_is_the_ideal_output(subject: Subject) -> None:
+    content, _, other = subject.good()
+    best, lesser = subject.score(content, other)
+    assert best.value == pytest.approx(1.0, abs=1e-4)
+    assert _better(best, lesser, subject.info.direction)
+
+
+@pytest.mark.parametrize("subject", sorted(COMPARES_WITH_STYLE), indirect=True)
+def test_a_recording_of_the_style_fits_better_than_the_content(subject: Subject) -> None:
+    content, _, recording = subject.good()
+    best, lesser = subject.score(recording, content)
+    assert _better(best, lesser, subject.info.direction)
+
+
+def _better(one: Score, other: Score, direction: Direction) -> bool:
+    assert one.value is not None
+    assert other.value is not None
+    return one.value > other.value if direction is Direction.MAXIMIZE else one.value < other.value
 
 
 @pytest.mark.parametrize(
-    ("name", "lacking"),
+    ("subject", "lacking"),
     [
         ("sf.heldout", {"heldout_clips": ()}),
         ("sf.seen", {"clips": ()}),
         ("sf.text", {"text": None}),
         ("sf.text", {"text": "zxqv unheard of"}),
     ],
+    indirect=["subject"],
 )
 def test_a_style_without_what_is_compared_is_declined(
-    subject: Subject, name: str, lacking: dict[str, object]
+    subject: Subject, lacking: dict[str, Any]
 ) -> None:
-    if subject.name != name:
-        pytest.skip(f"asked of {name} alone")
     style = dataclasses.replace(subject.style, **lacking)
     (score,) = subject.score(subject.content.audio, style=style)
     assert (score.status, score.value) == ("unsupported", None)
