@@ -1,1 +1,1 @@
-"""Style transfer on Riffusion: time-varying embeddings (MusicTI), textual inversion, and the controls beside them."""
+"""Style transfer on Riffusion: time-varying embeddings, textual inversion, and their controls."""

@@ -1,4 +1,4 @@
-"""Records: what is written is read back, and a kill in the middle of a line loses only that line."""
+"""Records: what is written is read back, and a kill within a line loses only that line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def test_records_come_back_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 5, 30])
-def test_a_torn_last_line_is_ignored_and_mended_by_the_next_append(tmp_path: Path, cut: int) -> None:
+def test_a_torn_last_line_is_ignored_and_mended_by_the_next_append(
+    tmp_path: Path, cut: int
+) -> None:
     log = tmp_path / "cells.jsonl"
     records.append(log, [cell("a"), cell("b")])
     log.write_bytes(log.read_bytes()[:-cut])

@@ -43,7 +43,11 @@ def test_retry_forgets_crashes() -> None:
 
 
 def test_a_folder_takes_one_run_at_a_time(tmp_path: Path) -> None:
-    with locked(tmp_path), pytest.raises(RecordError, match="in use by another run"), locked(tmp_path):
+    with (
+        locked(tmp_path),
+        pytest.raises(RecordError, match="in use by another run"),
+        locked(tmp_path),
+    ):
         pass
 
 

@@ -1,7 +1,7 @@
-"""Kill -9 at random moments and resume: the CP and SF tables equal an uninterrupted run byte for byte.
+"""Kill -9 at random moments and resume: the tables equal an uninterrupted run's byte for byte.
 
-Slow (ten runs of one style x two contents and their resumption), so it is not part of `make test`; run it with
-`pytest -m slow tests/faults/test_kill_resume.py`.
+Slow (ten runs of one style x two contents and their resumption), so it is not part of `make test`;
+run it with `pytest -m slow tests/faults/test_kill_resume.py`.
 """
 
 from __future__ import annotations

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
 from methods.riffusion.backbone import Backbone, Parts
 from methods.riffusion.schedule import make_schedule
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 _WORDS = ["*", "n", "a", "b"]
 
@@ -59,5 +60,5 @@ def _parts(seed: int) -> Parts:
 
 @pytest.fixture
 def tiny_backbone() -> Backbone:
-    """A backbone of a few thousand random weights: latents (4, row/2, column/2), contexts (8, 32)."""
+    """A backbone of few random weights: latents (4, row/2, column/2), contexts (8, 32)."""
     return Backbone(_parts(0), make_schedule())

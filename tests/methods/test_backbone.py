@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from bench.api import CheckpointError
 from methods.riffusion.backbone import Backbone, draw_latents, read_backbone
 from methods.riffusion.checkpoints import MINI_FOLDER, describe

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from bench.api import ConfigError
 from methods.riffusion.backbone import Backbone, Moments
 from methods.riffusion.conditioning import PromptConditioning

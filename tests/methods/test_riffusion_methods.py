@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
 from bench.api import (
     Audio,
     Clip,
@@ -135,7 +136,7 @@ def test_a_clip_beyond_the_window_is_refused_with_the_way_out() -> None:
 
 def test_a_clip_shorter_than_a_frame_is_refused() -> None:
     request = TransferRequest(_clip("click", 0.05), StyleState(), NullPrompt.Parameters(), 0)
-    with pytest.raises(ContentError, match="'click' lasts 0.050 s"):
+    with pytest.raises(ContentError, match=r"'click' lasts 0\.050 s"):
         _loaded(Vocoder).transfer([request])
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 import torch
+
 from bench.api import ConfigError
 from methods.riffusion.schedule import (
     add_noise,
@@ -78,8 +79,14 @@ def test_schedule_equals_a_product_in_double_precision() -> None:
 
 @pytest.mark.parametrize(
     ("strength", "start", "count", "first"),
-    [(0.45, 450, 22, 421), (0.5, 500, 25, 481), (0.55, 550, 27, 521), (0.6, 600, 30, 581)]
-    + [(0.65, 650, 32, 621), (0.7, 700, 35, 681)],
+    [
+        (0.45, 450, 22, 421),
+        (0.5, 500, 25, 481),
+        (0.55, 550, 27, 521),
+        (0.6, 600, 30, 581),
+        (0.65, 650, 32, 621),
+        (0.7, 700, 35, 681),
+    ],
 )
 def test_itinerary_is_the_published_one(
     strength: float, start: int, count: int, first: int
