@@ -198,7 +198,7 @@ class Backbone:
     def _is_unknown(self, word: str, token: int) -> bool:
         """Whether the tokenizer does not know a word; its unknown token is also the end of text."""
         tokenizer = self.parts.tokenizer
-        return token == tokenizer.unk_token_id and word != tokenizer.unk_token
+        return bool(token == tokenizer.unk_token_id and word != tokenizer.unk_token)
 
     def word_embedding(self, word: str, *, with_position: bool = False) -> torch.Tensor:
         """The embedding of a one-token word, (dim,), on request with that of position 0."""

@@ -133,7 +133,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate_at(self.recipe, self.step, progress)
         self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimiser.step()
         self.step += 1
