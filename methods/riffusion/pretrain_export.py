@@ -91,14 +91,13 @@ def _check_tokenizer(folder: Path, words: list[str]) -> None:
 def _write_models(work: Path, folder: Path, words: list[str]) -> None:
     """Write all five parts in float16."""
     tokenizer = mini_models.build_tokenizer(words)
-    model = nn.ModuleDict(
-        {
-            "unet": mini_models.build_unet(),
-            "text_encoder": mini_models.build_text_encoder(tokenizer),
-        }
-    )
-    model.load_state_dict(torch.load(work / "unet.pt", weights_only=True)["average"])
-    for name, part in model.items():
+    parts = {
+        "unet": mini_models.build_unet(),
+        "text_encoder": mini_models.build_text_encoder(tokenizer),
+    }
+    average = torch.load(work / "unet.pt", weights_only=True)["average"]
+    nn.ModuleDict(parts).load_state_dict(average)
+    for name, part in parts.items():
         part.half().save_pretrained(folder / name)
     AutoencoderKL.from_pretrained(work / "vae_standardised").half().save_pretrained(folder / "vae")
     mini_models.build_scheduler().save_pretrained(folder / "scheduler")
