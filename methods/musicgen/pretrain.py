@@ -1,0 +1,131 @@
+"""Train the mini MusicGen melody: `python -m methods.musicgen.pretrain STAGE --work FOLDER`.
+
+Stages, in order: `codec`, `quantise`, `lm`, `export`, `evaluate`. Each keeps its progress in
+`--work` and resumes there; `--seconds` is the wall clock a stage may spend in all, so a longer
+figure continues a finished stage.
+`lm` may start as soon as `quantise` has written its codes: tuning the decoder does not change them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import EncodecModel, MusicgenMelodyForConditionalGeneration
+from transformers.utils import logging as library_logging
+
+from methods.musicgen import pretrain_codec, pretrain_lm
+from methods.musicgen.pretrain_data import Corpus, load_corpus
+from methods.musicgen.pretrain_evaluate import evaluate
+from methods.musicgen.pretrain_export import export
+from methods.musicgen.pretrain_model import build_model, build_tokenizer
+
+LOGGER = logging.getLogger(__name__)
+WEIGHTS = Path(__file__).parent / "weights"
+_CODEC_RATE, _DECODER_RATE = 8e-4, 5e-4
+
+
+def codec_stage(work: Path, seconds: float, seed: int) -> None:
+    """Train the continuous codec."""
+    corpus = load_corpus(work)
+    codec = pretrain_codec.initial_codec(corpus, seed)
+    recipe = pretrain_codec.CodecRecipe(seconds, _CODEC_RATE, seed)
+    curve = pretrain_codec.train(codec, corpus, recipe, work / "codec.pt")
+    scores = pretrain_codec.evaluate(codec, corpus, quantise=False)
+    _note(work, "codec", {"curve": curve, "evaluation": scores})
+
+
+def quantise_stage(work: Path, seconds: float, seed: int) -> None:
+    """Fit the code books, write the codes of the corpus, tune the decoder."""
+    corpus = load_corpus(work)
+    codec = EncodecModel(pretrain_codec.codec_config())
+    if (work / "quantised.pt").exists():
+        codec.load_state_dict(torch.load(work / "quantised.pt", weights_only=True))
+    else:
+        codec.load_state_dict(torch.load(work / "codec.pt", weights_only=True)["codec"])
+        latents = pretrain_codec.encode(codec, corpus)
+        ratios = pretrain_codec.fit_quantiser(codec, latents, seed)
+        torch.save(pretrain_codec.codes(codec, latents), work / "codes.pt")
+        torch.save(codec.state_dict(), work / "quantised.pt")
+        before = pretrain_codec.evaluate(codec, corpus, quantise=True)
+        _note(work, "quantise", {"residual_energy": ratios, "evaluation": before})
+    recipe = pretrain_codec.CodecRecipe(seconds, _DECODER_RATE, seed)
+    curve = pretrain_codec.train(codec, corpus, recipe, work / "decoder.pt", decoder_only=True)
+    scores = pretrain_codec.evaluate(codec, corpus, quantise=True)
+    _note(work, "decoder", {"curve": curve, "evaluation": scores})
+
+
+def lm_stage(work: Path, seconds: float, seed: int) -> None:
+    """Train the language model."""
+    codes: Tensor = torch.load(work / "codes.pt", weights_only=True)
+    texts = pretrain_lm.TextTable.of(build_tokenizer())
+    examples = pretrain_lm.Examples(load_corpus(work), codes, texts)
+    model = build_model(EncodecModel(pretrain_codec.codec_config()), seed)
+    recipe = pretrain_lm.LanguageRecipe(seconds, seed=seed)
+    _note(work, "lm", {"curve": pretrain_lm.train(model, examples, recipe, work / "lm.pt")})
+
+
+def trained_model(work: Path) -> MusicgenMelodyForConditionalGeneration:
+    """Assemble the newest codec and language model of `work`."""
+    codec = EncodecModel(pretrain_codec.codec_config())
+    codec.load_state_dict(torch.load(work / "quantised.pt", weights_only=True))
+    if (work / "decoder.pt").exists():
+        codec.load_state_dict(torch.load(work / "decoder.pt", weights_only=True)["codec"])
+    model = build_model(codec, seed=0)
+    model.load_state_dict(torch.load(work / "lm.pt", weights_only=True)["model"], strict=False)
+    return model
+
+
+def export_stage(work: Path, folder: Path) -> None:
+    """Write the weights, the tokenizer, the vocabulary and the record of training."""
+    record = {
+        name: json.loads((work / f"{name}.json").read_text())
+        for name in ("codec", "quantise", "decoder", "lm")
+        if (work / f"{name}.json").exists()
+    }
+    record["lm"] = {"curve": torch.load(work / "lm.pt", weights_only=True)["curve"]}
+    export(trained_model(work), build_tokenizer(), record, folder)
+
+
+def evaluate_stage(work: Path, folder: Path) -> None:
+    """Evaluate the exported weights on held-out clips; add the figures to the training record."""
+    corpus: Corpus = load_corpus(work)
+    codes: Tensor = torch.load(work / "codes.pt", weights_only=True)
+    scores = evaluate(folder, corpus, codes)
+    LOGGER.info("%s", json.dumps(scores, indent=1))
+    path = folder / "training.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "evaluation": scores}, indent=1) + "\n")
+
+
+def _note(work: Path, name: str, report: dict[str, object]) -> None:
+    LOGGER.info("%s: %s", name, report.get("evaluation"))
+    (work / f"{name}.json").write_text(json.dumps(report))
+
+
+def main() -> None:
+    """Run one stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("stage", choices=["codec", "quantise", "lm", "export", "evaluate"])
+    parser.add_argument("--work", type=Path, required=True, help="folder for progress and caches")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="where export writes")
+    parser.add_argument("--seconds", type=float, default=600.0, help="wall clock of the stage")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    library_logging.set_verbosity_error()
+    torch.set_num_threads(1)
+    training = {"codec": codec_stage, "quantise": quantise_stage, "lm": lm_stage}
+    finishing = {"export": export_stage, "evaluate": evaluate_stage}
+    if arguments.stage in training:
+        training[arguments.stage](arguments.work, arguments.seconds, arguments.seed)
+    else:
+        finishing[arguments.stage](arguments.work, arguments.weights)
+
+
+if __name__ == "__main__":
+    main()
