@@ -1,0 +1,88 @@
+"""Small methods as somebody from outside would write them: one that works, and some that misbehave."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from bench.api import (
+    Audio,
+    FitRequest,
+    Profile,
+    Progress,
+    StyleState,
+    StyleTransferMethod,
+    TransferRequest,
+    UnsupportedError,
+)
+
+
+def count(word: str) -> None:
+    """Note a call where the test that set TOY_LOG can see it."""
+    if "TOY_LOG" in os.environ:
+        with Path(os.environ["TOY_LOG"]).open("a", encoding="utf-8") as log:
+            log.write(word + "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class GainParameters:
+    """`offset` is learnt with, `gain` is applied."""
+
+    offset: float = field(default=0.0, metadata={"role": "fit"})
+    gain: float = field(default=0.5, metadata={"role": "transfer"})
+
+
+class Gain(StyleTransferMethod):
+    """Scales the content to the level of the style."""
+
+    Parameters: ClassVar[type] = GainParameters
+
+    def load(self, profile: Profile, device: str) -> None:
+        count("load")
+
+    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+        for request in requests:
+            count(f"fit {request.style.id}")
+            if request.style.heldout_clips:
+                raise ValueError("a method was shown held-out clips")
+        levels = [np.abs(r.style.clips[0].audio.waveform).max()[None] for r in requests]
+        return [StyleState({"level": level}) for level in levels]
+
+    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+        count(f"transfer {len(requests)}")
+        return [self._render(request) for request in requests]
+
+    def _render(self, request: TransferRequest) -> Audio:
+        gain = request.parameters.gain * request.state.arrays["level"]  # type: ignore[attr-defined]  # GainParameters
+        audio = request.content.audio
+        return Audio((audio.waveform * gain).astype(np.float32), audio.sample_rate)
+
+
+class Picky(StyleTransferMethod):
+    """Declines one style, raises on one content, returns NaN on another and a wrong length on a third."""
+
+    def load(self, profile: Profile, device: str) -> None:
+        pass
+
+    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+        if any(request.style.id == "noise" for request in requests):
+            raise UnsupportedError("text unknown to this model")
+        return [StyleState() for _ in requests]
+
+    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+        return [self._render(request.content.id, request.content.audio) for request in requests]
+
+    def _render(self, content: str, audio: Audio) -> Audio:
+        if content == "low1":
+            raise RuntimeError("this clip is cursed")
+        waveform = np.array(audio.waveform)
+        if content == "low2":
+            waveform[0, 5] = np.nan
+        if content == "high1":
+            waveform = waveform[:, : audio.num_samples // 2]
+        return Audio(waveform, audio.sample_rate)
