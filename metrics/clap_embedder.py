@@ -90,8 +90,8 @@ def check_front_end(config: ClapAudioConfig, extractor: ClapFeatureExtractor, fo
     most = config.spec_size * (config.spec_size // config.num_mel_bins)
     if extractor.feature_size != config.num_mel_bins or frames > most:
         raise CheckpointError(
-            f"{folder} makes {frames} frames of {extractor.feature_size} mel bands; the tower takes at "
-            f"most {most} of {config.num_mel_bins}. Restore its preprocessor_config.json."
+            f"{folder} makes {frames} frames of {extractor.feature_size} mel bands; the tower "
+            f"takes at most {most} of {config.num_mel_bins}. Restore its preprocessor_config.json."
         )
 
 

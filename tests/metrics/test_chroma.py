@@ -1,0 +1,88 @@
+"""Chroma similarity against tones whose answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.api import Audio, UnsupportedError
+from metrics.chroma import chroma, chroma_similarity, frame_cosines
+
+RATE = 22050
+HARMONICS = {"flute": (1.0, 0.1), "clarinet": (1.0, 0.0, 0.3), "strings": (1.0, 0.6, 0.3, 0.2)}
+
+
+def melody(pitches: list[int], *, timbre: str = "flute", rate: int = RATE) -> Audio:
+    """Half a second per MIDI pitch."""
+    time = np.arange(rate // 2) / rate
+    notes = []
+    for pitch in pitches:
+        frequency = 440 * 2 ** ((pitch - 69) / 12)
+        partials = enumerate(HARMONICS[timbre], start=1)
+        notes.append(sum(a * np.sin(2 * np.pi * k * frequency * time) for k, a in partials))
+    return Audio((0.1 * np.concatenate(notes)).astype(np.float32)[None], rate)
+
+
+SCALE = [60, 62, 64, 65, 67, 69, 71, 72]
+
+
+@pytest.mark.parametrize("pitch", [48, 60, 66, 69, 83])
+def test_a_tone_lies_in_its_pitch_class(pitch: int) -> None:
+    energy = chroma(melody([pitch])).sum(axis=1)
+    assert energy.argmax() == pitch % 12
+    near = [(pitch + step) % 12 for step in (-1, 0, 1)]  # the bank's windows overlap by a semitone
+    assert energy[near].sum() > 0.97 * energy.sum()
+
+
+def test_a_clip_is_like_itself_at_any_level_and_octave() -> None:
+    content = melody(SCALE)
+    quieter = Audio(content.waveform * np.float32(0.01), RATE)
+    octave_up = melody([pitch + 12 for pitch in SCALE])
+    assert chroma_similarity(content, content) == pytest.approx(1, abs=1e-9)
+    assert chroma_similarity(content, quieter) == pytest.approx(1, abs=1e-6)
+    assert chroma_similarity(content, octave_up) > 0.98
+
+
+def test_another_timbre_matters_less_than_other_notes() -> None:
+    content = melody(SCALE, timbre="flute")
+    same_notes = chroma_similarity(content, melody(SCALE, timbre="strings"))
+    other_notes = chroma_similarity(content, melody(SCALE[::-1], timbre="flute"))
+    assert same_notes > 0.9
+    assert other_notes < 0.3
+
+
+def test_tritones_share_nothing() -> None:
+    assert chroma_similarity(melody([60] * 4), melody([66] * 4)) < 0.02
+
+
+def test_the_rate_does_not_matter() -> None:
+    content = melody(SCALE)
+    assert chroma_similarity(content, melody(SCALE, rate=44100)) > 0.999
+
+
+def test_rests_of_the_content_count_for_nothing() -> None:
+    rest = np.zeros((1, RATE), np.float32)
+    content = Audio(np.concatenate([melody(SCALE).waveform, rest], axis=1), RATE)
+    noise = (0.1 * np.random.default_rng(0).standard_normal((1, RATE))).astype(np.float32)
+    noisy = Audio(np.concatenate([melody(SCALE).waveform, noise], axis=1), RATE)
+    assert chroma_similarity(content, noisy) > 0.97
+
+
+def test_frame_cosines_agree_with_the_definition() -> None:
+    rng = np.random.default_rng(1)
+    first, second = rng.random((12, 5)), rng.random((12, 7))
+    expected = [
+        np.dot(a, b) / np.linalg.norm(a) / np.linalg.norm(b)
+        for a, b in zip(first.T, second.T, strict=False)
+    ]
+    assert frame_cosines(first, second).tolist() == pytest.approx(expected)
+
+
+def test_a_silent_frame_matches_nothing() -> None:
+    assert frame_cosines(np.zeros((12, 2)), np.ones((12, 2))).tolist() == [0, 0]
+
+
+def test_a_content_of_rumble_is_declined() -> None:
+    silence = Audio(np.zeros((1, RATE), np.float32), RATE)
+    with pytest.raises(UnsupportedError, match="no energy above 55 Hz"):
+        chroma_similarity(silence, melody([60, 60]))

@@ -1,0 +1,177 @@
+"""Laion checkpoints load into `ClapModel`.
+
+A model is written under laion's names by an inverse of the key map, made here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import ClapAudioConfig, ClapConfig, ClapModel, ClapTextConfig
+
+from bench.api import CheckpointError
+from metrics import clap_laion
+
+
+def tiny_model() -> ClapModel:
+    """Ten seconds at 48 kHz as the full one, but narrow."""
+    audio = ClapAudioConfig(
+        patch_embeds_hidden_size=8,
+        depths=[1, 2, 1],
+        num_attention_heads=[1, 2, 4],
+        hidden_size=32,
+        num_hidden_layers=3,
+        projection_dim=16,
+        enable_fusion=False,
+    )
+    text = ClapTextConfig(
+        vocab_size=50,
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=1,
+        intermediate_size=32,
+        max_position_embeddings=20,
+        projection_dim=16,
+    )
+    torch.manual_seed(0)
+    config = ClapConfig(text_config=text.to_dict(), audio_config=audio.to_dict(), projection_dim=16)
+    model = ClapModel(config)
+    for parameter in model.parameters():  # biases and norms too, so that a swap of two shows
+        torch.nn.init.normal_(parameter, std=0.1)
+    model.train(mode=False)
+    return model
+
+
+_BLOCK = {
+    "attention.output.dense": "attn.proj",
+    "attention.self.": "attn.",
+    "intermediate.dense": "mlp.fc1",
+    "output.dense": "mlp.fc2",
+    "layernorm_before": "norm1",
+    "layernorm_after": "norm2",
+    "batch_norm": "bn0",
+}
+
+
+def laion_name(name: str) -> str:
+    """The inverse of the key map, written from laion's module tree rather than from ours."""
+    tower, _, rest = name.partition(".")
+    if tower == "text_model":
+        return f"text_branch.{rest}"
+    if tower != "audio_model":
+        return name.replace("linear1", "0").replace("linear2", "2")
+    inner = rest.removeprefix("audio_encoder.")
+    theirs = next((part for part in _BLOCK if part in inner), "")
+    return "audio_branch." + (inner.replace(theirs, _BLOCK[theirs]) if theirs else inner)
+
+
+def laion_state(model: ClapModel, prefix: str = "module.") -> dict[str, torch.Tensor]:
+    """The model's tensors as laion would have saved them, with parts no embedding needs."""
+    own = model.state_dict()
+    saved: dict[str, torch.Tensor] = {}
+    for name, tensor in own.items():
+        if ".attention.self.query." in name and name.startswith("audio_model"):
+            parts = [own[name.replace("query", part)] for part in ("query", "key", "value")]
+            place = name.removeprefix("audio_model.audio_encoder.")
+            place = place.replace("attention.self.query", "attn.qkv")
+            saved[f"{prefix}audio_branch.{place}"] = torch.cat(parts)
+        elif not (
+            name.startswith("audio_model") and (".self.key." in name or ".self.value." in name)
+        ):
+            saved[prefix + laion_name(name)] = tensor
+    saved[prefix + "audio_branch.layers.0.blocks.1.attn_mask"] = torch.zeros(4, 4)
+    saved[prefix + "audio_branch.spectrogram_extractor.stft.conv_real.weight"] = torch.ones(2)
+    saved[prefix + "audio_branch.logmel_extractor.melW"] = torch.ones(2)
+    saved[prefix + "audio_branch.tscam_conv.weight"] = torch.ones(2)
+    saved[prefix + "audio_branch.head.weight"] = torch.ones(2)
+    saved[prefix + "text_transform.sequential.0.weight"] = torch.ones(2)
+    saved[prefix + "audio_transform.sequential.3.weight"] = torch.ones(2)
+    return saved
+
+
+@pytest.mark.parametrize(("prefix", "nested"), [("module.", True), ("", False)])
+def test_a_model_under_laions_names_gives_the_same_embeddings(
+    tmp_path: Path, prefix: str, nested: bool
+) -> None:
+    model = tiny_model()
+    state = laion_state(model, prefix)
+    path = tmp_path / "630k.pt"
+    torch.save({"epoch": 1, "state_dict": state} if nested else state, path)
+    loaded = clap_laion.load_laion(path)
+    ids = torch.tensor([[0, 7, 9, 2]])
+    features = torch.randn(1, 1, 1001, 64)
+    longer = torch.zeros(1, 1, dtype=torch.bool)
+    with torch.inference_mode():
+        for each in (
+            lambda m: m.get_text_features(input_ids=ids),
+            lambda m: m.get_audio_features(input_features=features, is_longer=longer),
+        ):
+            assert torch.equal(each(loaded).pooler_output, each(model).pooler_output)
+    assert torch.equal(loaded.logit_scale_a, model.logit_scale_a)
+
+
+def test_the_configuration_is_read_off_the_shapes() -> None:
+    model = tiny_model()
+    config = clap_laion.read_config(clap_laion.convert(laion_state(model)))
+    audio, expected = config.audio_config, model.config.audio_config
+    assert audio.depths == expected.depths
+    assert audio.num_attention_heads == expected.num_attention_heads
+    assert audio.window_size == expected.window_size
+    assert audio.hidden_size == expected.hidden_size
+    assert config.text_config.num_hidden_layers == 2
+
+
+def test_names_of_the_published_checkpoint_are_mapped() -> None:
+    pairs = {
+        "module.audio_branch.layers.2.blocks.5.attn.proj.weight": (
+            "audio_model.audio_encoder.layers.2.blocks.5.attention.output.dense.weight"
+        ),
+        "module.text_branch.encoder.layer.11.attention.output.LayerNorm.bias": (
+            "text_model.encoder.layer.11.attention.output.LayerNorm.bias"
+        ),
+        "module.audio_branch.bn0.running_var": "audio_model.audio_encoder.batch_norm.running_var",
+        "module.audio_projection.2.bias": "audio_projection.linear2.bias",
+    }
+    assert {name: clap_laion.rename(name) for name in pairs} == pairs
+
+
+def test_a_fused_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "fusion.pt"
+    torch.save({"audio_branch.patch_embed.fusion_model.local_att.0.weight": torch.ones(1)}, path)
+    with pytest.raises(CheckpointError, match="fused CLAP model"):
+        clap_laion.load_laion(path)
+
+
+def test_a_checkpoint_with_code_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "code.pt"
+    torch.save({"state_dict": Path}, path)
+    with pytest.raises(CheckpointError, match="cannot be read as tensors only"):
+        clap_laion.load_laion(path)
+
+
+def test_an_incomplete_checkpoint_is_refused(tmp_path: Path) -> None:
+    state = laion_state(tiny_model())
+    del state["module.audio_branch.layers.1.blocks.1.mlp.fc2.bias"]
+    path = tmp_path / "cut.pt"
+    torch.save(state, path)
+    with pytest.raises(CheckpointError, match=r"lacks .*output\.dense\.bias"):
+        clap_laion.load_laion(path)
+
+
+def test_another_networks_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.pt"
+    torch.save({"weight": torch.ones(1)}, path)
+    with pytest.raises(CheckpointError, match="no laion CLAP model"):
+        clap_laion.load_laion(path)
+
+
+def test_the_front_end_is_that_of_the_published_checkpoint() -> None:
+    extractor = clap_laion.build_extractor()
+    assert extractor.sampling_rate == 48000
+    assert extractor.nb_max_samples == 480000
+    assert (extractor.fft_window_size, extractor.hop_length) == (1024, 480)
+    assert (extractor.frequency_min, extractor.frequency_max) == (50, 14000)
+    assert extractor.feature_size == 64
+    assert (extractor.truncation, extractor.padding) == ("rand_trunc", "repeatpad")
