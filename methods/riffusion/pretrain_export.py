@@ -63,9 +63,9 @@ An error lower with the right caption than with a wrong one shows that the text 
 training had converged is for the curves in `training.json` to say.
 
 ## Training
-`python -m methods.riffusion.pretrain render|vae|unet|export`; one seed; {vae_steps:.0f} steps of
-the autoencoder ({vae_minutes:.0f} minutes), then {unet_steps:.0f} of the noise predictor
-({unet_minutes:.0f} minutes), 16 clips each, on one shared CPU core.
+`python -m methods.riffusion.pretrain render|vae|unet|export`, one seed, 16 clips per step, on one
+shared CPU core: {vae_steps:.0f} steps of the autoencoder ({vae_minutes:.0f} minutes), then
+{unet_steps:.0f} of the noise predictor ({unet_minutes:.0f} minutes).
 
 Licence: MIT, as the project.
 """
