@@ -50,13 +50,14 @@ class Recipe:
     seed: int = 0
     rounds: int = 110
     codec_every: int = 4
-    steps: int = 2400
+    steps: int = 2500
     batch_size: int = 48
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.02
     warm_up_steps: int = 60
     sound_loss_weight: float = 0.5
     largest_logit_scale: float = 50.0
+    round_trip_share: float = 0.25
 
 
 @dataclass(slots=True)
@@ -210,9 +211,11 @@ def load_pool(recipe: Recipe, work: Path, round_trips: Path | None) -> Pool:
     if round_trips is None:
         return pool
     extra = read_round_trips(build_extractor(), round_trips)
-    logger.info("%d clips after prepared round trips", len(extra.descriptions))
-    features = np.concatenate([pool.features, extra.features])
-    return Pool(features, pool.descriptions + extra.descriptions)
+    share = recipe.round_trip_share / (1 - recipe.round_trip_share)
+    copies = max(1, round(share * len(pool.descriptions) / len(extra.descriptions)))
+    logger.info("%d prepared round trips, %d times each", len(extra.descriptions), copies)
+    features = np.concatenate([pool.features, *[extra.features] * copies])
+    return Pool(features, pool.descriptions + extra.descriptions * copies)
 
 
 def train(recipe: Recipe, work: Path, round_trips: Path | None, check_every: int = 100) -> None:
@@ -230,6 +233,7 @@ def train(recipe: Recipe, work: Path, round_trips: Path | None, check_every: int
             continue
         accuracy = zero_shot(trainer, unseen, unseen_sounds)
         point = {"step": trainer.step, "loss": float(np.mean(losses)), "zero_shot": accuracy}
+        point["pool_clips"] = len(pool.descriptions)
         trainer.curve.append({name: round(value, 4) for name, value in point.items()})
         losses = []
         save(trainer, work)

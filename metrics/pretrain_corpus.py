@@ -222,6 +222,9 @@ def read_round_trips(extractor: ClapFeatureExtractor, folder: Path) -> Pool:
     """Load prepared round trips: FLAC files named by their sound, as "music_box_0003.flac".
 
     Their captions name the sound only. Files of sounds outside the training are skipped.
+
+    Raises:
+        ValueError: None is left.
     """
     clips, descriptions = [], []
     for path in sorted(folder.rglob("*.flac")):
@@ -232,6 +235,11 @@ def read_round_trips(extractor: ClapFeatureExtractor, folder: Path) -> Pool:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
         clips.append(Audio(np.ascontiguousarray(samples.T), rate))
         descriptions.append(Description(max(sounds, key=len)))
+    if not clips:
+        raise ValueError(
+            f"{folder} holds no FLAC file of a trained sound; prepared round trips were expected. "
+            "Render them first, or leave out --roundtrips."
+        )
     return Pool(clip_features(extractor, clips), tuple(descriptions))
 
 
