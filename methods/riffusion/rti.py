@@ -51,7 +51,7 @@ FIT, TRANSFER = {"role": "fit"}, {"role": "transfer"}
 
 # mini: ours, for a minute on two CPU cores. ti: steps and batch matched to TVE's paper preset.
 PRESETS: dict[Preset, FittingPlan] = {
-    "mini": FittingPlan(120, 4, 1e-2),
+    "mini": FittingPlan(100, 4, 1e-2),
     "ti": FittingPlan(3000, 1, 5e-3),
 }
 

@@ -67,7 +67,7 @@ class TvePreset:
 # released: the shipped configuration. report: its text (rate, epochs over the clips); its
 # notebook differs, and its times fit few clips only.
 PRESETS: dict[Preset, TvePreset] = {
-    "mini": TvePreset("musicti", "init_word:music", FittingPlan(120, 4, 3e-3, 0.01)),
+    "mini": TvePreset("musicti", "init_word:music", FittingPlan(100, 4, 5e-3, 0.01)),
     "paper": TvePreset("musicti", "letter_n", FittingPlan(3000, 1, 1e-3, 0.01)),
     "released": TvePreset("musicti", "letter_n", FittingPlan(10_000, 1, 5e-3, 0.01)),
     "report": TvePreset(
