@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bench.preparation import Prepared, RunRequest
 
 ROOMS = ("bench", "methods", "metrics", "reports")
+PLAIN_LINE_EVERY_S = 10.0
 EXIT_BAD_INPUT, EXIT_FAILED_CELLS, EXIT_INTERRUPTED = 2, 5, 130
 
 
@@ -175,12 +176,16 @@ def _print_report(runs: tuple[Path, ...]) -> None:
 
 
 def _plain_lines() -> Callable[[float, str], None]:
-    """One line per change, for logs and CI."""
-    seen: list[str] = []
+    """A line now and then, for logs and CI: at once for a new stage, else every ten seconds."""
+    from time import monotonic
+
+    stage, shown_at = "", 0.0
 
     def show(fraction: float, text: str) -> None:
-        if seen[-1:] != [text]:
-            seen[:] = [text]
+        nonlocal stage, shown_at
+        now, begun = monotonic(), text.partition(":")[0]
+        if begun != stage or now - shown_at >= PLAIN_LINE_EVERY_S:
+            stage, shown_at = begun, now
             click.echo(f"[{fraction:4.0%}] {text}", err=True)
 
     return show

@@ -96,6 +96,7 @@ class Studio:
     identity: Identity
     sample_rate: int | None
     control: bool
+    learns: bool
     load_s: float = 0.0
     _method: StyleTransferMethod | None = field(default=None)
 
@@ -113,7 +114,7 @@ class Studio:
 
     # ------------------------------------------------------------------ fit
 
-    def fit(self, cells: Sequence[PlannedCell]) -> dict[str, Fitted]:
+    def fit(self, cells: Sequence[PlannedCell], progress: Progress) -> dict[str, Fitted]:
         """Fit every style of `cells` (one repetition) together, or take the fits from the cache."""
         first = {cell.style: cell for cell in reversed(cells)}
         requests = {style: self._fit_request(cell) for style, cell in sorted(first.items())}
@@ -121,7 +122,7 @@ class Studio:
         cached = {style: self._cached_fit(key) for style, key in keys.items()}
         if all(cached.values()):
             return {style: fitted for style, fitted in cached.items() if fitted}
-        return self._fit_together(requests, keys)
+        return self._fit_together(requests, keys, progress)
 
     def _fit_request(self, cell: PlannedCell) -> FitRequest:
         style = self.bench.material.style(cell.style)
@@ -150,20 +151,21 @@ class Studio:
         return Fitted(key, state, cost.get("fit_s", 0.0), cached=True)
 
     def _fit_together(
-        self, requests: Mapping[str, FitRequest], keys: Mapping[str, str]
+        self, requests: Mapping[str, FitRequest], keys: Mapping[str, str], progress: Progress
     ) -> dict[str, Fitted]:
         """One call for all styles.
 
         If it raises, one call each, so that one bad style costs only itself.
         """
         try:
-            states, seconds = self._timed_fit(list(requests.values()))
+            states, seconds = self._timed_fit(list(requests.values()), progress)
         except Exception as error:  # noqa: BLE001 - the boundary where a method's fault becomes a record
             if len(requests) == 1:
                 self._log(error)
                 return {style: Fitted(keys[style], failure=failure_of(error)) for style in requests}
             alone = [
-                self._fit_together({style: request}, keys) for style, request in requests.items()
+                self._fit_together({style: request}, keys, progress)
+                for style, request in requests.items()
             ]
             return {style: fitted for part in alone for style, fitted in part.items()}
         share_s = seconds / len(requests)
@@ -174,10 +176,12 @@ class Studio:
             for style, state in zip(requests, states, strict=True)
         }
 
-    def _timed_fit(self, requests: list[FitRequest]) -> tuple[list[StyleState], float]:
+    def _timed_fit(
+        self, requests: list[FitRequest], progress: Progress
+    ) -> tuple[list[StyleState], float]:
         method, before = self.method, self.bench.watch.total_s
         with self.bench.watch.measure(f"fit {self.label}", self.bench.device):
-            states = method.fit(requests, self.bench.progress)
+            states = method.fit(requests, progress)
         if len(states) != len(requests):
             raise ValueError(
                 f"{self.label}.fit returned {len(states)} states for {len(requests)} styles"

@@ -37,6 +37,7 @@ from bench.runner import execute, locked
 from bench.scoring import LoadedMetric, load_metric
 from bench.suite import Suite, default_suite, derive, load_suite
 from bench.weights import digest as weights_digest
+from bench.weights import quiet_loaders
 
 # What may differ between the sessions of one run folder: which methods and metrics were asked for.
 EXTENSIBLE = {"name", "description", "methods", "controls", "metrics"}
@@ -189,6 +190,7 @@ def start(prepared: Prepared, request: RunRequest, progress: Progress) -> dict[s
             f"{folder} cannot be written ({error.strerror}); a run needs a folder of its own. "
             "Choose another with --out."
         ) from error
+    quiet_loaders()
     with locked(folder):
         plan = prepared.plan
         bench = Bench(
@@ -227,6 +229,7 @@ def _studio(bench: Bench, method: PlannedMethod, profile: str) -> Studio:
         identity,
         method.profile.sample_rate,
         method.info.control,
+        method.info.fits_per_style,
     )
 
 

@@ -16,16 +16,18 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 from bench import records
-from bench.api import BenchError, RecordError
+from bench.api import BenchError, Progress, RecordError
 from bench.generation import Bench, Studio, check_space, started
 from bench.records import FAILED, CellRecord, PlannedCell
 from bench.scoring import LoadedMetric, missing, score
 
 CRASHES_TOLERATED = 2
+CELLS_PER_FIT = 12  # what learning a style costs against rendering a cell, for the time left only
 logger = logging.getLogger(__name__)
 
 
@@ -138,6 +140,25 @@ def _usable(folder: Path, record: CellRecord | None) -> bool:
     return record is not None and (record.audio is None or (folder / record.audio).exists())
 
 
+@dataclass(slots=True)
+class Tally:
+    """How far a run is: cells count 1, a fit that learns counts as many cells as it may cost."""
+
+    progress: Progress
+    total: float
+    done: float = 0.0
+
+    def say(self, text: str) -> None:
+        """Show `text` at the present position."""
+        self.progress(self.done / self.total, text)
+
+    def within(self, share: float, label: str) -> Progress:
+        """A progress callback for a part of the run that is worth `share` cells."""
+        return lambda fraction, text: self.progress(
+            (self.done + fraction * share) / self.total, f"{label}: {text}"
+        )
+
+
 def _render_all(
     bench: Bench,
     plan: Sequence[PlannedCell],
@@ -146,30 +167,43 @@ def _render_all(
     begun: Counter[str],
 ) -> None:
     """Fit and render, one method and repetition after another; `settled` is filled as cells end."""
-    done = sum(_usable(bench.folder, settled.get(cell.cell_id)) for cell in plan)
-    ordered = sorted(plan, key=lambda cell: (list(studios).index(cell.method), cell.repetition))
-    for (label, repetition), group in groupby(
-        ordered, key=lambda cell: (cell.method, cell.repetition)
-    ):
-        cells = list(group)
-        chunks = [list(chunk) for _, chunk in groupby(cells, key=lambda cell: cell.chunk)]
-        pending = [
-            chunk
-            for chunk in chunks
-            if not all(_usable(bench.folder, settled.get(cell.cell_id)) for cell in chunk)
-        ]
-        if not pending:
-            continue
-        studio = studios[label]
-        bench.progress(done / len(plan), f"{label}: fitting (repetition {repetition})")
-        fitted = studio.fit(cells)
+    order = {label: place for place, label in enumerate(studios)}
+    ordered = sorted(plan, key=lambda cell: (order[cell.method], cell.repetition))
+    groups = [
+        list(group) for _, group in groupby(ordered, lambda cell: (cell.method, cell.repetition))
+    ]
+    tally = Tally(bench.progress, sum(_worth(studios[group[0].method], group) for group in groups))
+    for group in groups:
+        studio = studios[group[0].method]
+        pending = _pending(bench.folder, group, settled)
+        fit_share = _worth(studio, group) - len(group)
+        fitted = studio.fit(group, tally.within(fit_share, studio.label)) if pending else {}
+        tally.done += fit_share + len(group) - sum(map(len, pending))
         for chunk in pending:
-            bench.progress(done / len(plan), f"{label}: {chunk[0].style} x {len(chunk)} contents")
+            tally.say(f"{studio.label}: {chunk[0].style} x {len(chunk)} contents")
             records.append(bench.folder / "cells.jsonl", started(chunk))
             outcome = studio.render(chunk, fitted[chunk[0].style], begun[chunk[0].cell_id] + 1)
             records.append(bench.folder / "cells.jsonl", outcome)
             settled.update({record.cell_id: record for record in outcome})
-            done += len(chunk)
+            tally.done += len(chunk)
+
+
+def _worth(studio: Studio, group: Sequence[PlannedCell]) -> float:
+    """A group's share of the work, in cells."""
+    fits = len({cell.style for cell in group}) if studio.learns else 0
+    return len(group) + fits * CELLS_PER_FIT
+
+
+def _pending(
+    folder: Path, group: Sequence[PlannedCell], settled: Mapping[str, CellRecord]
+) -> list[list[PlannedCell]]:
+    """The chunks of a group in which a cell is still to be made; they are made whole."""
+    chunks = [list(chunk) for _, chunk in groupby(group, key=lambda cell: cell.chunk)]
+    return [
+        chunk
+        for chunk in chunks
+        if not all(_usable(folder, settled.get(cell.cell_id)) for cell in chunk)
+    ]
 
 
 def _score_all(

@@ -167,3 +167,12 @@ def check_tokenizer(
         f"{len(set(texts))} texts; "
         f"its files are missing or broken. Restore the folder, or run `{FETCH}`."
     )
+
+
+def quiet_loaders() -> None:
+    """Keep the model libraries from drawing progress bars of their own over ours."""
+    import diffusers
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    diffusers.utils.logging.disable_progress_bar()

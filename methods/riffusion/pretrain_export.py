@@ -24,7 +24,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from bench.api import Json
 from bench.corpus import HELD_OUT_INSTRUMENTS
-from methods.riffusion import mini_models, pretrain
+from methods.riffusion import mini_models, pretrain_stages
 from methods.riffusion.pretrain_corpus import Pictures, caption_words, load_split
 from methods.riffusion.spectrogram import MINI_PARAMETERS
 
@@ -44,12 +44,11 @@ for**: any statement about recorded music, nor any comparison with published sco
 
 ## Parts
 * `vae`: AutoencoderKL, factor 8, 8 latent channels, 3 channels of image 128 x 256; latents are
-  standard per channel
-  (folded into `quant_conv` and `post_quant_conv`; scaling_factor 1).
+  standard per channel (folded into `quant_conv` and `post_quant_conv`; scaling_factor 1).
 * `unet`: UNet2DConditionModel on 8 x 16 x 32; predicts noise on Stable Diffusion's schedule.
 * `text_encoder`, `tokenizer`: CLIPTextModel, 16 tokens, one token per word of the captions
-  ({words} words, listed in
-  `training.json`) and `*`; other words fall apart into letters the model has never met.
+  ({words} words, listed in `training.json`) and `*`; other words fall apart into letters the
+  model has never met.
 * Never heard in training: {held_out}, and the tunes of the bundled content clips.
 
 ## Figures
@@ -113,12 +112,14 @@ def evaluate_folder(folder: Path, test: Pictures, held_out: Pictures) -> Evaluat
     text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
     model = nn.ModuleDict({"unet": unet, "text_encoder": text_encoder}).eval()
     ids = mini_models.tokenize(tokenizer, test.captions)
-    latents = pretrain.TextedLatents(*pretrain.encode_pictures(autoencoder, test), ids)
+    latents = pretrain_stages.TextedLatents(
+        *pretrain_stages.encode_pictures(autoencoder, test), ids
+    )
     with torch.no_grad():
         return {
-            "vae_test": pretrain.reconstruction_error(autoencoder, test),
-            "vae_held_out_sounds": pretrain.reconstruction_error(autoencoder, held_out),
-            "unet_test": pretrain.denoising_error(model, latents),
+            "vae_test": pretrain_stages.reconstruction_error(autoencoder, test),
+            "vae_held_out_sounds": pretrain_stages.reconstruction_error(autoencoder, held_out),
+            "unet_test": pretrain_stages.denoising_error(model, latents),
         }
 
 
@@ -139,9 +140,15 @@ def _training_record(work: Path, words: list[str], clips: int) -> dict[str, Json
     for name in ("vae", "unet"):
         lines = (work / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
         curves[name] = [json.loads(line) for line in lines]
-    recipes = (pretrain.VAE_RECIPE, pretrain.UNET_RECIPE)
+    recipes = (pretrain_stages.VAE_RECIPE, pretrain_stages.UNET_RECIPE)
+    spent_s = {
+        name: json.loads(json.dumps(curve))[-1]["elapsed_s"] for name, curve in curves.items()
+    }
     return {
-        "recipe": {recipe.name: asdict(recipe) for recipe in recipes},
+        "recipe": {
+            recipe.name: asdict(recipe) | {"minutes": round(spent_s[recipe.name] / 60, 1)}
+            for recipe in recipes
+        },
         "corpus": {"clips": clips, "split_seeds": {"train": 1, "test": 2, "held_out": 3}},
         "held_out_sounds": list(HELD_OUT_INSTRUMENTS),
         "vocabulary": list(words),
@@ -164,7 +171,7 @@ def _card(record: Mapping[str, Json], evaluation: Evaluation, folder: Path, soun
         f"| vae | mean absolute error, test, range [-1, 1] | {evaluation['vae_test']['l1']:.4f} |",
         f"| vae | the same, sounds never heard | {evaluation['vae_held_out_sounds']['l1']:.4f} |",
     ]
-    for timestep in (*map(str, pretrain.EVALUATED_TIMESTEPS), ""):
+    for timestep in (*map(str, pretrain_stages.EVALUATED_TIMESTEPS), ""):
         suffix, label = (f"_{timestep}", f"t = {timestep}") if timestep else ("", "mean")
         right, wrong = (evaluation["unet_test"][name + suffix] for name in ("right", "wrong"))
         rows.append(

@@ -1,4 +1,4 @@
-"""Whole runs through the command line, with small methods from outside on a small folder of sounds."""
+"""Whole runs through the command line: methods from outside on a small folder of sounds."""
 
 from __future__ import annotations
 
@@ -171,12 +171,12 @@ def test_a_torn_record_is_run_again(toy: Path) -> None:
 
 def test_a_folder_holds_one_comparison(toy: Path) -> None:
     run(toy)
-    with pytest.raises(RecordError, match="differs in styles.*--out"):
+    with pytest.raises(RecordError, match=r"differs in styles.*--out"):
         run(toy, "--styles", "click")
 
 
 def test_an_unknown_name_comes_with_the_nearest(toy: Path) -> None:
-    with pytest.raises(UnknownNameError, match="'clik'.*click"):
+    with pytest.raises(UnknownNameError, match=r"'clik'.*click"):
         run(toy, "--styles", "clik")
     with pytest.raises(UnknownNameError, match="musicgen"):
         run(toy, "--methods", "musicgn")
@@ -189,7 +189,7 @@ def test_a_device_that_is_absent_is_named(toy: Path) -> None:
 
 def test_a_file_in_the_way_of_the_run_folder_is_named(toy: Path) -> None:
     (toy / "run").write_text("not a folder", encoding="utf-8")
-    with pytest.raises(BenchError, match="run.*--out"):
+    with pytest.raises(BenchError, match=r"run.*--out"):
         run(toy)
 
 

@@ -1,4 +1,4 @@
-"""Small methods as somebody from outside would write them: one that works, and some that misbehave."""
+"""Small methods as somebody from outside would write them: one that works, one that does not."""
 
 from __future__ import annotations
 
@@ -58,9 +58,10 @@ class Gain(StyleTransferMethod):
         return [self._render(request) for request in requests]
 
     def _render(self, request: TransferRequest) -> Audio:
-        gain = request.parameters.gain * request.state.arrays["level"]  # type: ignore[attr-defined]  # GainParameters
-        audio = request.content.audio
-        return Audio((audio.waveform * gain).astype(np.float32), audio.sample_rate)
+        parameters, audio = request.parameters, request.content.audio
+        gain = parameters.gain if isinstance(parameters, GainParameters) else 1.0
+        scaled = audio.waveform * (gain * request.state.arrays["level"])
+        return Audio(scaled.astype(np.float32), audio.sample_rate)
 
 
 class Picky(StyleTransferMethod):
