@@ -65,7 +65,7 @@ class Gain(StyleTransferMethod):
 
 
 class Picky(StyleTransferMethod):
-    """Declines one style, raises on one content, returns NaN on another and a wrong length on a third."""
+    """Declines a style, raises on a content, returns NaN on one and a wrong length on another."""
 
     def load(self, profile: Profile, device: str) -> None:
         pass
