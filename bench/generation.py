@@ -21,7 +21,9 @@ import numpy as np
 from bench.api import (
     Audio,
     BenchError,
+    CheckpointError,
     Clip,
+    DeviceError,
     FitRequest,
     Progress,
     Style,
@@ -159,6 +161,8 @@ class Studio:
         """
         try:
             states, seconds = self._timed_fit(list(requests.values()), progress)
+        except (CheckpointError, DeviceError):  # the user's to mend, not this method's fault
+            raise
         except Exception as error:  # noqa: BLE001 - the boundary where a method's fault becomes a record
             if len(requests) == 1:
                 self._log(error)
@@ -238,6 +242,8 @@ class Studio:
     ) -> list[CellRecord]:
         try:
             outcomes, cost_s = self._transfer(chunk, contents, fitted)
+        except (CheckpointError, DeviceError):
+            raise
         except Exception as error:  # noqa: BLE001 - the boundary where a method's fault becomes a record
             self._log(error)
             if len(chunk) == 1:

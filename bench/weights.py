@@ -1,7 +1,7 @@
 """Weights: where checkpoints lie, whether they are whole, and which they are.
 
 A checkpoint is either a folder of this checkout (mini models) or files of a hub repository at a
-fixed revision (full models). Nothing here downloads: that is `python -m bench fetch`.
+fixed revision (full models), read from the hub's local cache. Nothing here downloads.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.api import CheckpointError
 
-FETCH = "python -m bench fetch table2 --accept-licences"
+FETCH = "hf download <id> --revision <revision>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +83,17 @@ def hub_folder(checkpoint: HubCheckpoint) -> Path:
     except (OSError, ValueError) as error:  # the hub's own errors derive from these two
         raise CheckpointError(
             f"{checkpoint.id} at {checkpoint.revision} is not in the local cache "
-            f"({checkpoint.bytes / 1e9:.1f} GB, {checkpoint.licence}). Fetch it once: `{FETCH}`"
+            f"({checkpoint.bytes / 1e9:.1f} GB, {checkpoint.licence}). Fetch it once: "
+            f"`{_fetch_line(checkpoint)}`"
         ) from error
     plain = [name for name in checkpoint.files if "*" not in name]
     return require_files(Path(found), plain, checkpoint.id)
+
+
+def _fetch_line(checkpoint: HubCheckpoint) -> str:
+    """The hub client's own command for these files and no others."""
+    wanted = " ".join(f"--include '{name}'" for name in checkpoint.files)
+    return f"hf download {checkpoint.id} --revision {checkpoint.revision} {wanted}"
 
 
 def digest(name: str) -> str:

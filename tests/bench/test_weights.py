@@ -40,7 +40,7 @@ def test_a_whole_checkpoint_passes(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named_with_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"the model: model is missing in .*bench fetch"):
+    with pytest.raises(CheckpointError, match=r"the model: model is missing in .*hf download"):
         require_files(folder_with(tmp_path, config="{}"), ["config", "model"], "the model")
 
 
@@ -91,7 +91,7 @@ def test_a_folder_without_weights_has_no_digest(tmp_path: Path) -> None:
 def test_a_checkpoint_that_was_not_fetched_names_the_command() -> None:
     checkpoint = HubCheckpoint("no-such-owner/no-such-model", "0" * 40, ("x",), 10**9, "MIT")
     with pytest.raises(
-        CheckpointError, match=r"not in the local cache \(1\.0 GB, MIT\).*bench fetch"
+        CheckpointError, match=r"not in the local cache \(1\.0 GB, MIT\).*hf download"
     ):
         hub_folder(checkpoint)
 
