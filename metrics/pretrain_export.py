@@ -36,7 +36,9 @@ on any CPU in seconds.
 * **Data**: melodies from `bench.tunes` (random walks and public-domain tunes) played with the
   FluidR3 General MIDI soundfont (MIT licence), and procedural sounds from `bench.nature`;
   {sounds} sounds, with generated captions. Part of the clips is heard through mel and Griffin-Lim
-  round trips. Kalimba and bagpipe were kept out, and so were all tunes of the bundled contents.
+  round trips. The last steps (those with more
+  `pool_clips` in the curve) also heard clips after the codec and the VAE of the mini Riffusion
+  model. Kalimba and bagpipe were kept out, and so were all tunes of the bundled contents.
 * **Training**: `python -m metrics.pretrain all`; recipe, seed, curve and evaluation are in
   `training.json`.
 * **Evaluation** on unseen clips, half of their melodies unseen tunes, through
