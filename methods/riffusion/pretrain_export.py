@@ -31,6 +31,7 @@ from methods.riffusion.spectrogram import MINI_PARAMETERS
 logger = logging.getLogger(__name__)
 
 Evaluation = dict[str, dict[str, float]]
+Averages = dict[str, torch.Tensor]
 
 _CARD = """# Mini Riffusion
 
@@ -87,14 +88,13 @@ def _check_tokenizer(folder: Path, words: list[str]) -> None:
         raise ValueError(f"tokenizer in {folder} splits or confuses words; each must be one token.")
 
 
-def _write_models(work: Path, folder: Path, words: list[str]) -> None:
-    """Write all five parts in float16."""
+def _write_models(work: Path, folder: Path, words: list[str], average: Averages) -> None:
+    """Write all five parts in float16; `average` holds the noise predictor and text encoder."""
     tokenizer = mini_models.build_tokenizer(words)
     parts = {
         "unet": mini_models.build_unet(),
         "text_encoder": mini_models.build_text_encoder(tokenizer),
     }
-    average = torch.load(work / "unet.pt", weights_only=True)["average"]
     nn.ModuleDict(parts).load_state_dict(average)
     for name, part in parts.items():
         part.half().save_pretrained(folder / name)
@@ -134,12 +134,8 @@ def _better(evaluation: Evaluation, folder: Path) -> bool:
     return bool(evaluation["unet_test"]["right"] < old["unet_test"]["right"])
 
 
-def _training_record(work: Path, words: list[str], clips: int) -> dict[str, Json]:
+def _training_record(curves: dict[str, Json], words: list[str], clips: int) -> dict[str, Json]:
     """Recipe, corpus, vocabulary, curves and versions."""
-    curves: dict[str, Json] = {}
-    for name in ("vae", "unet"):
-        lines = (work / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-        curves[name] = [json.loads(line) for line in lines]
     recipes = (pretrain_stages.VAE_RECIPE, pretrain_stages.UNET_RECIPE)
     spent_s = {
         name: json.loads(json.dumps(curve))[-1]["elapsed_s"] for name, curve in curves.items()
@@ -206,13 +202,16 @@ def export(work: Path, target: Path) -> bool:
     words = caption_words(train.captions)
     fresh = work / "export"
     shutil.rmtree(fresh, ignore_errors=True)
-    _write_models(work, fresh, words)
+    # Read once: training may go on meanwhile, and the curve must end where these weights do.
+    states = {name: torch.load(work / f"{name}.pt", weights_only=True) for name in ("vae", "unet")}
+    _write_models(work, fresh, words, states["unet"]["average"])
     evaluation = evaluate_folder(fresh, test, load_split("held_out", work))
     logger.info("evaluation %s", json.dumps(evaluation))
     if not _better(evaluation, target):
         logger.info("the weights in place are better; nothing replaced")
         return False
-    record = _training_record(work, words, len(train.images))
+    curves: dict[str, Json] = {name: state["curve"] for name, state in states.items()}
+    record = _training_record(curves, words, len(train.images))
     card = _card(record, evaluation, fresh, len(set(train.sounds)))
     (fresh / "MODEL_CARD.md").write_text(card, encoding="utf-8")
     texts = {
