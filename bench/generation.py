@@ -8,7 +8,6 @@ was interrupted is re-run in the same company, so a resumed run equals an uninte
 from __future__ import annotations
 
 import logging
-import shutil
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,6 @@ import numpy as np
 
 from bench.api import (
     Audio,
-    BenchError,
     CheckpointError,
     Clip,
     DeviceError,
@@ -32,26 +30,17 @@ from bench.api import (
     TransferRequest,
     UnsupportedError,
 )
-from bench.audio import fit_length, read_audio, resample, to_mono, write_audio
+from bench.audio import read_audio, resample, to_mono, write_audio
 from bench.cache import Cache
 from bench.catalog import make_parameters, split_parameters
 from bench.clock import Stopwatch
 from bench.device import peak_memory_bytes
 from bench.keys import Identity, chunk_key, fit_key
 from bench.material import Material
-from bench.records import CellRecord, CellStatus, PlannedCell
+from bench.outcome import Failure, failure_of, restore
+from bench.records import CellRecord, PlannedCell
 
-LENGTH_TOLERANCE_S = 0.05  # the contract of StyleTransferMethod.transfer
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a fit or a cell has no result."""
-
-    status: CellStatus
-    reason: str
-    exception: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,62 +359,6 @@ class Studio:
             file.write("".join(traceback.format_exception(error)) + "\n")
 
 
-def restore(output: Audio, heard: Audio, content: Audio) -> Audio | Failure:
-    """Bring an output to the content's rate and exact sample count, its level untouched.
-
-    Args:
-        output: What the method returned; must be mono, at the rate of `heard`, finite and within 50
-            ms of its length.
-        heard: The content as the method received it.
-        content: The content as it stands in the dataset.
-
-    Returns:
-        Mono audio of the content's rate and length, or the `invalid_output` failure that says what
-        is wrong.
-    """
-    difference_s = abs(output.num_samples / output.sample_rate - heard.duration_s)
-    faults = {
-        f"{output.waveform.shape[0]} channels, not 1": output.waveform.shape[0] != 1,
-        f"{output.sample_rate} Hz, not {heard.sample_rate} Hz": output.sample_rate
-        != heard.sample_rate,
-        "no samples": output.num_samples == 0,
-        "NaN or infinite samples": not np.isfinite(output.waveform).all(),
-        f"{output.duration_s:.3f} s, not {heard.duration_s:.3f} s": difference_s
-        > LENGTH_TOLERANCE_S,
-    }
-    wrong = [fault for fault, present in faults.items() if present]
-    if wrong:
-        return Failure("invalid_output", f"output has {', '.join(wrong)}")
-    exact = fit_length(output, heard.num_samples)
-    return fit_length(resample(exact, content.sample_rate), content.num_samples)
-
-
-def failure_of(error: Exception) -> Failure:
-    """Name a fault: declined, out of memory, or an error with its class and message."""
-    if isinstance(error, UnsupportedError):
-        return Failure("unsupported", str(error))
-    name = type(error).__name__
-    if isinstance(error, MemoryError) or name == "OutOfMemoryError":
-        return Failure("oom", f"out of memory: {error}", name)
-    reason = str(error) if isinstance(error, BenchError) else f"{name}: {error}"
-    return Failure("error", reason, name)
-
-
 def started(chunk: Sequence[PlannedCell]) -> list[CellRecord]:
     """The lines that announce a chunk, so that a death in it is seen on resume."""
     return [CellRecord(cell_id=cell.cell_id, status="started") for cell in chunk]
-
-
-def check_space(folder: Path, cells: int, bytes_per_cell: int = 600_000) -> None:
-    """Stop before the work when the disk cannot hold its audio.
-
-    Raises:
-        BenchError: Less space is free than the planned audio needs.
-    """
-    free, needed = shutil.disk_usage(folder).free, cells * bytes_per_cell
-    if free < needed:
-        raise BenchError(
-            f"{folder} has {free / 1e6:.0f} MB free; {cells} cells of audio need about "
-            f"{needed / 1e6:.0f} MB. "
-            "Free some space or choose another folder with --out; nothing was computed or lost."
-        )

@@ -13,6 +13,7 @@ import errno
 import fcntl
 import json
 import logging
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from bench import records
 from bench.api import BenchError, Progress, RecordError
-from bench.generation import Bench, Studio, check_space, started
+from bench.generation import Bench, Studio, started
 from bench.records import FAILED, CellRecord, PlannedCell
 from bench.scoring import LoadedMetric, missing, score
 
@@ -93,6 +94,21 @@ def execute(
         _score_all(bench, plan, metrics, settled)
         _note_session(bench)
     return settled
+
+
+def check_space(folder: Path, cells: int, bytes_per_cell: int = 600_000) -> None:
+    """Stop before the work when the disk cannot hold its audio.
+
+    Raises:
+        BenchError: Less space is free than the planned audio needs.
+    """
+    free, needed = shutil.disk_usage(folder).free, cells * bytes_per_cell
+    if free < needed:
+        raise BenchError(
+            f"{folder} has {free / 1e6:.0f} MB free; {cells} cells of audio need about "
+            f"{needed / 1e6:.0f} MB. "
+            "Free some space or choose another folder with --out; nothing was computed or lost."
+        )
 
 
 def settle(history: Sequence[CellRecord], *, retry: bool) -> dict[str, CellRecord]:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bench.api import Audio, ContentError, RecordError, UnsupportedError
-from bench.generation import Failure, failure_of, restore
 from bench.keys import Identity, chunk_key, digest
+from bench.outcome import Failure, failure_of, restore
 from bench.records import CellRecord
 from bench.runner import crashes, locked, settle
 
