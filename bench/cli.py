@@ -164,6 +164,7 @@ def _run(prepared: Prepared, request: RunRequest) -> int:
     cells = start(prepared, request, show)
     click.echo(err=True)
     _print_report((prepared.folder,))
+    _print_session(prepared)
     return EXIT_FAILED_CELLS if any(cell.status in FAILED for cell in cells.values()) else 0
 
 
@@ -173,6 +174,13 @@ def _print_report(runs: tuple[Path, ...]) -> None:
     paths = write_report(runs)
     click.echo(terminal_summary(runs))
     click.echo("Written:\n" + "\n".join(f"  {path}" for path in paths))
+
+
+def _print_session(prepared: Prepared) -> None:
+    from reports.formats import terminal
+    from reports.timing import session
+
+    click.echo("\n" + terminal(session(prepared.watch.account())), nl=False)
 
 
 def _plain_lines() -> Callable[[float, str], None]:

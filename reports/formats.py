@@ -187,13 +187,13 @@ Block = list[str]  # the lines of one cell
 def terminal(table: ResultTable, width: int = 100) -> str:
     """Plain text at most `width` columns wide: intervals under their means, notes wrapped.
 
-    Columns that do not fit go on in further blocks that repeat the first column; `wide` text is
-    left to the notes.
+    Columns that do not fit go on in further blocks that repeat the columns that name a row; `wide`
+    text is left to the notes.
     """
     kept = [position for position, column in enumerate(table.columns) if not column.wide]
     cells = {p: [_block(row.cells[p], table.columns[p]) for row in table.rows] for p in kept}
     widths = {p: _width(table.columns[p], cells[p]) for p in kept}
-    parts = [_draw(table, chosen, cells, widths) for chosen in _pack(kept, widths, width)]
+    parts = [_draw(table, chosen, cells, widths) for chosen in _pack(table, kept, widths, width)]
     notes = [
         textwrap.fill(_plain(note), width, initial_indent="  ", subsequent_indent="    ")
         for note in table.notes
@@ -216,14 +216,17 @@ def _width(column: Column, blocks: list[Block]) -> int:
     return max(longest, *(len(line) for line in textwrap.wrap(column.title, limit)))
 
 
-def _pack(kept: list[int], widths: dict[int, int], width: int) -> list[list[int]]:
-    """Split the columns into blocks that fit, each starting with the first column."""
-    blocks, used = [[kept[0]]], widths[kept[0]]
-    for position in kept[1:]:
-        used += len(GAP) + widths[position]
-        if used > width and len(blocks[-1]) > 1:
-            blocks.append([kept[0]])
-            used = widths[kept[0]] + len(GAP) + widths[position]
+def _pack(
+    table: ResultTable, kept: list[int], widths: dict[int, int], width: int
+) -> list[list[int]]:
+    """Split the columns into blocks that fit, each starting with the columns that name a row."""
+    named = next((n for n, p in enumerate(kept) if not table.columns[p].text), len(kept))
+    names, blocks = kept[: max(named, 1)], [list(kept[: max(named, 1)])]
+    for position in kept[len(names) :]:
+        wider = [*blocks[-1], position]
+        fits = sum(widths[p] for p in wider) + len(GAP) * (len(wider) - 1) <= width
+        if not fits and len(blocks[-1]) > len(names):
+            blocks.append(list(names))
         blocks[-1].append(position)
     return blocks
 

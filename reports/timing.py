@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MIB = 1024**2
+WORK = ("load", "fit", "transfer", "score")
 COLUMNS = (
     Column("method", "Method", text=True),
     Column("device", "Device", text=True),
@@ -48,6 +51,36 @@ def timing(run: Run) -> ResultTable:
     ]
     return ResultTable(
         "Time and memory", "timing", reading.identity(run), COLUMNS, tuple(rows), tuple(lines)
+    )
+
+
+def session(account: Mapping[str, float]) -> ResultTable:
+    """Show where the time of one session went, by method and kind of work.
+
+    Args:
+        account: Seconds per stage as `bench.clock.Stopwatch.account` names them: "load X", "fit X",
+            "transfer X", then "score", "prepare", "other" and "total".
+    """
+    spent: dict[str, dict[str, float]] = {}
+    for stage, seconds in account.items():
+        verb, _, part = stage.partition(" ")
+        if verb in WORK:
+            spent.setdefault(part or "metrics", {})[verb] = seconds
+    totals = {part: math.fsum(by_verb.values()) for part, by_verb in spent.items()}
+    rows = [
+        Row((part, *(by_verb.get(verb) for verb in WORK), totals[part]))
+        for part, by_verb in spent.items()
+    ]
+    blank, rest = (None,) * len(WORK), account["total"] - math.fsum(totals.values())
+    rows.append(Row(("reading and writing", *blank, rest)))
+    rows.append(Row(("total", *blank, account["total"]), "total", "total"))
+    columns = (
+        Column("part", "Part", text=True),
+        *(Column(f"{verb}_s", f"{verb.capitalize()} (s)", decimals=1) for verb in WORK),
+        Column("total_s", "Total (s)", decimals=1),
+    )
+    return ResultTable(
+        "Where the time of this session went", "session", "wall clock", columns, tuple(rows)
     )
 
 

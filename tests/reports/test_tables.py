@@ -17,7 +17,7 @@ from bench.records import CellRecord, Run
 from reports.evidence import control_order, gains
 from reports.result_table import Column, Estimate, Missing, ResultTable, Row
 from reports.tables import table1, table2
-from reports.timing import timing
+from reports.timing import session, timing
 
 
 def simple(**values: float) -> Run:
@@ -222,6 +222,14 @@ def test_natural_styles_do_not_break_the_order() -> None:
     run = run_of(head, values)
     natural = {k: scored(*k, 0.0) for k in run.scores if "tve/bird" in k[0]}
     assert control_order(replace(run, scores=run.scores | natural)) == []
+
+
+def test_the_account_of_a_session_adds_up() -> None:
+    account = {"load metrics": 2.0, "fit tve": 20.0, "transfer tve": 12.0, "score": 8.0}
+    table = session({**account, "prepare": 0.5, "other": 1.5, "total": 44.0})
+    assert table.column("part") == ("metrics", "tve", "reading and writing", "total")
+    assert table.column("total_s") == (10.0, 32.0, 2.0, 44.0)
+    assert table.column("score_s")[0] == 8.0
 
 
 def test_a_row_that_does_not_fill_its_columns_is_refused() -> None:
