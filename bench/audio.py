@@ -13,14 +13,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.api import Audio, DatasetError
+from bench.api import Audio, ConfigError, DatasetError
 
 if TYPE_CHECKING:
     import soundfile
 
 PCM_STEP = {"PCM_16": 2.0**-15, "PCM_24": 2.0**-23}
-DEFAULT_SUBTYPE = {".flac": "PCM_16", ".wav": "FLOAT"}
+DEFAULT_SUBTYPE = {".flac": "PCM_16", ".wav": "FLOAT", ".ogg": "VORBIS", ".mp3": "MPEG_LAYER_III"}
 READABLE = (".wav", ".flac", ".ogg", ".mp3")
+MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+# libsndfile's Vorbis encoder ends the process above this rate, and with one very long block.
+HIGHEST_OGG_RATE = 192_000
+BLOCK_SAMPLES = 65_536
 
 
 def read_audio(path: str | Path, start_s: float = 0.0, duration_s: float | None = None) -> Audio:
@@ -82,11 +86,12 @@ def _require_samples(waveform: np.ndarray, path: Path) -> None:
 
 
 def write_audio(path: str | Path, audio: Audio, subtype: str | None = None) -> None:
-    """Write a FLAC or WAV file, atomically: a kill leaves the former file or the new one.
+    """Write an audio file, atomically: a kill leaves the former file or the new one.
 
     Args:
-        path: The file; its suffix picks the container: `.flac` (16-bit by default) or `.wav`
-            (32-bit float by default). Other suffixes that libsndfile knows need `subtype`.
+        path: The file; its suffix picks the container: `.flac` (16-bit by default), `.wav`
+            (32-bit float by default), `.ogg` (Vorbis) or `.mp3`. Other suffixes that libsndfile
+            knows need `subtype`.
         audio: What to write.
         subtype: A libsndfile subtype, such as "PCM_24" or "FLOAT".
 
@@ -100,8 +105,8 @@ def write_audio(path: str | Path, audio: Audio, subtype: str | None = None) -> N
     chosen = subtype or DEFAULT_SUBTYPE.get(where.suffix.lower())
     if chosen is None:
         raise ValueError(
-            f"{where} has the suffix {where.suffix!r}; a default exists for .flac and .wav. Use "
-            "one of them."
+            f"{where} has the suffix {where.suffix!r}; a default exists for "
+            f"{', '.join(DEFAULT_SUBTYPE)}. Use one of them."
         )
     if chosen in PCM_STEP and not fits_integer(audio):
         raise ValueError(
@@ -111,8 +116,36 @@ def write_audio(path: str | Path, audio: Audio, subtype: str | None = None) -> N
         )
     where.parent.mkdir(parents=True, exist_ok=True)
     scratch = where.with_name(f".{where.stem}.{os.getpid()}.part{where.suffix}")
-    soundfile.write(str(scratch), audio.waveform.T, audio.sample_rate, subtype=chosen)
+    channels, frames = audio.waveform.shape[0], audio.waveform.T
+    with soundfile.SoundFile(
+        str(scratch), "w", samplerate=audio.sample_rate, channels=channels, subtype=chosen
+    ) as file:
+        for start in range(0, audio.num_samples, BLOCK_SAMPLES):
+            file.write(frames[start : start + BLOCK_SAMPLES])
     scratch.replace(where)
+
+
+def require_format(path: Path, sample_rate: int) -> None:
+    """Check, before any work, that `write_audio` can write this file at this rate (Hz).
+
+    Raises:
+        ConfigError: The suffix is none that can be written, or its format lacks the rate.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in DEFAULT_SUBTYPE:
+        raise ConfigError(
+            f"output {path} has the suffix {suffix!r}; it is one of {', '.join(DEFAULT_SUBTYPE)}. "
+            f"Name it {path.with_suffix('.wav').name}."
+        )
+    lacks_rate = {
+        ".mp3": sample_rate not in MP3_RATES,
+        ".ogg": sample_rate > HIGHEST_OGG_RATE,
+    }
+    if lacks_rate.get(suffix, False):
+        raise ConfigError(
+            f"output {path}: {suffix} has no rate of {sample_rate} Hz, which is the content's. "
+            f"Name it {path.with_suffix('.wav').name}."
+        )
 
 
 def fits_integer(audio: Audio) -> bool:

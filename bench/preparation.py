@@ -204,7 +204,7 @@ def start(prepared: Prepared, request: RunRequest, progress: Progress) -> dict[s
         )
         metrics = [_metric(bench, name) for name in prepared.metrics]
         _write_plan(prepared, request, metrics)
-        studios = {m.choice.label: _studio(bench, m, plan.suite.profile) for m in plan.methods}
+        studios = {m.choice.label: open_studio(bench, m, plan.suite.profile) for m in plan.methods}
         return execute(bench, prepared.cells, studios, metrics, retry=request.retry)
 
 
@@ -212,7 +212,8 @@ def _metric(bench: Bench, name: str) -> LoadedMetric:
     return load_metric(bench, name, resolve(find_metric(name)))
 
 
-def _studio(bench: Bench, method: PlannedMethod, profile: str) -> Studio:
+def open_studio(bench: Bench, method: PlannedMethod, profile: str) -> Studio:
+    """The workplace of one method; fails here, before any work, where its weights are missing."""
     entry = find_method(method.choice.name)
     identity = Identity(
         name=method.choice.name,
