@@ -32,7 +32,7 @@ from methods.riffusion.conditioning import (
 )
 from methods.riffusion.embedding import StaticVector
 from methods.riffusion.inversion import StyleImages, ValidationGrid, validation_loss
-from methods.riffusion.learning import build_seeded, load_arrays
+from methods.riffusion.learning import FitParameters, build_seeded, load_arrays
 from methods.riffusion.rendering import Riffusion, load_riffusion, read_style
 from methods.riffusion.rti import RtiParameters
 from methods.riffusion.tve import TveParameters, build_learner
@@ -99,7 +99,7 @@ def losses(evidence: Evidence, method: str) -> list[Row]:
     backbone, rows = model.backbone, list[Row]()
     images = {s: heldout_images(model, evidence, s) for s in evidence.run.header.styles}
     for cell, state in fits(evidence, method):
-        parameters = make_parameters(PARAMETERS[method], cell.parameters)
+        parameters: FitParameters = make_parameters(PARAMETERS[method], cell.parameters)
         begun = build_seeded(
             partial(parameters.build, backbone, cell.style), derive_seed("init", cell.fit_seed)
         )
