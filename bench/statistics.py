@@ -21,11 +21,18 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+
+from bench.clusters import (
+    Crossing,
+    Floats,
+    Indices,
+    Names,
+    crossing,
+    strata,
+    two_way_variance,
+)
 
 Kind = Literal["two-way", "on these styles", "none"]
-Floats = NDArray[np.float64]
-Names = NDArray[np.str_]
 
 MIN_STYLES = 5  # with fewer, S - 1 degrees of freedom cover styles in general too seldom
 MIN_CLUSTERS = 2  # a variance between clusters needs two
@@ -118,44 +125,31 @@ def interval(observations: Observations, *, level: float = 0.95, seed: int = 0) 
 def two_way_interval(observations: Observations, *, level: float = 0.95) -> Interval:
     """Two-way cluster-robust t interval of a mean over styles x contents.
 
-    With residuals e = y - mean over N cells, S styles and C contents::
-
-        V_style   = S/(S-1) * sum_s (sum of e in style s)^2 / N^2
-        V_content = C/(C-1) * sum_c (sum of e in content c)^2 / N^2
-        V_cell    = N/(N-1) * sum e^2 / N^2
-        V         = max(V_style + V_content - V_cell, V_style, V_content)
-        interval  = mean -+ t(min(S, C) - 1) * sqrt(V)
+    ``mean -+ t(min(S, C) - 1) * sqrt(V)`` with V of `bench.clusters.two_way_variance`.
 
     Returns:
         The interval over styles and contents in general; kind "none" with fewer than two of either.
 
     References:
         Cameron, Gelbach, Miller (2011), Robust Inference With Multiway Clustering, JBES 29(2),
-        section 2: the estimator and its small-sample factors. Departure: the sum is floored
-        at the larger one-way variance, because the estimate itself can be negative.
+        section 2.
     """
     from scipy.stats import t
 
     cells = average_seeds(observations)
-    size = len(cells.values)
-    mean = _mean(cells.values)
-    clusters = min(len(np.unique(cells.styles)), len(np.unique(cells.contents)))
+    size, mean = len(cells.values), _mean(cells.values)
+    crossed = crossing_of(cells)
+    clusters = min(crossed.n_styles, crossed.n_contents)
     if clusters < MIN_CLUSTERS:
         return Interval(mean, np.nan, np.nan, size, "none")
-    residuals = cells.values - mean
-    by_style = _cluster_variance(residuals, cells.styles)
-    by_content = _cluster_variance(residuals, cells.contents)
-    by_cell = size / (size - 1) * float(np.sum(residuals**2)) / size**2
-    variance = max(by_style + by_content - by_cell, by_style, by_content)
-    margin = float(t.ppf((1 + level) / 2, clusters - 1)) * float(np.sqrt(variance))
+    spread = float(np.sqrt(two_way_variance(cells.values, crossed)))
+    margin = float(t.ppf((1 + level) / 2, clusters - 1)) * spread
     return Interval(mean, mean - margin, mean + margin, size, "two-way")
 
 
-def _cluster_variance(residuals: Floats, clusters: Names) -> float:
-    names, index = np.unique(clusters, return_inverse=True)
-    sums = np.bincount(index, weights=residuals)
-    factor = len(names) / (len(names) - 1)
-    return float(factor * np.sum(sums**2) / len(residuals) ** 2)
+def crossing_of(cells: Observations) -> Crossing:
+    """The styles, contents and strata of cells as indices."""
+    return crossing(cells.styles, cells.contents, cells.categories)
 
 
 def these_styles_interval(
@@ -163,9 +157,8 @@ def these_styles_interval(
 ) -> Interval:
     """Percentile bootstrap of a mean on the given styles: contents are redrawn by category.
 
-    A category with a single content cannot vary, which would make the interval too narrow; such
-    categories are pooled into one stratum (collapsed strata). With very few contents a percentile
-    interval is still somewhat narrow.
+    Categories of a single content are pooled, see `bench.clusters.strata`. With very few contents a
+    percentile interval is still somewhat narrow.
 
     Args:
         observations: Scores on the styles the statement is restricted to.
@@ -177,8 +170,7 @@ def these_styles_interval(
         The interval on these styles; kind "none" with fewer than two contents.
 
     References:
-        Efron, Tibshirani (1993), An Introduction to the Bootstrap, section 13.3 (percentiles);
-        Cochran (1977), Sampling Techniques, section 5A.12 (collapsed strata).
+        Efron, Tibshirani (1993), An Introduction to the Bootstrap, section 13.3 (percentiles).
     """
     cells = average_seeds(observations)
     mean = _mean(cells.values)
@@ -187,38 +179,27 @@ def these_styles_interval(
         return Interval(mean, np.nan, np.nan, len(cells.values), "none")
     totals = np.bincount(index, weights=cells.values)
     counts = np.bincount(index).astype(np.float64)
-    weights = _weights(tuple(cells.categories[first].tolist()), resamples, seed)
+    weights = content_weights(tuple(cells.categories[first].tolist()), resamples, seed)
     means = (weights @ totals) / (weights @ counts)
     tail = (1 - level) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return Interval(mean, float(low), float(high), len(cells.values), "on these styles")
 
 
-def _strata(categories: Names) -> list[NDArray[np.intp]]:
-    """Content indices per category; lone contents are pooled, one alone joins the smallest."""
-    groups = [np.flatnonzero(categories == name) for name in np.unique(categories)]
-    strata = [group for group in groups if len(group) > 1]
-    lone = [group for group in groups if len(group) == 1]
-    if len(lone) == 1 and strata:
-        smallest = min(range(len(strata)), key=lambda position: len(strata[position]))
-        strata[smallest] = np.concatenate([strata[smallest], lone[0]])
-    elif lone:
-        strata.append(np.concatenate(lone))
-    return strata
-
-
 @lru_cache(maxsize=4)
-def _weights(categories: tuple[str, ...], resamples: int, seed: int) -> Floats:
+def content_weights(categories: tuple[str, ...], resamples: int, seed: int) -> Floats:
     """How often each resample draws each content; kept, as all methods share the contents."""
-    draws = _draw(_strata(np.asarray(categories, dtype=np.str_)), resamples, seed)
+    index = strata(np.asarray(categories, dtype=np.str_))
+    groups = [np.flatnonzero(index == stratum) for stratum in np.unique(index)]
+    draws = _draw(groups, resamples, seed)
     flat = draws + len(categories) * np.arange(resamples)[:, None]
     counts = np.bincount(flat.ravel(), minlength=resamples * len(categories))
     return counts.reshape(resamples, len(categories)).astype(np.float64)
 
 
-def _draw(strata: list[NDArray[np.intp]], resamples: int, seed: int) -> NDArray[np.intp]:
+def _draw(groups: list[Indices], resamples: int, seed: int) -> Indices:
     generator = np.random.default_rng(seed)
-    columns = [part[generator.integers(0, len(part), (resamples, len(part)))] for part in strata]
+    columns = [part[generator.integers(0, len(part), (resamples, len(part)))] for part in groups]
     return np.concatenate(columns, axis=1)
 
 
