@@ -8,6 +8,8 @@ is deterministic: the same input gives the same samples.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 PCM_STEP = {"PCM_16": 2.0**-15, "PCM_24": 2.0**-23}
 DEFAULT_SUBTYPE = {".flac": "PCM_16", ".wav": "FLOAT", ".ogg": "VORBIS", ".mp3": "MPEG_LAYER_III"}
+CHUNK_HEAD_BYTES = 8
+STREAMED_LENGTH = 0xFFFFF000  # some writers leave a few bytes below the largest number
 READABLE = (".wav", ".flac", ".ogg", ".mp3")
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 # libsndfile's Vorbis encoder ends the process above this rate, and with one very long block.
@@ -42,15 +46,9 @@ def read_audio(path: str | Path, start_s: float = 0.0, duration_s: float | None 
     import soundfile
 
     where = Path(path)
-    _require_bytes(where)
-    try:
-        with soundfile.SoundFile(str(where)) as file:
-            waveform, rate = _read_frames(file, start_s, duration_s), file.samplerate
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise DatasetError(
-            f"{where} cannot be decoded ({error}); audio is WAV, FLAC, OGG or MP3. Convert it or "
-            "leave it out."
-        ) from error
+    require_whole(where)
+    with decoding(where), soundfile.SoundFile(str(where)) as file:
+        waveform, rate = _read_frames(file, start_s, duration_s), file.samplerate
     _require_samples(waveform, where)
     return Audio(waveform, int(rate))
 
@@ -58,18 +56,78 @@ def read_audio(path: str | Path, start_s: float = 0.0, duration_s: float | None 
 def _read_frames(file: soundfile.SoundFile, start_s: float, duration_s: float | None) -> np.ndarray:
     start = min(round(start_s * file.samplerate), file.frames)
     file.seek(start)
-    wanted = -1 if duration_s is None else round(duration_s * file.samplerate)
+    left = file.frames - start
+    wanted = left if duration_s is None else min(round(duration_s * file.samplerate), left)
     frames = file.read(wanted, dtype="float32", always_2d=True)
+    if len(frames) < wanted and file.format != "MP3":  # an MP3's length is an estimate
+        raise DatasetError(
+            f"{file.name} breaks off after {start + len(frames)} of {file.frames} samples; audio "
+            "must be whole. Copy the file again or remove it."
+        )
     return np.ascontiguousarray(frames.T)
 
 
-def _require_bytes(path: Path) -> None:
-    if not path.is_file():
+@contextmanager
+def decoding(path: Path) -> Iterator[None]:
+    """Turn what the decoder says into a `DatasetError` that names the file."""
+    import soundfile
+
+    try:
+        yield
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise DatasetError(
+            f"{path} cannot be decoded ({error}); audio is WAV, FLAC, OGG or MP3. Convert it or "
+            "leave it out."
+        ) from error
+
+
+def require_whole(path: Path) -> None:
+    """Check what needs no decoder: a file that can be opened, with bytes, and not cut short.
+
+    Raises:
+        DatasetError: It is missing, no file, not readable, empty, or a WAV that ends before its
+            header says.
+    """
+    if not path.exists():
         raise DatasetError(f"{path} does not exist; an audio file was expected. Check the path.")
-    if path.stat().st_size == 0:
+    if not path.is_file():
+        raise DatasetError(f"{path} is no file; an audio file was expected. Remove or rename it.")
+    size = path.stat().st_size
+    if size == 0:
         raise DatasetError(
             f"{path} is empty (0 bytes); audio was expected. Copy the file again or remove it."
         )
+    try:
+        promised = _promised_bytes(path)
+    except OSError as error:
+        raise DatasetError(
+            f"{path} cannot be opened ({error.strerror}); its user must be allowed to read it. "
+            "Change its permissions or remove it."
+        ) from error
+    if promised > size:
+        raise DatasetError(
+            f"{path} breaks off: it has {size} bytes and its header promises {promised}; audio "
+            "must be whole. Copy the file again or remove it."
+        )
+
+
+def _promised_bytes(path: Path) -> int:
+    """Where the samples of a WAV end by its header; 0 for other files and for streamed WAV.
+
+    A decoder takes a broken-off WAV for a shorter one. A RIFF file is a list of chunks, each a name
+    of four bytes and a length of four; the samples are in the chunk "data". Programs that write to
+    a pipe do not know the length beforehand and leave the largest number there.
+    """
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+            return 0
+        while len(chunk := file.read(8)) == CHUNK_HEAD_BYTES:
+            length = int.from_bytes(chunk[4:], "little")
+            if chunk[:4] == b"data":
+                return 0 if length >= STREAMED_LENGTH else file.tell() + length
+            file.seek(length + length % 2, os.SEEK_CUR)
+    return 0
 
 
 def _require_samples(waveform: np.ndarray, path: Path) -> None:

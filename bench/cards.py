@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,7 @@ from bench.api import DatasetError, UnknownNameError
 from bench.audio import READABLE
 from bench.clips import ClipSource, Dataset, Kind, StyleSource, TextSource, inspect
 from bench.names import nearest
-from bench.toml import Declared, parse, read_toml
+from bench.toml import Declared, TomlFile, parse, read_toml
 
 CARDS = Path(__file__).resolve().parent.parent / "datasets"
 LAYOUT = "content/<category>/<clip> and style/<style>/<clip> (wav, flac, ogg, mp3)"
@@ -56,6 +57,16 @@ class Card(Declared):
     obtain: str = ""
     contents: dict[str, ContentCard] = Field(default_factory=dict)
     styles: dict[str, StyleCard] = Field(default_factory=dict)
+    sha256: dict[str, str] = Field(default_factory=dict)  # path below the root -> 64 hex digits
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """A card with the file that it was read from and the folder of its clips."""
+
+    card: Card
+    file: TomlFile
+    root: Path
 
 
 def datasets() -> dict[str, Path]:
@@ -87,19 +98,61 @@ def load_dataset(card_or_folder: str) -> Dataset:
 
 
 def _load_card(path: Path) -> Dataset:
-    card = parse(Card, read_toml(path, DatasetError), str(path), DatasetError)
+    file = read_toml(path, DatasetError)
+    card = parse(Card, file.values, file.at, DatasetError)
     root = (path.parent / card.root).resolve()
     if not root.is_dir():
         raise DatasetError(
             f"dataset {card.name}: folder {root} does not exist; its clips lie there. "
-            f"{card.obtain or 'Correct `root` in the card.'}"
+            f"{card.obtain or f'Correct `root` in {path}.'}"
         )
-    contents = [_content(root, *item) for item in card.contents.items()] or _scan_contents(root)
-    ids = list(card.styles) if _is_whole(card) else _style_names(root, card.styles)
-    styles = [_style(root, name, card.styles.get(name, StyleCard())) for name in ids]
+    _check_sums(desk := Desk(card, file, root))
+    contents = _card_contents(desk) or _scan_contents(root)
+    styles = _card_styles(desk)
     return _checked(
         Dataset(card.name, card.licence, card.redistributable, tuple(contents), tuple(styles))
     )
+
+
+def _card_contents(desk: Desk) -> list[ClipSource]:
+    contents = []
+    for name, content in desk.card.contents.items():
+        with desk.file.blamed("contents", name):
+            contents.append(_clip(desk.root, name, content.category, content))
+    return contents
+
+
+def _card_styles(desk: Desk) -> list[StyleSource]:
+    styles = []
+    for name in _names_of_styles(desk):
+        with desk.file.blamed("styles", name):
+            styles.append(_style(desk.root, name, desk.card.styles.get(name, StyleCard())))
+    return styles
+
+
+def _names_of_styles(desk: Desk) -> list[str]:
+    """Those of the card where it names every clip, else the folders, which those must be among."""
+    if _is_whole(desk.card):
+        return list(desk.card.styles)
+    found = _style_names(desk.root)
+    for name in desk.card.styles:
+        with desk.file.blamed("styles", name):
+            _require_style(name, found, desk.root)
+    return found
+
+
+def _check_sums(desk: Desk) -> None:
+    """Compare the files that the card gives checksums of; the others are not its claim."""
+    for name, wanted in desk.card.sha256.items():
+        path = desk.root / name
+        with desk.file.blamed("sha256", name):
+            _, found = inspect(path)
+            if found != wanted.lower():
+                raise DatasetError(
+                    f"{path} has SHA-256 {found[:12]}..., the card says {wanted[:12]}...; a "
+                    "dataset's clips are those of its card. Restore the file, or correct the card "
+                    "if the clip was changed on purpose."
+                )
 
 
 def _is_whole(card: Card) -> bool:
@@ -109,15 +162,11 @@ def _is_whole(card: Card) -> bool:
 
 def _load_folder(root: Path) -> Dataset:
     where = root.resolve()
-    styles = [_style(where, name, StyleCard()) for name in _style_names(where, ())]
+    styles = [_style(where, name, StyleCard()) for name in _style_names(where)]
     licence = "unknown (a plain folder)"
     return _checked(
         Dataset(where.name, licence, False, tuple(_scan_contents(where)), tuple(styles))
     )
-
-
-def _content(root: Path, name: str, card: ContentCard) -> ClipSource:
-    return _clip(root, name, card.category, card)
 
 
 def _clip(root: Path, name: str, category: str, card: ClipCard) -> ClipSource:
@@ -157,15 +206,16 @@ def _style_folder(root: Path) -> Path:
     return root / "timbre" if (root / "timbre").is_dir() else root / "style"
 
 
-def _style_names(root: Path, described: Iterable[str]) -> list[str]:
-    found = [folder.name for folder in _subfolders(_style_folder(root))]
-    for name in described:
-        if name not in found:
-            raise DatasetError(
-                f"style {name!r} of the card has no folder in {_style_folder(root)}; there are "
-                f"{', '.join(found)}.{nearest(name, found)} Correct the card."
-            )
-    return found
+def _style_names(root: Path) -> list[str]:
+    return [folder.name for folder in _subfolders(_style_folder(root))]
+
+
+def _require_style(name: str, found: Sequence[str], root: Path) -> None:
+    if name not in found:
+        raise DatasetError(
+            f"style {name!r} of the card has no folder in {_style_folder(root)}; there are "
+            f"{', '.join(found)}.{nearest(name, found)} Correct the card."
+        )
 
 
 def _scan_contents(root: Path) -> list[ClipSource]:
@@ -193,7 +243,7 @@ def _subfolders(folder: Path) -> list[Path]:
         raise DatasetError(
             f"{folder.parent} has no folder {folder.name!r} ({loose} audio files lie loose in "
             "it); a dataset is laid out "
-            f"{LAYOUT}. Sort the clips into such folders."
+            f"{LAYOUT}.{_lead(folder)} Sort the clips into such folders."
         )
     loose_files = list(_audio_in(folder))
     if loose_files:
@@ -205,6 +255,15 @@ def _subfolders(folder: Path) -> list[Path]:
     if not found:
         raise DatasetError(f"{folder} is empty; a dataset is laid out {LAYOUT}. Add clips.")
     return found
+
+
+def _lead(missing: Path) -> str:
+    """Where the missing folder may be: under a like name, or one folder deeper."""
+    inside = sorted(path for path in missing.parent.iterdir() if path.is_dir())
+    for folder in inside:
+        if (folder / "content").is_dir() and _style_folder(folder).is_dir():
+            return f" {folder} is laid out so: name that folder."
+    return nearest(missing.name, [folder.name for folder in inside])
 
 
 def _audio_files(folder: Path) -> list[Path]:
@@ -227,7 +286,11 @@ def _audio_files(folder: Path) -> list[Path]:
 
 def _audio_in(folder: Path) -> Iterable[Path]:
     inside = folder.iterdir() if folder.is_dir() else iter(())
-    return (path for path in inside if path.suffix.lower() in READABLE and _is_visible(path))
+    return (
+        path
+        for path in inside
+        if path.suffix.lower() in READABLE and _is_visible(path) and not path.is_dir()
+    )
 
 
 def _is_visible(path: Path) -> bool:

@@ -7,6 +7,7 @@ torch before a run needs it.
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import logging
 import os
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 ROOMS = ("bench", "methods", "metrics", "reports")
 PLAIN_LINE_EVERY_S = 10.0
 EXIT_BAD_INPUT, EXIT_FAILED_CELLS, EXIT_INTERRUPTED = 2, 5, 130
+# What the system refuses and its user can mend; any other OSError is a fault of ours.
+MENDABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG}
 
 
 class RunOptions(TypedDict):
@@ -44,6 +47,23 @@ class RunOptions(TypedDict):
     duration: float | None
     dry_run: bool
     retry: bool
+    isolate: bool | None
+    timeout: float | None
+
+
+class TransferOptions(TypedDict):
+    """What `transfer` takes; see the help texts below."""
+
+    method: str
+    content: Path
+    out: Path
+    style: Path | None
+    text: str | None
+    start: float
+    duration: float | None
+    profile: str | None
+    device: str
+    seed: int
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -89,6 +109,16 @@ def cli() -> None:
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option("--retry", is_flag=True, help="Try failed and crashed cells again.")
+@click.option(
+    "--isolate/--no-isolate",
+    default=None,
+    help="Methods in worker processes, or none; default: those from outside.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Seconds a chunk, or the fit of a style, may take; puts every method into a worker.",
+)
 def run(**options: Unpack[RunOptions]) -> None:
     """Run methods over a data set, score them and print the tables."""
     from bench.preparation import RunRequest, prepare
@@ -110,6 +140,64 @@ def report(runs: tuple[Path, ...]) -> None:
     _print_report(runs)
 
 
+@cli.command()
+@click.option("--method", required=True, help='Name, "path.py:Class", or "tve[strength=0.5]".')
+@click.option(
+    "--style",
+    type=click.Path(path_type=Path),
+    help="Folder of clips of the style, or one clip.",
+)
+@click.option(
+    "--content",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Audio file whose music is kept.",
+)
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="File to write: .wav, .flac, .ogg or .mp3.",
+)
+@click.option("--text", help="The style in words, for methods that are given text.")
+@click.option(
+    "--start",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="Begin this many seconds into the content.",
+)
+@click.option(
+    "--duration", type=click.FloatRange(min=0.5), help="Take this many seconds of the content."
+)
+@click.option(
+    "--profile",
+    type=click.Choice(["mini", "full"]),
+    help="mini: shipped models; full: hub checkpoints. Default: full with CUDA, else mini.",
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Another number gives another rendering and another fit.",
+)
+def transfer(**options: Unpack[TransferOptions]) -> None:
+    """Render one content in one style, for those who just want the sound."""
+    from bench.outcome import Failure
+    from bench.transfer import TransferRequest, commission
+    from bench.transfer import transfer as render
+
+    order = commission(TransferRequest(**options))
+    click.echo(order.announcement, err=True)
+    result = render(order, _progress())
+    click.echo(err=True)
+    if isinstance(result, Failure):
+        click.echo(f"failed ({result.status}): {result.reason}", err=True)
+        sys.exit(EXIT_FAILED_CELLS)
+    click.echo(result.words)
+
+
 @cli.command("list")
 @click.argument("what", type=click.Choice(["methods", "metrics", "datasets", "suites"]))
 def list_(what: str) -> None:
@@ -129,12 +217,24 @@ def main() -> None:
     except BenchError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(EXIT_BAD_INPUT)
+    except OSError as error:
+        if error.filename is None or error.errno not in MENDABLE:
+            raise
+        click.echo(f"error: {_refused(error)}", err=True)
+        sys.exit(EXIT_BAD_INPUT)
     except click.ClickException as error:
         error.show()
         sys.exit(EXIT_BAD_INPUT)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; run the same command again to go on", err=True)
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _refused(error: OSError) -> str:
+    return (
+        f"{error.filename} cannot be used ({error.strerror}); this command needs it. Change its "
+        "permissions, free space, or name another place."
+    )
 
 
 def check_rooms() -> None:
@@ -160,8 +260,7 @@ def _run(prepared: Prepared, request: RunRequest) -> int:
     from bench.preparation import start
     from bench.records import FAILED
 
-    show = _live_line() if sys.stderr.isatty() else _plain_lines()
-    cells = start(prepared, request, show)
+    cells = start(prepared, request, _progress())
     click.echo(err=True)
     _print_report((prepared.folder,))
     _print_session(prepared)
@@ -181,6 +280,10 @@ def _print_session(prepared: Prepared) -> None:
     from reports.timing import session
 
     click.echo("\n" + terminal(session(prepared.watch.account())), nl=False)
+
+
+def _progress() -> Callable[[float, str], None]:
+    return _live_line() if sys.stderr.isatty() else _plain_lines()
 
 
 def _plain_lines() -> Callable[[float, str], None]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.api import Clip, DatasetError, Style
-from bench.audio import read_audio
+from bench.audio import decoding, read_audio, require_whole
 
 Kind = Literal["instrument", "natural"]
 TextSource = Literal["card", "text.txt", "folder name"]
@@ -113,10 +113,7 @@ def inspect(path: Path, start_s: float = 0.0, duration_s: float | None = None) -
         DatasetError: The file is missing, empty, undecodable, or the part is shorter than half a
             second.
     """
-    if not path.is_file():
-        raise DatasetError(
-            f"{path} does not exist; the dataset names it. Restore it or correct the card."
-        )
+    require_whole(path)
     stat = path.stat()
     whole_s, digest = _inspect_file(path, stat.st_mtime_ns, stat.st_size)
     length_s = whole_s - start_s if duration_s is None else min(duration_s, whole_s - start_s)
@@ -131,19 +128,10 @@ def inspect(path: Path, start_s: float = 0.0, duration_s: float | None = None) -
 
 @lru_cache(maxsize=4096)
 def _inspect_file(path: Path, mtime_ns: int, size: int) -> tuple[float, str]:
-    del mtime_ns  # only a key of the cache: a changed file is looked at again
-    if size == 0:
-        raise DatasetError(
-            f"{path} is empty (0 bytes); audio was expected. Copy it again or remove it."
-        )
+    del mtime_ns, size  # only keys of the cache: a changed file is looked at again
     import soundfile
 
-    try:
+    with decoding(path):
         head = soundfile.info(str(path))
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise DatasetError(
-            f"{path} cannot be decoded ({error}); audio is WAV, FLAC, OGG or MP3. Convert or "
-            "remove it."
-        ) from error
     with path.open("rb") as file:
         return head.frames / head.samplerate, hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,14 +5,30 @@ Contents at full rate and channels, styles split into seen and held-out clips.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bench.api import Clip, Style
-    from bench.dataset import Dataset, StyleSplit
+    from bench.dataset import ClipSource, Dataset, StyleSplit
 
 CONTENTS_IN_MEMORY = 64
+
+
+def check_clips(
+    contents: Iterable[ClipSource], splits: Iterable[StyleSplit], duration_s: float | None
+) -> None:
+    """Decode every clip that a run will use once, so that a broken one is found before the work.
+
+    Raises:
+        DatasetError: A clip that breaks off, cannot be decoded or holds NaN; the message names it.
+    """
+    for clip in contents:
+        clip.read(duration_s)
+    for split in splits:
+        for clip in (*split.clips, *split.heldout_clips):
+            clip.read(duration_s)
 
 
 class Material:

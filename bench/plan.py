@@ -15,7 +15,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.api import ConfigError, ContentError, Json, MethodInfo, NoParameters, ProfileInfo
+from bench.api import (
+    ConfigError,
+    ContentError,
+    Json,
+    MethodInfo,
+    NoParameters,
+    ProfileInfo,
+    UnknownNameError,
+)
 from bench.catalog import describe, find_method, resolve
 from bench.choices import MethodChoice, make_parameters, split_parameters
 from bench.clips import ClipSource, Dataset, StyleSplit
@@ -182,8 +190,24 @@ def resolve_parameters(suite: Suite, method: PlannedMethod, style: str) -> dict[
     table = dict(suite.parameters.get(method.choice.name, {}))
     per_style = table.pop("styles", {}).get(style, {})
     overrides = {**table, **per_style, **method.choice.overrides}
-    fit, transfer = split_parameters(make_parameters(method.parameters_type, overrides))
+    try:
+        fit, transfer = split_parameters(make_parameters(method.parameters_type, overrides))
+    except (ConfigError, UnknownNameError) as error:
+        where = _blame(suite, method, style, {**table, **per_style})
+        raise type(error)(f"{where}{method.choice.name}: {error}") from error
     return {**fit, **transfer}
+
+
+def _blame(suite: Suite, method: PlannedMethod, style: str, values: Mapping[str, Json]) -> str:
+    """The line of the suite's file with the parameter that is wrong by itself, if there is one."""
+    tables = suite.parameters.get(method.choice.name, {})
+    for key, value in values.items():
+        place = ("styles", style, key) if key in tables.get("styles", {}).get(style, {}) else (key,)
+        try:
+            make_parameters(method.parameters_type, {key: value})
+        except (ConfigError, UnknownNameError):
+            return f"{suite.at('parameters', method.choice.name, *place)}: "
+    return ""
 
 
 def _short(value: object) -> str:

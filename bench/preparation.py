@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from bench import records
@@ -21,8 +22,9 @@ from bench.clock import Stopwatch
 from bench.dataset import load_dataset
 from bench.device import resolve_device
 from bench.generation import Bench, Studio
+from bench.isolation import isolation_for, require_consistent
 from bench.keys import Identity
-from bench.material import Material
+from bench.material import Material, check_clips
 from bench.plan import (
     Plan,
     PlannedMethod,
@@ -35,7 +37,7 @@ from bench.provenance import collect
 from bench.records import CellRecord, MethodEntry, MetricEntry, PlannedCell, RunHeader
 from bench.runner import execute, locked
 from bench.scoring import LoadedMetric, load_metric
-from bench.suite import Suite, default_suite, derive, load_suite
+from bench.suite import Suite, check_style_tables, default_suite, derive, load_suite
 from bench.weights import digest as weights_digest
 from bench.weights import quiet_loaders
 
@@ -61,6 +63,8 @@ class RunRequest:
     duration: float | None = None
     dry_run: bool = False
     retry: bool = False
+    isolate: bool | None = None
+    timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +103,15 @@ def prepare(request: RunRequest) -> Prepared:
         BenchError: Anything the user can mend, each with its way out.
     """
     watch = Stopwatch()
+    require_consistent(request.isolate, request.timeout)
     with watch.measure("prepare"):
         device = resolve_device(request.device)
         suite, why = _suite(request, device)
         dataset = load_dataset(suite.dataset)
+        if request.dataset is None:
+            check_style_tables(suite, [style.id for style in dataset.styles])
         plan = make_plan(suite, dataset, prepare_methods(suite))
+        check_clips(plan.contents, plan.splits.values(), suite.duration_s)
         for method in plan.methods:
             _weights(method)
         folder = request.out or Path("runs") / f"{suite.name}-{suite.digest[:8]}"
@@ -181,21 +189,16 @@ def _frame(suite: Mapping[str, Any]) -> dict[str, Any]:
 
 def start(prepared: Prepared, request: RunRequest, progress: Progress) -> dict[str, CellRecord]:
     """Write the plan and work through it; returns the latest record of each cell."""
-    folder = prepared.folder
-    try:
-        for name in ("audio", "logs"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"{folder} cannot be written ({error.strerror}); a run needs a folder of its own. "
-            "Choose another with --out."
-        ) from error
+    folder, cache = prepared.folder, Cache.default()
+    for name in ("", "audio", "logs"):
+        require_writable(folder / name, "a run needs a folder of its own. Choose one with --out.")
+    require_writable(cache.root, "fits and outputs are kept there. Set BENCH_CACHE to a folder.")
     quiet_loaders()
     with locked(folder):
         plan = prepared.plan
         bench = Bench(
             folder=folder,
-            cache=Cache.default(),
+            cache=cache,
             material=Material(plan.dataset, plan.splits, plan.suite.duration_s),
             profile=plan.suite.profile,
             device=prepared.device,
@@ -204,12 +207,34 @@ def start(prepared: Prepared, request: RunRequest, progress: Progress) -> dict[s
         )
         metrics = [_metric(bench, name) for name in prepared.metrics]
         _write_plan(prepared, request, metrics)
-        studios = {m.choice.label: open_studio(bench, m, plan.suite.profile) for m in plan.methods}
+        studios = {m.choice.label: _workplace(bench, m, request) for m in plan.methods}
         return execute(bench, prepared.cells, studios, metrics, retry=request.retry)
+
+
+def require_writable(folder: Path, rule: str) -> None:
+    """Create a folder and write into it once: a fault is found now, not after the first fit.
+
+    Raises:
+        ConfigError: The folder cannot be created, or nothing can be written into it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written ({error.strerror}); {rule}") from error
 
 
 def _metric(bench: Bench, name: str) -> LoadedMetric:
     return load_metric(bench, name, resolve(find_metric(name)))
+
+
+def _workplace(bench: Bench, method: PlannedMethod, request: RunRequest) -> Studio:
+    """The studio of a method, in a worker process where that was asked for or is the custom."""
+    studio, name = open_studio(bench, method, bench.profile), method.choice.name
+    entry = find_method(name)
+    studio.isolation = isolation_for(name, entry, request.isolate, request.timeout)
+    return studio
 
 
 def open_studio(bench: Bench, method: PlannedMethod, profile: str) -> Studio:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PrivateAttr
 
 from bench.api import ConfigError, Json, Profile, UnknownNameError
 from bench.catalog import methods as catalog_methods
@@ -20,11 +20,17 @@ from bench.catalog import metrics as catalog_metrics
 from bench.choices import MethodChoice, parse_methods
 from bench.names import nearest
 from bench.selection import StyleClips
-from bench.toml import Declared, parse, read_toml
+from bench.toml import Declared, TomlFile, parse, read_toml
 
 SUITES = Path(__file__).resolve().parent / "suites"
 CONTROLS = ("copy-content", "copy-style", "mix", "noise", "vocoder", "vae", "null")
 METRICS = ("cp", "sf.heldout", "sf.seen", "sf.text", "chroma")
+NOUNS = {
+    "metrics": "metric",
+    "controls": "control",
+    "parameters": "table [parameters.X] of method",
+    "methods": "method",
+}
 
 
 def _as_tuple(value: object) -> object:
@@ -77,6 +83,21 @@ class Suite(Declared):
     chunk_size: int = Field(default=8, ge=1)
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     normalisation: Literal["none"] = "none"
+    _file: TomlFile | None = PrivateAttr(default=None)
+
+    def remembering(self, file: TomlFile | None) -> Suite:
+        """This suite, from now on able to say where in its file a key stands."""
+        self._file = file
+        return self
+
+    @property
+    def file(self) -> TomlFile | None:
+        """The file it was read from, as far as a suite has one."""
+        return self._file
+
+    def at(self, *place: str) -> str:
+        """Where a key stands: `file:line`, or the suite's name where it was not read from one."""
+        return self._file.at(place) if self._file else f"suite {self.name}"
 
     @property
     def digest(self) -> str:
@@ -102,7 +123,7 @@ def load_suite(name: str) -> Suite:
 
     Raises:
         UnknownNameError: No such suite; or it names a metric or control that the catalog lacks.
-        ConfigError: The file breaks a rule; the message names the key.
+        ConfigError: The file breaks a rule; the message names the line and the key.
     """
     known = suites()
     path = known.get(name, Path(name).expanduser())
@@ -112,7 +133,8 @@ def load_suite(name: str) -> Suite:
             ".toml "
             f"file.{nearest(name, known)}"
         )
-    return _checked(parse(Suite, read_toml(path, ConfigError), str(path), ConfigError))
+    file = read_toml(path, ConfigError)
+    return _checked(parse(Suite, file.values, file.at, ConfigError).remembering(file))
 
 
 def derive(suite: Suite, **overrides: Json) -> Suite:
@@ -140,31 +162,55 @@ def derive(suite: Suite, **overrides: Json) -> Suite:
     if not changed:
         return suite
     name = "+".join([suite.name, *(_named(key, value) for key, value in sorted(changed.items()))])
-    merged = parse(Suite, values | changed | {"name": name}, f"suite {name}", ConfigError)
-    return _checked(merged)
+    merged = parse(Suite, values | changed | {"name": name}, lambda _: f"suite {name}", ConfigError)
+    return _checked(merged.remembering(suite.file), tuple(changed))
 
 
 def _named(key: str, value: object) -> str:
     return f"{key}={value}" if isinstance(value, int | float) else key
 
 
-def _checked(suite: Suite) -> Suite:
-    """Check the names that a catalog knows; those of the dataset are checked with it."""
-    _require_known(suite.metrics, catalog_metrics(), f"suite {suite.name}: metric")
+def _checked(suite: Suite, changed: Sequence[str] = ()) -> Suite:
+    """Check the names that a catalog knows; those of the dataset are checked with it.
+
+    `changed` are the keys that do not come from the suite's file.
+    """
     known = catalog_methods()
-    _require_known(suite.controls, known, f"suite {suite.name}: control")
-    _require_known(suite.parameters, known, f"suite {suite.name}: table [parameters.X] of method")
-    _require_known((choice.name for choice in suite.choices), known, f"suite {suite.name}: method")
+    named: list[tuple[str, Iterable[str], Mapping[str, object]]] = [
+        ("metrics", suite.metrics, catalog_metrics()),
+        ("controls", suite.controls, known),
+        ("parameters", suite.parameters, known),
+        ("methods", [choice.name for choice in suite.choices], known),
+    ]
+    for key, names, catalog in named:
+        for name in names:
+            where = f"suite {suite.name}" if key in changed else suite.at(key, name)
+            _require_known(name, catalog, f"{where}: {NOUNS[key]}")
     return suite
 
 
-def _require_known(names: Iterable[str], known: Mapping[str, object], what: str) -> None:
-    for name in names:
-        if name not in known and ":" not in name:
-            raise UnknownNameError(
-                f"{what} {name!r} is not in the catalog; it holds {', '.join(known)}."
-                f"{nearest(name, known)}"
-            )
+def _require_known(name: str, known: Mapping[str, object], what: str) -> None:
+    if name not in known and ":" not in name:
+        raise UnknownNameError(
+            f"{what} {name!r} is not in the catalog; it holds {', '.join(known)}."
+            f"{nearest(name, known)}"
+        )
+
+
+def check_style_tables(suite: Suite, styles: Iterable[str]) -> None:
+    """Refuse parameters of a style that the dataset lacks: misspelt, they would be left out.
+
+    Raises:
+        UnknownNameError: A table `[parameters.<method>.styles.<style>]` of an unknown style.
+    """
+    known = list(styles)
+    for method, table in suite.parameters.items():
+        for name in table.get("styles", {}):
+            if name not in known:
+                raise UnknownNameError(
+                    f"{suite.at('parameters', method, 'styles', name)}: style {name!r} is not in "
+                    f"dataset {suite.dataset}; it holds {', '.join(known)}.{nearest(name, known)}"
+                )
 
 
 def default_suite(cuda_present: bool) -> tuple[str, str]:
