@@ -71,6 +71,21 @@ def parse_methods(text: str) -> list[MethodChoice]:
     return choices
 
 
+def parse_method(text: str) -> MethodChoice:
+    """Read the one method that a command works with, as `parse_methods` reads several.
+
+    Raises:
+        ConfigError: None or several are named, or a parameter has several values.
+    """
+    choices = parse_methods(text)
+    if len(choices) > 1:
+        raise ConfigError(
+            f"method {text!r} names {len(choices)}; this command takes exactly one, with one value "
+            f"per parameter. Choose one, such as {choices[0].label}."
+        )
+    return choices[0]
+
+
 def _variants(part: str) -> list[MethodChoice]:
     match = re.fullmatch(r"([^\[\]]+)(?:\[([^\[\]]*)\])?", part)
     if match is None:

@@ -1,0 +1,270 @@
+"""One content in one style: for people who just want the sound.
+
+The order is laid out as a plan of a single cell and worked through by the same studio that serves a
+run, with the same keys: a fit that a run has learnt is taken from the cache, and the other way
+round, and the sound is the one that a run would record for this cell. The content's rate and length
+are kept; the output is mono.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.api import BenchError, ConfigError, DatasetError, Json, Progress, UnsupportedError
+from bench.audio import DEFAULT_SUBTYPE, fits_integer, read_audio, require_format, write_audio
+from bench.cache import Cache
+from bench.choices import parse_method
+from bench.clips import ClipSource, Dataset, StyleSource, inspect
+from bench.clock import Stopwatch
+from bench.device import resolve_device
+from bench.generation import Bench, Studio
+from bench.material import Material
+from bench.one_style import read_style
+from bench.outcome import Failure
+from bench.plan import Plan, PlannedMethod, make_plan, prepare_methods
+from bench.preparation import open_studio
+from bench.records import CellRecord
+from bench.suite import Suite, default_suite, load_suite
+from bench.weights import quiet_loaders
+
+# Where the parameters of a profile come from, beside the method's own defaults.
+SUITE_OF_PROFILE = {"mini": "mini", "full": "table2"}
+FIT_SHARE = 0.9  # of the progress shown, where learning the style is most of the work
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRequest:
+    """What was asked for on the command line; None where nothing was said.
+
+    Args:
+        method: A name or `file.py:Class`, with parameters in brackets where wanted.
+        content: The audio file whose music is kept.
+        out: The file to write; its suffix picks the format.
+        style: A folder of clips of the style, or one clip.
+        text: The style in words, for methods that are given text.
+        start: Where to begin in the content, seconds.
+        duration: How much of the content to take, seconds; None takes all.
+        profile: "mini" or "full"; None takes "full" where CUDA is present.
+        device: auto, cpu, cuda, cuda:N or mps.
+        seed: Another number gives another rendering, and another fit.
+    """
+
+    method: str
+    content: Path
+    out: Path
+    style: Path | None = None
+    text: str | None = None
+    start: float = 0.0
+    duration: float | None = None
+    profile: str | None = None
+    device: str = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Commission:
+    """A request that has passed every check that needs no model."""
+
+    plan: Plan
+    device: str
+    why_profile: str
+    out: Path
+    watch: Stopwatch
+
+    @property
+    def announcement(self) -> str:
+        """What will be done, before it starts."""
+        cell, suite = self.plan.cells[0], self.plan.suite
+        content = self.plan.contents[0]
+        return (
+            f"{cell.method}, profile {suite.profile} ({self.why_profile}) on {self.device}: "
+            f"{content.path.name} ({content.duration_s:.2f} s) in the style {cell.style!r}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A file that was written, and what it cost."""
+
+    path: Path
+    record: CellRecord
+
+    @property
+    def words(self) -> str:
+        """One line for the terminal."""
+        facts = self.record
+        fit = "style fit from the cache" if facts.fit_cached else f"style fit {facts.fit_s:.1f} s"
+        sound = (
+            "sound from the cache" if facts.transfer_cached else f"sound {facts.transfer_s:.1f} s"
+        )
+        return (
+            f"wrote {self.path}: {facts.duration_s:.2f} s, {facts.sample_rate} Hz, mono "
+            f"({fit}, {sound})"
+        )
+
+
+def commission(request: TransferRequest) -> Commission:
+    """Check a request; nothing is computed and nothing is written.
+
+    Raises:
+        BenchError: Anything the user can mend, each with its way out.
+    """
+    watch = Stopwatch()
+    with watch.measure("prepare"):
+        device = resolve_device(request.device)
+        suite, why = _suite(request, device)
+        (method,) = prepare_methods(suite)
+        _require_conditions(method, request)
+        style, content = _style(request), _content(request)
+        _require_place(request, style)
+        dataset = Dataset("transfer", "unknown", False, (content,), (style,))
+        plan = make_plan(suite, dataset, (method,))
+    return Commission(plan, device, why, request.out, watch)
+
+
+def _suite(request: TransferRequest, device: str) -> tuple[Suite, str]:
+    """The suite of the profile, for its parameters, cut down to one method and all its clips."""
+    name, why = default_suite(device.startswith("cuda"))
+    if request.profile is not None:
+        name, why = SUITE_OF_PROFILE[request.profile], "as asked"
+    one: dict[str, Json | tuple[str, ...]] = {
+        "methods": (parse_method(request.method).label,),
+        "controls": (),
+        "metrics": (),
+        "styles": None,
+        "contents": None,
+        "seeds": 1,
+        "base_seed": request.seed,
+        "style_clips": "all",
+        "duration_s": None,
+    }
+    return load_suite(name).model_copy(update=one), why
+
+
+def _require_conditions(method: PlannedMethod, request: TransferRequest) -> None:
+    """A method must be given what it is conditioned on, and nothing it would not look at."""
+    label, given = method.choice.label, method.info.conditioned_on
+    if "style audio" in given and request.style is None:
+        raise ConfigError(
+            f"{label} is given style audio; --style is missing. Name a folder of clips."
+        )
+    if request.style is None and request.text is None:
+        raise ConfigError(
+            f"{label} is given {', '.join(given)}; neither --style nor --text is there. Give one."
+        )
+    if request.text is not None and "style text" not in given:
+        raise ConfigError(
+            f"{label} is given {', '.join(given)}, no text; --text {request.text!r} would change "
+            "nothing. Leave it out."
+        )
+
+
+def _style(request: TransferRequest) -> StyleSource:
+    if request.style is not None:
+        return read_style(request.style, request.text)
+    words = request.text or ""
+    return StyleSource(words, "instrument", words, "card", ())
+
+
+def _content(request: TransferRequest) -> ClipSource:
+    path = request.content
+    if not path.is_file():
+        raise DatasetError(f"content {path} is no file; an audio file is wanted. Check the path.")
+    length_s, digest = inspect(path, request.start, request.duration)
+    return ClipSource(path.stem, "content", path, path.stem, request.start, length_s, digest)
+
+
+def _require_place(request: TransferRequest, style: StyleSource) -> None:
+    """Check the output's format and place before minutes are spent on its sound."""
+    import soundfile
+
+    out = request.out
+    if out.is_dir():
+        raise ConfigError(f"output {out} is a folder; a file is wanted. Write {out / 'out.wav'}.")
+    require_format(out, soundfile.info(str(request.content)).samplerate)
+    taken = [clip.path.resolve() for clip in style.clips]
+    if out.resolve() in {request.content.resolve(), *taken}:
+        raise ConfigError(f"output {out} is one of the inputs; it would be lost. Name another.")
+    if out.resolve().parent in {path.parent for path in taken}:
+        raise ConfigError(
+            f"output {out} lies among the clips of the style; it would be learnt from the next "
+            "time. Write it elsewhere."
+        )
+    there = next(folder for folder in out.resolve().parents if folder.exists())
+    if not os.access(there, os.W_OK):
+        raise ConfigError(f"output {out} cannot be written: no right to write in {there}.")
+
+
+def transfer(order: Commission, progress: Progress) -> Rendered | Failure:
+    """Fit the style, or take its fit from the cache, render the content and write the file.
+
+    Returns:
+        The written file, or why the method made none; its traceback then lies in the folder that
+        the reason names.
+
+    Raises:
+        UnsupportedError: The method declines this style or content.
+        ConfigError: The output is louder than the format of the file can hold.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="bench-transfer-"))
+    for name in ("audio", "logs"):
+        (folder / name).mkdir()
+    record = _work(order, folder, progress)
+    if record.status == "ok":
+        _write(folder / str(record.audio), order.out)
+        shutil.rmtree(folder)
+        return Rendered(order.out, record)
+    if record.status == "unsupported":
+        shutil.rmtree(folder)
+        raise UnsupportedError(f"{order.plan.cells[0].method} declines: {record.reason}")
+    return Failure(record.status, f"{record.reason}; what it said is in {folder / 'logs'}")
+
+
+def _work(order: Commission, folder: Path, progress: Progress) -> CellRecord:
+    """Work through the plan's only cell."""
+    plan, (cell,) = order.plan, order.plan.cells
+    studio = _studio(order, folder, progress)
+    share = FIT_SHARE if studio.learns else 0.0
+    progress(0.0, f"{cell.method}: loading")
+    fitted = studio.fit([cell], lambda part, text: progress(part * share, f"{cell.method}: {text}"))
+    progress(share, f"{cell.method}: rendering")
+    (record,) = studio.render([cell], fitted[plan.cells[0].style], 1)
+    progress(1.0, f"{cell.method}: done")
+    return record
+
+
+def _studio(order: Commission, folder: Path, progress: Progress) -> Studio:
+    plan, (method,) = order.plan, order.plan.methods
+    bench = Bench(
+        folder=folder,
+        cache=Cache.default(),
+        material=Material(plan.dataset, plan.splits, None),
+        profile=plan.suite.profile,
+        device=order.device,
+        watch=order.watch,
+        progress=progress,
+    )
+    if method.profile.weights:
+        quiet_loaders()
+    return open_studio(bench, method, plan.suite.profile)
+
+
+def _write(made: Path, out: Path) -> None:
+    """Write the sound that the studio made in the format of `out`, its level untouched."""
+    audio = read_audio(made)
+    if DEFAULT_SUBTYPE[out.suffix.lower()].startswith("PCM") and not fits_integer(audio):
+        raise ConfigError(
+            f"output {out}: its peak is beyond full scale, which {out.suffix} would clip. Name it "
+            f"{out.with_suffix('.wav').name}; what was computed is kept, so that takes no time."
+        )
+    try:
+        write_audio(out, audio)
+    except OSError as error:
+        raise BenchError(
+            f"output {out} cannot be written ({error.strerror}); what was computed is kept. Name "
+            "another place."
+        ) from error
