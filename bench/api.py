@@ -82,6 +82,10 @@ class Audio:
             raise ValueError(f"sample_rate is {self.sample_rate} Hz; it must be positive.")
         self.waveform.flags.writeable = False
 
+    def __reduce__(self) -> tuple[type[Audio], tuple[Waveform, int]]:
+        """Pickle through the constructor, so that a copy is checked and frozen too."""
+        return Audio, (self.waveform, self.sample_rate)
+
     @property
     def num_samples(self) -> int:
         """Samples per channel."""

@@ -35,6 +35,7 @@ from bench.sources import source_digest
 
 __all__ = [
     "MethodChoice",
+    "built_in",
     "describe",
     "find_method",
     "find_metric",
@@ -63,6 +64,12 @@ def methods() -> dict[str, Entry]:
 def metrics() -> dict[str, Entry]:
     """All metrics by name: the room's own in its order, then those of installed packages."""
     return _entries("metric")
+
+
+def built_in(name: str) -> bool:
+    """Whether a method is one of this checkout's own, by its catalog name."""
+    room, literal = ROOMS["method"]
+    return name in getattr(importlib.import_module(room), literal)
 
 
 def _entries(kind: Kind) -> dict[str, Entry]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,18 +29,19 @@ from bench.api import (
     StyleState,
     StyleTransferMethod,
     TransferRequest,
-    UnsupportedError,
 )
 from bench.audio import read_audio, resample, to_mono, write_audio
 from bench.cache import Cache
 from bench.catalog import make_parameters, split_parameters
 from bench.clock import Stopwatch
 from bench.device import peak_memory_bytes
+from bench.isolation import Isolated, Isolation
 from bench.keys import Identity, chunk_key, fit_key
 from bench.material import Material
-from bench.outcome import Failure, failure_of, restore
+from bench.outcome import Failure, WorkerError, WorkerLostError, failure_of, restore
 from bench.records import CellRecord, PlannedCell
 
+LONGEST_NAME = 100  # of a log file: a method from outside is named by its path
 logger = logging.getLogger(__name__)
 
 
@@ -79,7 +81,11 @@ class Bench:
 
 @dataclass(slots=True)
 class Studio:
-    """One method of a run: loaded on first need, so that a cached result loads nothing."""
+    """One method of a run: loaded on first need, so that a cached result loads nothing.
+
+    With `isolation` the method lives in a worker process; one that is lost is started anew when
+    the method is next needed.
+    """
 
     bench: Bench
     label: str
@@ -88,6 +94,7 @@ class Studio:
     sample_rate: int | None
     control: bool
     learns: bool
+    isolation: Isolation | None = None
     load_s: float = 0.0
     _method: StyleTransferMethod | None = field(default=None)
 
@@ -96,12 +103,28 @@ class Studio:
         """The loaded method."""
         if self._method is None:
             stage, before = f"load {self.label}", self.bench.watch.total_s
-            with self.bench.watch.measure(stage, self.bench.device):
-                method = self.kind()
+            with self._work(stage):
+                method = Isolated(self.isolation, self._log_path) if self.isolation else self.kind()
                 method.load(self.bench.profile, self.bench.device)  # type: ignore[arg-type]  # checked by the suite
             self.load_s = self.bench.watch.total_s - before
             self._method = method
         return self._method
+
+    def close(self) -> None:
+        """End the worker process, if there is one; what needs the method starts another."""
+        if isinstance(self._method, Isolated):
+            self._method.close()
+            self._method = None
+
+    @contextmanager
+    def _work(self, stage: str) -> Iterator[None]:
+        """Time a call of the method, undo its change of directory, and let go of a lost worker."""
+        try:
+            with self.bench.watch.measure(stage, self.bench.device), chdir("."):
+                yield
+        except WorkerLostError:
+            self._method = None
+            raise
 
     # ------------------------------------------------------------------ fit
 
@@ -173,7 +196,7 @@ class Studio:
         self, requests: list[FitRequest], progress: Progress
     ) -> tuple[list[StyleState], float]:
         method, before = self.method, self.bench.watch.total_s
-        with self.bench.watch.measure(f"fit {self.label}", self.bench.device):
+        with self._work(f"fit {self.label}"):
             states = method.fit(requests, progress)
         if len(states) != len(requests):
             raise ValueError(
@@ -235,8 +258,10 @@ class Studio:
             raise
         except Exception as error:  # noqa: BLE001 - the boundary where a method's fault becomes a record
             self._log(error)
-            if len(chunk) == 1:
-                return [self._failed(chunk[0], fitted, failure_of(error), attempt)]
+            if len(chunk) == 1 or isinstance(
+                error, WorkerLostError
+            ):  # a lost worker costs its chunk
+                return [self._failed(cell, fitted, failure_of(error), attempt) for cell in chunk]
             singly = [
                 self._render_new([cell], [content], fitted, f"{key}-alone-{position}", attempt)
                 for position, (cell, content) in enumerate(zip(chunk, contents, strict=True))
@@ -271,7 +296,7 @@ class Studio:
             for cell, content in zip(chunk, contents, strict=True)
         ]
         method, before = self.method, self.bench.watch.total_s
-        with self.bench.watch.measure(f"transfer {self.label}", self.bench.device):
+        with self._work(f"transfer {self.label}"):
             outputs = method.transfer(requests)
         cost_s = (self.bench.watch.total_s - before) / len(chunk)
         if len(outputs) != len(requests):
@@ -322,7 +347,7 @@ class Studio:
             peak=peak,
             transfer_s=cost_s,
             transfer_cached=cached,
-            peak_memory_bytes=peak_memory_bytes(self.bench.device),
+            peak_memory_bytes=self._peak_bytes,
             **self._fit_facts(fitted),
         )
 
@@ -347,18 +372,25 @@ class Studio:
             "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 
+    @property
+    def _peak_bytes(self) -> int:
+        """Largest memory of the process that holds the method."""
+        if isinstance(self._method, Isolated):
+            return self._method.peak_bytes
+        return peak_memory_bytes(self.bench.device)
+
+    @property
+    def _log_path(self) -> Path:
+        name = self.label.split("[")[0].replace("/", "_")
+        return self.bench.folder / "logs" / f"{name[-LONGEST_NAME:]}.log"
+
     def _log(self, error: Exception) -> None:
         """Keep the traceback in the run folder.
 
         A failed cell's reason is one line, this is the rest.
         """
-        if isinstance(error, UnsupportedError):
+        if failure_of(error).status == "unsupported":
             return
-        log = self.bench.folder / "logs" / f"{self.label.split('[')[0].replace('/', '_')}.log"
-        with log.open("a", encoding="utf-8") as file:
-            file.write("".join(traceback.format_exception(error)) + "\n")
-
-
-def started(chunk: Sequence[PlannedCell]) -> list[CellRecord]:
-    """The lines that announce a chunk, so that a death in it is seen on resume."""
-    return [CellRecord(cell_id=cell.cell_id, status="started") for cell in chunk]
+        trace = error.trace if isinstance(error, WorkerError) else None
+        with self._log_path.open("a", encoding="utf-8") as file:
+            file.write((trace or "".join(traceback.format_exception(error))) + "\n")

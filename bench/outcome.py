@@ -22,6 +22,24 @@ class Failure:
     exception: str | None = None
 
 
+class WorkerError(Exception):
+    """A method raised in its worker process.
+
+    Args:
+        failure: The fault, named where it happened.
+        trace: The traceback there; empty where there is none.
+    """
+
+    def __init__(self, failure: Failure, trace: str = "") -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
+        self.trace = trace
+
+
+class WorkerLostError(WorkerError):
+    """The worker process died or was stopped: the call is lost and so is the worker."""
+
+
 def restore(output: Audio, heard: Audio, content: Audio) -> Audio | Failure:
     """Bring an output to the content's rate and exact sample count, its level untouched.
 
@@ -52,8 +70,10 @@ def restore(output: Audio, heard: Audio, content: Audio) -> Audio | Failure:
     return fit_length(resample(exact, content.sample_rate), content.num_samples)
 
 
-def failure_of(error: Exception) -> Failure:
+def failure_of(error: BaseException) -> Failure:
     """Name a fault: declined, out of memory, or an error with its class and message."""
+    if isinstance(error, WorkerError):
+        return error.failure
     if isinstance(error, UnsupportedError):
         return Failure("unsupported", str(error))
     name = type(error).__name__

@@ -15,7 +15,7 @@ import json
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -23,7 +23,7 @@ from pathlib import Path
 
 from bench import records
 from bench.api import BenchError, Progress, RecordError
-from bench.generation import Bench, Studio, started
+from bench.generation import Bench, Studio
 from bench.records import FAILED, CellRecord, PlannedCell
 from bench.scoring import LoadedMetric, missing, score
 
@@ -59,7 +59,7 @@ def disk_full_is_bad_input(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             raise
         raise BenchError(
             f"{folder}: no space left on the device; finished cells are safe. Free some space and "
@@ -90,7 +90,10 @@ def execute(
             settled |= {record.cell_id: record for record in crashed}
         todo = [cell for cell in plan if not _usable(bench.folder, settled.get(cell.cell_id))]
         check_space(bench.folder, len(todo))
-        _render_all(bench, plan, studios, settled, attempts(history))
+        try:
+            _render_all(bench, plan, studios, settled, attempts(history))
+        finally:
+            _close(studios.values())
         _score_all(bench, plan, metrics, settled)
         _note_session(bench)
     return settled
@@ -191,17 +194,47 @@ def _render_all(
     tally = Tally(bench.progress, sum(_worth(studios[group[0].method], group) for group in groups))
     for group in groups:
         studio = studios[group[0].method]
+        _close(other for other in studios.values() if other is not studio)
         pending = _pending(bench.folder, group, settled)
         fit_share = _worth(studio, group) - len(group)
         fitted = studio.fit(group, tally.within(fit_share, studio.label)) if pending else {}
         tally.done += fit_share + len(group) - sum(map(len, pending))
         for chunk in pending:
             tally.say(f"{studio.label}: {chunk[0].style} x {len(chunk)} contents")
-            records.append(bench.folder / "cells.jsonl", started(chunk))
-            outcome = studio.render(chunk, fitted[chunk[0].style], begun[chunk[0].cell_id] + 1)
+            with _announced(bench.folder / "cells.jsonl", chunk, settled):
+                outcome = studio.render(chunk, fitted[chunk[0].style], begun[chunk[0].cell_id] + 1)
             records.append(bench.folder / "cells.jsonl", outcome)
             settled.update({record.cell_id: record for record in outcome})
             tally.done += len(chunk)
+
+
+@contextmanager
+def _announced(
+    log: Path, chunk: Sequence[PlannedCell], settled: Mapping[str, CellRecord]
+) -> Iterator[None]:
+    """Write that a chunk has begun, so that a death in it is seen on resume.
+
+    An interrupt by the user closes it again: that is no crash.
+    """
+    records.append(log, [CellRecord(cell_id=cell.cell_id, status="started") for cell in chunk])
+    try:
+        yield
+    except KeyboardInterrupt:
+        ended = [cell.cell_id for cell in chunk if cell.cell_id not in settled]
+        records.append(
+            log,
+            [
+                CellRecord(cell_id=cell, status="cancelled", reason="interrupted by the user")
+                for cell in ended
+            ],
+        )
+        raise
+
+
+def _close(studios: Iterable[Studio]) -> None:
+    """Let go of worker processes that are not needed now."""
+    for studio in studios:
+        studio.close()
 
 
 def _worth(studio: Studio, group: Sequence[PlannedCell]) -> float:

@@ -1,0 +1,71 @@
+"""What a process prints, kept in a log of bounded size."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from pathlib import Path
+from typing import IO
+
+LOG_LIMIT_BYTES = 1_000_000
+TAIL_BYTES = 2_000  # kept in memory of each stream, to quote its last line
+LINE_LIMIT = 200
+
+
+class Capture:
+    """Reads streams to their end and appends them to a log.
+
+    Once the log holds `limit_bytes`, what follows is read and dropped, so the printing process
+    never waits. A log that cannot be written is no reason to stop either.
+    """
+
+    def __init__(self, log: Path, limit_bytes: int = LOG_LIMIT_BYTES) -> None:
+        self._file = log.open("ab", buffering=0)
+        self._room = max(0, limit_bytes - log.stat().st_size)
+        self._lock = threading.Lock()
+        self._tail = b""
+        self._readers: list[threading.Thread] = []
+
+    def follow(self, stream: IO[bytes], *, quotable: bool = False) -> None:
+        """Read `stream` in a thread of its own; `last_line` quotes it where it is `quotable`."""
+        reader = threading.Thread(target=self._drain, args=(stream, quotable), daemon=True)
+        reader.start()
+        self._readers.append(reader)
+
+    def finish(self, patience_s: float = 1.0) -> None:
+        """Wait for the streams to end, and close the log.
+
+        A process that escaped and still holds a stream is waited for no longer than `patience_s`.
+        """
+        for reader in self._readers:
+            reader.join(patience_s)
+        with self._lock:
+            self._room = 0
+            self._file.close()
+
+    def fileno(self) -> int:
+        """The descriptor of the log, open for appending."""
+        return self._file.fileno()
+
+    @property
+    def last_line(self) -> str:
+        """The last line with words that came through a quotable stream, cut to 200 characters."""
+        lines = [line.strip() for line in self._tail.decode(errors="replace").splitlines()]
+        return next((line[:LINE_LIMIT] for line in reversed(lines) if line), "")
+
+    def _drain(self, stream: IO[bytes], quotable: bool) -> None:
+        with stream:
+            while data := stream.read(65536):
+                if quotable:
+                    self._tail = (self._tail + data)[-TAIL_BYTES:]
+                with self._lock, contextlib.suppress(OSError):
+                    self._keep(data)
+
+    def _keep(self, data: bytes) -> None:
+        if not self._room:
+            return
+        kept = data[: self._room]
+        self._room -= len(kept)
+        self._file.write(kept)
+        if not self._room:
+            self._file.write(b"\n[the log is full; what follows was dropped]\n")
