@@ -30,6 +30,7 @@ NOUNS = {
     "controls": "control",
     "parameters": "table [parameters.X] of method",
     "methods": "method",
+    "family": "metric of the family",
 }
 
 
@@ -38,6 +39,19 @@ def _as_tuple(value: object) -> object:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+Pair = Annotated[tuple[str, str], BeforeValidator(_as_tuple)]
+
+
+class Family(Declared):
+    """Comparisons declared before a run, over all of which Holm's correction runs.
+
+    Attributes:
+        pairs: Labels of two methods each; a difference is the first minus the second.
+        metrics: The headline metrics; every other comparison is exploratory.
+    """
+
+    pairs: Annotated[tuple[Pair, ...], BeforeValidator(_as_tuple)] = Field(min_length=1)
+    metrics: Names = Field(min_length=1)
 
 
 class Suite(Declared):
@@ -63,6 +77,7 @@ class Suite(Declared):
         in it holds those of single
             styles.
         normalisation: Level of what methods are given; "none" leaves it as it is in the dataset.
+        family: The comparisons that this suite is run for.
     """
 
     schema_version: Literal[1] = 1
@@ -83,6 +98,7 @@ class Suite(Declared):
     chunk_size: int = Field(default=8, ge=1)
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     normalisation: Literal["none"] = "none"
+    family: Family | None = None
     _file: TomlFile | None = PrivateAttr(default=None)
 
     def remembering(self, file: TomlFile | None) -> Suite:
@@ -101,8 +117,9 @@ class Suite(Declared):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of everything but the description, 64 hex digits."""
-        text = json.dumps(self.model_dump(mode="json", exclude={"description"}), sort_keys=True)
+        """SHA-256 of everything but the description and an absent family, 64 hex digits."""
+        left_out = {"description"} if self.family else {"description", "family"}
+        text = json.dumps(self.model_dump(mode="json", exclude=left_out), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
@@ -181,6 +198,7 @@ def _checked(suite: Suite, changed: Sequence[str] = ()) -> Suite:
         ("controls", suite.controls, known),
         ("parameters", suite.parameters, known),
         ("methods", [choice.name for choice in suite.choices], known),
+        ("family", suite.family.metrics if suite.family else (), catalog_metrics()),
     ]
     for key, names, catalog in named:
         for name in names:

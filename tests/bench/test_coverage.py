@@ -1,7 +1,8 @@
 """Do 95 % intervals hold the truth in 95 % of simulated experiments, and tests err in 5 %?
 
 The default run takes fewer experiments and bands that allow for it; the whole count, at the bands
-that are promised, is marked slow: `pytest -m slow tests/bench/test_coverage.py --log-cli-level=INFO`.
+that are promised, is marked slow:
+`pytest -m slow tests/bench/test_coverage.py --log-cli-level=INFO`.
 """
 
 from __future__ import annotations

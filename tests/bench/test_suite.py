@@ -122,3 +122,19 @@ def test_the_default_suite_follows_the_machine(cuda: bool, name: str) -> None:
     chosen, why = default_suite(cuda)
     assert chosen == name
     assert "CUDA" in why
+
+
+def test_a_family_is_declared_before_the_run_and_stands_in_the_digest(tmp_path: Path) -> None:
+    plain = load_suite(own(tmp_path))
+    declared = '[family]\npairs = [["tve", "rti"]]\nmetrics = ["cp"]\n'
+    suite = load_suite(own(tmp_path, declared))
+    assert suite.family is not None
+    assert suite.family.pairs == (("tve", "rti"),)
+    assert suite.digest != plain.digest
+    assert derive(suite, seeds=2).family == suite.family
+
+
+def test_a_family_of_unknown_metrics_is_refused(tmp_path: Path) -> None:
+    declared = '[family]\npairs = [["tve", "rti"]]\nmetrics = ["cpp"]\n'
+    with pytest.raises(UnknownNameError, match="'cpp' is not in the catalog"):
+        load_suite(own(tmp_path, declared))
