@@ -14,9 +14,11 @@ from typing import Literal
 from pydantic import Field
 
 from bench.api import DatasetError, UnknownNameError
+from bench.archive import ArchiveCard, data_folder
 from bench.audio import READABLE
 from bench.clips import ClipSource, Dataset, Kind, StyleSource, TextSource, inspect
 from bench.names import nearest
+from bench.recordings import recording_of
 from bench.toml import Declared, TomlFile, parse, read_toml
 
 CARDS = Path(__file__).resolve().parent.parent / "datasets"
@@ -47,7 +49,10 @@ class StyleCard(Declared):
 
 
 class Card(Declared):
-    """A dataset card; without `contents` they are those of the folder `content`."""
+    """A dataset card; without `contents` they are those of the folder `content`.
+
+    With an `archive` its clips lie in the data folder, where `python -m bench fetch` puts them.
+    """
 
     schema_version: Literal[1]
     name: str
@@ -55,6 +60,7 @@ class Card(Declared):
     redistributable: bool
     root: str = "."
     obtain: str = ""
+    archive: ArchiveCard | None = None
     contents: dict[str, ContentCard] = Field(default_factory=dict)
     styles: dict[str, StyleCard] = Field(default_factory=dict)
     sha256: dict[str, str] = Field(default_factory=dict)  # path below the root -> 64 hex digits
@@ -97,10 +103,21 @@ def load_dataset(card_or_folder: str) -> Dataset:
     )
 
 
+def read_card(path: Path) -> Card:
+    """Read a card without looking at its clips; DatasetError where it breaks a rule."""
+    file = read_toml(path, DatasetError)
+    return parse(Card, file.values, file.at, DatasetError)
+
+
+def card_root(card: Card, path: Path) -> Path:
+    """Where the clips of a card lie: beside it, or in the data folder if they are fetched."""
+    return (path.parent if card.archive is None else data_folder()).joinpath(card.root).resolve()
+
+
 def _load_card(path: Path) -> Dataset:
     file = read_toml(path, DatasetError)
     card = parse(Card, file.values, file.at, DatasetError)
-    root = (path.parent / card.root).resolve()
+    root = card_root(card, path)
     if not root.is_dir():
         raise DatasetError(
             f"dataset {card.name}: folder {root} does not exist; its clips lie there. "
@@ -172,7 +189,7 @@ def _load_folder(root: Path) -> Dataset:
 def _clip(root: Path, name: str, category: str, card: ClipCard) -> ClipSource:
     path = root / card.path
     length_s, digest = inspect(path, card.start_s, card.duration_s)
-    recording = card.recording or path.stem
+    recording = card.recording or recording_of(root, path) or path.stem
     return ClipSource(name, category, path, recording, card.start_s, length_s, digest)
 
 

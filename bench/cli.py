@@ -198,6 +198,42 @@ def transfer(**options: Unpack[TransferOptions]) -> None:
     click.echo(result.words)
 
 
+@cli.command()
+@click.argument("targets", nargs=-1, required=True)
+@click.option("--accept-licences", is_flag=True, help="Download; without it, only show.")
+@click.option(
+    "--local-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Put checkpoints into this folder and not into the hub's cache.",
+)
+@click.option(
+    "--zip",
+    "archive",
+    type=click.Path(path_type=Path),
+    help="An archive of the dataset that you have, in place of its download.",
+)
+def fetch(
+    targets: tuple[str, ...],
+    accept_licences: bool,
+    local_dir: Path | None,
+    archive: Path | None,
+) -> None:
+    """Fetch checkpoints and data: of suites, methods, metrics or datasets, by name.
+
+    Shows sizes and licences first. HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE and HF_TOKEN are respected;
+    datasets go to BENCH_DATA.
+    """
+    from bench.fetch import carry_out, describe_order, is_complete, make_order
+
+    order = make_order(targets)
+    click.echo(describe_order(order))
+    if not accept_licences and not is_complete(order):
+        click.echo(f"To accept these licences and download: {order.line}", err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    for line in carry_out(order, local_dir, archive):
+        click.echo(line)
+
+
 @cli.command("list")
 @click.argument("what", type=click.Choice(["methods", "metrics", "datasets", "suites"]))
 def list_(what: str) -> None:

@@ -18,6 +18,7 @@ from bench import records
 from bench.api import ConfigError, Json, MetricInfo, Progress, RecordError
 from bench.cache import Cache
 from bench.catalog import find_method, find_metric, resolve, source_digest
+from bench.checkpoints import require_checkpoints
 from bench.clock import Stopwatch
 from bench.dataset import load_dataset
 from bench.device import resolve_device
@@ -107,6 +108,8 @@ def prepare(request: RunRequest) -> Prepared:
     with watch.measure("prepare"):
         device = resolve_device(request.device)
         suite, why = _suite(request, device)
+        if not request.dry_run:
+            require_checkpoints(suite)
         dataset = load_dataset(suite.dataset)
         if request.dataset is None:
             check_style_tables(suite, [style.id for style in dataset.styles])

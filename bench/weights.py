@@ -1,21 +1,28 @@
 """Weights: where checkpoints lie, whether they are whole, and which they are.
 
-A checkpoint is either a folder of this checkout (mini models) or files of a hub repository at a
-fixed revision (full models), read from the hub's local cache. Nothing here downloads.
+A checkpoint is either a folder of this checkout (mini models) or files of a hub repository (full
+models), read from the hub's local cache or from the folder they were fetched to. Nothing here
+downloads; `python -m bench fetch` does.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from bench.api import CheckpointError
+from bench.trust import Locked, read_locked, require_unchanged
 
-FETCH = "hf download <id> --revision <revision>"
+FETCH = "python -m bench fetch <suite> --accept-licences"
+_COMMIT_LENGTH = 40
+
+
+class AbsentCheckpointError(CheckpointError):
+    """A checkpoint has not been fetched, or not wholly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +31,14 @@ class HubCheckpoint:
 
     Args:
         id: "owner/name".
-        revision: Commit hash or tag.
-        files: Names or glob patterns of the files that are used.
+        revision: Commit hash; or a branch, whose commit is recorded at the first fetch and stays.
+        files: Files without which it cannot be used.
         bytes: Their total size, for the message before a download.
         licence: Licence of the weights.
+        either: Of each group, the first that the repository holds: safetensors before pickles.
+        optional: Files that are used where they are there.
+        sha256: Digests that are known beforehand, as (file, digest).
+        part: What of the repository, where it holds several checkpoints.
     """
 
     id: str
@@ -35,11 +46,44 @@ class HubCheckpoint:
     files: tuple[str, ...]
     bytes: int
     licence: str
+    either: tuple[tuple[str, ...], ...] = ()
+    optional: tuple[str, ...] = ()
+    sha256: tuple[tuple[str, str], ...] = ()
+    part: str = ""
 
     @property
     def name(self) -> str:
-        """Its name for `digest` and `ProfileInfo.weights`: "hub:<id>@<revision>"."""
-        return f"hub:{self.id}@{self.revision}"
+        """Its name for `digest` and `ProfileInfo.weights`: "hub:<id>@<revision>[#<part>]"."""
+        return f"hub:{self.id}@{self.revision}" + (f"#{self.part}" if self.part else "")
+
+    @property
+    def title(self) -> str:
+        """What a user calls it."""
+        return self.part or self.id
+
+
+def choose_files(checkpoint: HubCheckpoint, present: Collection[str]) -> tuple[str, ...]:
+    """The files of a checkpoint among those of a repository or folder.
+
+    Raises:
+        AbsentCheckpointError: One that is needed is not there.
+    """
+    chosen = [name for name in checkpoint.optional if name in present]
+    for group in (*((name,) for name in checkpoint.files), *checkpoint.either):
+        held = [name for name in group if name in present]
+        if not held:
+            raise AbsentCheckpointError(
+                f"{checkpoint.title}: {' or '.join(group)} is missing in {checkpoint.id} at "
+                f"{checkpoint.revision}; the checkpoint must be whole. Fetch it (again): "
+                f"`{fetch_line(checkpoint.title)}`"
+            )
+        chosen.append(held[0])
+    return tuple(sorted(chosen))
+
+
+def fetch_line(*targets: str) -> str:
+    """The command that fetches suites, methods, checkpoints or datasets."""
+    return f"python -m bench fetch {' '.join(targets)} --accept-licences"
 
 
 def require_files(folder: Path, names: Iterable[str], what: str) -> Path:
@@ -66,34 +110,49 @@ def require_files(folder: Path, names: Iterable[str], what: str) -> Path:
 
 
 def hub_folder(checkpoint: HubCheckpoint) -> Path:
-    """The local snapshot of a hub checkpoint. Never uses the network.
+    """The local files of a hub checkpoint. Never uses the network.
 
     Raises:
-        CheckpointError: It has not been fetched, or not wholly.
+        AbsentCheckpointError: It has not been fetched, or not wholly.
+        CheckpointError: It is not what it was when it was fetched.
     """
+    locked = read_locked(checkpoint.name)
+    folder = _snapshot(checkpoint, locked)
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    require_files(folder, choose_files(checkpoint, present), checkpoint.title)
+    if locked is not None:
+        require_unchanged(folder, locked, checkpoint.title)
+    return folder
+
+
+def _snapshot(checkpoint: HubCheckpoint, locked: Locked | None) -> Path:
+    """Where the files lie: the folder they were fetched to, or the hub's cache."""
+    if locked is not None and locked.folder is not None and Path(locked.folder).is_dir():
+        return Path(locked.folder)
     from huggingface_hub import snapshot_download
 
+    revision = locked.commit if locked is not None else checkpoint.revision
+    wanted = _all_files(checkpoint)
     try:
+        # One pattern that fits nothing: which files are needed is for `choose_files` to say.
         found = snapshot_download(
-            checkpoint.id,
-            revision=checkpoint.revision,
-            allow_patterns=list(checkpoint.files),
-            local_files_only=True,
+            checkpoint.id, revision=revision, allow_patterns=["-"], local_files_only=True
         )
     except (OSError, ValueError) as error:  # the hub's own errors derive from these two
-        raise CheckpointError(
-            f"{checkpoint.id} at {checkpoint.revision} is not in the local cache "
+        raise AbsentCheckpointError(
+            f"{checkpoint.title} at {revision} is not in the local cache "
             f"({checkpoint.bytes / 1e9:.1f} GB, {checkpoint.licence}). Fetch it once: "
-            f"`{_fetch_line(checkpoint)}`"
+            f"`{fetch_line(checkpoint.title)}`, or `hf download {checkpoint.id} --revision "
+            f"{revision} {wanted}`"
         ) from error
-    plain = [name for name in checkpoint.files if "*" not in name]
-    return require_files(Path(found), plain, checkpoint.id)
+    return Path(found)
 
 
-def _fetch_line(checkpoint: HubCheckpoint) -> str:
-    """The hub client's own command for these files and no others."""
-    wanted = " ".join(f"--include '{name}'" for name in checkpoint.files)
-    return f"hf download {checkpoint.id} --revision {checkpoint.revision} {wanted}"
+def _all_files(checkpoint: HubCheckpoint) -> str:
+    """Every file that may be used, as the hub client's own command takes them."""
+    alternatives = [name for group in checkpoint.either for name in group]
+    names = [*checkpoint.files, *alternatives, *checkpoint.optional]
+    return " ".join(f"--include '{name}'" for name in names)
 
 
 def digest(name: str) -> str:
@@ -104,13 +163,13 @@ def digest(name: str) -> str:
 
     Returns:
         SHA-256 over the names and bytes of the folder's files, 64 hex digits; a hub name is its
-        own identity.
+        own identity, with the commit that was recorded at the first fetch in place of a branch.
 
     Raises:
         CheckpointError: There is no such folder, or it is empty.
     """
     if name.startswith("hub:"):
-        return name
+        return _with_commit(name)
     folder = _locate(name)
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and _counts(path)]
     if not files:
@@ -123,6 +182,13 @@ def digest(name: str) -> str:
         content = _file_digest(path, stat.st_mtime_ns, stat.st_size)
         whole.update(f"{path.relative_to(folder).as_posix()}:{content}\n".encode())
     return whole.hexdigest()
+
+
+def _with_commit(name: str) -> str:
+    place, _, tail = name.partition("@")
+    revision, mark, part = tail.partition("#")
+    locked = None if len(revision) == _COMMIT_LENGTH else read_locked(name)
+    return name if locked is None else f"{place}@{locked.commit}{mark}{part}"
 
 
 def _locate(name: str) -> Path:

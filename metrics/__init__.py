@@ -10,6 +10,7 @@ from bench.api import Direction, Entry, MetricInfo
 __all__ = ["METRICS"]
 
 _CLAP = "CLAP as in Wu et al. (2023), arXiv 2211.06687"
+_CHECKPOINTS = "metrics.clap_checkpoints:describe"
 _OWN_PREPARATION = (
     "audio is levelled, quantised to 16 bit and tiled to the window by version 1 of our own "
     "preparation; published scores used the padding of laion-clap"
@@ -25,6 +26,7 @@ METRICS: dict[str, Entry] = {
             source=f"max(0, cosine) of content and output; {_CLAP}",
             departures=(_OWN_PREPARATION,),
         ),
+        _CHECKPOINTS,
     ),
     "sf.heldout": Entry(
         "metrics.clap_scores:StyleFitHeldout",
@@ -35,6 +37,7 @@ METRICS: dict[str, Entry] = {
             source=f"max(0, cosine) of output and the mean of held-out style clips; {_CLAP}",
             departures=(_OWN_PREPARATION, "style clips that no method has seen"),
         ),
+        _CHECKPOINTS,
     ),
     "sf.seen": Entry(
         "metrics.clap_scores:StyleFitSeen",
@@ -45,6 +48,7 @@ METRICS: dict[str, Entry] = {
             source=f"max(0, cosine) of output and the mean of the fitted style clips; {_CLAP}",
             departures=(_OWN_PREPARATION,),
         ),
+        _CHECKPOINTS,
     ),
     "sf.text": Entry(
         "metrics.clap_scores:StyleFitText",
@@ -55,6 +59,7 @@ METRICS: dict[str, Entry] = {
             source=f"max(0, cosine) of output and the style's text; {_CLAP}",
             departures=(_OWN_PREPARATION,),
         ),
+        _CHECKPOINTS,
     ),
     "chroma": Entry(
         "metrics.chroma:ChromaSimilarity",

@@ -1,7 +1,8 @@
 """The checkpoints of CLAP, as data; importable without torch.
 
-The environment variable BENCH_CLAP names a folder to use in the full profile instead of the
-hub's: one with a saved `ClapModel`, or one with a laion `.pt` file and the files of its
+The environment variable BENCH_CLAP chooses another model for the full profile: one of laion's own
+checkpoints by name (`630k-audioset-best`, `music_audioset_epoch_15_esc_90.14`), fetched under that
+name; or a folder with a saved `ClapModel`, or with a laion `.pt` file and the files of its
 tokenizer.
 """
 
@@ -37,17 +38,48 @@ UNFUSED = HubCheckpoint(
         "preprocessor_config.json",
         "tokenizer.json",
         "tokenizer_config.json",
-        "special_tokens_map.json",
-        "vocab.json",
-        "merges.txt",
-        "*.safetensors",
-        "pytorch_model.bin",
     ),
+    either=(("model.safetensors", "pytorch_model.bin"),),
+    optional=("special_tokens_map.json", "vocab.json", "merges.txt"),
     bytes=615_000_000,
     licence="Apache-2.0",
 )
 
-HUB_CHECKPOINTS = (UNFUSED,)
+# laion's own files: pickles, read with weights_only. Sizes and digests as several public projects
+# record them for this commit; the digests are what a first fetch is checked against.
+_LAION, _LAION_COMMIT = "lukewys/laion_clap", "b3708341862f581175dba5c356a4ebf74a9b6651"
+LAION_630K = HubCheckpoint(
+    id=_LAION,
+    revision=_LAION_COMMIT,
+    files=("630k-audioset-best.pt",),
+    bytes=1_863_587_645,
+    licence="CC0-1.0 (licence of the code; the files carry none)",
+    sha256=(
+        (
+            "630k-audioset-best.pt",
+            "8053c9775516af2f4902e1e8281e356cc1bf7a85e8b761908170767b77c3f037",
+        ),
+    ),
+    part="630k-audioset-best",
+)
+LAION_MUSIC = HubCheckpoint(
+    id=_LAION,
+    revision=_LAION_COMMIT,
+    files=("music_audioset_epoch_15_esc_90.14.pt",),
+    bytes=2_352_471_003,
+    licence="CC0-1.0 (licence of the code; the files carry none)",
+    sha256=(
+        (
+            "music_audioset_epoch_15_esc_90.14.pt",
+            "fae3e9c087f2909c28a09dc31c8dfcdacbc42ba44c70e972b58c1bd1caf6dedd",
+        ),
+    ),
+    part="music_audioset_epoch_15_esc_90.14",
+)
+LAION_FILES = {checkpoint.part: checkpoint for checkpoint in (LAION_630K, LAION_MUSIC)}
+
+# laion's files hold no tokenizer; theirs is RoBERTa's, which the conversion carries.
+HUB_CHECKPOINTS = (UNFUSED, *LAION_FILES.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +87,18 @@ class Checkpoint:
     """Where a CLAP model lies.
 
     Args:
-        folder: Its files.
+        folder: Its files, those of its tokenizer among them unless `tokenizer` says otherwise.
         layout: A saved `ClapModel`, or a laion `.pt` file.
         digest: What identifies it in the keys of cached results.
+        weights_file: The laion file.
+        tokenizer: Folder of the tokenizer, where that is another.
     """
 
     folder: Path
     layout: Literal["transformers", "laion"]
     digest: str
+    weights_file: Path | None = None
+    tokenizer: Path | None = None
 
 
 def locate(profile: Profile) -> Checkpoint:
@@ -75,23 +111,33 @@ def locate(profile: Profile) -> Checkpoint:
         weights.require_files(MINI_FOLDER, MINI_FILES, "the mini CLAP model")
         return Checkpoint(MINI_FOLDER, "transformers", weights.digest(str(MINI_FOLDER)))
     named = os.environ.get(ENVIRONMENT)
+    if named in LAION_FILES:
+        return _laion(LAION_FILES[named])
     if named:
         return _own_folder(Path(named).expanduser())
     return Checkpoint(weights.hub_folder(UNFUSED), "transformers", weights.digest(UNFUSED.name))
 
 
+def _laion(checkpoint: HubCheckpoint) -> Checkpoint:
+    folder, tokenizer = weights.hub_folder(checkpoint), weights.hub_folder(UNFUSED)
+    file = folder / checkpoint.files[0]
+    return Checkpoint(folder, "laion", weights.digest(checkpoint.name), file, tokenizer)
+
+
 def _own_folder(folder: Path) -> Checkpoint:
     if (folder / "config.json").is_file():
         return Checkpoint(folder, "transformers", weights.digest(str(folder)))
-    if len(list(folder.glob("*.pt"))) != 1:
+    found = list(folder.glob("*.pt"))
+    if len(found) != 1:
         raise CheckpointError(
             f"{ENVIRONMENT} names {folder}; it must be a folder with a saved ClapModel "
-            f"(config.json) or one laion .pt file. Correct it, or unset it to use {UNFUSED.id}."
+            f"(config.json) or one laion .pt file, or one of the names {', '.join(LAION_FILES)}. "
+            f"Correct it, or unset it to use {UNFUSED.id}."
         )
     weights.require_files(
         folder, ("tokenizer_config.json",), "the tokenizer of the laion checkpoint"
     )
-    return Checkpoint(folder, "laion", weights.digest(str(folder)))
+    return Checkpoint(folder, "laion", weights.digest(str(folder)), found[0])
 
 
 def describe(profile: Profile) -> ProfileInfo:
@@ -103,6 +149,11 @@ def describe(profile: Profile) -> ProfileInfo:
             licence="MIT (trained by this project on audio it renders)",
             bandwidth_hz=10_000.0,
         )
+    return ProfileInfo(48_000, None, _names_used(), UNFUSED.licence, 14_000.0)
+
+
+def _names_used() -> tuple[str, ...]:
     named = os.environ.get(ENVIRONMENT)
-    weights_used = (named,) if named else (UNFUSED.name,)
-    return ProfileInfo(48_000, None, weights_used, UNFUSED.licence, 14_000.0)
+    if named in LAION_FILES:
+        return (LAION_FILES[named].name, UNFUSED.name)
+    return (named,) if named else (UNFUSED.name,)

@@ -122,16 +122,17 @@ def read_towers(checkpoint: Checkpoint) -> Towers:
         CheckpointError: A part is missing, or they do not fit.
     """
     folder = checkpoint.folder
-    if checkpoint.layout == "laion":
-        model: Any = clap_laion.load_laion(next(folder.glob("*.pt")))
+    if checkpoint.weights_file is not None:
+        model: Any = clap_laion.load_laion(checkpoint.weights_file)
         extractor = clap_laion.build_extractor()
     else:
         model = ClapModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
         model.eval()
         extractor = _read_extractor(folder)
     check_front_end(model.config.audio_config, extractor, folder)
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    check_tokenizer(tokenizer, folder)
+    words = checkpoint.tokenizer or folder
+    tokenizer = AutoTokenizer.from_pretrained(words, local_files_only=True)
+    check_tokenizer(tokenizer, words)
     return Towers(model, extractor, tokenizer, _read_vocabulary(folder))
 
 

@@ -22,11 +22,11 @@ MUSICGEN_MELODY = HubCheckpoint(
     files=(
         *FILES,
         "tokenizer_config.json",
-        "special_tokens_map.json",
         "model.safetensors.index.json",
         "model-00001-of-00002.safetensors",
         "model-00002-of-00002.safetensors",
     ),
+    optional=("special_tokens_map.json", "spiece.model"),
     bytes=6_130_000_000,
     licence="CC-BY-NC-4.0",
 )

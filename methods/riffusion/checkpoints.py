@@ -19,19 +19,19 @@ FILES = (
 
 MINI_FOLDER = Path(__file__).resolve().parent / "weights"
 
-# Stable Diffusion v1.5 fine-tuned on spectrograms by Forsgren and Martiros (2022). The weights
-# are pickles; they are read with weights_only. Sizes are those of float32 parameters.
+# Stable Diffusion v1.5 fine-tuned on spectrograms by Forsgren and Martiros (2022). The weights are
+# pickles, read with weights_only; safetensors are preferred should the repository gain them. The
+# size is that of float32 parameters (859.5, 123.1 and 83.7 million).
 RIFFUSION = HubCheckpoint(
     id="riffusion/riffusion-model-v1",
     revision="main",
-    files=(
-        *FILES,
-        "tokenizer/special_tokens_map.json",
-        "tokenizer/tokenizer_config.json",
-        "vae/diffusion_pytorch_model.bin",
-        "unet/diffusion_pytorch_model.bin",
-        "text_encoder/pytorch_model.bin",
+    files=FILES,
+    either=(
+        ("vae/diffusion_pytorch_model.safetensors", "vae/diffusion_pytorch_model.bin"),
+        ("unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.bin"),
+        ("text_encoder/model.safetensors", "text_encoder/pytorch_model.bin"),
     ),
+    optional=("tokenizer/special_tokens_map.json", "tokenizer/tokenizer_config.json"),
     bytes=4_270_000_000,
     licence="creativeml-openrail-m",
 )

@@ -40,7 +40,7 @@ def test_a_whole_checkpoint_passes(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named_with_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"the model: model is missing in .*hf download"):
+    with pytest.raises(CheckpointError, match=r"the model: model is missing in .*bench fetch"):
         require_files(folder_with(tmp_path, config="{}"), ["config", "model"], "the model")
 
 

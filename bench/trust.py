@@ -1,0 +1,139 @@
+"""Trust on first use: what fetched files were when they first came, and whether they still are.
+
+The lock file lies in the cache folder (`checkpoints.lock.json` under BENCH_CACHE) and is shared by
+all hub caches of the user. A checkpoint or archive fetched for the first time is recorded with the
+commit, size and SHA-256 of each file; from then on anything else under the same name is refused.
+
+**Conventions**: sizes in bytes, digests in hex. The modification time only saves reading a file
+again: where it differs, the file is hashed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.api import CheckpointError
+from bench.cache import Cache
+
+LOCK = "checkpoints.lock.json"
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileFact(_Stored):
+    """What a file was when it was first fetched."""
+
+    bytes: int
+    sha256: str
+    mtime_ns: int
+
+
+class Locked(_Stored):
+    """What was fetched under a name.
+
+    Attributes:
+        commit: Commit of the repository; empty for an archive.
+        folder: Where it lies if not in the hub's cache.
+        files: Facts by path within the checkpoint.
+    """
+
+    commit: str = ""
+    folder: str | None = None
+    files: dict[str, FileFact] = Field(default_factory=dict)
+
+
+class _Lock(_Stored):
+    schema_version: Literal[1] = 1
+    entries: dict[str, Locked] = Field(default_factory=dict)
+
+
+def lock_path() -> Path:
+    """Where the lock file lies, whether or not it is there."""
+    return Cache.default().root / LOCK
+
+
+def read_locked(name: str) -> Locked | None:
+    """What is recorded under a name, or None.
+
+    Raises:
+        CheckpointError: The lock file is damaged.
+    """
+    return _read().entries.get(name)
+
+
+def write_locked(name: str, locked: Locked) -> None:
+    """Record what was fetched under a name; the file is replaced whole."""
+    path = lock_path()
+    entries = {**_read().entries, name: locked}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
+    scratch.write_text(_Lock(entries=entries).model_dump_json(indent=1) + "\n", encoding="utf-8")
+    scratch.replace(path)
+
+
+def _read() -> _Lock:
+    path = lock_path()
+    if not path.exists():
+        return _Lock()
+    try:
+        return _Lock.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise CheckpointError(
+            f"{path} is damaged ({error.errors()[0]['msg']}); it records what was fetched. Restore "
+            "it, or delete it to trust the files that are there now."
+        ) from error
+
+
+def facts_of(folder: Path, names: Iterable[str]) -> dict[str, FileFact]:
+    """Size and digest of files, read whole."""
+    return {name: _fact(folder / name) for name in names}
+
+
+def _fact(path: Path) -> FileFact:
+    stat = path.stat()
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileFact(bytes=stat.st_size, sha256=digest, mtime_ns=stat.st_mtime_ns)
+
+
+def require_same(found: Mapping[str, FileFact], locked: Mapping[str, FileFact], what: str) -> None:
+    """Refuse files that differ from what was recorded.
+
+    Raises:
+        CheckpointError: A file has another size or digest, or was not there at first.
+    """
+    for name, fact in found.items():
+        known = locked.get(name)
+        if known is not None and (known.bytes, known.sha256) != (fact.bytes, fact.sha256):
+            raise CheckpointError(
+                f"{what}: {name} has {fact.bytes} bytes and SHA-256 {fact.sha256[:16]}..., but "
+                f"{known.bytes} bytes and {known.sha256[:16]}... were recorded when it was first "
+                "fetched; a checkpoint must stay what it was. Delete that file and fetch again, "
+                f"or remove the entry from {lock_path()} to trust the new one."
+            )
+
+
+def require_unchanged(folder: Path, locked: Locked, what: str) -> None:
+    """Check files on disk against the record; only those touched since are read whole.
+
+    Raises:
+        CheckpointError: A file is gone or is not what it was.
+    """
+    for name, known in locked.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise CheckpointError(
+                f"{what}: {name} is missing in {folder}; it was there when the checkpoint was "
+                "fetched. Fetch it again with `python -m bench fetch`."
+            )
+        stat = path.stat()
+        if (stat.st_size, stat.st_mtime_ns) != (known.bytes, known.mtime_ns):
+            require_same({name: _fact(path)}, {name: known}, what)
