@@ -229,8 +229,11 @@ def standardised_autoencoder(folder: Path, train: Pictures) -> AutoencoderKL:
     model = mini_models.build_autoencoder().eval()
     state = torch.load(folder / "vae.pt", weights_only=True)
     model.load_state_dict(state["average"])
-    latents, _ = encode_pictures(model, _thinned(train, 4))
-    mean, deviation = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))
+    means, deviations = encode_pictures(model, _thinned(train, 4))
+    mean = means.mean(dim=(0, 2, 3))
+    # Of drawn latents: a channel that the autoencoder does not use has hardly any spread of its
+    # means, and would be blown up by it.
+    deviation = (means.var(dim=(0, 2, 3)) + (deviations**2).mean(dim=(0, 2, 3))).sqrt()
     logger.info("latent deviations %s", [round(float(x), 3) for x in deviation])
     mini_models.fold_standardisation(model, mean, deviation)
     model.save_pretrained(kept)
