@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv as csv_module
 import io
 import math
+import re
 import textwrap
 from collections.abc import Sequence
 from itertools import groupby
@@ -207,7 +208,14 @@ def _block(value: Value, column: Column) -> Block:
     if isinstance(value, Estimate):
         ends = _ends(value, decimals)
         return [_number(value.value, decimals), *([ends] if ends else [])]
-    return textwrap.wrap(show(value, decimals), LONGEST_TEXT) or [""]
+    return _wrapped(show(value, decimals)) or [""]
+
+
+def _wrapped(text: str) -> list[str]:
+    """Lines of a long text; a method with many parameters breaks after a comma."""
+    if len(text) <= LONGEST_TEXT:
+        return [text] if text else []
+    return textwrap.wrap(re.sub(r",(?=\S)", ", ", text), LONGEST_TEXT)
 
 
 def _width(column: Column, blocks: list[Block]) -> int:

@@ -86,24 +86,30 @@ def sees_notes(run: Run) -> list[str]:
 
 
 def missing_notes(run: Run, frames: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Cells without a number, counted by method and reason: not run, n/a, silent, failed."""
-    notes: list[str] = []
+    """Cells without a number, counted by method and reason: not run, n/a, silent, failed.
+
+    Methods that miss the same share a line.
+    """
+    who: dict[str, list[str]] = {}
     for label, rows in frames.items():
-        notes += _cell_notes(label, rows)
-        notes += _score_notes(run, label, rows)
-    return notes
+        for note in (*_cell_notes(rows), *_score_notes(run, rows)):
+            who.setdefault(note, []).append(label)
+    named = {note: _named(labels, len(frames)) for note, labels in who.items()}
+    return [f"{label}: {note}" for note, label in named.items()]
 
 
-def _cell_notes(label: str, rows: pd.DataFrame) -> list[str]:
+def _named(labels: list[str], total: int) -> str:
+    return f"all {total} rows" if len(labels) == total > 1 else ", ".join(labels)
+
+
+def _cell_notes(rows: pd.DataFrame) -> list[str]:
     total = len(rows)
     idle = int((rows["status"] == "cancelled").sum())
-    notes = [f"{label}: {idle} of {total} cells not run"] if idle else []
+    notes = [f"{idle} of {total} cells not run"] if idle else []
     for (status, reason), count in _reasons(rows[rows["status"] == "unsupported"]).items():
-        notes.append(f"{label}: {count} of {total} cells n/a ({reason or status})")
+        notes.append(f"{count} of {total} cells n/a ({reason or status})")
     for (status, reason), count in _reasons(rows[reading.failures(rows)]).items():
-        notes.append(
-            f"{label}: {count} of {total} cells failed ({status}: {reason or 'no reason'})"
-        )
+        notes.append(f"{count} of {total} cells failed ({status}: {reason or 'no reason'})")
     return notes
 
 
@@ -112,7 +118,7 @@ def _reasons(rows: pd.DataFrame) -> Counter[tuple[str, str]]:
     return Counter(zip(rows["status"].astype(str).tolist(), reasons, strict=True))
 
 
-def _score_notes(run: Run, label: str, rows: pd.DataFrame) -> list[str]:
+def _score_notes(run: Run, rows: pd.DataFrame) -> list[str]:
     words = {
         "unsupported": "n/a",
         "silent": "scored 0 as silent",
@@ -129,12 +135,12 @@ def _score_notes(run: Run, label: str, rows: pd.DataFrame) -> list[str]:
             if (score := run.scores.get((str(cell), metric.name))) is not None
         )
         notes += [
-            f"{label}, {metric.title}: {count} of {len(rows)} cells {word} ({reason})"
+            f"{metric.title}: {count} of {len(rows)} cells {word} ({reason})"
             for (word, reason), count in found.items()
         ]
         unscored = int(states.isna().sum())
         if unscored:
-            notes.append(f"{label}, {metric.title}: {unscored} of {len(rows)} cells not scored yet")
+            notes.append(f"{metric.title}: {unscored} of {len(rows)} cells not scored yet")
     return notes
 
 
