@@ -89,6 +89,8 @@ class CellRecord(Record):
     fit_cached: bool = False
     transfer_s: float | None = None
     transfer_cached: bool = False
+    calibration_s: float | None = None  # of the kernel timed beside this chunk
+    operations: dict[str, int] | None = None  # calls counted in this chunk, by name
     peak_memory_bytes: int | None = None
     finished_at: str | None = None
 
