@@ -42,6 +42,7 @@ from bench.outcome import Failure, WorkerError, WorkerLostError
 
 LOOK_EVERY_S = 0.05  # how soon the death of a worker is seen; answers are seen at once
 FAREWELL_S = 2.0  # what a worker gets to end by itself after its last answer
+LONGEST_LOAD_S = 300.0  # large checkpoints from a slow disk
 START = (
     "import json, sys; facts = json.loads(sys.argv[1]); sys.path[:] = facts['path']; "
     "from bench.worker import serve; serve(sys.argv[1])"
@@ -54,8 +55,8 @@ class Isolation:
 
     Args:
         entry: The catalog entry of the method.
-        limit_s: Longest time for loading, for one chunk and for each style of a fit; None: no
-            limit.
+        limit_s: Longest time for one chunk and for each style of a fit; None: no limit. Loading
+            may take `LONGEST_LOAD_S` where that is longer.
     """
 
     entry: Entry
@@ -103,7 +104,9 @@ class Isolated(StyleTransferMethod):
     def load(self, profile: Profile, device: str) -> None:
         """Start the worker and load the method in it."""
         self._worker = Worker(self._log)
-        self._call("load", (self._isolation.entry, profile, device))
+        limit_s = self._isolation.limit_s
+        longest_s = None if limit_s is None else max(limit_s, LONGEST_LOAD_S)
+        self._call("load", (self._isolation.entry, profile, device), longest_s)
 
     def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
         """As the method does; the limit grows with the number of styles.
@@ -112,12 +115,13 @@ class Isolated(StyleTransferMethod):
             WorkerLostError: The worker died or was stopped; this object is of no use any more.
             WorkerError: The method raised.
         """
-        states: list[StyleState] = self._call("fit", list(requests), progress, len(requests))
+        limit_s = self._isolation.limit_s and self._isolation.limit_s * len(requests)
+        states: list[StyleState] = self._call("fit", list(requests), limit_s, progress)
         return states
 
     def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
         """As the method does; raises what `fit` raises."""
-        audios: list[Audio] = self._call("transfer", list(requests))
+        audios: list[Audio] = self._call("transfer", list(requests), self._isolation.limit_s)
         return audios
 
     def close(self) -> None:
@@ -127,13 +131,12 @@ class Isolated(StyleTransferMethod):
             self._worker = None
 
     def _call(
-        self, verb: str, payload: object, progress: Progress | None = None, share: int = 1
+        self, verb: str, payload: object, limit_s: float | None, progress: Progress | None = None
     ) -> Any:  # noqa: ANN401 - what comes back differs by verb and is for the caller to judge
         if self._worker is None:
             raise ValueError("an isolated method was called before load or after its worker's end")
-        limit_s = self._isolation.limit_s
         try:
-            answer = self._worker.call(verb, payload, progress, limit_s and limit_s * share)
+            answer = self._worker.call(verb, payload, progress, limit_s)
         except WorkerError as fault:
             if isinstance(fault, WorkerLostError):
                 self._worker = None
