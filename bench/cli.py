@@ -330,7 +330,7 @@ def _plain_lines() -> Callable[[float, str], None]:
 
     def show(fraction: float, text: str) -> None:
         nonlocal stage, shown_at
-        now, begun = monotonic(), text.partition(":")[0]
+        now, begun = monotonic(), text.rpartition(": ")[0]
         if begun != stage or now - shown_at >= PLAIN_LINE_EVERY_S:
             stage, shown_at = begun, now
             click.echo(f"[{fraction:4.0%}] {text}", err=True)
