@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -157,8 +158,6 @@ def write_audio(path: str | Path, audio: Audio, subtype: str | None = None) -> N
         ValueError: An integer subtype would clip a sample, or the suffix has no default subtype.
             Levels beyond full scale belong into a float WAV, see `lossless_suffix`.
     """
-    import soundfile
-
     where = Path(path)
     chosen = subtype or DEFAULT_SUBTYPE.get(where.suffix.lower())
     if chosen is None:
@@ -172,15 +171,33 @@ def write_audio(path: str | Path, audio: Audio, subtype: str | None = None) -> N
             f"{chosen} would clip it. "
             "Write a float .wav."
         )
-    where.parent.mkdir(parents=True, exist_ok=True)
-    scratch = where.with_name(f".{where.stem}.{os.getpid()}.part{where.suffix}")
-    channels, frames = audio.waveform.shape[0], audio.waveform.T
+    replace_file(where, _encoded(audio, where.suffix, chosen))
+
+
+def _encoded(audio: Audio, suffix: str, subtype: str) -> bytes:
+    """The file's bytes, made in memory: libsndfile does not tell a full disk from other faults."""
+    import soundfile
+
+    container = {".aif": "AIFF"}.get(suffix.lower(), suffix[1:].upper())
+    channels, frames, buffer = audio.waveform.shape[0], audio.waveform.T, BytesIO()
     with soundfile.SoundFile(
-        str(scratch), "w", samplerate=audio.sample_rate, channels=channels, subtype=chosen
+        buffer, "w", audio.sample_rate, channels=channels, subtype=subtype, format=container
     ) as file:
         for start in range(0, audio.num_samples, BLOCK_SAMPLES):
             file.write(frames[start : start + BLOCK_SAMPLES])
-    scratch.replace(where)
+    return buffer.getvalue()
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file atomically; where that fails, as on a full disk, nothing is left behind."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        scratch.write_bytes(data)
+    except OSError:
+        scratch.unlink(missing_ok=True)
+        raise
+    scratch.replace(path)
 
 
 def require_format(path: Path, sample_rate: int) -> None:

@@ -1,24 +1,27 @@
 """A content-addressed store of what is dear to compute: fits, outputs, embeddings.
 
 A key is a hash of everything that decides the value, so an entry is never wrong, only absent.
-Entries are written to a scratch file and renamed; one that cannot be read counts as absent and is
-computed again.
+Entries are written to a scratch file and renamed. Each carries checksums: one that is cut short
+or altered in any byte that matters counts as absent and is computed again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import Audio, Json, StyleState
+from bench.audio import replace_file
 
 ValueT = TypeVar("ValueT")
 
@@ -48,20 +51,22 @@ class Cache:
     def load_state(self, key: str) -> StyleState | None:
         """The state of a fit, or None."""
         path = self.state_path(key)
-        return _absent_if_broken(path, lambda: _read_state(path))
+        entry = _absent_if_broken(path, lambda: _read_state(path))
+        return entry[0] if entry else None
 
     def save_state(self, key: str, state: StyleState, cost: Mapping[str, float]) -> None:
         """Keep a fit and what it cost (seconds, bytes), by name."""
         from safetensors.numpy import save
 
         arrays = {name: np.ascontiguousarray(array) for name, array in state.arrays.items()}
-        meta = {"meta": json.dumps(dict(state.meta)), "cost": json.dumps(dict(cost))}
-        _write(self.state_path(key), save(arrays, meta))
+        words = {"meta": json.dumps(dict(state.meta)), "cost": json.dumps(dict(cost))}
+        words["sha256"] = _checksum(words, arrays)
+        replace_file(self.state_path(key), save(arrays, words))
 
     def load_cost(self, key: str) -> dict[str, float] | None:
         """What the fit of that key cost when it was computed, or None."""
         path = self.state_path(key)
-        return _absent_if_broken(path, lambda: _numbers(_read_metadata(path)["cost"]))
+        return _absent_if_broken(path, lambda: _numbers(_read_state(path)[1]))
 
     def load_audio(self, key: str) -> tuple[Audio, dict[str, float]] | None:
         """An output with what it cost, or None."""
@@ -71,20 +76,16 @@ class Cache:
     def save_audio(self, key: str, audio: Audio, cost: Mapping[str, float]) -> None:
         """Keep an output exactly as the method made it, and what it cost."""
         head = json.dumps({"sample_rate": audio.sample_rate, "cost": dict(cost)})
-        _write_output(self._path("outputs", key, ".npz"), audio.waveform, head)
+        replace_file(self._path("outputs", key, ".npz"), _packed(audio.waveform, head))
 
     def load_array(self, kind: str, key: str) -> NDArray[np.generic] | None:
         """An array of a kind, such as "clap", or None."""
-        path = self._path(kind, key, ".npy")
-        return _absent_if_broken(path, lambda: _read_array(path))
+        path = self._path(kind, key, ".npz")
+        return _absent_if_broken(path, lambda: _unpacked(path)[0])
 
     def save_array(self, kind: str, key: str, array: NDArray[np.generic]) -> None:
         """Keep an array under a kind and a key."""
-        path = self._path(kind, key, ".npy")
-        scratch = _scratch(path)
-        with scratch.open("wb") as file:
-            np.save(file, array, allow_pickle=False)
-        scratch.replace(path)
+        replace_file(self._path(kind, key, ".npz"), _packed(array, ""))
 
     def _path(self, kind: str, key: str, suffix: str) -> Path:
         if not re.fullmatch(r"[\w.@+=-]+", key) or not re.fullmatch(r"[\w.-]+", kind):
@@ -103,19 +104,31 @@ def _absent_if_broken(path: Path, read: Callable[[], ValueT]) -> ValueT | None:
         return None
 
 
-def _read_state(path: Path) -> StyleState:
+def _read_state(path: Path) -> tuple[StyleState, str]:
+    """The state and the JSON text of what it cost."""
     from safetensors.numpy import load
 
-    meta = json.loads(_read_metadata(path)["meta"])
-    return StyleState(load(path.read_bytes()), meta)
+    data = path.read_bytes()
+    words, arrays = _metadata(data), load(data)
+    if words.pop("sha256") != _checksum(words, arrays):
+        raise ValueError(f"{path} was altered after it was written")
+    return StyleState(arrays, json.loads(words["meta"])), words["cost"]
 
 
-def _read_metadata(path: Path) -> dict[str, str]:
+def _metadata(data: bytes) -> dict[str, str]:
     """The text part of a safetensors file: its first 8 bytes give the length of a JSON head."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        head: dict[str, dict[str, str]] = json.loads(file.read(length))
+    length = int.from_bytes(data[:8], "little")
+    head: dict[str, dict[str, str]] = json.loads(data[8 : 8 + length])
     return head["__metadata__"]
+
+
+def _checksum(words: Mapping[str, str], arrays: Mapping[str, NDArray[np.generic]]) -> str:
+    """SHA-256 over names, types, shapes and bytes: safetensors itself keeps none."""
+    state = hashlib.sha256(json.dumps(dict(words), sort_keys=True).encode())
+    for name, array in sorted(arrays.items()):
+        state.update(f"{name}:{array.dtype}:{array.shape}:".encode())
+        state.update(array.tobytes())
+    return state.hexdigest()
 
 
 def _numbers(text: str) -> dict[str, float]:
@@ -124,29 +137,18 @@ def _numbers(text: str) -> dict[str, float]:
 
 
 def _read_audio(path: Path) -> tuple[Audio, dict[str, float]]:
+    waveform, head = _unpacked(path)
+    facts = json.loads(head)
+    return Audio(waveform, facts["sample_rate"]), _numbers(json.dumps(facts["cost"]))
+
+
+def _packed(array: NDArray[np.generic], head: str) -> bytes:
+    """An array with a line of text, as an npz archive: every member of it has a CRC."""
+    buffer = BytesIO()
+    np.savez(buffer, array=array, head=np.array(head))
+    return buffer.getvalue()
+
+
+def _unpacked(path: Path) -> tuple[NDArray[Any], str]:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as entry:
-        head = json.loads(str(entry["head"]))
-        return Audio(entry["waveform"], head["sample_rate"]), _numbers(json.dumps(head["cost"]))
-
-
-def _read_array(path: Path) -> NDArray[np.generic]:
-    array: NDArray[np.generic] = np.load(path, allow_pickle=False)
-    return array
-
-
-def _scratch(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
-
-
-def _write(path: Path, data: bytes) -> None:
-    scratch = _scratch(path)
-    scratch.write_bytes(data)
-    scratch.replace(path)
-
-
-def _write_output(path: Path, waveform: NDArray[np.float32], head: str) -> None:
-    scratch = _scratch(path)
-    with scratch.open("wb") as file:
-        np.savez(file, waveform=waveform, head=np.array(head))
-    scratch.replace(path)
+        return entry["array"], str(entry["head"])

@@ -71,7 +71,7 @@ def test_a_broken_entry_counts_as_absent_and_can_be_replaced(tmp_path: Path, kee
 
 def test_no_scratch_file_is_left_behind(tmp_path: Path) -> None:
     Cache(tmp_path).save_array("clap", KEY, np.ones(3))
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [f"{KEY}.npy"]
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [f"{KEY}.npz"]
 
 
 def test_a_key_cannot_leave_the_folder(tmp_path: Path) -> None:
