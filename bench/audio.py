@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 PCM_STEP = {"PCM_16": 2.0**-15, "PCM_24": 2.0**-23}
 DEFAULT_SUBTYPE = {".flac": "PCM_16", ".wav": "FLOAT", ".ogg": "VORBIS", ".mp3": "MPEG_LAYER_III"}
 CHUNK_HEAD_BYTES = 8
+MP3_SLACK_S = 0.1  # what an MP3's header says of its length includes the encoder's delay
+OGG_PAGE_BYTES = 65_307  # the longest page
+OGG_HEAD_BYTES = 27
 STREAMED_LENGTH = 0xFFFFF000  # some writers leave a few bytes below the largest number
 READABLE = (".wav", ".flac", ".ogg", ".mp3")
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
@@ -60,7 +63,8 @@ def _read_frames(file: soundfile.SoundFile, start_s: float, duration_s: float | 
     left = file.frames - start
     wanted = left if duration_s is None else min(round(duration_s * file.samplerate), left)
     frames = file.read(wanted, dtype="float32", always_2d=True)
-    if len(frames) < wanted and file.format != "MP3":  # an MP3's length is an estimate
+    slack = round(MP3_SLACK_S * file.samplerate) if file.format == "MP3" else 0
+    if len(frames) < wanted - slack:
         raise DatasetError(
             f"{file.name} breaks off after {start + len(frames)} of {file.frames} samples; audio "
             "must be whole. Copy the file again or remove it."
@@ -107,27 +111,53 @@ def require_whole(path: Path) -> None:
         ) from error
     if promised > size:
         raise DatasetError(
-            f"{path} breaks off: it has {size} bytes and its header promises {promised}; audio "
+            f"{path} breaks off: it has {size} bytes and should have {promised} or more; audio "
             "must be whole. Copy the file again or remove it."
         )
 
 
 def _promised_bytes(path: Path) -> int:
-    """Where the samples of a WAV end by its header; 0 for other files and for streamed WAV.
+    """How long a WAV or OGG says it is, at least; a decoder takes a broken-off one for shorter.
 
-    A decoder takes a broken-off WAV for a shorter one. A RIFF file is a list of chunks, each a name
-    of four bytes and a length of four; the samples are in the chunk "data". Programs that write to
-    a pipe do not know the length beforehand and leave the largest number there.
+    0 for other files.
     """
     with path.open("rb") as file:
         head = file.read(12)
-        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-            return 0
-        while len(chunk := file.read(8)) == CHUNK_HEAD_BYTES:
-            length = int.from_bytes(chunk[4:], "little")
-            if chunk[:4] == b"data":
-                return 0 if length >= STREAMED_LENGTH else file.tell() + length
-            file.seek(length + length % 2, os.SEEK_CUR)
+        if head[:4] == b"RIFF" and head[8:] == b"WAVE":
+            return _promised_by_wav(file)
+        if head[:4] == b"OggS":
+            return _promised_by_ogg(file)
+    return 0
+
+
+def _promised_by_ogg(file: BinaryIO) -> int:
+    """Where the last page of an OGG ends, or one byte more than there are if it is not the last.
+
+    A page is "OggS", a byte of version, one of flags (4: the last page), and from byte 26 on the
+    number of its segments and the length of each.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - OGG_PAGE_BYTES))
+    tail = file.read()
+    page = tail[tail.rfind(b"OggS") :]
+    if len(page) < OGG_HEAD_BYTES or not page[5] & 4 or len(page) < OGG_HEAD_BYTES + page[26]:
+        return size + 1
+    segments = page[OGG_HEAD_BYTES : OGG_HEAD_BYTES + page[26]]
+    return size - len(page) + OGG_HEAD_BYTES + len(segments) + sum(segments)
+
+
+def _promised_by_wav(file: BinaryIO) -> int:
+    """Where the samples of a WAV end by its header; 0 where they were streamed.
+
+    A RIFF file is a list of chunks, each a name of four bytes and a length of four; the samples are
+    in the chunk "data". Programs that write to a pipe do not know the length beforehand and leave
+    the largest number there.
+    """
+    while len(chunk := file.read(8)) == CHUNK_HEAD_BYTES:
+        length = int.from_bytes(chunk[4:], "little")
+        if chunk[:4] == b"data":
+            return 0 if length >= STREAMED_LENGTH else file.tell() + length
+        file.seek(length + length % 2, os.SEEK_CUR)
     return 0
 
 
