@@ -74,7 +74,8 @@ def verdicts(material: Sequence[Material], *, same_platform: bool) -> list[Verdi
         if still[i]:
             found.append(_unchanged(part, spreads[i]))
         else:
-            found.append(quality_verdict(part, spreads[i], p_drop[str(i)], p_rise[str(i)]))
+            p_values = p_drop[str(i)], p_rise[str(i)]
+            found.append(quality_verdict(part, spreads[i], p_values, len(drops)))
     return found
 
 
@@ -164,7 +165,11 @@ def one_sided_p(spread: Spread) -> float:
 def detectable_drop(spread: Spread, *, alpha: float = ALPHA, power: float = POWER) -> float:
     """Smallest true drop that the one-sided test at `alpha` finds with probability `power`.
 
-    ``(t(1 - alpha, df) + t(power, df)) * error``, and never below the margin, see Bloom (1995).
+    ``(t(1 - alpha, df) + t(power, df)) * error``. Holm's correction over m verdicts asks at most
+    alpha / m of each.
+
+    References:
+        Bloom (1995), Minimum Detectable Effects, Evaluation Review 19(5).
     """
     from scipy.stats import t
 
@@ -174,11 +179,20 @@ def detectable_drop(spread: Spread, *, alpha: float = ALPHA, power: float = POWE
     return quantiles * spread.standard_error
 
 
-def quality_verdict(part: Material, spread: Spread, p_drop: float, p_rise: float) -> Verdict:
-    """The verdict of one method and metric from its spread and corrected p-values."""
-    margin = part.measure.margin
+def quality_verdict(
+    part: Material, spread: Spread, p_values: tuple[float, float], family: int
+) -> Verdict:
+    """The verdict of one method and metric.
+
+    Args:
+        part: What it is about.
+        spread: Mean change towards better.
+        p_values: Corrected one-sided p of "no drop" and of "no rise".
+        family: Over how many verdicts they were corrected.
+    """
+    (p_drop, p_rise), margin = p_values, part.measure.margin
     low, high = ends(spread, level=LEVEL)
-    found = detectable_drop(spread)
+    found = detectable_drop(spread, alpha=ALPHA / family)
     given = Verdict(
         "quality", part.method, part.metric, "inconclusive",
         delta=spread.mean, low=low, high=high, p=p_drop, detectable=found,
