@@ -295,10 +295,12 @@ def check_rooms() -> None:
 def _run(prepared: Prepared, request: RunRequest) -> int:
     from bench.preparation import start
     from bench.records import FAILED
+    from bench.runner import disk_full_is_bad_input
 
-    cells = start(prepared, request, _progress())
-    click.echo(err=True)
-    _print_report((prepared.folder,))
+    with disk_full_is_bad_input(prepared.folder):
+        cells = start(prepared, request, _progress())
+        click.echo(err=True)
+        _print_report((prepared.folder,))
     _print_session(prepared)
     return EXIT_FAILED_CELLS if any(cell.status in FAILED for cell in cells.values()) else 0
 

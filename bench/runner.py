@@ -81,21 +81,20 @@ def execute(
     Returns the latest record of every cell.
     """
     log = bench.folder / "cells.jsonl"
-    with disk_full_is_bad_input(bench.folder):
-        history = records.read(log, CellRecord)
-        settled = settle(history, retry=retry)
-        crashed = crashes(history, settled, retry=retry)
-        if crashed:
-            records.append(log, crashed)
-            settled |= {record.cell_id: record for record in crashed}
-        todo = [cell for cell in plan if not _usable(bench.folder, settled.get(cell.cell_id))]
-        check_space(bench.folder, len(todo))
-        try:
-            _render_all(bench, plan, studios, settled, attempts(history))
-        finally:
-            _close(studios.values())
-        _score_all(bench, plan, metrics, settled)
-        _note_session(bench)
+    history = records.read(log, CellRecord)
+    settled = settle(history, retry=retry)
+    crashed = crashes(history, settled, retry=retry)
+    if crashed:
+        records.append(log, crashed)
+        settled |= {record.cell_id: record for record in crashed}
+    todo = [cell for cell in plan if not _usable(bench.folder, settled.get(cell.cell_id))]
+    check_space(bench.folder, len(todo))
+    try:
+        _render_all(bench, plan, studios, settled, attempts(history))
+    finally:
+        _close(studios.values())
+    _score_all(bench, plan, metrics, settled)
+    _note_session(bench)
     return settled
 
 
