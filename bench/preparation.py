@@ -106,8 +106,7 @@ def prepare(request: RunRequest) -> Prepared:
     watch = Stopwatch()
     require_consistent(request.isolate, request.timeout)
     with watch.measure("prepare"):
-        device = resolve_device(request.device)
-        suite, why = _suite(request, device)
+        suite, why = _suite(request)
         if not request.dry_run:
             require_checkpoints(suite)
         dataset = load_dataset(suite.dataset)
@@ -115,6 +114,7 @@ def prepare(request: RunRequest) -> Prepared:
             check_style_tables(suite, [style.id for style in dataset.styles])
         plan = make_plan(suite, dataset, prepare_methods(suite))
         check_clips(plan.contents, plan.splits.values(), suite.duration_s)
+        device = resolve_device(request.device)
         for method in plan.methods:
             _weights(method)
         folder = request.out or Path("runs") / f"{suite.name}-{suite.digest[:8]}"
@@ -122,10 +122,10 @@ def prepare(request: RunRequest) -> Prepared:
     return Prepared(plan, cells, tuple(suite.metrics), folder, device, why, watch)
 
 
-def _suite(request: RunRequest, device: str) -> tuple[Suite, str]:
+def _suite(request: RunRequest) -> tuple[Suite, str]:
     name, why = request.suite, "as asked"
-    if name is None:
-        name, why = default_suite(device.startswith("cuda"))
+    if name is None:  # only now is torch needed to choose
+        name, why = default_suite(resolve_device(request.device).startswith("cuda"))
     changed = derive(
         load_suite(name),
         methods=_methods(request.methods),
