@@ -35,6 +35,7 @@ from bench.cache import Cache
 from bench.catalog import make_parameters, split_parameters
 from bench.clock import Stopwatch
 from bench.device import peak_memory_bytes
+from bench.gauge import Gauge
 from bench.isolation import Isolated, Isolation
 from bench.keys import Identity, chunk_key, fit_key
 from bench.material import Material
@@ -97,6 +98,7 @@ class Studio:
     isolation: Isolation | None = None
     load_s: float = 0.0
     _method: StyleTransferMethod | None = field(default=None)
+    _gauge: Gauge | None = field(default=None)
 
     @property
     def method(self) -> StyleTransferMethod:
@@ -295,6 +297,7 @@ class Studio:
             )
             for cell, content in zip(chunk, contents, strict=True)
         ]
+        self._gauge = Gauge(self.bench.device)
         method, before = self.method, self.bench.watch.total_s
         with self._work(f"transfer {self.label}"):
             outputs = method.transfer(requests)
@@ -348,6 +351,7 @@ class Studio:
             transfer_s=cost_s,
             transfer_cached=cached,
             peak_memory_bytes=self._peak_bytes,
+            **({} if cached or self._gauge is None else self._gauge.facts()),
             **self._fit_facts(fitted),
         )
 

@@ -24,6 +24,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from bench import tally
 from bench.api import CheckpointError, Profile
 from bench.weights import check_tokenizer, hub_folder, require_files
 from methods.riffusion.checkpoints import FILES, MINI_FOLDER, RIFFUSION
@@ -173,6 +174,7 @@ class Backbone:
         self, latents: torch.Tensor, timesteps: torch.Tensor, contexts: torch.Tensor
     ) -> torch.Tensor:
         """Noise in latents at timesteps (batch,), given contexts (batch, token, dim)."""
+        tally.count("unet")
         prediction: torch.Tensor = self.parts.unet(
             latents, timesteps, encoder_hidden_states=contexts
         ).sample

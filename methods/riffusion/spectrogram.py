@@ -30,6 +30,7 @@ import librosa
 import numpy as np
 import torch
 
+from bench import tally
 from bench.api import ConfigError
 
 # torchaudio divides by this to keep silent bins from 0/0.
@@ -142,12 +143,14 @@ def _stft(waveform: torch.Tensor, geometry: Geometry) -> torch.Tensor:
     """Complex spectra (batch, bin, frame): centred frames, reflected ends."""
     window = _window(geometry.win_length, waveform.device)
     lengths = (geometry.n_fft, geometry.hop_length, geometry.win_length)
+    tally.count("stft")
     return torch.stft(waveform, *lengths, window, return_complex=True)
 
 
 def _istft(spectra: torch.Tensor, geometry: Geometry) -> torch.Tensor:
     window = _window(geometry.win_length, spectra.device)
     lengths = (geometry.n_fft, geometry.hop_length, geometry.win_length)
+    tally.count("istft")
     return torch.istft(spectra, *lengths, window)
 
 

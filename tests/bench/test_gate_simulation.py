@@ -110,7 +110,7 @@ def _gates(design: str, noise: str, drop: float, count: int) -> list[list[Verdic
 def test_a_whole_gate_seldom_raises_a_false_alarm(design: str, noise: str, count: int) -> None:
     share = float(np.mean([red(gate) for gate in _gates(design, noise, 0.0, count)]))
     LOG.info("%s, %s: false alarms %.4f of %d", design, noise, share, count)
-    assert share <= 0.02 + 3 * np.sqrt(0.02 * 0.98 / count)
+    assert share <= 0.02 + (3 * np.sqrt(0.02 * 0.98 / count) if count < 1000 else 0)
 
 
 @pytest.mark.slow
