@@ -22,6 +22,7 @@ from bench import __version__
 from bench.api import BenchError, ConfigError
 
 if TYPE_CHECKING:
+    from bench.api import Profile
     from bench.preparation import Prepared, RunRequest
 
 ROOMS = ("bench", "methods", "metrics", "reports")
@@ -232,6 +233,26 @@ def fetch(
         sys.exit(EXIT_BAD_INPUT)
     for line in carry_out(order, local_dir, archive):
         click.echo(line)
+
+
+@cli.command()
+@click.argument("target", metavar="NAME|file.py:Class|pkg.mod:Class")
+@click.option("--profile", type=click.Choice(["mini", "full"]), default="mini", show_default=True)
+@click.option("--device", default="cpu", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+def check(target: str, profile: Profile, device: str) -> None:
+    """Check that a method or metric keeps the contract: what passed, failed, could not be tried."""
+    from bench.checking import examine, line, summary
+    from bench.device import resolve_device
+
+    examination = examine(target, profile, resolve_device(device))
+    click.echo(examination.title)
+    verdicts = []
+    for verdict in examination.verdicts:
+        click.echo(line(verdict))
+        verdicts.append(verdict)
+    click.echo(summary(verdicts))
+    failed = any(verdict.outcome == "failed" for verdict in verdicts)
+    sys.exit(EXIT_FAILED_CELLS if failed else 0)
 
 
 @cli.command("list")
