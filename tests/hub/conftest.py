@@ -1,0 +1,101 @@
+"""A hub with tiny checkpoints, and commands run against it in processes of their own.
+
+The hub's client reads its variables when it is imported, so every fetch is a process.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import tiny
+from server import Hub, Repository, serving
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+RIFFUSION = "riffusion/riffusion-model-v1"
+MUSICGEN = "facebook/musicgen-melody"
+CLAP = "laion/clap-htsat-unfused"
+CLAP_COMMIT = "8fa0f1c6d0433df6e97c127f64b2a1d6c0dcda8a"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A user's machine: its caches, and the hub it is connected to."""
+
+    home: Path
+    endpoint: str
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        """The variables of a process on it."""
+        kept = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+        return kept | {
+            "HF_ENDPOINT": self.endpoint,
+            "HF_HOME": str(self.home / "hf"),
+            "HF_HUB_OFFLINE": "0",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "BENCH_CACHE": str(self.home / "bench"),
+            "BENCH_DATA": str(self.home / "data"),
+            "OMP_NUM_THREADS": "1",
+            **changes,
+        }
+
+    def run(self, *argv: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        """Run Python with these arguments from the checkout."""
+        return subprocess.run(
+            [sys.executable, *argv],
+            cwd=CHECKOUT,
+            env=self.environment(**changes),
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+
+    def fetch(self, *argv: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        """`python -m bench fetch ... --accept-licences`."""
+        return self.run("-m", "bench", "fetch", *argv, "--accept-licences", **changes)
+
+
+@pytest.fixture(scope="session")
+def repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Repository]:
+    """The three repositories of suite table2, tiny."""
+    scratch = tmp_path_factory.mktemp("tiny")
+    return {
+        RIFFUSION: Repository(tiny.riffusion()),
+        MUSICGEN: Repository(tiny.musicgen(scratch / "musicgen")),
+        CLAP: Repository(tiny.clap(scratch / "clap"), commit=CLAP_COMMIT),
+    }
+
+
+@pytest.fixture
+def hub(repositories: dict[str, Repository]) -> Iterator[Hub]:
+    """A hub of one's own, to be broken at will."""
+    with serving(deepcopy(repositories)) as running:
+        yield running
+
+
+@pytest.fixture
+def machine(hub: Hub, tmp_path: Path) -> Machine:
+    """A machine with empty caches."""
+    return Machine(tmp_path, hub.url)
+
+
+@pytest.fixture(scope="session")
+def equipped(
+    repositories: dict[str, Repository], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], tuple[Machine, Hub, subprocess.CompletedProcess[str]]]:
+    """A machine on which everything was fetched once, with the hub's memory of it."""
+    home = tmp_path_factory.mktemp("equipped")
+    with serving(deepcopy(repositories)) as running:
+        machine = Machine(home, running.url)
+        done = machine.fetch(RIFFUSION, MUSICGEN, CLAP)
+    return lambda: (machine, running, done)

@@ -1,0 +1,38 @@
+"""Load the full profile of each family as a run does, offline, and say what came."""
+
+from __future__ import annotations
+
+import json
+
+import torch
+
+from bench.api import Audio
+from methods.musicgen.method import MusicgenMelody
+from methods.riffusion.backbone import load_backbone
+from methods.riffusion.tve import TVE
+from metrics.clap_embedder import load_embedder
+from metrics.clap_scores import ContentPreservation
+
+
+def main() -> None:
+    """Load, and print what was seen as one line of JSON."""
+    TVE().load("full", "cpu")
+    MusicgenMelody().load("full", "cpu")
+    metric = ContentPreservation()
+    metric.load("full", "cpu")
+    backbone = load_backbone("full", "cpu")
+    embedder = load_embedder("full", "cpu")
+    noise = torch.rand(1, 48000, generator=torch.Generator().manual_seed(0)) - 0.5
+    with torch.no_grad():
+        query = backbone.parts.vae.encoder.mid_block.attentions[0].to_q.weight
+        seen = {
+            "context": list(backbone.encode_prompt("music").shape),
+            "query": query.flatten()[:4].tolist(),
+            "dimensions": len(embedder.embed_audio(Audio(noise.numpy(), 48000))),
+            "checkpoint": metric.fingerprint()["checkpoint"],
+        }
+    print(json.dumps(seen))  # noqa: T201 - read by the test
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+"""Fetching checkpoints through the real client, from a hub that can be broken."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import socket
+import subprocess
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import CHECKOUT, CLAP, CLAP_COMMIT, MUSICGEN, RIFFUSION, Machine
+from server import COMMIT, Hub, Repository, serving
+
+from methods.riffusion.backbone import read_backbone
+
+Equipped = Callable[[], tuple[Machine, Hub, subprocess.CompletedProcess[str]]]
+UNUSED = (
+    "riffusion-model-v1.ckpt",
+    "unet_traced.pt",
+    "safety_checker/pytorch_model.bin",
+    "state_dict.bin",
+    "README.md",
+)
+
+
+def lock_of(machine: Machine) -> dict[str, dict[str, object]]:
+    text = (machine.home / "bench" / "checkpoints.lock.json").read_text()
+    return dict(json.loads(text)["entries"])
+
+
+# ----------------------------------------------------------------------------------- what works
+
+
+def test_without_acceptance_sizes_and_licences_are_shown_and_nothing_is_asked(
+    machine: Machine, hub: Hub
+) -> None:
+    shown = machine.run("-m", "bench", "fetch", "table2")
+    assert shown.returncode == 2
+    for words in (RIFFUSION, MUSICGEN, CLAP, "6.1 GB", "CC-BY-NC-4.0", "dataset musicti"):
+        assert words in shown.stdout
+    assert "python -m bench fetch table2 --accept-licences" in shown.stderr
+    assert hub.seen == []
+
+
+def test_a_fetch_gets_the_files_that_are_used_and_no_others(equipped: Equipped) -> None:
+    _, hub, done = equipped()
+    assert done.returncode == 0, done.stderr
+    for name in (RIFFUSION, MUSICGEN, CLAP):
+        assert f"{name}: whole, in " in done.stdout
+    assert [name for name in UNUSED if hub.downloads(name)] == []
+    assert len(hub.downloads("model-00002-of-00002.safetensors")) == 1
+
+
+def test_a_fetch_locks_commits_and_digests(
+    equipped: Equipped, repositories: dict[str, Repository]
+) -> None:
+    machine, _, _ = equipped()
+    locked = lock_of(machine)
+    assert {entry["commit"] for entry in locked.values()} == {COMMIT, CLAP_COMMIT}
+    files = locked[f"hub:{RIFFUSION}@main"]["files"]
+    assert isinstance(files, dict)
+    served = repositories[RIFFUSION]
+    for name, fact in files.items():
+        large = served.facts(name)["lfs"]
+        assert fact["bytes"] == len(served.files[name])
+        assert large is None or fact["sha256"] == large["sha256"]
+
+
+def test_the_full_profile_loads_from_what_was_fetched(
+    equipped: Equipped, repositories: dict[str, Repository]
+) -> None:
+    machine, _, _ = equipped()
+    script = str(CHECKOUT / "tests" / "hub" / "load_full.py")
+    done = machine.run(script, HF_HUB_OFFLINE="1", PYTHONPATH=str(CHECKOUT))
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout.splitlines()[-1])
+    assert (seen["context"], seen["dimensions"]) == ([1, 16, 16], 8)
+    assert seen["checkpoint"] == f"hub:{CLAP}@{CLAP_COMMIT}"
+    served = io.BytesIO(repositories[RIFFUSION].files["vae/diffusion_pytorch_model.bin"])
+    state = torch.load(served, weights_only=True)
+    former = state["encoder.mid_block.attentions.0.query.weight"]
+    assert seen["query"] == former.flatten()[:4].tolist()
+
+
+def test_what_is_here_is_checked_and_not_fetched_again(equipped: Equipped) -> None:
+    machine, hub, _ = equipped()
+    with serving(hub.repositories) as again:
+        done = Machine(machine.home, again.url).fetch(CLAP)
+    assert done.returncode == 0, done.stderr
+    assert again.downloads("pytorch_model.bin") == []
+
+
+def test_a_broken_transfer_is_resumed(machine: Machine, hub: Hub) -> None:
+    """The client hands on ten megabytes at a time, so a shorter beginning is not kept."""
+    repository = hub.repositories[CLAP]
+    repository.files["vocab.json"] = b"{}" + b" " * 21_500_000
+    repository.broken_at["vocab.json"] = 21_200_000
+    done = machine.fetch(CLAP)
+    assert done.returncode == 0, done.stderr
+    first, second = (request.range for request in hub.downloads("vocab.json"))
+    assert first is None
+    assert second is not None
+    assert 10_000_000 <= int(second.removeprefix("bytes=").removesuffix("-")) <= 21_200_000
+    (found,) = (machine.home / "hf").rglob("snapshots/*/vocab.json")
+    assert found.read_bytes() == repository.files["vocab.json"]
+
+
+def test_a_local_folder_takes_the_place_of_the_cache(machine: Machine, tmp_path: Path) -> None:
+    done = machine.fetch(CLAP, "--local-dir", str(tmp_path / "disk"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "disk" / CLAP / "pytorch_model.bin").stat().st_size > 500_000
+    shown = machine.run("-m", "bench", "fetch", CLAP, HF_HUB_OFFLINE="1")
+    assert "0.6 GB  yes" in shown.stdout
+
+
+def test_safetensors_are_preferred_to_pickles(machine: Machine, hub: Hub) -> None:
+    hub.repositories[CLAP].files["model.safetensors"] = b"safe"
+    done = machine.fetch(CLAP)
+    assert done.returncode == 0, done.stderr
+    assert len(hub.downloads("model.safetensors")) == 1
+    assert hub.downloads("pytorch_model.bin") == []
+
+
+# ------------------------------------------------------------------------------------ what fails
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr[done.stderr.index("error:") :]
+
+
+def test_a_size_that_is_not_the_announced_one_is_refused(machine: Machine, hub: Hub) -> None:
+    hub.repositories[CLAP].listed_sizes["pytorch_model.bin"] = 600_000
+    assert "came with another size than announced" in refused(machine.fetch(CLAP))
+    hub.repositories[CLAP].listed_sizes = {"config.json": 7}
+    assert "config.json came with" in refused(machine.fetch(CLAP))
+    hub.repositories[CLAP].listed_sizes = {}
+    assert machine.fetch(CLAP).returncode == 0
+
+
+def test_a_repository_without_a_needed_file_is_refused(machine: Machine, hub: Hub) -> None:
+    files = hub.repositories[CLAP].files
+    del files["preprocessor_config.json"]
+    assert f"{CLAP}: preprocessor_config.json is missing in {CLAP}" in refused(machine.fetch(CLAP))
+
+
+def test_a_file_that_is_listed_and_gone_is_refused(machine: Machine, hub: Hub) -> None:
+    hub.repositories[CLAP].gone.add("tokenizer.json")
+    assert "announces a file that it does not hold" in refused(machine.fetch(CLAP))
+
+
+def test_a_gated_repository_says_how_to_get_in(machine: Machine, hub: Hub) -> None:
+    for status in (401, 403):
+        hub.repositories[CLAP].closed = status
+        text = refused(machine.fetch(CLAP))
+        assert f"{hub.url}/{CLAP} cannot be read without permission ({status})" in text
+        assert "hf auth login" in text
+
+
+def test_without_network_the_address_is_named(machine: Machine) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        closed = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    text = refused(machine.fetch(CLAP, HF_ENDPOINT=closed))
+    assert f"{closed}/{CLAP} cannot be reached" in text
+    offline = refused(machine.fetch(CLAP, HF_HUB_OFFLINE="1"))
+    assert "HF_HUB_OFFLINE is set" in offline
+
+
+def test_an_unknown_repository_points_at_the_endpoint(machine: Machine, hub: Hub) -> None:
+    del hub.repositories[CLAP]
+    assert "Check HF_ENDPOINT" in refused(machine.fetch(CLAP))
+
+
+def test_a_full_disk_is_said_so(machine: Machine) -> None:
+    limited = (
+        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100000,) * 2); "
+        "runpy.run_module('bench', run_name='__main__')"
+    )
+    done = machine.run("-c", limited, "fetch", CLAP, "--accept-licences")
+    assert "the disk is full, or a file may not grow so large" in refused(done)
+
+
+# --------------------------------------------------------------------------------------- trust
+
+
+def test_other_bytes_under_a_known_name_are_refused(equipped: Equipped, tmp_path: Path) -> None:
+    machine, hub, _ = equipped()
+    changed = deepcopy(hub.repositories)
+    data = changed[CLAP].files["pytorch_model.bin"]
+    changed[CLAP].files["pytorch_model.bin"] = data[:-1] + bytes([data[-1] ^ 1])
+    with serving(changed) as other:
+        again = Machine(machine.home, other.url)
+        text = refused(again.fetch(CLAP, HF_HOME=str(tmp_path / "new")))
+    assert "pytorch_model.bin has" in text
+    assert "were recorded when it was first fetched" in text
+
+
+def test_a_branch_stays_at_the_commit_that_came_first(equipped: Equipped, tmp_path: Path) -> None:
+    machine, hub, _ = equipped()
+    moved = deepcopy(hub.repositories)
+    moved[RIFFUSION].commit = "d" * 40
+    with serving(moved) as other:
+        again = Machine(machine.home, other.url)
+        text = refused(again.fetch(RIFFUSION, HF_HOME=str(tmp_path / "new")))
+    assert "has no revision main" in text
+    asked = [request.path for request in other.seen]
+    assert asked[0].endswith(f"/revision/{COMMIT}")
+
+
+def test_a_file_changed_on_disk_stops_a_load(machine: Machine) -> None:
+    assert machine.fetch(CLAP).returncode == 0
+    (found,) = (machine.home / "hf").rglob("snapshots/*/pytorch_model.bin")
+    blob = found.resolve()
+    blob.chmod(0o644)
+    blob.write_bytes(blob.read_bytes()[:-1] + b"!")
+    load = (
+        "from bench.weights import hub_folder; from metrics.clap_checkpoints import UNFUSED; "
+        "hub_folder(UNFUSED)"
+    )
+    done = machine.run("-c", load, HF_HUB_OFFLINE="1")
+    assert "were recorded when it was first fetched" in done.stderr
+
+
+class Intruder:
+    """An object that would create a file when unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        """What a pickle would call."""
+        return open, (str(self.path), "w")
+
+
+def test_code_in_a_pickle_is_not_run(repositories: dict[str, Repository], tmp_path: Path) -> None:
+    trace, folder = tmp_path / "trace", tmp_path / "riffusion"
+    for name, data in repositories[RIFFUSION].files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    assert read_backbone(folder).context_dim == 16
+    for name in ("vae/diffusion_pytorch_model.bin", "text_encoder/pytorch_model.bin"):
+        whole = (folder / name).read_bytes()
+        torch.save({"weight": Intruder(trace)}, folder / name)
+        with pytest.raises((OSError, pickle.UnpicklingError), match=r"(?i)weights.only|load"):
+            read_backbone(folder)
+        assert not trace.exists()
+        (folder / name).write_bytes(whole)
+
+
+def test_a_run_without_checkpoints_prints_the_command(machine: Machine, hub: Hub) -> None:
+    done = machine.run("-m", "bench", "run", "--suite", "table2", "--device", "cpu")
+    text = refused(done)
+    assert f"{RIFFUSION} (4.3 GB)" in text
+    assert "python -m bench fetch table2 --accept-licences" in text
+    assert hub.seen == []

@@ -1,0 +1,290 @@
+"""Tiny checkpoints with random weights, laid out file by file as the real repositories are.
+
+Riffusion: folders of diffusers from late 2022, pickles, the attention of the autoencoder and the
+text encoder under the names of that time, and the files beside them that nobody needs. MusicGen
+melody: two shards of safetensors with an index. CLAP: one pickle and the front end's own file.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from safetensors.torch import load_file, save
+from transformers import (
+    ClapAudioConfig,
+    ClapConfig,
+    ClapFeatureExtractor,
+    ClapModel,
+    ClapTextConfig,
+    CLIPTextConfig,
+    CLIPTextModel,
+    EncodecConfig,
+    EncodecModel,
+    MusicgenMelodyDecoderConfig,
+    MusicgenMelodyForCausalLM,
+    MusicgenMelodyForConditionalGeneration,
+    T5Config,
+    T5EncoderModel,
+)
+
+from methods.musicgen import pretrain_model
+from metrics import mini_clap
+
+Files = dict[str, bytes]
+_WORDS = ("*", "n", "music", "a", "piano", "violin")
+_ATTENTION_THEN = (("to_q", "query"), ("to_k", "key"), ("to_v", "value"), ("to_out.0", "proj_attn"))
+
+
+def _pickle(state: dict[str, torch.Tensor]) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def _config(model: Any) -> bytes:  # noqa: ANN401 - both libraries' models
+    if hasattr(model, "to_json_string"):
+        return str(model.to_json_string()).encode()
+    return str(model.config.to_json_string()).encode()
+
+
+def _read(folder: Path) -> Files:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+# ----------------------------------------------------------------------------------- Riffusion
+
+
+def _clip_tokenizer() -> Files:
+    letters = sorted({letter for word in _WORDS for letter in word})
+    symbols = [*letters, *(f"{letter}</w>" for letter in letters)]
+    merges = []
+    for word in _WORDS:
+        parts = [*word[:-1], f"{word[-1]}</w>"]
+        while len(parts) > 1:
+            merges.append(f"{parts[0]} {parts[1]}")
+            parts = ["".join(parts[:2]), *parts[2:]]
+            symbols.append(parts[0])
+    symbols += ["<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {symbol: index for index, symbol in enumerate(dict.fromkeys(symbols))}
+    ends = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>"}
+    special = {**ends, "unk_token": "<|endoftext|>", "pad_token": "<|endoftext|>"}
+    settings = {**special, "tokenizer_class": "CLIPTokenizer", "model_max_length": 16}
+    return {
+        "tokenizer/vocab.json": json.dumps(vocabulary).encode(),
+        "tokenizer/merges.txt": "\n".join(["#version: 0.2", *dict.fromkeys(merges), ""]).encode(),
+        "tokenizer/special_tokens_map.json": json.dumps(special).encode(),
+        "tokenizer/tokenizer_config.json": json.dumps(settings).encode(),
+    }
+
+
+def _autoencoder() -> Files:
+    model = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(4, 4, 4, 4),
+        layers_per_block=1,
+        norm_num_groups=2,
+        scaling_factor=0.18215,
+    )
+    state = model.state_dict()
+    for name in [name for name in state if ".attentions." in name]:
+        former = name
+        for now, then in _ATTENTION_THEN:
+            former = former.replace(now, then)
+        state[former] = state.pop(name)
+    return {
+        "vae/config.json": _config(model),
+        "vae/diffusion_pytorch_model.bin": _pickle(state),
+    }
+
+
+def _unet(width: int) -> Files:
+    model = UNet2DConditionModel(
+        sample_size=64,
+        layers_per_block=1,
+        block_out_channels=(8, 8, 8, 8),
+        cross_attention_dim=width,
+        attention_head_dim=2,
+        norm_num_groups=2,
+    )
+    return {
+        "unet/config.json": _config(model),
+        "unet/diffusion_pytorch_model.bin": _pickle(model.state_dict()),
+    }
+
+
+def _text_encoder(width: int, num_tokens: int) -> Files:
+    config = CLIPTextConfig(
+        vocab_size=num_tokens,
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=16,
+        bos_token_id=num_tokens - 2,
+        eos_token_id=num_tokens - 1,
+        pad_token_id=num_tokens - 1,
+    )
+    model = CLIPTextModel(config)
+    state = {
+        re.sub(r"^(?!text_model\.)", "text_model.", name): tensor
+        for name, tensor in model.state_dict().items()
+    }
+    state["text_model.embeddings.position_ids"] = torch.arange(16)[None]
+    return {
+        "text_encoder/config.json": _config(config),
+        "text_encoder/pytorch_model.bin": _pickle(state),
+    }
+
+
+def riffusion() -> Files:
+    """The files of a tiny `riffusion/riffusion-model-v1`."""
+    torch.manual_seed(0)
+    scheduler = DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1
+    )
+    words = _clip_tokenizer()
+    num_tokens = len(json.loads(words["tokenizer/vocab.json"]))
+    unused = {
+        "README.md": b"a model card",
+        "model_index.json": b"{}",
+        "riffusion-model-v1.ckpt": b"another form of the weights",
+        "unet_traced.pt": b"a traced network",
+        "feature_extractor/preprocessor_config.json": b"{}",
+        "safety_checker/config.json": b"{}",
+        "safety_checker/pytorch_model.bin": b"a safety checker",
+    }
+    return {
+        **words,
+        **_autoencoder(),
+        **_unet(16),
+        **_text_encoder(16, num_tokens),
+        "scheduler/scheduler_config.json": _config(scheduler),
+        **unused,
+    }
+
+
+# ------------------------------------------------------------------------------------ MusicGen
+
+
+def musicgen(folder: Path) -> Files:
+    """The files of a tiny `facebook/musicgen-melody`; `folder` is scratch."""
+    torch.manual_seed(0)
+    model = MusicgenMelodyForConditionalGeneration(
+        text_encoder=T5EncoderModel(_t5()), audio_encoder=_codec(), decoder=_decoder()
+    )
+    model.config.chroma_length = 235
+    model.save_pretrained(folder)
+    pretrain_model.build_tokenizer().save_pretrained(folder)
+    front_end = {
+        "feature_extractor_type": "MusicgenMelodyFeatureExtractor",
+        "sampling_rate": 32000,
+        "n_fft": 16384,
+        "hop_length": 4096,
+        "chroma_length": 235,
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(front_end))
+    state = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    extra = {"README.md": b"a card", "state_dict.bin": b"audiocraft's form of the weights"}
+    return {**_read(folder), **_shards(state), **extra}
+
+
+def _shards(state: dict[str, torch.Tensor]) -> Files:
+    names = sorted(state)
+    halves = {1: names[: len(names) // 2], 2: names[len(names) // 2 :]}
+    place = {name: f"model-0000{n}-of-00002.safetensors" for n in halves for name in halves[n]}
+    total = sum(tensor.nbytes for tensor in state.values())
+    index = {"metadata": {"total_size": total}, "weight_map": place}
+    shards = {
+        f"model-0000{n}-of-00002.safetensors": save({name: state[name] for name in held})
+        for n, held in halves.items()
+    }
+    return {**shards, "model.safetensors.index.json": json.dumps(index).encode()}
+
+
+def _t5() -> T5Config:
+    words = len(pretrain_model.words())
+    return T5Config(
+        vocab_size=words, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2, pad_token_id=0
+    )
+
+
+def _codec() -> EncodecModel:
+    return EncodecModel(
+        EncodecConfig(
+            target_bandwidths=[2.2],
+            sampling_rate=32000,
+            upsampling_ratios=[8, 5, 4, 4],
+            num_filters=2,
+            codebook_size=2048,
+            codebook_dim=16,
+            hidden_size=16,
+            num_lstm_layers=1,
+            normalize=False,
+        )
+    )
+
+
+def _decoder() -> MusicgenMelodyForCausalLM:
+    return MusicgenMelodyForCausalLM(
+        MusicgenMelodyDecoderConfig(
+            vocab_size=2048,
+            num_hidden_layers=1,
+            ffn_dim=16,
+            num_attention_heads=2,
+            hidden_size=16,
+            num_codebooks=4,
+            pad_token_id=2048,
+            bos_token_id=2048,
+        )
+    )
+
+
+# ---------------------------------------------------------------------------------------- CLAP
+
+
+def _clap_model(num_words: int) -> ClapModel:
+    audio = ClapAudioConfig(
+        window_size=8,
+        patch_embeds_hidden_size=8,
+        depths=[1, 1, 1, 1],
+        num_attention_heads=[1, 1, 1, 1],
+        hidden_size=64,
+        projection_dim=8,
+    )
+    text = ClapTextConfig(
+        vocab_size=num_words,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=80,
+        projection_dim=8,
+    )
+    both = {"text_config": text.to_dict(), "audio_config": audio.to_dict()}
+    return ClapModel(ClapConfig(**both, projection_dim=8))
+
+
+def clap(folder: Path) -> Files:
+    """The files of a tiny `laion/clap-htsat-unfused`; `folder` is scratch."""
+    torch.manual_seed(0)
+    word_ids = mini_clap.vocabulary(["a piano", "a violin"])
+    model = _clap_model(len(word_ids))
+    mini_clap.build_tokenizer(word_ids).save_pretrained(folder)
+    front_end = ClapFeatureExtractor(
+        frequency_min=50, frequency_max=14000, truncation="rand_trunc", padding="repeatpad"
+    )
+    front_end.save_pretrained(folder)
+    state = _pickle(model.state_dict())
+    return {**_read(folder), "config.json": _config(model.config), "pytorch_model.bin": state}
