@@ -17,7 +17,22 @@ __all__ = ["__version__", "load_records"]
 
 
 def load_records(run: str | Path) -> pd.DataFrame:
-    """Read a run folder into one row per cell, one column per metric (see `bench.records`)."""
+    """Read a run folder into a table: one row per planned cell, whether or not it has run.
+
+    `bench.columns.COLUMNS` says what each column means, with its unit; so does
+    `table.attrs["columns"]`. Runs are put together with `pandas.concat`.
+
+    Args:
+        run: The run folder.
+
+    Returns:
+        Who and where (`method`, `style`, `content`, `repetition`, ...), `parameter.<name>`, the
+        outcome (`status`, `reason`, `audio`), the cost (`fit_s`, `transfer_s`, in seconds, ...),
+        and per metric `<metric>`, `<metric>.raw` and `<metric>.status`.
+
+    Raises:
+        RecordError: The folder is no run, or one that this version cannot read.
+    """
     from bench.records import load_frame
 
     return load_frame(run)

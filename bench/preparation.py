@@ -7,12 +7,11 @@ writes header and plan, or extends those of an existing folder, and executes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
 
 from bench import records
 from bench.api import ConfigError, Json, MetricInfo, Progress, RecordError
@@ -38,12 +37,10 @@ from bench.provenance import collect
 from bench.records import CellRecord, MethodEntry, MetricEntry, PlannedCell, RunHeader
 from bench.runner import execute, locked
 from bench.scoring import LoadedMetric, load_metric
+from bench.setting import joined, setting, suite_digest
 from bench.suite import Suite, check_style_tables, default_suite, derive, load_suite
 from bench.weights import digest as weights_digest
 from bench.weights import quiet_loaders
-
-# What may differ between the sessions of one run folder: which methods and metrics were asked for.
-EXTENSIBLE = {"name", "description", "methods", "controls", "metrics"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +170,7 @@ def _continue(folder: Path, plan: Plan) -> tuple[PlannedCell, ...]:
     if not (folder / "run.json").exists():
         return plan.cells
     header = records.read_header(folder)
-    theirs, ours = _frame(header.suite), _frame(plan.suite.model_dump(mode="json"))
+    theirs, ours = setting(header.suite), setting(plan.suite.model_dump(mode="json"))
     unlike = sorted(key for key in ours if theirs.get(key) != ours[key])
     if unlike or header.dataset["digest"] != plan.dataset.digest:
         what = ", ".join(unlike) or "the clips of the dataset"
@@ -184,10 +181,6 @@ def _continue(folder: Path, plan: Plan) -> tuple[PlannedCell, ...]:
     planned = records.read(folder / "plan.jsonl", PlannedCell)
     wanted = {cell.cell_id for cell in plan.cells}
     return (*(cell for cell in planned if cell.cell_id in wanted), *missing_cells(plan, planned))
-
-
-def _frame(suite: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in suite.items() if key not in EXTENSIBLE}
 
 
 def start(prepared: Prepared, request: RunRequest, progress: Progress) -> dict[str, CellRecord]:
@@ -285,16 +278,14 @@ def _merged(old: RunHeader, new: RunHeader) -> RunHeader:
     """The header of an extended run: its methods and metrics are those of all its sessions."""
     methods = {m.label: m for m in (*old.methods, *new.methods)}
     metrics = {m.name: m for m in (*old.metrics, *new.metrics)}
-    both = {"methods", "controls", "metrics"}
-    union = {key: list(dict.fromkeys([*old.suite[key], *new.suite[key]])) for key in both}
-    suite = Suite.model_validate({**new.suite, **union, "name": old.suite_name})
+    suite = joined(old.suite, new.suite)
     return new.model_copy(
         update={
             "run_id": old.run_id,
             "created_at": old.created_at,
-            "suite": suite.model_dump(mode="json"),
-            "suite_name": suite.name,
-            "suite_digest": suite.digest,
+            "suite": suite,
+            "suite_name": old.suite_name,
+            "suite_digest": suite_digest(suite),
             "methods": list(methods.values()),
             "metrics": list(metrics.values()),
         }

@@ -35,6 +35,7 @@ CellStatus = Literal[
     "crash",
     "cancelled",
 ]
+RUN_COLUMNS = ("run_id", "suite", "profile", "device")
 FAILED: frozenset[str] = frozenset({"invalid_output", "error", "oom", "timeout", "crash"})
 
 
@@ -302,8 +303,21 @@ def _row(run: Run, cell: PlannedCell) -> dict[str, Any]:
 
 
 def load_frame(folder: str | Path) -> pd.DataFrame:
-    """Read a run folder straight into the table of `frame`."""
-    return frame(load_run(folder))
+    """The table of `frame` with the run's own columns in front; its `attrs` say what each means.
+
+    Raises:
+        RecordError: The folder is no run, or one that this version cannot read.
+    """
+    from bench.columns import explain
+
+    run = load_run(folder)
+    table, header = frame(run), run.header
+    own = (header.run_id, header.suite_name, header.profile, header.device)
+    for place, (name, value) in enumerate(zip(RUN_COLUMNS, own, strict=True)):
+        table.insert(place, name, value)
+    metrics = [metric.name for metric in header.metrics]
+    table.attrs["columns"] = {str(name): explain(str(name), metrics) for name in table.columns}
+    return table
 
 
 def failed(cells: Sequence[CellRecord]) -> list[CellRecord]:

@@ -6,8 +6,6 @@ derived suite with a name that says what was changed and a digest of its own.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,6 +18,7 @@ from bench.catalog import metrics as catalog_metrics
 from bench.choices import MethodChoice, parse_methods
 from bench.names import nearest
 from bench.selection import StyleClips
+from bench.setting import suite_digest
 from bench.toml import Declared, TomlFile, parse, read_toml
 
 SUITES = Path(__file__).resolve().parent / "suites"
@@ -68,6 +67,7 @@ class Suite(Declared):
         metrics: Names of the catalog.
         styles: Ids, or None for all of the dataset.
         contents: Ids, or how many to draw evenly from the categories, or None for all.
+        pairs: How many content-style pairs to draw at random, or None for every one.
         seeds: Repetitions of every cell, each with its own seed.
         base_seed: Where all seeds start from.
         style_clips: Which clips a method may learn from, see `bench.selection.split_style`.
@@ -91,6 +91,7 @@ class Suite(Declared):
     metrics: Names = METRICS
     styles: Names | None = None
     contents: Annotated[int, Field(ge=1)] | Names | None = None
+    pairs: Annotated[int, Field(ge=1)] | None = None
     seeds: int = Field(default=1, ge=1)
     base_seed: int = Field(default=0, ge=0)
     style_clips: StyleClips = "split"
@@ -117,10 +118,8 @@ class Suite(Declared):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of everything but the description and an absent family, 64 hex digits."""
-        left_out = {"description"} if self.family else {"description", "family"}
-        text = json.dumps(self.model_dump(mode="json", exclude=left_out), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        """SHA-256 of everything but the description and absent family and pairs, 64 hex digits."""
+        return suite_digest(self.model_dump(mode="json"))
 
     @property
     def choices(self) -> list[MethodChoice]:

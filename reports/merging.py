@@ -1,8 +1,9 @@
-"""Several runs of one suite as one: each may hold other methods, metrics or cells."""
+"""Several runs of one setting as one: each may hold other methods, metrics or cells."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import TypeVar
 
 from bench.api import RecordError
@@ -15,24 +16,29 @@ from bench.records import (
     RunHeader,
     ScoreRecord,
 )
+from bench.setting import differences, joined, suite_digest
 from reports.reading import check_fingerprints
 
 EntryT = TypeVar("EntryT", MethodEntry, MetricEntry)
 
 
 def merge(runs: Sequence[Run]) -> Run:
-    """Join runs of one suite digest; where a cell occurs in several, the run named first counts.
+    """Join runs of one setting; where a cell occurs in several, the run named first counts.
+
+    A setting is a suite without its methods, controls, metrics and name (see `bench.setting`). The
+    joined run has the digest that one run of all these methods and metrics would have.
 
     Taking the first, rather than the one that ended well, keeps failures from vanishing by
     repetition.
 
-    Raises: RecordError: No run, unlike suite digests, a method that differs between runs, or unlike
-        fingerprints.
+    Raises:
+        RecordError: No run, unlike settings, a method that differs between runs, or unlike
+            fingerprints.
     """
     if not runs:
         raise RecordError("no run was named; a report needs one. Name a folder with a run.json.")
     for run in runs[1:]:
-        _check_suite(runs[0], run)
+        _check_setting(runs[0], run)
     merged = runs[0] if len(runs) == 1 else _joined(runs)
     check_fingerprints(merged)
     return merged
@@ -61,10 +67,13 @@ def _other_audio(known: CellRecord | None, cell: CellRecord) -> bool:
 
 def _header(runs: Sequence[Run]) -> RunHeader:
     first = runs[0].header
+    suite = reduce(joined, (run.header.suite for run in runs))
     devices = {m.label: run.header.device for run in reversed(runs) for m in run.header.methods}
     return first.model_copy(
         update={
             "run_id": " + ".join(run.header.run_id for run in runs),
+            "suite": suite,
+            "suite_digest": suite_digest(suite),
             "methods": _entries([(run, m, m.label) for run in runs for m in run.header.methods]),
             "metrics": _entries([(run, m, m.name) for run in runs for m in run.header.metrics]),
             "provenance": first.provenance | {"device_by_method": devices},
@@ -72,14 +81,14 @@ def _header(runs: Sequence[Run]) -> RunHeader:
     )
 
 
-def _check_suite(first: Run, other: Run) -> None:
-    if first.header.suite_digest == other.header.suite_digest:
-        return
-    raise RecordError(
-        f"{other.folder} ran suite {other.header.suite_name!r} with digest "
-        f"{other.header.suite_digest[:12]}, {first.folder} ran {first.header.suite_name!r} with "
-        f"{first.header.suite_digest[:12]}; one table holds one suite. Report them one by one."
-    )
+def _check_setting(first: Run, other: Run) -> None:
+    unlike = differences(first.header, other.header)
+    if unlike:
+        raise RecordError(
+            f"{other.folder} (suite {other.header.suite_name}) and {first.folder} (suite "
+            f"{first.header.suite_name}) differ in {', '.join(unlike)}; one table holds one "
+            "setting, with any methods and metrics. Report them one by one."
+        )
 
 
 def _entries(found: Sequence[tuple[Run, EntryT, str]]) -> list[EntryT]:

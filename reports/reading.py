@@ -15,6 +15,7 @@ import numpy as np
 
 from bench.api import RecordError
 from bench.records import FAILED, MethodEntry, MetricEntry, Run, frame
+from bench.setting import setting_digest
 from bench.statistics import Observations, observe
 
 if TYPE_CHECKING:
@@ -25,9 +26,13 @@ TONAL = frozenset({"instrument", "tonal"})
 
 
 def identity(run: Run) -> str:
-    """Suite, profile and digest as they stand on every table."""
+    """Suite, profile, its digest and that of its setting, as they stand on every table.
+
+    Tables of one setting may be read side by side; `report A B` joins such runs.
+    """
     header = run.header
-    return f"{header.suite_name}, profile {header.profile}, digest {header.suite_digest[:12]}"
+    digests = f"digest {header.suite_digest[:12]}, setting {setting_digest(header)[:12]}"
+    return f"{header.suite_name}, profile {header.profile}, {digests}"
 
 
 def ordered_metrics(run: Run) -> list[MetricEntry]:

@@ -199,6 +199,34 @@ def test_notebooks_get_one_row_per_cell(toy: Path) -> None:
     assert len(table) == 8
     assert set(table["status"]) == {"ok"}
     assert table["chroma"].between(0, 1).all()
+    assert list(table["suite"].unique()) == ["toy"]
+    assert set(table.attrs["columns"]) == set(table.columns)
+
+
+def test_runs_of_one_setting_are_reported_together(
+    toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(toy, "--methods", "copy-content", out="a")
+    run(toy, "--methods", "noise", out="b")
+    run(toy, "--methods", "copy-content,noise", out="whole")
+    capsys.readouterr()
+    cli.main(["report", str(toy / "a"), str(toy / "b")], standalone_mode=False)
+    together = (toy / "a" / "report" / "merged" / "table2.csv").read_text(encoding="utf-8")
+    whole = (toy / "whole" / "report" / "table2.csv").read_text(encoding="utf-8")
+    assert without_run(together) == without_run(whole)
+    assert load_run(toy / "whole").header.suite_digest[:12] in capsys.readouterr().out
+
+
+def without_run(table: str) -> list[str]:
+    """A table as CSV without the line that says when it was run."""
+    return [line for line in table.splitlines() if "created" not in line]
+
+
+def test_runs_of_unlike_settings_are_not_reported_together(toy: Path) -> None:
+    run(toy, "--methods", "copy-content", out="a")
+    run(toy, "--methods", "copy-content", "--contents", "2", out="b")
+    with pytest.raises(RecordError, match=r"differ in contents; one table holds one setting"):
+        cli.main(["report", str(toy / "a"), str(toy / "b")], standalone_mode=False)
 
 
 def test_the_header_says_what_was_run(toy: Path) -> None:

@@ -19,6 +19,7 @@ from golden import FOLDER, texts
 
 from bench.api import RecordError
 from bench.records import Run, append, write_header
+from bench.setting import setting_digest, suite_digest
 from reports import formats, tables
 from reports.merging import merge
 from reports.write import failures, terminal_summary, write_report
@@ -109,9 +110,28 @@ def test_a_cell_of_several_runs_counts_as_in_the_first() -> None:
     assert ("tve/harp/c1/0", "cp") not in merge([worse, part("tve", 0.5)]).scores
 
 
-def test_runs_of_unlike_suites_are_refused() -> None:
-    with pytest.raises(RecordError, match="one table holds one suite"):
-        merge([part("tve", 0.5), part("rti", 0.5, suite_digest="ffff")])
+def asking(label: str, name: str = "hand", **setting: object) -> Run:
+    """A run of one method, with a suite that says so."""
+    suite = {"name": name, "methods": [label], "metrics": ["cp"], "seeds": 1, **setting}
+    return part(label, 0.5, suite=suite, suite_name=name)
+
+
+def test_runs_that_ask_for_other_methods_are_joined() -> None:
+    one, two = asking("tve"), asking("rti", "hand+methods")
+    both = merge([one, two]).header
+    assert both.suite["methods"] == ["tve", "rti"]
+    asked_at_once = {**one.header.suite, "methods": ["tve", "rti"]}
+    assert both.suite_digest == suite_digest(asked_at_once)
+    assert setting_digest(both) == setting_digest(one.header) == setting_digest(two.header)
+    assert setting_digest(both)[:12] in terminal_summary(merge([one, two]))
+
+
+def test_runs_of_unlike_settings_are_refused_with_the_difference() -> None:
+    with pytest.raises(RecordError, match=r"differ in seeds; one table holds one setting"):
+        merge([asking("tve"), asking("rti", seeds=2)])
+    other_clips = part("rti", 0.5, dataset={"name": "by hand", "digest": "other"})
+    with pytest.raises(RecordError, match="differ in clips"):
+        merge([part("tve", 0.5), other_clips])
 
 
 def test_a_method_that_differs_between_runs_is_refused() -> None:
