@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
-from bench import __version__
+from bench import __version__, result_commands
 from bench.api import BenchError, ConfigError
 
 if TYPE_CHECKING:
@@ -133,12 +133,17 @@ def run(**options: Unpack[RunOptions]) -> None:
 
 @cli.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-def report(runs: tuple[Path, ...]) -> None:
+@click.option(
+    "--without-inputs",
+    is_flag=True,
+    help="Leave content and style audio out; always so where their licence asks for it.",
+)
+def report(runs: tuple[Path, ...], without_inputs: bool) -> None:
     """Rebuild and print the tables of one run, or of several runs of one suite.
 
     From records alone.
     """
-    _print_report(runs)
+    _print_report(runs, without_inputs=without_inputs)
 
 
 @cli.command()
@@ -264,6 +269,10 @@ def list_(what: str) -> None:
     click.echo(listing(what))
 
 
+for command in result_commands.COMMANDS:
+    cli.add_command(command)
+
+
 def main() -> None:
     """Entry point: bad input ends with one message and exit code 2, never with a traceback."""
     logging.basicConfig(
@@ -326,10 +335,10 @@ def _run(prepared: Prepared, request: RunRequest) -> int:
     return EXIT_FAILED_CELLS if any(cell.status in FAILED for cell in cells.values()) else 0
 
 
-def _print_report(runs: tuple[Path, ...]) -> None:
+def _print_report(runs: tuple[Path, ...], *, without_inputs: bool = False) -> None:
     from reports.write import terminal_summary, write_report
 
-    paths = write_report(runs)
+    paths = write_report(runs, without_inputs=without_inputs)
     click.echo(terminal_summary(runs))
     click.echo("Written:\n" + "\n".join(f"  {path}" for path in paths))
 

@@ -26,10 +26,10 @@ from bench.api import (
 )
 from bench.catalog import describe, find_method, resolve
 from bench.choices import MethodChoice, make_parameters, split_parameters
-from bench.clips import ClipSource, Dataset, StyleSplit
+from bench.clips import ClipSource, Dataset, StyleSource, StyleSplit
 from bench.records import PlannedCell
 from bench.seeds import derive_seed
-from bench.selection import select_contents, select_styles, split_style
+from bench.selection import select_contents, select_pairs, select_styles, split_style
 from bench.suite import Suite
 
 
@@ -107,19 +107,28 @@ def make_plan(suite: Suite, dataset: Dataset, methods: Sequence[PlannedMethod]) 
     """
     _require_single_labels(methods)
     contents = select_contents(dataset, suite.contents, suite.base_seed)
-    splits = {
-        style.id: split_style(style, suite.style_clips)
-        for style in select_styles(dataset, suite.styles)
-    }
+    styles = select_styles(dataset, suite.styles)
+    splits = {style.id: split_style(style, suite.style_clips) for style in styles}
+    paired = _pairing(suite, contents, styles)
     _require_windows(suite, methods, contents)
     cells = [
         cell
         for method in methods
         for split in splits.values()
-        for cell in _cells(suite, method, split, contents)
+        for cell in _cells(suite, method, split, paired[split.id])
     ]
     chunked = tuple(into_chunks(cells, suite.chunk_size))
     return Plan(suite, dataset, tuple(methods), contents, splits, chunked)
+
+
+def _pairing(
+    suite: Suite, contents: Sequence[ClipSource], styles: Sequence[StyleSource]
+) -> dict[str, list[ClipSource]]:
+    """The contents that go with each style: all, or those of the drawn pairs."""
+    if suite.pairs is None:
+        return {style.id: list(contents) for style in styles}
+    drawn = select_pairs(contents, styles, suite.pairs, suite.base_seed)
+    return {style.id: [c for c in contents if (c.id, style.id) in drawn] for style in styles}
 
 
 def _require_single_labels(methods: Sequence[PlannedMethod]) -> None:

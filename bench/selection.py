@@ -69,6 +69,26 @@ def select_styles(dataset: Dataset, wanted: Sequence[str] | None) -> tuple[Style
     return _by_id(dataset.styles, wanted, f"style of dataset {dataset.name}")
 
 
+def select_pairs(
+    contents: Sequence[ClipSource], styles: Sequence[StyleSource], count: int, seed: int
+) -> frozenset[tuple[str, str]]:
+    """Draw pairs of a content and a style, each at most once, as (content id, style id).
+
+    A larger number contains the smaller one's choice.
+
+    Raises:
+        ConfigError: More pairs than there are.
+    """
+    every = [(content.id, style.id) for content in contents for style in styles]
+    if count > len(every):
+        raise ConfigError(
+            f"pairs is {count}; {len(contents)} contents and {len(styles)} styles give "
+            f"{len(every)}. Give at most that many."
+        )
+    drawn = sorted(every, key=lambda pair: derive_seed(seed, "pair", *pair))
+    return frozenset(drawn[:count])
+
+
 def _by_id(sources: tuple[SourceT, ...], wanted: Sequence[str], what: str) -> tuple[SourceT, ...]:
     known = [source.id for source in sources]
     if not wanted or len(set(wanted)) < len(wanted):

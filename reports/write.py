@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.records import Run, load_run
-from reports import evidence, formats, notes, reading, tables, timing
+from reports import evidence, formats, inputs, notes, reading, tables, timing
 from reports.merging import merge
 from reports.result_table import ResultTable
 
@@ -18,12 +18,13 @@ FORMATS: dict[str, Callable[[ResultTable], str]] = {
 }  # fmt: skip
 
 
-def write_report(runs: Path | str | Sequence[Path]) -> list[Path]:
+def write_report(runs: Path | str | Sequence[Path], *, without_inputs: bool = False) -> list[Path]:
     """Write the tables of one run, or of several of one suite, and return the paths.
 
     One run writes `report/` in its folder: table2, table1, gains and timing as .md, .tex and .csv,
-    and failures.md. Several write `report/merged/` in the folder named first. Written again, files
-    are the same.
+    failures.md, and inputs.md, which says whether content and style audio may go with the report
+    (see `reports.inputs`; `without_inputs` forbids it). Several write `report/merged/` in the
+    folder named first. Written again, files are the same.
 
     Raises:
         RecordError: A folder is no run, or the runs cannot stand in one table.
@@ -37,7 +38,9 @@ def write_report(runs: Path | str | Sequence[Path]) -> list[Path]:
         table = build(run)
         for suffix, render in FORMATS.items():
             paths.append(_write(out / f"{table.label}.{suffix}", render(table)))
-    return [*paths, _write(out / "failures.md", failures(run))]
+    paths.append(_write(out / "failures.md", failures(run)))
+    said = inputs.notice(run, asked_without=without_inputs)
+    return [*paths, _write(out / inputs.NOTICE, said)]
 
 
 def terminal_summary(runs: Run | Path | str | Sequence[Path], width: int = 100) -> str:
