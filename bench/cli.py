@@ -12,7 +12,6 @@ import importlib.util
 import logging
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
@@ -20,13 +19,13 @@ import click
 
 from bench import __version__, result_commands
 from bench.api import BenchError, ConfigError
+from bench.everyday_commands import COMMANDS as EVERYDAY
+from bench.progress import progress_line
 
 if TYPE_CHECKING:
-    from bench.api import Profile
     from bench.preparation import Prepared, RunRequest
 
 ROOMS = ("bench", "methods", "metrics", "reports")
-PLAIN_LINE_EVERY_S = 10.0
 EXIT_BAD_INPUT, EXIT_FAILED_CELLS, EXIT_INTERRUPTED = 2, 5, 130
 # What the system refuses and its user can mend; any other OSError is a fault of ours.
 MENDABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG}
@@ -50,21 +49,6 @@ class RunOptions(TypedDict):
     retry: bool
     isolate: bool | None
     timeout: float | None
-
-
-class TransferOptions(TypedDict):
-    """What `transfer` takes; see the help texts below."""
-
-    method: str
-    content: Path
-    out: Path
-    style: Path | None
-    text: str | None
-    start: float
-    duration: float | None
-    profile: str | None
-    device: str
-    seed: int
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -147,64 +131,6 @@ def report(runs: tuple[Path, ...], without_inputs: bool) -> None:
 
 
 @cli.command()
-@click.option("--method", required=True, help='Name, "path.py:Class", or "tve[strength=0.5]".')
-@click.option(
-    "--style",
-    type=click.Path(path_type=Path),
-    help="Folder of clips of the style, or one clip.",
-)
-@click.option(
-    "--content",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Audio file whose music is kept.",
-)
-@click.option(
-    "-o",
-    "--out",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="File to write: .wav, .flac, .ogg or .mp3.",
-)
-@click.option("--text", help="The style in words, for methods that are given text.")
-@click.option(
-    "--start",
-    type=click.FloatRange(min=0),
-    default=0.0,
-    help="Begin this many seconds into the content.",
-)
-@click.option(
-    "--duration", type=click.FloatRange(min=0.5), help="Take this many seconds of the content."
-)
-@click.option(
-    "--profile",
-    type=click.Choice(["mini", "full"]),
-    help="mini: shipped models; full: hub checkpoints. Default: full with CUDA, else mini.",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    help="Another number gives another rendering and another fit.",
-)
-def transfer(**options: Unpack[TransferOptions]) -> None:
-    """Render one content in one style, for those who just want the sound."""
-    from bench.outcome import Failure
-    from bench.transfer import TransferRequest, commission
-    from bench.transfer import transfer as render
-
-    order = commission(TransferRequest(**options))
-    click.echo(order.announcement, err=True)
-    result = render(order, _progress())
-    click.echo(err=True)
-    if isinstance(result, Failure):
-        click.echo(f"failed ({result.status}): {result.reason}", err=True)
-        sys.exit(EXIT_FAILED_CELLS)
-    click.echo(result.words)
-
-
-@cli.command()
 @click.argument("targets", nargs=-1, required=True)
 @click.option("--accept-licences", is_flag=True, help="Download; without it, only show.")
 @click.option(
@@ -240,26 +166,6 @@ def fetch(
         click.echo(line)
 
 
-@cli.command()
-@click.argument("target", metavar="NAME|file.py:Class|pkg.mod:Class")
-@click.option("--profile", type=click.Choice(["mini", "full"]), default="mini", show_default=True)
-@click.option("--device", default="cpu", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-def check(target: str, profile: Profile, device: str) -> None:
-    """Check that a method or metric keeps the contract: what passed, failed, could not be tried."""
-    from bench.checking import examine, line, summary
-    from bench.device import resolve_device
-
-    examination = examine(target, profile, resolve_device(device))
-    click.echo(examination.title)
-    verdicts = []
-    for verdict in examination.verdicts:
-        click.echo(line(verdict))
-        verdicts.append(verdict)
-    click.echo(summary(verdicts))
-    failed = any(verdict.outcome == "failed" for verdict in verdicts)
-    sys.exit(EXIT_FAILED_CELLS if failed else 0)
-
-
 @cli.command("list")
 @click.argument("what", type=click.Choice(["methods", "metrics", "datasets", "suites"]))
 def list_(what: str) -> None:
@@ -270,6 +176,10 @@ def list_(what: str) -> None:
 
 
 for command in result_commands.COMMANDS:
+    cli.add_command(command)
+
+
+for command in EVERYDAY:
     cli.add_command(command)
 
 
@@ -328,7 +238,7 @@ def _run(prepared: Prepared, request: RunRequest) -> int:
     from bench.runner import disk_full_is_bad_input
 
     with disk_full_is_bad_input(prepared.folder):
-        cells = start(prepared, request, _progress())
+        cells = start(prepared, request, progress_line())
         click.echo(err=True)
         _print_report((prepared.folder,))
     _print_session(prepared)
@@ -348,37 +258,3 @@ def _print_session(prepared: Prepared) -> None:
     from reports.timing import session
 
     click.echo("\n" + terminal(session(prepared.watch.account())), nl=False)
-
-
-def _progress() -> Callable[[float, str], None]:
-    return _live_line() if sys.stderr.isatty() else _plain_lines()
-
-
-def _plain_lines() -> Callable[[float, str], None]:
-    """A line now and then, for logs and CI: at once for a new stage, else every ten seconds."""
-    from time import monotonic
-
-    stage, shown_at = "", 0.0
-
-    def show(fraction: float, text: str) -> None:
-        nonlocal stage, shown_at
-        now, begun = monotonic(), text.rpartition(": ")[0]
-        if begun != stage or now - shown_at >= PLAIN_LINE_EVERY_S:
-            stage, shown_at = begun, now
-            click.echo(f"[{fraction:4.0%}] {text}", err=True)
-
-    return show
-
-
-def _live_line() -> Callable[[float, str], None]:
-    """One line that is rewritten, with the time left at the pace so far."""
-    from time import monotonic
-
-    begun = monotonic()
-
-    def show(fraction: float, text: str) -> None:
-        spent = monotonic() - begun
-        left = f"{spent / fraction - spent:.0f} s left" if fraction > 0 else ""
-        click.echo(f"\r\x1b[K[{fraction:4.0%}] {text}  {left}", nl=False, err=True)
-
-    return show
