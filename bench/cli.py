@@ -183,6 +183,10 @@ for command in EVERYDAY:
     cli.add_command(command)
 
 
+for command in result_commands.COMMANDS:
+    cli.add_command(command)
+
+
 def main() -> None:
     """Entry point: bad input ends with one message and exit code 2, never with a traceback."""
     logging.basicConfig(

@@ -16,6 +16,7 @@ from itertools import groupby
 from reports.result_table import Column, Estimate, Missing, ResultTable, Row, Value
 
 BLANK = "-"
+STAR = "*"  # bold, where there is none
 TERMINAL_DECIMALS = 2
 SETTLED_DECIMALS = 10
 GAP = "  "
@@ -73,7 +74,7 @@ def markdown(table: ResultTable) -> str:
     for group, rows in groupby(table.rows, key=lambda row: row.group):
         if group and not _names_itself(group, table):
             lines.append([f"**{_pipe(group)}**", *([""] * (len(table.columns) - 1))])
-        lines += [[_pipe(text) for text in _texts(row, table.columns)] for row in rows]
+        lines += [_bold(row, [_pipe(text) for text in _texts(row, table.columns)]) for row in rows]
     body = tabulate(
         lines,
         headers=[_pipe(column.title) for column in table.columns],
@@ -83,6 +84,14 @@ def markdown(table: ResultTable) -> str:
     )
     notes = "".join(f"* {_plain(note)}\n" for note in table.notes)
     return f"## {table.title}\n\n{table.identity}\n\n{body}\n\n{notes}"
+
+
+def _bold(row: Row, texts: list[str], form: str = "**{}**") -> list[str]:
+    """The texts of a row, the best ones in bold."""
+    return [
+        form.format(text) if isinstance(cell, Estimate) and cell.best else text
+        for cell, text in zip(row.cells, texts, strict=True)
+    ]
 
 
 def _names_itself(group: str, table: ResultTable) -> bool:
@@ -117,7 +126,7 @@ def latex(table: ResultTable) -> str:
     align = "".join("l" if column.text else "r" for column in table.columns)
     header = " & ".join(escape(column.title) for column in table.columns) + r" \\"
     groups = [
-        [" & ".join(escape(text) for text in _texts(row, table.columns)) + r" \\" for row in rows]
+        [" & ".join(_latex_texts(row, table.columns)) + r" \\" for row in rows]
         for _, rows in groupby(table.rows, key=lambda row: row.group)
     ]
     body = "\n\\midrule\n".join("\n".join(lines) for lines in groups)
@@ -140,6 +149,10 @@ def latex(table: ResultTable) -> str:
         r"\end{table*}",
         "",
     ])  # fmt: skip
+
+
+def _latex_texts(row: Row, columns: Sequence[Column]) -> list[str]:
+    return _bold(row, [escape(text) for text in _texts(row, columns)], r"\textbf{{{}}}")
 
 
 def csv(table: ResultTable) -> str:
@@ -207,7 +220,8 @@ def _block(value: Value, column: Column) -> Block:
     decimals = min(column.decimals, TERMINAL_DECIMALS)
     if isinstance(value, Estimate):
         ends = _ends(value, decimals)
-        return [_number(value.value, decimals), *([ends] if ends else [])]
+        number = _number(value.value, decimals) + (STAR if value.best else "")
+        return [number, *([ends] if ends else [])]
     return _wrapped(show(value, decimals)) or [""]
 
 

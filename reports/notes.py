@@ -23,6 +23,11 @@ KINDS = {
     "none": "a mean without interval rests on a single content",
 }
 SHOWN_FAILURES = 10
+STAR = "*"
+BEST = (
+    "bold, or * where there is none: the best competitor and all that are not significantly worse "
+    "(paired per cell, Holm over the comparisons with the best, 5 %)"
+)
 
 
 def identity_notes(run: Run) -> list[str]:

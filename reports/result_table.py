@@ -11,12 +11,16 @@ from bench.statistics import Interval
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number with the ends of its interval (or quartiles); NaN ends mean that there is none."""
+    """A number with the ends of its interval (or quartiles); NaN ends mean that there is none.
+
+    `best` marks the best of a column and what cannot be told apart from it.
+    """
 
     value: float
     low: float = math.nan
     high: float = math.nan
     n: int = 0
+    best: bool = False
 
 
 @dataclass(frozen=True, slots=True)

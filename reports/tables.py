@@ -7,13 +7,14 @@ these count as the worst score, so that failing cannot raise a mean.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.records import MethodEntry, MetricEntry, Run
 from bench.statistics import Interval, interval
-from reports import evidence, notes, published, reading
+from reports import comparisons, evidence, notes, published, reading
 from reports.result_table import Column, Estimate, Missing, ResultTable, Row, Value, estimate
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ def table2(run: Run) -> ResultTable:
     frames = reading.by_method(run)
     metrics = reading.ordered_metrics(run)
     kinds: set[str] = set()
-    rows = [
+    rows = _with_best(run, frames, [
         row for entry in reading.ordered_methods(run) for row in _rows(run, entry, frames, kinds)
-    ]
+    ])  # fmt: skip
     columns = (
         Column("method", "Method", text=True),
         Column("sees", "Sees", text=True, wide=True),
@@ -52,8 +53,32 @@ def table2(run: Run) -> ResultTable:
         reading.identity(run),
         columns,
         (*rows, *_published_rows(run, metrics)),
-        (*_table2_notes(run, frames, kinds),),
+        (*_best_note(rows), *_table2_notes(run, frames, kinds)),
     )
+
+
+def _with_best(run: Run, frames: dict[str, pd.DataFrame], rows: list[Row]) -> list[Row]:
+    """The rows with the best competitors of each metric marked."""
+    labels = comparisons.competitors(run, frames)
+    metrics = reading.ordered_metrics(run)
+    best = [
+        comparisons.best_of(
+            {label: comparisons.scores_of(frames, label, metric.name) for label in labels}, metric
+        )
+        for metric in metrics
+    ]
+    return [_marked(row, best) if row.kind == "measured" else row for row in rows]
+
+
+def _marked(row: Row, best: list[set[str]]) -> Row:
+    """The row with its estimates marked where the method named first stands in the set."""
+    first = len(row.cells) - len(best) - 2  # name and conditioning before, n and coverage after
+    cells = list(row.cells)
+    for position, labels in enumerate(best, start=first):
+        value = cells[position]
+        if isinstance(value, Estimate) and row.cells[0] in labels:
+            cells[position] = replace(value, best=True)
+    return replace(row, cells=tuple(cells))
 
 
 def metric_column(metric: MetricEntry, title: str | None = None) -> Column:
@@ -160,6 +185,11 @@ def _published_rows(run: Run, metrics: list[MetricEntry]) -> list[Row]:
         )
         for reference in published.TABLE2
     ]
+
+
+def _best_note(rows: list[Row]) -> tuple[str, ...]:
+    marked = any(isinstance(cell, Estimate) and cell.best for row in rows for cell in row.cells)
+    return (notes.BEST,) if marked else ()
 
 
 def _table2_notes(run: Run, frames: dict[str, pd.DataFrame], kinds: set[str]) -> list[str]:

@@ -46,6 +46,9 @@ def _python(code: str, *arguments: str, cwd: Path) -> subprocess.CompletedProces
         ["list", "metrics"],
         ["list", "datasets"],
         ["list", "suites"],
+        ["compare", "--help"],
+        ["baseline", "--help"],
+        ["gate", "--help"],
     ],
     ids=" ".join,
 )

@@ -1,0 +1,261 @@
+"""Who is better than whom: paired differences, corrected for their number, and ranks as intervals.
+
+Only the comparisons that a suite declared before the run are corrected together and may be called
+findings; all others are exploratory. Pure functions of a `Run`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.comparison import (
+    LEVEL,
+    Comparison,
+    Population,
+    compare,
+    holm,
+    indistinguishable,
+)
+from bench.records import MetricEntry, Run
+from bench.resampling import rank_intervals
+from bench.statistics import Observations
+from reports import notes, reading
+from reports.result_table import Column, Estimate, Missing, ResultTable, Row, Value
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Frames = Mapping[str, "pd.DataFrame"]
+EXPLORED = 6  # with more competitors, exploratory pairs would fill pages
+DECLARED, EXPLORATORY = "declared before the run", "exploratory, uncorrected"
+POPULATIONS: dict[Population, str] = {
+    "both": "styles and contents in general (two-way cluster-robust t)",
+    "contents": "other contents on these styles (stratified t; fewer than 5 styles)",
+    "styles": "other styles on these contents",
+    "cells": "these cells only",
+}
+RANKS_NOTE = (
+    "95 % of bootstrap resamples (styles x contents; contents by category with fewer than 5 "
+    "styles) lie between these ranks, on the cells that all methods have"
+)
+COLUMNS = (
+    Column("metric", "Metric", text=True),
+    Column("comparison", "Difference", text=True),
+    Column("delta", "Delta"),
+    Column("p", "p", decimals=4),
+    Column("p_holm", "p (Holm)", decimals=4),
+    Column("finding", "Finding", text=True),
+    Column("detectable", "Detectable"),
+    Column("check_p", "p (sign flips)", decimals=4),
+    Column("won", "Cells won", decimals=2),
+    Column("n", "n", decimals=0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """One comparison to be made: the first method minus the second, by one metric."""
+
+    metric: MetricEntry
+    first: str
+    second: str
+
+    @property
+    def name(self) -> str:
+        """A name that no other pairing has."""
+        return f"{self.metric.name}: {self.first} - {self.second}"
+
+
+def comparisons(run: Run) -> ResultTable:
+    """Show paired differences between methods: the family of the suite, then all other pairs.
+
+    Columns: the mean difference with its interval, p, p after Holm over the declared family, what
+    follows at 5 %, the smallest detectable difference, the sign-flip check, the share of cells won
+    and n.
+
+    Raises:
+        RecordError: Scores of one metric carry unlike fingerprints.
+    """
+    frames = reading.by_method(run)
+    declared, others = _declared(run), _exploratory(run, frames)
+    results = {pairing: _compared(frames, pairing) for pairing in (*declared, *others)}
+    size = family_size(run)
+    corrected = holm({p.name: _p(results[p]) for p in declared}, size=size)
+    rows = [_row(p, results[p], corrected[p.name], DECLARED) for p in declared]
+    rows += [_row(p, results[p], None, EXPLORATORY) for p in others if results[p] is not None]
+    populations = {result.population for result in results.values() if result and result.n}
+    return ResultTable(
+        "Paired differences between methods",
+        "comparisons",
+        reading.identity(run),
+        COLUMNS,
+        tuple(rows),
+        (*notes.identity_notes(run), *_notes(size, populations), notes.provenance_note(run)),
+    )
+
+
+def _declared(run: Run) -> list[Pairing]:
+    """The family of the suite as far as the run has its metrics; absent methods stay in it."""
+    family = run.header.suite.get("family") or {}
+    known = {metric.name: metric for metric in reading.ordered_metrics(run)}
+    return [
+        Pairing(known[name], str(first), str(second))
+        for name in family.get("metrics", ())
+        if name in known
+        for first, second in family.get("pairs", ())
+    ]
+
+
+def family_size(run: Run) -> int:
+    """How many comparisons the suite declared, whether or not this run can make them."""
+    family = run.header.suite.get("family") or {}
+    return len(family.get("metrics", ())) * len(family.get("pairs", ()))
+
+
+def _exploratory(run: Run, frames: Frames) -> list[Pairing]:
+    labels = competitors(run, frames)
+    if len(labels) > EXPLORED:
+        return []
+    declared = {
+        (pairing.metric.name, frozenset((pairing.first, pairing.second)))
+        for pairing in _declared(run)
+    }
+    return [
+        Pairing(metric, first, second)
+        for metric in reading.ordered_metrics(run)
+        for first, second in combinations(labels, 2)
+        if (metric.name, frozenset((first, second))) not in declared
+    ]
+
+
+def competitors(run: Run, frames: Frames) -> list[str]:
+    """Labels of the methods that are no controls and have cells."""
+    methods = reading.ordered_methods(run)
+    return [m.label for m in methods if not m.control and m.label in frames]
+
+
+def scores_of(frames: Frames, label: str, metric: str) -> Observations:
+    """The reported scores of a method."""
+    rows = frames[label]
+    return reading.observed(rows, reading.numbers(rows, metric))
+
+
+def _compared(frames: Frames, pairing: Pairing) -> Comparison | None:
+    """The comparison, or None where the run lacks one of the methods."""
+    if pairing.first not in frames or pairing.second not in frames:
+        return None
+    first, second = (
+        scores_of(frames, label, pairing.metric.name) for label in (pairing.first, pairing.second)
+    )
+    return compare(first, second)
+
+
+def _p(result: Comparison | None) -> float:
+    return math.nan if result is None else result.p
+
+
+def _row(pairing: Pairing, result: Comparison | None, corrected: float | None, group: str) -> Row:
+    names = (pairing.metric.title, f"{pairing.first} - {pairing.second}")
+    if result is None or result.n == 0:
+        why = "method not in this run" if result is None else "no cell has both numbers"
+        return Row((*names, Missing("n/a", why), *([None] * (len(COLUMNS) - 3))), group)
+    p = result.p if corrected is None else corrected
+    return Row(
+        (
+            *names,
+            Estimate(result.delta, result.low, result.high, result.n),
+            known(result.p),
+            known(corrected),
+            finding(pairing, result, p),
+            known(result.detectable),
+            known(result.check_p),
+            result.won,
+            result.n,
+        ),
+        group,
+    )
+
+
+def known(value: float | None) -> Value:
+    """A number, or None where there is none."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def finding(pairing: Pairing, result: Comparison, p: float) -> str:
+    """What follows from a p-value at 5 %; where nothing does, what could have been found."""
+    if math.isnan(p):
+        return "too few contents or styles to tell"
+    if p > 1 - LEVEL:
+        return f"not significant (detectable: {result.detectable:.3f})"
+    first_better = (result.delta > 0) == (pairing.metric.direction == "maximize")
+    return f"{pairing.first if first_better else pairing.second} is better"
+
+
+def _notes(family: int, populations: set[Population]) -> Iterator[str]:
+    yield from (f"generalises to {POPULATIONS[name]}" for name in sorted(populations))
+    yield (
+        f"p (Holm): corrected over the {family} comparisons that the suite declared before "
+        "the run; exploratory ones are uncorrected and prove nothing by themselves"
+    )
+    yield (
+        "detectable: the smallest difference that this run would have found in 4 of 5 cases; "
+        "cells won: share of cells in which the first number is the larger, ties half"
+    )
+
+
+def ranks(run: Run) -> ResultTable:
+    """Show between which ranks each competitor lies, by each metric, and which may be the best.
+
+    Raises:
+        RecordError: Scores of one metric carry unlike fingerprints.
+    """
+    frames = reading.by_method(run)
+    labels = competitors(run, frames)
+    metrics = reading.ordered_metrics(run)
+    found = {metric.name: _ranks(frames, labels, metric) for metric in metrics}
+    rows = [Row((label, *(found[metric.name][label] for metric in metrics))) for label in labels]
+    columns = (
+        Column("method", "Method", text=True),
+        *(Column(metric.name, metric.title, text=True) for metric in metrics),
+    )
+    return ResultTable(
+        "Ranks of the methods, 1 is the best",
+        "ranks",
+        reading.identity(run),
+        columns,
+        tuple(rows) if len(labels) > 1 else (),
+        (
+            *notes.identity_notes(run),
+            RANKS_NOTE,
+            notes.BEST,
+            notes.provenance_note(run),
+        ),
+    )
+
+
+def _ranks(frames: Frames, labels: Sequence[str], metric: MetricEntry) -> dict[str, Value]:
+    scores = {label: scores_of(frames, label, metric.name) for label in labels}
+    scored = {label: s for label, s in scores.items() if np.isfinite(s.values).any()}
+    maximize = metric.direction == "maximize"
+    found = rank_intervals(scored, maximize=maximize)
+    best = best_of(scored, metric)
+    words: dict[str, Value] = {}
+    for label in labels:
+        low, high = found.get(label, (0, 0))
+        mark = notes.STAR if label in best else ""
+        words[label] = f"{low}-{high}{mark}" if low else Missing("n/a", "no common cell")
+    return words
+
+
+def best_of(scores: Mapping[str, Observations], metric: MetricEntry) -> set[str]:
+    """The best of several competitors and those not told apart from it; empty for a single one."""
+    scored = {label: s for label, s in scores.items() if np.isfinite(s.values).any()}
+    if len(scored) < 2:  # noqa: PLR2004 - one alone is the best of nothing
+        return set()
+    return indistinguishable(scored, maximize=metric.direction == "maximize")

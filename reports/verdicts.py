@@ -1,0 +1,172 @@
+"""What the gate found, as a table, as JUnit XML for a CI page, and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+from bench import cost, gate
+from bench.api import RecordError
+from bench.benchmarks import Benchmark, read_benchmarks
+from bench.records import Run, load_run
+from bench.snapshot import Snapshot, read_snapshot, snapshot, write_snapshot
+from bench.verdict import Verdict, exit_code
+from reports import evidence, formats
+from reports.result_table import Column, Estimate, ResultTable, Row, Value
+
+ORDER = ("regressed", "changed", "incomparable", "inconclusive", "improved", "equivalent")
+WORDS = {0: "passed", 3: "regressed", 4: "not comparable"}
+NOTES = (
+    "delta: candidate - baseline towards better [95 % interval]; for time and memory their ratio",
+    "detectable: the smallest drop that would have been found in 4 of 5 cases",
+    "regressed: beyond the margin and beyond chance, Holm over all methods and metrics",
+    "advisory verdicts never fail the gate",
+)
+COLUMNS = (
+    Column("verdict", "Verdict", text=True),
+    Column("lane", "Lane", text=True),
+    Column("method", "Method", text=True),
+    Column("subject", "Subject", text=True),
+    Column("delta", "Delta", decimals=3),
+    Column("p", "p (Holm)", decimals=3),
+    Column("detectable", "Detectable", decimals=3),
+    Column("reason", "Reason", text=True),
+)
+
+
+def write_baseline(folder: Path, reason: str, out: Path, benchmarks: Path | None = None) -> Path:
+    """Keep a run as the baseline of later gates.
+
+    Args:
+        folder: The run folder.
+        reason: Why these numbers are accepted.
+        out: The JSON file to write; an existing one is replaced.
+        benchmarks: A file of pytest-benchmark to be kept with it.
+
+    Raises:
+        RecordError: No run there, no reason, cells that have not run, or scores of unlike measures.
+    """
+    run = load_run(folder)
+    waiting = [cell for cell in run.plan if cell.cell_id not in run.cells]
+    if waiting or not run.plan:
+        raise RecordError(
+            f"run {folder} has {len(waiting)} of {len(run.plan)} cells not run; a baseline needs "
+            "a finished run. Resume it with `python -m bench run --out`."
+        )
+    write_snapshot(out, _snapshot(run, benchmarks, reason))
+    return out
+
+
+def judge(folder: Path, baseline: Path, benchmarks: Path | None = None) -> list[Verdict]:
+    """Judge a run folder, and timed functions if given, by a baseline file.
+
+    Raises:
+        RecordError: No run, no baseline, or a file that cannot be read.
+    """
+    known = read_snapshot(baseline)
+    candidate = _snapshot(load_run(folder), benchmarks)
+    verdicts = gate.judge(candidate, known)
+    if known.benchmarks and benchmarks is not None:
+        verdicts += cost.benchmark_verdicts(candidate.benchmarks, known.benchmarks)
+    return sorted(verdicts, key=lambda verdict: (verdict.advisory, ORDER.index(verdict.word)))
+
+
+def judge_and_write(
+    folder: Path,
+    baseline: Path,
+    benchmarks: Path | None = None,
+    json_out: Path | None = None,
+    junit_out: Path | None = None,
+) -> tuple[str, int]:
+    """Judge a run, write what was asked for, and return terminal text and exit code.
+
+    Raises:
+        RecordError: No run, no baseline, or a file that cannot be read.
+    """
+    verdicts = judge(folder, baseline, benchmarks)
+    for path, render in ((json_out, as_json), (junit_out, junit)):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(render(verdicts), encoding="utf-8")
+    shown = table(verdicts, read_snapshot(baseline))
+    return formats.terminal(shown), exit_code(verdicts)
+
+
+def _snapshot(run: Run, benchmarks: Path | None, reason: str = "") -> Snapshot:
+    timed: list[Benchmark] = read_benchmarks(benchmarks) if benchmarks else []
+    violations = evidence.control_order(run)
+    return snapshot(run, violations=violations, benchmarks=timed, reason=reason)
+
+
+def table(verdicts: Sequence[Verdict], baseline: Snapshot) -> ResultTable:
+    """The verdicts, red ones first, with what the baseline is and why it was accepted."""
+    code = exit_code(verdicts)
+    identity = f"{WORDS[code]}; suite {baseline.suite_name}, digest {baseline.suite_digest[:12]}"
+    accepted = (
+        f"baseline: run {baseline.run_id}, created {baseline.created_at}, commit "
+        f"{baseline.commit[:12] or 'unknown'}, accepted because: {baseline.reason}"
+    )
+    return ResultTable(
+        "Regression gate",
+        "gate",
+        identity,
+        COLUMNS,
+        tuple(_row(verdict) for verdict in verdicts),
+        (accepted, *NOTES),
+    )
+
+
+def _row(verdict: Verdict) -> Row:
+    word = f"{verdict.word} (advisory)" if verdict.advisory else verdict.word
+    delta: Value = None
+    if math.isfinite(verdict.delta):
+        delta = Estimate(verdict.delta, verdict.low, verdict.high)
+    numbers = tuple(x if math.isfinite(x) else None for x in (verdict.p, verdict.detectable))
+    cells = (word, verdict.lane, verdict.method, verdict.subject, delta, *numbers, verdict.reason)
+    return Row(cells, "red" if verdict.red else "")
+
+
+def as_json(verdicts: Sequence[Verdict]) -> str:
+    """The exit code and every verdict; numbers that do not exist are null."""
+    rows = [
+        {key: _plain(value) for key, value in asdict(verdict).items()} | {"red": verdict.red}
+        for verdict in verdicts
+    ]
+    code = exit_code(verdicts)
+    return json.dumps({"exit_code": code, "result": WORDS[code], "verdicts": rows}, indent=1) + "\n"
+
+
+def _plain(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def junit(verdicts: Sequence[Verdict]) -> str:
+    """JUnit XML: one case per verdict, a failure for what fails the gate.
+
+    Incomparable verdicts are errors, inconclusive and advisory ones are skipped with their reason.
+    """
+    failures = sum(verdict.red for verdict in verdicts)
+    errors = sum(verdict.word == "incomparable" for verdict in verdicts)
+    cases = "\n".join(_case(verdict) for verdict in verdicts)
+    return (
+        '<?xml version="1.0" encoding="utf-8"?>\n'
+        f'<testsuite name="bench gate" tests="{len(verdicts)}" failures="{failures}" '
+        f'errors="{errors}">\n{cases}\n</testsuite>\n'
+    )
+
+
+def _case(verdict: Verdict) -> str:
+    name = quoteattr(f"{verdict.method} {verdict.subject}")
+    message = quoteattr(f"{verdict.word}: {verdict.reason}")
+    start = f"<testcase classname={quoteattr(f'gate.{verdict.lane}')} name={name}"
+    if verdict.red:
+        return f"{start}><failure message={message}/></testcase>"
+    if verdict.word == "incomparable":
+        return f"{start}><error message={message}/></testcase>"
+    if verdict.word == "inconclusive" or verdict.advisory:
+        return f"{start}><skipped message={message}/></testcase>"
+    return f"{start}/>"
