@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
-import importlib.util
 import itertools
 from pathlib import Path
 
@@ -16,12 +14,6 @@ from bench.tunes import HELD_OUT_TUNES, TRAINING_TUNES
 
 MINI = Path(__file__).resolve().parents[2] / "datasets" / "mini"
 RATE = 22_050
-needs_synthesiser = pytest.mark.skipif(
-    importlib.util.find_spec("fluidsynth") is None
-    or ctypes.util.find_library("fluidsynth") is None
-    or not corpus.SOUNDFONT.is_file(),
-    reason="the synthesiser or its soundfont is not installed",
-)
 
 
 def loudest_pitch(waveform: np.ndarray, sample_rate: int) -> float:
@@ -104,7 +96,7 @@ def test_the_bundled_clips_are_what_the_recipe_says() -> None:
     }
 
 
-@needs_synthesiser
+@pytest.mark.corpus
 @pytest.mark.parametrize("pitch", [60, 72])
 def test_a_rendered_note_has_its_pitch(pitch: int) -> None:
     note = corpus.Note(0.0, 1.0, pitch, 100)
@@ -112,7 +104,7 @@ def test_a_rendered_note_has_its_pitch(pitch: int) -> None:
     assert loudest_pitch(waveform, RATE) == pytest.approx(pitch, abs=0.3)
 
 
-@needs_synthesiser
+@pytest.mark.corpus
 def test_rendering_is_the_same_whatever_was_rendered_before() -> None:
     notes = corpus.random_melody(np.random.default_rng(3)).notes
     first = corpus.render_notes(notes, 0, 2.0, RATE)
@@ -122,7 +114,7 @@ def test_rendering_is_the_same_whatever_was_rendered_before() -> None:
     np.testing.assert_array_equal(first, again)
 
 
-@needs_synthesiser
+@pytest.mark.corpus
 def test_later_notes_leave_earlier_samples_alone() -> None:
     first, second = corpus.Note(0.0, 0.5, 60, 90), corpus.Note(1.0, 0.5, 67, 110)
     alone = corpus.render_notes([first], 0, 2.0, RATE)

@@ -19,17 +19,11 @@ from bench.api import (
     StyleTransferMethod,
     TransferRequest,
 )
-from methods.riffusion.checkpoints import MINI_FOLDER
 from methods.riffusion.controls import NullPrompt, VaeRoundTrip, Vocoder
 from methods.riffusion.rti import RTI, RtiParameters
 from methods.riffusion.tve import TVE, TveParameters
 
-pytestmark = [
-    pytest.mark.weights,
-    pytest.mark.skipif(
-        not (MINI_FOLDER / "unet" / "config.json").is_file(), reason="no mini weights here"
-    ),
-]
+pytestmark = pytest.mark.weights
 RATE = 22_050
 FAST = {"steps": 2, "batch_size": 1, "num_inference_steps": 6}
 
