@@ -1,4 +1,4 @@
-"""The commands of the first hour: `transfer` and `check`; thin, and light to import."""
+"""The commands of the first hour: `transfer`, `check`, `doctor`; thin, and light to import."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.progress import progress_line
 if TYPE_CHECKING:
     from bench.api import Profile
 
-EXIT_FAILED = 5
+EXIT_BAD_INPUT, EXIT_FAILED = 2, 5
 
 
 class TransferOptions(TypedDict):
@@ -109,4 +109,14 @@ def check(target: str, profile: Profile, device: str) -> None:
     sys.exit(EXIT_FAILED if failed else 0)
 
 
-COMMANDS = (transfer, check)
+@click.command()
+def doctor() -> None:
+    """Say what is here, what is missing, and the command that mends it; 0 if mini can run."""
+    from bench.doctor import diagnose
+
+    diagnosis = diagnose()
+    click.echo(diagnosis.text)
+    sys.exit(0 if diagnosis.mini_can_run else EXIT_BAD_INPUT)
+
+
+COMMANDS = (transfer, check, doctor)

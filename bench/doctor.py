@@ -1,0 +1,199 @@
+"""What is here, what is missing and what mends it, before anything is run.
+
+A doctor reports and never fails: a question that cannot be answered is a line of the report.
+Nothing here loads a model, and torch is imported only where a GPU may be present.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import machine
+from bench.api import BenchError, Profile, ProfileInfo
+from bench.findings import Finding, ask, listed
+
+ROOT = machine.ROOT
+FULL_SUITE = "table2"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The report, by section.
+
+    Attributes:
+        sections: Findings under their headings.
+    """
+
+    sections: dict[str, list[Finding]]
+
+    @property
+    def mini_can_run(self) -> bool:
+        """Whether nothing stands in the way of the mini profile."""
+        return all(f.verdict != "wrong" for part in self.sections.values() for f in part)
+
+    @property
+    def text(self) -> str:
+        """The whole report."""
+        parts = [f"{heading}\n{listed(found)}" for heading, found in self.sections.items()]
+        return "\n\n".join([*parts, self._conclusion()])
+
+    def _conclusion(self) -> str:
+        wrong = [f for part in self.sections.values() for f in part if f.verdict == "wrong"]
+        if not wrong:
+            return "The mini profile can run: python -m bench run --suite mini"
+        return f"The mini profile cannot run. First: {wrong[0].mend} ({wrong[0].topic})"
+
+
+def diagnose() -> Diagnosis:
+    """Look at the machine, the packages, the cache and the checkpoints of both profiles."""
+    return Diagnosis(
+        {
+            "machine": [
+                *ask("device", machine.device),
+                *ask("memory", machine.memory),
+                *ask("disk", lambda: machine.disk(Path.cwd())),
+                *ask("threads", machine.threads),
+            ],
+            "software": [
+                *ask("python", machine.python),
+                *ask("packages", machine.packages),
+                *ask("synthesiser", machine.synthesiser),
+                *ask("cache", machine.cache),
+            ],
+            "checkpoints of profile mini": ask("checkpoints", mini_checkpoints),
+            "checkpoints of profile full": ask("checkpoints", full_checkpoints),
+        }
+    )
+
+
+# ---------------------------------------------------------------------------- checkpoints
+
+
+@dataclass(slots=True)
+class Needed:
+    """Weights by name, with the methods and metrics that load them."""
+
+    profile: ProfileInfo
+    users: list[str]
+
+
+def needed(profile: Profile) -> dict[str, Needed]:
+    """Every checkpoint that a method or metric of the catalogs loads in a profile, by its name."""
+    from bench.catalog import describe, methods, metrics
+
+    found: dict[str, Needed] = {}
+    for name, entry in {**methods(), **metrics()}.items():
+        info = describe(entry, profile)
+        for weights in info.weights:
+            found.setdefault(weights, Needed(info, [])).users.append(name)
+    return found
+
+
+def mini_checkpoints() -> list[Finding]:
+    """The folders of this checkout: whether they are whole, their size, licence and users."""
+    lost = deleted(ROOT)
+    return [
+        folder_finding(name, ROOT / name, held, [path for path in lost if path.startswith(name)])
+        for name, held in needed("mini").items()
+    ]
+
+
+def folder_finding(name: str, folder: Path, held: Needed, lost: Sequence[str]) -> Finding:
+    """Whether a checkpoint folder is whole.
+
+    Args:
+        name: How the folder is called in the checkout.
+        folder: Where it lies.
+        held: Who needs it.
+        lost: Files of it that were committed and are gone.
+    """
+    faults = [f"{path} is gone" for path in lost] or list(broken(folder))
+    if faults:
+        users = f"needed by {', '.join(held.users)}"
+        return Finding(name, f"{faults[0]}; {users}", "wrong", f"git checkout -- {name}")
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    words = f"{size / 1e6:.1f} MB, {held.profile.licence}; {', '.join(held.users)}"
+    return Finding(name, words)
+
+
+def broken(folder: Path) -> Iterator[str]:
+    """What is wrong with the weights in a folder, as far as their heads tell."""
+    weights = sorted(folder.rglob("*.safetensors"))
+    if not weights:
+        yield f"{folder} holds no weights"
+    for path in weights:
+        size, promised = path.stat().st_size, _promised_bytes(path)
+        if promised is None:
+            yield f"{path.name} ({size} bytes) is no weights file"
+        elif promised != size:
+            yield f"{path.name} has {size} bytes, its head promises {promised}"
+
+
+def _promised_bytes(path: Path) -> int | None:
+    """The size of a safetensors file by its own head: 8 bytes, a JSON table, the tensors."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > path.stat().st_size:
+            return None
+        try:
+            table: dict[str, dict[str, list[int]]] = json.loads(file.read(length))
+        except ValueError:
+            return None
+    ends = [entry["data_offsets"][1] for key, entry in table.items() if key != "__metadata__"]
+    return 8 + length + max(ends, default=0)
+
+
+def deleted(root: Path) -> list[str]:
+    """Files that are committed and not there; none where this is no git checkout."""
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed program with literal arguments
+            ["git", "-C", str(root), "ls-files", "--deleted"],  # noqa: S607 - git is looked up on PATH on purpose
+            capture_output=True, text=True, timeout=10, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return done.stdout.splitlines() if done.returncode == 0 else []
+
+
+def full_checkpoints() -> list[Finding]:
+    """The hub checkpoints: whether they are in the local cache, size, licence, users, and fetching.
+
+    Their absence stops nothing in the mini profile.
+    """
+    from bench.checkpoints import checkpoint_table
+
+    by_name = {checkpoint.name: checkpoint for checkpoint in checkpoint_table().values()}
+    found = []
+    for name, held in needed("full").items():
+        users = ", ".join(held.users)
+        checkpoint = by_name.get(name)
+        if checkpoint is None:
+            found.append(Finding(name, f"a folder of yours; {users}"))
+            continue
+        words = f"{checkpoint.bytes / 1e9:.1f} GB, {checkpoint.licence}; {users}"
+        found.append(_hub_finding(checkpoint.title, words))
+    absent = [finding.topic for finding in found if finding.verdict == "note"]
+    if absent:
+        found.append(Finding("all of them", f"{len(absent)} absent", "note", _fetch(FULL_SUITE)))
+    return found
+
+
+def _fetch(target: str) -> str:
+    from bench.weights import fetch_line
+
+    return fetch_line(target)
+
+
+def _hub_finding(title: str, words: str) -> Finding:
+    from bench.checkpoints import checkpoint_table, is_here
+
+    try:
+        if is_here(checkpoint_table()[title]):
+            return Finding(title, f"present, {words}")
+    except BenchError as error:
+        return Finding(title, str(error), "note", _fetch(title))
+    return Finding(title, f"absent, {words}", "note", _fetch(title))
