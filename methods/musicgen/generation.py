@@ -15,7 +15,9 @@ before text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -95,6 +97,21 @@ def guided(logits: Tensor, guidance_scale: float) -> Tensor:
     return unconditional + guidance_scale * (conditional - unconditional)
 
 
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Give Python's global generator back as it was.
+
+    The library's decoder draws from it in every layer (for LayerDrop) and uses the draw only in
+    training.
+    """
+    state = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+@undisturbed()
 @torch.no_grad()
 def generate_codes(
     model: MusicgenMelodyForConditionalGeneration,

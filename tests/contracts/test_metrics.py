@@ -33,7 +33,7 @@ def subject(request: pytest.FixtureRequest) -> MetricSubject:
 @pytest.mark.parametrize("check", METRIC_CHECKS, ids=attrgetter("name"))
 def test_a_metric_keeps_the_contract(subject: MetricSubject, check: Check[MetricSubject]) -> None:
     verdict = judge(check, subject)
-    assert (verdict.outcome, verdict.reason) == ("passed", "")
+    assert (verdict.outcome, verdict.reason) == ("passed", ""), verdict.reason
 
 
 @pytest.mark.parametrize("subject", sorted(COMPARES_WITH_CONTENT), indirect=True)
