@@ -84,11 +84,13 @@ def comparisons(run: Run) -> ResultTable:
     """
     frames = reading.by_method(run)
     declared, others = _declared(run), _exploratory(run, frames)
-    results = {pairing: _compared(frames, pairing) for pairing in (*declared, *others)}
+    results = {p.name: _compared(frames, p) for p in (*declared, *others)}
     size = family_size(run)
-    corrected = holm({p.name: _p(results[p]) for p in declared}, size=size)
-    rows = [_row(p, results[p], corrected[p.name], DECLARED) for p in declared]
-    rows += [_row(p, results[p], None, EXPLORATORY) for p in others if results[p] is not None]
+    corrected = holm({p.name: _p(results[p.name]) for p in declared}, size=size)
+    rows = [_row(p, results[p.name], corrected[p.name], DECLARED) for p in declared]
+    rows += [
+        _row(p, results[p.name], None, EXPLORATORY) for p in others if results[p.name] is not None
+    ]
     populations = {result.population for result in results.values() if result and result.n}
     return ResultTable(
         "Paired differences between methods",

@@ -137,7 +137,7 @@ def _rules(run: Run, methods: list[MethodEntry]) -> list[_Rule]:
     """The demands for the controls that this run has; controls are known by their catalog name."""
     labels = {m.name: m.label for m in methods if m.control}
     competitors = [m.label for m in methods if not m.control]
-    style_fit = _style_fit(run)
+    fit = style_fit(run)
     chain: list[_Rule] = []
     if "copy-content" in labels and "vocoder" in labels:
         chain.append(_Rule("cp", labels["copy-content"], labels["vocoder"], strict=False))
@@ -147,13 +147,13 @@ def _rules(run: Run, methods: list[MethodEntry]) -> list[_Rule]:
         if "noise" in labels:
             chain.append(_Rule("cp", label, labels["noise"], strict=True))
         if "copy-style" in labels:
-            chain.append(_Rule(style_fit, labels["copy-style"], label, strict=True))
+            chain.append(_Rule(fit, labels["copy-style"], label, strict=True))
         if "copy-content" in labels:
-            chain.append(_Rule(style_fit, label, labels["copy-content"], strict=True))
+            chain.append(_Rule(fit, label, labels["copy-content"], strict=True))
     return [rule for rule in chain if rule.metric in {m.name for m in run.header.metrics}]
 
 
-def _style_fit(run: Run) -> str:
+def style_fit(run: Run) -> str:
     """Held-out style fit where any cell has it, else the one against seen clips."""
     held_out = any(
         metric == "sf.heldout" and score.value is not None

@@ -6,13 +6,25 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.records import Run, load_run
-from reports import evidence, formats, inputs, notes, reading, tables, timing
+from reports import (
+    comparisons,
+    evidence,
+    formats,
+    inputs,
+    notes,
+    reading,
+    tables,
+    timing,
+    tradeoff,
+)
 from reports.merging import merge
 from reports.result_table import ResultTable
 
 TABLES: tuple[Callable[[Run], ResultTable], ...] = (
-    tables.table2, tables.table1, evidence.gains, timing.timing
+    tables.table2, tables.table1, evidence.gains, comparisons.ranks, tradeoff.tradeoff,
+    timing.timing,
 )  # fmt: skip
+WRITTEN = (*TABLES, comparisons.comparisons)  # too long for a terminal
 FORMATS: dict[str, Callable[[ResultTable], str]] = {
     "md": formats.markdown, "tex": formats.latex, "csv": formats.csv
 }  # fmt: skip
@@ -21,10 +33,10 @@ FORMATS: dict[str, Callable[[ResultTable], str]] = {
 def write_report(runs: Path | str | Sequence[Path], *, without_inputs: bool = False) -> list[Path]:
     """Write the tables of one run, or of several of one suite, and return the paths.
 
-    One run writes `report/` in its folder: table2, table1, gains and timing as .md, .tex and .csv,
-    failures.md, and inputs.md, which says whether content and style audio may go with the report
-    (see `reports.inputs`; `without_inputs` forbids it). Several write `report/merged/` in the
-    folder named first. Written again, files are the same.
+    One run writes `report/` in its folder: table2, table1, gains, ranks, tradeoff, timing and
+    comparisons as .md, .tex and .csv, failures.md, and inputs.md, which says whether content and
+    style audio may go with the report (see `reports.inputs`; `without_inputs` forbids it). Several
+    write `report/merged/` in the folder named first. Written again, files are the same.
 
     Raises:
         RecordError: A folder is no run, or the runs cannot stand in one table.
@@ -34,7 +46,7 @@ def write_report(runs: Path | str | Sequence[Path], *, without_inputs: bool = Fa
     out = run.folder / "report" / ("merged" if len(folders) > 1 else "")
     out.mkdir(parents=True, exist_ok=True)
     paths = []
-    for build in TABLES:
+    for build in WRITTEN:
         table = build(run)
         for suffix, render in FORMATS.items():
             paths.append(_write(out / f"{table.label}.{suffix}", render(table)))
@@ -44,7 +56,7 @@ def write_report(runs: Path | str | Sequence[Path], *, without_inputs: bool = Fa
 
 
 def terminal_summary(runs: Run | Path | str | Sequence[Path], width: int = 100) -> str:
-    """Table II, then Table I and gains where they have rows, then times, as terminal text.
+    """Table II, then Table I, gains, ranks and curves where they have rows, then times, as text.
 
     Raises:
         RecordError: A folder is no run, or the runs cannot stand in one table.

@@ -1,0 +1,301 @@
+"""Tables of differences, ranks and curves, and the commands on finished runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from building import header, method, run_of
+from click.testing import CliRunner, Result
+
+from bench.cli import cli
+from bench.records import CellRecord, Run, ScoreRecord, append, write_header
+from reports.comparisons import comparisons, ranks
+from reports.formats import latex, markdown, terminal
+from reports.result_table import Estimate, Missing, ResultTable
+from reports.tables import table2
+from reports.tradeoff import tradeoff
+
+METHODS = ("tve", "rti", "musicgen")
+STYLES = tuple(f"style{i}" for i in range(6))
+CONTENTS = tuple(f"c{i}" for i in range(8))
+FAMILY = {"pairs": [["tve", "rti"], ["tve", "other"]], "metrics": ["cp"]}
+
+
+def jittered(run: Run) -> Run:
+    """The run with a small change in each score that differs between cells and methods."""
+    scores = {}
+    for number, (key, score) in enumerate(run.scores.items()):
+        step = 0.01 * ((number * 7919) % 13 - 6) / 6
+        value = (score.value or 0) + step
+        scores[key] = score.model_copy(update={"value": value, "raw": value})
+    return replace(run, scores=scores)
+
+
+def toy(**levels: float) -> Run:
+    """A finished run of methods whose scores differ by their level, cp and sf.heldout."""
+    labels = levels or {"tve": 0.5, "rti": 0.4, "musicgen": 0.399}
+    entries = [method(label) for label in labels]
+    head = header(
+        entries, STYLES, CONTENTS, ("cp", "sf.heldout"), suite={"name": "toy", "family": FAMILY}
+    )
+    return jittered(
+        run_of(head, {label: {"cp": v, "sf.heldout": 1 - v} for label, v in labels.items()})
+    )
+
+
+def save(run: Run, folder: Path) -> Path:
+    """Write a run as the runner does."""
+    folder.mkdir(parents=True)
+    write_header(folder, run.header)
+    append(folder / "plan.jsonl", run.plan)
+    append(folder / "cells.jsonl", run.cells.values())
+    append(folder / "scores.jsonl", run.scores.values())
+    return folder
+
+
+def row(table: ResultTable, key: str, name: str) -> dict[str, object]:
+    """The first row whose column `key` is `name`, by column."""
+    position = table.column(key).index(name)
+    return {column.key: table.rows[position].cells[i] for i, column in enumerate(table.columns)}
+
+
+def test_declared_comparisons_come_first_and_are_corrected_over_the_family() -> None:
+    table = comparisons(toy())
+    declared = [r for r in table.rows if r.group.startswith("declared")]
+    assert [r.cells[1] for r in declared] == ["tve - rti", "tve - other"]
+    first = row(table, "comparison", "tve - rti")
+    assert isinstance(first["p"], float)
+    assert first["p_holm"] == pytest.approx(2 * first["p"])
+    assert first["finding"] == "tve is better"
+    assert isinstance(declared[1].cells[2], Missing)
+    explored = [r for r in table.rows if r.group.startswith("exploratory")]
+    assert len(explored) == 2 + 3  # cp: two pairs that were not declared; sf.heldout: three
+    assert {r.cells[4] for r in explored} == {None}
+
+
+def test_not_significant_stands_beside_what_could_have_been_found() -> None:
+    table = comparisons(toy())
+    close = row(table, "comparison", "rti - musicgen")
+    assert str(close["finding"]).startswith("not significant (detectable: 0.0")
+    assert isinstance(close["delta"], Estimate)
+
+
+def test_a_suite_without_a_family_has_exploratory_comparisons_only() -> None:
+    run = toy()
+    plain = replace(run, header=run.header.model_copy(update={"suite": {"name": "toy"}}))
+    assert {r.group for r in comparisons(plain).rows} == {"exploratory, uncorrected"}
+
+
+def test_ranks_are_intervals_and_mark_the_best() -> None:
+    table = ranks(toy())
+    assert table.column("cp") == ("1-1*", "2-3", "2-3")
+    assert table.column("sf.heldout")[0] == "3-3"
+    assert ranks(toy(tve=0.5)).rows == ()
+
+
+def test_the_best_and_its_equals_are_bold_in_every_format() -> None:
+    table = table2(toy())
+    best = [isinstance(v, Estimate) and v.best for v in table.column("cp")]
+    assert best == [True, False, False]
+    fit = [isinstance(v, Estimate) and v.best for v in table.column("sf.heldout")]
+    assert fit == [False, True, True]
+    assert markdown(table).count("**") == 6
+    assert latex(table).count("\\textbf{") == 3
+    assert "*" in terminal(table)
+
+
+def test_one_competitor_is_the_best_of_nothing() -> None:
+    assert not any(isinstance(v, Estimate) and v.best for v in table2(toy(tve=0.5)).column("cp"))
+
+
+def test_a_sweep_is_read_at_the_cp_that_the_curves_share() -> None:
+    levels = {
+        "tve[strength=0.4]": 0.8, "tve[strength=0.7]": 0.4,
+        "rti[strength=0.4]": 0.7, "rti[strength=0.7]": 0.3,
+    }  # fmt: skip
+    table = tradeoff(toy(**levels))
+    curve = row(table, "method", "tve, curve")
+    assert isinstance(curve["sf_at_cp"], Estimate)
+    shared = row(table, "method", "tve[strength=0.4]")
+    assert isinstance(shared["cp"], float)
+    assert curve["sf_at_cp"].low < curve["sf_at_cp"].value < curve["sf_at_cp"].high
+    assert curve["volume"] == Missing("n/a", "no controls")
+    assert {r.cells[3] for r in table.rows if r.kind == "measured"} <= {"yes", "no"}
+
+
+def test_controls_bound_the_area() -> None:
+    levels = {"tve[strength=0.4]": 0.8, "tve[strength=0.7]": 0.4}
+    bounds = {"noise": (0.0, 0.0), "copy-content": (1.0, 0.1), "copy-style": (0.1, 1.0)}
+    entries = [method(label) for label in levels] + [method(m, control=True) for m in bounds]
+    values = {label: {"cp": v, "sf.heldout": 1 - v} for label, v in levels.items()}
+    values |= {label: {"cp": cp, "sf.heldout": sf} for label, (cp, sf) in bounds.items()}
+    head = header(entries, STYLES, CONTENTS, ("cp", "sf.heldout"))
+    volume = row(tradeoff(run_of(head, values)), "method", "tve, curve")["volume"]
+    assert isinstance(volume, Estimate)
+    fits = [(0.2 - 0.1) / 0.9, (0.6 - 0.1) / 0.9]  # styles and contents shift all alike
+    assert volume.value == pytest.approx((0.8 - 0.4) * fits[0] + 0.4 * fits[1], abs=1e-6)
+
+
+def test_without_a_sweep_there_is_no_curve() -> None:
+    assert tradeoff(toy()).rows == ()
+
+
+def bench(*arguments: object) -> Result:
+    """The command line, in this process."""
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+def test_two_methods_of_a_run_are_compared_per_cell(tmp_path: Path) -> None:
+    folder = save(toy(), tmp_path / "run")
+    done = bench("compare", "tve", "rti", "--run", folder)
+    assert done.exit_code == 0, done.output
+    assert "tve is better" in done.output
+    assert "styles and contents in general" in done.output
+
+
+def test_two_runs_are_compared_method_by_method(tmp_path: Path) -> None:
+    first = save(toy(tve=0.55, rti=0.4), tmp_path / "a")
+    second = save(toy(tve=0.5, rti=0.4), tmp_path / "b")
+    done = bench("compare", first, second, "--population", "cells")
+    assert done.exit_code == 0, done.output
+    assert "A is better" in done.output
+    assert "these cells only" in done.output
+
+
+def test_runs_with_nothing_in_common_are_refused(tmp_path: Path) -> None:
+    first, second = save(toy(tve=0.5), tmp_path / "a"), save(toy(rti=0.5), tmp_path / "b")
+    done = bench("compare", first, second)
+    assert "only like is compared with like" in str(done.exception)
+
+
+def refingerprint(run: Run) -> Run:
+    scores = {k: s.model_copy(update={"fingerprint": "new"}) for k, s in run.scores.items()}
+    return replace(run, scores=scores)
+
+
+def test_runs_scored_by_other_measures_are_not_comparable(tmp_path: Path) -> None:
+    first = save(toy(tve=0.5), tmp_path / "a")
+    second = save(refingerprint(toy(tve=0.5)), tmp_path / "b")
+    done = bench("compare", first, second)
+    assert done.exit_code == 4
+    assert "incomparable" in done.output
+
+
+def lose(run: Run) -> Run:
+    name = run.plan[0].cell_id
+    lost = CellRecord(cell_id=name, status="oom", reason="out of memory")
+    scores = {k: s for k, s in run.scores.items() if k[0] != name}
+    return replace(run, cells=run.cells | {name: lost}, scores=scores)
+
+
+def drop(run: Run) -> Run:
+    """Every cp of tve lower by .04, its audio new."""
+
+    def lower(key: tuple[str, str], score: ScoreRecord) -> ScoreRecord:
+        if key[1] != "cp" or not key[0].startswith("tve/"):
+            return score
+        value = (score.value or 0) - 0.04
+        return score.model_copy(update={"value": value, "raw": value})
+
+    cells = {
+        k: c.model_copy(update={"audio_digest": f"new-{k}"}) if k.startswith("tve/") else c
+        for k, c in run.cells.items()
+    }
+    return replace(run, cells=cells, scores={k: lower(k, s) for k, s in run.scores.items()})
+
+
+def slow(run: Run) -> Run:
+    cells = {
+        k: c.model_copy(update={"transfer_s": 1.3 * (c.transfer_s or 0)})
+        for k, c in run.cells.items()
+    }
+    return replace(run, cells=cells)
+
+
+def redigest(run: Run) -> Run:
+    cells = {k: c.model_copy(update={"audio_digest": f"x{k}"}) for k, c in run.cells.items()}
+    return replace(run, cells=cells)
+
+
+def resuite(run: Run) -> Run:
+    return replace(run, header=run.header.model_copy(update={"suite_digest": "f" * 64}))
+
+
+def timed(run: Run) -> Run:
+    """The run with the kernel's time in each cell."""
+    cells = {k: c.model_copy(update={"calibration_s": 0.01}) for k, c in run.cells.items()}
+    return replace(run, cells=cells)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "word"),
+    [
+        (lambda run: run, 0, "passed"),
+        (lose, 3, "1 of 48 lost"),
+        (drop, 3, "worse by 0.040"),
+        (slow, 3, "1.30 times as long"),
+        (redigest, 3, "changed"),
+        (refingerprint, 4, "fingerprint new is not"),
+        (resuite, 4, "suite digest"),
+    ],
+    ids=["same", "lost cell", "drop of .04", "+30 % time", "digest", "fingerprint", "suite"],
+)
+def test_a_planted_fault_decides_the_exit_code(
+    fault: Callable[[Run], Run], code: int, word: str, tmp_path: Path
+) -> None:
+    good = timed(toy())
+    known = tmp_path / "baseline.json"
+    kept = bench("baseline", save(good, tmp_path / "a"), "--reason", "first", "-o", known)
+    assert kept.exit_code == 0, kept.output
+    out, xml = tmp_path / "gate.json", tmp_path / "gate.xml"
+    options = ("--baseline", known, "--json", out, "--junit", xml)
+    done = bench("gate", save(fault(good), tmp_path / "b"), *options)
+    assert done.exit_code == code, done.output
+    assert word.split(maxsplit=1)[0] in done.output
+    verdicts = json.loads(out.read_text())
+    assert verdicts["exit_code"] == code
+    assert word in json.dumps(verdicts)
+    suite = ET.parse(xml).getroot()  # noqa: S314 - written by this very test
+    assert int(suite.attrib["tests"]) == len(verdicts["verdicts"]) == len(list(suite))
+    assert (int(suite.attrib["failures"]) > 0) == (code == 3)
+    assert (int(suite.attrib["errors"]) > 0) == (code == 4)
+
+
+def test_an_unfinished_run_is_no_baseline(tmp_path: Path) -> None:
+    run = toy()
+    folder = save(replace(run, cells={}, scores={}), tmp_path / "a")
+    done = bench("baseline", folder, "--reason", "x", "-o", tmp_path / "b.json")
+    assert "cells not run" in str(done.exception)
+
+
+def test_a_baseline_without_a_reason_is_refused(tmp_path: Path) -> None:
+    done = bench("baseline", save(toy(), tmp_path / "a"), "-o", tmp_path / "b.json")
+    assert done.exit_code == 2
+    assert "--reason" in done.output
+
+
+def test_gate_and_compare_import_nothing_heavy(tmp_path: Path, checkout: Path) -> None:
+    folder, known = save(toy(), tmp_path / "a"), tmp_path / "b.json"
+    assert bench("baseline", folder, "--reason", "first", "-o", known).exit_code == 0
+    code = (
+        "import sys\nfrom bench.cli import cli\n"
+        f"for words in (['gate', {str(folder)!r}, '--baseline', {str(known)!r}],\n"
+        f"              ['compare', 'tve', 'rti', '--run', {str(folder)!r}]):\n"
+        "    try:\n        cli.main(words, standalone_mode=False)\n"
+        "    except SystemExit as end:\n        assert not end.code, end.code\n"
+        "print('heavy:', [n for n in ('torch', 'librosa', 'transformers') if n in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=checkout, check=False
+    )
+    assert done.stdout.splitlines()[-1:] == ["heavy: []"], done.stderr
