@@ -1,5 +1,16 @@
 """`python -m bench`."""
 
-from bench.cli import main
+import sys
+
+try:
+    from bench.cli import main
+except ModuleNotFoundError as error:
+    if str(error.name).partition(".")[0] in {"bench", "methods", "metrics", "reports"}:
+        raise
+    sys.stderr.write(
+        f"error: package {error.name!r} is not installed for {sys.executable}; every command needs "
+        "it. Install what this checkout pins: python -m pip install -c constraints.txt -e .\n"
+    )
+    sys.exit(2)
 
 main()

@@ -168,3 +168,18 @@ def test_every_checkpoint_of_the_catalogs_is_named_with_its_users() -> None:
     assert set(mini["methods/riffusion/weights"].users) >= {"tve", "rti", "vocoder", "vae", "null"}
     assert any(name.startswith("hub:facebook/musicgen-melody@") for name in full)
     assert json.dumps(sorted(mini[WEIGHTS].users)) == '["cp", "sf.heldout", "sf.seen", "sf.text"]'
+
+
+def test_without_the_packages_even_the_doctor_is_a_message(checkout: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "bench", "doctor"],
+        capture_output=True,
+        text=True,
+        cwd=checkout,
+        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: package '")
+    assert done.stderr.endswith("python -m pip install -c constraints.txt -e .\n")
