@@ -15,6 +15,7 @@ from pathlib import Path
 from bench import machine
 from bench.api import BenchError, Profile, ProfileInfo
 from bench.findings import Finding, ask, listed
+from bench.weights import HubCheckpoint, fetch_line
 
 ROOT = machine.ROOT
 FULL_SUITE = "table2"
@@ -167,33 +168,28 @@ def full_checkpoints() -> list[Finding]:
     from bench.checkpoints import checkpoint_table
 
     by_name = {checkpoint.name: checkpoint for checkpoint in checkpoint_table().values()}
-    found = []
-    for name, held in needed("full").items():
-        users = ", ".join(held.users)
-        checkpoint = by_name.get(name)
-        if checkpoint is None:
-            found.append(Finding(name, f"a folder of yours; {users}"))
-            continue
-        words = f"{checkpoint.bytes / 1e9:.1f} GB, {checkpoint.licence}; {users}"
-        found.append(_hub_finding(checkpoint.title, words))
-    absent = [finding.topic for finding in found if finding.verdict == "note"]
+    wanted = needed("full")
+    found = [
+        _hub_finding(by_name[name], held)
+        if name in by_name
+        else Finding(name, f"a folder of yours; {', '.join(held.users)}")
+        for name, held in wanted.items()
+    ]
+    absent = [by_name[n].bytes for n, f in zip(wanted, found, strict=True) if f.verdict != "ok"]
     if absent:
-        found.append(Finding("all of them", f"{len(absent)} absent", "note", _fetch(FULL_SUITE)))
+        words = f"{len(absent)} to fetch, {sum(absent) / 1e9:.1f} GB"
+        found.append(Finding("together", words, "note", fetch_line(FULL_SUITE)))
     return found
 
 
-def _fetch(target: str) -> str:
-    from bench.weights import fetch_line
+def _hub_finding(checkpoint: HubCheckpoint, held: Needed) -> Finding:
+    from bench.checkpoints import is_here
 
-    return fetch_line(target)
-
-
-def _hub_finding(title: str, words: str) -> Finding:
-    from bench.checkpoints import checkpoint_table, is_here
-
+    words = f"{checkpoint.bytes / 1e9:.1f} GB, {checkpoint.licence}; {', '.join(held.users)}"
+    mend = fetch_line(checkpoint.title)
     try:
-        if is_here(checkpoint_table()[title]):
-            return Finding(title, f"present, {words}")
+        if is_here(checkpoint):
+            return Finding(checkpoint.title, f"present, {words}")
     except BenchError as error:
-        return Finding(title, str(error), "note", _fetch(title))
-    return Finding(title, f"absent, {words}", "note", _fetch(title))
+        return Finding(checkpoint.title, str(error), "note", mend)
+    return Finding(checkpoint.title, f"absent, {words}", "note", mend)
