@@ -10,6 +10,7 @@ from bench.api import Entry, MethodInfo
 __all__ = ["METHODS"]
 
 _RIFFUSION = "methods.riffusion.checkpoints:describe"
+_DSP = "methods.dsp.profiles:describe"
 _CONTROL = "a control of this benchmark"
 
 METHODS: dict[str, Entry] = {
@@ -51,6 +52,48 @@ METHODS: dict[str, Entry] = {
             ),
         ),
         "methods.musicgen.checkpoints:describe",
+    ),
+    "eq-match": Entry(
+        "methods.dsp.equaliser:EqMatch",
+        MethodInfo(
+            title="EQ match",
+            conditioned_on=("style audio", "content audio"),
+            fits_per_style=False,
+            source=(
+                "after Ma, Reiss and Black (2013), Implementation of an intelligent equalization "
+                "tool using Yule-Walker for music mixing and mastering, AES 134"
+            ),
+            departures=("one zero-phase filter in third-octave bands",),
+        ),
+        _DSP,
+    ),
+    "envelope-match": Entry(
+        "methods.dsp.envelope:EnvelopeMatch",
+        MethodInfo(
+            title="Envelope swap",
+            conditioned_on=("style audio", "content audio"),
+            fits_per_style=False,
+            source=(
+                "Roebel and Rodet (2005), Efficient spectral envelope estimation and its "
+                "application to pitch shifting and envelope preservation, DAFx, section 3"
+            ),
+            departures=("the style's envelope of the moment with the likest pitch and level",),
+        ),
+        _DSP,
+    ),
+    "mosaic": Entry(
+        "methods.dsp.mosaic:Mosaic",
+        MethodInfo(
+            title="Mosaic",
+            conditioned_on=("style audio", "content audio"),
+            fits_per_style=False,
+            source=(
+                "Zils and Pachet (2001), Musical mosaicing, DAFx; Schwarz (2000), A system for "
+                "data-driven concatenative sound synthesis, DAFx, section 5"
+            ),
+            departures=("grains of one length", "colour counts less than pitch in the cost"),
+        ),
+        _DSP,
     ),
     "copy-content": Entry(
         "methods.controls:CopyContent",

@@ -16,7 +16,7 @@ from bench.conformance_methods import METHOD_CHECKS
 from bench.method_subject import MethodSubject
 
 # These use no randomness in `transfer`: another seed gives the same bytes.
-DETERMINISTIC = {"copy-content", "copy-style", "mix"}
+DETERMINISTIC = {"copy-content", "copy-style", "mix", "eq-match", "envelope-match", "mosaic"}
 ANOTHER_SEED = "another seed gives other bytes"
 
 
