@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.api import ConfigError, Metric, Profile, StyleTransferMethod, UnknownNameError
-from bench.catalog import find_method, find_metric, methods, metrics, resolve
+from bench.catalog import describe, find_method, find_metric, methods, metrics, resolve
 from bench.choices import MethodChoice, parse_method
 from bench.conformance import Verdict, judge_all
 from bench.conformance_methods import METHOD_CHECKS
 from bench.conformance_metrics import METRIC_CHECKS, MetricSubject
 from bench.method_subject import MethodSubject
 from bench.names import nearest
+from bench.weights import quiet_loaders
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +40,16 @@ def examine(target: str, profile: Profile, device: str) -> Examination:
         CheckpointError: Its weights are missing (raised by the verdicts).
     """
     choice = parse_method(target)
-    if _is_metric(choice):
-        metric = MetricSubject(choice.name, find_metric(choice.name), profile, device)
-        return Examination(
-            f"metric {choice.label}, profile {profile} on {device}",
-            judge_all(METRIC_CHECKS, metric),
-        )
-    entry = find_method(choice.name)
+    where = f"{choice.label}, profile {profile} on {device}"
+    is_metric = _is_metric(choice)
+    entry = find_metric(choice.name) if is_metric else find_method(choice.name)
+    if describe(entry, profile).weights:
+        quiet_loaders()
+    if is_metric:
+        metric = MetricSubject(choice.name, entry, profile, device)
+        return Examination(f"metric {where}", judge_all(METRIC_CHECKS, metric))
     method = MethodSubject(choice.name, entry, profile, device, choice.overrides)
-    return Examination(
-        f"method {choice.label}, profile {profile} on {device}", judge_all(METHOD_CHECKS, method)
-    )
+    return Examination(f"method {where}", judge_all(METHOD_CHECKS, method))
 
 
 def _is_metric(choice: MethodChoice) -> bool:

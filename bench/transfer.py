@@ -203,25 +203,32 @@ def transfer(order: Commission, progress: Progress) -> Rendered | Failure:
     """Fit the style, or take its fit from the cache, render the content and write the file.
 
     Returns:
-        The written file, or why the method made none; its traceback then lies in the folder that
-        the reason names.
+        The written file, or why the method made none; a traceback lies in the file that the
+        reason names.
 
     Raises:
         UnsupportedError: The method declines this style or content.
         ConfigError: The output is louder than the format of the file can hold.
     """
     folder = Path(tempfile.mkdtemp(prefix="bench-transfer-"))
-    for name in ("audio", "logs"):
-        (folder / name).mkdir()
-    record = _work(order, folder, progress)
+    logs = folder / "logs"
+    for inside in (folder / "audio", logs):
+        inside.mkdir()
+    try:
+        return _result(_work(order, folder, progress), order, folder)
+    finally:
+        if not any(logs.iterdir()):
+            shutil.rmtree(folder)
+
+
+def _result(record: CellRecord, order: Commission, folder: Path) -> Rendered | Failure:
     if record.status == "ok":
         _write(folder / str(record.audio), order.out)
-        shutil.rmtree(folder)
         return Rendered(order.out, record)
     if record.status == "unsupported":
-        shutil.rmtree(folder)
         raise UnsupportedError(f"{order.plan.cells[0].method} declines: {record.reason}")
-    return Failure(record.status, f"{record.reason}; what it said is in {folder / 'logs'}")
+    said = [f"; what it said is in {log}" for log in (folder / "logs").iterdir()]
+    return Failure(record.status, f"{record.reason}{''.join(said)}")
 
 
 def _work(order: Commission, folder: Path, progress: Progress) -> CellRecord:

@@ -211,5 +211,23 @@ def test_a_method_that_breaks_ends_with_5_and_leaves_its_traceback(
     shown = capsys.readouterr().err
     assert "failed (error): RuntimeError: this clip is cursed; what it said is in " in shown
     assert not (place / "o.wav").exists()
-    (log,) = Path(shown.rpartition("is in ")[2].strip()).glob("*.log")
+    log = Path(shown.rpartition("is in ")[2].strip())
     assert "Traceback" in log.read_text(encoding="utf-8")
+
+
+def test_an_invalid_output_is_not_written(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(place / "low2.wav", np.full(RATE, 0.1))
+    with pytest.raises(SystemExit, match="5"):
+        transfer(place, "--content", str(place / "low2.wav"), method="Picky")
+    shown = capsys.readouterr().err
+    assert shown.endswith("failed (invalid_output): output has NaN or infinite samples\n")
+    assert not (place / "o.wav").exists()
+
+
+@pytest.mark.weights
+def test_words_alone_serve_a_method_that_is_given_words(place: Path) -> None:
+    part = ("--duration", "0.5", "--text")
+    made = read_audio(transfer(place, *part, "violin", "--method", "musicgen", method="Gain"))
+    assert (made.sample_rate, made.num_samples) == (RATE, RATE // 2)
+    with pytest.raises(UnsupportedError, match=r"musicgen declines: .*'zebra'.*violin"):
+        transfer(place, *part, "zebra", "--method", "musicgen", method="Gain")
