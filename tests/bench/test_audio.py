@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 import soundfile
 
-from bench.api import Audio, DatasetError
-from bench.audio import fit_length, lossless_suffix, read_audio, resample, to_mono, write_audio
+from bench.api import Audio, ConfigError, DatasetError
+from bench.audio import (
+    fit_length,
+    lossless_suffix,
+    read_audio,
+    require_format,
+    resample,
+    to_mono,
+    write_audio,
+)
 
 
 def tone(sample_rate: int, duration_s: float = 1.0, channels: int = 1) -> Audio:
@@ -122,3 +130,38 @@ def test_mono_is_the_mean_of_the_channels() -> None:
     audio = Audio(np.array([[1.0, 0.0], [0.0, 0.5]], np.float32), 8000)
     np.testing.assert_array_equal(to_mono(audio).waveform, [[0.5, 0.25]])
     assert to_mono(to_mono(audio)).digest == to_mono(audio).digest
+
+
+@pytest.mark.parametrize("suffix", ["ogg", "mp3"])
+def test_lossy_files_keep_rate_and_length(tmp_path: Path, suffix: str) -> None:
+    audio = tone(22050)
+    write_audio(tmp_path / f"a.{suffix}", audio)
+    back = read_audio(tmp_path / f"a.{suffix}")
+    assert (back.sample_rate, back.num_samples) == (audio.sample_rate, audio.num_samples)
+    assert np.corrcoef(back.waveform[0], audio.waveform[0])[0, 1] > 0.99
+
+
+def test_minutes_of_ogg_are_written(tmp_path: Path) -> None:
+    """In one block the encoder's stack overflows and takes the process down."""
+    minutes = Audio(np.zeros((1, 5_000_000), np.float32), 44100)
+    write_audio(tmp_path / "a.ogg", minutes)
+    assert soundfile.info(str(tmp_path / "a.ogg")).frames == minutes.num_samples
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "message"),
+    [
+        ("a.m4a", 44100, r"suffix '\.m4a'; it is one of \.flac, .*Name it a\.wav"),
+        ("a", 44100, r"suffix ''.*Name it a\.wav"),
+        ("a.mp3", 96_000, r"\.mp3 has no rate of 96000 Hz.*Name it a\.wav"),
+        ("a.OGG", 384_000, r"\.ogg has no rate of 384000 Hz"),
+    ],
+)
+def test_what_cannot_be_written_is_known_beforehand(name: str, rate: int, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        require_format(Path(name), rate)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.FLAC", "a.ogg", "a.mp3"])
+def test_what_can_be_written_passes(name: str) -> None:
+    require_format(Path(name), 48_000)
