@@ -1,0 +1,263 @@
+"""The numbers behind the figures, read from the finished tables so that both say the same.
+
+**Conventions**: CP and SF as in table II; times in seconds. A figure leaves out what has no number;
+the tables say why.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.records import Run
+from reports.result_table import Estimate, ResultTable, Row, Value
+
+Kind = Literal["method", "control", "published"]
+STYLE_FITS = ("sf.heldout", "sf.seen", "sf.text")  # in the order of preference
+SHOWN_CLIPS = (1, 3, 10, 30, 100, 300, 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A method in the plane of content preservation and style fit.
+
+    `family` is its catalog name, shared by all settings of one method; `pareto` marks a competitor
+    that no other one beats in both.
+    """
+
+    label: str
+    family: str
+    kind: Kind
+    cp: Estimate
+    sf: Estimate
+    pareto: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """CP and SF of one method on one style, in the order of `strength`."""
+
+    family: str
+    style: str
+    guidance_scale: float
+    strengths: tuple[float, ...]
+    cp: tuple[float, ...]
+    sf: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Seconds of one method: loading once, fitting a style, rendering a clip (medians)."""
+
+    label: str
+    family: str
+    control: bool
+    load_s: float
+    fit_s: float
+    transfer_s: float
+
+    def per_clip(self, clips: int) -> float:
+        """Seconds per clip where one loading and one fit serve so many clips of a style."""
+        return (self.load_s + self.fit_s) / clips + self.transfer_s
+
+
+def style_fits(table2: ResultTable) -> tuple[str, ...]:
+    """The measures of style fit that have a number, the preferred one first."""
+    keys = [column.key for column in table2.columns]
+    return tuple(
+        key
+        for key in STYLE_FITS
+        if key in keys and any(isinstance(value, Estimate) for value in table2.column(key))
+    )
+
+
+def scatter(table2: ResultTable, style_fit: str, families: Mapping[str, str]) -> tuple[Point, ...]:
+    """The rows of table II that have both numbers, with the Pareto set of the competitors marked.
+
+    Args:
+        table2: The table of methods.
+        style_fit: The column of the vertical axis.
+        families: Catalog name of each method label.
+    """
+    if "cp" not in [column.key for column in table2.columns]:
+        return ()
+    points = [
+        Point(str(row.cells[0]), families.get(str(row.cells[0]), ""), _kind(row), *pair)
+        for row, cp, sf in zip(
+            table2.rows, table2.column("cp"), table2.column(style_fit), strict=True
+        )
+        if row.kind != "imputed" and (pair := _pair(cp, sf)) is not None
+    ]
+    front = pareto([point for point in points if point.kind == "method"])
+    return tuple(
+        Point(p.label, p.family, p.kind, p.cp, p.sf, p.kind == "method" and p.label in front)
+        for p in points
+    )
+
+
+def _pair(cp: Value, sf: Value) -> tuple[Estimate, Estimate] | None:
+    first, second = _number(cp), _number(sf)
+    return None if first is None or second is None else (first, second)
+
+
+def _number(value: Value) -> Estimate | None:
+    if isinstance(value, Estimate):
+        return value if math.isfinite(value.value) else None
+    return Estimate(value) if isinstance(value, float) else None
+
+
+def _kind(row: Row) -> Kind:
+    if row.kind == "published":
+        return "published"
+    return "control" if row.group == "controls" else "method"
+
+
+def pareto(points: Sequence[Point]) -> frozenset[str]:
+    """Labels of the points that no other point equals or beats in both CP and SF."""
+    return frozenset(p.label for p in points if not any(_dominates(q, p) for q in points))
+
+
+def _dominates(one: Point, other: Point) -> bool:
+    ours, theirs = (one.cp.value, one.sf.value), (other.cp.value, other.sf.value)
+    return ours != theirs and ours[0] >= theirs[0] and ours[1] >= theirs[1]
+
+
+def families(run: Run) -> dict[str, str]:
+    """Catalog name of each method label."""
+    return {entry.label: entry.name for entry in run.header.methods}
+
+
+def curves(table1: ResultTable, style_fit: str, names: Mapping[str, str]) -> tuple[Curve, ...]:
+    """The rows of table I as one curve per method, style and guidance_scale.
+
+    Args:
+        table1: The table of settings.
+        style_fit: The column of the vertical axis.
+        names: Catalog name of each method label.
+    """
+    keys = [column.key for column in table1.columns]
+    if not {"cp", style_fit} <= set(keys):
+        return ()
+    found: dict[tuple[str, str, float], list[tuple[float, float, float]]] = defaultdict(list)
+    for row in table1.rows:
+        cells = dict(zip(keys, row.cells, strict=True))
+        pair = _pair(cells["cp"], cells[style_fit])
+        scale, strength = cells["guidance_scale"], cells["strength"]
+        if pair is None or row.kind != "measured" or not isinstance(scale, float):
+            continue
+        family = names.get(str(cells["method"]), str(cells["method"]))
+        if isinstance(strength, float):
+            place = (strength, pair[0].value, pair[1].value)
+            found[family, str(cells["style"]), scale].append(place)
+    return tuple(_curve(key, sorted(places)) for key, places in sorted(found.items()))
+
+
+def _curve(key: tuple[str, str, float], places: list[tuple[float, float, float]]) -> Curve:
+    strengths, cp, sf = zip(*places, strict=True)
+    return Curve(*key, tuple(strengths), tuple(cp), tuple(sf))
+
+
+def costs(timing: ResultTable, names: Mapping[str, str]) -> tuple[Cost, ...]:
+    """The methods of the timing table that rendered something."""
+    keys = [column.key for column in timing.columns]
+    found = []
+    for row in timing.rows:
+        cells = dict(zip(keys, row.cells, strict=True))
+        transfer = _number(cells["transfer_s"])
+        if transfer is None or row.kind == "total":
+            continue
+        label = str(cells["method"])
+        load, fit = _seconds(cells["load_s"]), _seconds(cells["fit_s"])
+        control = row.group == "controls"
+        found.append(Cost(label, names.get(label, label), control, load, fit, transfer.value))
+    return tuple(found)
+
+
+def _seconds(value: Value) -> float:
+    number = _number(value)
+    return 0.0 if number is None else number.value
+
+
+def short_labels(labels: Iterable[str]) -> dict[str, str]:
+    """Labels without the parameters that all settings of their method share.
+
+    Example:
+        >>> short_labels(["tve[strength=0.5,steps=9]", "tve[strength=0.7,steps=9]", "noise"])
+        {'tve[strength=0.5,steps=9]': 'tve 0.5', 'tve[strength=0.7,steps=9]': 'tve 0.7', \
+'noise': 'noise'}
+    """
+    parts = {label: _parts(label) for label in labels}
+    siblings: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for name, settings in parts.values():
+        siblings[name].append(settings)
+    return {label: _short(label, *part, siblings[part[0]]) for label, part in parts.items()}
+
+
+def _parts(label: str) -> tuple[str, dict[str, str]]:
+    match = re.fullmatch(r"(.+?)\[(.*)\]", label)
+    if match is None:
+        return label, {}
+    return match[1], dict(piece.partition("=")[::2] for piece in match[2].split(","))
+
+
+def _short(
+    label: str, name: str, settings: dict[str, str], siblings: Sequence[dict[str, str]]
+) -> str:
+    """The name with the parameters in which it differs; the value alone where that is one."""
+    if not settings or len(siblings) == 1:
+        return name if settings else label
+    own = {k: v for k, v in settings.items() if any(s.get(k) != v for s in siblings)}
+    if len(own) == 1:
+        return f"{name} {next(iter(own.values()))}"
+    return f"{name} {', '.join(f'{key}={value}' for key, value in own.items())}" if own else label
+
+
+def scatter_csv(points: Sequence[Point]) -> str:
+    """The points with the ends of their intervals."""
+    rows = [
+        (p.label, p.kind, p.cp.value, p.cp.low, p.cp.high, p.sf.value, p.sf.low, p.sf.high,
+         int(p.pareto))
+        for p in points
+    ]  # fmt: skip
+    head = ("label", "kind", "cp", "cp.low", "cp.high", "sf", "sf.low", "sf.high", "pareto")
+    return _csv(head, rows)
+
+
+def curves_csv(drawn: Sequence[Curve]) -> str:
+    """One line per setting of each curve."""
+    rows = [
+        (c.family, c.style, c.guidance_scale, strength, cp, sf)
+        for c in drawn
+        for strength, cp, sf in zip(c.strengths, c.cp, c.sf, strict=True)
+    ]
+    return _csv(("method", "style", "guidance_scale", "strength", "cp", "sf"), rows)
+
+
+def costs_csv(drawn: Sequence[Cost]) -> str:
+    """The stages of each method and its seconds per clip as one fit serves more clips."""
+    rows: list[tuple[str | float, ...]] = [
+        (c.label, c.load_s, c.fit_s, c.transfer_s, *(c.per_clip(n) for n in SHOWN_CLIPS))
+        for c in drawn
+    ]
+    return _csv(("method", "load_s", "fit_s", "transfer_s", *map(str, SHOWN_CLIPS)), rows)
+
+
+def _csv(head: Sequence[str], rows: Iterable[Sequence[str | float]]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(head)
+    for row in rows:
+        writer.writerow([_whole(value) for value in row])
+    return out.getvalue()
+
+
+def _whole(value: str | float) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:.10g}" if math.isfinite(value) else ""

@@ -1,0 +1,204 @@
+"""Pictures of the numbers of `reports.figures.data`; nothing is computed here.
+
+Colours are those of Okabe and Ito (2008), which people with any colour vision tell apart; markers
+and dashes tell the same again. Ink is `INK`, which a page replaces by its own text colour.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from reports.figures.data import SHOWN_CLIPS, Cost, Curve, Point, short_labels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMN_WIDTH = 3.4  # inches, a column of a two-column paper
+INK = "#010203"
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442")
+GREY = "#808080"
+MARKERS = "osD^vP<>X*hd"
+DASHES = ("-", "--", ":", "-.")
+STYLE_COLUMNS = 3
+
+_RC = {
+    "font.size": 7, "axes.linewidth": 0.6, "lines.linewidth": 1.0, "lines.markersize": 4,
+    "text.parse_math": False, "svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "bench",
+    "font.family": "sans-serif", "text.color": INK, "axes.edgecolor": INK, "axes.labelcolor": INK,
+    "xtick.color": INK, "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False,
+    "legend.frameon": False, "legend.fontsize": 6, "axes.titlesize": 7,
+}  # fmt: skip
+
+
+@contextmanager
+def _canvas(height: float, width: float = COLUMN_WIDTH) -> Iterator[Figure]:
+    """A figure with our settings, untouched by those of the user."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_RC)  # type: ignore[arg-type] # a literal of mixed values
+        yield Figure(figsize=(width, height), layout="constrained")
+
+
+def scatter(points: Sequence[Point], style_fit_title: str) -> Figure:
+    """CP against SF with intervals; a dashed line joins the Pareto set."""
+    with _canvas(2.6 + 0.09 * len(points)) as figure:
+        axes = figure.subplots()
+        names = short_labels(point.label for point in points)
+        for point, look in zip(points, _looks(points), strict=True):
+            axes.errorbar(
+                point.cp.value, point.sf.value, **_whiskers(point), **look,
+                label=names[point.label] + (" (Pareto)" if point.pareto else ""),
+            )  # fmt: skip
+        front = sorted((p.cp.value, p.sf.value) for p in points if p.pareto)
+        if front:
+            axes.plot(*zip(*front, strict=True), color=INK, lw=0.7, ls="--", zorder=1)
+        axes.set(xlabel="content preservation (CP)", ylabel=style_fit_title)
+        figure.legend(loc="outside lower center", ncols=2, handletextpad=0.2)
+        return figure
+
+
+def _looks(points: Sequence[Point]) -> list[dict[str, Any]]:
+    """One colour per method and one marker per setting; controls are hollow and grey."""
+    hues = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(_unique(points, "method"))}
+    seen: dict[str, int] = {}
+    looks = []
+    for point in points:
+        group = point.family if point.kind == "method" else point.kind
+        seen[group] = seen.get(group, -1) + 1
+        hue = {"method": hues.get(point.family, INK), "control": GREY, "published": INK}[point.kind]
+        fill = hue if point.kind == "method" else "none"
+        marker = MARKERS[seen[group] % len(MARKERS)]
+        looks.append({
+            "color": hue, "ecolor": hue, "mfc": fill, "marker": marker, "ls": "none",
+            "elinewidth": 0.4,
+        })  # fmt: skip
+    return looks
+
+
+def _unique(points: Sequence[Point], kind: str) -> list[str]:
+    return list(dict.fromkeys(point.family for point in points if point.kind == kind))
+
+
+def _whiskers(point: Point) -> dict[str, Any]:
+    """Distances to the ends of the intervals; none where there are no ends."""
+    ends = {}
+    for name, value in (("xerr", point.cp), ("yerr", point.sf)):
+        below, above = value.value - value.low, value.high - value.value
+        if below >= 0 and above >= 0:
+            ends[name] = [[below], [above]]
+    return dict(ends)
+
+
+def curves(drawn: Sequence[Curve], style_fit_title: str) -> Figure:
+    """One panel per style; a curve per method and guidance_scale, its points marked by strength."""
+    styles = list(dict.fromkeys(curve.style for curve in drawn))
+    columns = min(STYLE_COLUMNS, len(styles))
+    lines = -(-len(styles) // columns)
+    with _canvas(1.0 + 1.3 * lines) as figure:
+        grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
+        panels = dict(zip(styles, grid.flat, strict=False))
+        kinds = list(dict.fromkeys((curve.family, curve.guidance_scale) for curve in drawn))
+        families = list(dict.fromkeys(family for family, _ in kinds))
+        for curve in drawn:
+            at = families.index(curve.family)
+            dash = DASHES[kinds.index((curve.family, curve.guidance_scale)) % len(DASHES)]
+            axes = panels[curve.style]
+            axes.plot(
+                curve.cp, curve.sf, color=COLOURS[at % len(COLOURS)], marker=MARKERS[at], ls=dash,
+                ms=3, label=f"{curve.family}, guidance_scale {curve.guidance_scale:g}",
+            )  # fmt: skip
+            _mark_ends(axes, curve)
+        _finish_panels(figure, panels, list(grid.flat), style_fit_title)
+        return figure
+
+
+def _mark_ends(axes: Axes, curve: Curve) -> None:
+    for end in {0, len(curve.strengths) - 1}:
+        axes.annotate(
+            f"{curve.strengths[end]:g}", (curve.cp[end], curve.sf[end]), (2, 2),
+            textcoords="offset points", fontsize=5,
+        )  # fmt: skip
+
+
+def _finish_panels(
+    figure: Figure, panels: dict[str, Axes], places: Sequence[Axes], style_fit_title: str
+) -> None:
+    for style, axes in panels.items():
+        axes.set_title(style)
+        axes.locator_params(nbins=3)
+    for axes in places[len(panels) :]:
+        axes.set_visible(False)
+    figure.supxlabel("content preservation (CP); points are marked with strength", fontsize=7)
+    figure.supylabel(style_fit_title, fontsize=7)
+    handles, labels = places[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=1)
+
+
+def costs(drawn: Sequence[Cost]) -> Figure:
+    """Seconds of each stage as bars; below, seconds per clip as one fit serves more clips."""
+    names = short_labels(cost.label for cost in drawn)
+    with _canvas(1.8 + 0.16 * len(drawn) + 1.6) as figure:
+        bars, lines = figure.subplots(
+            2, 1, gridspec_kw={"height_ratios": [0.16 * len(drawn) + 0.5, 1.6]}
+        )
+        _stage_bars(bars, drawn, names)
+        competitors = [cost for cost in drawn if not cost.control] or list(drawn)
+        hues = list(dict.fromkeys(cost.family for cost in competitors))
+        for number, cost in enumerate(competitors):
+            seconds = [cost.per_clip(clips) for clips in SHOWN_CLIPS]
+            hue = COLOURS[hues.index(cost.family) % len(COLOURS)]
+            marker, dash = MARKERS[number % len(MARKERS)], DASHES[number % len(DASHES)]
+            lines.plot(
+                SHOWN_CLIPS, seconds, color=hue, marker=marker, ls=dash, ms=3,
+                label=names[cost.label],
+            )  # fmt: skip
+        lines.set(xscale="log", yscale="log", xlabel="clips per fitted style", ylabel="s per clip")
+        _plain_ticks(lines)
+        figure.legend(*lines.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        return figure
+
+
+def _plain_ticks(axes: Axes) -> None:
+    """Numbers as people write them, in place of powers of ten."""
+    from matplotlib.ticker import FormatStrFormatter, NullFormatter
+
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FormatStrFormatter("%g"))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def _stage_bars(axes: Axes, drawn: Sequence[Cost], names: dict[str, str]) -> None:
+    places = range(len(drawn))
+    stages = (("load", "load_s", GREY), ("fit per style", "fit_s", COLOURS[4]),
+              ("transfer per clip", "transfer_s", COLOURS[0]))  # fmt: skip
+    start = [0.0] * len(drawn)
+    for (title, field, colour), hatch in zip(stages, ("", "//", ".."), strict=True):
+        widths = [float(getattr(cost, field)) for cost in drawn]
+        axes.barh(
+            places, widths, left=start, color=colour, label=title, hatch=hatch, height=0.7,
+            edgecolor="white", linewidth=0.3,
+        )  # fmt: skip
+        start = [a + b for a, b in zip(start, widths, strict=True)]
+    axes.set_yticks(list(places), [names[cost.label] for cost in drawn])
+    axes.invert_yaxis()
+    axes.set_xlabel("seconds for a first clip of a style")
+    axes.legend(loc="lower right")
+
+
+def encoded(figure: Figure, suffix: Literal["svg", "pdf"]) -> bytes:
+    """A figure as a file without a date, so that it is the same each time."""
+    import matplotlib as mpl
+
+    buffer = io.BytesIO()
+    dateless = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}[suffix]
+    with mpl.rc_context():
+        mpl.rcParams.update(_RC)  # type: ignore[arg-type] # a literal of mixed values
+        figure.savefig(buffer, format=suffix, transparent=True, metadata=dateless)
+    return buffer.getvalue()

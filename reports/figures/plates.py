@@ -1,0 +1,111 @@
+"""The figures of a run as plates: number, words and picture together, for a page or a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bench.records import Run
+from reports.figures import data, draw
+from reports.result_table import ResultTable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Plate:
+    """A figure before it is drawn.
+
+    Args:
+        label: Its file name.
+        beside: Label of the table whose numbers it shows.
+        caption: What it shows, with the words that its reader needs.
+        alt: The same in words for those who cannot see it.
+        csv: Its numbers.
+        draw: Makes the picture.
+    """
+
+    label: str
+    beside: str
+    caption: str
+    alt: str
+    csv: str
+    draw: Callable[[], Figure]
+
+
+def plates(run: Run, tables: Mapping[str, ResultTable]) -> tuple[Plate, ...]:
+    """The figures for which a run has numbers.
+
+    Args:
+        run: The run, for the names of methods and measures.
+        tables: The tables "table2", "table1" and "timing" by label; one that is absent has none.
+    """
+    names = data.families(run)
+    titles = {metric.name: metric.title for metric in run.header.metrics}
+    found: list[Plate] = []
+    if "table2" in tables:
+        for measure in data.style_fits(tables["table2"]):
+            found += _scatter(tables["table2"], measure, titles[measure], names)
+    if "table1" in tables and "table2" in tables:
+        for measure in data.style_fits(tables["table2"])[:1]:
+            found += _curves(tables["table1"], measure, titles[measure], names)
+    if "timing" in tables:
+        found += _costs(tables["timing"], names)
+    return tuple(found)
+
+
+def _scatter(table: ResultTable, measure: str, title: str, names: Mapping[str, str]) -> list[Plate]:
+    points = data.scatter(table, measure, names)
+    if not points:
+        return []
+    front = ", ".join(p.label for p in points if p.pareto) or "none"
+    caption = (
+        f"{title} against content preservation with 95 % intervals. Grey and hollow: controls; "
+        f"dashed: competitors that no other beats in both (Pareto set: {front})."
+    )
+    words = "; ".join(f"{p.label}: CP {p.cp.value:.2f}, SF {p.sf.value:.2f}" for p in points)
+    label = f"cp-{measure.replace('.', '-')}"
+    return [
+        Plate(label, table.label, caption, f"Scatter of {title} against CP. {words}.",
+              data.scatter_csv(points), partial(draw.scatter, points, title))
+    ]  # fmt: skip
+
+
+def _curves(table: ResultTable, measure: str, title: str, names: Mapping[str, str]) -> list[Plate]:
+    drawn = data.curves(table, measure, names)
+    if not drawn:
+        return []
+    caption = (
+        f"Trade-off of {title} and content preservation per style: each line is a method at one "
+        "guidance_scale, each point a strength."
+    )
+    words = "; ".join(
+        f"{c.family} on {c.style}, strength {c.strengths[0]:g} to {c.strengths[-1]:g}: CP "
+        f"{c.cp[0]:.2f} to {c.cp[-1]:.2f}, SF {c.sf[0]:.2f} to {c.sf[-1]:.2f}"
+        for c in drawn
+    )
+    return [
+        Plate("trade-off", table.label, caption, f"Trade-off curves. {words}.",
+              data.curves_csv(drawn), partial(draw.curves, drawn, title))
+    ]  # fmt: skip
+
+
+def _costs(table: ResultTable, names: Mapping[str, str]) -> list[Plate]:
+    drawn = data.costs(table, names)
+    if not drawn:
+        return []
+    caption = (
+        "Median seconds of each stage (above), and seconds per clip as one fitted style serves "
+        "more clips (below)."
+    )
+    words = "; ".join(
+        f"{c.label}: load {c.load_s:.2f}, fit {c.fit_s:.2f}, transfer {c.transfer_s:.2f} s"
+        for c in drawn
+    )
+    return [
+        Plate("time", table.label, caption, f"Bars of seconds per stage. {words}.",
+              data.costs_csv(drawn), partial(draw.costs, drawn))
+    ]  # fmt: skip

@@ -1,0 +1,195 @@
+"""The rows of the listening grid: content, style and what each method made of them.
+
+Pure: from the records of a run to plain values that become JSON. Sounds are named by their digest,
+so that the same sound is stored once; `Needed` says which file of the run each name stands for.
+
+**Conventions**: a row is one (style, content, repetition); its clips stand in the order of
+`Grid.methods`; scores in the order of `Grid.metrics`, None where there is none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypedDict
+
+from bench.records import CellRecord, PlannedCell, Run
+from reports import reading
+from reports.figures.data import short_labels
+
+CONTENT, STYLE = "copy-content", "copy-style"  # controls that play the inputs themselves
+NAME_LENGTH = 16
+
+
+class Measure(TypedDict):
+    """A metric of the grid; `sign` is 1 where more is better, else -1."""
+
+    key: str
+    title: str
+    sign: int
+
+
+class Method(TypedDict):
+    """A column of the grid."""
+
+    label: str
+    short: str
+    control: bool
+
+
+class Sound(TypedDict):
+    """One sound; `audio` is empty where there is none, `why` then says why."""
+
+    audio: str
+    why: str
+
+
+class Output(Sound):
+    """What a method made, with its scores."""
+
+    scores: list[float | None]
+
+
+class Row(TypedDict):
+    """One content in one style."""
+
+    id: str
+    style: str
+    content: str
+    category: str
+    repetition: int
+    outputs: list[Output | None]
+
+
+class Grid(TypedDict):
+    """All that the page shows for listening."""
+
+    metrics: list[Measure]
+    methods: list[Method]
+    contents: dict[str, Sound]
+    styles: dict[str, Sound]
+    rows: list[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """A sound of the page: its name and the file, relative to a run folder, that it comes from."""
+
+    name: str
+    path: str
+
+
+def build_grid(run: Run, withheld: frozenset[str] = frozenset()) -> tuple[Grid, tuple[Needed, ...]]:
+    """The grid of a run and the sounds that it plays.
+
+    Args:
+        run: The run.
+        withheld: Labels of methods whose sound the page may not carry.
+    """
+    methods = reading.ordered_methods(run)
+    metrics = reading.ordered_metrics(run)
+    places = {entry.label: place for place, entry in enumerate(methods)}
+    short = short_labels(places)
+    rows: dict[tuple[str, str, int], Row] = {}
+    needed: dict[str, Needed] = {}
+    for cell in run.plan:
+        if cell.method not in places:
+            continue
+        row = rows.setdefault((cell.style, cell.content, cell.repetition), _row(cell, len(methods)))
+        row["outputs"][places[cell.method]] = _output(run, cell, needed, withheld)
+    grid = Grid(
+        metrics=[
+            Measure(key=m.name, title=m.title, sign=1 if m.direction == "maximize" else -1)
+            for m in metrics
+        ],
+        methods=[Method(label=m.label, short=short[m.label], control=m.control) for m in methods],
+        contents=_inputs(run, CONTENT, list(run.header.contents), withheld),
+        styles=_inputs(run, STYLE, list(run.header.styles), withheld),
+        rows=list(rows.values()),
+    )
+    return grid, tuple(needed.values())
+
+
+def row_id(style: str, content: str, repetition: int) -> str:
+    """A name that is stable over runs and safe in an address.
+
+    Example:
+        >>> row_id("harp", "ode", 0) == row_id("harp", "ode", 0) != row_id("harp", "ode", 1)
+        True
+    """
+    joined = "\n".join([style, content, str(repetition)])
+    return hashlib.sha256(joined.encode()).hexdigest()[:10]
+
+
+def _row(cell: PlannedCell, width: int) -> Row:
+    return Row(
+        id=row_id(cell.style, cell.content, cell.repetition),
+        style=cell.style,
+        content=cell.content,
+        category=cell.category,
+        repetition=cell.repetition,
+        outputs=[None] * width,
+    )
+
+
+def _output(
+    run: Run, cell: PlannedCell, needed: dict[str, Needed], withheld: frozenset[str]
+) -> Output:
+    sound = _sound(run.cells.get(cell.cell_id), withheld=cell.method in withheld)
+    record = run.cells.get(cell.cell_id)
+    if sound["audio"] and record is not None and record.audio is not None:
+        needed.setdefault(sound["audio"], Needed(sound["audio"], record.audio))
+    scores = [run.scores.get((cell.cell_id, m.name)) for m in reading.ordered_metrics(run)]
+    values = [None if s is None or s.value is None else round(s.value, 4) for s in scores]
+    return Output(**sound, scores=values)
+
+
+def _sound(record: CellRecord | None, *, withheld: bool) -> Sound:
+    """The name of a cell's sound, or why there is none."""
+    if record is None:
+        return Sound(audio="", why="not run")
+    if record.status != "ok" or record.audio is None:
+        return Sound(audio="", why=f"{record.status}: {record.reason or 'no reason recorded'}")
+    if withheld:
+        return Sound(audio="", why="not in this report: it is input audio, see above")
+    name = (record.audio_digest or hashlib.sha256(record.audio.encode()).hexdigest())[:NAME_LENGTH]
+    return Sound(audio=name, why="")
+
+
+def _inputs(run: Run, control: str, names: list[str], withheld: frozenset[str]) -> dict[str, Sound]:
+    """The sound of each content or style, as the control that copies it recorded it."""
+    absent = Sound(audio="", why=f"this run has no output of {control}")
+    found: dict[str, Sound] = {}
+    for cell in run.plan:
+        key = cell.content if control == CONTENT else cell.style
+        if cell.method_name == control and not found.get(key, absent)["audio"]:
+            found[key] = _sound(run.cells.get(cell.cell_id), withheld=cell.method in withheld)
+    return {name: found.get(name, absent) for name in names}
+
+
+def extremes(grid: Grid, metric: str) -> tuple[Row, int] | None:
+    """The row and method, no control, with the best score of a metric that has a sound."""
+    keys = [measure["key"] for measure in grid["metrics"]]
+    if metric not in keys:
+        return None
+    place, sign = keys.index(metric), grid["metrics"][keys.index(metric)]["sign"]
+    found = [
+        (sign * value, row, number)
+        for row in grid["rows"]
+        for number, (method, output) in enumerate(zip(grid["methods"], row["outputs"], strict=True))
+        if output is not None and output["audio"] and not method["control"]
+        and (value := output["scores"][place]) is not None
+    ]  # fmt: skip
+    best = max(found, key=lambda item: item[0], default=None)
+    return None if best is None else best[1:]
+
+
+def facts(run: Run) -> Mapping[str, int]:
+    """How many cells ended how, by status; `not run` for those without a record."""
+    counts: dict[str, int] = {}
+    for cell in run.plan:
+        record = run.cells.get(cell.cell_id)
+        status = "not run" if record is None or record.status == "cancelled" else record.status
+        counts[status] = counts.get(status, 0) + 1
+    return counts

@@ -1,0 +1,96 @@
+"""Sounds and pictures of a page: equally loud copies, named by digest, made once.
+
+**Conventions**: a page folder has `sounds/<name>.flac` (16 bit, the rate of the output),
+`pictures/<name>.webp`, and `pictures/<name>-large.webp` for the few shown large.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from bench.api import Audio, DatasetError
+from bench.audio import read_audio, replace_file, write_audio
+from bench.loudness import matched
+from reports.page.grid import Grid, Needed, Sound
+from reports.page.pictures import LARGE, SMALL, mel_picture
+
+SOUNDS, PICTURES = "sounds", "pictures"
+
+
+def write_media(
+    page: Path, folders: Sequence[Path], needed: Iterable[Needed], large: Iterable[str] = ()
+) -> dict[str, str]:
+    """Write what is not there yet, remove what is no longer needed.
+
+    Args:
+        page: The page's folder.
+        folders: The run folders; a sound is in the first one that has its file.
+        needed: The sounds.
+        large: Names of the sounds that also get a large picture.
+
+    Returns:
+        Name -> reason, for the sounds that cannot be had.
+    """
+    wanted, chosen = {item.name: item for item in needed}, set(large)
+    missing = {}
+    for name, item in wanted.items():
+        if why := _write_sound(page, folders, item, large=name in chosen):
+            missing[name] = why
+    _remove_others(page / SOUNDS, set(wanted))
+    _remove_others(page / PICTURES, set(wanted) | {f"{name}-large" for name in chosen})
+    return missing
+
+
+def _write_sound(page: Path, folders: Sequence[Path], item: Needed, *, large: bool) -> str:
+    """Write the files of one sound; returns why that cannot be, else nothing."""
+    sound = page / SOUNDS / f"{item.name}.flac"
+    pictures = {page / PICTURES / f"{item.name}.webp": SMALL}
+    if large:
+        pictures[page / PICTURES / f"{item.name}-large.webp"] = LARGE
+    if all(path.exists() for path in (sound, *pictures)):
+        return ""
+    try:
+        audio = read_audio(_source(folders, item.path))
+    except DatasetError as error:
+        return f"its file cannot be read: {error}"
+    for path, size in pictures.items():
+        replace_file(path, mel_picture(audio, size))
+    write_audio(sound, _integer(matched(audio)))
+    return ""
+
+
+def _source(folders: Sequence[Path], relative: str) -> Path:
+    """The file in the first run folder that has it, never outside one."""
+    for folder in folders:
+        path = (folder / relative).resolve()
+        if path.is_file() and path.is_relative_to(folder.resolve()):
+            return path
+    return folders[0] / Path(relative).name
+
+
+def _integer(audio: Audio) -> Audio:
+    """Audio that a 16-bit file holds: rounding may lift a sample a hair above full scale."""
+    return Audio(audio.waveform.clip(-1.0, 1.0), audio.sample_rate)
+
+
+def _remove_others(folder: Path, wanted: set[str]) -> None:
+    for path in folder.glob("*.*"):
+        if path.stem not in wanted:
+            path.unlink()
+
+
+def without(grid: Grid, missing: dict[str, str]) -> Grid:
+    """The grid with the sounds that cannot be had replaced by the reason."""
+    if missing:
+        for sound in _sounds(grid):
+            if why := missing.get(sound["audio"]):
+                sound["audio"], sound["why"] = "", why
+    return grid
+
+
+def _sounds(grid: Grid) -> Iterable[Sound]:
+    yield from grid["contents"].values()
+    yield from grid["styles"].values()
+    for row in grid["rows"]:
+        yield from (output for output in row["outputs"] if output is not None)

@@ -1,0 +1,287 @@
+"""Put the page of a run together: model, template, sounds and pictures."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.loudness import TARGET_LUFS
+from bench.records import Run
+from reports import formats, inputs, notes, reading
+from reports.figures import draw
+from reports.figures.plates import Plate, plates
+from reports.page import grid as grids
+from reports.page.media import PICTURES, without, write_media
+from reports.result_table import Column, Estimate, Missing, ResultTable, Value
+
+ASSETS = Path(__file__).with_name("assets")
+SHOWN_FAILURES = 200
+COSTS = ("timing",)  # tables that stand under "Time and memory"
+BEST = (("cp", "content preservation"), ("sf.heldout", "style fit"), ("sf.seen", "style fit"))
+
+
+@dataclass(frozen=True, slots=True)
+class HtmlCell:
+    """One table cell: its number and, smaller, its interval; `why` explains a missing number."""
+
+    text: str
+    ends: str = ""
+    number: bool = False
+    best: bool = False
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HtmlRow:
+    """One table row; `method` is the label that its name leads to in the grid."""
+
+    cells: tuple[HtmlCell, ...]
+    kind: str
+    new_group: bool
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class HtmlTable:
+    """A table as the template reads it."""
+
+    title: str
+    label: str
+    identity: str
+    columns: tuple[Column, ...]
+    rows: tuple[HtmlRow, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HtmlFigure:
+    """A figure with its drawing as SVG markup of our own making."""
+
+    label: str
+    beside: str
+    caption: str
+    alt: str
+    csv: str
+    svg: str
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A cell shown large: style, content and output side by side."""
+
+    title: str
+    row: str
+    clip: int
+    parts: tuple[Mapping[str, str], ...]
+
+
+def write_page(
+    run: Run, built: Sequence[ResultTable], folders: Sequence[Path], *, without_inputs: bool = False
+) -> Path:
+    """Write `report/page/` and return its `index.html`.
+
+    Sounds and pictures that are there from before are kept, so that a second time is quick.
+
+    Args:
+        run: The run, or several merged.
+        built: Its finished tables.
+        folders: The run folders, where the sounds lie.
+        without_inputs: Leave out content and style audio, see `reports.inputs`.
+    """
+    page = run.folder / "report" / ("merged" if len(folders) > 1 else "") / "page"
+    page.mkdir(parents=True, exist_ok=True)
+    withheld = inputs.withheld_methods(run, asked_without=without_inputs)
+    grid, needed = grids.build_grid(run, withheld)
+    chosen = _chosen(grid)
+    large = [sound for _, row, place in chosen for sound, _ in _parts(grid, row, place)]
+    missing = write_media(page, folders, needed, large)
+    figures = [_figure(page, plate) for plate in plates(run, {t.label: t for t in built})]
+    names = {entry.label for entry in run.header.methods}
+    tables = [html_table(table, names) for table in built]
+    text = _render({
+        **_words(run, without_inputs=without_inputs),
+        "tables": [table for table in tables if table.label not in COSTS],
+        "costs": [table for table in tables if table.label in COSTS],
+        "figures": figures,
+        "examples": [_example(grid, *place) for place in chosen if not missing],
+        "grid": without(grid, missing),
+    })  # fmt: skip
+    for name in ("page.css", "page.js"):
+        shutil.copyfile(ASSETS / name, page / name)
+    return _write(page / "index.html", text)
+
+
+def _render(values: Mapping[str, object]) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template("page.html.j2").render(values)
+
+
+def _words(run: Run, *, without_inputs: bool) -> dict[str, object]:
+    """What the page says of the run beside its tables."""
+    header = run.header
+    return {
+        "title": f"{header.suite_name}: {header.run_id}",
+        "subtitle": reading.identity(run),
+        "facts": _facts(run),
+        "warnings": _warnings(run),
+        "inputs": inputs.notice(run, asked_without=without_inputs).strip(),
+        "lufs": f"{TARGET_LUFS:g}",
+        "failures": notes.failure_lines(run, reading.by_method(run)),
+        "shown_failures": SHOWN_FAILURES,
+        "methods": reading.ordered_methods(run),
+        "metrics": reading.ordered_metrics(run),
+        "provenance": _provenance(run),
+        "suite": header.suite,
+    }
+
+
+def _facts(run: Run) -> list[tuple[str, object]]:
+    header, counts = run.header, grids.facts(run)
+    ended = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "none"
+    return [
+        ("Dataset", f"{header.dataset.get('name', 'unnamed')} ({header.dataset.get('licence')})"),
+        ("Styles", ", ".join(header.styles)),
+        ("Contents", len(header.contents)),
+        ("Cells", f"{len(run.plan)} planned: {ended}"),
+        ("Profile and device", f"{header.profile} on {header.device}"),
+        ("Suite digest", header.suite_digest),
+        ("Created", header.created_at),
+    ]
+
+
+def _warnings(run: Run) -> list[str]:
+    lines = []
+    if not any(record.status == "ok" for record in run.cells.values()):
+        lines.append(f"No cell of this run has finished: {_why_empty(run)}")
+    if run.header.profile == "mini":
+        lines.append("Mini models: never compare these numbers with published ones.")
+    return lines
+
+
+def _why_empty(run: Run) -> str:
+    if not run.plan:
+        return "none is planned."
+    reasons = notes.missing_notes(run, reading.by_method(run))
+    return "; ".join(reasons[: notes.SHOWN_FAILURES]) + "."
+
+
+def _provenance(run: Run) -> list[tuple[str, str]]:
+    """One pair per fact of the note under the tables, and the command that was given."""
+    words = notes.provenance_note(run).removeprefix("provenance: ").split(", ")
+    pairs = [word.rpartition(" ")[::2] for word in words]
+    return [*[(name, value) for name, value in pairs if name], ("command", _command(run))]
+
+
+def _command(run: Run) -> str:
+    return " ".join(["bench", *run.header.argv])
+
+
+def html_table(table: ResultTable, methods: set[str]) -> HtmlTable:
+    """A finished table as cells of text; no number changes here.
+
+    Args:
+        table: The table.
+        methods: Labels that the grid knows.
+    """
+    rows = []
+    for place, row in enumerate(table.rows):
+        cells = tuple(
+            html_cell(value, column) for value, column in zip(row.cells, table.columns, strict=True)
+        )
+        label = str(row.cells[0])
+        ruled = place > 0 and row.group != table.rows[place - 1].group
+        rows.append(HtmlRow(cells, row.kind, ruled, label if label in methods else ""))
+    return HtmlTable(
+        table.title, table.label, table.identity, table.columns, tuple(rows), table.notes
+    )
+
+
+def html_cell(value: Value, column: Column) -> HtmlCell:
+    """One value as a cell, with the words that all formats print.
+
+    Example:
+        >>> html_cell(Estimate(0.4123, 0.38, 0.45), Column("cp", "CP", decimals=2))
+        HtmlCell(text='0.41', ends='[0.38, 0.45]', number=True, best=False, why='')
+    """
+    shown = formats.show(value, column.decimals)
+    if isinstance(value, Estimate):
+        text, gap, ends = shown.partition(" [")
+        return HtmlCell(text, f"[{ends}" if gap else "", True, value.best)
+    why = value.reason if isinstance(value, Missing) else ""
+    return HtmlCell(shown, number=not column.text, why=why)
+
+
+def _figure(page: Path, plate: Plate) -> HtmlFigure:
+    _write(page / f"{plate.label}.csv", plate.csv)
+    svg = inline_svg(draw.encoded(plate.draw(), "svg").decode(), plate.label)
+    return HtmlFigure(
+        plate.label, plate.beside, plate.caption, plate.alt, f"{plate.label}.csv", _markup(svg)
+    )
+
+
+def _markup(svg: str) -> str:
+    """Markup that the template prints as it stands: it comes from matplotlib, which escapes."""
+    from markupsafe import Markup
+
+    return Markup(svg)  # noqa: S704 - our own drawing; names in it were escaped by the SVG writer
+
+
+def inline_svg(text: str, label: str) -> str:
+    """An SVG file as a part of a page: names of its own, and ink in the colour of the text.
+
+    Example:
+        >>> inline_svg('<?xml?><svg width="9pt"><g id="a" fill="#010203"/></svg>', "x")
+        '<svg aria-hidden="true" width="9pt"><g id="x-a" fill="currentColor"/></svg>'
+    """
+    body = text[text.index("<svg") :].replace("<svg", '<svg aria-hidden="true"', 1)
+    body = re.sub(r'\bid="', f'id="{label}-', body)
+    body = re.sub(r'((?:xlink:)?href="|url\()#', rf"\1#{label}-", body)
+    return body.replace(draw.INK, "currentColor")
+
+
+Place = tuple[str, grids.Row, int]  # title, row, and which of its outputs
+
+
+def _chosen(grid: grids.Grid) -> list[Place]:
+    """The best cell by content preservation and the best by style fit."""
+    found: dict[str, Place] = {}
+    for key, title in BEST:
+        best = grids.extremes(grid, key)
+        if best is not None:
+            found.setdefault(title, (title, *best))
+    return list(found.values())
+
+
+def _parts(grid: grids.Grid, row: grids.Row, place: int) -> list[tuple[str, str]]:
+    """Style, content and output of a cell: the names of their sounds and what to call them."""
+    output = row["outputs"][place]
+    parts = [
+        (grid["styles"][row["style"]]["audio"], f"style {row['style']}"),
+        (grid["contents"][row["content"]]["audio"], f"content {row['content']}"),
+        (output["audio"] if output else "", f"output of {grid['methods'][place]['short']}"),
+    ]
+    return [(name, words) for name, words in parts if name]
+
+
+def _example(grid: grids.Grid, title: str, row: grids.Row, place: int) -> Example:
+    parts = tuple(
+        {"picture": f"{PICTURES}/{name}-large.webp", "name": words}
+        for name, words in _parts(grid, row, place)
+    )
+    return Example(f"Best {title}", row["id"], place + 2, parts)
+
+
+def _write(path: Path, text: str) -> Path:
+    """Replace a file whole, so that a reader never sees half a page."""
+    scratch = path.with_name(path.name + ".part")
+    scratch.write_text(text, encoding="utf-8")
+    scratch.replace(path)
+    return path
