@@ -33,8 +33,6 @@ import torch
 from bench import tally
 from bench.api import ConfigError
 
-# torchaudio divides by this to keep silent bins from 0/0.
-_TINY = 1e-16
 _MOMENTUM = 0.99
 
 
@@ -224,7 +222,7 @@ def griffin_lim(
     """Find a waveform whose spectrogram has the given magnitudes.
 
     Each iteration keeps the phase of the rebuilt spectrogram after a step back along the previous
-    one, c = r_n - a r_(n-1) with a = 0.99 / 1.99.
+    one, c = r_n - a r_(n-1) with a = 0.99 / 1.99; silent bins stay silent.
 
     Args:
         magnitude: (batch, bin, frame), not negative.
@@ -245,8 +243,7 @@ def griffin_lim(
     previous = torch.zeros_like(direction)
     for _ in range(iterations):
         rebuilt = _stft(_istft(magnitude * direction, geometry), geometry)
-        direction = rebuilt - step_back * previous
-        direction = direction / (direction.abs() + _TINY)
+        direction = torch.sgn(torch.sub(rebuilt, previous, alpha=step_back))
         previous = rebuilt
     return _istft(magnitude * direction, geometry)
 
