@@ -53,6 +53,19 @@ METHODS: dict[str, Entry] = {
         ),
         "methods.musicgen.checkpoints:describe",
     ),
+    "riffusion": Entry(
+        "methods.riffusion.text:RiffusionText",
+        MethodInfo(
+            title="Riffusion + text",
+            conditioned_on=("style text", "content audio"),
+            fits_per_style=False,
+            source=(
+                "Forsgren and Martiros (2022), Riffusion, image to image; Meng et al. (2022), "
+                "SDEdit, arXiv 2108.01073, algorithm 1"
+            ),
+        ),
+        _RIFFUSION,
+    ),
     "eq-match": Entry(
         "methods.dsp.equaliser:EqMatch",
         MethodInfo(

@@ -58,8 +58,11 @@ def outside(folder: Path) -> str:
 
 
 def test_the_catalogs_hold_what_the_readme_names() -> None:
-    expected = "tve rti musicgen copy-content copy-style mix noise vocoder vae null"
-    assert list(catalog.methods())[:10] == expected.split()
+    names = list(catalog.methods())
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    assert names[:3] == ["tve", "rti", "musicgen"]
+    assert names[-7:] == ["copy-content", "copy-style", "mix", "noise", "vocoder", "vae", "null"]
+    assert [name for name in names if f"`{name}`" not in readme] == []
     assert list(catalog.metrics())[:5] == ["cp", "sf.heldout", "sf.seen", "sf.text", "chroma"]
 
 

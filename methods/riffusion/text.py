@@ -1,0 +1,161 @@
+"""Text-prompted stylisation: the style's text is the prompt, nothing is learnt.
+
+The content is partially noised and the frozen model denoises it under the words that describe the
+style, as the Riffusion application does it. What the model knows of those words is all it knows of
+the style: the style's recordings are not heard.
+
+Departures: the spectrogram is laid onto the window as for TVE (`width_mode`), where the application
+resizes it to a multiple of 32 columns and back.
+
+References:
+    Forsgren and Martiros (2022), Riffusion: image to image; Meng et al. (2022), SDEdit, arXiv
+    2108.01073, algorithm 1, with deterministic DDIM steps.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, final
+
+from bench.api import (
+    Audio,
+    FitRequest,
+    Profile,
+    Progress,
+    StyleState,
+    StyleTransferMethod,
+    TransferRequest,
+    UnsupportedError,
+)
+from methods.riffusion.backbone import VaeSample
+from methods.riffusion.checkpoints import MINI_FOLDER
+from methods.riffusion.conditioning import ContextTable, PromptConditioning, tabulate
+from methods.riffusion.learning import transfer_styles
+from methods.riffusion.rendering import CanvasSettings, load_riffusion
+from methods.riffusion.stylisation import StylisationSettings, Switch
+from methods.riffusion.width import WidthMode
+
+_TRANSFER = {"role": "transfer"}
+
+
+@dataclass(frozen=True, slots=True)
+class TextParameters:
+    """Parameters of text-prompted stylisation.
+
+    Args:
+        strength: In (0, 1); more noise, less content, more style. The application's is 0.55.
+        guidance_scale: w >= 1. The application's is 7.
+        num_inference_steps: N, of which int(N strength) are taken.
+        brs: Off in the application; on is the ablation "text + BRS".
+        vae_sample: Draw the content's latents from the posterior, or take its mode.
+        width_mode: resize (within 5 % of the window, else pad), pad, crop, report.
+        unstretch: Undo the stretching of resize.
+    """
+
+    strength: float = field(default=0.65, metadata=_TRANSFER)
+    guidance_scale: float = field(default=7.0, metadata=_TRANSFER)
+    num_inference_steps: int = field(default=50, metadata=_TRANSFER)
+    brs: Switch = field(default="off", metadata=_TRANSFER)
+    vae_sample: VaeSample = field(default="sample", metadata=_TRANSFER)
+    width_mode: WidthMode = field(default="resize", metadata=_TRANSFER)
+    unstretch: bool = field(default=True, metadata=_TRANSFER)
+
+    def __post_init__(self) -> None:
+        """Check everything now, before a model is loaded."""
+        self.stylisation().itinerary()
+
+    def stylisation(self) -> StylisationSettings:
+        """The transfer parameters of the algorithm."""
+        return StylisationSettings(
+            self.strength, self.guidance_scale, self.num_inference_steps, self.brs
+        )
+
+    def canvas(self) -> CanvasSettings:
+        """The transfer parameters of the window."""
+        return CanvasSettings(self.width_mode, self.unstretch, self.vae_sample)
+
+
+def read_vocabulary(folder: Path) -> frozenset[str] | None:
+    """The words that a small model was trained on; None for a model that takes any text."""
+    path = folder / "training.json"
+    if not path.is_file():
+        return None
+    return frozenset(json.loads(path.read_text(encoding="utf-8"))["vocabulary"])
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in small letters, without punctuation.
+
+    Example:
+        >>> words_of("A music-box, please")
+        ['a', 'music', 'box', 'please']
+    """
+    return "".join(c if c.isalnum() else " " for c in text.lower()).split()
+
+
+@final
+class RiffusionText(StyleTransferMethod):
+    """Riffusion with the style's text as prompt.
+
+    A model that declares its vocabulary refuses texts with words outside of it, because its output
+    would be arbitrary.
+
+    References:
+        Forsgren and Martiros (2022), Riffusion; departures in the module's docstring.
+    """
+
+    Parameters: ClassVar[type] = TextParameters
+
+    def load(self, profile: Profile, device: str) -> None:
+        """Load the frozen model, shared with the other methods of this family."""
+        self._model = load_riffusion(profile, device)
+        self._vocabulary = read_vocabulary(MINI_FOLDER) if profile == "mini" else None
+
+    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+        """Store each style's text.
+
+        Raises:
+            UnsupportedError: A style has no text, or the model does not know its words.
+        """
+        states = [StyleState(meta={"text": self._prompt(request)}) for request in requests]
+        progress(1.0, "texts stored")
+        return states
+
+    def _prompt(self, request: FitRequest) -> str:
+        style = request.style
+        words = words_of(style.text or "")
+        if not words:
+            raise UnsupportedError(
+                f"style {style.id!r} has no text; this method is driven by text. Give the style a "
+                "text in its dataset card."
+            )
+        if self._vocabulary is None:
+            return (style.text or "").strip()
+        unknown = [word for word in words if word not in self._vocabulary]
+        if unknown:
+            raise UnsupportedError(
+                f"text unknown to this model: {', '.join(unknown)} of {style.text!r} (style "
+                f"{style.id!r}) is none of its {len(self._vocabulary)} words. Use the full profile."
+            )
+        return " ".join(words)
+
+    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+        """Render each content under its style's text.
+
+        Raises:
+            ContentError: A content is longer than the window, or too short.
+        """
+        backbone = self._model.backbone
+        tables: dict[tuple[str, tuple[int, ...]], ContextTable] = {}
+
+        def make_table(request: TransferRequest, visited: tuple[int, ...]) -> ContextTable:
+            key = (str(request.state.meta["text"]), visited)
+            if key not in tables:
+                prompt = PromptConditioning(backbone, key[0])
+                tables[key] = tabulate(prompt, visited, backbone.device)
+            return tables[key]
+
+        return transfer_styles(self._model, requests, make_table)

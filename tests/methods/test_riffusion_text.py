@@ -1,0 +1,66 @@
+"""Text-prompted Riffusion: what it takes as a prompt, and that the prompt is heard."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.api import Audio, Clip, FitRequest, Style, StyleState, TransferRequest, UnsupportedError
+from methods.riffusion.checkpoints import MINI_FOLDER
+from methods.riffusion.text import RiffusionText, TextParameters, read_vocabulary, words_of
+
+pytestmark = [
+    pytest.mark.weights,
+    pytest.mark.skipif(
+        not (MINI_FOLDER / "unet" / "config.json").is_file(), reason="no mini weights here"
+    ),
+]
+RATE = 22_050
+FAST = TextParameters(num_inference_steps=4)
+
+
+@pytest.fixture(scope="module")
+def method() -> RiffusionText:
+    loaded = RiffusionText()
+    loaded.load("mini", "cpu")
+    return loaded
+
+
+def _fit(method: RiffusionText, text: str | None) -> StyleState:
+    style = Style("some style", (), text=text)
+    return method.fit([FitRequest(style, FAST, 1)], lambda _f, _t: None)[0]
+
+
+def _content() -> Clip:
+    tone = 0.4 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
+    return Clip("tone", "tests", Audio(tone.astype(np.float32)[None], RATE))
+
+
+def test_the_prompt_decides_the_output(method: RiffusionText) -> None:
+    requests = [
+        TransferRequest(_content(), _fit(method, text), FAST, 3)
+        for text in ("accordion", "Accordion!", "bells")
+    ]
+    first, same, other = method.transfer(requests)
+    assert first.digest == same.digest
+    assert first.digest != other.digest
+
+
+@pytest.mark.parametrize("text", ["kalimba", "accordion and kalimba"])
+def test_words_outside_the_vocabulary_are_declined(method: RiffusionText, text: str) -> None:
+    with pytest.raises(UnsupportedError, match=r"text unknown to this model: .*kalimba"):
+        _fit(method, text)
+
+
+@pytest.mark.parametrize("text", [None, "", " - "])
+def test_a_style_without_text_is_declined(method: RiffusionText, text: str | None) -> None:
+    with pytest.raises(UnsupportedError, match="has no text"):
+        _fit(method, text)
+
+
+def test_every_word_of_the_vocabulary_is_one_token(method: RiffusionText) -> None:
+    vocabulary = read_vocabulary(MINI_FOLDER)
+    assert vocabulary is not None
+    for word in vocabulary:
+        assert words_of(word) == [word]
+        assert method._model.backbone.find_token(word) >= 0
