@@ -10,8 +10,17 @@ import importlib
 
 from bench.api import CheckpointError, Entry, Profile
 from bench.catalog import describe, find_method, find_metric, methods, metrics
+from bench.download import is_here
 from bench.suite import Suite, suites
-from bench.weights import AbsentCheckpointError, HubCheckpoint, fetch_line, hub_folder
+from bench.weights import HubCheckpoint, fetch_line
+
+__all__ = [
+    "checkpoint_table",
+    "checkpoints_of",
+    "checkpoints_of_suite",
+    "is_here",
+    "require_checkpoints",
+]
 
 
 def checkpoint_table() -> dict[str, HubCheckpoint]:
@@ -43,19 +52,6 @@ def _declared(entry: Entry) -> tuple[HubCheckpoint, ...]:
     return tuple(getattr(importlib.import_module(place), "HUB_CHECKPOINTS", ()))
 
 
-def is_here(checkpoint: HubCheckpoint) -> bool:
-    """Whether a checkpoint lies whole in the cache or in the folder it was fetched to.
-
-    Raises:
-        CheckpointError: It is here but is not what it was when it was fetched.
-    """
-    try:
-        hub_folder(checkpoint)
-    except AbsentCheckpointError:
-        return False
-    return True
-
-
 def require_checkpoints(suite: Suite) -> None:
     """Stop before any work where a run would lack a checkpoint.
 
@@ -69,6 +65,6 @@ def require_checkpoints(suite: Suite) -> None:
     targets = [suite.name] if suite.name in suites() else [c.title for c in absent]
     raise CheckpointError(
         f"suite {suite.name}: {listed} not in the local cache; profile {suite.profile} needs "
-        f"{'it' if len(absent) == 1 else 'them'}. Sizes and licences, then the download: "
-        f"`{fetch_line(*targets)}`; or `hf download`, as `python -m bench fetch` shows."
+        f"{'it' if len(absent) == 1 else 'them'}. Fetch once: `{fetch_line(*targets)}`; without "
+        "--accept-licences that shows sizes, licences and the hub client's own commands."
     )

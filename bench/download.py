@@ -18,7 +18,7 @@ from typing import Any
 
 from bench.api import CheckpointError
 from bench.trust import FileFact, Locked, facts_of, read_locked, require_same, write_locked
-from bench.weights import HubCheckpoint, choose_files
+from bench.weights import AbsentCheckpointError, HubCheckpoint, choose_files, hub_folder
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _UNAUTHORISED, _FORBIDDEN = 401, 403
@@ -45,6 +45,8 @@ def download(checkpoint: HubCheckpoint, local_dir: Path | None = None) -> Path:
             or digest than announced or recorded, or the disk is full.
     """
     locked = read_locked(checkpoint.name)
+    if locked is not None and _is_offline() and is_here(checkpoint):
+        return _checked_offline(checkpoint, locked)
     folder = None if local_dir is None else (local_dir / checkpoint.id).expanduser().resolve()
     with _explained(checkpoint):
         announced = _announced(checkpoint, locked)
@@ -58,6 +60,32 @@ def download(checkpoint: HubCheckpoint, local_dir: Path | None = None) -> Path:
     kept = None if folder is None else str(folder)
     write_locked(checkpoint.name, Locked(commit=announced.commit, folder=kept, files=facts))
     return found
+
+
+def is_here(checkpoint: HubCheckpoint) -> bool:
+    """Whether a checkpoint lies whole in the cache or in the folder it was fetched to.
+
+    Raises:
+        CheckpointError: It is here but is not what it was when it was fetched.
+    """
+    try:
+        hub_folder(checkpoint)
+    except AbsentCheckpointError:
+        return False
+    return True
+
+
+def _is_offline() -> bool:
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def _checked_offline(checkpoint: HubCheckpoint, locked: Locked) -> Path:
+    """Read every file whole and compare it with the record."""
+    folder = hub_folder(checkpoint)
+    require_same(facts_of(folder, locked.files), locked.files, checkpoint.title)
+    return folder
 
 
 def _announced(checkpoint: HubCheckpoint, locked: Locked | None) -> Announced:

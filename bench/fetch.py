@@ -15,15 +15,15 @@ from bench.api import CheckpointError, DatasetError, UnknownNameError
 from bench.archive import ArchiveCard, data_folder, unpack
 from bench.cards import Card, card_root, datasets, load_dataset, read_card
 from bench.catalog import methods, metrics
-from bench.checkpoints import checkpoint_table, checkpoints_of, checkpoints_of_suite, is_here
+from bench.checkpoints import checkpoint_table, checkpoints_of, checkpoints_of_suite
 from bench.dataset import Dataset
-from bench.download import download
+from bench.download import download, is_here
 from bench.drive import download_archive, drive_url
 from bench.names import nearest
 from bench.recordings import write_manifest
 from bench.suite import load_suite, suites
 from bench.trust import FileFact, Locked, read_locked, require_same, write_locked
-from bench.weights import HubCheckpoint, fetch_line
+from bench.weights import HubCheckpoint, client_line, fetch_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,9 @@ def describe_order(order: Order) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)) for row in rows]
     total = sum(c.bytes for c in order.checkpoints)
-    return "\n".join(line.rstrip() for line in lines) + f"\ncheckpoints together: {_size(total)}"
+    by_client = [f"  {client_line(c)}" for c in order.checkpoints]
+    more = [f"checkpoints together: {_size(total)}", "or with the hub's own client:", *by_client]
+    return "\n".join([*(line.rstrip() for line in lines), *(more if by_client else [])])
 
 
 def is_complete(order: Order) -> bool:
@@ -142,7 +144,10 @@ def carry_out(
         yield f"{checkpoint.title}: whole, in {download(checkpoint, local_dir)}"
     for path in order.cards:
         card = read_card(path)
-        yield _describe_dataset(fetch_dataset(card, card_root(card, path), archive))
+        root = card_root(card, path)
+        here = archive is None and root.is_dir()
+        dataset = load_dataset(card.name) if here else fetch_dataset(card, root, archive)
+        yield f"{_describe_dataset(dataset)}, in {root}"
 
 
 def fetch_dataset(card: Card, root: Path, archive: Path | None) -> Dataset:
@@ -200,5 +205,5 @@ def _describe_dataset(dataset: Dataset) -> str:
     return (
         f"dataset {dataset.name}: {len(dataset.contents)} contents, {len(clips)} clips of "
         f"{len(dataset.styles)} styles from {len(recordings)} recordings (our grouping, "
-        "see manifest.json)"
+        "see manifest.json there)"
     )

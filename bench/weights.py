@@ -132,7 +132,6 @@ def _snapshot(checkpoint: HubCheckpoint, locked: Locked | None) -> Path:
     from huggingface_hub import snapshot_download
 
     revision = locked.commit if locked is not None else checkpoint.revision
-    wanted = _all_files(checkpoint)
     try:
         # One pattern that fits nothing: which files are needed is for `choose_files` to say.
         found = snapshot_download(
@@ -142,17 +141,17 @@ def _snapshot(checkpoint: HubCheckpoint, locked: Locked | None) -> Path:
         raise AbsentCheckpointError(
             f"{checkpoint.title} at {revision} is not in the local cache "
             f"({checkpoint.bytes / 1e9:.1f} GB, {checkpoint.licence}). Fetch it once: "
-            f"`{fetch_line(checkpoint.title)}`, or `hf download {checkpoint.id} --revision "
-            f"{revision} {wanted}`"
+            f"`{fetch_line(checkpoint.title)}`, or `{client_line(checkpoint)}`"
         ) from error
     return Path(found)
 
 
-def _all_files(checkpoint: HubCheckpoint) -> str:
-    """Every file that may be used, as the hub client's own command takes them."""
+def client_line(checkpoint: HubCheckpoint) -> str:
+    """The command of the hub's own client for these files; nothing is recorded by it."""
     alternatives = [name for group in checkpoint.either for name in group]
     names = [*checkpoint.files, *alternatives, *checkpoint.optional]
-    return " ".join(f"--include '{name}'" for name in names)
+    wanted = " ".join(f"--include '{name}'" for name in names)
+    return f"hf download {checkpoint.id} --revision {checkpoint.revision} {wanted}"
 
 
 def digest(name: str) -> str:

@@ -21,7 +21,7 @@ from bench.archive import ArchiveCard, data_folder, unpack
 from bench.cards import card_root, datasets, load_dataset, read_card
 from bench.clips import Dataset
 from bench.drive import download_archive, drive_url
-from bench.fetch import fetch_dataset, make_order
+from bench.fetch import carry_out, describe_order, fetch_dataset, is_complete, make_order
 from bench.plan import make_plan, prepare_methods
 from bench.recordings import group_clips, mean_spectrum, write_manifest
 from bench.suite import load_suite
@@ -149,6 +149,21 @@ def test_the_methods_of_a_suite_share_its_random_pairs(fetched: Dataset) -> None
         pairs.setdefault(cell.method, set()).add((cell.content, cell.style))
     assert all(drawn == pairs["tve"] for drawn in pairs.values())
     assert len({style for _, style in pairs["tve"]}) == 18
+
+
+def test_what_was_fetched_is_not_fetched_again(fetched: Dataset, own_data: Path) -> None:
+    order = make_order(["musicti"])
+    assert is_complete(order)
+    assert "yes" in describe_order(order)
+    (line,) = carry_out(order)
+    assert line.startswith("dataset musicti: 179 contents, 74 clips of 18 styles")
+    assert line.endswith(f"in {own_data / 'musicti'}")
+    assert fetched.name == "musicti"
+
+
+def test_one_archive_is_for_one_dataset(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="was given for 0 datasets"):
+        list(carry_out(make_order(["tve"]), archive=tmp_path / "a.zip"))
 
 
 def test_without_the_data_a_dataset_names_the_command(own_data: Path) -> None:

@@ -17,6 +17,7 @@ from conftest import CHECKOUT, CLAP, CLAP_COMMIT, MUSICGEN, RIFFUSION, Machine
 from server import COMMIT, Hub, Repository, serving
 
 from methods.riffusion.backbone import read_backbone
+from metrics.clap_checkpoints import LAION_630K, UNFUSED
 
 Equipped = Callable[[], tuple[Machine, Hub, subprocess.CompletedProcess[str]]]
 UNUSED = (
@@ -93,6 +94,8 @@ def test_what_is_here_is_checked_and_not_fetched_again(equipped: Equipped) -> No
         done = Machine(machine.home, again.url).fetch(CLAP)
     assert done.returncode == 0, done.stderr
     assert again.downloads("pytorch_model.bin") == []
+    offline = machine.fetch(CLAP, HF_HUB_OFFLINE="1")
+    assert f"{CLAP}: whole, in " in offline.stdout
 
 
 def test_a_broken_transfer_is_resumed(machine: Machine, hub: Hub) -> None:
@@ -115,6 +118,7 @@ def test_a_local_folder_takes_the_place_of_the_cache(machine: Machine, tmp_path:
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "disk" / CLAP / "pytorch_model.bin").stat().st_size > 500_000
     shown = machine.run("-m", "bench", "fetch", CLAP, HF_HUB_OFFLINE="1")
+    assert (shown.returncode, shown.stderr) == (0, "")
     assert "0.6 GB  yes" in shown.stdout
 
 
@@ -200,6 +204,33 @@ def test_other_bytes_under_a_known_name_are_refused(equipped: Equipped, tmp_path
         text = refused(again.fetch(CLAP, HF_HOME=str(tmp_path / "new")))
     assert "pytorch_model.bin has" in text
     assert "were recorded when it was first fetched" in text
+
+
+def test_a_digest_known_beforehand_is_asked_for(machine: Machine, hub: Hub) -> None:
+    name = "630k-audioset-best.pt"
+    laion = Repository({name: b"something else"}, commit=LAION_630K.revision)
+    hub.repositories[LAION_630K.id] = laion
+    text = refused(machine.fetch("630k-audioset-best"))
+    assert f"630k-audioset-best: {name} came with 14 bytes" in text
+    assert "8053c9775516af2f... were announced" in text
+
+
+def test_laions_own_checkpoints_are_found_by_name(machine: Machine) -> None:
+    """Laid out as the client keeps them; the tokenizer is that of the conversion."""
+    for checkpoint in (LAION_630K, UNFUSED):
+        folder = f"models--{checkpoint.id.replace('/', '--')}/snapshots/{checkpoint.revision}"
+        where = machine.home / "hf" / "hub" / folder
+        where.mkdir(parents=True)
+        for name in (*checkpoint.files, *(group[-1] for group in checkpoint.either)):
+            (where / name).write_text("x")
+    ask = (
+        "from metrics.clap_checkpoints import describe, locate; found = locate('full'); "
+        "print(found.weights_file.name, found.tokenizer.name, describe('full').weights[0])"
+    )
+    done = machine.run("-c", ask, BENCH_CLAP="630k-audioset-best", HF_HUB_OFFLINE="1")
+    assert done.stdout.split() == ["630k-audioset-best.pt", UNFUSED.revision, LAION_630K.name]
+    absent = machine.run("-c", ask, BENCH_CLAP="music_audioset_epoch_15_esc_90.14")
+    assert "bench fetch music_audioset_epoch_15_esc_90.14 --accept-licences" in absent.stderr
 
 
 def test_a_branch_stays_at_the_commit_that_came_first(equipped: Equipped, tmp_path: Path) -> None:
