@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
-from bench import __version__, result_commands
+from bench import __version__, report_commands, result_commands
 from bench.api import BenchError, ConfigError
 from bench.everyday_commands import COMMANDS as EVERYDAY
 from bench.progress import progress_line
@@ -116,21 +116,6 @@ def run(**options: Unpack[RunOptions]) -> None:
 
 
 @cli.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--without-inputs",
-    is_flag=True,
-    help="Leave content and style audio out; always so where their licence asks for it.",
-)
-def report(runs: tuple[Path, ...], without_inputs: bool) -> None:
-    """Rebuild and print the tables of one run, or of several runs of one suite.
-
-    From records alone.
-    """
-    _print_report(runs, without_inputs=without_inputs)
-
-
-@cli.command()
 @click.argument("targets", nargs=-1, required=True)
 @click.option("--accept-licences", is_flag=True, help="Download; without it, only show.")
 @click.option(
@@ -179,11 +164,7 @@ for command in result_commands.COMMANDS:
     cli.add_command(command)
 
 
-for command in EVERYDAY:
-    cli.add_command(command)
-
-
-for command in result_commands.COMMANDS:
+for command in (*EVERYDAY, *report_commands.COMMANDS):
     cli.add_command(command)
 
 
@@ -244,17 +225,9 @@ def _run(prepared: Prepared, request: RunRequest) -> int:
     with disk_full_is_bad_input(prepared.folder):
         cells = start(prepared, request, progress_line())
         click.echo(err=True)
-        _print_report((prepared.folder,))
+        report_commands.show((prepared.folder,), page=True)
     _print_session(prepared)
     return EXIT_FAILED_CELLS if any(cell.status in FAILED for cell in cells.values()) else 0
-
-
-def _print_report(runs: tuple[Path, ...], *, without_inputs: bool = False) -> None:
-    from reports.write import terminal_summary, write_report
-
-    paths = write_report(runs, without_inputs=without_inputs)
-    click.echo(terminal_summary(runs))
-    click.echo("Written:\n" + "\n".join(f"  {path}" for path in paths))
 
 
 def _print_session(prepared: Prepared) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.records import Run, load_run
@@ -24,13 +25,44 @@ TABLES: tuple[Callable[[Run], ResultTable], ...] = (
     tables.table2, tables.table1, evidence.gains, comparisons.ranks, tradeoff.tradeoff,
     timing.timing,
 )  # fmt: skip
+TERMINAL_WIDTH = 80
 WRITTEN = (*TABLES, comparisons.comparisons)  # too long for a terminal
 FORMATS: dict[str, Callable[[ResultTable], str]] = {
     "md": formats.markdown, "tex": formats.latex, "csv": formats.csv
 }  # fmt: skip
 
 
-def write_report(runs: Path | str | Sequence[Path], *, without_inputs: bool = False) -> list[Path]:
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One run, or several merged into one, with its finished tables.
+
+    `folders` are where the records and sounds lie, in the order given.
+    """
+
+    run: Run
+    folders: tuple[Path, ...]
+    tables: tuple[ResultTable, ...]
+
+    @property
+    def out(self) -> Path:
+        """Where its files go: `report/` in the run's folder; for several, `report/merged/`."""
+        return self.run.folder / "report" / ("merged" if len(self.folders) > 1 else "")
+
+
+def read_report(runs: Path | str | Sequence[Path]) -> Report:
+    """Read run folders and build every table once.
+
+    Raises:
+        RecordError: A folder is no run, or the runs cannot stand in one table.
+    """
+    folders = _folders(runs)
+    run = merge([load_run(folder) for folder in folders])
+    return Report(run, tuple(folders), tuple(build(run) for build in WRITTEN))
+
+
+def write_report(
+    runs: Report | Path | str | Sequence[Path], *, without_inputs: bool = False
+) -> list[Path]:
     """Write the tables of one run, or of several of one suite, and return the paths.
 
     One run writes `report/` in its folder: table2, table1, gains, ranks, tradeoff, timing and
@@ -41,28 +73,31 @@ def write_report(runs: Path | str | Sequence[Path], *, without_inputs: bool = Fa
     Raises:
         RecordError: A folder is no run, or the runs cannot stand in one table.
     """
-    folders = _folders(runs)
-    run = merge([load_run(folder) for folder in folders])
-    out = run.folder / "report" / ("merged" if len(folders) > 1 else "")
-    out.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for build in WRITTEN:
-        table = build(run)
-        for suffix, render in FORMATS.items():
-            paths.append(_write(out / f"{table.label}.{suffix}", render(table)))
-    paths.append(_write(out / "failures.md", failures(run)))
-    said = inputs.notice(run, asked_without=without_inputs)
-    return [*paths, _write(out / inputs.NOTICE, said)]
+    report = runs if isinstance(runs, Report) else read_report(runs)
+    report.out.mkdir(parents=True, exist_ok=True)
+    paths = [
+        _write(report.out / f"{table.label}.{suffix}", render(table))
+        for table in report.tables
+        for suffix, render in FORMATS.items()
+    ]
+    paths.append(_write(report.out / "failures.md", failures(report.run)))
+    said = inputs.notice(report.run, asked_without=without_inputs)
+    return [*paths, _write(report.out / inputs.NOTICE, said)]
 
 
-def terminal_summary(runs: Run | Path | str | Sequence[Path], width: int = 100) -> str:
+def terminal_summary(
+    runs: Report | Run | Path | str | Sequence[Path], width: int = TERMINAL_WIDTH
+) -> str:
     """Table II, then Table I, gains, ranks and curves where they have rows, then times, as text.
 
     Raises:
         RecordError: A folder is no run, or the runs cannot stand in one table.
     """
-    run = runs if isinstance(runs, Run) else merge([load_run(f) for f in _folders(runs)])
-    built = [build(run) for build in TABLES]
+    if isinstance(runs, Run):
+        run, built = runs, tuple(build(runs) for build in TABLES)
+    else:
+        report = runs if isinstance(runs, Report) else read_report(runs)
+        run, built = report.run, report.tables[: len(TABLES)]
     shown = [_brief(table, first=table is built[0]) for table in built if table.rows]
     if not shown:
         return f"{reading.identity(run)}: no cell is planned, so there is nothing to show.\n"
