@@ -26,7 +26,10 @@ RATE, SECONDS = 8000, 1
 PATIENCE_S = 120.0
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
-    ["bench.preparation", "bench.cli", "reports.write", "torch", "diffusers", "transformers"]
+    [
+        *("bench.preparation", "bench.cli", "reports.write", "torch", "diffusers", "transformers"),
+        *("pandas", "scipy.stats", "tabulate", "safetensors.numpy", "matplotlib.pyplot"),
+    ]
 )
 TABLES = ("table2.csv", "table1.csv", "gains.csv")
 SUITE = """

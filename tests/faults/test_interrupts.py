@@ -10,6 +10,7 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -50,12 +51,12 @@ def require_resumed(stage: Stage, out: str, *options: str) -> None:
 @pytest.mark.parametrize(
     ("moment", "option"),
     [
-        ("prepare", "--isolate"),
+        ("prepare", "--no-isolate"),
         ("fit", "--isolate"),
         ("fit", "--no-isolate"),
         ("transfer", "--isolate"),
         ("transfer", "--no-isolate"),
-        ("score", "--isolate"),
+        ("score", "--no-isolate"),
     ],
 )
 def test_an_interrupt_ends_with_130_and_the_run_goes_on(
@@ -131,7 +132,7 @@ def duration_s(stage: Stage) -> float:
     ],
 )
 def test_a_killed_run_resumes_to_the_same_tables(
-    stage: Stage, duration_s: float, kill: int
+    stage: Stage, duration_s: float, kill: int, record_property: Callable[[str, object], None]
 ) -> None:
     """Every second run has its methods in workers; those die with it, whatever they are doing."""
     out, option = f"killed{kill}", ("--no-isolate", "--isolate")[kill % 2]
@@ -142,5 +143,17 @@ def test_a_killed_run_resumes_to_the_same_tables(
     process.join(share * duration_s * (2.0 if option == "--isolate" else 1.0))
     process.kill()
     assert ended(process) in {-signal.SIGKILL, 0}
+    record_property("landed", landed(stage.home / out))
     stage.require_nobody_left()
     require_resumed(stage, out, option)
+
+
+def landed(folder: Path) -> str:
+    """Where in a run a kill has hit it."""
+    ends = [r for r in read(folder / "cells.jsonl", CellRecord) if r.status != "started"]
+    scores = read(folder / "scores.jsonl", ScoreRecord)
+    if (folder / "report").exists():
+        return "report"
+    if not (folder / "plan.jsonl").exists():
+        return "before the plan"
+    return f"{len(ends)} cells, {len(scores)} scores"
