@@ -213,3 +213,21 @@ def test_a_method_from_a_file_is_planned(tmp_path: Path) -> None:
     planned = prepare_method(changed.choices[0], changed)
     cells = make_plan(derive(changed, styles=["harp"], contents=2), dataset(), [planned]).cells
     assert {cell.method_name for cell in cells} == {f"{path}:Mine"}
+
+
+def test_random_pairs_are_shared_by_methods_and_repetitions_and_grow() -> None:
+    def drawn(**changes: object) -> set[tuple[str, str]]:
+        cells = plan_of("m,n", **changes).cells
+        return {(cell.content, cell.style) for cell in cells}
+
+    assert len(drawn()) == 10
+    few, more = drawn(pairs=4), drawn(pairs=7)
+    assert (len(few), len(more)) == (4, 7)
+    assert few < more < drawn()
+    assert drawn(pairs=4, seeds=1) == few != drawn(pairs=4, base_seed=1)
+    with pytest.raises(ConfigError, match=r"pairs is 11; 5 contents and 2 styles give 10"):
+        drawn(pairs=11)
+
+
+def test_a_suite_without_pairs_keeps_its_digest() -> None:
+    assert suite().digest == suite(pairs=None).digest != suite(pairs=3).digest

@@ -235,3 +235,13 @@ def test_the_header_says_what_was_run(toy: Path) -> None:
     assert header["suite_name"] == "toy"
     assert header["styles"]["click"]["heldout_clips"]
     assert header["provenance"]["packages"]["torch"]
+
+
+def test_random_pairs_are_run_and_tabulated(toy: Path) -> None:
+    text = (toy / "toy.toml").read_text()
+    (toy / "toy.toml").write_text(f"pairs = 5\n{text}")
+    assert run(toy) == 0
+    done = load_run(toy / "run")
+    assert {cell.status for cell in done.cells.values()} == {"ok"}
+    assert len(done.plan) == len(done.scores) == 5
+    assert "5/5" in (toy / "run" / "report" / "table2.md").read_text()
