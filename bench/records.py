@@ -96,6 +96,9 @@ class CellRecord(Record):
     finished_at: str | None = None
 
 
+NOT_RUN = CellRecord(cell_id="", status="cancelled", reason="not run")
+
+
 class ScoreRecord(Record):
     """One score of one cell. `fingerprint` names the metric's model, preprocessing and versions."""
 
@@ -165,9 +168,9 @@ class RunHeader(Record):
     dataset: dict[str, Any]  # name, licence, redistributable, digest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """A run folder read whole.
+    """A run folder read whole; a value of its own, not compared by content.
 
     The plan and, for each planned cell, its latest record and scores.
     """
@@ -288,12 +291,16 @@ def frame(run: Run) -> pd.DataFrame:
     return pd.DataFrame([_row(run, cell) for cell in run.plan])
 
 
+def _facts(record: Record) -> dict[str, Any]:
+    """The fields of a record; not `model_dump`, which is slow and copies what is frozen anyway."""
+    return {key: value for key, value in vars(record).items() if key != "schema_version"}
+
+
 def _row(run: Run, cell: PlannedCell) -> dict[str, Any]:
     outcome = run.cells.get(cell.cell_id)
-    row: dict[str, Any] = cell.model_dump(exclude={"schema_version"})
+    row = _facts(cell)
     row |= {f"parameter.{key}": value for key, value in row.pop("parameters").items()}
-    blank = CellRecord(cell_id=cell.cell_id, status="cancelled", reason="not run")
-    row |= (outcome or blank).model_dump(exclude={"schema_version", "cell_id"})
+    row |= _facts(outcome or NOT_RUN) | {"cell_id": cell.cell_id}
     for metric in run.header.metrics:
         score = run.scores.get((cell.cell_id, metric.name))
         row[metric.name] = score.value if score else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,6 +59,12 @@ def by_method(run: Run) -> dict[str, pd.DataFrame]:
     Raises:
         RecordError: Scores of one metric carry unlike fingerprints.
     """
+    return dict(_by_method(run))
+
+
+@lru_cache(maxsize=1)
+def _by_method(run: Run) -> dict[str, pd.DataFrame]:
+    """Kept for the run at hand: every table of a report starts from it."""
     check_fingerprints(run)
     if not run.plan:
         return {}

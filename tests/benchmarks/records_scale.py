@@ -1,0 +1,117 @@
+"""How statistics, gate and tables grow with the records: seconds and memory per size.
+
+`python tests/benchmarks/records_scale.py [--records 25000 50000 100000]` builds a run of that many
+score records (five metrics, so a fifth as many cells; ten methods, twenty styles), writes it as the
+runner does, and times each step in a process of its own. Prints one line per size and step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "reports")]
+
+from building import ended, header, method, planned, scored  # noqa: E402 - needs the path above
+
+from bench.records import Run, append, load_run, write_header  # noqa: E402 - needs the path above
+from reports import verdicts, write  # noqa: E402 - needs the path above
+
+METRICS = ("cp", "sf.heldout", "sf.seen", "sf.text", "chroma")
+METHODS, STYLES = 10, 20
+MIB = 2**20
+
+
+def build(records: int) -> Run:
+    """A run of so many score records with effects of method, style, content and cell."""
+    contents = max(1, records // (len(METRICS) * METHODS * STYLES))
+    labels = [f"method{i}" for i in range(METHODS)]
+    styles = [f"style{i}" for i in range(STYLES)]
+    names = [f"content{i}" for i in range(contents)]
+    generator = np.random.default_rng(0)
+    level = generator.normal(0.5, 0.05, (METHODS, STYLES, contents, len(METRICS)))
+    head = header([method(label) for label in labels], styles, names, METRICS)
+    plan, cells, scores = [], {}, {}
+    for m, label in enumerate(labels):
+        for s, style in enumerate(styles):
+            for c, content in enumerate(names):
+                cell = planned(label, style, content)
+                plan.append(cell)
+                cells[cell.cell_id] = ended(cell.cell_id, style, calibration_s=0.01)
+                for k, name in enumerate(METRICS):
+                    value = float(level[m, s, c, k])
+                    scores[cell.cell_id, name] = scored(cell.cell_id, name, value)
+    return Run(Path("scale"), head, tuple(plan), cells, scores)
+
+
+def save(run: Run, folder: Path) -> None:
+    """Write a run as the runner does."""
+    folder.mkdir()
+    write_header(folder, run.header)
+    append(folder / "plan.jsonl", run.plan)
+    append(folder / "cells.jsonl", run.cells.values())
+    append(folder / "scores.jsonl", run.scores.values())
+
+
+@contextmanager
+def timed(steps: dict[str, float], name: str) -> Iterator[None]:
+    """Add the processor seconds of a block under a name: other work on the machine counts not."""
+    start = time.process_time()
+    yield
+    steps[name] = time.process_time() - start
+
+
+def measure(folder: Path) -> dict[str, float]:
+    """Processor seconds of each step on a run folder, the wall clock of all, and the peak MiB."""
+    steps: dict[str, float] = {}
+    start = time.perf_counter()
+    with timed(steps, "read"):
+        load_run(folder)
+    with timed(steps, "tables"):
+        write.write_report(folder)
+    with timed(steps, "terminal"):
+        write.terminal_summary(folder)
+    known = folder / "baseline.json"
+    with timed(steps, "baseline"):
+        verdicts.write_baseline(folder, "scale", known)
+    with timed(steps, "gate"):
+        verdicts.judge_and_write(folder, known)
+    steps["total"] = sum(steps.values())
+    steps["wall"] = time.perf_counter() - start
+    steps["MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MIB
+    return steps
+
+
+def main(say: Callable[[str], object] = sys.stdout.write) -> None:
+    """Measure each size in a fresh process, so that memory is that of the size."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, nargs="+", default=[25_000, 50_000, 100_000])
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.folder:
+        say(json.dumps(measure(arguments.folder)) + "\n")
+        return
+    for records in arguments.records:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / "run"
+            save(build(records), folder)
+            command = [sys.executable, __file__, "--folder", str(folder)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            steps = json.loads(done.stdout.splitlines()[-1])
+            words = ", ".join(f"{name} {value:.2f}" for name, value in steps.items())
+            say(f"{records} score records: {words}\n")
+
+
+if __name__ == "__main__":
+    main()
