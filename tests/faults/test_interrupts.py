@@ -10,7 +10,6 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -132,7 +131,7 @@ def duration_s(stage: Stage) -> float:
     ],
 )
 def test_a_killed_run_resumes_to_the_same_tables(
-    stage: Stage, duration_s: float, kill: int, record_property: Callable[[str, object], None]
+    stage: Stage, duration_s: float, kill: int, request: pytest.FixtureRequest
 ) -> None:
     """Every second run has its methods in workers; those die with it, whatever they are doing."""
     out, option = f"killed{kill}", ("--no-isolate", "--isolate")[kill % 2]
@@ -143,7 +142,7 @@ def test_a_killed_run_resumes_to_the_same_tables(
     process.join(share * duration_s * (2.0 if option == "--isolate" else 1.0))
     process.kill()
     assert ended(process) in {-signal.SIGKILL, 0}
-    record_property("landed", landed(stage.home / out))
+    request.node.user_properties.append(("landed", landed(stage.home / out)))
     stage.require_nobody_left()
     require_resumed(stage, out, option)
 
