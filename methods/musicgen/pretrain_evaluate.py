@@ -33,8 +33,8 @@ from methods.musicgen.pretrain_data import (
     Corpus,
 )
 
-_CLIPS = 32
-_CLASSIFIER_CLIPS = 320
+_CLIPS = 64
+_CLASSIFIER_CLIPS = 640
 _NAMES = tuple(INSTRUMENTS)
 Figures = dict[str, float]
 
@@ -137,7 +137,7 @@ def evaluate(folder: Path, corpus: Corpus, codes: Tensor) -> dict[str, Figures]:
         "conditions": conditions_matter(model, folder, corpus, codes),
         "codec round trip": judge(decoded[:_CLIPS], contents, same, classifier),
     }
-    for scale in (3.0, 1.0):
+    for scale in (2.0, 3.0):
         outputs = transfer(method, contents, [_NAMES[i] for i in changed], scale)
         figures[f"transfer, guidance {scale:g}"] = judge(outputs, contents, changed, classifier)
     return figures
