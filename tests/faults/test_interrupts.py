@@ -52,9 +52,9 @@ def require_resumed(stage: Stage, out: str, *options: str) -> None:
     [
         ("prepare", "--no-isolate"),
         ("fit", "--isolate"),
-        ("fit", "--no-isolate"),
+        pytest.param("fit", "--no-isolate", marks=pytest.mark.slow),
         ("transfer", "--isolate"),
-        ("transfer", "--no-isolate"),
+        pytest.param("transfer", "--no-isolate", marks=pytest.mark.slow),
         ("score", "--no-isolate"),
     ],
 )

@@ -41,7 +41,7 @@ def largest(folder: Path) -> int:
     return max(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("limit_bytes", [1500, 4000, 8000])
+@pytest.mark.parametrize("limit_bytes", [1500, pytest.param(4000, marks=pytest.mark.slow), 8000])
 def test_a_file_that_cannot_grow_stops_the_run_clearly(stage: Stage, limit_bytes: int) -> None:
     out = f"limited{limit_bytes}"
     assert largest(stage.home / "run") > 8000
@@ -71,7 +71,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)  # noqa: S607 - found on PATH on purpose
 
 
-@pytest.mark.parametrize("isolation", ["--isolate", "--no-isolate"])
+@pytest.mark.parametrize(
+    "isolation", ["--isolate", pytest.param("--no-isolate", marks=pytest.mark.slow)]
+)
 def test_a_full_disk_stops_the_run_and_room_lets_it_go_on(
     stage: Stage, small_disk: Path, isolation: str
 ) -> None:
@@ -130,7 +132,7 @@ def test_no_damage_to_an_entry_gives_another_value(tmp_path: Path, kind: str) ->
     assert found.count(None) > len(found) / 2
 
 
-@pytest.mark.parametrize("damage", ["cut", "garbled"])
+@pytest.mark.parametrize("damage", ["garbled", pytest.param("cut", marks=pytest.mark.slow)])
 def test_a_damaged_cache_is_computed_again(stage: Stage, damage: str) -> None:
     out = f"mended-{damage}"
     cache = stage.home / f"cache-{damage}"
