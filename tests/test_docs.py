@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,6 +122,30 @@ def test_the_suite_runs_with_the_method_and_the_metric(capsys: pytest.CaptureFix
 def test_every_command_runs_as_it_stands(section: str) -> None:
     for words in commands(SECTIONS[section]):
         assert run(words) == 0
+
+
+@pytest.mark.parametrize("rule", [["check"], ["format", "--check"]])
+@pytest.mark.parametrize(("file", "room"), [("level.py", "methods"), ("loudness.py", "metrics")])
+def test_the_examples_follow_the_house_rules(
+    desk: Path, checkout: Path, rule: list[str], file: str, room: str
+) -> None:
+    words = [sys.executable, "-m", "ruff", *rule, "--stdin-filename", f"{room}/{file}", "-"]
+    text = (desk / file).read_text(encoding="utf-8")
+    done = subprocess.run(
+        words, input=text, cwd=checkout, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
+@pytest.mark.slow
+def test_the_examples_are_typed(desk: Path, checkout: Path) -> None:
+    words = ["--config-file", str(checkout / "pyproject.toml"), "--no-incremental"]
+    files = [str(desk / "level.py"), str(desk / "loudness.py")]
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", *words, *files],
+        cwd=checkout, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.usefixtures("desk")
