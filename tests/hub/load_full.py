@@ -17,18 +17,26 @@ from metrics.clap_scores import ContentPreservation
 def main() -> None:
     """Load, and print what was seen as one line of JSON."""
     TVE().load("full", "cpu")
-    MusicgenMelody().load("full", "cpu")
+    musicgen = MusicgenMelody()
+    musicgen.load("full", "cpu")
     metric = ContentPreservation()
     metric.load("full", "cpu")
     backbone = load_backbone("full", "cpu")
     embedder = load_embedder("full", "cpu")
     noise = torch.rand(1, 48000, generator=torch.Generator().manual_seed(0)) - 0.5
+    # Two texts must read differently in every family: the trap of tokenizers without their files.
+    texts = [embedder.embed_text(text).round(6).tolist() for text in ("a piano", "a violin")]
+    readings = [musicgen._ready.tokenizer(text)["input_ids"] for text in ("a piano", "a violin")]
     with torch.no_grad():
         query = backbone.parts.vae.encoder.mid_block.attentions[0].to_q.weight
         seen = {
             "context": list(backbone.encode_prompt("music").shape),
             "query": query.flatten()[:4].tolist(),
             "dimensions": len(embedder.embed_audio(Audio(noise.numpy(), 48000))),
+            "texts_differ": texts[0] != texts[1],
+            "readings": readings,
+            "scaling": backbone.parts.vae.config.scaling_factor,
+            "alphas": [float(backbone.schedule.alphas_cumprod[t]) for t in (0, 999)],
             "checkpoint": metric.fingerprint()["checkpoint"],
         }
     print(json.dumps(seen))  # noqa: T201 - read by the test

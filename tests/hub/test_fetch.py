@@ -81,6 +81,11 @@ def test_the_full_profile_loads_from_what_was_fetched(
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout.splitlines()[-1])
     assert (seen["context"], seen["dimensions"]) == ([1, 16, 16], 8)
+    assert seen["texts_differ"]
+    assert len(set(map(tuple, seen["readings"]))) == 2
+    assert all(len(ids) == 3 and ids[-1] == 1 for ids in seen["readings"])  # two words, the end
+    assert seen["scaling"] == 0.18215
+    assert seen["alphas"] == pytest.approx([0.99915, 0.00466], rel=1e-4)
     assert seen["checkpoint"] == f"hub:{CLAP}@{CLAP_COMMIT}"
     served = io.BytesIO(repositories[RIFFUSION].files["vae/diffusion_pytorch_model.bin"])
     state = torch.load(served, weights_only=True)

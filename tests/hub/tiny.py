@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
 from safetensors.torch import load_file, save
+from tokenizers import ByteLevelBPETokenizer, Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     ClapAudioConfig,
     ClapConfig,
@@ -32,9 +33,6 @@ from transformers import (
     T5Config,
     T5EncoderModel,
 )
-
-from methods.musicgen import pretrain_model
-from metrics import mini_clap
 
 Files = dict[str, bytes]
 _WORDS = ("*", "n", "music", "a", "piano", "violin")
@@ -53,6 +51,19 @@ def _config(model: Any) -> bytes:  # noqa: ANN401 - both libraries' models
     return str(model.config.to_json_string()).encode()
 
 
+# What configurations held in November 2022; everything newer is left to the library's defaults.
+_KEYS_OF_2022 = """_class_name act_fn attention_head_dim block_out_channels center_input_sample
+cross_attention_dim down_block_types downsample_padding flip_sin_to_cos freq_shift in_channels
+latent_channels layers_per_block mid_block_scale_factor norm_eps norm_num_groups out_channels
+sample_size up_block_types"""
+
+
+def _config_of_2022(model: Any) -> bytes:  # noqa: ANN401 - diffusers is untyped
+    kept = {key: value for key, value in dict(model.config).items() if key in _KEYS_OF_2022.split()}
+    about = {"_class_name": type(model).__name__, "_diffusers_version": "0.9.0"}
+    return json.dumps({**kept, **about}).encode()
+
+
 def _read(folder: Path) -> Files:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
@@ -62,6 +73,11 @@ def _read(folder: Path) -> Files:
 
 
 # ----------------------------------------------------------------------------------- Riffusion
+
+
+def _added(word: str) -> dict[str, object]:
+    sides = {"lstrip": False, "rstrip": False, "single_word": False}
+    return {"content": word, "normalized": True, **sides}
 
 
 def _clip_tokenizer() -> Files:
@@ -76,13 +92,23 @@ def _clip_tokenizer() -> Files:
             symbols.append(parts[0])
     symbols += ["<|startoftext|>", "<|endoftext|>"]
     vocabulary = {symbol: index for index, symbol in enumerate(dict.fromkeys(symbols))}
-    ends = {"bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>"}
-    special = {**ends, "unk_token": "<|endoftext|>", "pad_token": "<|endoftext|>"}
-    settings = {**special, "tokenizer_class": "CLIPTokenizer", "model_max_length": 16}
+    begin, end = _added("<|startoftext|>"), _added("<|endoftext|>")
+    special = {"bos_token": begin, "eos_token": end, "unk_token": end}
+    typed = {name: {"__type": "AddedToken", **token} for name, token in special.items()}
+    pad = {"pad_token": "<|endoftext|>"}
+    settings = {
+        **typed,
+        **pad,
+        "add_prefix_space": False,
+        "do_lower_case": True,
+        "errors": "replace",
+        "model_max_length": 16,
+        "tokenizer_class": "CLIPTokenizer",
+    }
     return {
         "tokenizer/vocab.json": json.dumps(vocabulary).encode(),
         "tokenizer/merges.txt": "\n".join(["#version: 0.2", *dict.fromkeys(merges), ""]).encode(),
-        "tokenizer/special_tokens_map.json": json.dumps(special).encode(),
+        "tokenizer/special_tokens_map.json": json.dumps({**special, **pad}).encode(),
         "tokenizer/tokenizer_config.json": json.dumps(settings).encode(),
     }
 
@@ -94,7 +120,6 @@ def _autoencoder() -> Files:
         block_out_channels=(4, 4, 4, 4),
         layers_per_block=1,
         norm_num_groups=2,
-        scaling_factor=0.18215,
     )
     state = model.state_dict()
     for name in [name for name in state if ".attentions." in name]:
@@ -103,7 +128,7 @@ def _autoencoder() -> Files:
             former = former.replace(now, then)
         state[former] = state.pop(name)
     return {
-        "vae/config.json": _config(model),
+        "vae/config.json": _config_of_2022(model),
         "vae/diffusion_pytorch_model.bin": _pickle(state),
     }
 
@@ -118,7 +143,7 @@ def _unet(width: int) -> Files:
         norm_num_groups=2,
     )
     return {
-        "unet/config.json": _config(model),
+        "unet/config.json": _config_of_2022(model),
         "unet/diffusion_pytorch_model.bin": _pickle(model.state_dict()),
     }
 
@@ -131,9 +156,9 @@ def _text_encoder(width: int, num_tokens: int) -> Files:
         num_hidden_layers=1,
         num_attention_heads=2,
         max_position_embeddings=16,
-        bos_token_id=num_tokens - 2,
-        eos_token_id=num_tokens - 1,
-        pad_token_id=num_tokens - 1,
+        bos_token_id=0,
+        eos_token_id=2,
+        pad_token_id=1,
     )
     model = CLIPTextModel(config)
     state = {
@@ -150,8 +175,12 @@ def _text_encoder(width: int, num_tokens: int) -> Files:
 def riffusion() -> Files:
     """The files of a tiny `riffusion/riffusion-model-v1`."""
     torch.manual_seed(0)
-    scheduler = DDIMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1
+    scheduler = PNDMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        skip_prk_steps=True,
+        steps_offset=1,
     )
     words = _clip_tokenizer()
     num_tokens = len(json.loads(words["tokenizer/vocab.json"]))
@@ -185,7 +214,7 @@ def musicgen(folder: Path) -> Files:
     )
     model.config.chroma_length = 235
     model.save_pretrained(folder)
-    pretrain_model.build_tokenizer().save_pretrained(folder)
+    _t5_tokenizer(folder)
     front_end = {
         "feature_extractor_type": "MusicgenMelodyFeatureExtractor",
         "sampling_rate": 32000,
@@ -198,6 +227,34 @@ def musicgen(folder: Path) -> Files:
     (folder / "model.safetensors").unlink()
     extra = {"README.md": b"a card", "state_dict.bin": b"audiocraft's form of the weights"}
     return {**_read(folder), **_shards(state), **extra}
+
+
+def _t5_tokenizer(folder: Path) -> None:
+    """A unigram tokenizer under T5's name, with its file and settings."""
+    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -9.0), *_scored("▁")]
+    core = Tokenizer(models.Unigram(pieces, unk_id=2))
+    core.pre_tokenizer = pre_tokenizers.Metaspace()
+    core.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    core.add_special_tokens(["<pad>", "</s>", "<unk>"])
+    core.save(str(folder / "tokenizer.json"))
+    settings = {
+        "eos_token": "</s>",
+        "extra_ids": 0,
+        "model_max_length": 512,
+        "pad_token": "<pad>",
+        "processor_class": "MusicgenMelodyProcessor",
+        "tokenizer_class": "T5Tokenizer",
+        "unk_token": "<unk>",
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+
+
+def _scored(space: str) -> list[tuple[str, float]]:
+    """Words with the mark of a space before them, and letters, each with a log-probability."""
+    letters = sorted({letter for word in _WORDS for letter in word} | {space})
+    return [*((space + word, -2.0) for word in _WORDS), *((letter, -6.0) for letter in letters)]
 
 
 def _shards(state: dict[str, torch.Tensor]) -> Files:
@@ -214,9 +271,8 @@ def _shards(state: dict[str, torch.Tensor]) -> Files:
 
 
 def _t5() -> T5Config:
-    words = len(pretrain_model.words())
     return T5Config(
-        vocab_size=words, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2, pad_token_id=0
+        vocab_size=64, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2, pad_token_id=0
     )
 
 
@@ -276,12 +332,38 @@ def _clap_model(num_words: int) -> ClapModel:
     return ClapModel(ClapConfig(**both, projection_dim=8))
 
 
+def _roberta_tokenizer(folder: Path) -> int:
+    """A byte-pair tokenizer under RoBERTa's name, with its four files; returns its size."""
+    core = ByteLevelBPETokenizer()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    texts = [f"{first} {second}" for first in _WORDS for second in _WORDS]
+    core.train_from_iterator(
+        texts, vocab_size=300, min_frequency=1, special_tokens=special, show_progress=False
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    core.save_model(str(folder))
+    core.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    core.save(str(folder / "tokenizer.json"))
+    names = ("bos_token", "pad_token", "eos_token", "unk_token", "mask_token")
+    map_of_tokens = {**dict(zip(names, special, strict=True)), "cls_token": "<s>"}
+    map_of_tokens["sep_token"] = "</s>"
+    settings = {
+        **map_of_tokens,
+        "add_prefix_space": False,
+        "model_max_length": 512,
+        "processor_class": "ClapProcessor",
+        "tokenizer_class": "RobertaTokenizer",
+        "trim_offsets": True,
+    }
+    (folder / "special_tokens_map.json").write_text(json.dumps(map_of_tokens))
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return int(core.get_vocab_size())
+
+
 def clap(folder: Path) -> Files:
     """The files of a tiny `laion/clap-htsat-unfused`; `folder` is scratch."""
     torch.manual_seed(0)
-    word_ids = mini_clap.vocabulary(["a piano", "a violin"])
-    model = _clap_model(len(word_ids))
-    mini_clap.build_tokenizer(word_ids).save_pretrained(folder)
+    model = _clap_model(_roberta_tokenizer(folder))
     front_end = ClapFeatureExtractor(
         frequency_min=50, frequency_max=14000, truncation="rand_trunc", padding="repeatpad"
     )
