@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +23,7 @@ ORDER = ("regressed", "changed", "incomparable", "inconclusive", "improved", "eq
 WORDS = {0: "passed", 3: "regressed", 4: "not comparable"}
 NOTES = (
     "delta: candidate - baseline towards better [95 % interval]; for time and memory their ratio",
-    "detectable: the smallest drop that would have been found in 4 of 5 cases",
+    "would find: the smallest drop that would have been found in 4 of 5 cases",
     "regressed: beyond the margin and beyond chance, Holm over all methods and metrics",
     "advisory verdicts never fail the gate",
 )
@@ -33,7 +34,7 @@ COLUMNS = (
     Column("subject", "Subject", text=True),
     Column("delta", "Delta", decimals=3),
     Column("p", "p (Holm)", decimals=3),
-    Column("detectable", "Detectable", decimals=3),
+    Column("detectable", "Would find", decimals=3),
     Column("reason", "Reason", text=True),
 )
 
@@ -103,7 +104,7 @@ def _snapshot(run: Run, benchmarks: Path | None, reason: str = "") -> Snapshot:
 
 
 def table(verdicts: Sequence[Verdict], baseline: Snapshot) -> ResultTable:
-    """The verdicts, red ones first, with what the baseline is and why it was accepted."""
+    """All but the equivalent verdicts, red ones first, and why the baseline was accepted."""
     code = exit_code(verdicts)
     identity = f"{WORDS[code]}; suite {baseline.suite_name}, digest {baseline.suite_digest[:12]}"
     accepted = (
@@ -115,9 +116,15 @@ def table(verdicts: Sequence[Verdict], baseline: Snapshot) -> ResultTable:
         "gate",
         identity,
         COLUMNS,
-        tuple(_row(verdict) for verdict in verdicts),
-        (accepted, *NOTES),
+        tuple(_row(verdict) for verdict in verdicts if verdict.word != "equivalent"),
+        (_count(verdicts), accepted, *NOTES),
     )
+
+
+def _count(verdicts: Sequence[Verdict]) -> str:
+    found = Counter(verdict.word for verdict in verdicts)
+    words = ", ".join(f"{found[word]} {word}" for word in ORDER if found[word])
+    return f"{len(verdicts)} verdicts: {words or 'none'}; equivalent ones are not listed"
 
 
 def _row(verdict: Verdict) -> Row:
