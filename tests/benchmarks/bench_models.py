@@ -13,6 +13,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench.api import Audio, Clip, FitRequest, Style, StyleState, TransferRequest
 from bench.audio import resample
 from bench.dataset import load_dataset
+from bench.gauge import kernel_s
 from methods.musicgen.checkpoints import describe
 from methods.musicgen.method import MusicgenMelody
 from methods.riffusion.conditioning import LearntConditioning, PromptConditioning
@@ -111,3 +112,8 @@ def test_musicgen(benchmark: BenchmarkFixture, content: Clip, style: Style, batc
     requests = [TransferRequest(heard, states[0], parameters, seed) for seed in range(batch)]
     benchmark.extra_info["seconds of audio"] = batch * content.audio.duration_s
     benchmark.pedantic(method.transfer, (requests,), rounds=3, warmup_rounds=1)
+
+
+def test_calibration(benchmark: BenchmarkFixture) -> None:
+    """The yardstick that the gate divides the other times by."""
+    benchmark(kernel_s, "cpu")
