@@ -49,4 +49,73 @@ def show(runs: tuple[Path, ...], *, page: bool, without_inputs: bool = False) ->
         click.echo(f"Page: {where}")
 
 
-COMMANDS = (report,)
+class ExportOptions(TypedDict):
+    """What `listen export` takes; see the help texts below."""
+
+    folder: Path
+    sets: int
+    seed: int
+    out: Path
+    methods: tuple[str, ...]
+
+
+@click.group()
+def listen() -> None:
+    """Blind listening tests: make one from a run, and bring the ratings back."""
+
+
+@listen.command("export")
+@click.option("--run", "folder", required=True, type=click.Path(path_type=Path), help="The run.")
+@click.option("--sets", type=click.IntRange(min=1), default=15, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Another number draws other sets.",
+)
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="A new folder, to be given to listeners.",
+)
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    help="A label of the tables; may be repeated. Default: all that are no controls.",
+)
+def export_test(**options: Unpack[ExportOptions]) -> None:
+    """Write a blind, equally loud test as a static page; also for webMUSHRA and BeaqleJS."""
+    from reports.listening.export import export
+
+    done = export(
+        options["folder"], options["out"], options["sets"], options["seed"], options["methods"]
+    )
+    click.echo(f"Test: {done.folder / 'index.html'} ({done.sets} sets, {done.clips} clips to rate)")
+    click.echo(f"Key, which stays here: {done.key}")
+    if done.notice:
+        click.echo(f"note: {done.notice}", err=True)
+
+
+@listen.command("import")
+@click.argument("ratings", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--run", "folder", required=True, type=click.Path(path_type=Path), help="The run.")
+def import_test(ratings: tuple[Path, ...], folder: Path) -> None:
+    """Check downloaded ratings, keep them with the run, and show them beside CP and SF."""
+    from reports.formats import terminal
+    from reports.listening.ratings import import_ratings
+    from reports.write import TERMINAL_WIDTH, read_report, write_report
+
+    kept = import_ratings(ratings, folder)
+    finished = read_report(folder)
+    write_report(finished)
+    for table in finished.tables:
+        if table.label in {"listening", "ears"}:
+            click.echo(terminal(table, TERMINAL_WIDTH))
+    click.echo(f"Ratings of {len(kept)} files are kept in {folder / 'listening'}")
+
+
+COMMANDS = (report, listen)

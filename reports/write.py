@@ -18,6 +18,8 @@ from reports import (
     timing,
     tradeoff,
 )
+from reports.listening.ratings import heard
+from reports.listening.tables import ears, listening
 from reports.merging import merge
 from reports.result_table import ResultTable
 
@@ -57,7 +59,11 @@ def read_report(runs: Path | str | Sequence[Path]) -> Report:
     """
     folders = _folders(runs)
     run = merge([load_run(folder) for folder in folders])
-    return Report(run, tuple(folders), tuple(build(run) for build in WRITTEN))
+    built = [build(run) for build in WRITTEN]
+    said = heard(folders)
+    if said.ratings:
+        built[len(TABLES) : len(TABLES)] = [listening(run, said), ears(run, said)]
+    return Report(run, tuple(folders), tuple(built))
 
 
 def write_report(
@@ -97,7 +103,8 @@ def terminal_summary(
         run, built = runs, tuple(build(runs) for build in TABLES)
     else:
         report = runs if isinstance(runs, Report) else read_report(runs)
-        run, built = report.run, report.tables[: len(TABLES)]
+        run = report.run
+        built = tuple(t for t in report.tables if t.label != "comparisons")  # too long
     shown = [_brief(table, first=table is built[0]) for table in built if table.rows]
     if not shown:
         return f"{reading.identity(run)}: no cell is planned, so there is nothing to show.\n"

@@ -7,6 +7,7 @@ and dashes tell the same again. Ink is `INK`, which a page replaces by its own t
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
@@ -193,12 +194,17 @@ def _stage_bars(axes: Axes, drawn: Sequence[Cost], names: dict[str, str]) -> Non
 
 
 def encoded(figure: Figure, suffix: Literal["svg", "pdf"]) -> bytes:
-    """A figure as a file without a date, so that it is the same each time."""
+    """A figure as a file without a date, so that it is the same each time.
+
+    In an SVG letters are text, which whoever shows it draws; a PDF has boxes for letters that its
+    font lacks.
+    """
     import matplotlib as mpl
 
     buffer = io.BytesIO()
     dateless = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}[suffix]
-    with mpl.rc_context():
+    with mpl.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
         mpl.rcParams.update(_RC)  # type: ignore[arg-type] # a literal of mixed values
         figure.savefig(buffer, format=suffix, transparent=True, metadata=dateless)
     return buffer.getvalue()

@@ -1,0 +1,170 @@
+"""Which clips a listening test plays: sets balanced over styles, contents and scores.
+
+A set is one content in one style: both as labelled references, and in random order the output of
+each method and one hidden control, a copy of the content or of the style. A listener who does not
+hear that a copy keeps its content (or has its style) was not listening: that is the attention
+check, and its rule stands here, before any rating is seen.
+
+The three questions are those of the study in Li et al. (2024), section 4.3.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.api import RecordError, UnknownNameError
+from bench.names import nearest
+from bench.records import PlannedCell, Run
+from bench.seeds import derive_seed
+
+QUESTIONS = ("cp", "sf", "ovl")  # content, style, overall; 1 to 5 each
+CHECKS = {"copy-content": "cp", "copy-style": "sf"}  # hidden control -> the question it must pass
+PASS_MARK = 4  # of 5
+PASSED_SHARE = 0.75  # of the checks that a listener met
+TERCILES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Stimulus:
+    """One clip to be rated."""
+
+    method: str
+    cell_id: str
+    path: str  # within the run folder
+    check: str  # the question that a hidden control must pass, else empty
+
+
+@dataclass(frozen=True, slots=True)
+class RatedSet:
+    """One content in one style: the references and what is rated."""
+
+    style: str
+    content: str
+    repetition: int
+    style_path: str
+    content_path: str
+    stimuli: tuple[Stimulus, ...]
+
+
+Key = tuple[str, str, int]  # style, content, repetition
+
+
+def choose_sets(
+    run: Run, count: int, seed: int, methods: Sequence[str] = ()
+) -> tuple[RatedSet, ...]:
+    """Draw sets in which every method has a sound.
+
+    Each further set is of the style, content and third of the mean CP that were drawn least so far;
+    the seed decides between equals. The best outputs are not preferred.
+
+    Args:
+        run: The run.
+        count: How many sets.
+        seed: Another seed draws other sets.
+        methods: Labels of the methods; by default every one that is no control.
+
+    Raises:
+        UnknownNameError: A method that the run does not have.
+        RecordError: The run lacks the controls that play the inputs, or has too few such sets.
+    """
+    labels = _labels(run, methods)
+    sounds = _sounds(run)
+    complete = [key for key in _keys(run) if _is_complete(sounds, key, labels)]
+    if len(complete) < count:
+        raise RecordError(
+            f"{run.folder} has {len(complete)} pairs of a style and a content in which every "
+            f"method and {', '.join(CHECKS)} ended well; the test asks for {count}. Give a lower "
+            "--sets, fewer --method, or finish the run."
+        )
+    drawn = _balanced(complete, _thirds(run, complete, labels), count, seed)
+    hidden = list(CHECKS)
+    return tuple(
+        _set(sounds, key, labels, hidden[place % len(hidden)]) for place, key in enumerate(drawn)
+    )
+
+
+def _labels(run: Run, wanted: Sequence[str]) -> list[str]:
+    known = [entry.label for entry in run.header.methods]
+    for label in wanted:
+        if label not in known:
+            raise UnknownNameError(
+                f"method {label!r} is not in {run.folder}; it has {', '.join(known)}."
+                f"{nearest(label, known)}"
+            )
+    return list(wanted) or [m.label for m in run.header.methods if not m.control]
+
+
+def _keys(run: Run) -> list[Key]:
+    return list(dict.fromkeys((c.style, c.content, c.repetition) for c in run.plan))
+
+
+def _sounds(run: Run) -> dict[tuple[str, Key], Stimulus]:
+    """What each method made, by label and, for the hidden controls, by catalog name."""
+    found = {}
+    for cell in run.plan:
+        record = run.cells.get(cell.cell_id)
+        if record is None or record.status != "ok" or record.audio is None:
+            continue
+        key = (cell.style, cell.content, cell.repetition)
+        for name in {cell.method, cell.method_name}:
+            found[name, key] = _stimulus(cell, record.audio)
+    return found
+
+
+def _stimulus(cell: PlannedCell, path: str) -> Stimulus:
+    return Stimulus(cell.method, cell.cell_id, path, CHECKS.get(cell.method_name, ""))
+
+
+def _is_complete(sounds: dict[tuple[str, Key], Stimulus], key: Key, labels: Sequence[str]) -> bool:
+    return bool(labels) and all((name, key) in sounds for name in (*labels, *CHECKS))
+
+
+def _thirds(run: Run, keys: Sequence[Key], labels: Sequence[str]) -> dict[Key, int]:
+    """Which third of the mean CP of its methods each pair is in; one third where nothing scores."""
+    values: dict[Key, list[float]] = {key: [] for key in keys}
+    for cell in run.plan:
+        score = run.scores.get((cell.cell_id, "cp"))
+        key = (cell.style, cell.content, cell.repetition)
+        if key in values and cell.method in labels and score and score.value is not None:
+            values[key].append(score.value)
+    means = np.array([np.mean(v) if v else 0.0 for v in values.values()])
+    ranks = means.argsort(kind="stable").argsort(kind="stable")
+    return dict(zip(keys, (ranks * TERCILES // max(len(keys), 1)).tolist(), strict=True))
+
+
+def _balanced(keys: Sequence[Key], thirds: dict[Key, int], count: int, seed: int) -> list[Key]:
+    generator = random.Random(derive_seed("listening", seed))  # noqa: S311 - a draw, no secret
+    left = sorted(keys)
+    generator.shuffle(left)
+    used: Counter[tuple[str, str | int]] = Counter()
+    drawn = []
+    for _ in range(count):
+        best = min(left, key=lambda key: sum(used[trait] for trait in _traits(key, thirds)))
+        left.remove(best)
+        drawn.append(best)
+        used.update(_traits(best, thirds))
+    return drawn
+
+
+def _traits(key: Key, thirds: dict[Key, int]) -> tuple[tuple[str, str | int], ...]:
+    style, content, _ = key
+    return (("style", style), ("content", content), ("third", thirds[key]))
+
+
+def _set(
+    sounds: dict[tuple[str, Key], Stimulus], key: Key, labels: Sequence[str], control: str
+) -> RatedSet:
+    style, content, repetition = key
+    rated = [sounds[label, key] for label in labels]
+    hidden = sounds[control, key]
+    if hidden not in rated:
+        rated.append(hidden)
+    return RatedSet(
+        style, content, repetition, sounds["copy-style", key].path,
+        sounds["copy-content", key].path, tuple(rated),
+    )  # fmt: skip

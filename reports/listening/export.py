@@ -1,0 +1,164 @@
+"""Write a listening test: a static folder for listeners, and the key into the run folder."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+
+from bench.api import Audio, ConfigError
+from bench.audio import read_audio, resample, write_audio
+from bench.loudness import matched
+from bench.records import Run, load_run
+from reports import inputs
+from reports.listening import foreign
+from reports.listening.design import RatedSet, choose_sets
+from reports.listening.records import FOLDER, BlindKey, KeyItem, KeySet
+
+ASSETS = Path(__file__).with_name("assets")
+SAMPLE_RATE = 44_100  # Hz; what every browser and every test tool plays
+FADE_S = 0.02
+
+
+class PublicSet(TypedDict):
+    """One set as listeners get it: file names without meaning."""
+
+    id: str
+    content: str
+    style: str
+    items: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """Where a test went, and what must be said of it."""
+
+    folder: Path
+    key: Path
+    sets: int
+    clips: int
+    notice: str
+
+
+def export(
+    run_folder: Path, out: Path, sets: int, seed: int, methods: Sequence[str] = ()
+) -> Exported:
+    """Write the test: page, sounds and the configurations of webMUSHRA and BeaqleJS.
+
+    Sounds are WAV at 44.1 kHz and 16 bit, equally loud, faded in and out over 20 ms, under names
+    that tell nothing. The same seed chooses the same sets; names are new each time.
+
+    Args:
+        run_folder: The run; its folder `listening/` gets the key.
+        out: The folder for listeners; it must be new or empty.
+        sets: How many sets.
+        seed: Decides which.
+        methods: Labels of the methods; by default all that are no controls.
+
+    Raises:
+        ConfigError: `out` holds something already.
+        BenchError: The run cannot give such a test.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise ConfigError(f"{out} is not empty; a test gets a folder of its own. Choose another.")
+    run = load_run(run_folder)
+    chosen = choose_sets(run, sets, seed, methods)
+    secret = secrets.token_bytes(32)
+    public, key = _blind(run, chosen, seed, secret)
+    _write_sounds(run_folder, out / "sounds", chosen, secret)
+    _write_page(out, key.test, public)
+    _write_text(out / "webmushra.yaml", foreign.webmushra(key.test, public))
+    _write_text(out / "beaqlejs-config.js", foreign.beaqle(key.test, public))
+    path = run_folder / FOLDER / f"{key.test}.key.json"
+    _write_text(path, key.model_dump_json(indent=1))
+    clips = sum(len(one["items"]) for one in public)
+    return Exported(out, path, len(public), clips, "" if inputs.with_inputs(run) else _licence(run))
+
+
+def _licence(run: Run) -> str:
+    dataset = run.header.dataset
+    return (
+        f"dataset {dataset.get('name')} may not be redistributed ({dataset.get('licence')}): let "
+        "people listen on machines of yours, and publish no copy of this folder."
+    )
+
+
+def token(secret: bytes, *parts: str) -> str:
+    """A name that tells nothing without the secret."""
+    text = json.dumps(parts).encode()
+    return hmac.new(secret, text, hashlib.sha256).hexdigest()[:12]
+
+
+def _blind(
+    run: Run, chosen: Sequence[RatedSet], seed: int, secret: bytes
+) -> tuple[list[PublicSet], BlindKey]:
+    """The sets under tokens, sorted by them, and what the tokens stand for."""
+    public: list[PublicSet] = []
+    sets = {}
+    for one in chosen:
+        name = token(secret, "set", one.style, one.content, str(one.repetition))
+        items = {
+            token(secret, "item", s.cell_id): KeyItem(
+                method=s.method, cell_id=s.cell_id, check=s.check
+            )
+            for s in one.stimuli
+        }
+        sets[name] = KeySet(
+            style=one.style, content=one.content, repetition=one.repetition, items=items
+        )
+        references = (token(secret, "reference", p) for p in (one.content_path, one.style_path))
+        content, style = references
+        public.append(PublicSet(id=name, content=content, style=style, items=sorted(items)))
+    key = BlindKey(test=token(secret, "test"), run_id=run.header.run_id, seed=seed, sets=sets)
+    return sorted(public, key=lambda one: one["id"]), key
+
+
+def _write_sounds(run_folder: Path, out: Path, chosen: Sequence[RatedSet], secret: bytes) -> None:
+    for one in chosen:
+        for path in (one.content_path, one.style_path):
+            _write_sound(run_folder / path, out / f"{token(secret, 'reference', path)}.wav")
+        for stimulus in one.stimuli:
+            name = token(secret, "item", stimulus.cell_id)
+            _write_sound(run_folder / stimulus.path, out / f"{name}.wav")
+
+
+def _write_sound(source: Path, target: Path) -> None:
+    if not target.exists():
+        audio = faded(matched(resample(read_audio(source), SAMPLE_RATE)))
+        held = Audio(audio.waveform.clip(-1, 1), audio.sample_rate)
+        write_audio(target, held, "PCM_16")
+
+
+def faded(audio: Audio) -> Audio:
+    """The sound with its beginning and end faded, so that a cut does not click."""
+    size = min(round(FADE_S * audio.sample_rate), audio.num_samples // 2)
+    ramp = (0.5 - 0.5 * np.cos(np.pi * np.arange(size) / max(size, 1))).astype(np.float32)
+    envelope = np.ones(audio.num_samples, np.float32)
+    envelope[:size], envelope[audio.num_samples - size :] = ramp, ramp[::-1]
+    return Audio(audio.waveform * envelope, audio.sample_rate)
+
+
+def _write_page(out: Path, test: str, public: Sequence[PublicSet]) -> None:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    template = environment.get_template("listen.html.j2")
+    _write_text(out / "index.html", template.render(test=test, sets=public))
+    for name in ("listen.css", "listen.js"):
+        shutil.copyfile(ASSETS / name, out / name)
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

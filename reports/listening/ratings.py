@@ -1,0 +1,114 @@
+"""From downloaded ratings to rows: who rated which clip how, and who was not listening."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.api import RecordError
+from bench.audio import replace_file
+from reports.listening.design import PASS_MARK, PASSED_SHARE
+from reports.listening.records import (
+    FOLDER,
+    Answer,
+    BlindKey,
+    KeyItem,
+    Ratings,
+    load_key,
+    read_json,
+    stored,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """The marks of one listener for one cell, 1 to 5; a hidden control is a method like others."""
+
+    rater: str
+    method: str
+    style: str
+    content: str
+    cell_id: str
+    cp: int
+    sf: int
+    ovl: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """All ratings that count, and the listeners whose ratings do not."""
+
+    ratings: tuple[Rating, ...]
+    raters: tuple[str, ...]
+    excluded: tuple[str, ...]
+
+
+def import_ratings(paths: Sequence[Path], run_folder: Path) -> list[Path]:
+    """Check downloaded files and keep them with the run, one file per test and listener.
+
+    Raises:
+        RecordError: A file is no such file, is of another test, rates a clip that its test does not
+            have or the same twice, or contradicts what its listener handed in before.
+    """
+    kept = []
+    for path in paths:
+        ratings = read_json(path, Ratings)
+        _check(path, ratings, load_key(run_folder, ratings.test))
+        target = _place(run_folder, ratings)
+        if target.exists() and read_json(target, Ratings) != ratings:
+            raise RecordError(
+                f"{path}: listener {ratings.rater!r} handed in other ratings of test "
+                f"{ratings.test} before; one person is one voice. Remove {target} to take these."
+            )
+        replace_file(target, ratings.model_dump_json(indent=1).encode())
+        kept.append(target)
+    return kept
+
+
+def _place(run_folder: Path, ratings: Ratings) -> Path:
+    name = hashlib.sha256(ratings.rater.encode()).hexdigest()[:12]
+    return run_folder / FOLDER / f"{ratings.test}.{name}.ratings.json"
+
+
+def _check(path: Path, ratings: Ratings, key: BlindKey) -> None:
+    counts = Counter((answer.set, answer.item) for answer in ratings.answers)
+    known = {(name, item) for name, one in key.sets.items() for item in one.items}
+    strange = sorted(set(counts) - known)
+    twice = sorted(place for place, count in counts.items() if count > 1)
+    if strange or twice:
+        fact = f"rates {strange[0]}, which is not in its test" if strange else f"{twice[0]} twice"
+        raise RecordError(
+            f"{path}: {fact}; each clip of a test is rated once. Use the file as it was downloaded."
+        )
+
+
+def heard(folders: Iterable[Path]) -> Heard:
+    """The imported ratings of some runs, without listeners who failed the attention checks.
+
+    A check is a hidden copy of the content (or style), which must get at least `PASS_MARK` of 5 for
+    content (or style); a listener passes with `PASSED_SHARE` of those met. The rule was fixed
+    before any rating.
+    """
+    rows: dict[str, list[Rating]] = defaultdict(list)
+    checks: dict[str, list[bool]] = defaultdict(list)
+    for folder in folders:
+        for ratings in stored([folder]):
+            key = load_key(folder, ratings.test)
+            for answer in ratings.answers:
+                item = key.sets[answer.set].items[answer.item]
+                rows[ratings.rater].append(_row(ratings.rater, key, answer, item))
+                if item.check:
+                    checks[ratings.rater].append(getattr(answer, item.check) >= PASS_MARK)
+    failed = {r for r, met in checks.items() if sum(met) < PASSED_SHARE * len(met)}
+    counted = [rating for rater in rows if rater not in failed for rating in rows[rater]]
+    return Heard(tuple(counted), tuple(r for r in rows if r not in failed), tuple(sorted(failed)))
+
+
+def _row(rater: str, key: BlindKey, answer: Answer, item: KeyItem) -> Rating:
+    one = key.sets[answer.set]
+    return Rating(
+        rater, item.method, one.style, one.content, item.cell_id, answer.cp, answer.sf, answer.ovl
+    )

@@ -1,0 +1,121 @@
+"""What a listening test keeps on disk: the key that lifts the blindfold, and the ratings.
+
+The key stays in the run folder (`listening/<test>.key.json`); the folder that goes to listeners
+holds nothing that tells one method from another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.api import RecordError
+
+FOLDER = "listening"
+Mark = Annotated[int, Field(ge=1, le=5)]
+
+
+class _Record(BaseModel):
+    """Frozen, no unknown keys, versioned."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    schema_version: Literal[1] = 1
+
+
+class KeyItem(_Record):
+    """What a token stands for; `check` names the question that a hidden control must pass."""
+
+    method: str
+    cell_id: str
+    check: str
+
+
+class KeySet(_Record):
+    """One set of a test: its items by token."""
+
+    style: str
+    content: str
+    repetition: int
+    items: dict[str, KeyItem]
+
+
+class BlindKey(_Record):
+    """The mapping of one exported test, by set token."""
+
+    test: str
+    run_id: str
+    seed: int
+    sets: dict[str, KeySet]
+
+
+class Answer(_Record):
+    """The three marks of one clip, each 1 to 5."""
+
+    set: str
+    item: str
+    cp: Mark
+    sf: Mark
+    ovl: Mark
+
+
+class Ratings(_Record):
+    """What one listener downloads."""
+
+    test: str
+    rater: Annotated[str, Field(min_length=1, max_length=64)]
+    training: str
+    started_at: str
+    finished_at: str
+    answers: list[Answer]
+
+
+RecordT = TypeVar("RecordT", bound=_Record)
+
+
+def read_json(path: Path, kind: type[RecordT]) -> RecordT:
+    """Read one file.
+
+    Raises:
+        RecordError: It is missing, or not what it should be.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise RecordError(
+            f"{path} does not exist; a listening test needs it. Check the path."
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise RecordError(
+            f"{path} is no {kind.__name__} file ({place}: {first['msg']}); the test's page and its "
+            "export write such files. Use them as they were downloaded."
+        ) from error
+
+
+def load_key(run_folder: Path, test: str) -> BlindKey:
+    """The key of a test of this run.
+
+    Raises:
+        RecordError: This run has exported no such test.
+    """
+    path = run_folder / FOLDER / f"{test}.key.json"
+    if not test.isalnum() or not path.exists():
+        known = sorted(p.name.split(".")[0] for p in (run_folder / FOLDER).glob("*.key.json"))
+        raise RecordError(
+            f"test {test!r} has no key in {run_folder / FOLDER}; this run exported "
+            f"{', '.join(known) or 'none'}. Name with --run the run that the test was made from."
+        )
+    return read_json(path, BlindKey)
+
+
+def stored(folders: Iterable[Path]) -> list[Ratings]:
+    """All imported ratings of some runs."""
+    return [
+        read_json(path, Ratings)
+        for folder in folders
+        for path in sorted((folder / FOLDER).glob("*.ratings.json"))
+    ]

@@ -1,0 +1,191 @@
+"""What listeners said beside what the measures say: marks per method, and rank correlations.
+
+Pure functions of a run and its ratings. Marks are 1 to 5, higher is better.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from bench.multiway import multiway_interval
+from bench.records import Run
+from bench.statistics import MIN_CLUSTERS, MIN_STYLES
+from reports import reading
+from reports.listening.design import PASS_MARK, PASSED_SHARE, QUESTIONS
+from reports.listening.ratings import Heard, Rating
+from reports.result_table import Column, Estimate, Missing, ResultTable, Row, Value, estimate
+
+TITLES = {"cp": "human.cp ↑", "sf": "human.sf ↑", "ovl": "human.ovl ↑"}
+PAIRS = {"cp": ("cp",), "sf": ("sf.heldout", "sf.seen", "sf.text")}  # question -> measures of it
+DRAWS = 1000
+FEWEST_RANKED = 3
+
+
+def listening(run: Run, heard: Heard) -> ResultTable:
+    """Mean marks per method, with CP and SF on the very cells that were rated beside them.
+
+    The interval of a mean mark is cluster-robust over raters, contents and, with enough of them,
+    styles: one listener, piece or style counts once, however many ratings it gave.
+    """
+    by_method = _by_method(heard.ratings)
+    entries = [m for m in reading.ordered_methods(run) if m.label in by_method]
+    metrics = [m for m in reading.ordered_metrics(run) if m.name in {"cp", *PAIRS["sf"]}]
+    rows = []
+    for entry in entries:
+        ratings = by_method[entry.label]
+        marks = [_mark(ratings, question) for question in QUESTIONS]
+        scores = [_score(run, ratings, metric.name) for metric in metrics]
+        group = "controls" if entry.control else ""
+        rows.append(Row((entry.label, *marks, *scores, len(ratings)), group))
+    columns = (
+        Column("method", "Method", text=True),
+        *(Column(f"human.{q}", TITLES[q], decimals=2) for q in QUESTIONS),
+        *(Column(metric.name, metric.title) for metric in metrics),
+        Column("n", "Ratings", decimals=0),
+    )
+    title = "Marks of listeners (1 to 5) beside the measures on the same cells"
+    identity = reading.identity(run)
+    return ResultTable(title, "listening", identity, columns, tuple(rows), _notes(run, heard))
+
+
+def _by_method(ratings: Sequence[Rating]) -> dict[str, list[Rating]]:
+    found: dict[str, list[Rating]] = defaultdict(list)
+    for rating in ratings:
+        found[rating.method].append(rating)
+    return found
+
+
+def _mark(ratings: Sequence[Rating], question: str) -> Estimate:
+    """The mean mark with its interval; styles are a clustering from `MIN_STYLES` on."""
+    clusterings = [[r.rater for r in ratings], [r.content for r in ratings]]
+    styles = [r.style for r in ratings]
+    if len(set(styles)) >= MIN_STYLES:
+        clusterings.append(styles)
+    values = np.array([getattr(r, question) for r in ratings], dtype=np.float64)
+    return estimate(multiway_interval(values, clusterings))
+
+
+def _score(run: Run, ratings: Sequence[Rating], metric: str) -> Value:
+    """The mean score over the cells that were rated."""
+    values = [_value(run, cell, metric) for cell in {r.cell_id for r in ratings}]
+    known = sorted(value for value in values if value is not None)
+    return float(np.mean(known)) if known else Missing("n/a", "no rated cell has this score")
+
+
+def _value(run: Run, cell_id: str, metric: str) -> float | None:
+    score = run.scores.get((cell_id, metric))
+    return None if score is None else score.value
+
+
+def _notes(run: Run, heard: Heard) -> tuple[str, ...]:
+    styles = len({rating.style for rating in heard.ratings})
+    over = "raters, contents and styles" if styles >= MIN_STYLES else (
+        "raters and contents, on these styles only"
+    )  # fmt: skip
+    notes = [
+        f"run {run.header.run_id}: {len(heard.raters)} listeners, {len(heard.ratings)} clips rated",
+        f"mean [95 % interval] cluster-robust over {over}; none where there is a single one",
+        (
+            f"attention checks: a hidden copy of the content (style) must get {PASS_MARK} or 5 for "
+            f"content (style) in {PASSED_SHARE:.0%} of the cases; {len(heard.excluded)} listeners "
+            "failed and are left out"
+        ),
+    ]
+    return tuple(notes)
+
+
+def ears(run: Run, heard: Heard) -> ResultTable:
+    """Rank correlation of CP and SF with the ears: over clips, and over methods.
+
+    Over clips: Spearman's correlation of a score with the mean mark of its cell, hidden controls
+    included, with a percentile interval from redrawing raters and contents. Over methods: that of
+    the means, which rest on few points.
+    """
+    rows = [
+        Row((metric.title, f"human.{question}",
+             *_correlation(run, heard.ratings, metric.name, question)))
+        for question, measures in PAIRS.items()
+        for metric in reading.ordered_metrics(run)
+        if metric.name in measures
+    ]  # fmt: skip
+    columns = (
+        Column("measure", "Measure", text=True),
+        Column("ears", "Ears", text=True),
+        Column("clips", "Rank correlation over clips", decimals=2),
+        Column("n", "Clips", decimals=0),
+        Column("methods", "Over methods", decimals=2),
+        Column("m", "Methods", decimals=0),
+    )
+    return ResultTable(
+        "Do the measures hear what people hear?", "ears", reading.identity(run), columns,
+        tuple(rows), _notes(run, heard)[:1],
+    )  # fmt: skip
+
+
+def _correlation(
+    run: Run, ratings: Sequence[Rating], metric: str, question: str
+) -> tuple[Value, ...]:
+    scored = [(r, v) for r in ratings if (v := _value(run, r.cell_id, metric)) is not None]
+    cells = sorted({r.cell_id for r, _ in scored})
+    methods = sorted({r.method for r, _ in scored})
+    if len(cells) < FEWEST_RANKED:
+        return (Missing("n/a", "fewer than three clips have both"), len(cells), None, len(methods))
+    marks = np.array([getattr(r, question) for r, _ in scored], dtype=np.float64)
+    values = np.array([v for _, v in scored])
+    whole = _ranked(marks, values, _index([r.cell_id for r, _ in scored]), np.ones(len(scored)))
+    low, high = _ends(scored, marks, values)
+    means = _ranked(marks, values, _index([r.method for r, _ in scored]), np.ones(len(scored)))
+    few = len(methods) < FEWEST_RANKED
+    over = Missing("n/a", "fewer than three methods") if few else means
+    return (Estimate(whole, low, high, len(cells)), len(cells), over, len(methods))
+
+
+def _ends(
+    scored: Sequence[tuple[Rating, float]], marks: np.ndarray, values: np.ndarray
+) -> tuple[float, float]:
+    """The 2.5 and 97.5 % points over redrawn raters and contents; NaN with a single one."""
+    raters = _index([r.rater for r, _ in scored])
+    contents = _index([r.content for r, _ in scored])
+    cells = _index([r.cell_id for r, _ in scored])
+    sizes = [int(raters.max()) + 1, int(contents.max()) + 1]
+    if min(sizes) < MIN_CLUSTERS:
+        return float("nan"), float("nan")
+    generator = np.random.default_rng(0)
+    drawn = []
+    for _ in range(DRAWS):
+        first, second = (generator.multinomial(n, np.full(n, 1 / n)) for n in sizes)
+        drawn.append(
+            _ranked(marks, values, cells, (first[raters] * second[contents]).astype(float))
+        )
+    known = np.array(drawn)[np.isfinite(drawn)]
+    if not len(known):
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _ranked(
+    marks: np.ndarray, values: np.ndarray, groups: np.ndarray, weights: np.ndarray
+) -> float:
+    """Weighted Spearman correlation of the groups' mean marks and mean values.
+
+    NaN where one of them is constant.
+    """
+    from scipy.stats import rankdata
+
+    total = np.bincount(groups, weights)
+    kept = total > 0
+    if kept.sum() < FEWEST_RANKED:
+        return float("nan")
+    means = [np.bincount(groups, weights * x)[kept] / total[kept] for x in (marks, values)]
+    first, second = (rankdata(np.round(mean, 12)) for mean in means)
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return float("nan")
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def _index(names: Sequence[str]) -> np.ndarray:
+    return np.asarray(np.unique(np.asarray(names), return_inverse=True)[1])

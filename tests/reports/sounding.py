@@ -1,0 +1,58 @@
+"""A run written by hand that also has sounds, and names that try to break a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from building import header, method, run_of
+
+from bench.api import Audio
+from bench.audio import write_audio
+from bench.records import Run, append, write_header
+
+HOSTILE = '<b onclick="alert(1)">b&amp;</b>'
+STYLES = ("harp", HOSTILE, "\u0639\u0648\u062f \U0001f3b8")  # an oud in Arabic, and a guitar
+CONTENTS = ("ode/to 'joy'", "</script><script>alert(2)</script>", "c\\3")
+RATE = 16_000
+VALUES = {
+    "tve[strength=0.5]": {"cp": 0.5, "sf.heldout": 0.4},
+    "rti": {"cp": 0.3, "sf.heldout": 0.5},
+    "copy-content": {"cp": 1.0, "sf.heldout": 0.1},
+    "copy-style": {"cp": 0.1, "sf.heldout": 0.9},
+}
+
+
+def sounding_run(
+    folder: Path, styles: Sequence[str] = STYLES, contents: Sequence[str] = CONTENTS
+) -> Run:
+    """Write a finished run of two methods and two controls with a tone of 2 s per cell."""
+    entries = [method(label, control=label.startswith("copy")) for label in VALUES]
+    dataset = {"name": "by hand", "licence": "CC0", "redistributable": True}
+    head = header(entries, styles, contents, ("cp", "sf.heldout"), dataset=dataset)
+    run = run_of(head, VALUES)
+    cells = {}
+    for place, cell in enumerate(run.plan):
+        path = f"audio/{place:04d}.flac"
+        write_audio(folder / path, _tone(220.0 + 20 * (place % 40)))
+        record = run.cells[cell.cell_id]
+        digest = f"{place:064x}"[::-1]
+        cells[cell.cell_id] = record.model_copy(update={"audio": path, "audio_digest": digest})
+    return save(replace(run, folder=folder, cells=cells))
+
+
+def _tone(hertz: float) -> Audio:
+    time = np.arange(2 * RATE) / RATE
+    return Audio((0.2 * np.sin(2 * np.pi * hertz * time)).astype(np.float32)[None], RATE)
+
+
+def save(run: Run) -> Run:
+    """Write a run into its folder as the runner does."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    write_header(run.folder, run.header)
+    append(run.folder / "plan.jsonl", run.plan)
+    append(run.folder / "cells.jsonl", run.cells.values())
+    append(run.folder / "scores.jsonl", run.scores.values())
+    return run
