@@ -37,8 +37,9 @@ def judge(candidate: Snapshot, baseline: Snapshot) -> list[Verdict]:
     unlike = _unlike(candidate, baseline)
     if unlike:
         return [Verdict("suite", "all", "suite", "incomparable", unlike)]
-    verdicts = [*_controls(candidate, baseline), *_measures(candidate, baseline)]
-    comparable = set(baseline.metrics) - {verdict.subject for verdict in verdicts}
+    measures = list(_measures(candidate, baseline))
+    comparable = set(baseline.metrics) - {verdict.subject for verdict in measures}
+    verdicts = [*_controls(candidate, baseline), *measures]
     material: list[drift.Material] = []
     for label, pairs in _by_method(candidate, baseline).items():
         verdicts += _lost(label, pairs, comparable)

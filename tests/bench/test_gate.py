@@ -275,6 +275,13 @@ def test_a_control_newly_out_of_order_is_red() -> None:
     assert exit_code(again) == 0
 
 
+def test_a_control_out_of_order_hides_no_drift_of_its_metric() -> None:
+    new = changed(baseline(), "copy-content", lambda c: {"values": {**c.values, "cp": 0.9}})
+    verdicts = judge(new.model_copy(update={"violations": ("cp: vocoder >= tve",)}), baseline())
+    assert pick(verdicts, "controls", "vocoder >= tve").red
+    assert pick(verdicts, "metric", "copy-content").word == "changed"
+
+
 def test_a_regression_outranks_what_is_incomparable() -> None:
     metrics = METRICS | {"cp": METRICS["cp"].model_copy(update={"fingerprint": "f9"})}
     known = baseline()
