@@ -29,6 +29,7 @@ TIME_RATIO = 1.25  # shared machines move by a fifth even relative to a kernel
 MEMORY_RATIO = 1.02  # an allocator rounds
 SHORTEST_S = 0.02  # below, the clock and the scheduler are what is timed
 FEWEST_UNITS = 3
+LARGEST_LOG = 50.0
 ROUNDS_P = 0.002  # of the rounds of a single function, as asv asks
 STAGES = {"transfer": "transfer_s", "fit": "fit_s"}
 
@@ -71,8 +72,8 @@ def _time_verdict(label: str, subject: str, change: np.ndarray, caveats: list[st
     """Verdict on log ratios, one per unit: beyond `TIME_RATIO` and beyond chance."""
     spread = change_spread(-change, None)  # towards better, as everywhere
     slower, faster = one_sided_p(spread), 1 - one_sided_p(spread)
-    ratio, limit = math.exp(-spread.mean), math.log(TIME_RATIO)
-    low, high = (math.exp(-end) for end in reversed(ends(spread)))
+    ratio, limit = _exp(-spread.mean), math.log(TIME_RATIO)
+    low, high = (_exp(-end) for end in reversed(ends(spread)))
     enough = len(change) >= FEWEST_UNITS
     word: Word = "inconclusive"
     if enough and -spread.mean > limit and slower <= ALPHA:
@@ -85,8 +86,13 @@ def _time_verdict(label: str, subject: str, change: np.ndarray, caveats: list[st
     return Verdict(
         "time", label, subject, word, "; ".join([detail, *caveats]),
         delta=ratio, low=low, high=high, p=slower,
-        detectable=math.exp(detectable_drop(spread)), advisory=bool(caveats),
+        detectable=_exp(detectable_drop(spread)) if enough else math.nan, advisory=bool(caveats),
     )  # fmt: skip
+
+
+def _exp(exponent: float) -> float:
+    """A ratio from its logarithm; with two units an end of an interval lies beyond any number."""
+    return math.exp(min(exponent, LARGEST_LOG))
 
 
 def _memory(label: str, ended: Sequence[Ended], *, advisory: bool) -> Iterator[Verdict]:

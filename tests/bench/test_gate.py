@@ -220,6 +220,13 @@ def test_thirty_percent_more_time_is_red() -> None:
     assert exit_code(verdicts) == 3
 
 
+def test_two_units_of_wild_times_are_inconclusive() -> None:
+    known = baseline()
+    few = known.model_copy(update={"cells": tuple(c for c in known.cells if c.style < "style2")})
+    wild = changed(few, "tve", lambda c: {"transfer_s": 1e-9 if c.style == "style0" else 1e9})
+    assert pick(judge(wild, few), "time", "tve", "transfer").word == "inconclusive"
+
+
 def test_a_slower_machine_is_not_a_slower_method() -> None:
     known = baseline()
     slower = {"transfer_s": 1.5, "fit_s": 13.5, "calibration_s": 0.015}
