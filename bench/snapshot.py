@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +23,12 @@ from bench.benchmarks import Benchmark
 from bench.records import CellRecord, MetricEntry, PlannedCell, Record, Run
 
 MARGIN = 0.01  # a change of CP or SF below it matters to nobody (two decimals are printed)
-ATOL_SAME, ATOL_OTHER = 1e-6, 1e-3  # of one audio's score on the same and on another platform
+ATOL_SAME, ATOL_OTHER = 1e-6, 1e-3  # of one audio's score: same platform, another one unmeasured
+ATOL_MEASURED = 1e-5  # the least that is allowed between platforms
+SPREAD = Path(__file__).with_name(
+    "tolerances.json"
+)  # tests/benchmarks/platform_spread.py writes it
+ROOM = 100.0  # only torch's own code paths were varied: not GPUs, not the resampler's
 NUMERIC = ("torch", "diffusers", "transformers", "numpy", "scipy", "librosa", "soxr")
 
 
@@ -146,8 +152,25 @@ def _metric(run: Run, metric: MetricEntry) -> MeasuredMetric:
     """The fingerprint of the scores themselves, where there are any, else that of the header."""
     found = {score.fingerprint for (_, name), score in run.scores.items() if name == metric.name}
     return MeasuredMetric(
-        fingerprint="+".join(sorted(found)) or metric.fingerprint, direction=metric.direction
+        fingerprint="+".join(sorted(found)) or metric.fingerprint,
+        direction=metric.direction,
+        atol=tolerance_of(metric.name),
     )
+
+
+def tolerance_of(metric: str) -> float:
+    """How far the score of one audio may lie apart on two platforms.
+
+    `ROOM` times the largest difference measured between processor capabilities and thread counts,
+    at least `ATOL_MEASURED`; `ATOL_OTHER` for a metric that was not measured.
+    """
+    spread = _measured_spread().get(metric)
+    return ATOL_OTHER if spread is None else max(ATOL_MEASURED, ROOM * spread)
+
+
+@cache
+def _measured_spread() -> dict[str, float]:
+    return dict(json.loads(SPREAD.read_text(encoding="utf-8"))["spread"])
 
 
 def _cells(run: Run) -> Iterable[MeasuredCell]:

@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 
 from bench.cli import cli
 from bench.records import CellRecord, Run, ScoreRecord, append, write_header
+from bench.snapshot import machine_class, platform_class, snapshot, tolerance_of
 from reports.comparisons import comparisons, ranks
 from reports.formats import latex, markdown, terminal
 from reports.result_table import Estimate, Missing, ResultTable
@@ -299,3 +300,31 @@ def test_gate_and_compare_import_nothing_heavy(tmp_path: Path, checkout: Path) -
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=checkout, check=False
     )
     assert done.stdout.splitlines()[-1:] == ["heavy: []"], done.stderr
+
+
+def test_a_snapshot_keeps_raw_scores_and_leaves_cached_times_out() -> None:
+    run = toy(tve=0.5)
+    first = run.plan[0].cell_id
+    key = (first, "cp")
+    clipped = run.scores[key].model_copy(update={"value": 0.0, "raw": -0.2})
+    cached = run.cells[first].model_copy(update={"transfer_cached": True, "fit_cached": True})
+    changed = replace(run, scores=run.scores | {key: clipped}, cells=run.cells | {first: cached})
+    cell = snapshot(changed).cells[0]
+    assert cell.values["cp"] == -0.2
+    assert (cell.transfer_s, cell.fit_s) == (None, None)
+    assert snapshot(run).cells[0].transfer_s == 1.0
+
+
+def test_the_class_of_a_machine_holds_no_clock_and_that_of_a_platform_the_versions() -> None:
+    facts = {
+        "cpu_model": "A CPU", "threads": 2, "cores": 4, "cpu_capability": "AVX2",
+        "packages": {"torch": "2.9", "soundfile": "1"}, "platform": "Linux-6.1",
+    }  # fmt: skip
+    assert machine_class(facts, "cpu") == "cpu, A CPU, 2 threads, 4 cores"
+    assert platform_class(facts, "cpu") == "cpu, A CPU, 2 threads, AVX2, torch 2.9"
+    assert machine_class(facts | {"gpu": "H100"}, "cuda:0").startswith("H100, ")
+
+
+def test_tolerances_are_measured_where_they_can_be() -> None:
+    assert 1e-6 <= tolerance_of("cp") < 1e-2
+    assert tolerance_of("a metric from outside") == 1e-3
