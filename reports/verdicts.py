@@ -15,11 +15,18 @@ from bench.api import RecordError
 from bench.benchmarks import Benchmark, read_benchmarks
 from bench.records import Run, load_run
 from bench.snapshot import Snapshot, read_snapshot, snapshot, write_snapshot
-from bench.verdict import Verdict, exit_code
+from bench.verdict import Verdict, Word, exit_code
 from reports import evidence, formats
 from reports.result_table import Column, Estimate, ResultTable, Row, Value
 
-ORDER = ("regressed", "changed", "incomparable", "inconclusive", "improved", "equivalent")
+ORDER: tuple[Word, ...] = (
+    "regressed",
+    "changed",
+    "incomparable",
+    "inconclusive",
+    "improved",
+    "equivalent",
+)
 WORDS = {0: "passed", 3: "regressed", 4: "not comparable"}
 NOTES = (
     "delta: candidate - baseline towards better [95 % interval]; for time and memory their ratio",
