@@ -88,16 +88,18 @@ class Stage:
             **settings,
         }
         facts = {
-            "SURROUNDING": surrounding,
-            "ARGUMENTS": [
+            "surrounding": surrounding,
+            "arguments": [
                 *("run", "--suite", str(self.home / "toy.toml"), "--device", "cpu"),
                 *("--out", str(self.home / out), *arguments),
             ],
-            "OUTPUT": str(self.home / f"{out}.out"),
-            "LIMIT_BYTES": limit_bytes,
+            "output": str(self.home / f"{out}.out"),
+            "limit_bytes": limit_bytes,
         }
         entrance = str(Path(__file__).with_name("entrance.py"))
-        process = FORKS.Process(target=runpy.run_path, args=(entrance, facts, "__main__"))
+        process = FORKS.Process(
+            target=runpy.run_path, args=(entrance, {"FACTS": facts}, "__main__")
+        )
         process.start()
         return process
 

@@ -1,6 +1,6 @@
 """The command line in a fresh fork: set the surrounding up, then do what `python -m bench` does.
 
-Run by `runpy.run_path` with the globals `SURROUNDING`, `ARGUMENTS`, `OUTPUT` and `LIMIT_BYTES`.
+Run by `runpy.run_path` as `__main__`, with its facts in the global `FACTS`.
 """
 
 from __future__ import annotations
@@ -10,17 +10,25 @@ import resource
 import runpy
 import signal
 import sys
+from pathlib import Path
+from typing import Any
 
-signal.signal(signal.SIGINT, signal.default_int_handler)
-os.environ.clear()
-os.environ.update(SURROUNDING)  # noqa: F821
-with open(OUTPUT, "ab", buffering=0) as file, open(os.devnull, "rb") as nothing:  # noqa: F821, PTH123
-    os.dup2(nothing.fileno(), 0)
-    os.dup2(file.fileno(), 1)
-    os.dup2(file.fileno(), 2)
-if LIMIT_BYTES is not None:  # noqa: F821
-    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT_BYTES, hard))  # noqa: F821
-sys.argv = ["bench", *ARGUMENTS]  # noqa: F821
 
-runpy.run_module("bench", run_name="__main__")
+def enter(facts: dict[str, Any]) -> None:
+    """Become a process of the given environment, output, file size limit and arguments."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.clear()
+    os.environ.update(facts["surrounding"])
+    with Path(facts["output"]).open("ab", buffering=0) as file, Path(os.devnull).open("rb") as none:
+        os.dup2(none.fileno(), 0)
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    if facts["limit_bytes"] is not None:
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (facts["limit_bytes"], hard))
+    sys.argv = ["bench", *facts["arguments"]]
+    runpy.run_module("bench", run_name="__main__")
+
+
+if __name__ == "__main__":
+    enter(FACTS)  # type: ignore[name-defined]  # noqa: F821 - given by the caller of run_path
