@@ -66,6 +66,23 @@ METHODS: dict[str, Entry] = {
         ),
         _RIFFUSION,
     ),
+    "shallow": Entry(
+        "methods.gatys.shallow:Shallow",
+        MethodInfo(
+            title="Shallow random network",
+            conditioned_on=("style audio", "content audio"),
+            fits_per_style=False,
+            source=(
+                "Ulyanov and Lebedev (2016), Audio texture synthesis and style transfer; Grinstein "
+                "et al. (2018), Audio style transfer, arXiv 1710.11385"
+            ),
+            departures=(
+                "spectra over their mean, losses relative to the target's energy",
+                "the default preset `cpu` has 256 filters and starts from the content",
+            ),
+        ),
+        "methods.gatys.checkpoints:describe_shallow",
+    ),
     "eq-match": Entry(
         "methods.dsp.equaliser:EqMatch",
         MethodInfo(

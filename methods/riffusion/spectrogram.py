@@ -30,8 +30,8 @@ import librosa
 import numpy as np
 import torch
 
-from bench import tally
 from bench.api import ConfigError
+from methods.phase import Geometry, retrieve_phase, stft
 
 _MOMENTUM = 0.99
 
@@ -85,20 +85,6 @@ class SpectrogramParameters:
         return Geometry(sample_rate, n_fft, win_length, hop_length)
 
 
-@dataclass(frozen=True, slots=True)
-class Geometry:
-    """The transform's lengths in samples at one sample rate."""
-
-    sample_rate: int
-    n_fft: int
-    win_length: int
-    hop_length: int
-
-    def count_frames(self, num_samples: int) -> int:
-        """Frames of a clip: centred frames, so one more than whole hops."""
-        return 1 + num_samples // self.hop_length
-
-
 # The window and the step of the mini profile: 128 bands and 256 frames of 20 ms, so an eighth of
 # the pixels.
 MINI_PARAMETERS = SpectrogramParameters(
@@ -132,26 +118,6 @@ def inverse_mel_bank(parameters: SpectrogramParameters, sample_rate: int) -> tor
     return inverse.float()
 
 
-@cache
-def _window(win_length: int, device: torch.device) -> torch.Tensor:
-    return torch.hann_window(win_length, device=device)
-
-
-def _stft(waveform: torch.Tensor, geometry: Geometry) -> torch.Tensor:
-    """Complex spectra (batch, bin, frame): centred frames, reflected ends."""
-    window = _window(geometry.win_length, waveform.device)
-    lengths = (geometry.n_fft, geometry.hop_length, geometry.win_length)
-    tally.count("stft")
-    return torch.stft(waveform, *lengths, window, return_complex=True)
-
-
-def _istft(spectra: torch.Tensor, geometry: Geometry) -> torch.Tensor:
-    window = _window(geometry.win_length, spectra.device)
-    lengths = (geometry.n_fft, geometry.hop_length, geometry.win_length)
-    tally.count("istft")
-    return torch.istft(spectra, *lengths, window)
-
-
 def mel_magnitude(
     waveform: torch.Tensor, parameters: SpectrogramParameters, sample_rate: int
 ) -> torch.Tensor:
@@ -160,7 +126,7 @@ def mel_magnitude(
     Raises:
         ConfigError: The rate is not the codec's.
     """
-    magnitude = _stft(waveform, parameters.geometry(sample_rate)).abs()
+    magnitude = stft(waveform, parameters.geometry(sample_rate)).abs()
     return mel_bank(parameters, sample_rate).to(waveform.device) @ magnitude
 
 
@@ -219,33 +185,17 @@ def griffin_lim(
     *,
     iterations: int = 32,
 ) -> torch.Tensor:
-    """Find a waveform whose spectrogram has the given magnitudes.
-
-    Each iteration keeps the phase of the rebuilt spectrogram after a step back along the previous
-    one, c = r_n - a r_(n-1) with a = 0.99 / 1.99; silent bins stay silent.
+    """Find waveforms (batch, sample) whose spectrograms have the given magnitudes.
 
     Args:
         magnitude: (batch, bin, frame), not negative.
         geometry: Lengths of the transform.
-        generators: One per clip, for the random start; torch generators on the CPU.
+        generators: One per clip, for the random start; torch generators on the CPU. As in
+            torchaudio the start is not of unit modulus.
         iterations: More is closer; the original uses 32.
-
-    Returns:
-        (batch, sample), (frame - 1) * hop_length samples.
-
-    References:
-        Perraudin, Balazs, Sondergaard (2013), A fast Griffin-Lim algorithm, Algorithm 2, in
-        torchaudio's form: its start is not of unit modulus and its momentum is divided by 1 +
-        momentum.
     """
-    step_back = _MOMENTUM / (1 + _MOMENTUM)
-    direction = _random_spectra(magnitude, generators)
-    previous = torch.zeros_like(direction)
-    for _ in range(iterations):
-        rebuilt = _stft(_istft(magnitude * direction, geometry), geometry)
-        direction = torch.sgn(torch.sub(rebuilt, previous, alpha=step_back))
-        previous = rebuilt
-    return _istft(magnitude * direction, geometry)
+    start = _random_spectra(magnitude, generators)
+    return retrieve_phase(magnitude, geometry, start, iterations)
 
 
 # ---------------------------------------------------------------------------- the whole way

@@ -11,8 +11,9 @@ import soundfile
 import torch
 
 from bench.api import ConfigError
+from methods.phase import Geometry, stft
 from methods.riffusion import spectrogram
-from methods.riffusion.spectrogram import MINI_PARAMETERS, Geometry, SpectrogramParameters
+from methods.riffusion.spectrogram import MINI_PARAMETERS, SpectrogramParameters
 
 DATASETS = Path(__file__).resolve().parents[2] / "datasets"
 FULL = SpectrogramParameters()
@@ -80,7 +81,7 @@ def test_mel_magnitudes_agree_with_librosa() -> None:
 def test_frame_counts_at_44100_hz(num_samples: int, frames: int) -> None:
     geometry = FULL.geometry(44_100)
     assert geometry.count_frames(num_samples) == frames
-    spectra = spectrogram._stft(torch.zeros(1, num_samples), geometry)
+    spectra = stft(torch.zeros(1, num_samples), geometry)
     assert tuple(spectra.shape) == (1, 8821, frames)
 
 
@@ -143,13 +144,13 @@ def test_the_inverse_bank_solves_least_squares() -> None:
 
 
 def spectral_convergence(waveform: torch.Tensor, target: torch.Tensor, geometry: Geometry) -> float:
-    found = spectrogram._stft(waveform, geometry).abs()
+    found = stft(waveform, geometry).abs()
     return float((found - target).norm() / target.norm())
 
 
 def test_griffin_lim_comes_as_close_to_an_accordion_as_librosa() -> None:
     geometry = MINI_PARAMETERS.geometry(22_050)
-    target = spectrogram._stft(accordion(), geometry).abs()
+    target = stft(accordion(), geometry).abs()
     waveform = spectrogram.griffin_lim(target, geometry, generators(0), iterations=32)
     other = librosa.griffinlim(
         target[0].numpy(),
@@ -169,7 +170,7 @@ def test_griffin_lim_comes_as_close_to_an_accordion_as_librosa() -> None:
 
 def test_more_iterations_bring_griffin_lim_closer() -> None:
     geometry = MINI_PARAMETERS.geometry(22_050)
-    target = spectrogram._stft(chord(22_050, 0.8), geometry).abs()
+    target = stft(chord(22_050, 0.8), geometry).abs()
     errors = [
         spectral_convergence(
             spectrogram.griffin_lim(target, geometry, generators(0), iterations=count),

@@ -1,0 +1,1 @@
+"""Style as statistics of a network's features: spectrograms optimised to have them (Gatys)."""
