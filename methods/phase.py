@@ -13,8 +13,6 @@ import torch
 
 from bench import tally
 
-# torchaudio divides by this to keep silent bins from 0/0.
-_TINY = 1e-16
 _MOMENTUM = 0.99
 
 
@@ -59,7 +57,7 @@ def retrieve_phase(
     """Find waveforms whose spectrograms have the given magnitudes.
 
     Each iteration keeps the phase of the rebuilt spectrogram after a step back along the previous
-    one, c = r_n - a r_(n-1) with a = 0.99 / 1.99.
+    one, c = r_n - a r_(n-1) with a = 0.99 / 1.99; silent bins stay silent.
 
     Args:
         magnitude: (batch, bin, frame), not negative.
@@ -79,7 +77,6 @@ def retrieve_phase(
     previous = torch.zeros_like(direction)
     for _ in range(iterations):
         rebuilt = stft(istft(magnitude * direction, geometry), geometry)
-        direction = rebuilt - step_back * previous
-        direction = direction / (direction.abs() + _TINY)
+        direction = torch.sgn(torch.sub(rebuilt, previous, alpha=step_back))
         previous = rebuilt
     return istft(magnitude * direction, geometry)

@@ -33,8 +33,6 @@ import torch
 from bench.api import ConfigError
 from methods.phase import Geometry, retrieve_phase, stft
 
-_MOMENTUM = 0.99
-
 
 @dataclass(frozen=True, slots=True)
 class SpectrogramParameters:
