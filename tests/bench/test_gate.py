@@ -183,6 +183,20 @@ def test_a_drop_of_four_hundredths_is_red_in_both_directions_of_a_metric(method:
     assert pick(better, "quality", method, "distance").word == "improved"
 
 
+def test_chance_that_a_fit_shares_counts_once_per_fit() -> None:
+    known = baseline()
+
+    def by_style(c: MeasuredCell) -> dict[str, object]:
+        step = -0.03 + 0.05 * (-1) ** STYLES.index(c.style)
+        return {"audio_digest": "new", "values": {**c.values, "cp": (c.values["cp"] or 0) + step}}
+
+    words = {
+        method: pick(judge(changed(known, method, by_style), known), "quality", method).word
+        for method in ("tve", "musicgen")
+    }
+    assert words == {"tve": "inconclusive", "musicgen": "regressed"}
+
+
 def test_noise_that_hides_a_drop_is_inconclusive_and_says_what_would_do() -> None:
     known = baseline()
     new = changed(known, "tve", moved(-0.02, 0.15)).model_copy(update={"methods": OTHER_VERSION})
