@@ -1,0 +1,238 @@
+"""SS VQ-VAE for style transfer: the content's codes, decoded with the style's vector.
+
+**Source**: Cifka, Ozerov, Simsekli and Richard (2021), "Self-Supervised VQ-VAE for One-Shot Music
+Style Transfer", ICASSP, arXiv 2102.05749; a row of the comparison of Li et al. (2024), arXiv
+2402.13763.
+
+**Conventions**: mono at 16 kHz; an output has exactly the content's samples.
+
+**Departures**: the source takes one clip of a style; here the vectors of all its clips are
+averaged (`style_clips`). Griffin-Lim starts from phases drawn from the request's seed, in
+torchaudio's form of the algorithm.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal, final
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn import functional
+
+from bench.api import (
+    Audio,
+    CheckpointError,
+    Clip,
+    ConfigError,
+    ContentError,
+    FitRequest,
+    Profile,
+    Progress,
+    StyleState,
+    StyleTransferMethod,
+    TransferRequest,
+    UnsupportedError,
+)
+from bench.seeds import generator
+from bench.weights import require_files
+from methods.phase import Geometry
+from methods.ssvqvae.checkpoints import (
+    MINI_FILES,
+    MINI_FOLDER,
+    RELEASED_FILE,
+    RELEASED_URL,
+    released_folder,
+)
+from methods.ssvqvae.network import SHORTEST_STYLE, NetworkSettings, StyleVQVAE
+from methods.ssvqvae.spectra import RELEASED, log_spectra, waveforms_of
+
+StyleClips = Literal["average", "concatenate", "first"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Settings of SS VQ-VAE.
+
+    Args:
+        style_clips: How several clips make one style vector: average of their vectors, or the
+            vector of all of them one after the other, or of the first alone (as published).
+        iterations: Of Griffin-Lim, at least 1; 32 as published.
+
+    Raises:
+        ConfigError: A value out of range.
+    """
+
+    style_clips: StyleClips = field(default="average", metadata={"role": "fit"})
+    iterations: int = field(default=32, metadata={"role": "transfer"})
+
+    def __post_init__(self) -> None:
+        """Check the range."""
+        if self.iterations < 1:
+            raise ConfigError(f"iterations is {self.iterations}; it must be at least 1. Use 32.")
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A network with the spectra it was trained on."""
+
+    network: StyleVQVAE
+    geometry: Geometry
+
+    def spectra(self, clip: Clip) -> Tensor:
+        """Spectra (1, bin, frame) that cover a clip to its end.
+
+        Raises:
+            ContentError: The clip has another rate, or is too short to be mirrored at its ends.
+        """
+        audio, geometry = clip.audio, self.geometry
+        if audio.sample_rate != geometry.sample_rate:
+            raise ContentError(
+                f"clip '{clip.id}' has {audio.sample_rate} Hz; SS VQ-VAE takes "
+                f"{geometry.sample_rate} Hz. Resample it."
+            )
+        shortest = max(geometry.n_fft // 2 + 1, SHORTEST_STYLE * geometry.hop_length)
+        if audio.num_samples < shortest:
+            raise ContentError(
+                f"clip '{clip.id}' has {audio.num_samples} samples; SS VQ-VAE takes at least "
+                f"{shortest}. Take a longer clip."
+            )
+        waveform = torch.from_numpy(audio.mono.copy())[None]
+        missing = -audio.num_samples % geometry.hop_length
+        waveform = functional.pad(waveform, (0, missing)).to(self.device)
+        return log_spectra(waveform, geometry)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lies."""
+        return self.network.vq.embedding.weight.device
+
+
+def load_released(path: Path) -> Model:
+    """Load the released checkpoint: a plain state dict, every name and shape of which must fit.
+
+    Raises:
+        CheckpointError: The file is missing, or is another checkpoint.
+    """
+    if not path.is_file():
+        raise CheckpointError(
+            f"SS VQ-VAE: {path} is missing; the full profile reads the released checkpoint (212 "
+            f"MiB, licence unclear) from there. Fetch it once: `mkdir -p {path.parent} && curl -fL "
+            f"-o {path} {RELEASED_URL}`, or use the mini profile."
+        )
+    network = StyleVQVAE()
+    try:
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except (RuntimeError, pickle.UnpicklingError) as error:  # unlike names or shapes, or no tensors
+        raise CheckpointError(
+            f"SS VQ-VAE: {path} does not fit the published network ({error}). Fetch it again from "
+            f"{RELEASED_URL}."
+        ) from error
+    return Model(network, RELEASED)
+
+
+def load_folder(folder: Path) -> Model:
+    """Load a model that `methods.ssvqvae.pretrain` has exported.
+
+    Raises:
+        CheckpointError: A file is missing.
+    """
+    require_files(folder, MINI_FILES, "SS VQ-VAE")
+    stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    network = StyleVQVAE(NetworkSettings(**stored["network"]))
+    tensors = load_file(folder / "model.safetensors")
+    network.load_state_dict({name: _widened(value) for name, value in tensors.items()})
+    return Model(network, Geometry(**stored["geometry"]))
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
+@final
+class SelfSupervisedVqVae(StyleTransferMethod):
+    """SS VQ-VAE: one-shot transfer by codes and a style vector.
+
+    Nothing is learnt per style: `fit` encodes its clips.
+
+    References:
+        Cifka et al. (2021), section 2; departures in the module's docstring.
+    """
+
+    Parameters: ClassVar[type] = Parameters
+
+    def __init__(self) -> None:
+        self._model: Model | None = None
+
+    def load(self, profile: Profile, device: str) -> None:
+        """Load the checkpoint of the profile."""
+        mini = profile == "mini"
+        model = (
+            load_folder(MINI_FOLDER) if mini else load_released(released_folder() / RELEASED_FILE)
+        )
+        self.use(model, device)
+
+    def use(self, model: Model, device: str) -> None:
+        """Take a model, in inference mode: batch normalisation must not follow the clip."""
+        model.network.train(mode=False).requires_grad_(requires_grad=False).to(device)
+        self._model = model
+
+    @property
+    def _ready(self) -> Model:
+        if self._model is None:
+            raise ValueError("the method is not loaded; call load(profile, device) first.")
+        return self._model
+
+    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+        """Encode each style's clips into one vector.
+
+        Raises:
+            UnsupportedError: A style has no clips.
+        """
+        states = [self._encode(request) for request in requests]
+        progress(1.0, "styles encoded")
+        return states
+
+    def _encode(self, request: FitRequest) -> StyleState:
+        if not request.style.clips:
+            raise UnsupportedError(
+                f"style '{request.style.id}' has 0 clips; SS VQ-VAE hears a style in its clips. "
+                "Add one to the style."
+            )
+        model, how = self._ready, _parameters(request.parameters).style_clips
+        clips = request.style.clips[:1] if how == "first" else request.style.clips
+        spectra = [model.spectra(clip) for clip in clips]
+        if how == "concatenate":
+            spectra = [torch.cat(spectra, dim=-1)]
+        vectors = torch.cat([model.network.encode_style(one) for one in spectra])
+        return StyleState({"style": vectors.mean(dim=0).cpu().numpy()}, {"clips": len(clips)})
+
+    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+        """Render each content with its style's vector, one by one: it takes little time.
+
+        Raises:
+            ContentError: A content is too short.
+        """
+        return [self._render(request) for request in requests]
+
+    def _render(self, request: TransferRequest) -> Audio:
+        model = self._ready
+        spectra = model.spectra(request.content)
+        style = torch.from_numpy(request.state.arrays["style"].copy())[None].to(model.device)
+        codes = model.network.vq(model.network.encode_content(spectra)).values
+        made = model.network.decode(codes, style, spectra.shape[-1])
+        iterations = _parameters(request.parameters).iterations
+        waveform = waveforms_of(made, model.geometry, generator(request.seed), iterations)
+        num_samples = request.content.audio.num_samples
+        return Audio(waveform[:, :num_samples].cpu().numpy().copy(), model.geometry.sample_rate)
+
+
+def _parameters(given: object) -> Parameters:
+    if not isinstance(given, Parameters):
+        raise TypeError(f"{given!r} are not the Parameters of SS VQ-VAE.")
+    return given
