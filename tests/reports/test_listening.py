@@ -1,0 +1,219 @@
+"""Listening tests without a browser: the draw of sets, the ratings, and what they say."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from building import fail, header, method, run_of
+from sounding import sounding_run
+
+from bench.api import ConfigError, RecordError, UnknownNameError
+from bench.audio import read_audio
+from bench.loudness import loudness
+from bench.records import Run
+from reports.listening import foreign
+from reports.listening.design import choose_sets
+from reports.listening.export import export
+from reports.listening.ratings import Heard, Rating, heard, import_ratings
+from reports.listening.records import BlindKey, read_json
+from reports.listening.tables import ears, listening
+from reports.write import read_report
+
+STYLES = ("harp", "bird", "oud")
+CONTENTS = ("c1", "c2", "d1", "d2")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return sounding_run(tmp_path_factory.mktemp("listening") / "run", STYLES, CONTENTS)
+
+
+def test_sets_are_spread_over_styles_and_contents(run: Run) -> None:
+    sets = choose_sets(run, 6, 0)
+    assert set(Counter(one.style for one in sets).values()) == {2}
+    assert max(Counter(one.content for one in sets).values()) == 2
+    assert len({(one.style, one.content) for one in sets}) == 6
+
+
+def test_the_seed_decides_the_sets(run: Run) -> None:
+    assert choose_sets(run, 5, 1) == choose_sets(run, 5, 1)
+    draws = {tuple(one.content for one in choose_sets(run, 5, seed)) for seed in range(8)}
+    assert len(draws) > 1
+
+
+def test_each_set_has_every_method_and_one_hidden_control(run: Run) -> None:
+    checks = []
+    for one in choose_sets(run, 6, 0):
+        assert {s.method for s in one.stimuli} > {"tve[strength=0.5]", "rti"}
+        assert len(one.stimuli) == 3
+        checks += [s.check for s in one.stimuli if s.check]
+    assert Counter(checks) == {"cp": 3, "sf": 3}
+
+
+def test_a_failed_cell_takes_its_set_out(run: Run) -> None:
+    broken = fail(run, "rti/harp/c1/0")
+    drawn = choose_sets(broken, 11, 0)
+    assert ("harp", "c1") not in {(one.style, one.content) for one in drawn}
+    with pytest.raises(RecordError, match="has 11 pairs of a style and a content"):
+        choose_sets(broken, 12, 0)
+
+
+def test_an_unknown_method_is_named(run: Run) -> None:
+    with pytest.raises(UnknownNameError, match="method 'rty' is not in"):
+        choose_sets(run, 1, 0, ["rty"])
+
+
+@pytest.fixture(scope="module")
+def made(run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BlindKey]:
+    done = export(run.folder, tmp_path_factory.mktemp("export") / "test", 3, 0)
+    return done.folder, read_json(done.key, BlindKey)
+
+
+def test_sounds_are_equally_loud_and_of_one_rate(made: tuple[Path, BlindKey]) -> None:
+    sounds = [read_audio(path) for path in (made[0] / "sounds").glob("*.wav")]
+    assert {sound.sample_rate for sound in sounds} == {44_100}
+    assert {round(loudness(sound), 0) for sound in sounds} == {-23.0}
+    assert all(abs(float(sound.waveform[0, 0])) < 1e-3 for sound in sounds)
+
+
+def test_a_folder_that_holds_something_is_left_alone(run: Run, made: tuple[Path, BlindKey]) -> None:
+    with pytest.raises(ConfigError, match="is not empty"):
+        export(run.folder, made[0], 3, 0)
+
+
+def test_configurations_name_every_sound(made: tuple[Path, BlindKey]) -> None:
+    folder, key = made
+    mushra = json.loads((folder / "webmushra.yaml").read_text())
+    pages = mushra["pages"][0][1:]
+    assert len(pages) == 3 * len(key.sets)
+    assert {tuple(page["stimuli"]) for page in pages} == {
+        tuple(sorted(one.items)) for one in key.sets.values()
+    }
+    text = (folder / "beaqlejs-config.js").read_text()
+    config = json.loads(text.removeprefix("var TestConfig = ").rstrip(";\n"))
+    for one in config["Testsets"]:
+        for name in one["Files"].values():
+            assert (folder / config["AudioRoot"] / name).exists()
+    assert set(foreign.WORDS) == {"cp", "sf", "ovl"}
+
+
+def answers(key: BlindKey, marks: dict[str, tuple[int, int, int]]) -> list[dict[str, object]]:
+    """Marks per method for each clip of a test."""
+    return [
+        {"schema_version": 1, "set": name, "item": token}
+        | dict(zip(("cp", "sf", "ovl"), marks[item.method], strict=True))
+        for name, one in key.sets.items()
+        for token, item in one.items.items()
+    ]
+
+
+GOOD = {
+    "tve[strength=0.5]": (4, 2, 4), "rti": (2, 3, 2), "copy-content": (5, 1, 3),
+    "copy-style": (1, 5, 3),
+}  # fmt: skip
+
+
+def sheet(key: BlindKey, name: str, **changes: object) -> str:
+    facts = {
+        "schema_version": 1, "test": key.test, "rater": name, "training": "some",
+        "started_at": "a", "finished_at": "b", "answers": answers(key, GOOD),
+    }  # fmt: skip
+    return json.dumps(facts | changes)
+
+
+def hand_in(folder: Path, *texts: str) -> list[Path]:
+    paths = []
+    for number, text in enumerate(texts):
+        path = folder / f"{number}.json"
+        path.write_text(text, encoding="utf-8")
+        paths.append(path)
+    return paths
+
+
+def test_ratings_come_into_the_tables_and_inattentive_listeners_do_not(
+    run: Run, made: tuple[Path, BlindKey], tmp_path: Path
+) -> None:
+    _, key = made
+    asleep = sheet(key, "asleep", answers=answers(key, dict.fromkeys(GOOD, (3, 3, 3))))
+    paths = hand_in(tmp_path, sheet(key, "ada"), sheet(key, "bob"), asleep)
+    import_ratings(paths, run.folder)
+    import_ratings(paths, run.folder)  # the same again changes nothing
+    said = heard([run.folder])
+    assert (set(said.raters), said.excluded) == ({"ada", "bob"}, ("asleep",))
+    tables = {table.label: table for table in read_report(run.folder).tables}
+    assert "1 listeners failed" in " ".join(tables["listening"].notes)
+    first = tables["listening"].rows[0].cells
+    assert first[0] == "tve[strength=0.5]"
+    assert first[1].value == 4  # type: ignore[union-attr] # an Estimate
+    assert tables["ears"].column("methods")[0] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"test": "0123456789ab"}, "has no key in"),
+        ({"answers": [{"schema_version": 1, "set": "x", "item": "y", "cp": 1, "sf": 1, "ovl": 1}]},
+         "which is not in its test"),
+        ({"answers": [{"schema_version": 1, "set": "x", "item": "y", "cp": 6, "sf": 1, "ovl": 1}]},
+         "less than or equal to 5"),
+        ({"rater": ""}, "at least 1 character"),
+        ({"extra": 1}, "Extra inputs are not permitted"),
+    ],
+)  # fmt: skip
+def test_odd_ratings_are_refused(
+    run: Run, made: tuple[Path, BlindKey], tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    with pytest.raises(RecordError, match=message):
+        import_ratings(hand_in(tmp_path, sheet(made[1], "eve", **change)), run.folder)
+
+
+def test_one_person_is_one_voice(run: Run, made: tuple[Path, BlindKey], tmp_path: Path) -> None:
+    key = made[1]
+    twice = answers(key, GOOD)
+    with pytest.raises(RecordError, match="twice; each clip"):
+        import_ratings(hand_in(tmp_path, sheet(key, "c", answers=[*twice, *twice])), run.folder)
+    import_ratings(hand_in(tmp_path, sheet(key, "dan")), run.folder)
+    with pytest.raises(RecordError, match="'dan' handed in other ratings"):
+        import_ratings(hand_in(tmp_path, sheet(key, "dan", training="much")), run.folder)
+
+
+def simulated(raters: int, effect: float) -> tuple[Run, Heard]:
+    """Ratings that follow CP with a weight, from several raters on all cells of two methods."""
+    entries = [method("tve"), method("rti"), method("copy-content", control=True)]
+    levels = {"tve": {"cp": 0.2}, "rti": {"cp": 0.5}, "copy-content": {"cp": 0.8}}
+    run = run_of(header(entries, metrics=("cp",)), levels)
+    noise = np.random.default_rng(0)
+    rows = []
+    for rater, cell in itertools.product(range(raters), run.plan):
+        value = run.scores[cell.cell_id, "cp"].value or 0.0
+        mark = int(np.clip(round(3 + effect * (value - 0.5) + noise.normal(0, 0.5)), 1, 5))
+        rows.append(
+            Rating(f"r{rater}", cell.method, cell.style, cell.content, cell.cell_id, mark, 3, 3)
+        )
+    return run, Heard(tuple(rows), tuple(f"r{n}" for n in range(raters)), ())
+
+
+def test_rank_correlation_finds_agreement_and_its_absence() -> None:
+    agreeing = ears(*simulated(8, 5.0)).column("clips")[0]
+    opposed = ears(*simulated(8, -5.0)).column("clips")[0]
+    unrelated = ears(*simulated(8, 0.0)).column("clips")[0]
+    assert agreeing.low > 0.5  # type: ignore[union-attr] # Estimates
+    assert opposed.high < -0.5  # type: ignore[union-attr]
+    assert unrelated.low < 0 < unrelated.high  # type: ignore[union-attr]
+
+
+def test_a_single_listener_gives_means_without_intervals() -> None:
+    run, said = simulated(1, 1.0)
+    assert all(np.isnan(value.low) for value in listening(run, said).column("human.cp"))  # type: ignore[union-attr]
+    few = replace(said, ratings=said.ratings[:2])
+    assert "fewer than three" in ears(run, few).column("clips")[0].reason  # type: ignore[union-attr]
