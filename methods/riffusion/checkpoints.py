@@ -17,6 +17,9 @@ FILES = (
     "scheduler/scheduler_config.json",
 )
 
+# One window of the model in both profiles, seconds; longer pieces are cut (`longform`).
+WINDOW_S = 5.12
+
 MINI_FOLDER = Path(__file__).resolve().parent / "weights"
 
 # Stable Diffusion v1.5 fine-tuned on spectrograms by Forsgren and Martiros (2022). The weights are
@@ -40,18 +43,16 @@ HUB_CHECKPOINTS = (RIFFUSION,)
 
 
 def describe(profile: Profile) -> ProfileInfo:
-    """What depends on the profile: rate, longest clip, weights, licence, bandwidth."""
+    """What depends on the profile: rate, weights, licence, bandwidth."""
     if profile == "mini":
         return ProfileInfo(
             sample_rate=22_050,
-            longest_s=5.12,
             weights=("methods/riffusion/weights",),
             licence="MIT (trained by this project on audio it renders)",
             bandwidth_hz=10_000.0,
         )
     return ProfileInfo(
         sample_rate=44_100,
-        longest_s=5.12,
         weights=(RIFFUSION.name,),
         licence=RIFFUSION.licence,
         bandwidth_hz=10_000.0,

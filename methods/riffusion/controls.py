@@ -24,6 +24,7 @@ from bench.api import (
 from methods.riffusion.backbone import VaeSample
 from methods.riffusion.conditioning import ContextTable, PromptConditioning, tabulate
 from methods.riffusion.learning import transfer_styles
+from methods.riffusion.longform import cut_windows, join_windows
 from methods.riffusion.rendering import (
     CanvasSettings,
     draw_image,
@@ -54,7 +55,7 @@ class Vocoder(StyleTransferMethod):
         """Encode and decode each content.
 
         Raises:
-            ContentError: A content is longer than the window, or too short.
+            ContentError: A content is too short.
         """
         return [
             sound_image(
@@ -85,18 +86,24 @@ class VaeRoundTrip(StyleTransferMethod):
         """Send each content through codec and VAE.
 
         Raises:
-            ContentError: A content is longer than the window, or too short.
+            ContentError: A content is too short.
         """
         return [self._round_trip(request) for request in requests]
 
     def _round_trip(self, request: TransferRequest) -> Audio:
         model, content = self._model, request.content
         image = draw_image(model, content)
-        window = to_window(image, model.codec.num_frames, "resize")
-        moments = model.backbone.encode(torch.from_numpy(window.copy())[None])
-        painted: GreyImage = model.backbone.decode(moments.mean)[0].numpy()
-        restored = from_window(painted, image.shape[1], "resize")
+        windows = [self._paint(window) for window in cut_windows(image, model.codec.num_frames)]
+        restored = join_windows(windows, image.shape[1])
         return sound_image(model, restored, request.seed, content.audio.num_samples)
+
+    def _paint(self, image: GreyImage) -> GreyImage:
+        """One window through the VAE."""
+        backbone = self._model.backbone
+        window = to_window(image, self._model.codec.num_frames, "resize")
+        moments = backbone.encode(torch.from_numpy(window.copy())[None])
+        painted: GreyImage = backbone.decode(moments.mean)[0].numpy()
+        return from_window(painted, image.shape[1], "resize")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +157,7 @@ class NullPrompt(StyleTransferMethod):
         """Render each content under the empty prompt.
 
         Raises:
-            ContentError: A content is longer than the window, or too short.
+            ContentError: A content is too short.
         """
         backbone = self._model.backbone
         tables: dict[tuple[int, ...], ContextTable] = {}

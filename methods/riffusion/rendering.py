@@ -24,9 +24,10 @@ from methods.riffusion.backbone import (
     join_moments,
     load_backbone,
 )
-from methods.riffusion.checkpoints import describe
+from methods.riffusion.checkpoints import WINDOW_S, describe
 from methods.riffusion.conditioning import ContextTable, RowsOfTables
 from methods.riffusion.inversion import StyleImages
+from methods.riffusion.longform import cut_windows, join_windows
 from methods.riffusion.spectrogram import (
     MINI_PARAMETERS,
     SpectrogramParameters,
@@ -36,20 +37,20 @@ from methods.riffusion.spectrogram import (
 from methods.riffusion.stylisation import StylisationSettings, stylise
 from methods.riffusion.width import GreyImage, WidthMode, choose_mode, from_window, to_window
 
-# Contents per pass of the U-Net; with guidance twice as many rows.
-_CONTENTS_AT_ONCE = 16
+# Windows per pass of the U-Net; with guidance twice as many rows.
+_WINDOWS_AT_ONCE = 16
 # Riffusion normalises its output with this headroom.
 _PEAK = 10 ** (-0.1 / 20)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Riffusion:
-    """A loaded profile: the frozen model and its codec."""
+    """A loaded profile: the frozen model and its codec; the window lasts `window_s`."""
 
     backbone: Backbone
     codec: SpectrogramParameters
     sample_rate: int
-    longest_s: float
+    window_s: float
 
 
 def load_riffusion(profile: Profile, device: str) -> Riffusion:
@@ -59,9 +60,9 @@ def load_riffusion(profile: Profile, device: str) -> Riffusion:
         CheckpointError: Weights are missing; the message names the file and the way out.
     """
     info = describe(profile)
-    rate, longest_s = info.sample_rate or 44_100, info.longest_s or 5.12
+    rate = info.sample_rate or 44_100
     codec = MINI_PARAMETERS if profile == "mini" else SpectrogramParameters(sample_rate=rate)
-    return Riffusion(load_backbone(profile, device), codec, rate, longest_s)
+    return Riffusion(load_backbone(profile, device), codec, rate, WINDOW_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +97,9 @@ def draw_image(model: Riffusion, clip: Clip) -> GreyImage:
     """The spectrogram of a clip, as wide as it has frames; computed on the CPU for every device.
 
     Raises:
-        ContentError: The clip is longer than the window, or too short for one frame.
+        ContentError: The clip is too short for one frame.
     """
     shortest = model.codec.geometry(model.sample_rate).n_fft // 2 + 1
-    if clip.audio.duration_s > model.longest_s + 1e-6:
-        raise ContentError(
-            f"clip {clip.id!r} lasts {clip.audio.duration_s:.2f} s, the model's window is "
-            f"{model.longest_s:g} s; "
-            f"longer clips are not taken. Use --duration {model.longest_s:g} or less."
-        )
     if clip.audio.num_samples < shortest:
         raise ContentError(
             f"clip {clip.id!r} lasts {clip.audio.duration_s:.3f} s, one frame needs "
@@ -144,7 +139,7 @@ def read_style(model: Riffusion, clips: Sequence[Clip], mode: WidthMode) -> Styl
 
 
 def _first_window(model: Riffusion, clip: Clip) -> Clip:
-    longest = round(model.longest_s * clip.audio.sample_rate)
+    longest = round(model.window_s * clip.audio.sample_rate)
     if clip.audio.num_samples <= longest:
         return clip
     return Clip(clip.id, clip.category, fit_length(clip.audio, longest))
@@ -161,34 +156,48 @@ def render(
 ) -> list[Audio]:
     """Stylise contents in batches and return their audio, in order.
 
+    A content longer than the window is rendered window by window, each with the same noise.
+
     Raises:
-        ContentError: A content is longer than the window, or too short.
+        ContentError: A content is too short.
     """
     images = [draw_image(model, one.content) for one in renderings]
-    outputs: list[Audio] = []
-    for first in range(0, len(renderings), _CONTENTS_AT_ONCE):
-        chosen = slice(first, first + _CONTENTS_AT_ONCE)
-        outputs += _render_batch(model, renderings[chosen], images[chosen], settings, canvas)
-    return outputs
+    cut = [cut_windows(image, model.codec.num_frames) for image in images]
+    each = [one for one, windows in zip(renderings, cut, strict=True) for _ in windows]
+    flat = [window for windows in cut for window in windows]
+    painted: list[GreyImage] = []
+    for first in range(0, len(flat), _WINDOWS_AT_ONCE):
+        chosen = slice(first, first + _WINDOWS_AT_ONCE)
+        painted += _paint_batch(model, each[chosen], flat[chosen], settings, canvas)
+    outputs = iter(painted)
+    return [
+        _sound(model, one, [next(outputs) for _ in windows], image.shape[1])
+        for one, windows, image in zip(renderings, cut, images, strict=True)
+    ]
 
 
-def _render_batch(
+def _paint_batch(
     model: Riffusion,
     renderings: Sequence[Rendering],
     images: Sequence[GreyImage],
     settings: StylisationSettings,
     canvas: CanvasSettings,
-) -> list[Audio]:
+) -> list[GreyImage]:
     windows = [to_window(image, model.codec.num_frames, canvas.width_mode) for image in images]
     if len({window.shape for window in windows}) > 1:  # only the report's mode leaves them unlike
         pairs = zip(renderings, images, strict=True)
-        return [_render_batch(model, [r], [i], settings, canvas)[0] for r, i in pairs]
+        return [_paint_batch(model, [r], [i], settings, canvas)[0] for r, i in pairs]
     latents = stylise_windows(model.backbone, renderings, np.stack(windows), settings, canvas)
     painted = model.backbone.decode(latents).numpy()
     return [
-        _finish(model, output, one, image.shape[1], canvas)
-        for output, one, image in zip(painted, renderings, images, strict=True)
+        from_window(output, image.shape[1], canvas.width_mode, unstretch=canvas.unstretch)
+        for output, image in zip(painted, images, strict=True)
     ]
+
+
+def _sound(model: Riffusion, one: Rendering, windows: Sequence[GreyImage], columns: int) -> Audio:
+    image = join_windows(windows, columns)
+    return sound_image(model, image, one.seed, one.content.audio.num_samples)
 
 
 def stylise_windows(
@@ -215,10 +224,3 @@ def stylise_windows(
         latents=latents,
         noise=draw_noise(latents.shape[1:], generators, backbone.device),
     )
-
-
-def _finish(
-    model: Riffusion, painted: GreyImage, one: Rendering, columns: int, canvas: CanvasSettings
-) -> Audio:
-    image = from_window(painted, columns, canvas.width_mode, unstretch=canvas.unstretch)
-    return sound_image(model, image, one.seed, one.content.audio.num_samples)

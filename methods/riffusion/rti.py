@@ -160,7 +160,7 @@ class RTI(StyleTransferMethod):
         """Render each content in its style, batched over contents and styles.
 
         Raises:
-            ContentError: A content is longer than the window, or too short.
+            ContentError: A content is too short.
         """
         backbone = self._model.backbone
 

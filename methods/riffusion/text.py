@@ -146,7 +146,7 @@ class RiffusionText(StyleTransferMethod):
         """Render each content under its style's text.
 
         Raises:
-            ContentError: A content is longer than the window, or too short.
+            ContentError: A content is too short.
         """
         backbone = self._model.backbone
         tables: dict[tuple[str, tuple[int, ...]], ContextTable] = {}

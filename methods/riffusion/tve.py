@@ -211,7 +211,7 @@ class TVE(StyleTransferMethod):
         """Render each content in its style, batched over contents and styles.
 
         Raises:
-            ContentError: A content is longer than the window, or too short.
+            ContentError: A content is too short.
         """
         make_table = TableMaker(self._model.backbone, self._rebuild)
         return transfer_styles(self._model, requests, make_table)

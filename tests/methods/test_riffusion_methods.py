@@ -122,12 +122,6 @@ def test_null_prompt_depends_on_the_seed_alone() -> None:
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_a_clip_beyond_the_window_is_refused_with_the_way_out() -> None:
-    request = TransferRequest(_clip("long", 5.2), StyleState(), NullPrompt.Parameters(), 0)
-    with pytest.raises(ContentError, match=r"'long' lasts 5\.20 s.*--duration 5\.12"):
-        _loaded(NullPrompt).transfer([request])
-
-
 def test_a_clip_shorter_than_a_frame_is_refused() -> None:
     request = TransferRequest(_clip("click", 0.05), StyleState(), NullPrompt.Parameters(), 0)
     with pytest.raises(ContentError, match=r"'click' lasts 0\.050 s"):
