@@ -16,13 +16,13 @@ before text.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers import MusicgenMelodyForConditionalGeneration
+from transformers import MusicgenMelodyForCausalLM, MusicgenMelodyForConditionalGeneration
 
 from methods.musicgen.chroma import PITCH_CLASSES, one_hot, tile_to
 
@@ -44,27 +44,63 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """Text ids and mask (batch, token), dominant pitch class (batch, frame)."""
+    """What a batch is generated from.
+
+    Args:
+        text: Ids (batch, token), or rows of the embedding table (batch, token, dim) in their place.
+        mask: 1 where a token counts, 0 where it is padding (batch, token).
+        pitch_class: Dominant pitch class (batch, frame).
+    """
 
     text: Tensor
     mask: Tensor
     pitch_class: Tensor
 
 
+Combine = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """States before the audio codes, in versions of unlike conditions, and what joins them.
+
+    Args:
+        states: (version * batch, position, dim), all clips of a version together.
+        versions: How many.
+        combine: Takes logits (version * batch, codebook, code) to (batch, codebook, code).
+    """
+
+    states: Tensor
+    versions: int
+    combine: Combine
+
+
 @torch.no_grad()
 def prefix(model: MusicgenMelodyForConditionalGeneration, conditions: Conditions) -> Tensor:
     """Return the states before the audio codes: chroma, tiled to the model's length, then text."""
     hidden = model.decoder.config.hidden_size
-    text = model.text_encoder(
-        input_ids=conditions.text, attention_mask=conditions.mask
-    ).last_hidden_state
-    if model.text_encoder.config.hidden_size != hidden:
-        text = model.enc_to_dec_proj(text)
-    text = text * conditions.mask[..., None]
     chroma = one_hot(tile_to(conditions.pitch_class, model.config.chroma_length))
     if hidden != PITCH_CLASSES:
         chroma = model.audio_enc_to_dec_proj(chroma)
-    return torch.cat([chroma, text], dim=1)
+    return torch.cat([chroma, encode_text(model, conditions.text, conditions.mask)], dim=1)
+
+
+def encode_text(
+    model: MusicgenMelodyForConditionalGeneration, text: Tensor, mask: Tensor
+) -> Tensor:
+    """States (batch, token, dim) of texts, 0 where the mask is 0; gradients reach embeddings.
+
+    Args:
+        model: MusicGen melody.
+        text: Ids (batch, token), or rows of the embedding table (batch, token, dim).
+        mask: (batch, token).
+    """
+    name = "inputs_embeds" if text.is_floating_point() else "input_ids"
+    states = model.text_encoder(attention_mask=mask, **{name: text}).last_hidden_state
+    if model.text_encoder.config.hidden_size != model.decoder.config.hidden_size:
+        states = model.enc_to_dec_proj(states)
+    masked: Tensor = states * mask[..., None]
+    return masked
 
 
 @torch.no_grad()
@@ -112,7 +148,6 @@ def undisturbed() -> Iterator[None]:
 
 
 @undisturbed()
-@torch.no_grad()
 def generate_codes(
     model: MusicgenMelodyForConditionalGeneration,
     conditions: Conditions,
@@ -120,37 +155,60 @@ def generate_codes(
     sampling: Sampling,
     generators: Sequence[torch.Generator],
 ) -> Tensor:
-    """Generate `num_frames` frames of codes for each clip, shape (batch, codebook, frame).
+    """Generate `num_frames` frames of codes for each clip, shape (batch, codebook, frame)."""
+    states, scale = prefix(model, conditions), sampling.guidance_scale
+    if scale == 1.0:
+        guide = Guide(states, 1, lambda logits: logits)
+    else:
+        both = torch.cat([states, null_prefix(model, conditions)])
+        guide = Guide(both, 2, lambda logits: guided(logits, scale))
+    nothing = torch.empty(len(states), model.decoder.config.num_codebooks, 0, dtype=torch.long)
+    return continue_codes(model.decoder, guide, (nothing, num_frames), sampling, generators)
+
+
+@torch.no_grad()
+def continue_codes(
+    decoder: MusicgenMelodyForCausalLM,
+    guide: Guide,
+    length: tuple[Tensor, int],
+    sampling: Sampling,
+    generators: Sequence[torch.Generator],
+) -> Tensor:
+    """Continue given codes, shape (batch, codebook, frame), and return the whole.
 
     With delay it takes `num_frames + codebooks - 1` steps. Column i + 1 of the delayed matrix is
-    predicted at step i; its entry for code book k belongs to frame i - k, and is padding where
-    there is no such frame.
+    predicted at step i; its entry for code book k belongs to frame i - k: it is the given code
+    where that frame is given, drawn where it is not, and padding where there is no such frame.
+
+    Args:
+        decoder: The language model.
+        guide: What stands before the codes.
+        length: Given codes (batch, codebook, given frame), on the CPU, and the number of frames in
+            all.
+        sampling: How codes are drawn; its guidance scale is not looked at.
+        generators: One per clip.
     """
-    guide = sampling.guidance_scale != 1.0
-    states = prefix(model, conditions)
-    if guide:
-        states = torch.cat([states, null_prefix(model, conditions)])
-    states = states.to(model.decoder.dtype)
-    batch, codebooks = len(conditions.text), model.decoder.config.num_codebooks
-    pad = model.generation_config.pad_token_id
+    given, num_frames = length
+    batch, codebooks, known = given.shape
+    pad = decoder.config.pad_token_id
+    states: Tensor | None = guide.states.to(decoder.dtype)
     column = torch.full((batch, codebooks), pad)
     columns: list[Tensor] = []
     cache = None
     for step in range(num_frames + codebooks - 1):
-        inputs = column.reshape(batch * codebooks, 1).to(states.device)
-        output = model.decoder(
-            input_ids=inputs.repeat(2, 1) if guide else inputs,
-            encoder_hidden_states=states if step == 0 else None,
+        output = decoder(
+            input_ids=column.reshape(-1, 1).repeat(guide.versions, 1).to(decoder.device),
+            encoder_hidden_states=states,
             past_key_values=cache,
             use_cache=True,
         )
-        cache = output.past_key_values
+        cache, states = output.past_key_values, None  # the prefix is in the cache from now on
         logits = output.logits[:, -1].reshape(-1, codebooks, output.logits.shape[-1])
-        logits = guided(logits, sampling.guidance_scale) if guide else logits
+        drawn = draw(guide.combine(logits), sampling, generators)
         frame = step - torch.arange(codebooks)
-        column = torch.where(
-            (frame >= 0) & (frame < num_frames), draw(logits, sampling, generators), pad
-        )
+        column = torch.where((frame >= 0) & (frame < num_frames), drawn, pad)
+        for codebook in ((frame >= 0) & (frame < known)).nonzero().flatten().tolist():
+            column[:, codebook] = given[:, codebook, frame[codebook]]
         columns.append(column)
     delayed = torch.stack(columns, dim=-1)
     rows = [delayed[:, k, k : k + num_frames] for k in range(codebooks)]

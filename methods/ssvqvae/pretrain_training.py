@@ -48,7 +48,7 @@ class Recipe:
 
     seconds: float
     batch_size: int = 16
-    stretch_s: float = 2.56
+    stretch_s: float = 1.6
     learning_rate: float = 1e-3
     seed: int = 0
 
