@@ -19,6 +19,8 @@ FILES = (
 
 # One window of the model in both profiles, seconds; longer pieces are cut (`longform`).
 WINDOW_S = 5.12
+# Phases are found for a whole piece at once: at 44.1 kHz this many seconds take about 10 GB.
+LONGEST_S = 300.0
 
 MINI_FOLDER = Path(__file__).resolve().parent / "weights"
 
@@ -43,16 +45,18 @@ HUB_CHECKPOINTS = (RIFFUSION,)
 
 
 def describe(profile: Profile) -> ProfileInfo:
-    """What depends on the profile: rate, weights, licence, bandwidth."""
+    """What depends on the profile: rate, longest clip, weights, licence, bandwidth."""
     if profile == "mini":
         return ProfileInfo(
             sample_rate=22_050,
+            longest_s=LONGEST_S,
             weights=("methods/riffusion/weights",),
             licence="MIT (trained by this project on audio it renders)",
             bandwidth_hz=10_000.0,
         )
     return ProfileInfo(
         sample_rate=44_100,
+        longest_s=LONGEST_S,
         weights=(RIFFUSION.name,),
         licence=RIFFUSION.licence,
         bandwidth_hz=10_000.0,
