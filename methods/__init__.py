@@ -83,6 +83,34 @@ METHODS: dict[str, Entry] = {
         ),
         "methods.gatys.checkpoints:describe_shallow",
     ),
+    "vggish": Entry(
+        "methods.gatys.pretrained:Vggish",
+        MethodInfo(
+            title="VGGish (Gatys)",
+            conditioned_on=("style audio", "content audio"),
+            fits_per_style=False,
+            source=(
+                "Gatys et al. (2016), Image style transfer using convolutional neural networks, on "
+                "Hershey et al. (2017), arXiv 1609.09430"
+            ),
+            departures=("layers, weights and settings are ours",),
+        ),
+        "methods.gatys.checkpoints:describe_vggish",
+    ),
+    "cnn14": Entry(
+        "methods.gatys.pretrained:Cnn14",
+        MethodInfo(
+            title="CNN14 (Gatys)",
+            conditioned_on=("style audio", "content audio"),
+            fits_per_style=False,
+            source=(
+                "Gatys et al. (2016), Image style transfer using convolutional neural networks, on "
+                "Kong et al. (2020), arXiv 1912.10211"
+            ),
+            departures=("layers, weights and settings are ours",),
+        ),
+        "methods.gatys.checkpoints:describe_cnn14",
+    ),
     "eq-match": Entry(
         "methods.dsp.equaliser:EqMatch",
         MethodInfo(

@@ -5,8 +5,8 @@ short spectral shapes occur; their Gram matrices are the style. Nothing is train
 needed. Found by Ulyanov and Lebedev (2016) and preferred to pretrained networks since.
 
 Departures: spectra are divided by their mean before compression and the losses are relative, so
-that one weight serves all clips (Cifka's re-implementation divides likewise); L-BFGS-B keeps the
-spectrum from falling below 0; several style clips give the mean of their Gram matrices.
+that one weight serves all clips (Cifka's re-implementation divides likewise); values below 0
+count as 0; several style clips give the mean of their Gram matrices.
 
 References:
     Ulyanov and Lebedev (2016), Audio texture synthesis and style transfer (their code decides);
@@ -115,7 +115,7 @@ class ShallowParameters:
         kernel_length: Frames that a filter sees.
         content_weight: Of the relative content loss beside 1 for the style.
         init: Start from the content, or from noise.
-        steps: Iterations of L-BFGS-B.
+        steps: Iterations of L-BFGS.
         phase: Griffin-Lim starts from random phases (griffin-lim), or from the content's.
         griffin_lim_iterations: At least 1.
     """

@@ -1,0 +1,276 @@
+"""The same matching on networks that were trained to name sounds: VGGish and CNN14.
+
+The linear spectrogram is optimised, with the mel bank inside the graph, so that no mel image has to
+be inverted: that would lose more than the networks do.
+
+Departures: no source fixes layers, weights or settings for sound; all of them are ours (`trunks`).
+
+References:
+    Gatys, Ecker and Bethge (2016), Image style transfer using convolutional neural networks, CVPR,
+    on the networks of Hershey et al. (2017), arXiv 1609.09430, and Kong et al. (2020), arXiv
+    1912.10211.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import ClassVar, Literal, final
+
+import torch
+
+from bench.api import (
+    Audio,
+    CheckpointError,
+    ConfigError,
+    FitRequest,
+    Profile,
+    Progress,
+    StyleState,
+    StyleTransferMethod,
+    TransferRequest,
+    UnsupportedError,
+)
+from bench.seeds import derive_seed
+from methods.gatys.checkpoints import PUBLISHED, Trunk, checkpoint_folder
+from methods.gatys.matching import Network
+from methods.gatys.rendering import (
+    Init,
+    MatchSettings,
+    Phase,
+    Way,
+    render,
+    store_styles,
+    style_features,
+)
+from methods.gatys.trunks import (
+    CNN14_MEL,
+    VGGISH_MEL,
+    Cnn14Trunk,
+    MelNetwork,
+    VggishTrunk,
+    load_cnn14,
+    load_vggish,
+)
+
+Weights = Literal["published", "random"]
+_TRANSFER = {"role": "transfer"}
+# Four halvings leave one position of these many frames.
+_SHORTEST = 16
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainedParameters:
+    """Parameters of matching on a pretrained network.
+
+    Args:
+        weights: The published ones, or random ones of the same shapes (an ablation: what did the
+            training contribute?).
+        thinning: Divides the channels of a random network; 1 keeps them.
+        content_weight: Of the relative content loss beside 1 for the style.
+        init: Start from the content, or from noise.
+        steps: Iterations of L-BFGS.
+        phase: Griffin-Lim starts from random phases (griffin-lim), or from the content's.
+        griffin_lim_iterations: At least 1.
+    """
+
+    weights: Weights = field(default="published", metadata=_TRANSFER)
+    thinning: int = field(default=1, metadata=_TRANSFER)
+    content_weight: float = field(default=0.1, metadata=_TRANSFER)
+    init: Init = field(default="content", metadata=_TRANSFER)
+    steps: int = field(default=300, metadata=_TRANSFER)
+    phase: Phase = field(default="griffin-lim", metadata=_TRANSFER)
+    griffin_lim_iterations: int = field(default=100, metadata=_TRANSFER)
+
+    def __post_init__(self) -> None:
+        """Check everything now, before a model is loaded."""
+        if self.weights not in ("published", "random"):
+            raise ConfigError(f"weights is {self.weights!r}; it must be published or random.")
+        if self.thinning < 1 or (self.thinning > 1 and self.weights == "published"):
+            raise ConfigError(
+                f"thinning is {self.thinning} with weights={self.weights}; it must be at least 1, "
+                "and 1 for the published network. Set weights=random or leave thinning out."
+            )
+        self.settings()
+
+    def settings(self) -> MatchSettings:
+        """How a spectrogram is looked for."""
+        return MatchSettings(
+            self.content_weight, self.init, self.steps, self.phase, self.griffin_lim_iterations
+        )
+
+
+class _Bench:
+    """What the two methods share: which network is used, and the way of a request."""
+
+    def __init__(self, trunk: Trunk, profile: Profile, device: str) -> None:
+        self._trunk = trunk
+        self._profile = profile
+        self._device = device
+        self._geometry = (VGGISH_MEL if trunk == "vggish" else CNN14_MEL).geometry
+
+    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+        """Store each style, if there is a network to compare it with."""
+        for request in requests:
+            self._network(_own(request.parameters), request.seed)
+        states = store_styles(requests, self._geometry, _SHORTEST)
+        progress(1.0, "spectra stored")
+        return states
+
+    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+        """Optimise each content, one after the other."""
+        outputs = []
+        for request in requests:
+            parameters = _own(request.parameters)
+            network = self._network(parameters, int(str(request.state.meta["seed"])))
+            grams = style_features(request.state, network, self._device)
+            way = Way(self._geometry, _SHORTEST, parameters.settings())
+            outputs.append(render(request, network, grams, way))
+        return outputs
+
+    def _network(self, parameters: PretrainedParameters, seed: int) -> Network:
+        if parameters.weights == "random":
+            return _random(self._trunk, parameters.thinning, seed, self._device)
+        if self._profile == "mini":
+            raise UnsupportedError(
+                f"{self._trunk} has no mini model: a small one would say nothing about it. Use "
+                f"{self._trunk}[weights=random], the ablation, or the full profile."
+            )
+        return _published(self._trunk, self._device)
+
+
+def _own(parameters: object) -> PretrainedParameters:
+    if not isinstance(parameters, PretrainedParameters):
+        raise TypeError(f"{parameters!r} are not PretrainedParameters.")
+    return parameters
+
+
+# ---------------------------------------------------------------------------- networks
+
+
+def _build(trunk: Trunk, thinning: int) -> VggishTrunk | Cnn14Trunk:
+    return VggishTrunk(thinning) if trunk == "vggish" else Cnn14Trunk(thinning)
+
+
+@lru_cache(maxsize=4)
+def _random(trunk: Trunk, thinning: int, seed: int, device: str) -> Network:
+    """A network as the library initialises it, drawn from a seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(derive_seed("random", trunk, seed))
+        return MelNetwork(_build(trunk, thinning), device)
+
+
+@lru_cache(maxsize=2)
+def _published(trunk: Trunk, device: str) -> Network:
+    """The published network.
+
+    Raises:
+        CheckpointError: Its file is not there or not what was published.
+    """
+    return MelNetwork(read_trunk(trunk, checkpoint_folder() / PUBLISHED[trunk].file), device)
+
+
+def read_trunk(trunk: Trunk, path: Path) -> VggishTrunk | Cnn14Trunk:
+    """A network with the weights of a published file; no code in the file is executed.
+
+    Raises:
+        CheckpointError: The file is missing, cannot be read, or holds something else.
+    """
+    published = PUBLISHED[trunk]
+    if not path.is_file():
+        raise CheckpointError(
+            f"{trunk}: {path} does not exist; the published weights are needed "
+            f"({published.megabytes} MB, {published.licence}). Fetch them once: `mkdir -p "
+            f"{path.parent} && curl -L -o {path} '{published.url}'`"
+        )
+    try:
+        state: Mapping[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
+        raise CheckpointError(
+            f"{trunk}: {path} cannot be read ({type(error).__name__}: {error}). Fetch it again: "
+            f"{published.url}"
+        ) from error
+    network = _build(trunk, 1)
+    if isinstance(network, VggishTrunk):
+        load_vggish(network, state)
+    else:
+        load_cnn14(network, state)
+    return network
+
+
+# ---------------------------------------------------------------------------- methods
+
+
+@final
+class Vggish(StyleTransferMethod):
+    """Gram matrices of VGGish's convolutions, matched by optimising the content's spectrogram.
+
+    References:
+        Gatys et al. (2016); departures in the module's docstring.
+
+    Example:
+        >>> Vggish.Parameters(weights="random", thinning=16).settings().steps
+        300
+    """
+
+    Parameters: ClassVar[type] = PretrainedParameters
+
+    def load(self, profile: Profile, device: str) -> None:
+        """Note where to work; the network is read when a style asks for it."""
+        self._bench = _Bench("vggish", profile, device)
+
+    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+        """Store the spectra of each style's clips.
+
+        Raises:
+            CheckpointError: The published weights are not there.
+            UnsupportedError: A style has no clip that is long enough, or the profile no network.
+        """
+        return self._bench.fit(requests, progress)
+
+    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+        """Optimise each content.
+
+        Raises:
+            ContentError: A content is too short for the network.
+        """
+        return self._bench.transfer(requests)
+
+
+@final
+class Cnn14(StyleTransferMethod):
+    """Gram matrices of CNN14's convolutions, matched by optimising the content's spectrogram.
+
+    References:
+        Gatys et al. (2016); departures in the module's docstring.
+
+    Example:
+        >>> Cnn14.Parameters(weights="random", thinning=16).settings().steps
+        300
+    """
+
+    Parameters: ClassVar[type] = PretrainedParameters
+
+    def load(self, profile: Profile, device: str) -> None:
+        """Note where to work; the network is read when a style asks for it."""
+        self._bench = _Bench("cnn14", profile, device)
+
+    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+        """Store the spectra of each style's clips.
+
+        Raises:
+            CheckpointError: The published weights are not there.
+            UnsupportedError: A style has no clip that is long enough, or the profile no network.
+        """
+        return self._bench.fit(requests, progress)
+
+    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+        """Optimise each content.
+
+        Raises:
+            ContentError: A content is too short for the network.
+        """
+        return self._bench.transfer(requests)
