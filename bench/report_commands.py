@@ -5,10 +5,13 @@ Part of the command line (`bench.cli` adds them to it); from records alone, with
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TypedDict, Unpack
 
 import click
+
+EXIT_INCOMPARABLE = 4
 
 
 class ReportOptions(TypedDict):
@@ -16,22 +19,52 @@ class ReportOptions(TypedDict):
 
     without_inputs: bool
     html: bool
+    paper: bool
+    check: Path | None
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--without-inputs",
     is_flag=True,
     help="Leave content and style audio out; always so where their licence asks for it.",
 )
 @click.option("--html", is_flag=True, help="Also write the page to look at and listen to.")
+@click.option("--paper", is_flag=True, help="Also write LaTeX and vector figures for a paper.")
+@click.option(
+    "--check",
+    metavar="paper.tex",
+    type=click.Path(path_type=Path),
+    help="Compare the marked tables of a paper with the records; exit code 4 where they differ.",
+)
 def report(runs: tuple[Path, ...], **options: Unpack[ReportOptions]) -> None:
     """Rebuild and print the tables of one run, or of several runs of one suite.
 
-    From records alone.
+    From records alone. With --check, the runs are by default those that the paper names.
     """
+    if options["check"] is not None:
+        sys.exit(_check(options["check"], runs))
+    if not runs:
+        raise click.UsageError("Missing argument 'RUNS...'.")
     show(runs, page=options["html"], without_inputs=options["without_inputs"])
+    if options["paper"]:
+        from reports.paper.write import write_paper
+        from reports.write import read_report
+
+        click.echo(f"Paper: {write_paper(read_report(runs))}")
+
+
+def _check(paper: Path, runs: tuple[Path, ...]) -> int:
+    from reports.paper.check import check_paper
+
+    findings = check_paper(paper, runs)
+    for found in findings:
+        verdict = "differs" if found.complaints else f"agrees in {found.rows} rows"
+        click.echo(f"{found.place}: {found.table} {verdict}")
+        for complaint in found.complaints:
+            click.echo(f"  {complaint}")
+    return EXIT_INCOMPARABLE if any(found.complaints for found in findings) else 0
 
 
 def show(runs: tuple[Path, ...], *, page: bool, without_inputs: bool = False) -> None:

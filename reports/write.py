@@ -20,6 +20,7 @@ from reports import (
 )
 from reports.listening.ratings import heard
 from reports.listening.tables import ears, listening
+from reports.marks import Mark, relative
 from reports.merging import merge
 from reports.result_table import ResultTable
 
@@ -82,13 +83,28 @@ def write_report(
     report = runs if isinstance(runs, Report) else read_report(runs)
     report.out.mkdir(parents=True, exist_ok=True)
     paths = [
-        _write(report.out / f"{table.label}.{suffix}", render(table))
+        _write(report.out / f"{table.label}.{suffix}", _marked(report, table, suffix, render))
         for table in report.tables
         for suffix, render in FORMATS.items()
     ]
     paths.append(_write(report.out / "failures.md", failures(report.run)))
     said = inputs.notice(report.run, asked_without=without_inputs)
     return [*paths, _write(report.out / inputs.NOTICE, said)]
+
+
+def _marked(
+    report: Report, table: ResultTable, suffix: str, render: Callable[[ResultTable], str]
+) -> str:
+    """A table as text; LaTeX says above it where its numbers are from, so they can be checked."""
+    mark = mark_of(report, table, report.out).line() if suffix == "tex" else ""
+    return mark + render(table)
+
+
+def mark_of(report: Report, table: ResultTable, out: Path) -> Mark:
+    """The mark of a table in a LaTeX file of the folder `out`, see `reports.marks`."""
+    header = report.run.header
+    folders = relative(report.folders, out)
+    return Mark(header.run_id, folders, table.label, header.suite_digest)
 
 
 def terminal_summary(

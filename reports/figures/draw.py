@@ -134,6 +134,7 @@ def _finish_panels(
     for style, axes in panels.items():
         axes.set_title(style)
         axes.locator_params(nbins=3)
+        axes.tick_params(labelsize=5)
     for axes in places[len(panels) :]:
         axes.set_visible(False)
     figure.supxlabel("content preservation (CP); points are marked with strength", fontsize=7)

@@ -61,7 +61,8 @@ def _scatter(table: ResultTable, measure: str, title: str, names: Mapping[str, s
     points = data.scatter(table, measure, names)
     if not points:
         return []
-    front = ", ".join(p.label for p in points if p.pareto) or "none"
+    short = data.short_labels(point.label for point in points)
+    front = ", ".join(short[p.label] for p in points if p.pareto) or "none"
     caption = (
         f"{title} against content preservation with 95 % intervals. Grey and hollow: controls; "
         f"dashed: competitors that no other beats in both (Pareto set: {front})."

@@ -1,0 +1,80 @@
+"""Write the tables and figures of a run as a LaTeX document that compiles as it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reports import formats
+from reports.figures import draw
+from reports.figures.plates import Plate, plates
+from reports.result_table import ResultTable
+from reports.write import Report, mark_of
+
+LONGEST = 60  # rows that a page holds
+LAST_LETTER = 0x17F  # of those that LaTeX's T1 fonts have
+LATEX_SIGNS = frozenset("\u2013\u2014\u2018\u2019\u201c\u201d\u2026")
+_PREAMBLE = r"""\documentclass[twocolumn]{article}
+\usepackage[T1]{fontenc}
+\usepackage[utf8]{inputenc}
+\IfFileExists{lmodern.sty}{\usepackage{lmodern}}{}
+\usepackage[margin=2cm]{geometry}
+\usepackage{booktabs}
+\usepackage{graphicx}
+\begin{document}
+"""
+# A table that is wider than the page is made narrower, others are left alone.
+_FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+
+
+def write_paper(report: Report) -> Path:
+    """Write `report/paper/`: paper.tex, a PDF and a CSV per figure; returns paper.tex.
+
+    Tables that no page holds are left to their files in `report/`.
+    """
+    out = report.out / "paper"
+    (out / "figures").mkdir(parents=True, exist_ok=True)
+    tables = [table for table in report.tables if 0 < len(table.rows) <= LONGEST]
+    parts = [_table(report, table, out) for table in tables]
+    for plate in plates(report.run, {table.label: table for table in report.tables}):
+        (out / "figures" / f"{plate.label}.pdf").write_bytes(draw.encoded(plate.draw(), "pdf"))
+        (out / "figures" / f"{plate.label}.csv").write_text(plate.csv, encoding="utf-8")
+        parts.append(_figure(plate))
+    if not parts:
+        parts = ["No cell of this run has finished.\n"]
+    paper = out / "paper.tex"
+    paper.write_text(
+        _PREAMBLE + "\n".join(parts) + "\\clearpage\n\\end{document}\n", encoding="utf-8"
+    )
+    return paper
+
+
+def _table(report: Report, table: ResultTable, out: Path) -> str:
+    text = formats.latex(table)
+    text = text.replace(r"\begin{tabular}", f"{_FIT}\n\\begin{{tabular}}", 1)
+    text = text.replace(r"\end{tabular}", "\\end{tabular}}", 1)
+    return mark_of(report, table, out).line() + printable(text)
+
+
+def _figure(plate: Plate) -> str:
+    return printable("\n".join([
+        r"\begin{figure}[t]",
+        r"\centering",
+        rf"\includegraphics[width=\columnwidth]{{figures/{plate.label}.pdf}}",
+        rf"\caption{{{formats.escape(plate.caption)}}}",
+        rf"\label{{fig:{plate.label}}}",
+        r"\end{figure}",
+        "",
+    ]))  # fmt: skip
+
+
+def printable(text: str) -> str:
+    """Text without letters that LaTeX's own fonts lack; these are written as their numbers.
+
+    Example:
+        >>> printable("f\u00fcr \U0001f3b8")
+        'f\u00fcr [U+1F3B8]'
+    """
+    return "".join(
+        letter if ord(letter) <= LAST_LETTER or letter in LATEX_SIGNS else f"[U+{ord(letter):04X}]"
+        for letter in text
+    )
