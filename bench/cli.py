@@ -105,7 +105,10 @@ def cli() -> None:
     help="Seconds a chunk, or the fit of a style, may take; puts every method into a worker.",
 )
 def run(**options: Unpack[RunOptions]) -> None:
-    """Run methods over a data set, score them and print the tables."""
+    """Run methods on a data set; score, print tables.
+
+    Methods are fitted per style, render every content, and are scored by every metric.
+    """
     from bench.preparation import RunRequest, prepare
 
     request = RunRequest(argv=tuple(sys.argv[1:]), **options)
@@ -135,7 +138,9 @@ def fetch(
     local_dir: Path | None,
     archive: Path | None,
 ) -> None:
-    """Fetch checkpoints and data: of suites, methods, metrics or datasets, by name.
+    """Fetch checkpoints and data by name.
+
+    Of suites, methods, metrics or datasets.
 
     Shows sizes and licences first. HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE and HF_TOKEN are respected;
     datasets go to BENCH_DATA.

@@ -74,7 +74,10 @@ class TransferOptions(TypedDict):
     help="Another number gives another rendering and another fit.",
 )
 def transfer(**options: Unpack[TransferOptions]) -> None:
-    """Render one content in one style, for those who just want the sound."""
+    """Render one content in one style.
+
+    For those who just want the sound.
+    """
     from bench.outcome import Failure
     from bench.transfer import TransferRequest, commission
     from bench.transfer import transfer as render
@@ -94,7 +97,10 @@ def transfer(**options: Unpack[TransferOptions]) -> None:
 @click.option("--profile", type=click.Choice(["mini", "full"]), default="mini", show_default=True)
 @click.option("--device", default="cpu", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 def check(target: str, profile: Profile, device: str) -> None:
-    """Check that a method or metric keeps the contract: what passed, failed, could not be tried."""
+    """Check a method or metric against the contract.
+
+    Says what passed, what failed and what could not be tried.
+    """
     from bench.checking import examine, line, summary
     from bench.device import resolve_device
 
@@ -111,7 +117,10 @@ def check(target: str, profile: Profile, device: str) -> None:
 
 @click.command()
 def doctor() -> None:
-    """Say what is here, what is missing, and the command that mends it; 0 if mini can run."""
+    """Say what is here and what is missing.
+
+    With the command that mends it. Ends with 0 if the mini profile can run.
+    """
     from bench.doctor import diagnose
 
     diagnosis = diagnose()

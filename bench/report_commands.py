@@ -39,9 +39,10 @@ class ReportOptions(TypedDict):
     help="Compare the marked tables of a paper with the records; exit code 4 where they differ.",
 )
 def report(runs: tuple[Path, ...], **options: Unpack[ReportOptions]) -> None:
-    """Rebuild and print the tables of one run, or of several runs of one suite.
+    """Rebuild and print the tables of runs.
 
-    From records alone. With --check, the runs are by default those that the paper names.
+    Of one run, or of several of one suite, from records alone. With --check, the runs are by
+    default those that the paper names.
     """
     if options["check"] is not None:
         sys.exit(_check(options["check"], runs))
@@ -94,7 +95,10 @@ class ExportOptions(TypedDict):
 
 @click.group()
 def listen() -> None:
-    """Blind listening tests: make one from a run, and bring the ratings back."""
+    """Make a blind listening test, read its ratings.
+
+    `export` makes one from a run, `import` brings the ratings back.
+    """
 
 
 @listen.command("export")

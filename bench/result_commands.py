@@ -29,7 +29,10 @@ EXIT_INCOMPARABLE = 4
     help="What to generalise to; default: what the number of styles allows.",
 )
 def compare(first: str, second: str, folder: Path | None, population: Population | None) -> None:
-    """Compare two run folders, or two methods of one run: A minus B, paired per cell."""
+    """Compare two runs, paired per cell.
+
+    Two run folders, or two methods of one run: A minus B.
+    """
     from reports import contrast
     from reports.formats import terminal
 
@@ -66,7 +69,10 @@ def gate(
     json_out: Path | None,
     junit_out: Path | None,
 ) -> None:
-    """Judge a run by a baseline: exit code 3 where it regressed, 4 where it is not comparable."""
+    """Judge a run by a baseline.
+
+    Exit code 3 where it regressed, 4 where it is not comparable.
+    """
     from reports.verdicts import judge_and_write
 
     text, code = judge_and_write(folder, known, benchmarks, json_out, junit_out)
