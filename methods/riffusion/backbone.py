@@ -83,6 +83,11 @@ def draw_latents(
     The noise is drawn either way, so that this switch leaves all later draws of a generator alone.
     """
     noise = draw_noise(moments.mean.shape[1:], generators, moments.mean.device)
+    return place_latents(moments, noise, vae_sample)
+
+
+def place_latents(moments: Moments, noise: torch.Tensor, vae_sample: VaeSample) -> torch.Tensor:
+    """The latents that unit noise picks from the posterior, or its mode."""
     return moments.mean + moments.std * noise if vae_sample == "sample" else moments.mean
 
 

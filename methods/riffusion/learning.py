@@ -6,7 +6,7 @@ A method of this family is its parameters: they say how to fit, what to learn, a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar, cast
 
 import torch
@@ -33,12 +33,15 @@ from methods.riffusion.inversion import (
 )
 from methods.riffusion.rendering import (
     CanvasSettings,
+    Ending,
     Rendering,
     Riffusion,
+    count_windows,
     read_style,
     render,
 )
 from methods.riffusion.stylisation import StylisationSettings
+from methods.riffusion.transition import Transition, amounts, blend_settings, split_state
 from methods.riffusion.width import WidthMode
 
 # Fitting clips on which a fit reports its loss before and after, on a fixed grid.
@@ -225,17 +228,49 @@ def transfer_styles(
         make_table: Contexts of a request at the timesteps that its settings visit.
     """
     outputs: dict[int, Audio] = {}
+    # Split once and kept until the end: a state's identity is a key.
+    ways = {id(request.state): split_state(request.state) for request in requests}
     for job in _jobs(requests):
         settings = job.parameters.stylisation()
-        route = settings.itinerary(model.backbone.schedule.num_train_timesteps)
-        visited = (route.start, *route.timesteps)
-        renderings = [
-            Rendering(requests[n].content, requests[n].seed, make_table(requests[n], visited))
-            for n in job.numbers
-        ]
+        visited = _visited(model, settings)
+        renderings = []
+        for request in [requests[number] for number in job.numbers]:
+            way = ways[id(request.state)]
+            if way is None:
+                contexts = make_table(request, visited)
+                renderings.append(Rendering(request.content, request.seed, contexts))
+            else:
+                renderings.append(_on_the_way(model, request, way, settings, make_table))
         audios = render(model, renderings, settings, job.parameters.canvas())
         outputs |= dict(zip(job.numbers, audios, strict=True))
     return [outputs[number] for number in range(len(requests))]
+
+
+def _visited(model: Riffusion, *settings: StylisationSettings) -> tuple[int, ...]:
+    """Every timestep at which the model is asked, for any of several settings."""
+    steps = model.backbone.schedule.num_train_timesteps
+    routes = [one.itinerary(steps) for one in settings]
+    return tuple(dict.fromkeys(t for route in routes for t in (route.start, *route.timesteps)))
+
+
+def _on_the_way(
+    model: Riffusion,
+    request: TransferRequest,
+    way: Transition,
+    start: StylisationSettings,
+    make_table: MakeTable,
+) -> Rendering:
+    """A content that goes from one style to another."""
+    end = way.settings.end(start)
+    count = count_windows(model, request.content)
+    between = [blend_settings(start, end, a) for a in amounts(count, way.settings.curve)]
+    visited = _visited(model, *between)
+    first, second = (
+        make_table(replace(request, state=state), visited) for state in (way.first, way.second)
+    )
+    seed = derive_seed("transition", request.seed)
+    ending = Ending(second, end, seed, way.settings.curve)
+    return Rendering(request.content, request.seed, first, ending)
 
 
 def _jobs(requests: Sequence[TransferRequest]) -> list[_Job]:

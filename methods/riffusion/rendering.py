@@ -19,15 +19,14 @@ from bench.seeds import derive_seed, generator
 from methods.riffusion.backbone import (
     Backbone,
     VaeSample,
-    draw_latents,
-    draw_noise,
     join_moments,
     load_backbone,
+    place_latents,
 )
 from methods.riffusion.checkpoints import WINDOW_S, describe
 from methods.riffusion.conditioning import ContextTable, RowsOfTables
 from methods.riffusion.inversion import StyleImages
-from methods.riffusion.longform import cut_windows, join_windows
+from methods.riffusion.longform import cut_windows, join_windows, place_windows
 from methods.riffusion.spectrogram import (
     MINI_PARAMETERS,
     SpectrogramParameters,
@@ -35,6 +34,7 @@ from methods.riffusion.spectrogram import (
     encode,
 )
 from methods.riffusion.stylisation import StylisationSettings, stylise
+from methods.riffusion.transition import amounts, blend_settings, blend_tables, slerp
 from methods.riffusion.width import GreyImage, WidthMode, choose_mode, from_window, to_window
 
 # Windows per pass of the U-Net; with guidance twice as many rows.
@@ -82,12 +82,37 @@ class CanvasSettings:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Ending:
+    """Where a transition ends: contexts, settings, seed and the curve of the way there."""
+
+    contexts: ContextTable
+    settings: StylisationSettings
+    seed: int
+    curve: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Rendering:
-    """One content to be rendered: its seed and the contexts of its style."""
+    """One content to be rendered: its seed, the contexts of its style, and of another it goes to.
+
+    Both tables hold the timesteps that `visited` gives.
+    """
 
     content: Clip
     seed: int
     contexts: ContextTable
+    ending: Ending | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Passage:
+    """One window on its way through the model."""
+
+    image: GreyImage
+    contexts: ContextTable
+    settings: StylisationSettings
+    seeds: tuple[int, int]
+    amount: float = 0.0
 
 
 # ---------------------------------------------------------------------------- audio and images
@@ -148,6 +173,13 @@ def _first_window(model: Riffusion, clip: Clip) -> Clip:
 # ---------------------------------------------------------------------------- rendering
 
 
+def count_windows(model: Riffusion, content: Clip) -> int:
+    """Windows that a content is cut into."""
+    geometry = model.codec.geometry(model.sample_rate)
+    columns = geometry.count_frames(content.audio.num_samples)
+    return len(place_windows(columns, model.codec.num_frames))
+
+
 def render(
     model: Riffusion,
     renderings: Sequence[Rendering],
@@ -162,65 +194,95 @@ def render(
         ContentError: A content is too short.
     """
     images = [draw_image(model, one.content) for one in renderings]
-    cut = [cut_windows(image, model.codec.num_frames) for image in images]
-    each = [one for one, windows in zip(renderings, cut, strict=True) for _ in windows]
-    flat = [window for windows in cut for window in windows]
-    painted: list[GreyImage] = []
-    for first in range(0, len(flat), _WINDOWS_AT_ONCE):
-        chosen = slice(first, first + _WINDOWS_AT_ONCE)
-        painted += _paint_batch(model, each[chosen], flat[chosen], settings, canvas)
-    outputs = iter(painted)
-    return [
-        _sound(model, one, [next(outputs) for _ in windows], image.shape[1])
-        for one, windows, image in zip(renderings, cut, images, strict=True)
+    passages = [
+        _passages(one, cut_windows(image, model.codec.num_frames), settings)
+        for one, image in zip(renderings, images, strict=True)
     ]
+    painted = iter(_paint(model, [one for each in passages for one in each], canvas))
+    outputs = []
+    for one, image, each in zip(renderings, images, passages, strict=True):
+        whole = join_windows([next(painted) for _ in each], image.shape[1])
+        outputs.append(sound_image(model, whole, one.seed, one.content.audio.num_samples))
+    return outputs
+
+
+def _passages(
+    one: Rendering, windows: Sequence[GreyImage], settings: StylisationSettings
+) -> list[Passage]:
+    end = one.ending
+    if end is None:
+        return [Passage(w, one.contexts, settings, (one.seed, one.seed)) for w in windows]
+    return [
+        Passage(
+            window,
+            blend_tables(one.contexts, end.contexts, amount),
+            blend_settings(settings, end.settings, amount),
+            (one.seed, end.seed),
+            amount,
+        )
+        for window, amount in zip(windows, amounts(len(windows), end.curve), strict=True)
+    ]
+
+
+def _paint(
+    model: Riffusion, passages: Sequence[Passage], canvas: CanvasSettings
+) -> list[GreyImage]:
+    """Images of all windows, in order; those with equal settings go through the model together."""
+    groups: dict[StylisationSettings, list[int]] = {}
+    for number, one in enumerate(passages):
+        groups.setdefault(one.settings, []).append(number)
+    painted: dict[int, GreyImage] = {}
+    for numbers in groups.values():
+        for first in range(0, len(numbers), _WINDOWS_AT_ONCE):
+            chosen = numbers[first : first + _WINDOWS_AT_ONCE]
+            images = _paint_batch(model, [passages[number] for number in chosen], canvas)
+            painted |= dict(zip(chosen, images, strict=True))
+    return [painted[number] for number in range(len(passages))]
 
 
 def _paint_batch(
-    model: Riffusion,
-    renderings: Sequence[Rendering],
-    images: Sequence[GreyImage],
-    settings: StylisationSettings,
-    canvas: CanvasSettings,
+    model: Riffusion, passages: Sequence[Passage], canvas: CanvasSettings
 ) -> list[GreyImage]:
-    windows = [to_window(image, model.codec.num_frames, canvas.width_mode) for image in images]
+    width = model.codec.num_frames
+    windows = [to_window(one.image, width, canvas.width_mode) for one in passages]
     if len({window.shape for window in windows}) > 1:  # only the report's mode leaves them unlike
-        pairs = zip(renderings, images, strict=True)
-        return [_paint_batch(model, [r], [i], settings, canvas)[0] for r, i in pairs]
-    latents = stylise_windows(model.backbone, renderings, np.stack(windows), settings, canvas)
+        return [_paint_batch(model, [one], canvas)[0] for one in passages]
+    latents = stylise_windows(model.backbone, passages, np.stack(windows), canvas)
     painted = model.backbone.decode(latents).numpy()
     return [
-        from_window(output, image.shape[1], canvas.width_mode, unstretch=canvas.unstretch)
-        for output, image in zip(painted, images, strict=True)
+        from_window(output, one.image.shape[1], canvas.width_mode, unstretch=canvas.unstretch)
+        for output, one in zip(painted, passages, strict=True)
     ]
 
 
-def _sound(model: Riffusion, one: Rendering, windows: Sequence[GreyImage], columns: int) -> Audio:
-    image = join_windows(windows, columns)
-    return sound_image(model, image, one.seed, one.content.audio.num_samples)
-
-
 def stylise_windows(
-    backbone: Backbone,
-    renderings: Sequence[Rendering],
-    windows: GreyImage,
-    settings: StylisationSettings,
-    canvas: CanvasSettings,
+    backbone: Backbone, passages: Sequence[Passage], windows: GreyImage, canvas: CanvasSettings
 ) -> torch.Tensor:
-    """Latents of the outputs, (batch, channel, row, column).
+    """Latents of the outputs, (batch, channel, row, column); all passages have equal settings.
 
     Each row draws from its own request's generator.
     """
-    generators = [generator(derive_seed("stylisation", one.seed)) for one in renderings]
     moments = join_moments(
         [backbone.encode(torch.from_numpy(window.copy())[None]) for window in windows]
     )
-    latents = draw_latents(moments, generators, canvas.vae_sample)
+    draws = [_draw(one, moments.mean.shape[1:]) for one in passages]
+    posterior, noise = (torch.stack(each).to(backbone.device) for each in zip(*draws, strict=True))
     return stylise(
         backbone.predict_noise,
         backbone.schedule,
-        RowsOfTables([one.contexts for one in renderings]),
-        settings,
-        latents=latents,
-        noise=draw_noise(latents.shape[1:], generators, backbone.device),
+        RowsOfTables([one.contexts for one in passages]),
+        passages[0].settings,
+        latents=place_latents(moments, posterior, canvas.vae_sample),
+        noise=noise,
+    )
+
+
+def _draw(one: Passage, shape: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Noise for the posterior and for the start, between those of the passage's two seeds."""
+    streams = [generator(derive_seed("stylisation", seed)) for seed in dict.fromkeys(one.seeds)]
+    pairs = [[torch.randn(tuple(shape), generator=stream) for _ in range(2)] for stream in streams]
+    (posterior, noise), (last_posterior, last_noise) = pairs[0], pairs[-1]
+    return (
+        slerp(posterior, last_posterior, one.amount),
+        slerp(noise, last_noise, one.amount),
     )
