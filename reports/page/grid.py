@@ -45,6 +45,16 @@ class Sound(TypedDict):
     why: str
 
 
+class Input(Sound):
+    """A content or style. One that the page may not carry is played where it lies, if it is there.
+
+    `link` is its file, `gain` (at most 1) brings that to the level of the copies.
+    """
+
+    link: str
+    gain: float
+
+
 class Output(Sound):
     """What a method made, with its scores."""
 
@@ -67,8 +77,8 @@ class Grid(TypedDict):
 
     metrics: list[Measure]
     methods: list[Method]
-    contents: dict[str, Sound]
-    styles: dict[str, Sound]
+    contents: dict[str, Input]
+    styles: dict[str, Input]
     rows: list[Row]
 
 
@@ -157,14 +167,18 @@ def _sound(record: CellRecord | None, *, withheld: bool) -> Sound:
     return Sound(audio=name, why="")
 
 
-def _inputs(run: Run, control: str, names: list[str], withheld: frozenset[str]) -> dict[str, Sound]:
+def _inputs(run: Run, control: str, names: list[str], withheld: frozenset[str]) -> dict[str, Input]:
     """The sound of each content or style, as the control that copies it recorded it."""
-    absent = Sound(audio="", why=f"this run has no output of {control}")
-    found: dict[str, Sound] = {}
+    absent = Input(audio="", why=f"this run has no output of {control}", link="", gain=1.0)
+    found: dict[str, Input] = {}
     for cell in run.plan:
         key = cell.content if control == CONTENT else cell.style
-        if cell.method_name == control and not found.get(key, absent)["audio"]:
-            found[key] = _sound(run.cells.get(cell.cell_id), withheld=cell.method in withheld)
+        known = found.get(key, absent)
+        if cell.method_name == control and not (known["audio"] or known["link"]):
+            record = run.cells.get(cell.cell_id)
+            sound = _sound(record, withheld=cell.method in withheld)
+            path = record.audio if record and cell.method in withheld else None
+            found[key] = Input(**sound, link=path or "", gain=1.0)
     return {name: found.get(name, absent) for name in names}
 
 

@@ -6,8 +6,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
 
 from bench.api import Audio, DatasetError
 from bench.audio import read_audio, replace_file, write_audio
@@ -62,11 +66,36 @@ def _write_sound(page: Path, folders: Sequence[Path], item: Needed, *, large: bo
 
 def _source(folders: Sequence[Path], relative: str) -> Path:
     """The file in the first run folder that has it, never outside one."""
-    for folder in folders:
-        path = (folder / relative).resolve()
-        if path.is_file() and path.is_relative_to(folder.resolve()):
-            return path
-    return folders[0] / Path(relative).name
+    place = Path(relative)
+    if place.is_absolute() or ".." in place.parts:
+        return folders[0] / place.name
+    return next((f / place for f in folders if (f / place).is_file()), folders[0] / place)
+
+
+def link_inputs(page: Path, folders: Sequence[Path], grid: Grid) -> Grid:
+    """Let the page play the inputs that it may not carry from the run folder, at the same level.
+
+    A copy of the page that is passed on finds nothing there. Without folders nothing is linked.
+    """
+    for sound in (*grid["contents"].values(), *grid["styles"].values()):
+        if sound["link"]:
+            sound["link"], sound["gain"] = _link(page, folders, sound["link"])
+    return grid
+
+
+def _link(page: Path, folders: Sequence[Path], relative: str) -> tuple[str, float]:
+    """The address of a sound of the run as seen from the page, and the gain that it needs."""
+    if not folders:
+        return "", 1.0
+    source = _source(folders, relative)
+    try:
+        audio = read_audio(source)
+    except DatasetError:
+        return "", 1.0
+    peak = float(np.abs(audio.waveform).max(initial=0.0))
+    wanted = float(np.abs(matched(audio).waveform).max(initial=0.0))
+    gain = round(min(1.0, wanted / peak), 4) if peak else 1.0
+    return quote(Path(os.path.relpath(source, page)).as_posix()), gain
 
 
 def _integer(audio: Audio) -> Audio:

@@ -14,7 +14,7 @@ from reports import formats, inputs, notes, reading
 from reports.figures import draw
 from reports.figures.plates import Plate, plates
 from reports.page import grid as grids
-from reports.page.media import PICTURES, without, write_media
+from reports.page.media import PICTURES, link_inputs, without, write_media
 from reports.result_table import Column, Estimate, Missing, ResultTable, Value
 
 ASSETS = Path(__file__).with_name("assets")
@@ -98,6 +98,7 @@ def write_page(
     chosen = _chosen(grid)
     large = [sound for _, row, place in chosen for sound, _ in _parts(grid, row, place)]
     missing = write_media(page, folders, needed, large)
+    linked = link_inputs(page, () if without_inputs else folders, grid)
     figures = [_figure(page, plate) for plate in plates(run, {t.label: t for t in built})]
     names = {entry.label for entry in run.header.methods}
     tables = [html_table(table, names) for table in built]
@@ -107,7 +108,7 @@ def write_page(
         "costs": [table for table in tables if table.label in COSTS],
         "figures": figures,
         "examples": [_example(grid, *place) for place in chosen if not missing],
-        "grid": without(grid, missing),
+        "grid": without(linked, missing),
     })  # fmt: skip
     for name in ("page.css", "page.js"):
         shutil.copyfile(ASSETS / name, page / name)

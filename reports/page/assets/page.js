@@ -28,6 +28,8 @@
     })),
   ];
 
+  const isAudible = (clip) => Boolean(clip.sound && (clip.sound.audio || clip.sound.link));
+
   const isShown = (clip) => {
     if (!clip.method) return true;
     if (!clip.sound) return false;
@@ -37,7 +39,7 @@
 
   const audible = (row) =>
     clipsOf(row).map((clip, place) => ({ clip, place }))
-      .filter(({ clip }) => isShown(clip) && clip.sound && clip.sound.audio)
+      .filter(({ clip }) => isShown(clip) && isAudible(clip))
       .map(({ place }) => place);
 
   // ---- filter and sort
@@ -101,13 +103,13 @@
 
   const item = (row, clip, place) => {
     const entry = make("li", { className: "clip", title: clip.title || "" });
-    if (!clip.sound.audio) {
+    if (!isAudible(clip)) {
       entry.classList.add("none");
       entry.append(make("span", { className: "name", textContent: clip.name }),
         make("span", { className: "why", textContent: clip.sound.why }));
     } else {
-      const picture = make("img", { alt: "", loading: "lazy", width: 192, height: 64, src: `pictures/${clip.sound.audio}.webp` });
-      const button = make("button", { type: "button" }, picture, make("span", { className: "name", textContent: clip.name }));
+      const button = make("button", { type: "button" }, make("span", { className: "name", textContent: clip.name }));
+      if (clip.sound.audio) button.prepend(make("img", { alt: "", loading: "lazy", width: 192, height: 64, src: `pictures/${clip.sound.audio}.webp` }));
       button.dataset.row = row.id;
       button.dataset.clip = place;
       button.setAttribute("aria-pressed", "false");
@@ -141,7 +143,9 @@
       opened.clear();
     }
     if (!opened.has(place)) {
-      const audio = new Audio(`sounds/${clipsOf(row)[place].sound.audio}.flac`);
+      const { audio: name, link, gain } = clipsOf(row)[place].sound;
+      const audio = new Audio(name ? `sounds/${name}.flac` : link);
+      if (!name) audio.volume = gain;
       audio.preload = "auto";
       audio.addEventListener("timeupdate", () => { if (playing.audio === audio && audio.duration) $("position").value = audio.currentTime / audio.duration; });
       audio.addEventListener("ended", mark);

@@ -1,0 +1,130 @@
+"""The numbers behind figures, from tables; pictures only as files that open."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from building import fail, golden_run, header, method, planned, run_of
+
+from bench.records import Run
+from reports import tables, timing
+from reports.figures import data, draw
+from reports.figures.data import Cost, Point
+from reports.figures.plates import plates
+from reports.result_table import Estimate
+
+
+def point(label: str, cp: float, sf: float) -> Point:
+    return Point(label, label, "method", Estimate(cp), Estimate(sf))
+
+
+def test_the_pareto_set_is_what_nothing_beats_in_both() -> None:
+    points = [
+        point("a", 0.9, 0.1),
+        point("b", 0.5, 0.5),
+        point("c", 0.4, 0.5),
+        point("d", 0.1, 0.9),
+    ]
+    assert data.pareto(points) == {"a", "b", "d"}
+    assert data.pareto([point("e", 0.5, 0.5), point("f", 0.5, 0.5)]) == {"e", "f"}
+    assert data.pareto([]) == frozenset()
+
+
+def test_points_are_the_numbers_of_the_table() -> None:
+    run = fail(golden_run(), "musicgen/harp/c2/0")
+    table = tables.table2(run)
+    points = {p.label: p for p in data.scatter(table, "sf.heldout", data.families(run))}
+    assert list(points) == ["tve[strength=0.5]", "musicgen", "copy-content"]  # none imputed
+    assert points["musicgen"].sf == table.column("sf.heldout")[2]
+    assert points["tve[strength=0.5]"].family == "tve"
+    assert [p.pareto for p in points.values()] == [True, False, False]
+    assert points["copy-content"].kind == "control"
+
+
+def test_published_rows_fill_only_the_measure_they_have() -> None:
+    values = {"tve": {"cp": 0.4, "sf.text": 0.3, "sf.seen": 0.3}}
+    run = run_of(header([method("tve")], profile="full"), values)
+    table = tables.table2(run)
+    kinds = {
+        measure: [p.kind for p in data.scatter(table, measure, {})].count("published")
+        for measure in ("sf.text", "sf.seen")
+    }
+    assert kinds == {"sf.text": 6, "sf.seen": 1}
+
+
+def swept() -> Run:
+    """One method at three strengths, as three labels."""
+    labels = [f"tve[strength={s},steps=9]" for s in ("0.3", "0.5", "0.7")]
+    levels = {
+        label: {"cp": 0.9 - 0.2 * n, "sf.seen": 0.2 + 0.2 * n} for n, label in enumerate(labels)
+    }
+    run = run_of(header([method(label) for label in labels]), levels)
+    plan = tuple(
+        cell.model_copy(
+            update={"parameters": {"strength": float(cell.method[13:16]), "guidance_scale": 5.0}}
+        )
+        for cell in run.plan
+    )
+    return Run(run.folder, run.header, plan, run.cells, run.scores)
+
+
+def test_curves_join_the_settings_of_one_method_in_order() -> None:
+    run = swept()
+    drawn = data.curves(tables.table1(run), "sf.seen", data.families(run))
+    assert [(c.family, c.style, c.strengths) for c in drawn] == [
+        ("tve", "bird", (0.3, 0.5, 0.7)), ("tve", "harp", (0.3, 0.5, 0.7)),
+    ]  # fmt: skip
+    assert list(drawn[0].cp) == sorted(drawn[0].cp, reverse=True)
+
+
+def test_short_labels_keep_what_tells_settings_apart() -> None:
+    short = data.short_labels(cell for cell in ("rti", *(e.label for e in swept().header.methods)))
+    assert list(short.values()) == ["rti", "tve 0.3", "tve 0.5", "tve 0.7"]
+    two = data.short_labels(["a[x=1,y=2]", "a[x=2,y=1]", "b[x=1]"])
+    assert list(two.values()) == ["a x=1, y=2", "a x=2, y=1", "b"]
+    assert len(set(data.short_labels(["a", "a[x=1]", "a[x=2]"]).values())) == 3
+
+
+def test_costs_fall_to_the_transfer_as_a_fit_serves_more_clips() -> None:
+    cost = Cost("a", "a", False, 2.0, 10.0, 1.0)
+    assert cost.per_clip(1) == 13.0
+    assert cost.per_clip(1000) == pytest.approx(1.012)
+    run = golden_run()
+    drawn = data.costs(timing.timing(run), data.families(run))
+    assert [(c.label, c.load_s, c.transfer_s) for c in drawn] == [
+        ("tve[strength=0.5]", 2.0, 1.0), ("musicgen", 2.0, 1.0), ("copy-content", 2.0, 1.0)
+    ]  # fmt: skip
+
+
+def test_each_figure_has_its_numbers_as_csv() -> None:
+    run = swept()
+    built = {t.label: t for t in (tables.table2(run), tables.table1(run), timing.timing(run))}
+    drawn = plates(run, built)
+    assert [plate.label for plate in drawn] == ["cp-sf-seen", "trade-off", "time"]
+    rows = list(csv.DictReader(io.StringIO(drawn[0].csv)))
+    value = built["table2"].column("cp")[0]
+    assert isinstance(value, Estimate)
+    assert float(rows[0]["cp"]) == pytest.approx(value.value)
+    assert "tve 0.3" in drawn[0].caption
+
+
+def test_pictures_are_the_same_each_time_and_print_odd_names() -> None:
+    points = [point("a $x_", 0.5, 0.5), point("<b>&\U0001f3b8", 0.1, 0.2)]
+    first, second = (draw.encoded(draw.scatter(points, "SF $^"), "svg") for _ in range(2))
+    assert first == second
+    assert b"a $x_" in first
+    assert b"&lt;b&gt;&amp;" in first
+    assert draw.encoded(draw.scatter(points, "SF"), "pdf").startswith(b"%PDF")
+
+
+def test_a_run_without_numbers_has_no_figures() -> None:
+    empty = Run(Path("x"), header([method("tve")]), (planned("tve", "harp", "c1"),), {}, {})
+    built = {t.label: t for t in (tables.table2(empty), tables.table1(empty), timing.timing(empty))}
+    assert plates(empty, built) == ()

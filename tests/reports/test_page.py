@@ -1,0 +1,194 @@
+"""The page as text: what the grid holds, which sounds go with it, and that names stay text."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from building import fail, golden_run, header, method, planned
+from sounding import CONTENTS, STYLES, save, sounding_run
+
+from bench.api import Audio
+from bench.audio import read_audio
+from bench.cli import cli
+from bench.loudness import loudness
+from bench.records import Run
+from reports.page.grid import build_grid, extremes, row_id
+from reports.page.pictures import mel_levels, mel_picture
+from reports.page.write import write_page
+from reports.write import read_report
+
+
+def page_of(run: Run, **options: bool) -> Path:
+    report = read_report(run.folder)
+    return write_page(report.run, report.tables, report.folders, **options)
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return page_of(sounding_run(tmp_path_factory.mktemp("page") / "run"))
+
+
+class Tags(HTMLParser):
+    """Collects the tags of a page, its text, and the JSON of its grid."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in {"src", "href"}]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def read(index: Path) -> Tags:
+    tags = Tags()
+    tags.feed(index.read_text(encoding="utf-8"))
+    return tags
+
+
+def grid_of(index: Path) -> dict[str, Any]:
+    text = index.read_text(encoding="utf-8")
+    found = re.search(r'id="grid">(.*?)</script>', text, re.DOTALL)
+    assert found is not None
+    return dict(json.loads(found[1]))
+
+
+def test_names_are_text_and_never_markup(index: Path) -> None:
+    tags = read(index)
+    assert "b" not in tags.tags
+    assert tags.tags.count("script") == 2  # page.js and the data
+    styles = {str(row["style"]) for row in grid_of(index)["rows"]}
+    assert styles == set(STYLES)
+    assert CONTENTS[1] in {str(row["content"]) for row in grid_of(index)["rows"]}
+
+
+def test_every_address_is_a_file_of_the_page(index: Path) -> None:
+    for address in read(index).addresses:
+        if not address.startswith(("#", "data:")):
+            assert (index.parent / address).is_file(), address
+
+
+def test_sounds_are_equally_loud_copies_with_pictures(index: Path) -> None:
+    sounds = sorted((index.parent / "sounds").glob("*.flac"))
+    assert len(sounds) == 36
+    assert {round(loudness(read_audio(path)), 1) for path in sounds[:4]} == {-23.0}
+    pictures = {path.stem for path in (index.parent / "pictures").glob("*.webp")}
+    assert {path.stem for path in sounds} <= pictures
+
+
+def test_a_second_time_writes_the_same_and_touches_no_sound(tmp_path: Path) -> None:
+    run = sounding_run(tmp_path / "run", ["harp"], ["c1"])
+    index = page_of(run)
+    text, sound = index.read_bytes(), next((index.parent / "sounds").glob("*"))
+    before = sound.stat().st_mtime_ns
+    stray = sound.with_name("stray.flac")
+    stray.write_bytes(b"")
+    assert page_of(run).read_bytes() == text
+    assert sound.stat().st_mtime_ns == before
+    assert not stray.exists()
+
+
+def test_a_lost_sound_is_said_where_it_would_be(tmp_path: Path) -> None:
+    run = sounding_run(tmp_path / "run", ["harp"], ["c1"])
+    (run.folder / "audio" / "0001.flac").unlink()
+    (row,) = grid_of(page_of(run))["rows"]
+    outputs = row["outputs"]
+    assert [bool(output["audio"]) for output in outputs] == [True, False, True, True]
+    assert "cannot be read" in outputs[1]["why"]
+
+
+def test_inputs_stay_out_where_asked_or_forbidden(tmp_path: Path) -> None:
+    run = sounding_run(tmp_path / "run", ["harp"], ["c1"])
+    index = page_of(run, without_inputs=True)
+    assert len(list((index.parent / "sounds").iterdir())) == 2
+    assert "goes without content and style audio" in read(index).text
+    assert not any(sound["link"] for sound in grid_of(index)["contents"].values())
+
+
+def test_inputs_that_may_not_travel_are_played_where_they_lie(tmp_path: Path) -> None:
+    open_run = sounding_run(tmp_path / "open", ["harp"], ["c1"])
+    dataset = {"name": "closed", "licence": "no copies", "redistributable": False}
+    head = open_run.header.model_copy(update={"dataset": dataset})
+    run = save(replace(open_run, folder=tmp_path / "closed", header=head))
+    (run.folder / "audio").symlink_to(open_run.folder / "audio")
+    index = page_of(run)
+    assert len(list((index.parent / "sounds").iterdir())) == 2
+    for sound in (grid_of(index)["contents"]["c1"], grid_of(index)["styles"]["harp"]):
+        assert not sound["audio"]
+        assert (index.parent / sound["link"]).is_file()
+        assert 0 < sound["gain"] < 1  # the tones are louder than the copies
+
+
+def test_the_grid_has_scores_failures_and_the_best_cell() -> None:
+    run = fail(golden_run(), "musicgen/bird/c4/1", "oom", "out of memory")
+    grid, needed = build_grid(run)
+    assert len(grid["rows"]) == 16
+    assert needed == ()  # this run has no sounds
+    failed = next(r for r in grid["rows"] if r["id"] == row_id("bird", "c4", 1))["outputs"][1]
+    assert failed is not None
+    assert failed["why"] == "oom: out of memory"
+    assert failed["scores"] == [None] * 5
+    assert extremes(grid, "cp") is None  # nothing can be heard
+
+
+def test_the_best_cell_is_of_a_competitor(tmp_path: Path) -> None:
+    grid, _ = build_grid(sounding_run(tmp_path / "run", ["harp", "bird"], ["c1", "c2"]))
+    found = extremes(grid, "cp")
+    assert found is not None
+    assert (found[0]["style"], found[0]["content"], found[1]) == ("bird", "c2", 0)
+    assert extremes(grid, "chroma") is None
+
+
+def test_a_run_without_a_finished_cell_says_why(tmp_path: Path) -> None:
+    plan = (planned("tve", "harp", "c1"),)
+    run = save(Run(tmp_path / "run", header([method("tve")]), plan, {}, {}))
+    broken = fail(replace(run, folder=tmp_path / "broken"), "tve/harp/c1/0", "oom", "no memory")
+    assert "1 of 1 cells not run" in read(page_of(run)).text
+    assert "no memory" in read(page_of(save(broken))).text
+
+
+def test_a_tone_is_one_bright_line_of_its_height() -> None:
+    time = np.arange(32_000) / 16_000
+    heights = []
+    for hertz in (250.0, 1000.0, 4000.0):
+        tone = Audio(np.sin(2 * np.pi * hertz * time).astype(np.float32)[None], 16_000)
+        levels = mel_levels(tone, 50, 64)
+        assert levels.shape == (64, 50)
+        heights.append(int(levels[:, 25].argmax()))
+    assert heights == sorted(heights)
+    assert heights[2] - heights[0] > 25
+
+
+def test_silence_and_a_single_sample_have_pictures() -> None:
+    for samples in (1, 8000):
+        audio = Audio(np.zeros((1, samples), np.float32), 8000)
+        assert not mel_levels(audio, 20, 16).any()
+        assert mel_picture(audio)[8:12] == b"WEBP"
+
+
+def test_the_command_writes_the_page_and_says_where(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = sounding_run(tmp_path / "run", ["harp"], ["c1", "c2"])
+    cli.main(["report", str(run.folder), "--html"], standalone_mode=False)
+    shown = capsys.readouterr().out
+    assert f"Page: {run.folder / 'report' / 'page' / 'index.html'}" in shown
+    body = [line for line in shown.splitlines() if not line.startswith(("Page:", "Tables"))]
+    assert max(map(len, body)) <= 80
+    assert "[" in shown
