@@ -359,6 +359,12 @@ class StyleTransferMethod(ABC):
         at most 50 ms and calls the output invalid beyond that.
         """
 
+    @classmethod
+    def transition(cls, first: StyleState, second: StyleState) -> StyleState:
+        """One state for a piece that goes from one style to another, for methods that can."""
+        del first, second
+        raise UnsupportedError(f"{cls.__name__} has no way from one style to another.")
+
 
 class Metric(ABC):
     """A measure of outputs.

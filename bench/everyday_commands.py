@@ -23,6 +23,7 @@ class TransferOptions(TypedDict):
     content: Path
     out: Path
     style: Path | None
+    style_to: str | None
     text: str | None
     start: float
     duration: float | None
@@ -37,6 +38,10 @@ class TransferOptions(TypedDict):
     "--style",
     type=click.Path(path_type=Path),
     help="Folder of clips of the style, or one clip.",
+)
+@click.option(
+    "--style-to",
+    help="Go to this style within the piece: a folder, a clip, or words for text-driven methods.",
 )
 @click.option(
     "--content",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from bench.choices import parse_method
 from bench.clips import ClipSource, Dataset, StyleSource, inspect
 from bench.clock import Stopwatch
 from bench.device import resolve_device
-from bench.generation import Bench, Studio
+from bench.generation import Bench, Fitted, Studio
+from bench.keys import digest
 from bench.material import Material
 from bench.one_style import read_style
 from bench.outcome import Failure
@@ -46,6 +48,7 @@ class TransferRequest:
         out: The file to write; its suffix picks the format.
         style: A folder of clips of the style, or one clip.
         text: The style in words, for methods that are given text.
+        style_to: Where to go from the style within the piece: a folder of clips, one clip, or words.
         start: Where to begin in the content, seconds.
         duration: How much of the content to take, seconds; None takes all.
         profile: "mini" or "full"; None takes "full" where CUDA is present.
@@ -58,6 +61,7 @@ class TransferRequest:
     out: Path
     style: Path | None = None
     text: str | None = None
+    style_to: str | None = None
     start: float = 0.0
     duration: float | None = None
     profile: str | None = None
@@ -80,9 +84,10 @@ class Commission:
         """What will be done, before it starts."""
         cell, suite = self.plan.cells[0], self.plan.suite
         content = self.plan.contents[0]
+        way = " to ".join(repr(cell.style) for cell in self.plan.cells)
         return (
             f"{cell.method}, profile {suite.profile} ({self.why_profile}) on {self.device}: "
-            f"{content.path.name} ({content.duration_s:.2f} s) in the style {cell.style!r}"
+            f"{content.path.name} ({content.duration_s:.2f} s) in the style {way}"
         )
 
 
@@ -119,9 +124,9 @@ def commission(request: TransferRequest) -> Commission:
         suite, why = _suite(request, device)
         (method,) = prepare_methods(suite)
         _require_conditions(method, request)
-        style, content = _style(request), _content(request)
-        _require_place(request, style)
-        dataset = Dataset("transfer", "unknown", False, (content,), (style,))
+        styles, content = _styles(request, method), _content(request)
+        _require_place(request, styles)
+        dataset = Dataset("transfer", "unknown", False, (content,), styles)
         plan = make_plan(suite, dataset, (method,))
     return Commission(plan, device, why, request.out, watch)
 
@@ -170,6 +175,23 @@ def _style(request: TransferRequest) -> StyleSource:
     return StyleSource(words, "instrument", words, "card", ())
 
 
+def _styles(request: TransferRequest, method: PlannedMethod) -> tuple[StyleSource, ...]:
+    """The style, and the one it goes to where one was named."""
+    first, words = _style(request), request.style_to
+    if words is None:
+        return (first,)
+    in_words = "style audio" not in method.info.conditioned_on and not Path(words).exists()
+    second = (
+        StyleSource(words, "instrument", words, "card", ()) if in_words else read_style(Path(words))
+    )
+    if second.id == first.id:
+        raise ConfigError(
+            f"--style and --style-to are both {first.id!r}; they must be two styles. Leave "
+            "--style-to out."
+        )
+    return first, second
+
+
 def _content(request: TransferRequest) -> ClipSource:
     path = request.content
     if not path.is_file():
@@ -178,7 +200,7 @@ def _content(request: TransferRequest) -> ClipSource:
     return ClipSource(path.stem, "content", path, path.stem, request.start, length_s, digest)
 
 
-def _require_place(request: TransferRequest, style: StyleSource) -> None:
+def _require_place(request: TransferRequest, styles: Sequence[StyleSource]) -> None:
     """Check the output's format and place before minutes are spent on its sound."""
     import soundfile
 
@@ -186,7 +208,7 @@ def _require_place(request: TransferRequest, style: StyleSource) -> None:
     if out.is_dir():
         raise ConfigError(f"output {out} is a folder; a file is wanted. Write {out / 'out.wav'}.")
     require_format(out, soundfile.info(str(request.content)).samplerate)
-    taken = [clip.path.resolve() for clip in style.clips]
+    taken = [clip.path.resolve() for style in styles for clip in style.clips]
     if out.resolve() in {request.content.resolve(), *taken}:
         raise ConfigError(f"output {out} is one of the inputs; it would be lost. Name another.")
     if out.resolve().parent in {path.parent for path in taken}:
@@ -232,16 +254,36 @@ def _result(record: CellRecord, order: Commission, folder: Path) -> Rendered | F
 
 
 def _work(order: Commission, folder: Path, progress: Progress) -> CellRecord:
-    """Work through the plan's only cell."""
-    plan, (cell,) = order.plan, order.plan.cells
+    """Fit the plan's style or styles and render its first cell."""
+    cells = order.plan.cells
+    cell = cells[0]
     studio = _studio(order, folder, progress)
     share = FIT_SHARE if studio.learns else 0.0
     progress(0.0, f"{cell.method}: loading")
-    fitted = studio.fit([cell], lambda part, text: progress(part * share, f"{cell.method}: {text}"))
+    learnt = []
+    for number, one in enumerate(cells):  # each alone: what is in the cache is not learnt again
+
+        def advance(part: float, text: str, begun: int = number) -> None:
+            progress((begun + part) / len(cells) * share, f"{cell.method}: {text}")
+
+        learnt.append(studio.fit([one], advance)[one.style])
     progress(share, f"{cell.method}: rendering")
-    (record,) = studio.render([cell], fitted[plan.cells[0].style], 1)
+    (record,) = studio.render([cell], learnt[0] if len(learnt) == 1 else _way(studio, learnt), 1)
     progress(1.0, f"{cell.method}: done")
     return record
+
+
+def _way(studio: Studio, learnt: Sequence[Fitted]) -> Fitted:
+    """The fits of two styles as that of a piece that goes from one to the other."""
+    first, second = learnt
+    if first.state is None or second.state is None:
+        return first if first.state is None else second
+    return Fitted(
+        key=digest([first.key, second.key]),
+        state=studio.kind.transition(first.state, second.state),
+        cost_s=first.cost_s + second.cost_s,
+        cached=first.cached and second.cached,
+    )
 
 
 def _studio(order: Commission, folder: Path, progress: Progress) -> Studio:

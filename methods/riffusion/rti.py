@@ -44,6 +44,7 @@ from methods.riffusion.learning import (
 )
 from methods.riffusion.rendering import CanvasSettings, load_riffusion
 from methods.riffusion.stylisation import StylisationSettings, Switch
+from methods.riffusion.transition import join_states
 from methods.riffusion.width import WidthMode
 
 Preset = Literal["mini", "ti"]
@@ -168,3 +169,8 @@ class RTI(StyleTransferMethod):
             return StaticVector(torch.zeros(backbone.context_dim))
 
         return transfer_styles(self._model, requests, TableMaker(backbone, rebuild))
+
+    @classmethod
+    def transition(cls, first: StyleState, second: StyleState) -> StyleState:
+        """One state for the way from one style to another, window by window."""
+        return join_states(first, second)

@@ -36,6 +36,7 @@ from methods.riffusion.conditioning import ContextTable, PromptConditioning, tab
 from methods.riffusion.learning import transfer_styles
 from methods.riffusion.rendering import CanvasSettings, load_riffusion
 from methods.riffusion.stylisation import StylisationSettings, Switch
+from methods.riffusion.transition import join_states
 from methods.riffusion.width import WidthMode
 
 _TRANSFER = {"role": "transfer"}
@@ -159,3 +160,8 @@ class RiffusionText(StyleTransferMethod):
             return tables[key]
 
         return transfer_styles(self._model, requests, make_table)
+
+    @classmethod
+    def transition(cls, first: StyleState, second: StyleState) -> StyleState:
+        """One state for the way from one style to another, window by window."""
+        return join_states(first, second)

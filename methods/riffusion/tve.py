@@ -47,6 +47,7 @@ from methods.riffusion.learning import (
 from methods.riffusion.rendering import CanvasSettings, load_riffusion
 from methods.riffusion.schedule import BiasGrid
 from methods.riffusion.stylisation import StylisationSettings, Switch
+from methods.riffusion.transition import join_states
 from methods.riffusion.width import WidthMode
 
 Variant = Literal["musicti", "report", "report_seq"]
@@ -215,6 +216,11 @@ class TVE(StyleTransferMethod):
         """
         make_table = TableMaker(self._model.backbone, self._rebuild)
         return transfer_styles(self._model, requests, make_table)
+
+    @classmethod
+    def transition(cls, first: StyleState, second: StyleState) -> StyleState:
+        """One state for the way from one style to another, window by window."""
+        return join_states(first, second)
 
     def _rebuild(self, state: StyleState) -> Learner:
         variant = cast("Variant", state.meta["variant"])

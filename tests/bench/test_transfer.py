@@ -231,3 +231,30 @@ def test_words_alone_serve_a_method_that_is_given_words(place: Path) -> None:
     assert (made.sample_rate, made.num_samples) == (RATE, RATE // 2)
     with pytest.raises(UnsupportedError, match=r"musicgen declines: .*'zebra'.*violin"):
         transfer(place, *part, "zebra", "--method", "musicgen", method="Gain")
+
+
+# ------------------------------------------------------------------------------ two styles
+
+
+def test_a_piece_can_go_from_one_style_to_another(place: Path) -> None:
+    to = ("--style-to", str(place / "data/style/drums"))
+    ends = [
+        read_audio(transfer(place, *more, method="Gliding", out=f"{number}.wav")).mono
+        for number, more in enumerate([(), to, ("--style", to[1])])
+    ]
+    first, way, second = ends
+    assert fits(place) == 2
+    middle = SAMPLES // 2
+    assert way[:middle] == pytest.approx(first[:middle])
+    assert way[middle:] == pytest.approx(second[middle:])
+    assert not np.allclose(first, second)
+
+
+def test_a_method_without_a_way_between_styles_says_so(place: Path) -> None:
+    with pytest.raises(UnsupportedError, match="Gain has no way from one style to another"):
+        transfer(place, "--style-to", str(place / "data/style/drums"))
+
+
+def test_a_style_cannot_go_to_itself(place: Path) -> None:
+    with pytest.raises(ConfigError, match="are both 'bells'"):
+        transfer(place, "--style-to", str(place / "data/style/bells"), method="Gliding")

@@ -64,6 +64,21 @@ class Gain(StyleTransferMethod):
         return Audio(scaled.astype(np.float32), audio.sample_rate)
 
 
+class Gliding(Gain):
+    """Scales the first half by the first style's level and the rest by the second's."""
+
+    @classmethod
+    def transition(cls, first: StyleState, second: StyleState) -> StyleState:
+        return StyleState({"level": first.arrays["level"], "then": second.arrays["level"]})
+
+    def _render(self, request: TransferRequest) -> Audio:
+        audio, levels = request.content.audio, request.state.arrays
+        half = audio.num_samples // 2
+        gains = np.repeat(levels["level"], audio.num_samples).astype(np.float32)
+        gains[half:] = levels.get("then", levels["level"])
+        return Audio(audio.waveform * gains, audio.sample_rate)
+
+
 class Picky(StyleTransferMethod):
     """Declines a style, raises on a content, returns NaN on one and a wrong length on another."""
 
