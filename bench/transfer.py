@@ -48,7 +48,7 @@ class TransferRequest:
         out: The file to write; its suffix picks the format.
         style: A folder of clips of the style, or one clip.
         text: The style in words, for methods that are given text.
-        style_to: Where to go from the style within the piece: a folder of clips, one clip, or words.
+        style_to: Where to go from the style within the piece: a folder, a clip, or words.
         start: Where to begin in the content, seconds.
         duration: How much of the content to take, seconds; None takes all.
         profile: "mini" or "full"; None takes "full" where CUDA is present.

@@ -153,6 +153,28 @@ METHODS: dict[str, Entry] = {
         ),
         _DSP,
     ),
+    "mel-vggish": Entry(
+        "methods.gatys.controls:VggishMel",
+        MethodInfo(
+            title="VGGish mel round trip",
+            conditioned_on=("content audio",),
+            fits_per_style=False,
+            source=f"{_CONTROL}: what the mel bands of VGGish leave",
+            control=True,
+        ),
+        "methods.gatys.checkpoints:describe_vggish_mel",
+    ),
+    "mel-cnn14": Entry(
+        "methods.gatys.controls:Cnn14Mel",
+        MethodInfo(
+            title="CNN14 mel round trip",
+            conditioned_on=("content audio",),
+            fits_per_style=False,
+            source=f"{_CONTROL}: what the mel bands of CNN14 leave",
+            control=True,
+        ),
+        "methods.gatys.checkpoints:describe_cnn14_mel",
+    ),
     "copy-content": Entry(
         "methods.controls:CopyContent",
         MethodInfo(

@@ -88,3 +88,20 @@ def _describe(trunk: Trunk, profile: Profile) -> ProfileInfo:
         licence=published.licence if full else "none needed (random weights)",
         bandwidth_hz=published.sample_rate / 2,
     )
+
+
+def describe_vggish_mel(_profile: Profile) -> ProfileInfo:
+    """The rate of VGGish and the edge of its bands; no weights."""
+    return _describe_mel("vggish", 7_500.0)
+
+
+def describe_cnn14_mel(_profile: Profile) -> ProfileInfo:
+    """The rate of CNN14 and the edge of its bands; no weights."""
+    return _describe_mel("cnn14", 14_000.0)
+
+
+def _describe_mel(trunk: Trunk, bandwidth_hz: float) -> ProfileInfo:
+    rate = PUBLISHED[trunk].sample_rate
+    return ProfileInfo(
+        sample_rate=rate, licence="none needed (no weights)", bandwidth_hz=bandwidth_hz
+    )

@@ -232,7 +232,7 @@ def render(
     if not content.audio.waveform.any():
         return Audio(np.zeros_like(content.audio.mono[None]), way.geometry.sample_rate)
     found = match(seen, network, grams, settings, request.seed)
-    phase = seen.phase if settings.phase == "content" else _phases(seen.phase, request.seed)
+    phase = seen.phase if settings.phase == "content" else draw_phases(seen.phase, request.seed)
     magnitude = magnitudes(found.spectrum, seen.scale)
     return sound(magnitude, content, way.geometry, phase, settings.griffin_lim_iterations)
 
@@ -264,7 +264,7 @@ def _noise(like: torch.Tensor, seed: int) -> torch.Tensor:
     return (_NOISE * draw).abs().to(like.device)
 
 
-def _phases(like: torch.Tensor, seed: int) -> torch.Tensor:
+def draw_phases(like: torch.Tensor, seed: int) -> torch.Tensor:
     """Unit complex numbers of random angles."""
     draw = torch.rand(like.shape, generator=generator(derive_seed("griffin-lim", seed)))
     return torch.polar(torch.ones_like(draw), 2 * torch.pi * draw).to(like.device)

@@ -15,12 +15,15 @@ from bench.api import (
     Clip,
     ConfigError,
     FitRequest,
+    NoParameters,
     Style,
+    StyleState,
     StyleTransferMethod,
     TransferRequest,
     UnsupportedError,
 )
 from methods.gatys.checkpoints import PUBLISHED, Trunk
+from methods.gatys.controls import Cnn14Mel, VggishMel, mel_and_back
 from methods.gatys.matching import Target, mean_grams, style_loss
 from methods.gatys.pretrained import Cnn14, PretrainedParameters, Vggish, read_trunk
 from methods.gatys.trunks import (
@@ -28,6 +31,7 @@ from methods.gatys.trunks import (
     VGGISH_MEL,
     Cnn14Trunk,
     MelNetwork,
+    MelScale,
     VggishTrunk,
     load_cnn14,
     load_vggish,
@@ -197,6 +201,23 @@ def test_the_ablation_renders(trunk: Trunk) -> None:
     (made,) = method.transfer([TransferRequest(content, state, THIN, 1)])
     assert made.num_samples == content.audio.num_samples
     assert made.mono.std() == pytest.approx(content.audio.mono.std(), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("kind", "trunk", "mel"), [(VggishMel, "vggish", VGGISH_MEL), (Cnn14Mel, "cnn14", CNN14_MEL)]
+)
+def test_the_mel_round_trip_keeps_the_bands_and_the_length(
+    kind: type[StyleTransferMethod], trunk: Trunk, mel: MelScale
+) -> None:
+    magnitude = torch.rand(mel.geometry.n_fft // 2 + 1, 5)
+    restored = mel_and_back(magnitude, mel)
+    assert torch.allclose(mel.bank() @ restored, mel.bank() @ magnitude, rtol=0.2, atol=0.02)
+    assert float((restored[0] - magnitude[0]).abs().max()) > 0.01
+    method = kind()
+    method.load("mini", "cpu")
+    content = _clip(0.7, PUBLISHED[trunk].sample_rate)
+    (made,) = method.transfer([TransferRequest(content, StyleState(), NoParameters(), 1)])
+    assert made.num_samples == content.audio.num_samples
 
 
 @pytest.mark.parametrize("trunk", ["vggish", "cnn14"])
