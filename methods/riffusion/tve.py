@@ -18,12 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar, Literal, cast, final
 
 import torch
 
 from bench.api import (
     Audio,
+    ConfigError,
     FitRequest,
     Json,
     Profile,
@@ -44,6 +46,7 @@ from methods.riffusion.learning import (
     initial_embedding,
     transfer_styles,
 )
+from methods.riffusion.released import import_style
 from methods.riffusion.rendering import CanvasSettings, load_riffusion
 from methods.riffusion.schedule import BiasGrid
 from methods.riffusion.stylisation import StylisationSettings, Switch
@@ -95,6 +98,9 @@ class TveParameters:
         parameter_set: live, or full with the weights that have no effect.
         fit_vae_sample: Draw style latents from the posterior (sample), or take its mode.
         fit_width_mode: How style clips are brought to the window.
+        checkpoint: A style that the released code has learnt, read instead of learning one;
+            `{style}` in the path stands for the style's name (`methods.riffusion.released`).
+        trust_checkpoint: Must be true with `checkpoint`.
         strength: In (0, 1); more noise, less content, more style.
         guidance_scale: w >= 1.
         num_inference_steps: N, of which int(N strength) are taken.
@@ -116,6 +122,8 @@ class TveParameters:
     parameter_set: ParameterSet = field(default="live", metadata=FIT)
     fit_vae_sample: VaeSample = field(default="sample", metadata=FIT)
     fit_width_mode: WidthMode = field(default="resize", metadata=FIT)
+    checkpoint: str | None = field(default=None, metadata=FIT)
+    trust_checkpoint: bool = field(default=False, metadata=FIT)
     strength: float = field(default=0.65, metadata=TRANSFER)
     guidance_scale: float = field(default=5.0, metadata=TRANSFER)
     num_inference_steps: int = field(default=50, metadata=TRANSFER)
@@ -130,6 +138,12 @@ class TveParameters:
         """Check everything now, before a model is loaded."""
         self.plan()
         self.stylisation().itinerary()
+        if self.checkpoint and not self.trust_checkpoint:
+            raise ConfigError(
+                f"checkpoint is {self.checkpoint!r} and trust_checkpoint false; a file of others "
+                "is read on request only. Set trust_checkpoint=true if you know where it comes "
+                "from."
+            )
 
     def plan(self) -> FittingPlan:
         """The preset's plan with the explicit values in place."""
@@ -205,8 +219,22 @@ class TVE(StyleTransferMethod):
         self._model = load_riffusion(profile, device)
 
     def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
-        """Learn each style; styles with equal plans share the frozen networks' passes."""
-        return fit_styles(self._model, requests, progress)
+        """Learn each style, or read it from the checkpoint that its parameters name.
+
+        Styles with equal plans share the frozen networks' passes.
+
+        Raises:
+            CheckpointError: A named checkpoint is none of the released code.
+        """
+        learnt = [request for request in requests if _checkpoint(request) is None]
+        states = iter(fit_styles(self._model, learnt, progress) if learnt else ())
+        return [self._read(request) or next(states) for request in requests]
+
+    def _read(self, request: FitRequest) -> StyleState | None:
+        path = _checkpoint(request)
+        if path is None:
+            return None
+        return import_style(path, self._model.backbone.context_dim, request.style.id)
 
     def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
         """Render each content in its style, batched over contents and styles.
@@ -227,3 +255,9 @@ class TVE(StyleTransferMethod):
         parameter_set = cast("ParameterSet", state.meta["parameter_set"])
         start = torch.zeros(self._model.backbone.context_dim)
         return build_seeded(lambda: build_learner(variant, start, parameter_set), 0)
+
+
+def _checkpoint(request: FitRequest) -> Path | None:
+    """The file that a style is read from, None where it is learnt."""
+    named = cast("TveParameters", request.parameters).checkpoint
+    return Path(named.replace("{style}", request.style.id)).expanduser() if named else None
