@@ -53,6 +53,38 @@ METHODS: dict[str, Entry] = {
         ),
         "methods.musicgen.checkpoints:describe",
     ),
+    "musicgen-ti": Entry(
+        "methods.musicgen.textual:MusicgenTextual",
+        MethodInfo(
+            title="MusicGen + TI",
+            conditioned_on=("style audio", "melody"),
+            fits_per_style=True,
+            source=(
+                "Rouard et al. (2024), Audio Conditioning for Music Generation via Discrete "
+                "Bottleneck Features, arXiv 2407.12563, textual inversion"
+            ),
+            departures=("our combination: joined to the melody of the content",),
+        ),
+        "methods.musicgen.checkpoints:describe",
+    ),
+    "musicgen-style": Entry(
+        "methods.musicgen.style:MusicgenStyle",
+        MethodInfo(
+            title="MusicGen-Style",
+            conditioned_on=("style audio", "style text", "content audio"),
+            fits_per_style=False,
+            source=(
+                "Rouard et al. (2024), Audio Conditioning for Music Generation via Discrete "
+                "Bottleneck Features, arXiv 2407.12563, sections 3.2 and 3.4"
+            ),
+            departures=(
+                "its source transfers nothing; use=style hears no content",
+                "use=prompt continues the content",
+                "use=content takes the style's text, not its clips",
+            ),
+        ),
+        "methods.musicgen.style_checkpoints:describe",
+    ),
     "riffusion": Entry(
         "methods.riffusion.text:RiffusionText",
         MethodInfo(

@@ -1,0 +1,294 @@
+"""MusicGen-Style in three uses, none of which its paper makes of it: it transfers no content.
+
+**Source**: Rouard et al. (2024), "Audio Conditioning for Music Generation via Discrete Bottleneck
+Features", arXiv 2407.12563: music like an excerpt, steered by text, with double classifier-free
+guidance (section 3.4). It is evaluated there as generation, not as style transfer.
+
+**Our uses** (`use`):
+* `style`: like an excerpt of the style; the content decides nothing but the length. Content
+  preservation is chance: an upper bound of style fit, not a transfer.
+* `prompt`: likewise, continuing the content's first seconds. They are left out of the output, so
+  that only what was generated is scored.
+* `content`: like an excerpt of the *content*, with the style's text, under double guidance. The
+  style's clips are not used.
+
+**Departures**: the excerpt's place is drawn from the request's seed, or is the middle; of several
+style clips one is drawn; one random stream per clip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, final
+
+import torch
+from torch import Tensor
+
+from bench.api import (
+    Audio,
+    Clip,
+    ConfigError,
+    ContentError,
+    FitRequest,
+    Profile,
+    Progress,
+    StyleState,
+    StyleTransferMethod,
+    TransferRequest,
+    UnsupportedError,
+)
+from bench.audio import resample
+from bench.seeds import derive_seed, generator
+from methods.musicgen.generation import Guide, Sampling, continue_codes, guided, undisturbed
+from methods.musicgen.method import DEFAULT_TOP_K, check_sampling
+from methods.musicgen.style_loading import StyleModel, load_style_model
+
+Use = Literal["style", "prompt", "content"]
+_FIT, _TRANSFER = {"role": "fit"}, {"role": "transfer"}
+_FEATURE_RATE = 24_000
+_LONGEST_PROMPT_S = 3.0
+_SHORTEST_EXCERPT_S = 0.05  # a frame of features takes 25 ms
+
+
+@dataclass(frozen=True, slots=True)
+class StyleParameters:
+    """Parameters of MusicGen-Style.
+
+    Args:
+        use: style, prompt or content (module docstring).
+        stages: Of the style's quantiser, 1 to 6: fewer let less of the excerpt through.
+        excerpt_s: Length of the excerpt; trained with 1.5 to 4.5 s. A shorter clip is taken whole.
+        excerpt: Its place: random, or middle.
+        guidance_scale: Of all conditions; at least 1.
+        text_guidance_scale: Of text against style alone, at least 1; only `content` has a text.
+        top_k: At least 1; None takes 250.
+        temperature: Positive.
+        prompt_s: How much of the content `prompt` continues, at most 3 s.
+
+    Raises:
+        ConfigError: A value out of range.
+    """
+
+    use: Use = field(default="style", metadata=_FIT)
+    stages: int = field(default=3, metadata=_FIT)
+    excerpt_s: float = field(default=3.0, metadata=_FIT)
+    excerpt: Literal["random", "middle"] = field(default="random", metadata=_FIT)
+    guidance_scale: float = field(default=3.0, metadata=_TRANSFER)
+    text_guidance_scale: float = field(default=5.0, metadata=_TRANSFER)
+    top_k: int | None = field(default=None, metadata=_TRANSFER)
+    temperature: float = field(default=1.0, metadata=_TRANSFER)
+    prompt_s: float = field(default=1.5, metadata=_TRANSFER)
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_sampling(self.guidance_scale, self.top_k, self.temperature)
+        if self.text_guidance_scale < 1.0:
+            raise ConfigError(
+                f"text_guidance_scale is {self.text_guidance_scale}; it must be at least 1. Use 1 "
+                "for ordinary guidance."
+            )
+        if self.stages < 1 or self.excerpt_s < _SHORTEST_EXCERPT_S:
+            raise ConfigError(
+                f"stages is {self.stages} and excerpt_s {self.excerpt_s}; they must be at least 1 "
+                f"and {_SHORTEST_EXCERPT_S}. Leave them out."
+            )
+        if not 0.0 < self.prompt_s <= _LONGEST_PROMPT_S:
+            raise ConfigError(
+                f"prompt_s is {self.prompt_s}; it must be above 0 and at most "
+                f"{_LONGEST_PROMPT_S}. Use 1.5."
+            )
+
+
+def double_guided(logits: Tensor, guidance_scale: float, text_guidance_scale: float) -> Tensor:
+    """Combine logits of text and style, of style alone, and of nothing.
+
+    l = l_0 + a (l_s + b (l_ts - l_s) - l_0), with a for all conditions and b for the text.
+
+    Args:
+        logits: The three thirds of a batch, in the order text and style, style, nothing.
+        guidance_scale: a.
+        text_guidance_scale: b; 1 gives ordinary guidance by text and style.
+
+    References:
+        Rouard et al. (2024), equation 4.
+    """
+    both, style, nothing = logits.chunk(3)
+    return nothing + guidance_scale * (style + text_guidance_scale * (both - style) - nothing)
+
+
+def excerpt_of(clip: Clip, parameters: StyleParameters, seed: int) -> Clip:
+    """A stretch of a clip, or all of a clip that is shorter."""
+    audio = clip.audio
+    length = min(round(parameters.excerpt_s * audio.sample_rate), audio.num_samples)
+    last = audio.num_samples - length
+    drawn = int(torch.randint(last + 1, (1,), generator=generator(derive_seed("excerpt", seed))))
+    start = drawn if parameters.excerpt == "random" else last // 2
+    cut = Audio(audio.waveform[:, start : start + length].copy(), audio.sample_rate)
+    return Clip(clip.id, clip.category, cut)
+
+
+@final
+class MusicgenStyle(StyleTransferMethod):
+    """MusicGen-Style; what it is given depends on `use`.
+
+    References:
+        Rouard et al. (2024), arXiv 2407.12563; the uses are ours (module docstring).
+    """
+
+    Parameters: ClassVar[type] = StyleParameters
+
+    def __init__(self) -> None:
+        self._model: StyleModel | None = None
+
+    def load(self, profile: Profile, device: str) -> None:
+        """Load the published checkpoints.
+
+        Raises:
+            UnsupportedError: The profile is mini: no small model of it has been trained.
+            CheckpointError: A checkpoint is not here.
+        """
+        if profile == "mini":
+            raise UnsupportedError(
+                "musicgen-style has no mini model; it runs in the full profile alone. Use "
+                "--profile full after `python -m bench fetch musicgen-style`."
+            )
+        self.use(load_style_model(device))
+
+    def use(self, model: StyleModel) -> None:
+        """Take a loaded model."""
+        self._model = model
+
+    @property
+    def _ready(self) -> StyleModel:
+        if self._model is None:
+            raise ValueError("the method is not loaded; call load(profile, device) first.")
+        return self._model
+
+    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+        """Encode an excerpt of each style, or store its text, as `use` has it.
+
+        Raises:
+            UnsupportedError: A style lacks the clips or the text that the use needs.
+        """
+        states = [self._fit(request) for request in requests]
+        progress(1.0, "styles encoded")
+        return states
+
+    def _fit(self, request: FitRequest) -> StyleState:
+        parameters, style = _parameters(request.parameters), request.style
+        if parameters.use == "content":
+            text = (style.text or "").strip()
+            if not text:
+                raise UnsupportedError(
+                    f"style '{style.id}' has no text; use=content is driven by text. Give the "
+                    "style a text in its dataset card, or take another use."
+                )
+            return StyleState(meta={"text": text})
+        if not style.clips:
+            raise UnsupportedError(
+                f"style '{style.id}' has 0 clips; use={parameters.use} hears an excerpt of one. "
+                "Add one to the style."
+            )
+        drawn = generator(derive_seed("clip", request.seed))
+        clip = style.clips[int(torch.randint(len(style.clips), (1,), generator=drawn))]
+        vectors = self._encode(excerpt_of(clip, parameters, request.seed), parameters.stages)
+        return StyleState({"style": vectors.cpu().numpy()}, {"clip": clip.id})
+
+    @undisturbed()
+    @torch.no_grad()
+    def _encode(self, excerpt: Clip, stages: int) -> Tensor:
+        """Vectors (position, dim) of an excerpt."""
+        model = self._ready
+        heard = resample(excerpt.audio, _FEATURE_RATE).mono
+        if len(heard) < _SHORTEST_EXCERPT_S * _FEATURE_RATE:
+            raise ContentError(
+                f"clip '{excerpt.id}' lasts {excerpt.audio.duration_s:.3f} s; MusicGen-Style hears "
+                f"at least {_SHORTEST_EXCERPT_S} s. Take a longer clip."
+            )
+        waveform = torch.from_numpy(heard.copy())[None].to(model.device)
+        features = model.features(waveform).last_hidden_state
+        vectors: Tensor = model.conditioner(features, stages)[0]
+        return vectors
+
+    @torch.no_grad()
+    def _text(self, text: str) -> Tensor:
+        """States (token, dim) of a text; none is one token of zeros."""
+        model = self._ready
+        ids = torch.tensor([model.tokenizer(text)["input_ids"]], device=model.device)
+        states = model.text_encoder(input_ids=ids).last_hidden_state
+        projected: Tensor = model.text_projection(states)[0]
+        return projected if text else torch.zeros_like(projected)
+
+    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+        """Generate the length of each content, one by one.
+
+        Raises:
+            ContentError: A content has another rate, or is too short to be heard.
+        """
+        return [self._render(request) for request in requests]
+
+    def _render(self, request: TransferRequest) -> Audio:
+        model, parameters = self._ready, _parameters(request.parameters)
+        audio = request.content.audio
+        if audio.sample_rate != model.sample_rate:
+            raise ContentError(
+                f"content '{request.content.id}' has {audio.sample_rate} Hz; MusicGen-Style takes "
+                f"{model.sample_rate} Hz. Resample it."
+            )
+        given = self._prompt(request.content, parameters)
+        skipped = given.shape[-1]
+        num_frames = skipped - (-audio.num_samples // model.hop_length)
+        top_k = DEFAULT_TOP_K["full"] if parameters.top_k is None else parameters.top_k
+        sampling = Sampling(parameters.guidance_scale, top_k, parameters.temperature)
+        guide, own = self._guide(request), [generator(request.seed)]
+        with undisturbed():
+            codes = continue_codes(model.decoder, guide, (given, num_frames), sampling, own)
+        waveform = self._decode(codes)[:, skipped * model.hop_length :]
+        return Audio(waveform[:, : audio.num_samples].cpu().numpy().copy(), model.sample_rate)
+
+    @torch.no_grad()
+    def _decode(self, codes: Tensor) -> Tensor:
+        """Waveforms (batch, sample) of codes (batch, codebook, frame)."""
+        codec = self._ready.codec
+        decoded: Tensor = codec.decode(codes[None].to(codec.device), [None]).audio_values
+        return decoded[:, 0].float()
+
+    @torch.no_grad()
+    def _prompt(self, content: Clip, parameters: StyleParameters) -> Tensor:
+        """Codes (1, codebook, frame) of the content's beginning, none unless it is a prompt."""
+        model = self._ready
+        codebooks = model.decoder.config.num_codebooks
+        samples = round(parameters.prompt_s * model.sample_rate)
+        if parameters.use != "prompt" or min(samples, content.audio.num_samples) < model.hop_length:
+            return torch.empty(1, codebooks, 0, dtype=torch.long)
+        waveform = torch.from_numpy(content.audio.mono[:samples].copy())[None, None]
+        codes: Tensor = model.codec.encode(waveform.to(model.device)).audio_codes[0]
+        return codes[:, :codebooks].cpu()
+
+    def _guide(self, request: TransferRequest) -> Guide:
+        """States before the codes, style before text, and how their logits are combined."""
+        parameters = _parameters(request.parameters)
+        a, b = parameters.guidance_scale, parameters.text_guidance_scale
+        if parameters.use == "content":
+            excerpt = excerpt_of(request.content, parameters, request.seed)
+            style = self._encode(excerpt, parameters.stages)
+            text = self._text(str(request.state.meta["text"]))
+            states = _versions(style, text, [(1, 1), (1, 0), (0, 0)])
+            return Guide(states, 3, lambda logits: double_guided(logits, a, b))
+        style = torch.from_numpy(request.state.arrays["style"].copy()).to(self._ready.device)
+        states = _versions(style, self._text(""), [(1, 1), (0, 0)])
+        return Guide(states, 2, lambda logits: guided(logits, a))
+
+
+def _versions(style: Tensor, text: Tensor, kept: Sequence[tuple[int, int]]) -> Tensor:
+    """[style | text] for each version, with zeros where a condition is left out."""
+    return torch.stack(
+        [torch.cat([style * with_style, text * with_text]) for with_style, with_text in kept]
+    )
+
+
+def _parameters(given: object) -> StyleParameters:
+    if not isinstance(given, StyleParameters):
+        raise TypeError(f"{given!r} are not the Parameters of MusicGen-Style.")
+    return given

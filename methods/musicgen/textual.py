@@ -1,0 +1,232 @@
+"""Textual inversion on MusicGen melody: a style's clips become pseudo-words of the prompt.
+
+**Source**: the first strategy of Rouard et al. (2024), "Audio Conditioning for Music Generation via
+Discrete Bottleneck Features", arXiv 2407.12563, which learns pseudo-words on MusicGen to generate
+music like a recording.
+
+**Our combination**: the paper transfers no content. Here the words are learnt on MusicGen melody
+under each clip's own chroma, and a transfer joins them to the chroma of the content. With
+`melody=none` the content is not used at all, which is nearer to the paper, and no transfer. The
+published settings could not be checked against the paper; the preset `full` holds what is reported
+of them.
+
+**Conventions**: mono at the codec's rate; an output has exactly the content's samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal, TypeVar, final
+
+import torch
+
+from bench.api import (
+    Audio,
+    FitRequest,
+    Profile,
+    Progress,
+    StyleState,
+    StyleTransferMethod,
+    TransferRequest,
+)
+from methods.musicgen.generation import Sampling
+from methods.musicgen.inversion import (
+    InversionPlan,
+    Prompt,
+    WordFit,
+    begin_fit,
+    checked_loss,
+    make_prompt,
+    read_crops,
+    step_together,
+)
+from methods.musicgen.loading import Loaded, load_folder, load_melody
+from methods.musicgen.method import DEFAULT_TOP_K, check_sampling
+from methods.musicgen.rendering import Job, Melody, render
+
+Preset = Literal["mini", "full"]
+_FIT, _TRANSFER = {"role": "fit"}, {"role": "transfer"}
+_STYLES_AT_ONCE = 8  # bounds the memory of the activations
+Value = TypeVar("Value")
+
+# mini: ours, for some seconds on one core. full: as reported of the paper (module docstring).
+PRESETS: dict[Preset, InversionPlan] = {
+    "mini": InversionPlan(steps=30, batch_size=2, learning_rate=0.2, crop_s=2.56),
+    "full": InversionPlan(steps=200, batch_size=8, learning_rate=0.025, crop_s=5.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TextualParameters:
+    """Parameters of textual inversion on MusicGen. None takes the preset's value.
+
+    Args:
+        preset: mini or full.
+        pseudo_words: How many rows of the text are learnt, at least 1.
+        init_word: The word that they start from; one token.
+        steps: Optimiser steps.
+        batch_size: Crops per step.
+        learning_rate: Of Adam.
+        crop_s: Length of a crop in seconds.
+        guidance_scale: At least 1; 1 switches guidance off.
+        top_k: At least 1; None takes the profile's own.
+        temperature: Positive.
+        melody: content, or none for generation in the style alone.
+
+    Raises:
+        ConfigError: A value out of range.
+    """
+
+    preset: Preset = field(default="mini", metadata=_FIT)
+    pseudo_words: int = field(default=2, metadata=_FIT)
+    init_word: str = field(default="music", metadata=_FIT)
+    steps: int | None = field(default=None, metadata=_FIT)
+    batch_size: int | None = field(default=None, metadata=_FIT)
+    learning_rate: float | None = field(default=None, metadata=_FIT)
+    crop_s: float | None = field(default=None, metadata=_FIT)
+    guidance_scale: float = field(default=3.0, metadata=_TRANSFER)
+    top_k: int | None = field(default=None, metadata=_TRANSFER)
+    temperature: float = field(default=1.0, metadata=_TRANSFER)
+    melody: Melody = field(default="content", metadata=_TRANSFER)
+
+    def __post_init__(self) -> None:
+        """Check everything now, before a model is loaded."""
+        self.plan()
+        check_sampling(self.guidance_scale, self.top_k, self.temperature)
+
+    def plan(self) -> InversionPlan:
+        """The preset's plan with the explicit values in place."""
+        preset = PRESETS[self.preset]
+        return InversionPlan(
+            _choose(self.steps, preset.steps),
+            _choose(self.batch_size, preset.batch_size),
+            _choose(self.learning_rate, preset.learning_rate),
+            _choose(self.crop_s, preset.crop_s),
+        )
+
+
+def _choose(value: Value | None, otherwise: Value) -> Value:
+    return otherwise if value is None else value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Task:
+    """A style being learnt, with its prompt and plan, and the loss it began with."""
+
+    fit: WordFit
+    prompt: Prompt
+    plan: InversionPlan
+    before: float
+
+    @property
+    def group(self) -> tuple[InversionPlan, int, int]:
+        """What must be equal for styles to share passes: plan, crop length, text length."""
+        return self.plan, self.fit.crops[0].codes.shape[-1], len(self.prompt.mask)
+
+
+@final
+class MusicgenTextual(StyleTransferMethod):
+    """Pseudo-words learnt from style clips, with the content's melody.
+
+    References:
+        Rouard et al. (2024), arXiv 2407.12563, textual inversion; the combination with melody is
+        ours (module docstring).
+    """
+
+    Parameters: ClassVar[type] = TextualParameters
+
+    def __init__(self) -> None:
+        self._loaded: Loaded | None = None
+        self._top_k = DEFAULT_TOP_K["full"]
+
+    def load(self, profile: Profile, device: str) -> None:
+        """Load MusicGen melody, shared with the text-driven method."""
+        self._loaded = load_melody(profile, device)
+        self._top_k = DEFAULT_TOP_K[profile]
+
+    def load_folder(self, folder: Path, device: str) -> None:
+        """Load any MusicGen melody saved in the library's own layout.
+
+        Raises:
+            CheckpointError: A file is missing, the tokenizer is empty, or the rates do not agree.
+        """
+        self._loaded = load_folder(folder, device)
+
+    @property
+    def _ready(self) -> Loaded:
+        if self._loaded is None:
+            raise ValueError("the method is not loaded; call load(profile, device) first.")
+        return self._loaded
+
+    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+        """Learn each style's pseudo-words; styles with equal plans share the networks' passes.
+
+        Raises:
+            UnsupportedError: A style has no clip of at least one frame of codes.
+            ConfigError: The word to start from is not one token.
+        """
+        tasks = [self._begin(request) for request in requests]
+        total, done = sum(task.plan.steps for task in tasks), 0
+        for group in dict.fromkeys(task.group for task in tasks):
+            same = [task for task in tasks if task.group == group]
+            for first in range(0, len(same), _STYLES_AT_ONCE):
+                together = same[first : first + _STYLES_AT_ONCE]
+                for step in range(group[0].steps):
+                    self._step(together)
+                    made = done + (step + 1) * len(together)
+                    progress(made / total, f"step {step + 1} of {group[0].steps}")
+                done += group[0].steps * len(together)
+        return [self._state(*pair) for pair in zip(tasks, requests, strict=True)]
+
+    def _begin(self, request: FitRequest) -> _Task:
+        loaded, parameters = self._ready, _parameters(request.parameters)
+        plan, count = parameters.plan(), parameters.pseudo_words
+        crops = read_crops(loaded, request.style.clips, request.style.id, plan.crop_s)
+        prompt = make_prompt(loaded, parameters.init_word, count)
+        fit = begin_fit(crops, prompt, count, plan, request.seed)
+        return _Task(fit, prompt, plan, checked_loss(loaded, fit, prompt))
+
+    def _step(self, together: Sequence[_Task]) -> None:
+        fits, prompts = [task.fit for task in together], [task.prompt for task in together]
+        step_together(self._ready, fits, prompts, together[0].plan.batch_size)
+
+    def _state(self, task: _Task, request: FitRequest) -> StyleState:
+        parameters = _parameters(request.parameters)
+        return StyleState(
+            arrays={"words": task.fit.words.detach().cpu().numpy().copy()},
+            meta={
+                "style": request.style.id,
+                "clips": len(request.style.clips),
+                "crops": len(task.fit.crops),
+                "steps": len(task.fit.losses),
+                "init_word": parameters.init_word,
+                "seed": request.seed,
+                "seen_loss_before": task.before,
+                "seen_loss_after": checked_loss(self._ready, task.fit, task.prompt),
+            },
+        )
+
+    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+        """Render each content's melody under its style's pseudo-words.
+
+        Raises:
+            ContentError: A content has another rate, no samples, or is longer than the window.
+        """
+        return render(self._ready, [self._job(request) for request in requests])
+
+    def _job(self, request: TransferRequest) -> Job:
+        parameters = _parameters(request.parameters)
+        words = torch.from_numpy(request.state.arrays["words"].copy()).to(self._ready.model.device)
+        prompt = make_prompt(self._ready, str(request.state.meta["init_word"]), len(words))
+        top_k = _choose(parameters.top_k, self._top_k)
+        sampling = Sampling(parameters.guidance_scale, top_k, parameters.temperature)
+        text = prompt.with_words(words)
+        return Job(request.content, request.seed, text, prompt.mask, sampling, parameters.melody)
+
+
+def _parameters(given: object) -> TextualParameters:
+    if not isinstance(given, TextualParameters):
+        raise TypeError(f"{given!r} are not the Parameters of textual inversion on MusicGen.")
+    return given
