@@ -27,7 +27,7 @@ from bench.api import (
     StyleTransferMethod,
     TransferRequest,
 )
-from methods.dsp.frames import Array, Framing, analyse, require_clips, samples, synthesise
+from methods.dsp.frames import Array, Framing, analyse, finish, require_clips, samples, synthesise
 
 _FRAME_S = 0.093
 _OVERLAP = 4
@@ -210,7 +210,7 @@ def _swap(request: TransferRequest) -> Audio:
     gains = np.exp(np.clip(changed, -_LARGEST_GAIN, _LARGEST_GAIN))
     gains *= _level(magnitude) / np.maximum(_level(magnitude * gains), np.finfo(float).tiny)
     waveform = synthesise(spectra * gains, framing, audio.num_samples)
-    return Audio(waveform[None].astype(np.float32), audio.sample_rate)
+    return finish(waveform, audio)
 
 
 def _own(parameters: object) -> EnvelopeMatchParameters:

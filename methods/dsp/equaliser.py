@@ -27,7 +27,7 @@ from bench.api import (
     StyleTransferMethod,
     TransferRequest,
 )
-from methods.dsp.frames import Array, Spectra, require_clips, samples
+from methods.dsp.frames import Array, Spectra, finish, require_clips, samples
 
 _LOWEST_HZ = 40.0
 _REFERENCE_HZ = 1000.0
@@ -220,4 +220,4 @@ def _equalise(request: TransferRequest) -> Audio:
         return Audio(audio.mono[None].copy(), audio.sample_rate)
     gains = match_gains(power, target, audio.sample_rate, parameters.max_gain_db)
     filtered = np.fft.irfft(before * gains**parameters.amount, _padded(len(waveform)))
-    return Audio(filtered[None, : len(waveform)].astype(np.float32), audio.sample_rate)
+    return finish(filtered[: len(waveform)], audio)

@@ -90,6 +90,17 @@ def samples(audio: Audio) -> Array:
     return np.asarray(audio.mono, dtype=np.float64)
 
 
+def finish(waveform: Array, content: Audio) -> Audio:
+    """Audio of a waveform (sample,); quieter as a whole where its peak would pass full scale.
+
+    A content that is louder than full scale may stay as loud as it is.
+    """
+    peak = float(np.abs(waveform).max(initial=0.0))
+    allowed = max(1.0, float(np.abs(content.waveform).max(initial=0.0)))
+    scaled = waveform * (allowed / max(peak, allowed))
+    return Audio(scaled[None].astype(np.float32), content.sample_rate)
+
+
 def root_mean_square(frames: Array) -> Array:
     """Level of each frame, (frame,)."""
     return np.asarray(np.sqrt(np.mean(np.square(frames), axis=-1)))

@@ -26,7 +26,7 @@ from bench.api import (
     TransferRequest,
 )
 from bench.audio import resample
-from methods.dsp.frames import Array, Framing, require_clips, root_mean_square, samples
+from methods.dsp.frames import Array, Framing, finish, require_clips, root_mean_square, samples
 
 _OVERLAP = 2
 _FINER = 2  # grains of the style begin this many times as often as those of the output
@@ -244,4 +244,4 @@ def _rebuild(request: TransferRequest, library: Library) -> Audio:
     asked, given = root_mean_square(wanted * window), root_mean_square(chosen * window)
     gains = np.minimum(asked / np.maximum(given, np.finfo(float).tiny), _LARGEST_GAIN)
     waveform = framing.join(chosen * window * gains[:, None], audio.num_samples)
-    return Audio(waveform[None].astype(np.float32), audio.sample_rate)
+    return finish(waveform, audio)

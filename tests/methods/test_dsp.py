@@ -128,6 +128,12 @@ def test_an_equaliser_keeps_the_level() -> None:
     assert made.mono.std() == pytest.approx(content.std(), rel=0.02)
 
 
+def test_an_output_beyond_full_scale_is_made_quieter_as_a_whole() -> None:
+    clicks = 0.9 * (np.arange(2 * RATE) % 5000 == 0) + 0.3 * np.sin(np.arange(2 * RATE) / 200)
+    made = _render(EqMatch, _clip(clicks), _clip(_noise(2, -1.0, 1)))
+    assert float(np.abs(made.waveform).max()) == pytest.approx(1.0)
+
+
 def test_several_clips_count_alike_whatever_their_level() -> None:
     content, dark, bright = _noise(3, 0.5, 1), _noise(3, 1.5, 2), _noise(3, 0.0, 3)
     loud = _render(EqMatch, _clip(content), _clip(dark), _clip(bright))
@@ -174,7 +180,7 @@ def test_a_flat_spectrum_has_a_flat_envelope() -> None:
 
 def test_the_envelope_is_the_styles_and_the_pitch_the_contents() -> None:
     times = np.arange(2 * RATE) / RATE
-    content = sum(np.sin(2 * np.pi * 200 * k * times) / 10 for k in range(1, 30))
+    content = sum(np.sin(2 * np.pi * 200 * k * times) / 100 for k in range(1, 30))
     style = _noise(2, 1.5, 1, flat_to_hz=200)
     made = _render(EnvelopeMatch, _clip(content), _clip(style)).mono
     magnitude = np.abs(np.fft.rfft(made * np.hanning(len(made))))
