@@ -14,12 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypedDict
 
-from bench.records import CellRecord, PlannedCell, Run
+from bench.records import CellRecord, PlannedCell, Run, ScoreRecord
 from reports import reading
 from reports.figures.data import short_labels
 
 CONTENT, STYLE = "copy-content", "copy-style"  # controls that play the inputs themselves
 NAME_LENGTH = 16
+DECIMALS = 4
 
 
 class Measure(TypedDict):
@@ -106,8 +107,16 @@ def build_grid(run: Run, withheld: frozenset[str] = frozenset()) -> tuple[Grid, 
     for cell in run.plan:
         if cell.method not in places:
             continue
-        row = rows.setdefault((cell.style, cell.content, cell.repetition), _row(cell, len(methods)))
-        row["outputs"][places[cell.method]] = _output(run, cell, needed, withheld)
+        key = (cell.style, cell.content, cell.repetition)
+        if key not in rows:
+            rows[key] = _row(cell, len(methods))
+        row = rows[key]
+        record = run.cells.get(cell.cell_id)
+        sound = _sound(record, withheld=cell.method in withheld)
+        if sound["audio"] and record is not None and record.audio is not None:
+            needed.setdefault(sound["audio"], Needed(sound["audio"], record.audio))
+        scores = [_rounded(run.scores.get((cell.cell_id, m.name))) for m in metrics]
+        row["outputs"][places[cell.method]] = Output(**sound, scores=scores)
     grid = Grid(
         metrics=[
             Measure(key=m.name, title=m.title, sign=1 if m.direction == "maximize" else -1)
@@ -143,16 +152,8 @@ def _row(cell: PlannedCell, width: int) -> Row:
     )
 
 
-def _output(
-    run: Run, cell: PlannedCell, needed: dict[str, Needed], withheld: frozenset[str]
-) -> Output:
-    sound = _sound(run.cells.get(cell.cell_id), withheld=cell.method in withheld)
-    record = run.cells.get(cell.cell_id)
-    if sound["audio"] and record is not None and record.audio is not None:
-        needed.setdefault(sound["audio"], Needed(sound["audio"], record.audio))
-    scores = [run.scores.get((cell.cell_id, m.name)) for m in reading.ordered_metrics(run)]
-    values = [None if s is None or s.value is None else round(s.value, 4) for s in scores]
-    return Output(**sound, scores=values)
+def _rounded(score: ScoreRecord | None) -> float | None:
+    return None if score is None or score.value is None else round(score.value, DECIMALS)
 
 
 def _sound(record: CellRecord | None, *, withheld: bool) -> Sound:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.loudness import TARGET_LUFS
-from bench.records import Run
+from bench.records import FAILED, Run
 from reports import formats, inputs, notes, reading
 from reports.figures import draw
 from reports.figures.plates import Plate, plates
@@ -19,6 +19,7 @@ from reports.result_table import Column, Estimate, Missing, ResultTable, Value
 
 ASSETS = Path(__file__).with_name("assets")
 SHOWN_FAILURES = 200
+LONG = 48  # rows from which on a table is folded
 COSTS = ("timing",)  # tables that stand under "Time and memory"
 BEST = (("cp", "content preservation"), ("sf.heldout", "style fit"), ("sf.seen", "style fit"))
 
@@ -135,8 +136,9 @@ def _words(run: Run, *, without_inputs: bool) -> dict[str, object]:
         "warnings": _warnings(run),
         "inputs": inputs.notice(run, asked_without=without_inputs).strip(),
         "lufs": f"{TARGET_LUFS:g}",
-        "failures": notes.failure_lines(run, reading.by_method(run)),
+        "failures": _failures(run),
         "shown_failures": SHOWN_FAILURES,
+        "long": LONG,
         "methods": reading.ordered_methods(run),
         "metrics": reading.ordered_metrics(run),
         "provenance": _provenance(run),
@@ -165,6 +167,13 @@ def _warnings(run: Run) -> list[str]:
     if run.header.profile == "mini":
         lines.append("Mini models: never compare these numbers with published ones.")
     return lines
+
+
+def _failures(run: Run) -> list[str]:
+    """Every failed cell as a line; the frames that this takes are only built if there is one."""
+    cells = any(record.status in FAILED for record in run.cells.values())
+    scores = any(score.status == "invalid_output" for score in run.scores.values())
+    return notes.failure_lines(run, reading.by_method(run)) if cells or scores else []
 
 
 def _why_empty(run: Run) -> str:
