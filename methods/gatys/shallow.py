@@ -87,10 +87,10 @@ class ShallowPreset:
 
 # ulyanov: his code; its weight of 0.01 for absolute losses is about 0.02 here (0.015 to 0.022 on
 # the bundled clips). duong: two layers of half as many filters. grinstein: start and loss of the
-# paper on the first network. cpu: ours, 6 s of one core for a clip of 5 s.
+# paper on the first network. cpu: ours, 4 s of one core for a clip of 5 s (ulyanov: 2 s a step).
 PRESETS: dict[Preset, ShallowPreset] = {
     "cpu": ShallowPreset(
-        Architecture(1, 512, 11), MatchSettings(0.1, "content", 30, "griffin-lim", 60)
+        Architecture(1, 512, 11), MatchSettings(0.01, "content", 50, "griffin-lim", 60)
     ),
     "ulyanov": ShallowPreset(
         Architecture(1, 4096, 11), MatchSettings(0.02, "noise", 300, "griffin-lim", 500)
