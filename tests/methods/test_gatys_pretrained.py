@@ -209,9 +209,13 @@ def test_the_ablation_renders(trunk: Trunk) -> None:
 def test_the_mel_round_trip_keeps_the_bands_and_the_length(
     kind: type[StyleTransferMethod], trunk: Trunk, mel: MelScale
 ) -> None:
-    magnitude = torch.rand(mel.geometry.n_fft // 2 + 1, 5)
+    magnitude = torch.rand(
+        mel.geometry.n_fft // 2 + 1, 5, generator=torch.Generator().manual_seed(0)
+    )
     restored = mel_and_back(magnitude, mel)
-    assert torch.allclose(mel.bank() @ restored, mel.bank() @ magnitude, rtol=0.2, atol=0.02)
+    # Least squares would be exact; negative values set to 0 leave a few per cent.
+    lost = torch.linalg.norm(mel.bank() @ (restored - magnitude))
+    assert float(lost / torch.linalg.norm(mel.bank() @ magnitude)) < 0.1
     assert float((restored[0] - magnitude[0]).abs().max()) > 0.01
     method = kind()
     method.load("mini", "cpu")
