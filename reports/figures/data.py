@@ -19,6 +19,7 @@ from bench.records import Run
 from reports.result_table import Estimate, ResultTable, Row, Value
 
 Kind = Literal["method", "control", "published"]
+LONGEST_LABEL = 40  # characters; a longer one leaves no room for the axes of a column
 STYLE_FITS = ("sf.heldout", "sf.seen", "sf.text")  # in the order of preference
 SHOWN_CLIPS = (1, 3, 10, 30, 100, 300, 1000)
 
@@ -185,7 +186,7 @@ def _seconds(value: Value) -> float:
 
 
 def short_labels(labels: Iterable[str]) -> dict[str, str]:
-    """Labels without the parameters that all settings of their method share.
+    """Labels without the parameters that all settings of their method share, short enough to draw.
 
     Example:
         >>> short_labels(["tve[strength=0.5,steps=9]", "tve[strength=0.7,steps=9]", "noise"])
@@ -196,7 +197,15 @@ def short_labels(labels: Iterable[str]) -> dict[str, str]:
     siblings: dict[str, list[dict[str, str]]] = defaultdict(list)
     for name, settings in parts.values():
         siblings[name].append(settings)
-    return {label: _short(label, *part, siblings[part[0]]) for label, part in parts.items()}
+    short = {label: _short(label, *part, siblings[part[0]]) for label, part in parts.items()}
+    return {label: _fitting(text) for label, text in short.items()}
+
+
+def _fitting(text: str) -> str:
+    """Without the folders of a method's file; the middle of what is still too long is left out."""
+    text = re.sub(r"^[^\[:]*/(?=[^/]*\.py:)", "", text)
+    head = LONGEST_LABEL // 4  # what tells settings apart stands at the end
+    return text if len(text) <= LONGEST_LABEL else f"{text[:head]}…{text[head - LONGEST_LABEL :]}"
 
 
 def _parts(label: str) -> tuple[str, dict[str, str]]:
