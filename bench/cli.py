@@ -230,7 +230,7 @@ def _run(prepared: Prepared, request: RunRequest) -> int:
     with disk_full_is_bad_input(prepared.folder):
         cells = start(prepared, request, progress_line())
         click.echo(err=True)
-        report_commands.show((prepared.folder,), page=True)
+        report_commands.show((prepared.folder,), page=True, brief=True)
     _print_session(prepared)
     return EXIT_FAILED_CELLS if any(cell.status in FAILED for cell in cells.values()) else 0
 
@@ -239,4 +239,4 @@ def _print_session(prepared: Prepared) -> None:
     from reports.formats import terminal
     from reports.timing import session
 
-    click.echo("\n" + terminal(session(prepared.watch.account())), nl=False)
+    click.echo("\n" + terminal(session(prepared.watch.account()), 80), nl=False)

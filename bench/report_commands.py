@@ -6,6 +6,7 @@ Part of the command line (`bench.cli` adds them to it); from records alone, with
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -68,13 +69,24 @@ def _check(paper: Path, runs: tuple[Path, ...]) -> int:
     return EXIT_INCOMPARABLE if any(found.complaints for found in findings) else 0
 
 
-def show(runs: tuple[Path, ...], *, page: bool, without_inputs: bool = False) -> None:
-    """Print the tables of runs, write them, and say where they and the page are."""
+def show(
+    runs: tuple[Path, ...], *, page: bool, without_inputs: bool = False, brief: bool = False
+) -> None:
+    """Print the tables of runs, write them, and say where they and the page are.
+
+    Args:
+        runs: The run folders.
+        page: Also write the page.
+        without_inputs: Leave content and style audio out.
+        brief: Print table II only, as the end of a run does.
+    """
     from reports.write import read_report, terminal_summary, write_report
 
     finished = read_report(runs)
     write_report(finished, without_inputs=without_inputs)
-    click.echo(terminal_summary(finished))
+    click.echo(
+        terminal_summary(replace(finished, tables=finished.tables[:1]) if brief else finished)
+    )
     click.echo(f"Tables (md, tex, csv): {finished.out}")
     if page:
         from reports.page.write import write_page
