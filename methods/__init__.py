@@ -143,6 +143,20 @@ METHODS: dict[str, Entry] = {
         ),
         "methods.gatys.checkpoints:describe_cnn14",
     ),
+    "ssvqvae": Entry(
+        "methods.ssvqvae.method:SelfSupervisedVqVae",
+        MethodInfo(
+            title="SS VQ-VAE",
+            conditioned_on=("style audio", "content audio"),
+            fits_per_style=False,
+            source=(
+                "Cifka et al. (2021), Self-Supervised VQ-VAE for One-Shot Music Style Transfer, "
+                "arXiv 2102.05749, section 2"
+            ),
+            departures=("the vectors of all clips of a style are averaged",),
+        ),
+        "methods.ssvqvae.checkpoints:describe",
+    ),
     "eq-match": Entry(
         "methods.dsp.equaliser:EqMatch",
         MethodInfo(

@@ -62,8 +62,9 @@ Mean squared error of log spectra on held-out clips of the trained sounds, at th
 {perplexity:.0f} of {codes} codes are in use (perplexity). The curve is in `training.json`.
 
 ## Limits
-One seed; monophonic synthetic training material; the instruments of validation are those of
-training. Weights are stored in float16.
+Notes come through only as far as the error lies below that of the mean spectrum. One seed;
+monophonic synthetic training material; the instruments of validation are those of training.
+Weights are stored in float16.
 
 Licence: MIT, as the project.
 """

@@ -21,6 +21,10 @@ from bench.api import (
     TransferRequest,
     UnsupportedError,
 )
+from bench.catalog import find_method
+from bench.conformance import judge_all
+from bench.conformance_methods import METHOD_CHECKS
+from bench.method_subject import MethodSubject
 from methods.phase import Geometry
 from methods.ssvqvae.method import (
     Model,
@@ -293,3 +297,10 @@ def test_refusals(method: SelfSupervisedVqVae) -> None:
         _fit(method, "average", _clip(300, 100))
     with pytest.raises(ConfigError, match=r"iterations is 0"):
         Parameters(iterations=0)
+
+
+def test_the_contract_on_random_weights() -> None:
+    place = Path(__file__).parent / "tiny_vqvae.py"
+    subject = MethodSubject("tiny", find_method(f"{place}:TinyVqVae"))
+    failed = [v for v in judge_all(METHOD_CHECKS, subject) if v.outcome != "passed"]
+    assert failed == []
