@@ -118,7 +118,7 @@ class Backbone:
         self.device = torch.device(device)
         for module in (parts.vae, parts.unet, parts.text_encoder):
             module.eval().requires_grad_(False).to(device)
-        # The backward pass then converts no layouts: 15 % less time per training step.
+        # The backward pass then converts fewer layouts: whole fits of mini take 5 % less time.
         parts.unet.to(memory_format=torch.channels_last)
         self.parts = parts
         self.schedule = schedule.to(device)
