@@ -97,10 +97,10 @@ class Training:
 
     network: StyleVQVAE
     optimiser: torch.optim.Optimizer
+    used: Tensor
     step: int = 0
     elapsed_s: float = 0.0
     curve: list[Json] = field(default_factory=list)
-    used: Tensor = field(default_factory=lambda: torch.zeros(0))
 
     def update(self, content: Tensor, style: Tensor, rate: float) -> float:
         """Take one step; return the squared error of the spectra."""
@@ -121,8 +121,6 @@ class Training:
         """Start unused codes again, all of them at the beginning."""
         if self.step % _RESTART_EVERY:
             return
-        if self.step == 0 or len(self.used) == 0:
-            self.used = torch.zeros(self.network.settings.codes)
         if self.step == 0 or self.used.any():
             with torch.no_grad():
                 latents = self.network.encode_content(content)
@@ -137,6 +135,7 @@ class Training:
             "step": self.step,
             "elapsed_s": self.elapsed_s,
             "curve": self.curve,
+            "used": self.used,
         }
         torch.save(kept, path.with_suffix(".partial"))
         path.with_suffix(".partial").replace(path)
@@ -145,13 +144,13 @@ class Training:
 def begin(network: StyleVQVAE, recipe: Recipe, path: Path) -> Training:
     """A training at its start, or where its checkpoint left it."""
     optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
-    training = Training(network, optimiser)
+    training = Training(network, optimiser, used=torch.zeros(network.settings.codes))
     if path.is_file():
         kept = torch.load(path, weights_only=True)
         network.load_state_dict(kept["network"])
         optimiser.load_state_dict(kept["optimiser"])
         training.step, training.elapsed_s = kept["step"], kept["elapsed_s"]
-        training.curve = kept["curve"]
+        training.curve, training.used = kept["curve"], kept.get("used", training.used)
     return training
 
 

@@ -228,6 +228,9 @@ def test_a_training_goes_on_where_it_stopped(tmp_path: Path) -> None:
     again = begin(StyleVQVAE(SMALL), recipe, path)
     assert again.step == training.step
     assert torch.equal(again.network.vq.embedding.weight, training.network.vq.embedding.weight)
+    assert torch.equal(again.used, training.used)
+    more = Recipe(seconds=again.elapsed_s + 0.01, batch_size=2, stretch_s=0.128)
+    assert train(again, corpus, GEOMETRY, more, path).step > training.step
 
 
 def test_an_exported_model_loads_in_half_precision(tmp_path: Path) -> None:
