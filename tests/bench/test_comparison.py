@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from crossed_design import crossed
 
 from bench.clusters import crossing, strata, these_styles_variance, two_way_variance
 from bench.comparison import (
@@ -21,19 +27,7 @@ from bench.comparison import (
     smallest_detectable,
     spread_of,
 )
-from bench.statistics import Observations, observe, two_way_interval
-
-
-def crossed(values: np.ndarray, categories: list[str] | None = None) -> Observations:
-    """Observations of a styles x contents array; NaN cells are missing."""
-    cells = list(itertools.product(*(range(size) for size in values.shape)))
-    groups = categories or ["all"] * values.shape[1]
-    return observe(
-        [float(values[cell]) for cell in cells],
-        [f"style{cell[0]}" for cell in cells],
-        [f"content{cell[1]:03d}" for cell in cells],
-        [groups[cell[1]] for cell in cells],
-    )
+from bench.statistics import observe, two_way_interval
 
 
 def scattered(seed: int, styles: int = 7, contents: int = 9) -> np.ndarray:

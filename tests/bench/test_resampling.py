@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from crossed_design import crossed
 
 from bench.resampling import (
     bootstrap,
@@ -18,19 +23,7 @@ from bench.resampling import (
     weighted_ratio,
     weights,
 )
-from bench.statistics import Observations, observe, two_way_interval
-
-
-def crossed(values: np.ndarray, categories: list[str] | None = None) -> Observations:
-    """Observations of a styles x contents array."""
-    cells = list(itertools.product(*(range(size) for size in values.shape)))
-    groups = categories or ["all"] * values.shape[1]
-    return observe(
-        [float(values[cell]) for cell in cells],
-        [f"style{cell[0]}" for cell in cells],
-        [f"content{cell[1]:03d}" for cell in cells],
-        [groups[cell[1]] for cell in cells],
-    )
+from bench.statistics import observe, two_way_interval
 
 
 def scores(seed: int, styles: int = 10, contents: int = 20) -> np.ndarray:

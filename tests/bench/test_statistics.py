@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from crossed_design import crossed
 
 from bench.statistics import (
     Observations,
@@ -19,18 +25,6 @@ from bench.statistics import (
     these_styles_interval,
     two_way_interval,
 )
-
-
-def crossed(values: np.ndarray, categories: list[str] | None = None) -> Observations:
-    """Observations of a styles x contents (x seeds) array."""
-    cells = list(itertools.product(*(range(size) for size in values.shape)))
-    groups = categories or ["all"] * values.shape[1]
-    return observe(
-        [float(values[cell]) for cell in cells],
-        [f"style{cell[0]}" for cell in cells],
-        [f"content{cell[1]}" for cell in cells],
-        [groups[cell[1]] for cell in cells],
-    )
 
 
 def simulate(generator: np.random.Generator, styles: int, contents: int) -> np.ndarray:
