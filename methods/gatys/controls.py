@@ -47,37 +47,33 @@ def _round_trip(request: TransferRequest, mel: MelScale) -> Audio:
     return sound(restored, content, mel.geometry, phase, _ITERATIONS)
 
 
+class _MelRoundTrip(StyleTransferMethod):
+    """The content through mel bands and back; no network is needed and nothing is learnt."""
+
+    Parameters: ClassVar[type] = NoParameters
+    _mel: ClassVar[MelScale]
+
+    def load(self, profile: Profile, device: str) -> None:
+        """Load nothing: no network is needed."""
+
+    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+        """Learn nothing: one empty state per request."""
+        return [StyleState() for _ in requests]
+
+    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+        """Send each content through the bands."""
+        return [_round_trip(request, self._mel) for request in requests]
+
+
 @final
-class VggishMel(StyleTransferMethod):
+class VggishMel(_MelRoundTrip):
     """The content through VGGish's mel bands and back."""
 
-    Parameters: ClassVar[type] = NoParameters
-
-    def load(self, profile: Profile, device: str) -> None:
-        """Load nothing: no network is needed."""
-
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
-        """Learn nothing: one empty state per request."""
-        return [StyleState() for _ in requests]
-
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
-        """Send each content through the bands."""
-        return [_round_trip(request, VGGISH_MEL) for request in requests]
+    _mel = VGGISH_MEL
 
 
 @final
-class Cnn14Mel(StyleTransferMethod):
+class Cnn14Mel(_MelRoundTrip):
     """The content through CNN14's mel bands and back."""
 
-    Parameters: ClassVar[type] = NoParameters
-
-    def load(self, profile: Profile, device: str) -> None:
-        """Load nothing: no network is needed."""
-
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
-        """Learn nothing: one empty state per request."""
-        return [StyleState() for _ in requests]
-
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
-        """Send each content through the bands."""
-        return [_round_trip(request, CNN14_MEL) for request in requests]
+    _mel = CNN14_MEL

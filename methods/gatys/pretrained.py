@@ -103,17 +103,25 @@ class PretrainedParameters:
         )
 
 
-class _Bench:
-    """What the two methods share: which network is used, and the way of a request."""
+class _Pretrained(StyleTransferMethod):
+    """Gram matrices of one published network, matched by optimising the content's spectrogram."""
 
-    def __init__(self, trunk: Trunk, profile: Profile, device: str) -> None:
-        self._trunk = trunk
+    Parameters: ClassVar[type] = PretrainedParameters
+    _trunk: ClassVar[Trunk]
+
+    def load(self, profile: Profile, device: str) -> None:
+        """Note where to work; the network is read when a style asks for it."""
         self._profile = profile
         self._device = device
-        self._geometry = (VGGISH_MEL if trunk == "vggish" else CNN14_MEL).geometry
+        self._geometry = (VGGISH_MEL if self._trunk == "vggish" else CNN14_MEL).geometry
 
     def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
-        """Store each style, if there is a network to compare it with."""
+        """Store the spectra of each style's clips, if there is a network to compare them with.
+
+        Raises:
+            CheckpointError: The published weights are not there.
+            UnsupportedError: A style has no clip that is long enough, or the profile no network.
+        """
         for request in requests:
             self._network(_own(request.parameters), request.seed)
         states = store_styles(requests, self._geometry, _SHORTEST)
@@ -121,7 +129,11 @@ class _Bench:
         return states
 
     def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
-        """Optimise each content, one after the other."""
+        """Optimise each content, one after the other.
+
+        Raises:
+            ContentError: A content is too short for the network.
+        """
         outputs = []
         for request in requests:
             parameters = _own(request.parameters)
@@ -205,7 +217,7 @@ def read_trunk(trunk: Trunk, path: Path) -> VggishTrunk | Cnn14Trunk:
 
 
 @final
-class Vggish(StyleTransferMethod):
+class Vggish(_Pretrained):
     """Gram matrices of VGGish's convolutions, matched by optimising the content's spectrogram.
 
     References:
@@ -216,32 +228,11 @@ class Vggish(StyleTransferMethod):
         300
     """
 
-    Parameters: ClassVar[type] = PretrainedParameters
-
-    def load(self, profile: Profile, device: str) -> None:
-        """Note where to work; the network is read when a style asks for it."""
-        self._bench = _Bench("vggish", profile, device)
-
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
-        """Store the spectra of each style's clips.
-
-        Raises:
-            CheckpointError: The published weights are not there.
-            UnsupportedError: A style has no clip that is long enough, or the profile no network.
-        """
-        return self._bench.fit(requests, progress)
-
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
-        """Optimise each content.
-
-        Raises:
-            ContentError: A content is too short for the network.
-        """
-        return self._bench.transfer(requests)
+    _trunk = "vggish"
 
 
 @final
-class Cnn14(StyleTransferMethod):
+class Cnn14(_Pretrained):
     """Gram matrices of CNN14's convolutions, matched by optimising the content's spectrogram.
 
     References:
@@ -252,25 +243,4 @@ class Cnn14(StyleTransferMethod):
         300
     """
 
-    Parameters: ClassVar[type] = PretrainedParameters
-
-    def load(self, profile: Profile, device: str) -> None:
-        """Note where to work; the network is read when a style asks for it."""
-        self._bench = _Bench("cnn14", profile, device)
-
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
-        """Store the spectra of each style's clips.
-
-        Raises:
-            CheckpointError: The published weights are not there.
-            UnsupportedError: A style has no clip that is long enough, or the profile no network.
-        """
-        return self._bench.fit(requests, progress)
-
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
-        """Optimise each content.
-
-        Raises:
-            ContentError: A content is too short for the network.
-        """
-        return self._bench.transfer(requests)
+    _trunk = "cnn14"

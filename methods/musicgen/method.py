@@ -33,7 +33,7 @@ from methods.musicgen.generation import Sampling
 from methods.musicgen.loading import Loaded, Vocabulary, load_folder, load_melody
 from methods.musicgen.rendering import Job, render
 
-__all__ = ["MusicgenMelody", "Parameters", "Vocabulary"]
+__all__ = ["MelodyMethod", "MusicgenMelody", "Parameters", "Vocabulary"]
 
 # 250 of 2,048 codes is the published setting; the mini model has 256 codes in all.
 DEFAULT_TOP_K = {"full": 250, "mini": 50}
@@ -77,22 +77,8 @@ def check_sampling(guidance_scale: float, top_k: int | None, temperature: float)
         raise ConfigError(f"temperature is {temperature}; it must be positive. Use 1.0.")
 
 
-@final
-class MusicgenMelody(StyleTransferMethod):
-    """MusicGen melody: text-driven, melody-conditioned generation.
-
-    Nothing is learnt from style clips: `fit` stores the style's text. A model that declares a
-    vocabulary refuses texts that name no sound it knows, because its output would be arbitrary.
-
-    Example:
-        >>> from bench.api import Clip, FitRequest, Style, TransferRequest
-        >>> method = MusicgenMelody()
-        >>> method.load("mini", "cpu")  # doctest: +SKIP
-        >>> style = Style("organ", (), text="organ music")
-        >>> states = method.fit([FitRequest(style, Parameters(), 0)], print)  # doctest: +SKIP
-    """
-
-    Parameters: ClassVar[type] = Parameters
+class MelodyMethod(StyleTransferMethod):
+    """What the methods on MusicGen melody share: the loaded model and its sampling."""
 
     def __init__(self) -> None:
         self._loaded: Loaded | None = None
@@ -116,6 +102,24 @@ class MusicgenMelody(StyleTransferMethod):
         if self._loaded is None:
             raise ValueError("the method is not loaded; call load(profile, device) first.")
         return self._loaded
+
+
+@final
+class MusicgenMelody(MelodyMethod):
+    """MusicGen melody: text-driven, melody-conditioned generation.
+
+    Nothing is learnt from style clips: `fit` stores the style's text. A model that declares a
+    vocabulary refuses texts that name no sound it knows, because its output would be arbitrary.
+
+    Example:
+        >>> from bench.api import Clip, FitRequest, Style, TransferRequest
+        >>> method = MusicgenMelody()
+        >>> method.load("mini", "cpu")  # doctest: +SKIP
+        >>> style = Style("organ", (), text="organ music")
+        >>> states = method.fit([FitRequest(style, Parameters(), 0)], print)  # doctest: +SKIP
+    """
+
+    Parameters: ClassVar[type] = Parameters
 
     def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
         """Store each style's text.

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import ClassVar, Literal, TypeVar, final
 
 import torch
@@ -25,10 +24,8 @@ import torch
 from bench.api import (
     Audio,
     FitRequest,
-    Profile,
     Progress,
     StyleState,
-    StyleTransferMethod,
     TransferRequest,
 )
 from methods.musicgen.generation import Sampling
@@ -42,8 +39,7 @@ from methods.musicgen.inversion import (
     read_crops,
     step_together,
 )
-from methods.musicgen.loading import Loaded, load_folder, load_melody
-from methods.musicgen.method import DEFAULT_TOP_K, check_sampling
+from methods.musicgen.method import MelodyMethod, check_sampling
 from methods.musicgen.rendering import Job, Melody, render
 
 Preset = Literal["mini", "full"]
@@ -127,7 +123,7 @@ class _Task:
 
 
 @final
-class MusicgenTextual(StyleTransferMethod):
+class MusicgenTextual(MelodyMethod):
     """Pseudo-words learnt from style clips, with the content's melody.
 
     References:
@@ -136,29 +132,6 @@ class MusicgenTextual(StyleTransferMethod):
     """
 
     Parameters: ClassVar[type] = TextualParameters
-
-    def __init__(self) -> None:
-        self._loaded: Loaded | None = None
-        self._top_k = DEFAULT_TOP_K["full"]
-
-    def load(self, profile: Profile, device: str) -> None:
-        """Load MusicGen melody, shared with the text-driven method."""
-        self._loaded = load_melody(profile, device)
-        self._top_k = DEFAULT_TOP_K[profile]
-
-    def load_folder(self, folder: Path, device: str) -> None:
-        """Load any MusicGen melody saved in the library's own layout.
-
-        Raises:
-            CheckpointError: A file is missing, the tokenizer is empty, or the rates do not agree.
-        """
-        self._loaded = load_folder(folder, device)
-
-    @property
-    def _ready(self) -> Loaded:
-        if self._loaded is None:
-            raise ValueError("the method is not loaded; call load(profile, device) first.")
-        return self._loaded
 
     def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
         """Learn each style's pseudo-words; styles with equal plans share the networks' passes.

@@ -37,19 +37,23 @@ from methods.riffusion.width import GreyImage, WidthMode, from_window, to_window
 _TRANSFER = {"role": "transfer"}
 
 
-@final
-class Vocoder(StyleTransferMethod):
-    """Spectrogram image and back: what 8-bit mel magnitudes and Griffin-Lim lose."""
-
-    Parameters: ClassVar[type] = NoParameters
+class _Styleless(StyleTransferMethod):
+    """A control that knows no style: it loads the family's shared model and learns nothing."""
 
     def load(self, profile: Profile, device: str) -> None:
-        """Load the codec (and, with it, the shared model)."""
+        """Load the frozen model, shared with the other methods of this family."""
         self._model = load_riffusion(profile, device)
 
     def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
         """Learn nothing: one empty state per request."""
         return [StyleState() for _ in requests]
+
+
+@final
+class Vocoder(_Styleless):
+    """Spectrogram image and back: what 8-bit mel magnitudes and Griffin-Lim lose."""
+
+    Parameters: ClassVar[type] = NoParameters
 
     def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
         """Encode and decode each content.
@@ -69,18 +73,10 @@ class Vocoder(StyleTransferMethod):
 
 
 @final
-class VaeRoundTrip(StyleTransferMethod):
+class VaeRoundTrip(_Styleless):
     """Spectrogram image, VAE mode, and back: what is lost before any style enters."""
 
     Parameters: ClassVar[type] = NoParameters
-
-    def load(self, profile: Profile, device: str) -> None:
-        """Load the frozen model, shared with the other methods of this family."""
-        self._model = load_riffusion(profile, device)
-
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
-        """Learn nothing: one empty state per request."""
-        return [StyleState() for _ in requests]
 
     def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
         """Send each content through codec and VAE.
@@ -140,18 +136,10 @@ class NullPromptParameters:
 
 
 @final
-class NullPrompt(StyleTransferMethod):
+class NullPrompt(_Styleless):
     """The same diffusion, strength, noise and seed under the empty prompt."""
 
     Parameters: ClassVar[type] = NullPromptParameters
-
-    def load(self, profile: Profile, device: str) -> None:
-        """Load the frozen model, shared with the other methods of this family."""
-        self._model = load_riffusion(profile, device)
-
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
-        """Learn nothing: one empty state per request."""
-        return [StyleState() for _ in requests]
 
     def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
         """Render each content under the empty prompt.
