@@ -170,11 +170,11 @@ def _degrees(crossed: Crossing, population: Population, cells: int) -> int:
 
 def ends(spread: Spread, *, level: float = LEVEL) -> tuple[float, float]:
     """The ends ``mean -+ t((1 + level)/2, df) * error`` of a t interval."""
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     if spread.degrees < 1:
         return math.nan, math.nan
-    margin = float(t.ppf((1 + level) / 2, spread.degrees)) * spread.standard_error
+    margin = float(stdtrit(spread.degrees, (1 + level) / 2)) * spread.standard_error
     return spread.mean - margin, spread.mean + margin
 
 
@@ -187,13 +187,13 @@ def paired_p(spread: Spread) -> float:
     References:
         Cameron, Gelbach, Miller (2011), section 2: the Wald test with t(min(S, C) - 1).
     """
-    from scipy.stats import t
+    from scipy.special import stdtr
 
     if spread.degrees < 1:
         return math.nan
     if spread.standard_error == 0:
         return 1.0 if spread.mean == 0 else 0.0
-    return float(2 * t.sf(abs(spread.mean) / spread.standard_error, spread.degrees))
+    return float(2 * stdtr(spread.degrees, -abs(spread.mean) / spread.standard_error))
 
 
 def smallest_detectable(spread: Spread, *, level: float = LEVEL, power: float = POWER) -> float:
@@ -205,12 +205,12 @@ def smallest_detectable(spread: Spread, *, level: float = LEVEL, power: float = 
     References:
         Bloom (1995), Minimum Detectable Effects, Evaluation Review 19(5).
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     if spread.degrees < 1:
         return math.nan
-    found = float(t.ppf((1 + level) / 2, spread.degrees))
-    return (found + float(t.ppf(power, spread.degrees))) * spread.standard_error
+    found = float(stdtrit(spread.degrees, (1 + level) / 2))
+    return (found + float(stdtrit(spread.degrees, power))) * spread.standard_error
 
 
 def sign_flip_p(

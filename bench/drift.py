@@ -153,13 +153,13 @@ def change_spread(change: np.ndarray, fits: np.ndarray | None) -> Spread:
 
 def one_sided_p(spread: Spread) -> float:
     """P-value of "no drop": the chance of a mean at most this low if the true one were 0."""
-    from scipy.stats import t
+    from scipy.special import stdtr
 
     if spread.degrees < 1:
         return math.nan
     if spread.standard_error <= SETTLED:
         return 0.5 if abs(spread.mean) <= SETTLED else float(spread.mean > 0)
-    return float(t.cdf(spread.mean / spread.standard_error, spread.degrees))
+    return float(stdtr(spread.degrees, spread.mean / spread.standard_error))
 
 
 def detectable_drop(spread: Spread, *, alpha: float = ALPHA, power: float = POWER) -> float:
@@ -171,11 +171,11 @@ def detectable_drop(spread: Spread, *, alpha: float = ALPHA, power: float = POWE
     References:
         Bloom (1995), Minimum Detectable Effects, Evaluation Review 19(5).
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     if spread.degrees < 1:
         return math.nan
-    quantiles = float(t.ppf(1 - alpha, spread.degrees)) + float(t.ppf(power, spread.degrees))
+    quantiles = float(stdtrit(spread.degrees, 1 - alpha)) + float(stdtrit(spread.degrees, power))
     return quantiles * spread.standard_error
 
 

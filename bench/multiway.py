@@ -49,14 +49,14 @@ def multiway_interval(
         The interval with the number of values as `n`; kind "none" where a clustering has fewer than
         two clusters, else "two-way" as for tables.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     mean = float(np.mean(values)) if len(values) else float("nan")
     fewest = min((len(set(names)) for names in clusterings), default=0)
     if fewest < MIN_CLUSTERS:
         return Interval(mean, np.nan, np.nan, len(values), "none")
     spread = multiway_variance(values, clusterings) ** 0.5
-    margin = float(t.ppf((1 + level) / 2, fewest - 1)) * spread
+    margin = float(stdtrit(fewest - 1, (1 + level) / 2)) * spread
     return Interval(mean, mean - margin, mean + margin, len(values), "two-way")
 
 

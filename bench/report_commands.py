@@ -8,9 +8,14 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
+
+from bench.records import uncollected
+
+if TYPE_CHECKING:
+    from reports.write import Report
 
 EXIT_INCOMPARABLE = 4
 
@@ -19,6 +24,7 @@ class ReportOptions(TypedDict):
     """What `report` takes; see the help texts below."""
 
     without_inputs: bool
+    without_sounds: bool
     html: bool
     paper: bool
     check: Path | None
@@ -31,7 +37,15 @@ class ReportOptions(TypedDict):
     is_flag=True,
     help="Leave content and style audio out; always so where their licence asks for it.",
 )
-@click.option("--html", is_flag=True, help="Also write the page to look at and listen to.")
+@click.option(
+    "--without-sounds", is_flag=True, help="Leave all audio and its pictures out of the page."
+)
+@click.option(
+    "--html/--no-html",
+    default=True,
+    show_default=True,
+    help="Write the page to look at and listen to.",
+)
 @click.option("--paper", is_flag=True, help="Also write LaTeX and vector figures for a paper.")
 @click.option(
     "--check",
@@ -42,19 +56,20 @@ class ReportOptions(TypedDict):
 def report(runs: tuple[Path, ...], **options: Unpack[ReportOptions]) -> None:
     """Rebuild and print the tables of runs.
 
-    Of one run, or of several of one suite, from records alone. With --check, the runs are by
-    default those that the paper names.
+    Of one run, or of several of one suite, and their page; from records alone. With --check, the
+    runs are by default those that the paper names.
     """
     if options["check"] is not None:
         sys.exit(_check(options["check"], runs))
     if not runs:
         raise click.UsageError("Missing argument 'RUNS...'.")
-    show(runs, page=options["html"], without_inputs=options["without_inputs"])
-    if options["paper"]:
-        from reports.paper.write import write_paper
-        from reports.write import read_report
+    left_out = {key: options[key] for key in ("without_inputs", "without_sounds")}
+    with uncollected():
+        finished = show(runs, page=options["html"], **left_out)
+        if options["paper"]:
+            from reports.paper.write import write_paper
 
-        click.echo(f"Paper: {write_paper(read_report(runs))}")
+            click.echo(f"Paper: {write_paper(finished)}")
 
 
 def _check(paper: Path, runs: tuple[Path, ...]) -> int:
@@ -70,29 +85,35 @@ def _check(paper: Path, runs: tuple[Path, ...]) -> int:
 
 
 def show(
-    runs: tuple[Path, ...], *, page: bool, without_inputs: bool = False, brief: bool = False
-) -> None:
+    runs: tuple[Path, ...],
+    *,
+    page: bool,
+    without_inputs: bool = False,
+    without_sounds: bool = False,
+    brief: bool = False,
+) -> Report:
     """Print the tables of runs, write them, and say where they and the page are.
 
     Args:
         runs: The run folders.
         page: Also write the page.
         without_inputs: Leave content and style audio out.
+        without_sounds: Leave all audio out of the page.
         brief: Print table II only, as the end of a run does.
     """
     from reports.write import read_report, terminal_summary, write_report
 
     finished = read_report(runs)
     write_report(finished, without_inputs=without_inputs)
-    click.echo(
-        terminal_summary(replace(finished, tables=finished.tables[:1]) if brief else finished)
-    )
+    shown = replace(finished, tables=finished.tables[:1]) if brief else finished
+    click.echo(terminal_summary(shown))
     click.echo(f"Tables (md, tex, csv): {finished.out}")
     if page:
         from reports.page.write import write_page
 
-        where = write_page(finished.run, finished.tables, runs, without_inputs=without_inputs)
+        where = write_page(finished, without_inputs=without_inputs, without_sounds=without_sounds)
         click.echo(f"Page: {where}")
+    return finished
 
 
 class ExportOptions(TypedDict):

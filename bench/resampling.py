@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.clusters import Floats, crossing
+from bench.clusters import Crossing, Floats, crossing
 from bench.statistics import (
     MIN_CLUSTERS,
     MIN_STYLES,
@@ -83,19 +83,24 @@ def weights(
         intervals err on the wide side.
     """
     crossed = crossing(cells.styles, cells.contents, cells.categories)
-    _, first = np.unique(cells.contents, return_index=True)
-    if crossed.n_styles >= MIN_STYLES:
-        generator = np.random.default_rng([seed, 1])
-        by_style = _counts(generator, crossed.n_styles, resamples)
-        by_content = _counts(generator, crossed.n_contents, resamples)
-    else:
-        by_style = np.ones((resamples, crossed.n_styles))
-        names = tuple(cells.categories[first].tolist())
-        by_content = content_weights(names, resamples, seed)
+    by_style, by_content = _cluster_weights(cells, crossed, resamples, seed)
     step = max(1, PART // max(1, len(cells.styles)))
     for start in range(0, resamples, step):
         part = slice(start, start + step)
         yield by_style[part][:, crossed.styles] * by_content[part][:, crossed.contents]
+
+
+def _cluster_weights(
+    cells: Panel | Observations, crossed: Crossing, resamples: int, seed: int
+) -> tuple[Floats, Floats]:
+    """Weights of the styles and of the contents, (resample, each); a cell has their product."""
+    if crossed.n_styles >= MIN_STYLES:
+        generator = np.random.default_rng([seed, 1])
+        by_style = _counts(generator, crossed.n_styles, resamples)
+        return by_style, _counts(generator, crossed.n_contents, resamples)
+    _, first = np.unique(cells.contents, return_index=True)
+    names = tuple(cells.categories[first].tolist())
+    return np.ones((resamples, crossed.n_styles)), content_weights(names, resamples, seed)
 
 
 def _counts(generator: np.random.Generator, size: int, resamples: int) -> Floats:
@@ -185,13 +190,28 @@ def panel_means(
     known = np.isfinite(cells.values)
     filled = np.where(known, cells.values, 0.0)
     counted = known.astype(np.float64)
+    crossed = crossing(cells.styles, cells.contents, cells.categories)
+    weight = _cluster_weights(cells, crossed, resamples, seed)
     with np.errstate(invalid="ignore", divide="ignore"):
         whole = filled.sum(axis=1) / counted.sum(axis=1)
-        drawn = [
-            (part @ filled.T) / (part @ counted.T)
-            for part in weights(cells, resamples=resamples, seed=seed)
-        ]
-    return whole, np.concatenate(drawn)
+        drawn = _weighted_sums(filled, crossed, weight) / _weighted_sums(counted, crossed, weight)
+    return whole, drawn
+
+
+def _weighted_sums(values: Floats, crossed: Crossing, weight: tuple[Floats, Floats]) -> Floats:
+    """Sum of the cells of each score per resample, (resample, score).
+
+    As a cell's weight is a product, this takes a product of matrices of styles and contents; the
+    weights of all cells are never laid out.
+    """
+    by_style, by_content = weight
+    place = crossed.styles * crossed.n_contents + crossed.contents
+    shape = (crossed.n_styles, crossed.n_contents)
+    sums = np.empty((len(by_style), len(values)))
+    for score, row in enumerate(values):
+        table = np.bincount(place, weights=row, minlength=shape[0] * shape[1]).reshape(shape)
+        sums[:, score] = np.einsum("rc,rc->r", by_style @ table, by_content)
+    return sums
 
 
 def rank_intervals(

@@ -133,7 +133,7 @@ def two_way_interval(observations: Observations, *, level: float = 0.95) -> Inte
         Cameron, Gelbach, Miller (2011), Robust Inference With Multiway Clustering, JBES 29(2),
         section 2.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     cells = average_seeds(observations)
     size, mean = len(cells.values), _mean(cells.values)
@@ -142,7 +142,7 @@ def two_way_interval(observations: Observations, *, level: float = 0.95) -> Inte
     if clusters < MIN_CLUSTERS:
         return Interval(mean, np.nan, np.nan, size, "none")
     spread = float(np.sqrt(two_way_variance(cells.values, crossed)))
-    margin = float(t.ppf((1 + level) / 2, clusters - 1)) * spread
+    margin = float(stdtrit(clusters - 1, (1 + level) / 2)) * spread
     return Interval(mean, mean - margin, mean + margin, size, "two-way")
 
 

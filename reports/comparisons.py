@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -220,7 +221,8 @@ def ranks(run: Run) -> ResultTable:
     frames = reading.by_method(run)
     labels = competitors(run, frames)
     metrics = reading.ordered_metrics(run)
-    found = {metric.name: _ranks(frames, labels, metric) for metric in metrics}
+    best = best_competitors(run)
+    found = {metric.name: _ranks(frames, labels, metric, best[metric.name]) for metric in metrics}
     rows = [Row((label, *(found[metric.name][label] for metric in metrics))) for label in labels]
     columns = (
         Column("method", "Method", text=True),
@@ -241,12 +243,13 @@ def ranks(run: Run) -> ResultTable:
     )
 
 
-def _ranks(frames: Frames, labels: Sequence[str], metric: MetricEntry) -> dict[str, Value]:
+def _ranks(
+    frames: Frames, labels: Sequence[str], metric: MetricEntry, best: frozenset[str]
+) -> dict[str, Value]:
     scores = {label: scores_of(frames, label, metric.name) for label in labels}
     scored = {label: s for label, s in scores.items() if np.isfinite(s.values).any()}
     maximize = metric.direction == "maximize"
     found = rank_intervals(scored, maximize=maximize)
-    best = best_of(scored, metric)
     words: dict[str, Value] = {}
     for label in labels:
         low, high = found.get(label, (0, 0))
@@ -255,9 +258,28 @@ def _ranks(frames: Frames, labels: Sequence[str], metric: MetricEntry) -> dict[s
     return words
 
 
-def best_of(scores: Mapping[str, Observations], metric: MetricEntry) -> set[str]:
-    """The best of several competitors and those not told apart from it; empty for a single one."""
+def best_competitors(run: Run) -> Mapping[str, frozenset[str]]:
+    """Per metric the best competitor and those not told apart from it; empty for a single one.
+
+    Raises:
+        RecordError: Scores of one metric carry unlike fingerprints.
+    """
+    return _best_competitors(run)
+
+
+@lru_cache(maxsize=1)
+def _best_competitors(run: Run) -> dict[str, frozenset[str]]:
+    """Kept for the run at hand: two tables mark them."""
+    frames = reading.by_method(run)
+    labels = competitors(run, frames)
+    return {
+        metric.name: _best({x: scores_of(frames, x, metric.name) for x in labels}, metric)
+        for metric in run.header.metrics
+    }
+
+
+def _best(scores: Mapping[str, Observations], metric: MetricEntry) -> frozenset[str]:
     scored = {label: s for label, s in scores.items() if np.isfinite(s.values).any()}
     if len(scored) < 2:  # noqa: PLR2004 - one alone is the best of nothing
-        return set()
-    return indistinguishable(scored, maximize=metric.direction == "maximize")
+        return frozenset()
+    return frozenset(indistinguishable(scored, maximize=metric.direction == "maximize"))

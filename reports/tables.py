@@ -37,7 +37,7 @@ def table2(run: Run) -> ResultTable:
     frames = reading.by_method(run)
     metrics = reading.ordered_metrics(run)
     kinds: set[str] = set()
-    rows = _with_best(run, frames, [
+    rows = _with_best(run, [
         row for entry in reading.ordered_methods(run) for row in _rows(run, entry, frames, kinds)
     ])  # fmt: skip
     columns = (
@@ -57,20 +57,14 @@ def table2(run: Run) -> ResultTable:
     )
 
 
-def _with_best(run: Run, frames: dict[str, pd.DataFrame], rows: list[Row]) -> list[Row]:
+def _with_best(run: Run, rows: list[Row]) -> list[Row]:
     """The rows with the best competitors of each metric marked."""
-    labels = comparisons.competitors(run, frames)
-    metrics = reading.ordered_metrics(run)
-    best = [
-        comparisons.best_of(
-            {label: comparisons.scores_of(frames, label, metric.name) for label in labels}, metric
-        )
-        for metric in metrics
-    ]
+    found = comparisons.best_competitors(run)
+    best = [found[metric.name] for metric in reading.ordered_metrics(run)]
     return [_marked(row, best) if row.kind == "measured" else row for row in rows]
 
 
-def _marked(row: Row, best: list[set[str]]) -> Row:
+def _marked(row: Row, best: list[frozenset[str]]) -> Row:
     """The row with its estimates marked where the method named first stands in the set."""
     first = len(row.cells) - len(best) - 2  # name and conditioning before, n and coverage after
     cells = list(row.cells)

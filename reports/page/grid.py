@@ -104,18 +104,19 @@ def build_grid(run: Run, withheld: frozenset[str] = frozenset()) -> tuple[Grid, 
     short = short_labels(places)
     rows: dict[tuple[str, str, int], Row] = {}
     needed: dict[str, Needed] = {}
+    names = [metric.name for metric in metrics]
     for cell in run.plan:
         if cell.method not in places:
             continue
         key = (cell.style, cell.content, cell.repetition)
-        if key not in rows:
-            rows[key] = _row(cell, len(methods))
-        row = rows[key]
+        row = rows.get(key)
+        if row is None:
+            row = rows[key] = _row(cell, len(methods))
         record = run.cells.get(cell.cell_id)
         sound = _sound(record, withheld=cell.method in withheld)
         if sound["audio"] and record is not None and record.audio is not None:
             needed.setdefault(sound["audio"], Needed(sound["audio"], record.audio))
-        scores = [_rounded(run.scores.get((cell.cell_id, m.name))) for m in metrics]
+        scores = [_rounded(run.scores.get((cell.cell_id, name))) for name in names]
         row["outputs"][places[cell.method]] = Output(**sound, scores=scores)
     grid = Grid(
         metrics=[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,10 @@ from reports.figures.plates import Plate, plates
 from reports.page import grid as grids
 from reports.page.media import PICTURES, link_inputs, without, write_media
 from reports.result_table import Column, Estimate, Missing, ResultTable, Value
+from reports.write import Report
 
 ASSETS = Path(__file__).with_name("assets")
+LEFT_OUT = "not in this page, which was asked for without sounds"
 SHOWN_FAILURES = 200
 LONG = 48  # rows from which on a table is folded
 COSTS = ("timing",)  # tables that stand under "Time and memory"
@@ -80,29 +82,31 @@ class Example:
 
 
 def write_page(
-    run: Run, built: Sequence[ResultTable], folders: Sequence[Path], *, without_inputs: bool = False
+    report: Report, *, without_inputs: bool = False, without_sounds: bool = False
 ) -> Path:
     """Write `report/page/` and return its `index.html`.
 
     Sounds and pictures that are there from before are kept, so that a second time is quick.
 
     Args:
-        run: The run, or several merged.
-        built: Its finished tables.
-        folders: The run folders, where the sounds lie.
+        report: The finished report.
         without_inputs: Leave out content and style audio, see `reports.inputs`.
+        without_sounds: Leave out all audio and its pictures.
     """
-    page = run.folder / "report" / ("merged" if len(folders) > 1 else "") / "page"
+    run, page = report.run, report.out / "page"
     page.mkdir(parents=True, exist_ok=True)
     withheld = inputs.withheld_methods(run, asked_without=without_inputs)
     grid, needed = grids.build_grid(run, withheld)
+    if without_sounds:
+        grid, needed = without(grid, {item.name: LEFT_OUT for item in needed}), ()
     chosen = _chosen(grid)
     large = [sound for _, row, place in chosen for sound, _ in _parts(grid, row, place)]
-    missing = write_media(page, folders, needed, large)
-    linked = link_inputs(page, () if without_inputs else folders, grid)
-    figures = [_figure(page, plate) for plate in plates(run, {t.label: t for t in built})]
+    missing = write_media(page, report.folders, needed, large)
+    linked = link_inputs(page, () if without_inputs or without_sounds else report.folders, grid)
+    by_label = {table.label: table for table in report.tables}
+    figures = [_figure(page, plate) for plate in plates(run, by_label)]
     names = {entry.label for entry in run.header.methods}
-    tables = [html_table(table, names) for table in built]
+    tables = [html_table(table, names) for table in report.tables]
     text = _render({
         **_words(run, without_inputs=without_inputs),
         "tables": [table for table in tables if table.label not in COSTS],

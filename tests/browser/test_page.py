@@ -38,8 +38,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def written(run: Run) -> Path:
-    report = read_report(run.folder)
-    return write_page(report.run, report.tables, report.folders)
+    return write_page(read_report(run.folder))
 
 
 def clip(page: Page, row: int, name: str) -> Locator:

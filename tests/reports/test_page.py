@@ -25,13 +25,12 @@ from bench.loudness import loudness
 from bench.records import Run
 from reports.page.grid import build_grid, extremes, row_id
 from reports.page.pictures import mel_levels, mel_picture
-from reports.page.write import write_page
+from reports.page.write import LEFT_OUT, write_page
 from reports.write import read_report
 
 
 def page_of(run: Run, **options: bool) -> Path:
-    report = read_report(run.folder)
-    return write_page(report.run, report.tables, report.folders, **options)
+    return write_page(read_report(run.folder), **options)
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +118,17 @@ def test_inputs_stay_out_where_asked_or_forbidden(tmp_path: Path) -> None:
     assert len(list((index.parent / "sounds").iterdir())) == 2
     assert "goes without content and style audio" in read(index).text
     assert not any(sound["link"] for sound in grid_of(index)["contents"].values())
+
+
+def test_a_page_without_sounds_has_scores_and_says_why_it_is_silent(tmp_path: Path) -> None:
+    run = sounding_run(tmp_path / "run", ["harp"], ["c1"])
+    index = page_of(run, without_sounds=True)
+    assert not list(index.parent.rglob("*.flac"))
+    assert not list(index.parent.rglob("*.webp"))
+    (row,) = grid_of(index)["rows"]
+    assert {output["why"] for output in row["outputs"]} == {LEFT_OUT}
+    assert row["outputs"][0]["scores"] == [0.5, 0.4]
+    assert grid_of(index)["contents"]["c1"]["why"] == LEFT_OUT
 
 
 def test_inputs_that_may_not_travel_are_played_where_they_lie(tmp_path: Path) -> None:

@@ -1,0 +1,192 @@
+"""What `python -m bench time` found, as tables: seconds, memory, amortised costs, crossovers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import permutations
+
+from bench.timing import (
+    COUNTS,
+    MethodTiming,
+    StageTiming,
+    TimingReport,
+    amortised_s,
+    contention,
+    crossover,
+    quartiles,
+)
+from reports.result_table import Column, Estimate, Missing, ResultTable, Row, Value
+
+MIB = 1024**2
+NOT_TIMED = Missing("—", "not timed")
+VIEWS = (("allocated", "Allocated (MiB)"), ("held", "Held (MiB)"), ("resident", "Resident (MiB)"))
+
+
+def cost_tables(report: TimingReport) -> list[ResultTable]:
+    """All tables of a session, to be read in this order."""
+    return [seconds(report), memory(report), amortisation(report), crossovers(report)]
+
+
+def _identity(report: TimingReport) -> str:
+    return f"{report.suite_name} {report.suite_digest[:8]}, {_device(report)}"
+
+
+def _device(report: TimingReport) -> str:
+    facts = report.provenance
+    return str(facts.get("gpu") or f"{report.device}, {facts.get('threads')} threads")
+
+
+def seconds(report: TimingReport) -> ResultTable:
+    """Median [quartiles] of each stage: start, load, fit of a style, transfer alone and batched."""
+    batch = max([s.clips for m in report.methods for s in m.stages], default=1)
+    columns = (
+        Column("method", "Method", text=True),
+        Column("start_s", "Start (s)", decimals=2),
+        Column("load_s", "Load (s)", decimals=2),
+        Column("fit_s", "Fit of a style (s)", decimals=2),
+        Column("transfer_s", "Transfer, 1 clip (s)", decimals=3),
+        Column("batched_s", f"Transfer, per clip of {batch} (s)", decimals=3),
+        Column("real_time_factor", "Real-time factor", decimals=3),
+    )
+    rows = [Row(_seconds_of(method, report)) for method in report.methods]
+    return ResultTable(
+        "Wall clock", "costs", _identity(report), columns, tuple(rows), tuple(_notes(report))
+    )
+
+
+def _seconds_of(method: MethodTiming, report: TimingReport) -> tuple[Value, ...]:
+    batched = method.stage("transfer")
+    factor = quartiles(batched)[1] / report.duration_s if batched else NOT_TIMED
+    return (
+        method.label,
+        spread(method.stage("start")),
+        spread(method.stage("load")),
+        spread(method.stage("fit")) if method.fits_per_style else Missing("none", "fits nothing"),
+        spread(method.stage("transfer", 1)),
+        spread(batched),
+        factor,
+    )
+
+
+def spread(stage: StageTiming | None) -> Value:
+    """Median and quartiles per clip; words with a tilde where nothing was measured whole."""
+    if stage is None:
+        return NOT_TIMED
+    low, middle, high = quartiles(stage)
+    if stage.extrapolated:
+        return f"~{middle:.2f}"
+    return Estimate(middle, low, high, len(stage.seconds))
+
+
+def _notes(report: TimingReport) -> Iterator[str]:
+    count = max((len(s.seconds) for m in report.methods for s in m.stages), default=0)
+    yield f"median [quartiles] of {count} transfers; each method in a process of its own, in turns"
+    yield (
+        "start: interpreter and imports; load: models, from files that the system may have in "
+        "memory; the first fit of a process warms it up and is counted"
+    )
+    yield (
+        f"clips of {report.duration_s:.2f} s, never heard before; real-time factor: transfer time "
+        "/ duration, below 1 is faster than playback"
+    )
+    yield from _fit_notes(report)
+    scored = report.scoring.stage("score")
+    if scored:
+        low, middle, high = quartiles(scored)
+        names = ", ".join(report.metrics)
+        yield f"scoring ({names}): {middle:.3f} [{low:.3f}, {high:.3f}] s per output"
+    every = [s for m in report.methods for s in m.stages]
+    ratio = contention(every)
+    if ratio:
+        yield f"calibration kernel: {ratio:.2f} times as long at worst as at best (1 is quiet)"
+    for method in (*report.methods, report.scoring):
+        if method.failure:
+            yield f"{method.label} failed: {method.failure}"
+
+
+def _fit_notes(report: TimingReport) -> Iterator[str]:
+    for method in report.methods:
+        fit = method.stage("fit")
+        line = fit.extrapolated if fit else None
+        if line:
+            yield (
+                f"~ fit of {method.label}: EXTRAPOLATED to {line.steps} steps, on a line through "
+                f"{line.measured[0]} and {line.measured[1]}"
+            )
+        elif fit and method.fits_per_style:
+            yield f"fit of {method.label}: measured whole, {len(fit.seconds)} times"
+
+
+def memory(report: TimingReport) -> ResultTable:
+    """Three views of the largest memory per stage."""
+    columns = (
+        Column("method", "Method", text=True),
+        Column("stage", "Stage", text=True),
+        *(Column(key, title, decimals=0) for key, title in VIEWS),
+    )
+    rows = [
+        Row((method.label, _stage_words(stage), *_views(stage)), method.label)
+        for method in (*report.methods, report.scoring)
+        for stage in method.stages
+        if stage.stage != "start"
+    ]
+    notes = (
+        "allocated: by tensors on the device, since the stage began; n/a on a CPU",
+        "held: by torch's allocator there, its reserve included; n/a on a CPU",
+        "resident: the process in main memory, the largest so far",
+    )
+    return ResultTable("Memory", "memory", _identity(report), columns, tuple(rows), notes)
+
+
+def _stage_words(stage: StageTiming) -> str:
+    if stage.stage in ("transfer", "score"):
+        return f"{stage.stage}, {stage.clips} clip{'s' if stage.clips > 1 else ''}"
+    return stage.stage
+
+
+def _views(stage: StageTiming) -> list[Value]:
+    values = [getattr(stage.memory, key) for key, _ in VIEWS]
+    absent = Missing("n/a", "this device has no such view")
+    return [absent if value is None else value / MIB for value in values]
+
+
+def amortisation(report: TimingReport) -> ResultTable:
+    """T(n) = start + load + fit + n transfer, for some n."""
+    columns = (
+        Column("method", "Method", text=True),
+        *(Column(f"t{n}_s", f"T({n}) (s)", decimals=1) for n in COUNTS),
+    )
+    rows = [
+        Row((method.label, *(_amortised(method, n) for n in COUNTS))) for method in report.methods
+    ]
+    notes = (
+        "T(n) = start + load + fit + n x transfer (medians): one style, n clips",
+        "transfer is per clip of the largest batch timed",
+        *_fit_notes(report),
+    )
+    return ResultTable(
+        "Amortised cost", "amortised", _identity(report), columns, tuple(rows), notes
+    )
+
+
+def _amortised(method: MethodTiming, count: int) -> Value:
+    total, fit = amortised_s(method, count), method.stage("fit")
+    if total != total:  # noqa: PLR0124 - NaN
+        return NOT_TIMED
+    return f"~{total:.1f}" if fit and fit.extrapolated else total
+
+
+def crossovers(report: TimingReport) -> ResultTable:
+    """From how many clips on a method costs no more than another."""
+    columns = (
+        Column("method", "Method", text=True),
+        Column("other", "costs no more than", text=True),
+        Column("clips", "from n clips on", text=True),
+    )
+    rows = [
+        Row((first.label, second.label, str(found)), first.label)
+        for first, second in permutations(report.methods, 2)
+        if (found := crossover(first, second)) is not None
+    ]
+    notes = ("1: always; pairs that are not named never; from the medians of T(n)",)
+    return ResultTable("Crossovers", "crossover", _identity(report), columns, tuple(rows), notes)
