@@ -1,12 +1,19 @@
-"""Devices: choosing one, waiting for it, and its memory."""
+"""Devices: choosing one, waiting for it, its memory, and the number format of frozen networks."""
 
 from __future__ import annotations
 
+import os
 import re
 import resource
 import sys
+from typing import Literal, get_args
 
-from bench.api import DeviceError
+from bench.api import ConfigError, DeviceError
+
+Precision = Literal["float32", "bfloat16", "float16"]
+# Set by `--precision`; the environment, so that worker processes are told too.
+PRECISION_VARIABLE = "BENCH_PRECISION"
+_FIRST_WITH_BFLOAT16 = (8, 0)  # CUDA capability
 
 
 def resolve_device(name: str = "auto") -> str:
@@ -45,6 +52,58 @@ def _lacks(name: str, found: str) -> str:
     raise DeviceError(
         f"device {name!r} is not on this machine (torch sees {found}); use --device auto or cpu."
     )
+
+
+def frozen_precision(device: str) -> Precision:
+    """The format of frozen networks on a device; what is learnt, losses and schedules stay float32.
+
+    `BENCH_PRECISION` decides; left out, or "auto", it is float32 everywhere but on CUDA, and there
+    bfloat16 where the hardware has it, else float16.
+
+    Raises:
+        ConfigError: `BENCH_PRECISION` names no format.
+
+    Example:
+        >>> frozen_precision("cpu")
+        'float32'
+    """
+    asked = os.environ.get(PRECISION_VARIABLE, "auto")
+    known: dict[str, Precision] = {name: name for name in get_args(Precision)}
+    if asked in known:
+        return known[asked]
+    if asked != "auto":
+        raise ConfigError(
+            f"{PRECISION_VARIABLE} is {asked!r}; it must be auto, {', '.join(known)}. Leave it out "
+            "for auto."
+        )
+    if not device.startswith("cuda"):
+        return "float32"
+    import torch
+
+    has_bfloat16 = torch.cuda.get_device_capability(device) >= _FIRST_WITH_BFLOAT16
+    return "bfloat16" if has_bfloat16 else "float16"
+
+
+def device_kind(device: str) -> str:
+    """What results may depend on: the device without its number, and an unusual precision.
+
+    Example:
+        >>> device_kind("cpu")
+        'cpu'
+    """
+    precision = frozen_precision(device)
+    return device.split(":", maxsplit=1)[0] + ("" if precision == "float32" else f"/{precision}")
+
+
+def free_memory_bytes(device: str) -> int | None:
+    """Memory that could still be taken on CUDA; None where there is no telling."""
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    free, _ = torch.cuda.mem_get_info(device)
+    reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(free + reusable)
 
 
 def synchronise(device: str) -> None:

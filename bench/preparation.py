@@ -20,7 +20,7 @@ from bench.catalog import find_method, find_metric, resolve, source_digest
 from bench.checkpoints import require_checkpoints
 from bench.clock import Stopwatch
 from bench.dataset import load_dataset
-from bench.device import resolve_device
+from bench.device import device_kind, resolve_device
 from bench.generation import Bench, Studio
 from bench.isolation import isolation_for, require_consistent
 from bench.keys import Identity
@@ -242,7 +242,7 @@ def open_studio(bench: Bench, method: PlannedMethod, profile: str) -> Studio:
         source=source_digest(entry),
         profile=profile,
         weights=_weights(method),
-        device_type=bench.device.split(":")[0],
+        device_type=device_kind(bench.device),
     )
     return Studio(
         bench,

@@ -6,14 +6,15 @@ width and token ids all come from the folder's configs.
 
 **Conventions**: images uint8 (batch, mel, frame), as `spectrogram.encode` draws them; latents
     float32 (batch, channel, row, column),
-already multiplied by the VAE's scaling factor; contexts float32 (batch, token, dim). All float32.
+already multiplied by the VAE's scaling factor; contexts float32 (batch, token, dim). The U-Net
+alone may work in fewer bits: it does nearly all of the arithmetic. Its result is float32 again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections import OrderedDict
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +27,10 @@ from torch import nn
 
 from bench import tally
 from bench.api import CheckpointError, Profile
+from bench.device import Precision, frozen_precision
+from bench.recent import Recent
 from bench.weights import check_tokenizer, hub_folder, require_files
+from methods.riffusion.acceleration import Accelerated, choose_acceleration
 from methods.riffusion.checkpoints import FILES, MINI_FOLDER, RIFFUSION
 from methods.riffusion.schedule import Schedule, read_schedule
 from methods.riffusion.spectrogram import image_to_pixels, pixels_to_image
@@ -36,6 +40,9 @@ VaeSample = Literal["sample", "mode"]
 
 # Posteriors kept per backbone; one of the full model takes 128 KB.
 _MOMENTS_KEPT = 1024
+# Activations of a U-Net's pass in units of its first and widest map; with a backward pass nearly
+# all are kept. A first guess: batches are halved where it is too low.
+_MAPS, _MAPS_LEARNING = 60, 800
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,8 +139,9 @@ class Backbone:
             )
         self._token_embedding = _find_by_suffix(parts.text_encoder, "token_embedding")
         self._position_embedding = _find_by_suffix(parts.text_encoder, "position_embedding")
-        self._moments: OrderedDict[str, Moments] = OrderedDict()
+        self._moments: Recent[Moments] = Recent(_MOMENTS_KEPT)
         self._prompts: dict[str, torch.Tensor] = {}
+        self._pass = Accelerated(self._plain_pass, choose_acceleration(self.device))
 
     @property
     def latent_reduction(self) -> int:
@@ -150,21 +158,18 @@ class Backbone:
         """
         return join_moments([self._encode_one(image) for image in images])
 
-    @torch.no_grad()
     def _encode_one(self, image: torch.Tensor) -> Moments:
         key = hashlib.sha256(
             image.cpu().numpy().tobytes() + str(tuple(image.shape)).encode()
         ).hexdigest()
-        if key not in self._moments:
-            posterior = self.parts.vae.encode(
-                image_to_pixels(image[None]).to(self.device)
-            ).latent_dist
-            factor = float(self.parts.vae.config.scaling_factor)
-            self._moments[key] = Moments(posterior.mean * factor, posterior.std * factor)
-        self._moments.move_to_end(key)
-        while len(self._moments) > _MOMENTS_KEPT:
-            self._moments.popitem(last=False)
-        return self._moments[key]
+        return self._moments.get(key, lambda: self._posterior(image))
+
+    @torch.no_grad()
+    def _posterior(self, image: torch.Tensor) -> Moments:
+        pixels = image_to_pixels(image[None]).to(self.device)
+        posterior = self.parts.vae.encode(pixels).latent_dist
+        factor = float(self.parts.vae.config.scaling_factor)
+        return Moments(posterior.mean * factor, posterior.std * factor)
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
@@ -182,10 +187,26 @@ class Backbone:
     ) -> torch.Tensor:
         """Noise in latents at timesteps (batch,), given contexts (batch, token, dim)."""
         tally.count("unet")
+        dtype = self.parts.unet.dtype
+        noise = self._pass(latents.to(dtype), timesteps, contexts.to(dtype))
+        return noise.to(latents.dtype)
+
+    def _plain_pass(
+        self, latents: torch.Tensor, timesteps: torch.Tensor, contexts: torch.Tensor
+    ) -> torch.Tensor:
         prediction: torch.Tensor = self.parts.unet(
             latents, timesteps, encoder_hidden_states=contexts
         ).sample
         return prediction
+
+    def bytes_per_row(self, shape: Sequence[int], *, learning: bool) -> int:
+        """About what one row of latents (..., row, column) takes in a pass, activations and all."""
+        widest_map = math.prod(shape[-2:]) * int(self.parts.unet.config.block_out_channels[0])
+        return (
+            widest_map
+            * int(self.parts.unet.dtype.itemsize)
+            * (_MAPS_LEARNING if learning else _MAPS)
+        )
 
     # ------------------------------------------------------------------ text
 
@@ -273,8 +294,10 @@ def _find_by_suffix(model: nn.Module, suffix: str) -> nn.Embedding:
 # ---------------------------------------------------------------------------- loading
 
 
-def read_backbone(folder: Path, device: str = "cpu") -> Backbone:
-    """Load a diffusers-style folder (vae, unet, text_encoder, tokenizer, scheduler) in float32.
+def read_backbone(folder: Path, device: str = "cpu", precision: Precision = "float32") -> Backbone:
+    """Load a diffusers-style folder (vae, unet, text_encoder, tokenizer, scheduler).
+
+    The U-Net is loaded in `precision`, all else in float32.
 
     Pickled weights are read without executing code: both libraries pass weights_only to torch.load.
 
@@ -288,9 +311,11 @@ def read_backbone(folder: Path, device: str = "cpu") -> Backbone:
     tokenizer = CLIPTokenizer.from_pretrained(str(folder / "tokenizer"))
     check_tokenizer(tokenizer, folder / "tokenizer")
     parts = Parts(
-        vae=_read(AutoencoderKL, folder / "vae", "torch_dtype"),
-        unet=_read(UNet2DConditionModel, folder / "unet", "torch_dtype"),
-        text_encoder=_read(CLIPTextModel, folder / "text_encoder", "dtype"),
+        vae=_read(AutoencoderKL, folder / "vae", {"torch_dtype": torch.float32}),
+        unet=_read(
+            UNet2DConditionModel, folder / "unet", {"torch_dtype": getattr(torch, precision)}
+        ),
+        text_encoder=_read(CLIPTextModel, folder / "text_encoder", {"dtype": torch.float32}),
         tokenizer=tokenizer,
     )
     config = json.loads(
@@ -299,19 +324,23 @@ def read_backbone(folder: Path, device: str = "cpu") -> Backbone:
     return Backbone(parts, read_schedule(config), device)
 
 
-def _read(library_class: Any, folder: Path, dtype_name: str) -> Any:  # noqa: ANN401 - untyped libraries
-    """A model in float32; `dtype_name` is what its library calls that argument."""
+def _read(library_class: Any, folder: Path, dtype: dict[str, torch.dtype]) -> Any:  # noqa: ANN401 - untyped libraries
+    """A model in a format; `dtype` calls that argument as its library does."""
     safe = any(folder.glob("*.safetensors"))
-    options = {dtype_name: torch.float32, "use_safetensors": safe, "local_files_only": True}
+    options = {**dtype, "use_safetensors": safe, "local_files_only": True}
     return library_class.from_pretrained(str(folder), **options)
 
 
-@lru_cache(maxsize=2)
 def load_backbone(profile: Profile, device: str) -> Backbone:
     """The backbone of a profile, shared by all methods of this process.
 
     Raises:
         CheckpointError: Weights are missing; the message names the file and the way out.
     """
+    return _load_backbone(profile, device, frozen_precision(device))
+
+
+@lru_cache(maxsize=2)
+def _load_backbone(profile: Profile, device: str, precision: Precision) -> Backbone:
     folder = MINI_FOLDER if profile == "mini" else hub_folder(RIFFUSION)
-    return read_backbone(folder, device)
+    return read_backbone(folder, device, precision)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Protocol
 
 import torch
@@ -66,7 +67,7 @@ def encode_learners(
     timesteps: Sequence[torch.Tensor],
     generators: Sequence[torch.Generator | None],
 ) -> torch.Tensor:
-    """Contexts of several learners of one kind, concatenated; one pass of the text encoder.
+    """Contexts of several learners, concatenated; all rows share one pass of the text encoder.
 
     Gradients flow to each learner from its own rows only.
     """
@@ -74,8 +75,17 @@ def encode_learners(
         _apply(backbone, learner, t, generator)
         for learner, t, generator in zip(learners, timesteps, generators, strict=True)
     ]
-    joined = torch.cat(outputs)
-    return backbone.encode_placeholder(joined) if isinstance(learners[0], RowLearner) else joined
+    writes_row = [isinstance(learner, RowLearner) for learner in learners]
+    rows = list(compress(outputs, writes_row))
+    if not rows:
+        return torch.cat(outputs)
+    encoded = iter(backbone.encode_placeholder(torch.cat(rows)).split([len(row) for row in rows]))
+    return torch.cat(
+        [
+            next(encoded) if is_row else output
+            for output, is_row in zip(outputs, writes_row, strict=True)
+        ]
+    )
 
 
 def _apply(
@@ -138,25 +148,36 @@ class ContextTable:
     """Contexts computed once for the timesteps that stylisation visits.
 
     Args:
-        positions: Timestep to row of the two tables.
-        styled: (row, token, dim).
+        visited: The timesteps, ascending; what is asked for must be among them.
+        styled: (row, token, dim), a row per timestep.
         empty: (row, token, dim).
     """
 
-    positions: dict[int, int]
+    visited: torch.Tensor
     styled: torch.Tensor
     empty: torch.Tensor
 
     def cond(self, timesteps: torch.Tensor) -> torch.Tensor:
         """Contexts of the style, (batch, token, dim)."""
-        return self.styled[self._rows(timesteps)]
+        return self.styled[find_rows(self.visited, timesteps)]
 
     def uncond(self, timesteps: torch.Tensor) -> torch.Tensor:
         """Contexts of the empty prompt, (batch, token, dim)."""
-        return self.empty[self._rows(timesteps)]
+        return self.empty[find_rows(self.visited, timesteps)]
 
-    def _rows(self, timesteps: torch.Tensor) -> list[int]:
-        return [self.positions[int(t)] for t in timesteps]
+
+def find_rows(visited: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+    """Where timesteps stand among ascending ones; past the end, so an error, where they do not.
+
+    Done on the device: a look at a value would make it wait at every step of a stylisation.
+
+    Example:
+        >>> find_rows(torch.tensor([1, 21, 41]), torch.tensor([41, 1, 2])).tolist()
+        [2, 0, 3]
+    """
+    rows = torch.searchsorted(visited, timesteps)
+    found = visited[rows.clamp_max(len(visited) - 1)] == timesteps
+    return torch.where(found, rows, len(visited))
 
 
 @torch.no_grad()
@@ -169,27 +190,35 @@ def tabulate(
 
     With live dropout a table holds one draw per timestep.
     """
-    distinct = sorted(set(timesteps))
-    each = [torch.tensor([t], device=device) for t in distinct]
+    visited = torch.tensor(sorted(set(timesteps)), device=device)
     return ContextTable(
-        positions={t: row for row, t in enumerate(distinct)},
-        styled=torch.cat([conditioning.cond(t) for t in each]),
-        empty=torch.cat([conditioning.uncond(t) for t in each]),
+        visited,
+        styled=torch.cat([conditioning.cond(t[None]) for t in visited]),
+        empty=torch.cat([conditioning.uncond(t[None]) for t in visited]),
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class RowsOfTables:
-    """Contexts of a batch whose rows belong to different styles: row i reads table i."""
+    """Contexts of a batch whose rows belong to different styles: row i reads table i.
 
-    tables: Sequence[ContextTable]
+    Args:
+        tables: All for the same timesteps.
+    """
+
+    def __init__(self, tables: Sequence[ContextTable]) -> None:
+        distinct = list({id(table): table for table in tables}.values())
+        places = {id(table): place for place, table in enumerate(distinct)}
+        self._visited = distinct[0].visited
+        self._table = torch.tensor(
+            [places[id(table)] for table in tables], device=self._visited.device
+        )
+        self._styled = torch.stack([table.styled for table in distinct])
+        self._empty = torch.stack([table.empty for table in distinct])
 
     def cond(self, timesteps: torch.Tensor) -> torch.Tensor:
         """Contexts of each row's style, (batch, token, dim)."""
-        pairs = zip(self.tables, timesteps, strict=True)
-        return torch.cat([table.cond(t[None]) for table, t in pairs])
+        return self._styled[self._table, find_rows(self._visited, timesteps)]
 
     def uncond(self, timesteps: torch.Tensor) -> torch.Tensor:
         """Contexts of the empty prompt, (batch, token, dim)."""
-        pairs = zip(self.tables, timesteps, strict=True)
-        return torch.cat([table.uncond(t[None]) for table, t in pairs])
+        return self._empty[self._table, find_rows(self._visited, timesteps)]

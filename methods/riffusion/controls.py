@@ -13,6 +13,7 @@ import torch
 
 from bench.api import (
     Audio,
+    Clip,
     FitRequest,
     NoParameters,
     Profile,
@@ -27,9 +28,10 @@ from methods.riffusion.learning import transfer_styles
 from methods.riffusion.longform import cut_windows, join_windows
 from methods.riffusion.rendering import (
     CanvasSettings,
+    Painting,
     draw_image,
     load_riffusion,
-    sound_image,
+    sound_images,
 )
 from methods.riffusion.stylisation import StylisationSettings, Switch
 from methods.riffusion.width import GreyImage, WidthMode, from_window, to_window
@@ -48,6 +50,19 @@ class _Styleless(StyleTransferMethod):
         """Learn nothing: one empty state per request."""
         return [StyleState() for _ in requests]
 
+    def _sound(
+        self, requests: Sequence[TransferRequest], images: Sequence[GreyImage]
+    ) -> list[Audio]:
+        """Audio of the images that were made of the requests' contents."""
+        pairs = zip(requests, images, strict=True)
+        return sound_images(
+            self._model,
+            [
+                Painting(image, request.seed, request.content.audio.num_samples)
+                for request, image in pairs
+            ],
+        )
+
 
 @final
 class Vocoder(_Styleless):
@@ -61,15 +76,8 @@ class Vocoder(_Styleless):
         Raises:
             ContentError: A content is too short.
         """
-        return [
-            sound_image(
-                self._model,
-                draw_image(self._model, request.content),
-                request.seed,
-                request.content.audio.num_samples,
-            )
-            for request in requests
-        ]
+        images = [draw_image(self._model, request.content) for request in requests]
+        return self._sound(requests, images)
 
 
 @final
@@ -84,14 +92,12 @@ class VaeRoundTrip(_Styleless):
         Raises:
             ContentError: A content is too short.
         """
-        return [self._round_trip(request) for request in requests]
+        return self._sound(requests, [self._round_trip(request.content) for request in requests])
 
-    def _round_trip(self, request: TransferRequest) -> Audio:
-        model, content = self._model, request.content
-        image = draw_image(model, content)
-        windows = [self._paint(window) for window in cut_windows(image, model.codec.num_frames)]
-        restored = join_windows(windows, image.shape[1])
-        return sound_image(model, restored, request.seed, content.audio.num_samples)
+    def _round_trip(self, content: Clip) -> GreyImage:
+        image = draw_image(self._model, content)
+        windows = cut_windows(image, self._model.codec.num_frames)
+        return join_windows([self._paint(window) for window in windows], image.shape[1])
 
     def _paint(self, image: GreyImage) -> GreyImage:
         """One window through the VAE."""

@@ -24,12 +24,13 @@ from typing import Literal
 import torch
 
 from bench.api import ConfigError
+from bench.batching import Batcher, affordable
 from bench.seeds import derive_seed, generator
 from methods.riffusion.backbone import Backbone, Moments, VaeSample, draw_latents
 from methods.riffusion.conditioning import Conditioning, Learner, encode_learners
 from methods.riffusion.schedule import add_noise
 
-# Styles that share one pass; bounds the memory of the activations.
+# Styles that share one pass, where memory allows.
 _STYLES_AT_ONCE = 8
 _PROGRESS_FILE = "progress.pt"
 Advance = Callable[[float, str], None]
@@ -99,7 +100,7 @@ class Fit:
         learner: What is trained.
         optimiser: Of the learner's parameters.
         generator: Every draw of this fit.
-        steps: How many in all.
+        plan: How to fit.
         checkpoint: Folder for progress, or None.
         fingerprint: What this fit is of; a checkpoint with another one is not continued.
     """
@@ -108,15 +109,38 @@ class Fit:
     learner: Learner
     optimiser: torch.optim.Optimizer
     generator: torch.Generator
-    steps: int
+    plan: FittingPlan
     checkpoint: Path | None = None
     fingerprint: str = ""
-    losses: list[float] = field(default_factory=list)
+    _losses: list[float] = field(default_factory=list)
+    _unread: list[torch.Tensor] = field(default_factory=list)
+
+    @property
+    def steps(self) -> int:
+        """How many in all."""
+        return self.plan.count_steps(len(self.images))
 
     @property
     def step(self) -> int:
         """Steps done."""
-        return len(self.losses)
+        return len(self._losses) + len(self._unread)
+
+    @property
+    def losses(self) -> list[float]:
+        """The loss of each step; asking makes the device catch up, so the loop does not."""
+        if self._unread:
+            self._losses += torch.stack(self._unread).tolist()
+            self._unread = []
+        return self._losses
+
+    def advance(self, loss: torch.Tensor) -> None:
+        """Take the optimiser's step, whose gradients are there, and note the loss ()."""
+        self.optimiser.step()
+        self._unread.append(loss)
+
+    def restore(self, losses: Sequence[float]) -> None:
+        """Put the losses of an earlier session in place."""
+        self._losses, self._unread = list(losses), []
 
 
 def begin_fit(
@@ -133,7 +157,7 @@ def begin_fit(
         learner=learner,
         optimiser=_make_optimiser(learner, plan),
         generator=generator(derive_seed("fit", seed)),
-        steps=plan.count_steps(len(images)),
+        plan=plan,
         checkpoint=checkpoint,
         fingerprint=_fingerprint(images, plan, seed),
     )
@@ -155,75 +179,99 @@ def _fingerprint(images: StyleImages, plan: FittingPlan, seed: int) -> str:
 # ---------------------------------------------------------------------------- the loop
 
 
-def run_fits(backbone: Backbone, fits: Sequence[Fit], plan: FittingPlan, advance: Advance) -> None:
-    """Take every fit to its last step, several styles per pass of the frozen networks.
+def run_fits(backbone: Backbone, fits: Sequence[Fit], advance: Advance) -> None:
+    """Take every fit to its last step, several per pass of the frozen networks.
 
     Args:
         backbone: Frozen.
-        fits: Changed in place.
-        plan: Shared by all of them.
+        fits: Changed in place; of any styles, learners and plans.
         advance: Told the share done, in [0, 1], and a text.
     """
     total = sum(fit.steps for fit in fits)
-    for first in range(0, len(fits), _STYLES_AT_ONCE):
-        together = fits[first : first + _STYLES_AT_ONCE]
+    at_once = affordable(str(backbone.device), _bytes_per_fit(backbone, fits), _STYLES_AT_ONCE)
+    batcher = Batcher(at_once)
+    for first in range(0, len(fits), at_once):
+        together = fits[first : first + at_once]
         while active := [fit for fit in together if fit.step < fit.steps]:
-            train_step(backbone, active, plan)
-            _save_when_due(active, plan)
+            train_step(backbone, active, batcher)
+            _save_when_due(active)
             done = sum(fit.step for fit in fits)
             advance(done / total, f"step {active[0].step}/{active[0].steps}")
 
 
+def _bytes_per_fit(backbone: Backbone, fits: Sequence[Fit]) -> int:
+    rows = max((fit.plan.batch_size for fit in fits), default=1)
+    shape = fits[0].images.moments.mean.shape if fits else torch.Size()
+    return rows * backbone.bytes_per_row(shape, learning=True)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingBatch:
-    """One style's share of a step."""
+    """One style's share of a step, and its generator's state after drawing it."""
 
     noisy: torch.Tensor
     noise: torch.Tensor
     timesteps: torch.Tensor
     weights: torch.Tensor
+    state: torch.Tensor
 
 
-def draw_batch(backbone: Backbone, fit: Fit, plan: FittingPlan) -> TrainingBatch:
+def draw_batch(backbone: Backbone, fit: Fit) -> TrainingBatch:
     """Draw clips, posterior samples, timesteps and noise, in this order."""
-    size, device = plan.batch_size, backbone.device
+    size, device = fit.plan.batch_size, backbone.device
     picks = torch.randint(len(fit.images), (size,), generator=fit.generator)
     chosen = fit.images.moments[picks.to(device)]
-    latents = draw_latents(chosen, [fit.generator] * size, plan.vae_sample)
+    latents = draw_latents(chosen, [fit.generator] * size, fit.plan.vae_sample)
     last = backbone.schedule.num_train_timesteps
     timesteps = torch.randint(last, (size,), generator=fit.generator).to(device)
     noise = torch.randn(latents.shape, generator=fit.generator).to(device)
     noisy = add_noise(backbone.schedule, latents, noise, timesteps)
-    return TrainingBatch(noisy, noise, timesteps, fit.images.weights[picks.to(device)])
+    weights = fit.images.weights[picks.to(device)]
+    return TrainingBatch(noisy, noise, timesteps, weights, fit.generator.get_state())
 
 
-def train_step(backbone: Backbone, fits: Sequence[Fit], plan: FittingPlan) -> None:
-    """One optimiser step of each fit; all rows pass the text encoder and the U-Net together."""
-    batches = [draw_batch(backbone, fit, plan) for fit in fits]
+def train_step(backbone: Backbone, fits: Sequence[Fit], batcher: Batcher | None = None) -> None:
+    """One optimiser step of each fit; their rows pass text encoder and U-Net together.
+
+    Args:
+        backbone: Frozen.
+        fits: Changed in place.
+        batcher: How many fits share a pass; all, where it is left out.
+    """
+    batches = [draw_batch(backbone, fit) for fit in fits]
+    pairs = list(zip(fits, batches, strict=True))
+    losses = (batcher or Batcher(len(fits))).run(pairs, lambda part: _backward(backbone, part))
+    for fit, loss in zip(fits, losses, strict=True):
+        fit.advance(loss)
+
+
+def _backward(
+    backbone: Backbone, pairs: Sequence[tuple[Fit, TrainingBatch]]
+) -> Sequence[torch.Tensor]:
+    """Gradients of some fits, in place of older ones, and their losses; may be called again."""
+    for fit, batch in pairs:
+        fit.optimiser.zero_grad(set_to_none=True)
+        fit.generator.set_state(batch.state)
     contexts = encode_learners(
         backbone,
-        [fit.learner for fit in fits],
-        [batch.timesteps for batch in batches],
-        [fit.generator for fit in fits],
+        [fit.learner for fit, _ in pairs],
+        [batch.timesteps for _, batch in pairs],
+        [fit.generator for fit, _ in pairs],
     )
     predicted = backbone.predict_noise(
-        torch.cat([batch.noisy for batch in batches]),
-        torch.cat([batch.timesteps for batch in batches]),
+        torch.cat([batch.noisy for _, batch in pairs]),
+        torch.cat([batch.timesteps for _, batch in pairs]),
         contexts,
     )
-    shares = predicted.unflatten(0, (len(fits), plan.batch_size))
+    shares = predicted.split([len(batch.noisy) for _, batch in pairs])
     losses = torch.stack(
         [
             weighted_error(share, batch.noise, batch.weights)
-            for share, batch in zip(shares, batches, strict=True)
+            for share, (_, batch) in zip(shares, pairs, strict=True)
         ]
     )
-    for fit in fits:
-        fit.optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(losses.sum())
-    for fit, loss in zip(fits, losses.tolist(), strict=True):
-        fit.optimiser.step()
-        fit.losses.append(loss)
+    return losses.detach().unbind()
 
 
 def weighted_error(
@@ -237,9 +285,10 @@ def weighted_error(
 # ---------------------------------------------------------------------------- checkpoints
 
 
-def _save_when_due(fits: Sequence[Fit], plan: FittingPlan) -> None:
+def _save_when_due(fits: Sequence[Fit]) -> None:
     for fit in fits:
-        if fit.checkpoint and fit.step % plan.checkpoint_every == 0 and fit.step < fit.steps:
+        due = fit.step % fit.plan.checkpoint_every == 0 and fit.step < fit.steps
+        if fit.checkpoint and due:
             save_progress(fit, fit.checkpoint)
 
 
@@ -270,7 +319,7 @@ def _resume(fit: Fit) -> None:
     fit.learner.to(device)
     fit.optimiser.load_state_dict(kept["optimiser"])
     fit.generator.set_state(kept["generator"])
-    fit.losses = list(kept["losses"])
+    fit.restore(kept["losses"])
 
 
 # ---------------------------------------------------------------------------- evidence

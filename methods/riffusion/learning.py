@@ -118,33 +118,18 @@ def initial_embedding(backbone: Backbone, e0: str, style: str = "") -> torch.Ten
 def fit_styles(
     model: Riffusion, requests: Sequence[FitRequest], progress: Progress
 ) -> list[StyleState]:
-    """Learn every style; those with equal plans go through the frozen networks together.
+    """Learn every style; all go through the frozen networks together, whatever their plans.
 
     A style's result is decided by its clips, parameters and seed, not by its company, up to
     rounding.
     """
     fits = [_begin(model, request) for request in requests]
     starts = [_checked_loss(model, fit) for fit in fits]
-    plans = [_parameters(request).plan() for request in requests]
-    groups = list(dict.fromkeys(zip(plans, [type(fit.learner) for fit in fits], strict=True)))
-    for number, group in enumerate(groups):
-        together = [
-            fit for fit, plan in zip(fits, plans, strict=True) if (plan, type(fit.learner)) == group
-        ]
-        run_fits(model.backbone, together, group[0], _share(progress, number, len(groups)))
+    run_fits(model.backbone, fits, progress)
     return [
         _state(model, fit, request, start)
         for fit, request, start in zip(fits, requests, starts, strict=True)
     ]
-
-
-def _share(progress: Progress, number: int, count: int) -> Progress:
-    """Progress of one of several equal parts."""
-
-    def advance(fraction: float, text: str) -> None:
-        progress((number + fraction) / count, text)
-
-    return advance
 
 
 def _parameters(request: FitRequest) -> FitParameters:

@@ -15,6 +15,9 @@ import torch
 
 from bench.api import Audio, Clip, ContentError, Profile
 from bench.audio import fit_length
+from bench.batching import Batcher, affordable
+from bench.parallel import in_parallel
+from bench.recent import Recent
 from bench.seeds import derive_seed, generator
 from methods.riffusion.backbone import (
     Backbone,
@@ -37,8 +40,12 @@ from methods.riffusion.stylisation import StylisationSettings, stylise
 from methods.riffusion.transition import amounts, blend_settings, blend_tables, slerp
 from methods.riffusion.width import GreyImage, WidthMode, choose_mode, from_window, to_window
 
-# Windows per pass of the U-Net; with guidance twice as many rows.
+# Windows per pass of the U-Net where memory allows; with guidance twice as many rows.
 _WINDOWS_AT_ONCE = 16
+# Outputs whose phases are sought together. On a CPU one alone stays in its cache.
+_SOUNDS_AT_ONCE = 8
+# A window of the full profile takes 256 KB; methods and styles share their contents' images.
+_IMAGES_KEPT = 512
 # Riffusion normalises its output with this headroom.
 _PEAK = 10 ** (-0.1 / 20)
 
@@ -117,6 +124,8 @@ class Passage:
 
 # ---------------------------------------------------------------------------- audio and images
 
+_images: Recent[GreyImage] = Recent(_IMAGES_KEPT)
+
 
 def draw_image(model: Riffusion, clip: Clip) -> GreyImage:
     """The spectrogram of a clip, as wide as it has frames; computed on the CPU for every device.
@@ -130,19 +139,56 @@ def draw_image(model: Riffusion, clip: Clip) -> GreyImage:
             f"clip {clip.id!r} lasts {clip.audio.duration_s:.3f} s, one frame needs "
             f"{shortest / model.sample_rate:.3f} s; shorter clips are not taken. Leave it out."
         )
-    waveform = torch.from_numpy(clip.audio.mono.copy())[None]
-    image: GreyImage = encode(waveform, model.codec, clip.audio.sample_rate)[0].numpy()
+    return _images.get((clip.audio.digest, model.codec), lambda: _draw_anew(model, clip.audio))
+
+
+def _draw_anew(model: Riffusion, audio: Audio) -> GreyImage:
+    waveform = torch.from_numpy(audio.mono.copy())[None]
+    image: GreyImage = encode(waveform, model.codec, audio.sample_rate)[0].numpy()
+    image.flags.writeable = False
     return image
 
 
-def sound_image(model: Riffusion, image: GreyImage, seed: int, num_samples: int) -> Audio:
-    """Audio of a spectrogram, cut or filled to a length; peak at -0.1 dBFS as in Riffusion."""
-    grey = torch.from_numpy(image.copy())[None].to(model.backbone.device)
-    start = [generator(derive_seed("griffin-lim", seed))]
-    waveform = decode(grey, model.codec, model.sample_rate, start)[0].cpu()
+@dataclass(frozen=True, slots=True, eq=False)
+class Painting:
+    """A spectrogram to be made heard: the seed of its phases, and its length as audio."""
+
+    image: GreyImage
+    seed: int
+    num_samples: int
+
+
+def sound_images(model: Riffusion, paintings: Sequence[Painting]) -> list[Audio]:
+    """Audio of spectrograms, in order, cut or filled to length; peaks at -0.1 dBFS as in Riffusion.
+
+    Those of equal width are decoded together, except on the CPU.
+    """
+    on_cpu = model.backbone.device.type == "cpu"
+    batcher = Batcher(1 if on_cpu else _SOUNDS_AT_ONCE)
+    widths: dict[int, list[int]] = {}
+    for number, painting in enumerate(paintings):
+        widths.setdefault(painting.image.shape[1], []).append(number)
+    sounds: dict[int, Audio] = {}
+    for numbers in widths.values():
+        alike = [paintings[number] for number in numbers]
+        made = batcher.run(alike, lambda part: _sound_together(model, part))
+        sounds |= dict(zip(numbers, made, strict=True))
+    return [sounds[number] for number in range(len(paintings))]
+
+
+def _sound_together(model: Riffusion, paintings: Sequence[Painting]) -> list[Audio]:
+    grey = torch.from_numpy(np.stack([one.image for one in paintings])).to(model.backbone.device)
+    starts = [generator(derive_seed("griffin-lim", one.seed)) for one in paintings]
+    waveforms = decode(grey, model.codec, model.sample_rate, starts).cpu()
+    return [
+        fit_length(Audio(_level(waveform)[None].numpy(), model.sample_rate), one.num_samples)
+        for waveform, one in zip(waveforms, paintings, strict=True)
+    ]
+
+
+def _level(waveform: torch.Tensor) -> torch.Tensor:
     peak = float(waveform.abs().max())
-    levelled = waveform * (_PEAK / peak) if peak > 0 else waveform
-    return fit_length(Audio(levelled[None].numpy(), model.sample_rate), num_samples)
+    return waveform * (_PEAK / peak) if peak > 0 else waveform
 
 
 def read_style(model: Riffusion, clips: Sequence[Clip], mode: WidthMode) -> StyleImages:
@@ -193,17 +239,18 @@ def render(
     Raises:
         ContentError: A content is too short.
     """
-    images = [draw_image(model, one.content) for one in renderings]
+    device = str(model.backbone.device)
+    images = in_parallel(lambda one: draw_image(model, one.content), renderings, device)
     passages = [
         _passages(one, cut_windows(image, model.codec.num_frames), settings)
         for one, image in zip(renderings, images, strict=True)
     ]
     painted = iter(_paint(model, [one for each in passages for one in each], canvas))
-    outputs = []
+    paintings = []
     for one, image, each in zip(renderings, images, passages, strict=True):
         whole = join_windows([next(painted) for _ in each], image.shape[1])
-        outputs.append(sound_image(model, whole, one.seed, one.content.audio.num_samples))
-    return outputs
+        paintings.append(Painting(whole, one.seed, one.content.audio.num_samples))
+    return sound_images(model, paintings)
 
 
 def _passages(
@@ -231,13 +278,21 @@ def _paint(
     groups: dict[StylisationSettings, list[int]] = {}
     for number, one in enumerate(passages):
         groups.setdefault(one.settings, []).append(number)
+    batcher = Batcher(_windows_at_once(model))
     painted: dict[int, GreyImage] = {}
     for numbers in groups.values():
-        for first in range(0, len(numbers), _WINDOWS_AT_ONCE):
-            chosen = numbers[first : first + _WINDOWS_AT_ONCE]
-            images = _paint_batch(model, [passages[number] for number in chosen], canvas)
-            painted |= dict(zip(chosen, images, strict=True))
+        chosen = [passages[number] for number in numbers]
+        images = batcher.run(chosen, lambda part: _paint_batch(model, part, canvas))
+        painted |= dict(zip(numbers, images, strict=True))
     return [painted[number] for number in range(len(passages))]
+
+
+def _windows_at_once(model: Riffusion) -> int:
+    backbone, codec = model.backbone, model.codec
+    shape = (codec.num_mels, codec.num_frames)
+    latent = [side // backbone.latent_reduction for side in shape]
+    two_rows = 2 * backbone.bytes_per_row(latent, learning=False)
+    return affordable(str(backbone.device), two_rows, _WINDOWS_AT_ONCE)
 
 
 def _paint_batch(

@@ -31,6 +31,7 @@ import numpy as np
 import torch
 
 from bench.api import ConfigError
+from bench.parallel import in_parallel
 from methods.phase import Geometry, retrieve_phase, stft
 
 
@@ -171,9 +172,12 @@ def pixels_to_image(pixels: torch.Tensor) -> torch.Tensor:
 
 def _random_spectra(magnitude: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
     """Complex numbers uniform in the unit square, drawn per clip on the generators' own device."""
-    shape = magnitude.shape[1:]
-    draws = [torch.rand(shape, dtype=torch.complex64, generator=g) for g in generators]
-    return torch.stack(draws).to(magnitude.device)
+    shape, device = magnitude.shape[1:], magnitude.device
+
+    def draw(generator: torch.Generator) -> torch.Tensor:
+        return torch.rand(shape, dtype=torch.complex64, generator=generator)
+
+    return torch.stack(in_parallel(draw, generators, str(device))).to(device)
 
 
 def griffin_lim(

@@ -161,14 +161,14 @@ def blend_tables(first: ContextTable, second: ContextTable, amount: float) -> Co
     Raises:
         ValueError: The tables hold unlike timesteps.
     """
-    if first.positions != second.positions:
+    if not torch.equal(first.visited, second.visited):
         raise ValueError(
             "the contexts of two styles are for unlike timesteps; tabulate both alike."
         )
     if amount in (0, 1):
         return second if amount else first
     return ContextTable(
-        first.positions,
+        first.visited,
         torch.lerp(first.styled, second.styled, amount),
         torch.lerp(first.empty, second.empty, amount),
     )

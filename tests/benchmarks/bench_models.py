@@ -80,7 +80,7 @@ def test_training_step(
     fits = [
         begin_fit(images, TimeVaryingEmbedding(start), PLAN, seed=seed) for seed in range(styles)
     ]
-    benchmark(train_step, model.backbone, fits, PLAN)
+    benchmark(train_step, model.backbone, fits)
 
 
 def test_learnt_contexts(benchmark: BenchmarkFixture, model: Riffusion) -> None:

@@ -144,7 +144,7 @@ def riffusion() -> None:
     learner = TimeVaryingEmbedding(initial_embedding(backbone, parameters.chosen_e0()))
     fit = begin_fit(images, learner, plan, seed=0)
     with timed("riffusion: one step of fitting TVE, batch 1"):
-        train_step(backbone, [fit], plan)
+        train_step(backbone, [fit])
     settings = parameters.stylisation()
     route = settings.itinerary()
     table = tabulate(

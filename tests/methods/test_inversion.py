@@ -49,10 +49,10 @@ def _gradients(fit: Fit) -> list[torch.Tensor]:
 
 def test_gradients_of_styles_fitted_together_equal_those_alone(tiny_backbone: Backbone) -> None:
     together = [_fit(seed) for seed in (1, 2, 3)]
-    train_step(tiny_backbone, together, PLAN)
+    train_step(tiny_backbone, together)
     for seed, fit in zip((1, 2, 3), together, strict=True):
         alone = _fit(seed)
-        train_step(tiny_backbone, [alone], PLAN)
+        train_step(tiny_backbone, [alone])
         assert fit.losses == pytest.approx(alone.losses, rel=1e-5)
         for ours, theirs in zip(_gradients(fit), _gradients(alone), strict=True):
             torch.testing.assert_close(ours, theirs, atol=1e-7, rtol=1e-3)
@@ -62,26 +62,26 @@ def test_a_fit_repeats_bit_by_bit(tiny_backbone: Backbone) -> None:
     states = []
     for _ in range(2):
         fit = _fit(4)
-        run_fits(tiny_backbone, [fit], PLAN, _silent)
+        run_fits(tiny_backbone, [fit], _silent)
         states.append(fit.learner.state_dict())
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
 def test_a_fit_leaves_the_global_random_state_alone(tiny_backbone: Backbone) -> None:
     before = torch.random.get_rng_state()
-    run_fits(tiny_backbone, [_fit(4)], PLAN, _silent)
+    run_fits(tiny_backbone, [_fit(4)], _silent)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_a_resumed_fit_equals_an_uninterrupted_one(tiny_backbone: Backbone, tmp_path: Path) -> None:
     whole = _fit(5)
-    run_fits(tiny_backbone, [whole], PLAN, _silent)
+    run_fits(tiny_backbone, [whole], _silent)
     broken = _fit(5, checkpoint=tmp_path)
     with pytest.raises(KeyboardInterrupt, match="stop"):
-        run_fits(tiny_backbone, [broken], PLAN, _stop_after_half)
+        run_fits(tiny_backbone, [broken], _stop_after_half)
     resumed = _fit(5, checkpoint=tmp_path)
     assert 0 < resumed.step < PLAN.steps
-    run_fits(tiny_backbone, [resumed], PLAN, _silent)
+    run_fits(tiny_backbone, [resumed], _silent)
     assert resumed.losses == whole.losses
     for name, value in whole.learner.state_dict().items():
         assert torch.equal(resumed.learner.state_dict()[name], value)
@@ -95,7 +95,7 @@ def _stop_after_half(fraction: float, _text: str) -> None:
 def test_a_checkpoint_of_another_fit_is_not_continued(
     tiny_backbone: Backbone, tmp_path: Path
 ) -> None:
-    run_fits(tiny_backbone, [_fit(5, checkpoint=tmp_path)], PLAN, _silent)
+    run_fits(tiny_backbone, [_fit(5, checkpoint=tmp_path)], _silent)
     assert _fit(6, checkpoint=tmp_path).step == 0
 
 
@@ -104,7 +104,7 @@ def test_one_draw_met_again_and_again_is_learnt(tiny_backbone: Backbone) -> None
     fit = _fit(7, plan)
     for _ in range(plan.steps):
         fit.generator.manual_seed(0)
-        train_step(tiny_backbone, [fit], plan)
+        train_step(tiny_backbone, [fit])
     assert fit.losses[-1] < min(fit.losses[:3])
 
 
@@ -139,7 +139,7 @@ def test_report_learners_are_fitted_by_the_same_loop(tiny_backbone: Backbone) ->
         begin_fit(_images(seed), build_seeded(lambda: ReportEncoder(32), seed), PLAN, seed=seed)
         for seed in (1, 2)
     ]
-    run_fits(tiny_backbone, fits, PLAN, _silent)
+    run_fits(tiny_backbone, fits, _silent)
     assert [fit.step for fit in fits] == [6, 6]
 
 

@@ -1,0 +1,95 @@
+"""Batches that fit: a size from the memory that is free, halved when it runs out all the same."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from bench.api import DeviceError
+from bench.device import free_memory_bytes
+
+SHARE = 0.7  # of the free memory: allocators and library workspaces take the rest
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+logger = logging.getLogger(__name__)
+
+
+def affordable(device: str, bytes_each: int, most: int) -> int:
+    """How many items of a size go into the free memory: a power of two, at most `most`.
+
+    A power of two, so that small changes of what is free do not change the size, and with it the
+    last digits of results. Where the device does not tell, it is `most`.
+
+    Example:
+        >>> affordable("cpu", 10**9, 16)
+        16
+    """
+    free = free_memory_bytes(device)
+    return most if free is None else size_within(free, bytes_each, most)
+
+
+def size_within(free_bytes: int, bytes_each: int, most: int) -> int:
+    """`affordable` for a known amount.
+
+    Example:
+        >>> size_within(80 * 10**9, 10**9, 16), size_within(9 * 10**9, 10**9, 16)
+        (16, 4)
+        >>> size_within(0, 10**9, 16)
+        1
+    """
+    room = max(1, int(SHARE * free_bytes / bytes_each))
+    return min(most, 1 << (room.bit_length() - 1))
+
+
+class Batcher:
+    """Works through items in batches and remembers the size that fits.
+
+    Args:
+        size: How many at once, at least 1; halved when memory runs out.
+
+    Example:
+        >>> Batcher(2).run([1, 2, 3], lambda part: [10 * item for item in part])
+        [10, 20, 30]
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def run(
+        self, items: Sequence[Item], work: Callable[[Sequence[Item]], Sequence[Result]]
+    ) -> list[Result]:
+        """Results of all items, in order.
+
+        Args:
+            items: In any number.
+            work: One result per item, in order; after an out-of-memory error it is called again
+                with fewer, so a failed call must leave nothing behind.
+
+        Raises:
+            DeviceError: A single item does not fit.
+        """
+        import torch
+
+        results: list[Result] = []
+        while len(results) < len(items):
+            part = items[len(results) : len(results) + self.size]
+            try:
+                results.extend(work(part))
+            except torch.OutOfMemoryError as error:
+                self._halve(len(part), error)
+            else:
+                continue
+            # Outside the handler: only here does no traceback hold the tensors of the failed try.
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+        return results
+
+    def _halve(self, failed: int, error: Exception) -> None:
+        if failed == 1:
+            raise DeviceError(
+                f"the device ran out of memory on a single item ({error}); one must fit. Choose "
+                "shorter clips with --duration, --precision float16, or another --device."
+            ) from error
+        self.size = failed // 2
+        logger.warning("out of memory with %d at once; going on with %d", failed, self.size)
