@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
-from bench import __version__, report_commands, result_commands
+from bench import __version__, report_commands, result_commands, time_commands
 from bench.api import BenchError, ConfigError
 from bench.everyday_commands import COMMANDS as EVERYDAY
 from bench.progress import progress_line
@@ -169,7 +169,7 @@ for command in result_commands.COMMANDS:
     cli.add_command(command)
 
 
-for command in (*EVERYDAY, *report_commands.COMMANDS):
+for command in (*EVERYDAY, *report_commands.COMMANDS, *time_commands.COMMANDS):
     cli.add_command(command)
 
 
