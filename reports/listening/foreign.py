@@ -1,19 +1,25 @@
 """The same test for two tools that others run: webMUSHRA and BeaqleJS.
 
 Only their configurations are written; the tools are not part of this project. Both ask one
-question per page, so that each set gives three pages. MUSHRA's one reference does not fit (a set
-has two with opposing demands): pages are multi-stimulus Likert scales, and the reference is a clip
-in the text above them.
+question per page, so that each set gives three pages. The results of both can be imported, see
+`reports.listening.foreign_ratings`.
+
+* webMUSHRA: MUSHRA's one reference does not fit (a set has two with opposing demands), so pages are
+  multi-stimulus Likert scales, with both references above them. Its YAML reader takes no mapping
+  in braces over several lines, so the file is written in blocks.
+* BeaqleJS: type MUSHRA with marks 1 to 5. Its reference is the content, for the question of style
+  the style; it hides the reference among the clips by itself, where its mark is not used.
 
 References:
-    webMUSHRA 1.4 (International Audio Laboratories Erlangen), the page type
-    ``likert_multi_stimulus``; BeaqleJS 1.0.3 (Kraft, Zoelzer 2014), the object ``TestConfig``.
+    webMUSHRA (Schoeffler et al. 2018, Journal of Open Research Software 6(1)), page type
+    ``likert_multi_stimulus``. BeaqleJS (Kraft, Zoelzer 2014, Linux Audio Conference),
+    ``MushraTest``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 WORDS = {
@@ -22,35 +28,44 @@ WORDS = {
     "ovl": "How good is the result overall: do content and style fuse into one?",
 }
 MARKS = ("bad", "poor", "fair", "good", "excellent")
+RATER = "rater"  # the column of webMUSHRA's results that names the listener
+SOUNDS = "sounds"
+_INTRODUCTION = (
+    "Each page plays several clips. In each, the music of a content clip was to be kept and its "
+    "sound changed to that of a style clip. Play both, then play and rate every clip."
+)
 
 
 def webmushra(test: str, sets: Sequence[Mapping[str, Any]]) -> str:
-    """The YAML of a webMUSHRA test; the folder `sounds` lies in its `configs/resources`.
-
-    It is written as JSON, which YAML contains.
-    """
+    """The YAML of a webMUSHRA test; the folder `sounds` lies in its `configs/resources`."""
     pages: list[object] = ["random"]
     pages += [_webmushra_page(one, question) for one in sets for question in WORDS]
-    finish = {
-        "type": "finish", "name": "Thank you", "content": "Your ratings can be sent.",
-        "showResults": False, "writeResults": True,
+    introduction = {
+        "type": "generic", "id": "introduction", "name": "Listening test",
+        "content": _INTRODUCTION,
     }  # fmt: skip
-    return _json({
+    finish = {
+        "type": "finish", "name": "Thank you", "content": "Please send your ratings.",
+        "popupContent": "Your ratings have been sent.", "showResults": False, "showErrors": True,
+        "writeResults": True,
+        "questionnaire": [{"type": "text", "label": "Name or code", "name": RATER}],
+    }  # fmt: skip
+    return "\n".join(_block({
         "testname": "Listening test", "testId": test, "bufferSize": 2048, "stopOnErrors": True,
         "showButtonPreviousPage": True, "remoteService": "service/write.php",
-        "pages": [pages, finish],
-    })  # fmt: skip
+        "pages": [introduction, pages, finish],
+    })) + "\n"  # fmt: skip
 
 
 def _webmushra_page(one: Mapping[str, Any], question: str) -> dict[str, object]:
-    reference = {"cp": one["content"], "sf": one["style"], "ovl": one["content"]}[question]
+    players = (
+        f"{name}: <audio controls src='{_resource(one[key])}'></audio>"
+        for name, key in (("Content", "content"), ("Style", "style"))
+    )
     return {
         "type": "likert_multi_stimulus", "id": f"{one['id']}-{question}", "name": "Rate each clip",
-        "content": (
-            f"{WORDS[question]} <audio controls src='configs/resources/sounds/{reference}.wav'>"
-            "</audio>"
-        ),
-        "mustRate": True, "mustPlayback": "ended", "reference": _resource(reference),
+        "content": "<br>".join((WORDS[question], *players)),
+        "mustRate": True, "mustPlayback": "ended",
         "stimuli": {item: _resource(item) for item in one["items"]},
         "response": [
             {"value": str(value), "label": label} for value, label in enumerate(MARKS, start=1)
@@ -59,30 +74,53 @@ def _webmushra_page(one: Mapping[str, Any], question: str) -> dict[str, object]:
 
 
 def _resource(name: str) -> str:
-    return f"configs/resources/sounds/{name}.wav"
+    return f"configs/resources/{SOUNDS}/{name}.wav"
+
+
+def _block(value: object, depth: int = 0) -> Iterator[str]:
+    """Lines of YAML in block style: mappings and lists of quoted texts, numbers and truths.
+
+    Example:
+        >>> print(*_block({"a": [{"b": "c: d", "e": True}, ["f"]]}), sep="|")
+        "a":|  -|    "b": "c: d"|    "e": true|  -|    - "f"
+    """
+    indent = "  " * depth
+    pairs = (
+        [(f"{json.dumps(key)}:", item) for key, item in value.items()]
+        if isinstance(value, Mapping)
+        else [("-", item) for item in value]  # type: ignore[attr-defined] # only lists are left
+    )
+    for head, item in pairs:
+        if isinstance(item, Mapping | list):
+            yield f"{indent}{head}"
+            yield from _block(item, depth + 1)
+        else:
+            yield f"{indent}{head} {json.dumps(item)}"
 
 
 def beaqle(test: str, sets: Sequence[Mapping[str, Any]]) -> str:
-    """The JavaScript of a BeaqleJS test of type MUSHRA, marks 1 to 5."""
+    """The JavaScript of a BeaqleJS test of type MUSHRA, marks 1 to 5; `sounds` lies beside it."""
     testsets = [
         {
-            "Name": WORDS[question], "TestID": f"{one['id']}-{question}",
+            "Name": WORDS[question], "TestID": f"{test}-{one['id']}-{question}",
             "Files": {
-                "Reference": f"{one['style' if question == 'sf' else 'content']}.wav",
-                **{str(n): f"{item}.wav" for n, item in enumerate(one["items"], start=1)},
+                "Reference": _sound(one["style" if question == "sf" else "content"]),
+                **{str(n): _sound(item) for n, item in enumerate(one["items"], start=1)},
             },
         }
         for one in sets
         for question in WORDS
     ]  # fmt: skip
     config = {
-        "TestName": f"Listening test {test}", "RateMinValue": 1, "RateMaxValue": 5,
-        "RateDefaultValue": 3, "RandomizeTestOrder": True, "RandomizeFileOrder": True,
-        "MaxTestsPerRun": -1, "RequireMaxRating": False, "AudioRoot": "sounds/",
-        "EnableABLoop": True, "ShowFileIDs": False, "ShowResults": False, "Testsets": testsets,
+        "TestName": "Listening test", "RateScalePng": "img/scale_abs.png",
+        "RateScaleBgPng": "img/scale_abs_background.png", "RateMinValue": 1, "RateMaxValue": 5,
+        "RateDefaultValue": 3, "ShowFileIDs": False, "ShowResults": False, "LoopByDefault": False,
+        "EnableABLoop": True, "EnableOnlineSubmission": False, "BeaqleServiceURL": "",
+        "SupervisorContact": "", "RandomizeTestOrder": True, "MaxTestsPerRun": -1,
+        "RequireMaxRating": False, "AudioRoot": "", "Testsets": testsets,
     }  # fmt: skip
-    return f"var TestConfig = {_json(config)};\n"
+    return f"var TestConfig = {json.dumps(config, indent=1)};\n"
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=False)
+def _sound(name: str) -> str:
+    return f"{SOUNDS}/{name}.wav"

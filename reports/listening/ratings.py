@@ -11,6 +11,7 @@ from pathlib import Path
 from bench.api import RecordError
 from bench.audio import replace_file
 from reports.listening.design import PASS_MARK, PASSED_SHARE
+from reports.listening.foreign_ratings import read_ratings
 from reports.listening.records import (
     FOLDER,
     Answer,
@@ -49,13 +50,14 @@ class Heard:
 def import_ratings(paths: Sequence[Path], run_folder: Path) -> list[Path]:
     """Check downloaded files and keep them with the run, one file per test and listener.
 
+    Files are those of our page, or the results of webMUSHRA or BeaqleJS.
+
     Raises:
         RecordError: A file is no such file, is of another test, rates a clip that its test does not
             have or the same twice, or contradicts what its listener handed in before.
     """
     kept = []
-    for path in paths:
-        ratings = read_json(path, Ratings)
+    for path, ratings in [(file, one) for file in paths for one in read_ratings(file)]:
         _check(path, ratings, load_key(run_folder, ratings.test))
         target = _place(run_folder, ratings)
         if target.exists() and read_json(target, Ratings) != ratings:

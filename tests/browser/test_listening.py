@@ -74,3 +74,23 @@ def test_nothing_that_listeners_get_names_a_method(tmp_path: Path) -> None:
     for path in texts:
         for word in ("tve", "rti", "copy-", "harp", run.header.run_id + '"'):
             assert word not in path.read_text(encoding="utf-8"), (path.name, word)
+
+
+def test_the_configuration_of_beaqlejs_is_a_script_whose_sounds_play(
+    tmp_path: Path, visit: Opener
+) -> None:
+    run = sounding_run(tmp_path / "run")
+    made = export(run.folder, tmp_path / "test", SETS, 0)
+    page_file = made.folder / "beaqle.html"
+    page_file.write_text("<!doctype html><script src='beaqlejs-config.js'></script>")
+    page = visit(page_file)
+    assert page.evaluate("TestConfig.Testsets.length") == SETS * 3
+    lengths = page.evaluate(
+        """() => Promise.all(TestConfig.Testsets.flatMap(one => Object.values(one.Files)).map(
+            file => new Promise((resolve, reject) => {
+                const sound = new Audio(TestConfig.AudioRoot + file);
+                sound.onloadedmetadata = () => resolve(sound.duration);
+                sound.onerror = () => reject(file);
+            })))"""
+    )
+    assert set(lengths) == {2.0}

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -21,8 +24,7 @@ from bench.api import ConfigError, RecordError, UnknownNameError
 from bench.audio import read_audio
 from bench.loudness import loudness
 from bench.records import Run
-from reports.listening import foreign
-from reports.listening.design import choose_sets
+from reports.listening.design import QUESTIONS, choose_sets
 from reports.listening.export import export
 from reports.listening.ratings import Heard, Rating, heard, import_ratings
 from reports.listening.records import BlindKey, read_json
@@ -91,20 +93,40 @@ def test_a_folder_that_holds_something_is_left_alone(run: Run, made: tuple[Path,
         export(run.folder, made[0], 3, 0)
 
 
-def test_configurations_name_every_sound(made: tuple[Path, BlindKey]) -> None:
+def test_webmushra_gets_three_pages_per_set_that_name_its_sounds(
+    made: tuple[Path, BlindKey],
+) -> None:
     folder, key = made
-    mushra = json.loads((folder / "webmushra.yaml").read_text())
-    pages = mushra["pages"][0][1:]
-    assert len(pages) == 3 * len(key.sets)
-    assert {tuple(page["stimuli"]) for page in pages} == {
-        tuple(sorted(one.items)) for one in key.sets.values()
+    text = (folder / "webmushra.yaml").read_text()
+    config = yaml.safe_load(text)
+    introduction, (order, *pages), finish = config["pages"]
+    assert (introduction["type"], order, finish["type"]) == ("generic", "random", "finish")
+    assert {page["id"] for page in pages} == {
+        f"{name}-{question}" for name in key.sets for question in QUESTIONS
     }
+    for page in pages:
+        assert set(page["stimuli"]) == set(key.sets[page["id"].split("-")[0]].items)
+        players = re.findall(r"src='configs/resources/(.*?)'", page["content"])
+        for name in (*players, *(sound[18:] for sound in page["stimuli"].values())):
+            assert (folder / name).is_file(), name
+        assert [one["value"] for one in page["response"]] == list("12345")
+    # The tool's own reader takes no mapping in braces over several lines.
+    assert not re.search(r"[{\[]\s*$", text, re.MULTILINE)
+
+
+def test_beaqlejs_gets_three_pages_per_set_that_name_its_sounds(
+    made: tuple[Path, BlindKey],
+) -> None:
+    folder, key = made
     text = (folder / "beaqlejs-config.js").read_text()
     config = json.loads(text.removeprefix("var TestConfig = ").rstrip(";\n"))
+    assert len(config["Testsets"]) == 3 * len(key.sets)
     for one in config["Testsets"]:
-        for name in one["Files"].values():
-            assert (folder / config["AudioRoot"] / name).exists()
-    assert set(foreign.WORDS) == {"cp", "sf", "ovl"}
+        test, name, _ = one["TestID"].split("-")
+        assert test == key.test
+        items = {Path(file).stem for label, file in one["Files"].items() if label != "Reference"}
+        assert items == set(key.sets[name].items)
+        assert all((folder / file).is_file() for file in one["Files"].values())
 
 
 def answers(key: BlindKey, marks: dict[str, tuple[int, int, int]]) -> list[dict[str, object]]:
@@ -129,6 +151,29 @@ def sheet(key: BlindKey, name: str, **changes: object) -> str:
         "started_at": "a", "finished_at": "b", "answers": answers(key, GOOD),
     }  # fmt: skip
     return json.dumps(facts | changes)
+
+
+def webmushra_results(key: BlindKey, *people: str) -> str:
+    """What webMUSHRA's service collects: a line per mark, the mark between blanks."""
+    lines = ["session_test_id,rater,trial_id,stimuli_rating,stimuli,rating_time"]
+    for person, answer, question in itertools.product(people, answers(key, GOOD), QUESTIONS):
+        page, mark = f"{answer['set']}-{question}", answer[question]
+        lines.append(f'{key.test},{person},{page}," {mark} ",{answer["item"]},1200')
+    return "\n".join(lines) + "\n"
+
+
+def beaqle_results(key: BlindKey, person: str) -> str:
+    """What BeaqleJS lets a listener download: pages with marks by label, then the listener."""
+    pages: list[dict[str, object]] = []
+    for (name, one), question in itertools.product(key.sets.items(), QUESTIONS):
+        place = QUESTIONS.index(question)
+        marks = {str(n): GOOD[item.method][place] for n, item in enumerate(one.items.values(), 1)}
+        files = {str(n): f"sounds/{token}.wav" for n, token in enumerate(one.items, 1)}
+        pages.append({
+            "TestID": f"{key.test}-{name}-{question}", "Runtime": 9000,
+            "rating": marks | {"Reference": 5}, "filename": files | {"Reference": "sounds/r.wav"},
+        })  # fmt: skip
+    return json.dumps([*pages, {"UserName": person, "UserEmail": "", "UserComment": ""}])
 
 
 def hand_in(folder: Path, *texts: str) -> list[Path]:
@@ -156,6 +201,41 @@ def test_ratings_come_into_the_tables_and_inattentive_listeners_do_not(
     assert first[0] == "tve[strength=0.5]"
     assert first[1].value == 4  # type: ignore[union-attr] # an Estimate
     assert tables["ears"].column("methods")[0] == pytest.approx(1.0)
+
+
+def test_results_of_other_tools_are_the_same_ratings(
+    run: Run, made: tuple[Path, BlindKey], tmp_path: Path
+) -> None:
+    _, key = made
+    texts = (sheet(key, "ours"), webmushra_results(key, "wm1", "wm2"), beaqle_results(key, "bq"))
+    kept = import_ratings(hand_in(tmp_path, *texts), run.folder)
+    assert len(kept) == 4
+    said = {
+        name: {
+            (r.cell_id, r.cp, r.sf, r.ovl) for r in heard([run.folder]).ratings if r.rater == name
+        }
+        for name in ("ours", "wm1", "wm2", "bq")
+    }
+    assert len(set(map(frozenset, said.values()))) == 1
+    assert len(said["ours"]) == len(answers(key, GOOD))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda text: text.replace("-cp,", "-xx,", 1), r"do not hold \(cp: Field required\)"),
+        (lambda text: text.replace(" 4 ", " NA ", 1), "three marks of 1 to 5"),
+        (lambda text: text + text.splitlines()[1] + "\n", "twice; each clip"),
+        (lambda text: text.replace("trial_id", "trial"), "no result of webMUSHRA"),
+    ],
+)
+def test_broken_results_of_other_tools_are_refused(
+    run: Run, made: tuple[Path, BlindKey], tmp_path: Path,
+    spoil: Callable[[str], str], message: str,
+) -> None:  # fmt: skip
+    text = spoil(webmushra_results(made[1], "odd"))
+    with pytest.raises(RecordError, match=message):
+        import_ratings(hand_in(tmp_path, text), run.folder)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,123 @@
+"""Results of webMUSHRA and BeaqleJS as the ratings of our own page.
+
+Both give one mark per clip and question; a clip counts with all three. webMUSHRA collects all
+listeners in one file (`results/<test>/lms.csv`, a line per mark), BeaqleJS gives a file per
+listener (JSON: one object per page, at the end one about the listener).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pydantic import ValidationError
+
+from bench.api import RecordError
+from reports.listening.design import QUESTIONS
+from reports.listening.foreign import RATER
+from reports.listening.records import Answer, Ratings, read_json
+
+UNASKED = "not asked"  # these tools do not ask for musical training
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    test: str
+    rater: str
+    set: str
+    item: str
+    question: str
+    mark: str
+
+
+def read_ratings(path: Path) -> list[Ratings]:
+    """The ratings in a file of our page (one listener), of BeaqleJS (one) or webMUSHRA (several).
+
+    Raises:
+        RecordError: It is missing, of none of these forms, or lacks a mark.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return [read_json(path, Ratings)]  # which says what is wrong
+    if text.lstrip().startswith("["):
+        return _gathered(path, _beaqle(path, text))
+    if text.lstrip().removeprefix('"').startswith("session_test_id"):
+        return _gathered(path, _webmushra(path, text))
+    return [read_json(path, Ratings)]
+
+
+def _webmushra(path: Path, text: str) -> Iterator[_Mark]:
+    for row in csv.DictReader(io.StringIO(text)):
+        try:
+            one, question = row["trial_id"].rsplit("-", 1)
+            mark = row["stimuli_rating"].strip()
+            yield _Mark(row["session_test_id"], row[RATER], one, row["stimuli"], question, mark)
+        except (KeyError, ValueError, AttributeError) as error:
+            raise _strange(path, "webMUSHRA", error) from error
+
+
+def _beaqle(path: Path, text: str) -> Iterator[_Mark]:
+    """A mark of the reference, which BeaqleJS hides among the clips, is none of a clip."""
+    try:
+        *pages, person = json.loads(text)
+        for page in pages:
+            test, one, question = page["TestID"].split("-")
+            for label, mark in page["rating"].items():
+                if label != "Reference":
+                    item = PurePosixPath(page["filename"][label]).stem
+                    yield _Mark(test, person["UserName"], one, item, question, str(mark))
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise _strange(path, "BeaqleJS", error) from error
+
+
+def _strange(path: Path, tool: str, error: Exception) -> RecordError:
+    return RecordError(
+        f"{path} is no result of {tool} for an exported test ({type(error).__name__}: {error}); "
+        "pages and columns carry the names of the exported configuration. Use it as it was written."
+    )
+
+
+def _gathered(path: Path, marks: Iterable[_Mark]) -> list[Ratings]:
+    """Marks as one set of ratings per test and listener."""
+    people: dict[tuple[str, str], dict[tuple[str, str], dict[str, str]]] = defaultdict(dict)
+    for one in marks:
+        place = people[one.test, one.rater].setdefault((one.set, one.item), {})
+        if one.question in place:
+            raise RecordError(
+                f"{path}: listener {one.rater!r} rates {one.item} twice; each clip of a test is "
+                "rated once. Remove one of the two."
+            )
+        place[one.question] = one.mark
+    return [_ratings(path, *person, given) for person, given in people.items()]
+
+
+def _ratings(
+    path: Path, test: str, rater: str, given: dict[tuple[str, str], dict[str, str]]
+) -> Ratings:
+    try:
+        answers = [
+            Answer.model_validate({"set": one, "item": item} | _whole(marks))
+            for (one, item), marks in given.items()
+        ]
+        return Ratings(
+            test=test, rater=rater, training=UNASKED, started_at="", finished_at="",
+            answers=answers,
+        )  # fmt: skip
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RecordError(
+            f"{path}: the ratings of {rater!r} do not hold ({'.'.join(map(str, first['loc']))}: "
+            f"{first['msg']}); a clip has three marks of 1 to 5 ({', '.join(QUESTIONS)}). Remove "
+            "the listener who did not finish."
+        ) from error
+
+
+def _whole(marks: dict[str, str]) -> dict[str, int | str]:
+    """Marks as numbers where they are; what is none is left for the check that follows."""
+    return {name: int(mark) if mark.isdecimal() else mark for name, mark in marks.items()}
