@@ -25,6 +25,7 @@ from torch import Tensor
 from transformers import MusicgenMelodyForCausalLM, MusicgenMelodyForConditionalGeneration
 
 from methods.musicgen.chroma import PITCH_CLASSES, one_hot, tile_to
+from methods.musicgen.decoding import CachedDecoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +118,16 @@ def null_prefix(model: MusicgenMelodyForConditionalGeneration, conditions: Condi
 
 
 def draw(logits: Tensor, sampling: Sampling, generators: Sequence[torch.Generator]) -> Tensor:
-    """Draw codes from (batch, codebook, code) logits, each clip from its own generator."""
-    scaled = logits.float().cpu() / sampling.temperature
+    """Draw codes from (batch, codebook, code) logits, each clip from its own generator.
+
+    Uniform numbers are drawn on the CPU, while a device still works on the logits.
+    """
+    uniform = torch.stack([torch.rand(logits.shape[1:], generator=g) for g in generators])
+    gumbel = -torch.log(-torch.log(uniform.clamp(1e-20, 1.0 - 1e-7).to(logits.device)))
+    scaled = logits.float() / sampling.temperature
     kept = min(sampling.top_k, scaled.shape[-1])
     lowest = scaled.topk(kept, dim=-1).values[..., -1:]
-    scaled = scaled.masked_fill(scaled < lowest, -torch.inf)
-    uniform = torch.stack([torch.rand(scaled.shape[1:], generator=g) for g in generators])
-    gumbel = -torch.log(-torch.log(uniform.clamp(1e-20, 1.0 - 1e-7)))
-    return (scaled + gumbel).argmax(dim=-1)
+    return (scaled.masked_fill(scaled < lowest, -torch.inf) + gumbel).argmax(dim=-1)
 
 
 def guided(logits: Tensor, guidance_scale: float) -> Tensor:
@@ -188,29 +191,26 @@ def continue_codes(
         sampling: How codes are drawn; its guidance scale is not looked at.
         generators: One per clip.
     """
-    given, num_frames = length
+    given, num_frames = length[0].to(decoder.device), length[1]
     batch, codebooks, known = given.shape
-    pad = decoder.config.pad_token_id
-    states: Tensor | None = guide.states.to(decoder.dtype)
-    column = torch.full((batch, codebooks), pad)
+    steps = num_frames + codebooks - 1
+    reader = CachedDecoder(decoder, guide.states, steps)
+    column = torch.full((batch, codebooks), decoder.config.pad_token_id, device=decoder.device)
+    padding = column
     columns: list[Tensor] = []
-    cache = None
-    for step in range(num_frames + codebooks - 1):
-        output = decoder(
-            input_ids=column.reshape(-1, 1).repeat(guide.versions, 1).to(decoder.device),
-            encoder_hidden_states=states,
-            past_key_values=cache,
-            use_cache=True,
-        )
-        cache, states = output.past_key_values, None  # the prefix is in the cache from now on
-        logits = output.logits[:, -1].reshape(-1, codebooks, output.logits.shape[-1])
+    for step in range(steps):
+        logits = reader.read(column.repeat(guide.versions, 1))
         drawn = draw(guide.combine(logits), sampling, generators)
-        frame = step - torch.arange(codebooks)
-        column = torch.where((frame >= 0) & (frame < num_frames), drawn, pad)
-        for codebook in ((frame >= 0) & (frame < known)).nonzero().flatten().tolist():
-            column[:, codebook] = given[:, codebook, frame[codebook]]
+        frames = [step - codebook for codebook in range(codebooks)]
+        entries = [
+            given[:, codebook, frame]
+            if 0 <= frame < known
+            else (drawn if 0 <= frame < num_frames else padding)[:, codebook]
+            for codebook, frame in enumerate(frames)
+        ]
+        column = torch.stack(entries, dim=1)
         columns.append(column)
-    delayed = torch.stack(columns, dim=-1)
+    delayed = torch.stack(columns, dim=-1).cpu()
     rows = [delayed[:, k, k : k + num_frames] for k in range(codebooks)]
     return torch.stack(rows, dim=1)
 

@@ -17,6 +17,7 @@ from transformers import (
 from transformers.utils import logging as library_logging
 
 from bench.api import CheckpointError, Profile, UnsupportedError
+from bench.device import Precision, frozen_precision
 from bench.weights import check_tokenizer, hub_folder, require_files
 from methods.musicgen.checkpoints import (
     FILES,
@@ -110,15 +111,19 @@ class Loaded:
         return torch.tensor(padded["input_ids"])
 
 
-@lru_cache(maxsize=2)
 def load_melody(profile: Profile, device: str) -> Loaded:
     """Load the checkpoint of a profile, once for all methods that use it.
 
     Raises:
         CheckpointError: It is missing, incomplete, or of another rate than described.
     """
+    return _load_melody(profile, device, frozen_precision(device))
+
+
+@lru_cache(maxsize=2)
+def _load_melody(profile: Profile, device: str, precision: Precision) -> Loaded:
     folder = MINI_FOLDER if profile == "mini" else hub_folder(MUSICGEN_MELODY)
-    loaded = load_folder(folder, device)
+    loaded = load_folder(folder, device, precision)
     rate = describe(profile).sample_rate
     if loaded.chroma.sample_rate != rate:
         raise CheckpointError(
@@ -128,8 +133,8 @@ def load_melody(profile: Profile, device: str) -> Loaded:
     return loaded
 
 
-def load_folder(folder: Path, device: str) -> Loaded:
-    """Load any MusicGen melody saved in the library's own layout.
+def load_folder(folder: Path, device: str, precision: Precision = "float32") -> Loaded:
+    """Load any MusicGen melody saved in the library's own layout; its decoder in `precision`.
 
     Raises:
         CheckpointError: A file is missing, the tokenizer is empty, or the rates do not agree.
@@ -143,8 +148,8 @@ def load_folder(folder: Path, device: str) -> Loaded:
     model.decoder.set_attn_implementation("sdpa")
     _set_special_ids(model)
     model = model.train(mode=False).requires_grad_(requires_grad=False).to(device)
-    if device.startswith("cuda"):  # the rest stays float32: it is small, and audible
-        model.decoder.half()
+    # The rest stays float32: it is small, and audible.
+    model.decoder.to(getattr(torch, precision))
     hop_length = math.prod(model.audio_encoder.config.upsampling_ratios)
     settings = _chroma_settings(folder, model)
     return Loaded(model, tokenizer, settings, Vocabulary.read(folder), hop_length)

@@ -10,12 +10,15 @@ import torch
 from torch import Tensor
 
 from bench.api import Audio, Clip, ContentError
+from bench.batching import Batcher, affordable
 from bench.seeds import generator
 from methods.musicgen.chroma import dominant_pitch_class, tile_to
 from methods.musicgen.generation import Conditions, Sampling, decode, generate_codes
 from methods.musicgen.loading import Loaded
 
 Melody = Literal["content", "none"]
+# Clips generated together where memory allows; a step costs a large device little more for many.
+_CLIPS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,10 +56,21 @@ def render(loaded: Loaded, jobs: Sequence[Job]) -> list[Audio]:
         key = (len(job.text), count_frames(loaded, job.content), job.sampling)
         groups.setdefault(key, []).append(index)
     outputs: dict[int, Audio] = {}
-    for (_, num_frames, _), members in groups.items():
-        made = _render_group(loaded, [jobs[i] for i in members], num_frames)
+    for (text_length, num_frames, _), members in groups.items():
+        alike = [jobs[i] for i in members]
+        each = _bytes_per_clip(loaded, text_length + num_frames)
+        batcher = Batcher(affordable(str(loaded.model.device), each, _CLIPS_AT_ONCE))
+        made = batcher.run(alike, lambda part: _render_group(loaded, part))
         outputs.update(zip(members, made, strict=True))
     return [outputs[index] for index in range(len(jobs))]
+
+
+def _bytes_per_clip(loaded: Loaded, positions: int) -> int:
+    """About what one clip takes: keys and values of all positions, with guidance and without."""
+    config, decoder = loaded.model.decoder.config, loaded.model.decoder
+    length = loaded.model.config.chroma_length + positions
+    cached = int(2 * config.num_hidden_layers * config.hidden_size * length)
+    return 2 * 2 * cached * int(decoder.dtype.itemsize)  # twice over, for what passes need besides
 
 
 def count_frames(loaded: Loaded, content: Clip) -> int:
@@ -87,8 +101,8 @@ def melody_of(loaded: Loaded, clip: Clip) -> Tensor:
     return tile_to(frames, loaded.model.config.chroma_length)
 
 
-def _render_group(loaded: Loaded, jobs: Sequence[Job], num_frames: int) -> list[Audio]:
-    device = loaded.model.device
+def _render_group(loaded: Loaded, jobs: Sequence[Job]) -> list[Audio]:
+    device, num_frames = loaded.model.device, count_frames(loaded, jobs[0].content)
     melodies = [
         melody_of(loaded, job.content) * int(job.melody == "content") for job in jobs
     ]  # all C, pitch class 0, is what the model was trained to read as no melody

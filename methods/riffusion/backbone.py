@@ -30,7 +30,7 @@ from bench.api import CheckpointError, Profile
 from bench.device import Precision, frozen_precision
 from bench.recent import Recent
 from bench.weights import check_tokenizer, hub_folder, require_files
-from methods.riffusion.acceleration import Accelerated, choose_acceleration
+from methods.acceleration import Accelerated, choose_acceleration
 from methods.riffusion.checkpoints import FILES, MINI_FOLDER, RIFFUSION
 from methods.riffusion.schedule import Schedule, read_schedule
 from methods.riffusion.spectrogram import image_to_pixels, pixels_to_image
@@ -141,7 +141,8 @@ class Backbone:
         self._position_embedding = _find_by_suffix(parts.text_encoder, "position_embedding")
         self._moments: Recent[Moments] = Recent(_MOMENTS_KEPT)
         self._prompts: dict[str, torch.Tensor] = {}
-        self._pass = Accelerated(self._plain_pass, choose_acceleration(self.device))
+        way = choose_acceleration(self.device)
+        self._pass = Accelerated("the U-Net", self._plain_pass, way, parts.unet.dtype)
 
     @property
     def latent_reduction(self) -> int:

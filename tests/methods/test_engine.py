@@ -7,17 +7,20 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from bench.api import ConfigError, DeviceError
 from bench.batching import Batcher
 from bench.device import PRECISION_VARIABLE, device_kind, frozen_precision
-from methods.riffusion.acceleration import (
+from methods.acceleration import (
     VARIABLE,
     Accelerated,
     Acceleration,
     choose_acceleration,
     largest_difference,
 )
+from methods.musicgen.decoding import CachedDecoder
+from methods.musicgen.loading import load_melody
 from methods.riffusion.backbone import Backbone, Moments, load_backbone
 from methods.riffusion.conditioning import (
     ContextTable,
@@ -66,6 +69,13 @@ def _gradient(fit: Fit) -> torch.Tensor:
 
 def _weights(fit: Fit) -> torch.Tensor:
     return torch.cat([w.detach().flatten() for w in fit.learner.parameters()])
+
+
+# Compiling takes a minute, and the compiler uses what its library has deprecated.
+SLOW_COMPILING = (
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.*torch.jit.script_method.*:DeprecationWarning"),
+)
 
 
 # ---------------------------------------------------------------------------- learning
@@ -210,21 +220,20 @@ def _plain(backbone: Backbone, *inputs: torch.Tensor) -> torch.Tensor:
     return result
 
 
-@pytest.mark.slow  # compiling takes a minute
-# The compiler itself uses what its library has deprecated.
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method.*:DeprecationWarning")
-@pytest.mark.parametrize("learning", [False, True])
+@pytest.mark.parametrize(
+    "learning", [pytest.param(way, marks=SLOW_COMPILING) for way in (False, True)]
+)
 def test_compiled_passes_equal_plain_ones(
     tiny_backbone: Backbone, caplog: pytest.LogCaptureFixture, *, learning: bool
 ) -> None:
     def plain(*inputs: torch.Tensor) -> torch.Tensor:
         return _plain(tiny_backbone, *inputs)
 
-    compiled = Accelerated(plain, "compile")
+    compiled = Accelerated("it", plain, "compile", torch.float32)
     with caplog.at_level(logging.WARNING):
         difference = largest_difference(compiled, plain, _inputs(tiny_backbone, learning=learning))
     assert difference <= 1e-4
-    assert "uncompiled" not in caplog.text
+    assert "plain calls go on" not in caplog.text
 
 
 def test_what_cannot_be_recorded_falls_back_to_plain_passes(
@@ -239,8 +248,8 @@ def test_what_cannot_be_recorded_falls_back_to_plain_passes(
 
     inputs = _inputs(tiny_backbone)
     with caplog.at_level(logging.WARNING):
-        result = Accelerated(plain, "graph")(*inputs)
-    assert "the U-Net stays uncompiled" in caplog.text
+        result = Accelerated("the U-Net", plain, "graph", torch.float32)(*inputs)
+    assert "the U-Net: no graph, plain calls go on" in caplog.text
     assert torch.equal(result, plain(*inputs))
 
 
@@ -261,6 +270,26 @@ def test_a_difference_of_results_or_of_gradients_is_seen() -> None:
     assert largest_difference(plain, plain, inputs) == 0
 
 
+def test_a_pass_that_would_be_recorded_never_looks_at_a_value(tiny_backbone: Backbone) -> None:
+    """Under fake tensors any look at a value raises; a recorded graph could not replay it."""
+    inputs = _inputs(tiny_backbone)
+    with FakeTensorMode(allow_non_fake_inputs=True) as fake:
+        passed = _plain(tiny_backbone, *(fake.from_tensor(one) for one in inputs))
+    assert passed.shape == inputs[0].shape
+
+
+@pytest.mark.parametrize("way", ["graph", pytest.param("compile", marks=SLOW_COMPILING)])
+def test_a_decoder_with_a_fixed_cache_reads_as_with_a_growing_one(way: Acceleration) -> None:
+    decoder = load_melody("mini", "cpu").model.decoder
+    generator = torch.Generator().manual_seed(0)
+    states = torch.randn(2, 12, decoder.config.hidden_size, generator=generator)
+    columns = torch.randint(0, 200, (6, 2, decoder.config.num_codebooks), generator=generator)
+    growing, fixed = (CachedDecoder(decoder, states, 6, each) for each in ("eager", way))
+    for column in columns:
+        ours, theirs = fixed.read(column), growing.read(column)
+        torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=0)
+
+
 @pytest.mark.parametrize(("value", "expected"), [("compile", "compile"), ("eager", "eager")])
 def test_the_way_of_passes_is_chosen_by_the_environment(
     monkeypatch: pytest.MonkeyPatch, value: str, expected: Acceleration
@@ -268,7 +297,9 @@ def test_the_way_of_passes_is_chosen_by_the_environment(
     monkeypatch.setenv(VARIABLE, value)
     assert choose_acceleration(torch.device("cpu")) == expected
     monkeypatch.setenv(VARIABLE, "warp")
-    with pytest.raises(ConfigError, match="BENCH_UNET is 'warp'; it must be auto, eager, graph"):
+    with pytest.raises(
+        ConfigError, match="BENCH_ACCELERATION is 'warp'; it must be auto, eager, graph"
+    ):
         choose_acceleration(torch.device("cpu"))
 
 

@@ -1,0 +1,187 @@
+"""Faster passes of a frozen network: recorded CUDA graphs, or compiled code; plain calls otherwise.
+
+A network of hundreds of small kernels is launched slower than a large GPU computes it. A CUDA graph
+is recorded once per shape and launched as one; `torch.compile` also fuses kernels, for a minute or
+two of compiling. Either is compared with a plain call before it is trusted: what fails or differs
+is logged, and plain calls go on.
+
+`BENCH_ACCELERATION` chooses: "eager", "graph", "compile"; left out, it is "graph" on CUDA, else
+"eager".
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Any, Literal, get_args
+
+import torch
+
+from bench.api import ConfigError
+
+VARIABLE = "BENCH_ACCELERATION"
+Acceleration = Literal["eager", "graph", "compile"]
+Pass = Callable[..., torch.Tensor]  # tensors on one device to a tensor
+Inputs = tuple[torch.Tensor, ...]
+
+# Shapes for which a graph is kept; each holds its activations.
+_SHAPES_KEPT = 4
+_WARM_UPS = 3
+# Largest difference from a plain call, as a share of the largest value: reordered sums in float32,
+# and the rounding of eight bits in bfloat16.
+TOLERANCES = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+logger = logging.getLogger(__name__)
+
+
+def choose_acceleration(device: torch.device) -> Acceleration:
+    """What `BENCH_ACCELERATION` says, or what suits the device.
+
+    Raises:
+        ConfigError: It names no way.
+
+    Example:
+        >>> choose_acceleration(torch.device("cpu"))
+        'eager'
+    """
+    asked = os.environ.get(VARIABLE, "auto")
+    known: dict[str, Acceleration] = {name: name for name in get_args(Acceleration)}
+    if asked in known:
+        return known[asked]
+    if asked != "auto":
+        raise ConfigError(
+            f"{VARIABLE} is {asked!r}; it must be auto, {', '.join(known)}. Leave it out for auto."
+        )
+    return "graph" if device.type == "cuda" else "eager"
+
+
+class Accelerated:
+    """A pass that is recorded or compiled on first use, once per shape.
+
+    Args:
+        name: What passes, for the log.
+        plain: The pass as it is; gradients flow to its inputs alone.
+        way: How to make it faster.
+        dtype: What it computes in, which decides how far a faster pass may be off.
+        rewind: Undoes what a call of `plain` leaves behind, such as a cache's new position.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        plain: Pass,
+        way: Acceleration,
+        dtype: torch.dtype,
+        rewind: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._name = name
+        self._plain = plain
+        self._way = way
+        self._tolerance = TOLERANCES.get(dtype, 1e-4)
+        self._rewind = rewind
+        self._made: dict[tuple[object, ...], Pass] = {}
+
+    def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """What the plain pass gives, up to rounding."""
+        if self._way == "eager":
+            return self._plain(*inputs)
+        key = tuple((one.shape, one.dtype, _is_learnt(one)) for one in inputs)
+        if key not in self._made:
+            if len(self._made) >= _SHAPES_KEPT:
+                self._made.pop(next(iter(self._made)))
+            self._made[key] = self._trusted(inputs)
+        return self._made[key](*inputs)
+
+    def _trusted(self, inputs: Inputs) -> Pass:
+        """The faster pass for inputs like these, if there is one and it agrees with the plain one.
+
+        Any failure to record or compile ends here: the plain pass is always right.
+        """
+        try:
+            faster = self._make(inputs)
+            difference = self._compare(faster, inputs)
+        except Exception as error:  # noqa: BLE001 - whatever a compiler or driver raises
+            return self._stay_plain(f"{type(error).__name__}: {error}")
+        finally:
+            self._rewind()
+        if difference > self._tolerance:
+            return self._stay_plain(f"results differed by {difference:.2g}")
+        return faster
+
+    def _stay_plain(self, reason: str) -> Pass:
+        logger.warning("%s: no %s, plain calls go on: %s", self._name, self._way, reason)
+        return self._plain
+
+    def _make(self, inputs: Inputs) -> Pass:
+        if self._way == "compile":
+            compiled: Any = torch.compile(self._plain, dynamic=False)
+            return compiled  # type: ignore[no-any-return]  # torch leaves it untyped
+        if any(_is_learnt(one) for one in inputs):
+            like = tuple(one.detach().clone().requires_grad_(one.requires_grad) for one in inputs)
+            graphed: Any = torch.cuda.make_graphed_callables(
+                self._plain, like, num_warmup_iters=_WARM_UPS
+            )
+            return graphed  # type: ignore[no-any-return]  # torch leaves it untyped
+        return _record(self._plain, inputs)
+
+    def _compare(self, faster: Pass, inputs: Inputs) -> float:
+
+        def rewound(each: Pass) -> Pass:
+            def call(*given: torch.Tensor) -> torch.Tensor:
+                self._rewind()
+                return each(*given)
+
+            return call
+
+        return largest_difference(rewound(faster), rewound(self._plain), inputs)
+
+
+def largest_difference(faster: Pass, plain: Pass, inputs: Inputs) -> float:
+    """Largest difference of two passes, of results and of gradients, as a share of the largest."""
+    pairs = zip(
+        _results_and_gradients(faster, inputs), _results_and_gradients(plain, inputs), strict=True
+    )
+    return max(_relative(one, other) for one, other in pairs)
+
+
+def _is_learnt(tensor: torch.Tensor) -> bool:
+    return torch.is_grad_enabled() and tensor.requires_grad
+
+
+def _results_and_gradients(each: Pass, inputs: Inputs) -> list[torch.Tensor]:
+    copies = [one.detach().clone().requires_grad_(_is_learnt(one)) for one in inputs]
+    result = each(*copies)
+    leaves = [one for one in copies if one.requires_grad]
+    if not leaves:
+        return [result.clone()]
+    gradients = torch.autograd.grad(result.float().square().sum(), leaves)
+    return [result.detach().clone(), *gradients]
+
+
+def _relative(one: torch.Tensor, other: torch.Tensor) -> float:
+    reference = other.float()
+    return float((one.float() - reference).abs().max() / reference.abs().max().clamp_min(1e-12))
+
+
+@torch.no_grad()
+def _record(plain: Pass, inputs: Inputs) -> Pass:
+    """A pass without gradients as one CUDA graph: inputs copied in, the result copied out."""
+    fixed = tuple(one.clone() for one in inputs)
+    device = inputs[0].device
+    side = torch.cuda.Stream(device)
+    side.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(side):
+        for _ in range(_WARM_UPS):
+            plain(*fixed)
+    torch.cuda.current_stream(device).wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        result = plain(*fixed)
+
+    def replay(*given: torch.Tensor) -> torch.Tensor:
+        for place, value in zip(fixed, given, strict=True):
+            place.copy_(value)
+        graph.replay()
+        return result.clone()
+
+    return replay
