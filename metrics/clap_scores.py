@@ -44,7 +44,7 @@ def prototype(embedder: ClapEmbedder, clips: Sequence[Clip]) -> Embedding:
         embedder: Embeds each clip.
         clips: At least one.
     """
-    return mean_direction([embedder.embed_audio(clip.audio) for clip in clips])
+    return mean_direction(embedder.embed_all([clip.audio for clip in clips]))
 
 
 class ClapMetric(Metric):
@@ -60,8 +60,13 @@ class ClapMetric(Metric):
         self._embedder = load_embedder(profile, device)
 
     def score(self, outputs: Sequence[Output]) -> list[Score]:
-        """Score each output by itself, in order."""
-        return [self._score_one(output) for output in outputs]
+        """Score each output by itself, in order; sounds are embedded together."""
+        verdicts = [judge(self.name, output) for output in outputs]
+        self.embedder.embed_all(
+            [o.audio for o, verdict in zip(outputs, verdicts, strict=True) if verdict is None]
+        )
+        pairs = zip(outputs, verdicts, strict=True)
+        return [self._score_one(output, verdict) for output, verdict in pairs]
 
     def fingerprint(self) -> Mapping[str, Json]:
         """Metric, version, checkpoint, preprocessing and libraries."""
@@ -84,14 +89,13 @@ class ClapMetric(Metric):
             UnsupportedError: There is no such reference for this output.
         """
 
-    def _score_one(self, output: Output) -> Score:
+    def _score_one(self, output: Output, verdict: Score | None) -> Score:
         try:
             reference = self.reference(output)
         except UnsupportedError as refusal:
             return Score(self.name, None, status="unsupported", reason=str(refusal))
-        return judge(self.name, output) or self._compare(output, reference)
-
-    def _compare(self, output: Output, reference: Embedding) -> Score:
+        if verdict is not None:
+            return verdict
         return to_score(self.name, cosine(self.embedder.embed_audio(output.audio), reference))
 
 

@@ -63,6 +63,15 @@ def test_an_embedding_does_not_depend_on_company_or_order() -> None:
     assert np.array_equal(forwards, backwards)
 
 
+def test_many_windows_at_once_give_the_embeddings_of_each_alone(embedder: ClapEmbedder) -> None:
+    clips = [noise(seed, seconds) for seed, seconds in ((0, 1.0), (1, 12.0), (0, 1.0), (2, 3.0))]
+    at_once = ClapEmbedder(read_towers(locate("mini")), "mini", "cpu", windows_at_once=4)
+    together = at_once.embed_all(clips)
+    assert np.array_equal(together[0], together[2])
+    alone = [embedder.embed_audio(clip) for clip in clips]
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
 def test_a_gain_hardly_moves_an_embedding(embedder: ClapEmbedder) -> None:
     quiet = Audio(noise(4).waveform * np.float32(0.01), RATE)
     assert embedder.embed_audio(noise(4)) @ embedder.embed_audio(quiet) > 1 - 1e-5
