@@ -1,0 +1,113 @@
+"""Do the engine and the algorithm as published compute the same? Both from the same draws.
+
+The engine draws everything of a fit from one generator; here that stream is read ahead, so that the
+published algorithm is given the very numbers that the engine is about to draw.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from bench.seeds import generator
+from methods.riffusion.backbone import Backbone
+from methods.riffusion.conditioning import LearntConditioning
+from methods.riffusion.embedding import TimeVaryingEmbedding, drop
+from methods.riffusion.inversion import Fit, FittingPlan, StyleImages, begin_fit, train_step
+from methods.riffusion.spectrogram import image_to_pixels
+from methods.riffusion.stylisation import StylisationSettings, stylise
+from tests.benchmarks.as_published import Draws, Dropout, Published, PublishedEmbedding
+
+PLAN = FittingPlan(3, 1, 1e-3, 0.01)
+
+
+def twin(engine: Backbone, published_parts: object, learner: TimeVaryingEmbedding) -> Published:
+    """The published algorithm around the weights of a learner (parameter_set "full").
+
+    Args:
+        engine: Whose schedule and device are used.
+        published_parts: A copy of the engine's parts in float32; its attention is changed.
+        learner: Whose weights are copied.
+    """
+    inner = int(learner.attention2.to_v.weight.shape[0])  # type: ignore[union-attr, operator]  # a Linear in both forms
+    embedding = PublishedEmbedding(learner.get_buffer("e0"), inner)
+    embedding.load_state_dict(learner.state_dict())
+    return Published(
+        published_parts,  # type: ignore[arg-type]  # Parts; kept loose for deep copies
+        engine.schedule.alphas_cumprod,
+        embedding.to(engine.device),
+        PLAN.learning_rate,
+    )
+
+
+def read_ahead(backbone: Backbone, fit: Fit) -> tuple[Draws, Dropout]:
+    """What the fit's next step will draw, in the engine's order; the fit is left as it is."""
+    stream = generator(0)
+    stream.set_state(fit.generator.get_state())
+    torch.randint(len(fit.images), (1,), generator=stream)
+    shape = fit.images.moments.mean.shape[1:]
+    posterior = torch.randn(shape, generator=stream)[None]
+    last = backbone.schedule.num_train_timesteps
+    timestep = int(torch.randint(last, (1,), generator=stream))
+    noise = torch.randn((1, *shape), generator=stream)
+    device = backbone.device
+    draws = Draws(posterior.to(device), noise.to(device), timestep)
+    return draws, lambda values: drop(values, stream)
+
+
+def training_gap(
+    engine: Backbone, published: Published, learner: TimeVaryingEmbedding, image: torch.Tensor
+) -> tuple[float, float]:
+    """Largest relative difference of the losses of some steps, and difference of the weights after.
+
+    Args:
+        engine: In float32.
+        published: Its twin, see `twin`.
+        learner: The twin's origin; both are trained.
+        image: (1, mel, frame), uint8.
+    """
+    moments = engine.encode(image)
+    weights = torch.ones(1, 1, 1, moments.mean.shape[-1], device=engine.device)
+    fit = begin_fit(StyleImages(moments, weights), learner, PLAN, seed=3)
+    pixels = image_to_pixels(image).to(engine.device)
+    theirs = []
+    for _ in range(PLAN.steps):
+        draws, dropout = read_ahead(engine, fit)
+        theirs.append(float(published.train_step(pixels, draws, dropout)))
+        train_step(engine, [fit])
+    losses = max(abs(a - b) / b for a, b in zip(fit.losses, theirs, strict=True))
+    other = published.embedding.state_dict()
+    gaps = [
+        float((value - other[name]).abs().max()) for name, value in learner.state_dict().items()
+    ]
+    return losses, max(gaps)
+
+
+@torch.no_grad()
+def stylisation_gap(
+    engine: Backbone,
+    published: Published,
+    learner: TimeVaryingEmbedding,
+    image: torch.Tensor,
+    settings: StylisationSettings,
+) -> float:
+    """Largest difference of the latents of one content, as a share of the largest latent."""
+    moments, device = engine.encode(image), engine.device
+    posterior, noise = (
+        torch.randn(moments.mean.shape, generator=generator(seed)).to(device) for seed in (4, 5)
+    )
+    ours = stylise(
+        engine.predict_noise,
+        engine.schedule,
+        LearntConditioning(engine, learner),
+        settings,
+        latents=moments.mean + moments.std * posterior,
+        noise=noise,
+    )
+    theirs = published.stylise(
+        image_to_pixels(image).to(device),
+        Draws(posterior, noise),
+        settings.strength,
+        settings.guidance_scale,
+        settings.num_inference_steps,
+    )
+    return float((ours - theirs).abs().max() / theirs.abs().max())
