@@ -3,15 +3,13 @@
 The rooms `methods` and `metrics` each hold one literal dictionary; installed packages add to it
 through the entry-point groups `bench.methods` and `bench.metrics` (each naming a
 `bench.api.Entry`); and everywhere a name is accepted, so is `path/to/file.py:Class` or
-`package.module:Class`. Such a class may carry its description as a class attribute `INFO`, and its
-module a function `describe(profile)`.
+`package.module:Class`. Such a class may carry its description as a class attribute `INFO` and the
+folder of its environment as `ENVIRONMENT`, and its module a function `describe(profile)`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
 import sys
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -31,6 +29,7 @@ from bench.api import (
     UnknownNameError,
 )
 from bench.choices import MethodChoice, make_parameters, parse_methods, split_parameters
+from bench.loading import load_class, load_module
 from bench.names import nearest
 from bench.sources import source_digest
 
@@ -139,11 +138,18 @@ def _find(name: str, kind: Kind) -> Entry:
 
 
 def _outside(target: str, kind: Kind) -> Entry:
-    loaded = _attribute(target)
+    loaded = load_class(target)
     place = target.rpartition(":")[0]
-    describe = f"{place}:describe" if callable(getattr(_module(place), "describe", None)) else None
+    module = load_module(place)
+    describe = f"{place}:describe" if callable(getattr(module, "describe", None)) else None
     info = getattr(loaded, "INFO", None) or _plain_info(loaded.__name__, target, kind)
-    return Entry(target, info, describe)
+    return Entry(target, info, describe, _environment(module, loaded))
+
+
+def _environment(module: ModuleType, loaded: type) -> str | None:
+    """The project that a class from outside runs in: a folder, seen from the file of the class."""
+    named = getattr(loaded, "ENVIRONMENT", None)
+    return None if named is None else str(Path(module.__file__ or ".").parent / named)
 
 
 def _plain_info(title: str, target: str, kind: Kind) -> MethodInfo | MetricInfo:
@@ -160,7 +166,7 @@ def resolve(entry: Entry) -> type:
         ConfigError: Its module cannot be imported.
         UnknownNameError: The module or file is not there, or lacks the class.
     """
-    return _attribute(entry.target)
+    return load_class(entry.target)
 
 
 def describe(entry: Entry, profile: Profile) -> ProfileInfo:
@@ -168,59 +174,8 @@ def describe(entry: Entry, profile: Profile) -> ProfileInfo:
     if entry.describe is None:
         return ProfileInfo()
     place, _, function = entry.describe.rpartition(":")
-    info: ProfileInfo = getattr(_module(place), function)(profile)
+    info: ProfileInfo = getattr(load_module(place), function)(profile)
     return info
-
-
-def _attribute(target: str) -> type:
-    place, _, name = target.rpartition(":")
-    module = _module(place)
-    found = getattr(module, name, None)
-    if not isinstance(found, type):
-        classes = [key for key, value in vars(module).items() if isinstance(value, type)]
-        raise UnknownNameError(
-            f"{target}: {place} has no class {name!r}; write file.py:Class or module:Class."
-            f"{nearest(name, classes)}"
-        )
-    return found
-
-
-def _module(place: str) -> ModuleType:
-    try:
-        if place.endswith(".py"):
-            return _module_of_file(Path(place).expanduser())
-        return importlib.import_module(place)
-    except ModuleNotFoundError as error:
-        if error.name and (place == error.name or place.startswith(f"{error.name}.")):
-            raise UnknownNameError(
-                f"module {place!r} is not importable; write path/to/file.py:Class or "
-                "package.module:Class. Check the spelling or install the package."
-            ) from error
-        raise ConfigError(
-            f"{place} needs the package {error.name!r}, which is not installed. Install it."
-        ) from error
-    except (ImportError, SyntaxError) as error:
-        raise ConfigError(f"{place} cannot be imported ({error}). Mend it first.") from error
-
-
-def _module_of_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise UnknownNameError(f"{path} does not exist; a Python file was named. Check the path.")
-    whole = str(path.resolve())
-    name = f"bench_outside_{path.stem}_{hashlib.sha256(whole.encode()).hexdigest()[:12]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, whole)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"{path} cannot be loaded as a Python module. Name a .py file.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up while the file runs
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
 
 
 def select_metrics(names: Iterable[str]) -> Mapping[str, Entry]:

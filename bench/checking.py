@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from bench.api import ConfigError, Metric, Profile, StyleTransferMethod, UnknownNameError
 from bench.catalog import describe, find_method, find_metric, methods, metrics, resolve
 from bench.choices import MethodChoice, parse_method
-from bench.conformance import Verdict, judge_all
+from bench.conformance import Check, Verdict, judge_all
 from bench.conformance_methods import METHOD_CHECKS
 from bench.conformance_metrics import METRIC_CHECKS, MetricSubject
 from bench.method_subject import MethodSubject
 from bench.names import nearest
 from bench.weights import quiet_loaders
+
+SubjectT = TypeVar("SubjectT", MethodSubject, MetricSubject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +50,17 @@ def examine(target: str, profile: Profile, device: str) -> Examination:
         quiet_loaders()
     if is_metric:
         metric = MetricSubject(choice.name, entry, profile, device)
-        return Examination(f"metric {where}", judge_all(METRIC_CHECKS, metric))
+        return Examination(f"metric {where}", _judged(METRIC_CHECKS, metric))
     method = MethodSubject(choice.name, entry, profile, device, choice.overrides)
-    return Examination(f"method {where}", judge_all(METHOD_CHECKS, method))
+    return Examination(f"method {where}", _judged(METHOD_CHECKS, method))
+
+
+def _judged(checks: Sequence[Check[SubjectT]], subject: SubjectT) -> Iterator[Verdict]:
+    """Every verdict; the subject's worker, where it has one, ends after the last."""
+    try:
+        yield from judge_all(checks, subject)
+    finally:
+        subject.close()
 
 
 def _is_metric(choice: MethodChoice) -> bool:

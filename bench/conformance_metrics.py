@@ -6,8 +6,10 @@ import dataclasses
 import inspect
 import json
 import math
+import os
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +39,7 @@ from bench.conformance import (
     Watch,
     bundled_clip,
 )
+from bench.isolation import IsolatedMetric, Isolation
 
 SECONDS = 2.0
 SAME = 1e-5  # scores of the same output in other company may differ in the last digits
@@ -73,9 +76,22 @@ class MetricSubject:
     @cached_property
     def metric(self) -> Metric:
         """The metric, loaded."""
-        metric: Metric = self.kind()
+        metric = self._make()
         metric.load(self.profile, self.device)
         return metric
+
+    def _make(self) -> Metric:
+        """In this process, or in a worker where the environment is another."""
+        if self.entry.environment is None:
+            made: Metric = self.kind()
+            return made
+        return IsolatedMetric(self.name, Isolation(self.entry), Path(os.devnull))
+
+    def close(self) -> None:
+        """End the worker, where there is one."""
+        made = self.__dict__.pop("metric", None)
+        if isinstance(made, IsolatedMetric):
+            made.close()
 
     @cached_property
     def content(self) -> Clip:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from bench.api import (
@@ -23,6 +25,7 @@ from bench.audio import resample, to_mono
 from bench.catalog import describe, resolve
 from bench.choices import make_parameters
 from bench.conformance import CONTENTS, STYLE_CLIPS, STYLE_TEXT, Watch, bundled_clip
+from bench.isolation import Isolated, Isolation
 
 SECONDS = 1.0
 # Where a method has parameters of these names, they are set to as little work as possible.
@@ -65,9 +68,22 @@ class MethodSubject:
     @cached_property
     def method(self) -> StyleTransferMethod:
         """The method, loaded."""
-        method: StyleTransferMethod = self.kind()
+        method = self._make()
         method.load(self.profile, self.device)
         return method
+
+    def _make(self) -> StyleTransferMethod:
+        """In this process, or in a worker where the environment is another."""
+        if self.entry.environment is None:
+            made: StyleTransferMethod = self.kind()
+            return made
+        return Isolated(Isolation(self.entry), Path(os.devnull))
+
+    def close(self) -> None:
+        """End the worker, where there is one."""
+        made = self.__dict__.pop("method", None)
+        if isinstance(made, Isolated):
+            made.close()
 
     @cached_property
     def parameters(self) -> object:

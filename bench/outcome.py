@@ -2,42 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from bench.api import Audio, BenchError, UnsupportedError
+from bench.api import Audio
 from bench.audio import fit_length, resample
-from bench.records import CellStatus
+from bench.failure import Failure, WorkerError, WorkerLostError, failure_of
+
+__all__ = ["Failure", "WorkerError", "WorkerLostError", "failure_of", "restore"]
 
 LENGTH_TOLERANCE_S = 0.05  # the contract of StyleTransferMethod.transfer
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a fit or a cell has no result."""
-
-    status: CellStatus
-    reason: str
-    exception: str | None = None
-
-
-class WorkerError(Exception):
-    """A method raised in its worker process.
-
-    Args:
-        failure: The fault, named where it happened.
-        trace: The traceback there; empty where there is none.
-    """
-
-    def __init__(self, failure: Failure, trace: str = "") -> None:
-        super().__init__(failure.reason)
-        self.failure = failure
-        self.trace = trace
-
-
-class WorkerLostError(WorkerError):
-    """The worker process died or was stopped: the call is lost and so is the worker."""
 
 
 def restore(output: Audio, heard: Audio, content: Audio) -> Audio | Failure:
@@ -68,16 +41,3 @@ def restore(output: Audio, heard: Audio, content: Audio) -> Audio | Failure:
         return Failure("invalid_output", f"output has {', '.join(wrong)}")
     exact = fit_length(output, heard.num_samples)
     return fit_length(resample(exact, content.sample_rate), content.num_samples)
-
-
-def failure_of(error: BaseException) -> Failure:
-    """Name a fault: declined, out of memory, or an error with its class and message."""
-    if isinstance(error, WorkerError):
-        return error.failure
-    if isinstance(error, UnsupportedError):
-        return Failure("unsupported", str(error))
-    name = type(error).__name__
-    if isinstance(error, MemoryError) or name == "OutOfMemoryError":
-        return Failure("oom", f"out of memory: {error}", name)
-    reason = str(error) if isinstance(error, BenchError) else f"{name}: {error}"
-    return Failure("error", reason, name)

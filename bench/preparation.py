@@ -21,8 +21,9 @@ from bench.checkpoints import require_checkpoints
 from bench.clock import Stopwatch
 from bench.dataset import load_dataset
 from bench.device import device_kind, resolve_device
+from bench.environments import project_of, python_of
 from bench.generation import Bench, Studio
-from bench.isolation import isolation_for, require_consistent
+from bench.isolation import Isolation, isolation_for, require_consistent
 from bench.keys import Identity
 from bench.material import Material, check_clips
 from bench.plan import (
@@ -36,7 +37,7 @@ from bench.plan import (
 from bench.provenance import collect
 from bench.records import CellRecord, MethodEntry, MetricEntry, PlannedCell, RunHeader
 from bench.runner import execute, locked
-from bench.scoring import LoadedMetric, load_metric
+from bench.scoring import LoadedMetric, close, load_metric
 from bench.setting import joined, setting, suite_digest
 from bench.suite import Suite, check_style_tables, default_suite, derive, load_suite
 from bench.weights import digest as weights_digest
@@ -201,10 +202,23 @@ def start(prepared: Prepared, request: RunRequest, progress: Progress) -> dict[s
             watch=prepared.watch,
             progress=progress,
         )
-        metrics = [_metric(bench, name) for name in prepared.metrics]
-        _write_plan(prepared, request, metrics)
-        studios = {m.choice.label: _workplace(bench, m, request) for m in plan.methods}
-        return execute(bench, prepared.cells, studios, metrics, retry=request.retry)
+        _build_environments(prepared, progress)
+        metrics = [load_metric(bench, name, find_metric(name)) for name in prepared.metrics]
+        try:
+            _write_plan(prepared, request, metrics)
+            studios = {m.choice.label: _workplace(bench, m, request) for m in plan.methods}
+            return execute(bench, prepared.cells, studios, metrics, retry=request.retry)
+        finally:
+            close(metrics)
+
+
+def _build_environments(prepared: Prepared, progress: Progress) -> None:
+    """Build what back ends of the run live in; minutes at the first time, nothing after it."""
+    entries = [find_method(method.choice.name) for method in prepared.plan.methods]
+    entries += [find_metric(name) for name in prepared.metrics]
+    for project in dict.fromkeys(map(project_of, entries)):
+        if project is not None:
+            python_of(project, lambda words: progress(0.0, words))
 
 
 def require_writable(folder: Path, rule: str) -> None:
@@ -219,10 +233,6 @@ def require_writable(folder: Path, rule: str) -> None:
             pass
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written ({error.strerror}); {rule}") from error
-
-
-def _metric(bench: Bench, name: str) -> LoadedMetric:
-    return load_metric(bench, name, resolve(find_metric(name)))
 
 
 def _workplace(bench: Bench, method: PlannedMethod, request: RunRequest) -> Studio:
@@ -252,6 +262,7 @@ def open_studio(bench: Bench, method: PlannedMethod, profile: str) -> Studio:
         method.profile.sample_rate,
         method.info.control,
         method.info.fits_per_style,
+        isolation=Isolation(entry) if entry.environment else None,
     )
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench import records
-from bench.api import Metric, Output
+from bench.api import Entry, Metric, Output
 from bench.audio import read_audio
+from bench.catalog import resolve
 from bench.generation import Bench
+from bench.isolation import IsolatedMetric, Isolation
 from bench.keys import digest
 from bench.records import CellRecord, PlannedCell, ScoreRecord
 
 BATCH = 32  # outputs held in memory at a time
+LONGEST_NAME = 100  # of a log file: a metric from outside is named by its path
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +28,31 @@ class LoadedMetric:
     detail: Mapping[str, object]
 
 
-def load_metric(bench: Bench, name: str, kind: type[Metric]) -> LoadedMetric:
-    """Load a metric and name its fingerprint (12 hex digits)."""
-    metric = kind()
+def load_metric(bench: Bench, name: str, entry: Entry) -> LoadedMetric:
+    """Load a metric, in a worker where its environment is another, and name its fingerprint.
+
+    The name has 12 hex digits.
+    """
+    metric = _make(bench, name, entry)
     with bench.watch.measure("load metrics", bench.device):
         metric.load(bench.profile, bench.device)  # type: ignore[arg-type]  # checked by the suite
     detail = dict(metric.fingerprint())
     return LoadedMetric(name, metric, digest(detail)[:12], detail)
+
+
+def _make(bench: Bench, name: str, entry: Entry) -> Metric:
+    if entry.environment is None:
+        made: Metric = resolve(entry)()
+        return made
+    log = bench.folder / "logs" / f"{name.replace('/', '_')[-LONGEST_NAME:]}.log"
+    return IsolatedMetric(name, Isolation(entry), log)
+
+
+def close(metrics: Iterable[LoadedMetric]) -> None:
+    """Let go of the workers of metrics; those in this process need nothing."""
+    for loaded in metrics:
+        if isinstance(loaded.metric, IsolatedMetric):
+            loaded.metric.close()
 
 
 def missing(

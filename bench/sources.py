@@ -14,10 +14,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from bench.api import Entry, UnknownNameError
+from bench.environments import environment_digest, project_of
 
 
 def source_digest(entry: Entry) -> str:
-    """Digest the code of a plug-in and of what it imports from its own package.
+    """Digest the code of a plug-in, of what it imports from its own package, and its own lock.
 
     SHA-256, 64 hex digits. Static: nothing is imported. An import computed at run time is not seen.
     """
@@ -27,6 +28,9 @@ def source_digest(entry: Entry) -> str:
     for path in files:
         stat = path.stat()
         whole.update(f"{path.name}:{_code_digest(path, stat.st_mtime_ns, stat.st_size)}\n".encode())
+    project = project_of(entry)
+    if project is not None:
+        whole.update(f"environment:{environment_digest(project)}\n".encode())
     return whole.hexdigest()
 
 

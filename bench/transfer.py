@@ -29,7 +29,7 @@ from bench.one_style import read_style
 from bench.outcome import Failure
 from bench.plan import Plan, PlannedMethod, make_plan, prepare_methods
 from bench.preparation import open_studio
-from bench.records import CellRecord
+from bench.records import CellRecord, PlannedCell
 from bench.suite import Suite, default_suite, load_suite
 from bench.weights import quiet_loaders
 
@@ -255,9 +255,15 @@ def _result(record: CellRecord, order: Commission, folder: Path) -> Rendered | F
 
 def _work(order: Commission, folder: Path, progress: Progress) -> CellRecord:
     """Fit the plan's style or styles and render its first cell."""
-    cells = order.plan.cells
-    cell = cells[0]
     studio = _studio(order, folder, progress)
+    try:
+        return _carry_out(order.plan.cells, studio, progress)
+    finally:
+        studio.close()
+
+
+def _carry_out(cells: Sequence[PlannedCell], studio: Studio, progress: Progress) -> CellRecord:
+    cell = cells[0]
     share = FIT_SHARE if studio.learns else 0.0
     progress(0.0, f"{cell.method}: loading")
     learnt = []

@@ -1,10 +1,11 @@
-"""The far side of isolation: a process that holds one method and answers calls until told to stop.
+"""The far side of isolation: a process that holds one plug-in and answers calls until told to stop.
 
-Started by `bench.isolation`, never by hand. Calls and answers travel as pickles over a socket of
-their own, so a method may print what it likes. Calls are `(number, verb, payload)` with the verbs
-load, fit and transfer; answers are `(number, kind, value)` with the kinds progress, done and
-failed. The process ends with its parent, whatever the method is doing then, and takes the
-processes that the method left behind along.
+Started by `bench.isolation`, never by hand, in this environment or in that of a back end: here are
+the standard library, numpy and the contract, and nothing newer than Python 3.10. Calls and answers
+travel over a socket of their own (`bench.wire`), so a plug-in may print what it likes. Calls have
+the kinds load, fit, transfer, fingerprint and score; answers progress, done and failed. The process
+ends with its parent, whatever the plug-in is doing then, and takes the processes that it left
+behind along.
 """
 
 from __future__ import annotations
@@ -12,46 +13,23 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
-import pickle
 import signal
+import socket
 import threading
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
-from bench.api import CheckpointError, DeviceError, Entry, StyleTransferMethod
-from bench.catalog import resolve
+from bench.api import CheckpointError, DeviceError
 from bench.device import peak_memory_bytes
-from bench.outcome import Failure, failure_of
+from bench.failure import failure_of
+from bench.loading import load_class
+from bench.wire import Wire
 
 PROGRESS_EVERY_S = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A call that raised: named as it would be in-process.
-
-    Args:
-        failure: What the cell records say.
-        trace: The traceback, for the log.
-        stops_run: Class name of an error that the user must mend before any cell can be made, such
-            as a missing checkpoint; None for a fault of the method.
-    """
-
-    failure: Failure
-    trace: str
-    stops_run: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a call returned and the largest memory in use so far, bytes."""
-
-    value: Any
-    peak_bytes: int
 
 
 def serve(facts: str) -> None:
@@ -59,13 +37,14 @@ def serve(facts: str) -> None:
 
     Args:
         facts: JSON with the numbers of the inherited descriptors: `link`, a socket; `lifeline`, a
-            pipe that ends with the parent; `log`, where a dying interpreter writes its stack.
+            pipe that ends with the parent; `log`, where a dying interpreter writes its stack; and
+            the folder of the wire, `files`.
     """
-    numbers = json.loads(facts)
+    told = json.loads(facts)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to handle
-    faulthandler.enable(numbers["log"])
-    threading.Thread(target=_end_with, args=(numbers["lifeline"],), daemon=True).start()
-    desk = Desk(Connection(numbers["link"]))
+    faulthandler.enable(told["log"])
+    threading.Thread(target=_end_with, args=(told["lifeline"],), daemon=True).start()
+    desk = Desk(Wire(socket.socket(fileno=told["link"]), Path(told["files"]), "worker"))
     while desk.answer():
         pass
 
@@ -76,64 +55,69 @@ def _end_with(lifeline: int) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-@dataclass(slots=True)
+@dataclass
 class Desk:
-    """Takes calls from a link and gives them to the method."""
+    """Takes calls from a wire and gives them to the plug-in."""
 
-    link: Connection
+    wire: Wire
     owner: int = field(default_factory=os.getpid)
     device: str = "cpu"
-    _method: StyleTransferMethod | None = None
+    _plugin: Any = None
     _said_at: float = 0.0
 
     def answer(self) -> bool:
         """Serve one call; False when there will be no more."""
         try:
-            call = self.link.recv_bytes()
+            call = self.wire.receive()
         except (EOFError, OSError):
             return False
-        number: int | None = None
         try:
-            number, verb, payload = pickle.loads(call)  # noqa: S301 - written by our own parent process
-            value = self._serve(number, verb, payload)
-            reply = _packed(number, "done", Answer(value, peak_memory_bytes(self.device)))
-        except BaseException as error:  # noqa: BLE001 - whatever a method raises is an answer; even SystemExit
-            reply = _packed(number, "failed", _refusal(error))
-        self._send(reply)
+            value = self._serve(call.number, call.kind, self.wire.value_of(call))
+            answer = {"value": value, "peak_bytes": peak_memory_bytes(self.device)}
+            self._send(call.number, "done", answer)
+        except BaseException as error:  # noqa: BLE001 - whatever a plug-in raises is an answer; even SystemExit
+            self._send(call.number, "failed", _refusal(error))
         return True
 
-    def _serve(self, number: int, verb: str, payload: Any) -> Any:  # noqa: ANN401 - differs by verb
+    def _serve(self, number: int, verb: str, payload: list[Any]) -> Any:  # noqa: ANN401 - differs by verb
         if verb == "load":
             return self._load(*payload)
-        if self._method is None:
-            raise ValueError("the method was called before it was loaded")
-        if verb == "fit":
-            return self._method.fit(payload, self._progress(number))
-        return self._method.transfer(payload)
+        if self._plugin is None:
+            raise ValueError("the plug-in was called before it was loaded")
+        more = [self._progress(number)] if verb == "fit" else []
+        return getattr(self._plugin, verb)(*payload, *more)
 
-    def _load(self, entry: Entry, profile: Any, device: str) -> None:  # noqa: ANN401 - a literal, passed through
-        self._method = resolve(entry)()
+    def _load(self, target: str, profile: str, device: str) -> None:
+        kind: Any = load_class(target)
+        self.wire.parameters = getattr(kind, "Parameters", dict)
         self.device = device
-        self._method.load(profile, device)
+        plugin = kind()
+        plugin.load(profile, device)
+        self._plugin = plugin
 
     def _progress(self, number: int) -> Callable[[float, str], None]:
         def say(fraction: float, text: str) -> None:
             if time.monotonic() - self._said_at >= PROGRESS_EVERY_S:
                 self._said_at = time.monotonic()
-                self._send(_packed(number, "progress", (float(fraction), str(text))))
+                self._send(number, "progress", [float(fraction), str(text)])
 
         return say
 
-    def _send(self, reply: bytes) -> None:
-        if os.getpid() != self.owner:  # a fork of the method ran on to here: it has no say
+    def _send(self, number: int, kind: str, value: object) -> None:
+        if os.getpid() != self.owner:  # a fork of the plug-in ran on to here: it has no say
             os._exit(0)
-        self.link.send_bytes(reply)
+        self.wire.send(number, kind, value)
 
 
-def _packed(number: int | None, kind: str, value: object) -> bytes:
-    return pickle.dumps((number, kind, value), protocol=pickle.HIGHEST_PROTOCOL)
+def _refusal(error: BaseException) -> dict[str, object]:
+    """A call that raised, named as it would be in-process.
 
-
-def _refusal(error: BaseException) -> Refusal:
-    stops_run = type(error).__name__ if isinstance(error, CheckpointError | DeviceError) else None
-    return Refusal(failure_of(error), "".join(traceback.format_exception(error)), stops_run)
+    `stops_run` names the class of an error that the user must mend before any cell can be made,
+    such as a missing checkpoint.
+    """
+    stops = isinstance(error, (CheckpointError, DeviceError))
+    return {
+        "failure": failure_of(error),
+        "trace": "".join(traceback.format_exception(error)),
+        "stops_run": type(error).__name__ if stops else None,
+    }
