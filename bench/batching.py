@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from bench.api import DeviceError
 from bench.device import free_memory_bytes
 
 SHARE = 0.7  # of the free memory: allocators and library workspaces take the rest
@@ -67,7 +66,7 @@ class Batcher:
                 with fewer, so a failed call must leave nothing behind.
 
         Raises:
-            DeviceError: A single item does not fit.
+            OutOfMemoryError: A single item does not fit (torch's own error, which a cell records).
         """
         import torch
 
@@ -76,20 +75,14 @@ class Batcher:
             part = items[len(results) : len(results) + self.size]
             try:
                 results.extend(work(part))
-            except torch.OutOfMemoryError as error:
-                self._halve(len(part), error)
+            except torch.OutOfMemoryError:
+                if len(part) == 1:
+                    raise
+                self.size = len(part) // 2
+                logger.warning("out of memory with %d at once; now %d", len(part), self.size)
             else:
                 continue
             # Outside the handler: only here does no traceback hold the tensors of the failed try.
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
         return results
-
-    def _halve(self, failed: int, error: Exception) -> None:
-        if failed == 1:
-            raise DeviceError(
-                f"the device ran out of memory on a single item ({error}); one must fit. Choose "
-                "shorter clips with --duration, --precision float16, or another --device."
-            ) from error
-        self.size = failed // 2
-        logger.warning("out of memory with %d at once; going on with %d", failed, self.size)

@@ -40,6 +40,7 @@ from bench.isolation import Isolated, Isolation
 from bench.keys import Identity, chunk_key, fit_key
 from bench.material import Material
 from bench.outcome import Failure, WorkerError, WorkerLostError, failure_of, restore
+from bench.parallel import in_parallel
 from bench.records import CellRecord, PlannedCell
 
 LONGEST_NAME = 100  # of a log file: a method from outside is named by its path
@@ -218,7 +219,9 @@ class Studio:
         if fitted.failure or fitted.state is None:
             failure = fitted.failure or Failure("error", "the fit left no state")
             return [self._failed(cell, fitted, failure, attempt) for cell in chunk]
-        contents = [self.bench.material.content(cell.content) for cell in chunk]
+        contents = in_parallel(
+            self.bench.material.content, [cell.content for cell in chunk], self.bench.device
+        )
         _, parameters = split_parameters(make_parameters(self.kind.Parameters, chunk[0].parameters))
         key = chunk_key(
             self.identity,
@@ -229,22 +232,20 @@ class Studio:
         )
         cached = self._cached_chunk(key, chunk)
         if cached is not None:
-            costs, audios = cached
-            made = zip(chunk, audios, costs, strict=True)
             return [
                 self._finished(cell, fitted, audio, cost, attempt, cached=True)
-                for cell, audio, cost in made
+                for cell, audio, cost in zip(chunk, *cached, strict=True)
             ]
         return self._render_new(chunk, contents, fitted, key, attempt)
 
     def _cached_chunk(
         self, key: str, chunk: Sequence[PlannedCell]
-    ) -> tuple[list[float], list[Audio]] | None:
+    ) -> tuple[list[Audio], list[float]] | None:
         found = [self.bench.cache.load_audio(f"{key}-{position}") for position in range(len(chunk))]
         present = [entry for entry in found if entry is not None]
         if len(present) < len(chunk):
             return None
-        return [cost.get("transfer_s", 0.0) for _, cost in present], [audio for audio, _ in present]
+        return [audio for audio, _ in present], [cost.get("transfer_s", 0.0) for _, cost in present]
 
     def _render_new(
         self,
@@ -269,14 +270,16 @@ class Studio:
                 for position, (cell, content) in enumerate(zip(chunk, contents, strict=True))
             ]
             return [record for part in singly for record in part]
-        results = []
-        for position, (cell, outcome) in enumerate(zip(chunk, outcomes, strict=True)):
+
+        def keep(numbered: tuple[int, tuple[PlannedCell, Audio | Failure]]) -> CellRecord:
+            position, (cell, outcome) = numbered
             if isinstance(outcome, Failure):
-                results.append(self._failed(cell, fitted, outcome, attempt))
-                continue
+                return self._failed(cell, fitted, outcome, attempt)
             self.bench.cache.save_audio(f"{key}-{position}", outcome, {"transfer_s": cost_s})
-            results.append(self._finished(cell, fitted, outcome, cost_s, attempt))
-        return results
+            return self._finished(cell, fitted, outcome, cost_s, attempt)
+
+        pairs = zip(chunk, outcomes, strict=True)
+        return in_parallel(keep, enumerate(pairs), self.bench.device)
 
     def _transfer(
         self, chunk: Sequence[PlannedCell], contents: list[Clip], fitted: Fitted
@@ -288,14 +291,12 @@ class Studio:
         state = fitted.state
         if state is None:
             raise ValueError("a fit without a state cannot render")
+        heard = in_parallel(self._heard, contents, self.bench.device)
         requests = [
             TransferRequest(
-                self._heard(content),
-                state,
-                make_parameters(self.kind.Parameters, cell.parameters),
-                cell.seed,
+                clip, state, make_parameters(self.kind.Parameters, cell.parameters), cell.seed
             )
-            for cell, content in zip(chunk, contents, strict=True)
+            for cell, clip in zip(chunk, heard, strict=True)
         ]
         self._gauge = Gauge(self.bench.device)
         method, before = self.method, self.bench.watch.total_s
@@ -307,9 +308,8 @@ class Studio:
                 f"{self.label}.transfer returned {len(outputs)} outputs for {len(requests)} "
                 f"requests"
             )
-        heard = [request.content.audio for request in requests]
         restored = [
-            restore(output, given, content.audio)
+            restore(output, given.audio, content.audio)
             for output, given, content in zip(outputs, heard, contents, strict=True)
         ]
         return restored, cost_s
