@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -125,3 +126,11 @@ def device_of(run: Run, label: str) -> str:
 def named(methods: Sequence[MethodEntry], name: str) -> MethodEntry | None:
     """The first method with this catalog name."""
     return next((method for method in methods if method.name == name), None)
+
+
+def sound_file(folders: Sequence[Path], relative: str) -> Path:
+    """The file of a sound in the first run folder that has it, never outside one."""
+    place = Path(relative)
+    if place.is_absolute() or ".." in place.parts:
+        return folders[0] / place.name
+    return next((f / place for f in folders if (f / place).is_file()), folders[0] / place)

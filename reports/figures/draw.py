@@ -10,11 +10,12 @@ import io
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from reports.figures.data import SHOWN_CLIPS, Cost, Curve, Point, short_labels
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -25,6 +26,8 @@ GREY = "#808080"
 MARKERS = "osD^vP<>X*hd"
 DASHES = ("-", "--", ":", "-.")
 STYLE_COLUMNS = 3
+SHOWN_HZ = (250, 1000, 4000, 16_000)
+TITLE_LENGTH = 22  # characters
 
 _RC = {
     "font.size": 7, "axes.linewidth": 0.6, "lines.linewidth": 1.0, "lines.markersize": 4,
@@ -33,6 +36,22 @@ _RC = {
     "xtick.color": INK, "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False,
     "legend.frameon": False, "legend.fontsize": 6, "axes.titlesize": 7,
 }  # fmt: skip
+
+
+class Spectrogram(Protocol):
+    """What a panel of `spectrograms` needs to say."""
+
+    @property
+    def words(self) -> str:
+        """Its title."""
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+
+    @property
+    def levels(self) -> np.ndarray:
+        """Levels in [0, 1], shape (mel, frame)."""
 
 
 @contextmanager
@@ -192,6 +211,41 @@ def _stage_bars(axes: Axes, drawn: Sequence[Cost], names: dict[str, str]) -> Non
     axes.invert_yaxis()
     axes.set_xlabel("seconds for a first clip of a style")
     axes.legend(loc="lower right")
+
+
+def spectrograms(panels: Sequence[Spectrogram], top_hz: float) -> Figure:
+    """Mel spectrograms side by side on one scale of frequencies, up to `top_hz`."""
+    import numpy as np
+
+    from reports.figures.mel import band_centres
+
+    with _canvas(1.35) as figure:
+        row = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+        for axes, panel in zip(row, panels, strict=True):
+            bands = len(panel.levels)
+            axes.imshow(
+                panel.levels, cmap="magma", vmin=0, vmax=1, aspect="auto", origin="lower",
+                interpolation="nearest", extent=(0, panel.seconds, 0, bands),
+            )  # fmt: skip
+            axes.set_title(_folded(panel.words), fontsize=6)
+            axes.locator_params(axis="x", nbins=4)
+            shown = [hertz for hertz in SHOWN_HZ if hertz < top_hz]
+            places = np.interp(shown, band_centres(bands, top_hz), np.arange(bands) + 0.5)
+            axes.set_yticks(places.tolist(), [f"{hertz / 1000:g}" for hertz in shown])
+        row[0].set_ylabel("kHz")
+        figure.supxlabel("seconds", fontsize=7)
+        return figure
+
+
+def _folded(words: str) -> str:
+    """A title on two lines, as three share the width of a column."""
+    kind, _, name = words.partition(" ")
+    if name.startswith("of "):
+        kind, name = f"{kind} of", name.removeprefix("of ")
+    name = (
+        name if len(name) <= TITLE_LENGTH else f"{name[: TITLE_LENGTH - 1]}\N{HORIZONTAL ELLIPSIS}"
+    )
+    return f"{kind}\n{name}"
 
 
 def encoded(figure: Figure, suffix: Literal["svg", "pdf"]) -> bytes:

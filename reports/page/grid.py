@@ -17,8 +17,8 @@ from typing import TypedDict
 from bench.records import CellRecord, PlannedCell, Run, ScoreRecord
 from reports import reading
 from reports.figures.data import short_labels
+from reports.figures.examples import CONTENT, STYLE
 
-CONTENT, STYLE = "copy-content", "copy-style"  # controls that play the inputs themselves
 NAME_LENGTH = 16
 DECIMALS = 4
 
@@ -182,23 +182,6 @@ def _inputs(run: Run, control: str, names: list[str], withheld: frozenset[str]) 
             path = record.audio if record and cell.method in withheld else None
             found[key] = Input(**sound, link=path or "", gain=1.0)
     return {name: found.get(name, absent) for name in names}
-
-
-def extremes(grid: Grid, metric: str) -> tuple[Row, int] | None:
-    """The row and method, no control, with the best score of a metric that has a sound."""
-    keys = [measure["key"] for measure in grid["metrics"]]
-    if metric not in keys:
-        return None
-    place, sign = keys.index(metric), grid["metrics"][keys.index(metric)]["sign"]
-    found = [
-        (sign * value, row, number)
-        for row in grid["rows"]
-        for number, (method, output) in enumerate(zip(grid["methods"], row["outputs"], strict=True))
-        if output is not None and output["audio"] and not method["control"]
-        and (value := output["scores"][place]) is not None
-    ]  # fmt: skip
-    best = max(found, key=lambda item: item[0], default=None)
-    return None if best is None else best[1:]
 
 
 def facts(run: Run) -> Mapping[str, int]:

@@ -1,7 +1,7 @@
 """Sounds and pictures of a page: equally loud copies, named by digest, made once.
 
-**Conventions**: a page folder has `sounds/<name>.flac` (16 bit, the rate of the output),
-`pictures/<name>.webp`, and `pictures/<name>-large.webp` for the few shown large.
+**Conventions**: a page folder has `sounds/<name>.flac` (16 bit, the rate of the output) and
+`pictures/<name>.webp`.
 """
 
 from __future__ import annotations
@@ -17,59 +17,45 @@ from bench.api import Audio, DatasetError
 from bench.audio import read_audio, replace_file, write_audio
 from bench.loudness import matched
 from reports.page.grid import Grid, Needed, Sound
-from reports.page.pictures import LARGE, SMALL, mel_picture
+from reports.page.pictures import mel_picture
+from reports.reading import sound_file
 
 SOUNDS, PICTURES = "sounds", "pictures"
 
 
-def write_media(
-    page: Path, folders: Sequence[Path], needed: Iterable[Needed], large: Iterable[str] = ()
-) -> dict[str, str]:
+def write_media(page: Path, folders: Sequence[Path], needed: Iterable[Needed]) -> dict[str, str]:
     """Write what is not there yet, remove what is no longer needed.
 
     Args:
         page: The page's folder.
         folders: The run folders; a sound is in the first one that has its file.
         needed: The sounds.
-        large: Names of the sounds that also get a large picture.
 
     Returns:
         Name -> reason, for the sounds that cannot be had.
     """
-    wanted, chosen = {item.name: item for item in needed}, set(large)
+    wanted = {item.name: item for item in needed}
     missing = {}
     for name, item in wanted.items():
-        if why := _write_sound(page, folders, item, large=name in chosen):
+        if why := _write_sound(page, folders, item):
             missing[name] = why
     _remove_others(page / SOUNDS, set(wanted))
-    _remove_others(page / PICTURES, set(wanted) | {f"{name}-large" for name in chosen})
+    _remove_others(page / PICTURES, set(wanted))
     return missing
 
 
-def _write_sound(page: Path, folders: Sequence[Path], item: Needed, *, large: bool) -> str:
+def _write_sound(page: Path, folders: Sequence[Path], item: Needed) -> str:
     """Write the files of one sound; returns why that cannot be, else nothing."""
-    sound = page / SOUNDS / f"{item.name}.flac"
-    pictures = {page / PICTURES / f"{item.name}.webp": SMALL}
-    if large:
-        pictures[page / PICTURES / f"{item.name}-large.webp"] = LARGE
-    if all(path.exists() for path in (sound, *pictures)):
+    sound, picture = page / SOUNDS / f"{item.name}.flac", page / PICTURES / f"{item.name}.webp"
+    if sound.exists() and picture.exists():
         return ""
     try:
-        audio = read_audio(_source(folders, item.path))
+        audio = read_audio(sound_file(folders, item.path))
     except DatasetError as error:
         return f"its file cannot be read: {error}"
-    for path, size in pictures.items():
-        replace_file(path, mel_picture(audio, size))
+    replace_file(picture, mel_picture(audio))
     write_audio(sound, _integer(matched(audio)))
     return ""
-
-
-def _source(folders: Sequence[Path], relative: str) -> Path:
-    """The file in the first run folder that has it, never outside one."""
-    place = Path(relative)
-    if place.is_absolute() or ".." in place.parts:
-        return folders[0] / place.name
-    return next((f / place for f in folders if (f / place).is_file()), folders[0] / place)
 
 
 def link_inputs(page: Path, folders: Sequence[Path], grid: Grid) -> Grid:
@@ -87,7 +73,7 @@ def _link(page: Path, folders: Sequence[Path], relative: str) -> tuple[str, floa
     """The address of a sound of the run as seen from the page, and the gain that it needs."""
     if not folders:
         return "", 1.0
-    source = _source(folders, relative)
+    source = sound_file(folders, relative)
     try:
         audio = read_audio(source)
     except DatasetError:

@@ -1,27 +1,19 @@
-"""Mel spectrograms as small pictures: what a clip looks like, low notes at the bottom.
-
-**Conventions**: powers in dB below the loudest of the clip; frequencies on the mel scale of Slaney
-(1998), Auditory Toolbox, from 0 Hz to half the sample rate.
-"""
+"""Mel spectrograms as small pictures, beside each sound of a page; see `reports.figures.mel`."""
 
 from __future__ import annotations
 
 import io
-from functools import lru_cache
 
 import numpy as np
 
 from bench.api import Audio
+from reports.figures.mel import mel_levels
 
-N_FFT = 1024
-BREAK_HZ, MEL_HZ, LOG_STEP = 1000.0, 200.0 / 3, np.log(6.4) / 27
-RANGE_DB = 70.0
-SMALL = (192, 64)  # pixels, across and up
-LARGE = (640, 160)
+SIZE = (192, 64)  # pixels, across and up
 QUALITY = 70
 
 
-def mel_picture(audio: Audio, size: tuple[int, int] = SMALL) -> bytes:
+def mel_picture(audio: Audio, size: tuple[int, int] = SIZE) -> bytes:
     """A WebP of the mel spectrogram, `size` pixels across and up."""
     from matplotlib import colormaps
     from PIL import Image
@@ -31,47 +23,3 @@ def mel_picture(audio: Audio, size: tuple[int, int] = SMALL) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(shades).save(buffer, "WEBP", quality=QUALITY, method=2)
     return buffer.getvalue()
-
-
-def mel_levels(audio: Audio, columns: int, bands: int) -> np.ndarray:
-    """Levels in [0, 1], shape (mel, frame): 1 is the loudest point, 0 is `RANGE_DB` below it.
-
-    Each column is one frame, so that a picture of any length has the same width.
-    """
-    mono = audio.mono.astype(np.float64)
-    padded = np.pad(mono, (N_FFT // 2, N_FFT))
-    starts = np.linspace(0, max(len(mono) - 1, 0), columns).astype(int)
-    frames = padded[starts[:, None] + np.arange(N_FFT)] * np.hanning(N_FFT)
-    power = np.abs(np.fft.rfft(frames, axis=1)) ** 2
-    mel = _filters(audio.sample_rate, bands) @ power.T
-    loudest = float(mel.max(initial=0.0))
-    if loudest <= 0:
-        return np.zeros((bands, columns))
-    level = 10 * np.log10(np.maximum(mel / loudest, 1e-12))
-    return np.asarray(np.clip(1 + level / RANGE_DB, 0, 1))
-
-
-@lru_cache(maxsize=8)
-def _filters(sample_rate: int, bands: int) -> np.ndarray:
-    """Triangles of equal area on the mel scale, shape (mel, bin)."""
-    edges = _hertz(np.linspace(0, _mel(sample_rate / 2), bands + 2))
-    bins = np.fft.rfftfreq(N_FFT, 1 / sample_rate)
-    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
-    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
-    triangles = np.maximum(0, np.minimum(rising, falling))
-    # A band narrower than a bin has none under it: it takes the nearest.
-    empty = np.flatnonzero(triangles.max(axis=1) == 0)
-    triangles[empty, np.abs(bins - edges[empty + 1, None]).argmin(axis=1)] = 1.0
-    return np.asarray(triangles * 2 / (edges[2:] - edges[:-2])[:, None])
-
-
-def _mel(hertz: float) -> float:
-    linear = hertz / MEL_HZ
-    if hertz < BREAK_HZ:
-        return linear
-    return float(BREAK_HZ / MEL_HZ + np.log(hertz / BREAK_HZ) / LOG_STEP)
-
-
-def _hertz(mel: np.ndarray) -> np.ndarray:
-    knee = BREAK_HZ / MEL_HZ
-    return np.where(mel < knee, mel * MEL_HZ, BREAK_HZ * np.exp(LOG_STEP * (mel - knee)))

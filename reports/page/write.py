@@ -12,9 +12,10 @@ from bench.loudness import TARGET_LUFS
 from bench.records import FAILED, Run
 from reports import formats, inputs, notes, reading
 from reports.figures import draw
+from reports.figures.examples import examples
 from reports.figures.plates import Plate, plates
 from reports.page import grid as grids
-from reports.page.media import PICTURES, link_inputs, without, write_media
+from reports.page.media import link_inputs, without, write_media
 from reports.result_table import Column, Estimate, Missing, ResultTable, Value
 from reports.write import Report
 
@@ -23,7 +24,6 @@ LEFT_OUT = "not in this page, which was asked for without sounds"
 SHOWN_FAILURES = 200
 LONG = 48  # rows from which on a table is folded
 COSTS = ("timing",)  # tables that stand under "Time and memory"
-BEST = (("cp", "content preservation"), ("sf.heldout", "style fit"), ("sf.seen", "style fit"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +72,13 @@ class HtmlFigure:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """A cell shown large: style, content and output side by side."""
+class HtmlExample:
+    """A cell shown large, and where it stands in the grid."""
 
     title: str
     row: str
     clip: int
-    parts: tuple[Mapping[str, str], ...]
+    figure: HtmlFigure
 
 
 def write_page(
@@ -99,9 +99,7 @@ def write_page(
     grid, needed = grids.build_grid(run, withheld)
     if without_sounds:
         grid, needed = without(grid, {item.name: LEFT_OUT for item in needed}), ()
-    chosen = _chosen(grid)
-    large = [sound for _, row, place in chosen for sound, _ in _parts(grid, row, place)]
-    missing = write_media(page, report.folders, needed, large)
+    missing = write_media(page, report.folders, needed)
     linked = link_inputs(page, () if without_inputs or without_sounds else report.folders, grid)
     by_label = {table.label: table for table in report.tables}
     figures = [_figure(page, plate) for plate in plates(run, by_label)]
@@ -112,7 +110,7 @@ def write_page(
         "tables": [table for table in tables if table.label not in COSTS],
         "costs": [table for table in tables if table.label in COSTS],
         "figures": figures,
-        "examples": [_example(grid, *place) for place in chosen if not missing],
+        "examples": [] if without_sounds else _examples(page, report),
         "grid": without(linked, missing),
     })  # fmt: skip
     for name in ("page.css", "page.js"):
@@ -261,36 +259,18 @@ def inline_svg(text: str, label: str) -> str:
     return body.replace(draw.INK, "currentColor")
 
 
-Place = tuple[str, grids.Row, int]  # title, row, and which of its outputs
-
-
-def _chosen(grid: grids.Grid) -> list[Place]:
-    """The best cell by content preservation and the best by style fit."""
-    found: dict[str, Place] = {}
-    for key, title in BEST:
-        best = grids.extremes(grid, key)
-        if best is not None:
-            found.setdefault(title, (title, *best))
-    return list(found.values())
-
-
-def _parts(grid: grids.Grid, row: grids.Row, place: int) -> list[tuple[str, str]]:
-    """Style, content and output of a cell: the names of their sounds and what to call them."""
-    output = row["outputs"][place]
-    parts = [
-        (grid["styles"][row["style"]]["audio"], f"style {row['style']}"),
-        (grid["contents"][row["content"]]["audio"], f"content {row['content']}"),
-        (output["audio"] if output else "", f"output of {grid['methods'][place]['short']}"),
+def _examples(page: Path, report: Report) -> list[HtmlExample]:
+    """The cells shown large; the grid numbers clips from 0: content, style, then the methods."""
+    places = [entry.label for entry in reading.ordered_methods(report.run)]
+    return [
+        HtmlExample(
+            example.title,
+            grids.row_id(example.cell.style, example.cell.content, example.cell.repetition),
+            places.index(example.cell.method) + 2,
+            _figure(page, example.plate),
+        )
+        for example in examples(report.run, report.folders)
     ]
-    return [(name, words) for name, words in parts if name]
-
-
-def _example(grid: grids.Grid, title: str, row: grids.Row, place: int) -> Example:
-    parts = tuple(
-        {"picture": f"{PICTURES}/{name}-large.webp", "name": words}
-        for name, words in _parts(grid, row, place)
-    )
-    return Example(f"Best {title}", row["id"], place + 2, parts)
 
 
 def _write(path: Path, text: str) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from reports import formats
 from reports.figures import draw
+from reports.figures.examples import examples
 from reports.figures.plates import Plate, plates
 from reports.result_table import ResultTable
 from reports.write import Report, mark_of
@@ -35,7 +36,9 @@ def write_paper(report: Report) -> Path:
     (out / "figures").mkdir(parents=True, exist_ok=True)
     tables = [table for table in report.tables if 0 < len(table.rows) <= LONGEST]
     parts = [_table(report, table, out) for table in tables]
-    for plate in plates(report.run, {table.label: table for table in report.tables}):
+    drawn = [*plates(report.run, {table.label: table for table in report.tables})]
+    drawn += [example.plate for example in examples(report.run, report.folders)]
+    for plate in drawn:
         (out / "figures" / f"{plate.label}.pdf").write_bytes(draw.encoded(plate.draw(), "pdf"))
         (out / "figures" / f"{plate.label}.csv").write_text(plate.csv, encoding="utf-8")
         parts.append(_figure(plate))

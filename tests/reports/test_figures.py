@@ -12,11 +12,13 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from building import fail, golden_run, header, method, planned, run_of
+from sounding import sounding_run
 
 from bench.records import Run
 from reports import tables, timing
 from reports.figures import data, draw
 from reports.figures.data import Cost, Point
+from reports.figures.examples import examples
 from reports.figures.plates import plates
 from reports.result_table import Estimate
 
@@ -128,3 +130,31 @@ def test_a_run_without_numbers_has_no_figures() -> None:
     empty = Run(Path("x"), header([method("tve")]), (planned("tve", "harp", "c1"),), {}, {})
     built = {t.label: t for t in (tables.table2(empty), tables.table1(empty), timing.timing(empty))}
     assert plates(empty, built) == ()
+
+
+def test_examples_show_style_content_and_output_of_the_best_cells(tmp_path: Path) -> None:
+    run = sounding_run(tmp_path / "run", ["harp", "bird"], ["c1", "c2"])
+    shown = {example.title: example for example in examples(run, [run.folder])}
+    assert list(shown) == ["Best content preservation", "Best style fit"]
+    plate = shown["Best style fit"].plate
+    assert "style bird; content c2; output of rti (CP 0.41, SF-audio (held-out) 0.61)" in (
+        plate.caption
+    )
+    head, *rows = csv.reader(io.StringIO(plate.csv))
+    assert {row[0] for row in rows} == {"style bird", "content c2", "output of rti"}
+    place = next(n for n, cell in enumerate(run.plan) if cell == shown["Best style fit"].cell)
+    output = next(row for row in rows if row[0] == "output of rti" and float(row[1]) > 1)
+    loudest = max(range(2, len(head)), key=lambda n: float(output[n]))
+    assert float(head[loudest].removesuffix(" Hz")) == pytest.approx(220 + 20 * place, abs=65)
+    for suffix, start in (("svg", b"<?xml"), ("pdf", b"%PDF")):
+        assert draw.encoded(plate.draw(), suffix).startswith(start)  # type: ignore[arg-type] # literals
+
+
+def test_an_example_without_its_inputs_shows_the_output_alone(tmp_path: Path) -> None:
+    run = sounding_run(tmp_path / "run", ["harp"], ["c1"])
+    for place in (2, 3):  # the copies of content and style
+        (run.folder / "audio" / f"{place:04d}.flac").unlink()
+    (best, _) = examples(run, [run.folder])
+    assert "Best content preservation: output of tve (CP" in best.plate.caption
+    (run.folder / "audio" / "0000.flac").unlink()
+    assert [one.title for one in examples(run, [run.folder])] == ["Best style fit"]

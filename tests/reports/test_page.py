@@ -23,8 +23,10 @@ from bench.audio import read_audio
 from bench.cli import cli
 from bench.loudness import loudness
 from bench.records import Run
-from reports.page.grid import build_grid, extremes, row_id
-from reports.page.pictures import mel_levels, mel_picture
+from reports.figures.examples import best_cell
+from reports.figures.mel import mel_levels
+from reports.page.grid import build_grid, row_id
+from reports.page.pictures import mel_picture
 from reports.page.write import LEFT_OUT, write_page
 from reports.write import read_report
 
@@ -81,6 +83,16 @@ def test_every_address_is_a_file_of_the_page(index: Path) -> None:
     for address in read(index).addresses:
         if not address.startswith(("#", "data:")):
             assert (index.parent / address).is_file(), address
+
+
+def test_the_best_cells_are_shown_large_and_lead_to_the_grid(index: Path) -> None:
+    tags = read(index)
+    for label in ("example-cp", "example-sf-heldout"):
+        assert f"{label}.csv" in tags.addresses
+    (link, _) = [address for address in tags.addresses if address.startswith("#cell=")]
+    cell, clip = re.fullmatch(r"#cell=(\w+)&clip=(\d+)", link).groups()  # type: ignore[union-attr] # fails if None
+    assert cell in {row["id"] for row in grid_of(index)["rows"]}
+    assert grid_of(index)["methods"][int(clip) - 2]["label"] == "tve[strength=0.5]"
 
 
 def test_sounds_are_equally_loud_copies_with_pictures(index: Path) -> None:
@@ -154,15 +166,14 @@ def test_the_grid_has_scores_failures_and_the_best_cell() -> None:
     assert failed is not None
     assert failed["why"] == "oom: out of memory"
     assert failed["scores"] == [None] * 5
-    assert extremes(grid, "cp") is None  # nothing can be heard
+    assert best_cell(run, "cp") is None  # nothing can be heard
 
 
 def test_the_best_cell_is_of_a_competitor(tmp_path: Path) -> None:
-    grid, _ = build_grid(sounding_run(tmp_path / "run", ["harp", "bird"], ["c1", "c2"]))
-    found = extremes(grid, "cp")
-    assert found is not None
-    assert (found[0]["style"], found[0]["content"], found[1]) == ("bird", "c2", 0)
-    assert extremes(grid, "chroma") is None
+    run = sounding_run(tmp_path / "run", ["harp", "bird"], ["c1", "c2"])
+    assert best_cell(run, "cp") == planned("tve[strength=0.5]", "bird", "c2")
+    assert best_cell(run, "sf.heldout") == planned("rti", "bird", "c2")
+    assert best_cell(run, "chroma") is None
 
 
 def test_a_run_without_a_finished_cell_says_why(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from building import METRICS, golden_run, header, method, run_of
-from sounding import CONTENTS, HOSTILE, STYLES, save
+from sounding import CONTENTS, HOSTILE, STYLES, save, sounding_run
 
 from bench.api import ConfigError, RecordError
 from bench.cli import cli
@@ -155,14 +156,27 @@ def hostile_run(folder: Path) -> Run:
     return save(replace(run_of(header(entries, STYLES, CONTENTS), values), folder=folder))
 
 
+def test_every_figure_of_the_paper_has_its_picture_and_its_numbers(tmp_path: Path) -> None:
+    paper = write_paper(read_report(sounding_run(tmp_path / "run").folder))
+    figures = re.findall(r"\\includegraphics\[.*?\]\{(.*?)\}", paper.read_text(encoding="utf-8"))
+    assert {"figures/example-cp.pdf", "figures/example-sf-heldout.pdf"} < set(figures)
+    for name in figures:
+        picture = paper.parent / name
+        width = float(re.search(rb"/MediaBox \[ 0 0 ([\d.]+)", picture.read_bytes())[1])  # type: ignore[index] # fails if None
+        assert width == pytest.approx(3.4 * 72, abs=1)  # a column
+        assert picture.with_suffix(".csv").stat().st_size > 0
+
+
 @pytest.mark.latex
-@pytest.mark.parametrize("kind", ["golden", "hostile", "empty"])
+@pytest.mark.parametrize("kind", ["golden", "hostile", "sounding", "empty"])
 def test_tex_compiles_it_as_it_stands(tmp_path: Path, kind: str) -> None:
     if shutil.which("pdflatex") is None:
         pytest.skip("no pdflatex; install Debian's texlive-latex-recommended")
     folder = tmp_path / "run"
     if kind == "hostile":
         hostile_run(folder)
+    elif kind == "sounding":
+        sounding_run(folder)
     elif kind == "golden":
         save(replace(golden_run(), folder=folder))
     else:

@@ -1,0 +1,153 @@
+"""Two cells shown large: style, content and output of the best CP and of the best style fit.
+
+They are chosen by their scores, among the outputs of competitors that have a sound. A picture of a
+sound is no copy of it, so inputs that may not travel are shown as well.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from bench.api import Audio, DatasetError
+from bench.audio import read_audio
+from bench.records import PlannedCell, Run
+from reports import reading
+from reports.figures import draw
+from reports.figures.data import STYLE_FITS, short_labels
+from reports.figures.mel import RANGE_DB, band_centres, mel_levels
+from reports.figures.plates import Plate
+
+COLUMNS, BANDS = 160, 64
+CONTENT, STYLE = "copy-content", "copy-style"  # controls that play the inputs themselves
+BESIDE = "examples"
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """The spectrogram of one clip: its levels, see `reports.figures.mel`, and its length."""
+
+    words: str
+    seconds: float
+    levels: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A cell shown large: which one it is, and its picture."""
+
+    title: str
+    cell: PlannedCell
+    plate: Plate
+
+
+def examples(run: Run, folders: Sequence[Path]) -> tuple[Example, ...]:
+    """The best cell by CP and the best by style fit, as far as there are such and their sounds.
+
+    Args:
+        run: The run.
+        folders: The run folders, where the sounds lie.
+    """
+    names = {metric.name for metric in run.header.metrics}
+    chosen = [("Best content preservation", "cp")]
+    chosen += [("Best style fit", name) for name in STYLE_FITS if name in names]
+    found: dict[str, Example] = {}
+    for title, metric in chosen:
+        cell = best_cell(run, metric) if title not in found else None
+        drawn = None if cell is None else _example(run, folders, title, metric, cell)
+        if drawn is not None:
+            found[title] = drawn
+    return tuple(found.values())
+
+
+def best_cell(run: Run, metric: str) -> PlannedCell | None:
+    """The cell of a competitor with the best score among those that have a sound."""
+    entries = {entry.label for entry in run.header.methods if not entry.control}
+    sign = next((-1 if m.direction == "minimize" else 1 for m in run.header.metrics
+                 if m.name == metric), 1)  # fmt: skip
+    best: tuple[float, PlannedCell] | None = None
+    for cell in run.plan:
+        score = run.scores.get((cell.cell_id, metric))
+        if score is None or score.value is None or cell.method not in entries:
+            continue
+        if (best is None or sign * score.value > best[0]) and _sound(run, cell):
+            best = (sign * score.value, cell)
+    return None if best is None else best[1]
+
+
+def _sound(run: Run, cell: PlannedCell) -> str | None:
+    record = run.cells.get(cell.cell_id)
+    return record.audio if record is not None and record.status == "ok" else None
+
+
+def _input(run: Run, control: str, matches: Callable[[PlannedCell], bool]) -> str | None:
+    """The sound of a content or style, as the control that copies it recorded it."""
+    paths = (_sound(run, c) for c in run.plan if c.method_name == control and matches(c))
+    return next((path for path in paths if path), None)
+
+
+def _example(
+    run: Run, folders: Sequence[Path], title: str, metric: str, cell: PlannedCell
+) -> Example | None:
+    short = short_labels(entry.label for entry in run.header.methods)[cell.method]
+    sources = {
+        f"style {cell.style}": _input(run, STYLE, lambda c: c.style == cell.style),
+        f"content {cell.content}": _input(run, CONTENT, lambda c: c.content == cell.content),
+        f"output of {short}": _sound(run, cell),
+    }
+    heard = {words: _read(folders, path) for words, path in sources.items() if path}
+    sounds = {words: audio for words, audio in heard.items() if audio is not None}
+    if f"output of {short}" not in sounds:
+        return None
+    top_hz = min(audio.sample_rate for audio in sounds.values()) / 2
+    panels = tuple(
+        Panel(words, audio.duration_s, mel_levels(audio, COLUMNS, BANDS, top_hz))
+        for words, audio in sounds.items()
+    )
+    scores = ", ".join(_scores(run, cell))
+    words = "; ".join(panel.words for panel in panels)
+    caption = (
+        f"{title}: {words} ({scores}). Mel spectrograms, down to {RANGE_DB:g} dB below the loudest "
+        "point of each clip."
+    )
+    plate = Plate(
+        f"example-{metric.replace('.', '-')}", BESIDE, caption, f"Mel spectrograms: {words}.",
+        panels_csv(panels, top_hz), partial(draw.spectrograms, panels, top_hz),
+    )  # fmt: skip
+    return Example(title, cell, plate)
+
+
+def _read(folders: Sequence[Path], path: str) -> Audio | None:
+    try:
+        return read_audio(reading.sound_file(folders, path))
+    except DatasetError:
+        return None
+
+
+def _scores(run: Run, cell: PlannedCell) -> list[str]:
+    shown = []
+    for metric in reading.ordered_metrics(run):
+        score = run.scores.get((cell.cell_id, metric.name))
+        if score is not None and score.value is not None:
+            shown.append(f"{metric.title} {score.value:.2f}")
+    return shown
+
+
+def panels_csv(panels: Sequence[Panel], top_hz: float) -> str:
+    """One line per clip and time, one column per frequency: dB below the clip's loudest point."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    centres = band_centres(BANDS, top_hz).tolist()
+    writer.writerow(("clip", "time_s", *(f"{hertz:.1f} Hz" for hertz in centres)))
+    for panel in panels:
+        times = np.linspace(0, panel.seconds, panel.levels.shape[1]).tolist()
+        levels = ((panel.levels - 1) * RANGE_DB).T.tolist()
+        for time, frame in zip(times, levels, strict=True):
+            writer.writerow((panel.words, f"{time:.3f}", *(f"{level:.1f}" for level in frame)))
+    return out.getvalue()
