@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 import click
 
@@ -56,28 +56,83 @@ def baseline(folder: Path, reason: str, out: Path, benchmarks: Path | None) -> N
     click.echo(f"Written: {write_baseline(folder, reason, out, benchmarks)}")
 
 
+class GateOptions(TypedDict):
+    """What `gate` takes; see the help texts below."""
+
+    known: Path
+    benchmarks: Path | None
+    advisory: tuple[Literal["time", "memory"], ...]
+    json_out: Path | None
+    junit_out: Path | None
+    report: Path | None
+
+
 @click.command()
 @click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--baseline", "known", required=True, type=click.Path(path_type=Path))
 @click.option("--benchmarks", type=click.Path(path_type=Path), help="JSON of pytest-benchmark.")
+@click.option(
+    "--advisory",
+    multiple=True,
+    type=click.Choice(["time", "memory"]),
+    help="This lane informs and never fails; may be repeated. For machines whose pace varies.",
+)
 @click.option("--json", "json_out", type=click.Path(path_type=Path), help="Write the verdicts.")
 @click.option("--junit", "junit_out", type=click.Path(path_type=Path), help="Write JUnit XML.")
-def gate(
-    folder: Path,
-    known: Path,
-    benchmarks: Path | None,
-    json_out: Path | None,
-    junit_out: Path | None,
-) -> None:
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="A folder for all of it: verdicts, JUnit, job summary, page, series for dashboards.",
+)
+def gate(folder: Path, **options: Unpack[GateOptions]) -> None:
     """Judge a run by a baseline.
 
     Exit code 3 where it regressed, 4 where it is not comparable.
     """
-    from reports.verdicts import judge_and_write
+    from reports.lane import judge_and_write
 
-    text, code = judge_and_write(folder, known, benchmarks, json_out, junit_out)
+    text, code = judge_and_write(
+        folder,
+        options["known"],
+        benchmarks=options["benchmarks"],
+        advisory=options["advisory"],
+        outputs={
+            "json": options["json_out"], "junit": options["junit_out"], "report": options["report"]
+        },
+    )  # fmt: skip
     click.echo(text, nl=False)
     sys.exit(code)
 
 
-COMMANDS = (compare, baseline, gate)
+@click.group()
+def history() -> None:
+    """Keep one line per run of the main branch, look for slow drift.
+
+    `add` appends a run, `show` says where each quantity stepped and whether it became worse.
+    """
+
+
+@history.command("add")
+@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("-o", "out", required=True, type=click.Path(path_type=Path), help="history.jsonl")
+@click.option("--benchmarks", type=click.Path(path_type=Path), help="JSON of pytest-benchmark.")
+def history_add(folder: Path, out: Path, benchmarks: Path | None) -> None:
+    """Append a run to a history; one that is there already is left alone."""
+    from reports.history import add_run
+
+    click.echo(add_run(folder, out, benchmarks))
+
+
+@history.command("show")
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--figure", type=click.Path(path_type=Path), help="Draw it: a .svg or .pdf.")
+def history_show(path: Path, figure: Path | None) -> None:
+    """Say where each quantity stepped. Exit code 3 where one stands worse than it did."""
+    from reports.history import show
+
+    text, code = show(path, figure)
+    click.echo(text, nl=False)
+    sys.exit(code)
+
+
+COMMANDS = (compare, baseline, gate, history)

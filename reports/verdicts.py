@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
@@ -15,8 +15,8 @@ from bench.api import RecordError
 from bench.benchmarks import Benchmark, read_benchmarks
 from bench.records import Run, load_run
 from bench.snapshot import Snapshot, read_snapshot, snapshot, write_snapshot
-from bench.verdict import Verdict, Word, exit_code
-from reports import evidence, formats
+from bench.verdict import Lane, Verdict, Word, exit_code
+from reports import evidence
 from reports.result_table import Column, Estimate, ResultTable, Row, Value
 
 ORDER: tuple[Word, ...] = (
@@ -69,8 +69,33 @@ def write_baseline(folder: Path, reason: str, out: Path, benchmarks: Path | None
     return out
 
 
-def judge(folder: Path, baseline: Path, benchmarks: Path | None = None) -> list[Verdict]:
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A candidate, its baseline, and the verdicts: those that fail the gate first."""
+
+    candidate: Snapshot
+    baseline: Snapshot
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def code(self) -> int:
+        """The exit code of the gate."""
+        return exit_code(self.verdicts)
+
+
+def judge(
+    folder: Path,
+    baseline: Path,
+    benchmarks: Path | None = None,
+    advisory: Collection[Lane] = (),
+) -> Judgement:
     """Judge a run folder, and timed functions if given, by a baseline file.
+
+    Args:
+        folder: The run.
+        baseline: What it is judged by.
+        benchmarks: A file of pytest-benchmark of the candidate.
+        advisory: Lanes that only inform.
 
     Raises:
         RecordError: No run, no baseline, or a file that cannot be read.
@@ -80,28 +105,9 @@ def judge(folder: Path, baseline: Path, benchmarks: Path | None = None) -> list[
     verdicts = gate.judge(candidate, known)
     if known.benchmarks and benchmarks is not None:
         verdicts += cost.benchmark_verdicts(candidate.benchmarks, known.benchmarks)
-    return sorted(verdicts, key=lambda verdict: (verdict.advisory, ORDER.index(verdict.word)))
-
-
-def judge_and_write(
-    folder: Path,
-    baseline: Path,
-    benchmarks: Path | None = None,
-    json_out: Path | None = None,
-    junit_out: Path | None = None,
-) -> tuple[str, int]:
-    """Judge a run, write what was asked for, and return terminal text and exit code.
-
-    Raises:
-        RecordError: No run, no baseline, or a file that cannot be read.
-    """
-    verdicts = judge(folder, baseline, benchmarks)
-    for path, render in ((json_out, as_json), (junit_out, junit)):
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(render(verdicts), encoding="utf-8")
-    shown = table(verdicts, read_snapshot(baseline))
-    return formats.terminal(shown), exit_code(verdicts)
+    given = [replace(v, advisory=True) if v.lane in advisory else v for v in verdicts]
+    given.sort(key=lambda verdict: (verdict.advisory, ORDER.index(verdict.word)))
+    return Judgement(candidate, known, tuple(given))
 
 
 def _snapshot(run: Run, benchmarks: Path | None, reason: str = "") -> Snapshot:
@@ -112,6 +118,13 @@ def _snapshot(run: Run, benchmarks: Path | None, reason: str = "") -> Snapshot:
 
 def table(verdicts: Sequence[Verdict], baseline: Snapshot) -> ResultTable:
     """All but the equivalent verdicts, red ones first, and why the baseline was accepted."""
+    return full_table([v for v in verdicts if v.word != "equivalent"], verdicts, baseline)
+
+
+def full_table(
+    shown: Sequence[Verdict], verdicts: Sequence[Verdict], baseline: Snapshot
+) -> ResultTable:
+    """The verdicts to be shown, under the result of all."""
     code = exit_code(verdicts)
     identity = f"{WORDS[code]}; suite {baseline.suite_name}, digest {baseline.suite_digest[:12]}"
     accepted = (
@@ -123,7 +136,7 @@ def table(verdicts: Sequence[Verdict], baseline: Snapshot) -> ResultTable:
         "gate",
         identity,
         COLUMNS,
-        tuple(_row(verdict) for verdict in verdicts if verdict.word != "equivalent"),
+        tuple(_row(verdict) for verdict in shown),
         (_count(verdicts), accepted, *NOTES),
     )
 

@@ -29,7 +29,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "reports")]
 from building import ended, header, method, planned, scored  # noqa: E402 - needs the path above
 
 from bench.records import Run, append, load_run, write_header  # noqa: E402 - needs the path above
-from reports import verdicts, write  # noqa: E402 - needs the path above
+from reports import lane, verdicts, write  # noqa: E402 - needs the path above
 
 METRICS = ("cp", "sf.heldout", "sf.seen", "sf.text", "chroma")
 METHODS, STYLES = 10, 20
@@ -89,7 +89,7 @@ def measure(folder: Path) -> dict[str, float]:
     with timed(steps, "baseline"):
         verdicts.write_baseline(folder, "scale", known)
     with timed(steps, "gate"):
-        verdicts.judge_and_write(folder, known)
+        lane.judge_and_write(folder, known)
     steps["total"] = sum(steps.values())
     steps["wall"] = time.perf_counter() - start
     steps["MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MIB

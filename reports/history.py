@@ -1,0 +1,90 @@
+"""The history of the main branch as a table, a figure and its numbers; from lines alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.benchmarks import read_benchmarks
+from bench.history import HistoryLine, Trend, add, line_of, read_history, series_of, trend
+from bench.records import load_run
+from bench.snapshot import snapshot
+from reports import formats
+from reports.figures import trends as figure
+from reports.result_table import Column, ResultTable, Row
+
+EXIT_DRIFTED = 3
+COMMIT = 12
+COLUMNS = (
+    Column("word", "Now", text=True),
+    Column("method", "Method", text=True),
+    Column("subject", "Subject", text=True),
+    Column("points", "Runs"),
+    Column("level", "Level"),
+    Column("change", "Change"),
+    Column("since", "Since", text=True),
+)
+NOTES = (
+    "level: median of the runs since the last step",
+    "change: against the best level before, a difference of metrics and a ratio of times",
+    "steps: L1 Potts (ruptures, Pelt); a step is seen three runs after it",
+    "worse: a metric by more than the gate's margin, a time by more than its ratio",
+)
+ORDER = ("worse", "better", "steady")
+
+
+def add_run(folder: Path, out: Path, benchmarks: Path | None = None) -> str:
+    """Append a run to a history and say so; a run that is there already is left alone.
+
+    Raises:
+        RecordError: No run there, or a file that is no history.
+    """
+    timed = read_benchmarks(benchmarks) if benchmarks else []
+    added = add(out, line_of(snapshot(load_run(folder), benchmarks=timed)))
+    return f"{'Added to' if added else 'Already in'} {out}: {len(read_history(out))} runs"
+
+
+def show(path: Path, picture: Path | None = None) -> tuple[str, int]:
+    """Terminal text of a history, and 3 where a quantity stands worse than it did, else 0.
+
+    Args:
+        path: The history.
+        picture: Where to draw the trends (.svg or .pdf), with their numbers in a .csv beside it.
+
+    Raises:
+        RecordError: No history there, or a picture of another kind.
+    """
+    lines = read_history(path)
+    found = [trend(series) for series in series_of(lines)]
+    if picture is not None:
+        figure.write(picture, found)
+    text = formats.terminal(table(lines, found))
+    return text, EXIT_DRIFTED if any(one.word == "worse" for one in found) else 0
+
+
+def table(lines: Sequence[HistoryLine], found: Sequence[Trend]) -> ResultTable:
+    """One row per quantity, those that stand worse first."""
+    newest = lines[-1]
+    identity = f"suite {newest.suite_name}, newest run {newest.run_id}, {len(lines)} runs"
+    rows = sorted(found, key=lambda one: ORDER.index(one.word))
+    return ResultTable(
+        "Trends of the main branch",
+        "history",
+        identity,
+        COLUMNS,
+        tuple(_row(one) for one in rows),
+        NOTES,
+    )
+
+
+def _row(one: Trend) -> Row:
+    series = one.series
+    stepped = len(one.starts) > 1
+    since = series.commits[one.starts[-1]][:COMMIT] or "unknown commit"
+    change = one.change if stepped and math.isfinite(one.change) else None
+    cells = (
+        one.word, series.method, series.subject, len(series.values), one.levels[-1], change,
+        since if stepped else None,
+    )  # fmt: skip
+    return Row(cells, one.word)
