@@ -20,6 +20,7 @@ import click
 from bench import __version__, report_commands, result_commands, time_commands
 from bench.api import BenchError, ConfigError
 from bench.everyday_commands import COMMANDS as EVERYDAY
+from bench.options import precision_option
 from bench.progress import progress_line
 
 if TYPE_CHECKING:
@@ -83,7 +84,13 @@ def cli() -> None:
     type=click.Choice(["mini", "full"]),
     help="mini: shipped models; full: hub checkpoints.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="auto, cpu, cuda, cuda:N or mps; several, comma-separated, share the work.",
+)
+@precision_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
+from bench.options import precision_option
 from bench.progress import progress_line
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class TransferOptions(TypedDict):
     help="mini: shipped models; full: hub checkpoints. Default: full with CUDA, else mini.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@precision_option
 @click.option(
     "--seed",
     type=click.IntRange(min=0),

@@ -8,37 +8,37 @@ writes header and plan, or extends those of an existing folder, and executes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from bench import records
-from bench.api import ConfigError, Json, MetricInfo, Progress, RecordError
+from bench.api import ConfigError, Json, Progress, RecordError
 from bench.cache import Cache
 from bench.catalog import find_method, find_metric, resolve, source_digest
 from bench.checkpoints import require_checkpoints
 from bench.clock import Stopwatch
 from bench.dataset import load_dataset
-from bench.device import device_kind, resolve_device
+from bench.device import device_kind, frozen_precision, resolve_device
 from bench.environments import project_of, python_of
 from bench.generation import Bench, Studio
+from bench.header import make_header, merge_headers
 from bench.isolation import Isolation, isolation_for, require_consistent
 from bench.keys import Identity
 from bench.material import Material, check_clips
 from bench.plan import (
     Plan,
     PlannedMethod,
-    describe_styles,
     make_plan,
     missing_cells,
     prepare_methods,
 )
-from bench.provenance import collect
-from bench.records import CellRecord, MethodEntry, MetricEntry, PlannedCell, RunHeader
-from bench.runner import execute, locked
+from bench.records import CellRecord, PlannedCell
+from bench.runner import execute, locked, note_session, render, settle
 from bench.scoring import LoadedMetric, close, load_metric
-from bench.setting import joined, setting, suite_digest
+from bench.setting import setting
+from bench.sharing import assign, work_through
 from bench.suite import Suite, check_style_tables, default_suite, derive, load_suite
 from bench.weights import digest as weights_digest
 from bench.weights import quiet_loaders
@@ -74,9 +74,19 @@ class Prepared:
     cells: tuple[PlannedCell, ...]
     metrics: tuple[str, ...]
     folder: Path
-    device: str
+    devices: tuple[str, ...]
     why_suite: str
     watch: Stopwatch
+
+    @property
+    def device(self) -> str:
+        """Where metrics run, and methods too when there is no other."""
+        return self.devices[0]
+
+    @property
+    def _where(self) -> str:
+        precision = frozen_precision(self.device)
+        return ", ".join(self.devices) + ("" if precision == "float32" else f" ({precision})")
 
     @property
     def announcement(self) -> str:
@@ -85,7 +95,7 @@ class Prepared:
         return "\n".join(
             [
                 f"suite {suite.name} ({suite.digest[:12]}): {self.why_suite}",
-                f"profile {suite.profile} on {self.device}, dataset {self.plan.dataset.name}",
+                f"profile {suite.profile} on {self._where}, dataset {self.plan.dataset.name}",
                 f"methods {', '.join(m.choice.label for m in self.plan.methods)}",
                 f"styles {', '.join(self.plan.splits)}",
                 f"contents {len(self.plan.contents)}, seeds {suite.seeds}",
@@ -112,18 +122,18 @@ def prepare(request: RunRequest) -> Prepared:
             check_style_tables(suite, [style.id for style in dataset.styles])
         plan = make_plan(suite, dataset, prepare_methods(suite))
         check_clips(plan.contents, plan.splits.values(), suite.duration_s)
-        device = resolve_device(request.device)
+        devices = tuple(resolve_device(name.strip()) for name in request.device.split(","))
         for method in plan.methods:
             _weights(method)
         folder = request.out or Path("runs") / f"{suite.name}-{suite.digest[:8]}"
-        cells = _continue(folder, plan)
-    return Prepared(plan, cells, tuple(suite.metrics), folder, device, why, watch)
+        cells = _continue(folder, plan, frozen_precision(devices[0]))
+    return Prepared(plan, cells, tuple(suite.metrics), folder, devices, why, watch)
 
 
 def _suite(request: RunRequest) -> tuple[Suite, str]:
     name, why = request.suite, "as asked"
     if name is None:  # only now is torch needed to choose
-        name, why = default_suite(resolve_device(request.device).startswith("cuda"))
+        name, why = default_suite(resolve_device(request.device.split(",")[0]).startswith("cuda"))
     changed = derive(
         load_suite(name),
         methods=_methods(request.methods),
@@ -162,7 +172,7 @@ def _contents(text: str | None) -> Json:
     return int(text) if text is not None and text.isdigit() else _names(text)
 
 
-def _continue(folder: Path, plan: Plan) -> tuple[PlannedCell, ...]:
+def _continue(folder: Path, plan: Plan, precision: str) -> tuple[PlannedCell, ...]:
     """The cells to work through: those of the folder that this plan names too, then the new ones.
 
     Raises:
@@ -173,6 +183,8 @@ def _continue(folder: Path, plan: Plan) -> tuple[PlannedCell, ...]:
     header = records.read_header(folder)
     theirs, ours = setting(header.suite), setting(plan.suite.model_dump(mode="json"))
     unlike = sorted(key for key in ours if theirs.get(key) != ours[key])
+    if header.provenance.get("precision", precision) != precision:
+        unlike.append("the precision of frozen networks")
     if unlike or header.dataset["digest"] != plan.dataset.digest:
         what = ", ".join(unlike) or "the clips of the dataset"
         raise RecordError(
@@ -186,30 +198,71 @@ def _continue(folder: Path, plan: Plan) -> tuple[PlannedCell, ...]:
 
 def start(prepared: Prepared, request: RunRequest, progress: Progress) -> dict[str, CellRecord]:
     """Write the plan and work through it; returns the latest record of each cell."""
-    folder, cache = prepared.folder, Cache.default()
+    folder = prepared.folder
     for name in ("", "audio", "logs"):
         require_writable(folder / name, "a run needs a folder of its own. Choose one with --out.")
-    require_writable(cache.root, "fits and outputs are kept there. Set BENCH_CACHE to a folder.")
+    require_writable(
+        Cache.default().root, "fits and outputs are kept there. Set BENCH_CACHE to a folder."
+    )
     quiet_loaders()
     with locked(folder):
-        plan = prepared.plan
-        bench = Bench(
-            folder=folder,
-            cache=cache,
-            material=Material(plan.dataset, plan.splits, plan.suite.duration_s),
-            profile=plan.suite.profile,
-            device=prepared.device,
-            watch=prepared.watch,
-            progress=progress,
-        )
+        bench = _open(prepared, prepared.device, progress)
         _build_environments(prepared, progress)
         metrics = [load_metric(bench, name, find_metric(name)) for name in prepared.metrics]
         try:
             _write_plan(prepared, request, metrics)
-            studios = {m.choice.label: _workplace(bench, m, request) for m in plan.methods}
-            return execute(bench, prepared.cells, studios, metrics, retry=request.retry)
+            if len(prepared.devices) > 1:
+                _share_out(prepared, request, progress)
+            studios = _studios(bench, prepared, request)
+            retry = request.retry and len(prepared.devices) == 1  # the shares have tried again
+            return execute(bench, prepared.cells, studios, metrics, retry=retry)
         finally:
             close(metrics)
+
+
+def _open(prepared: Prepared, device: str, progress: Progress) -> Bench:
+    plan = prepared.plan
+    return Bench(
+        folder=prepared.folder,
+        cache=Cache.default(),
+        material=Material(plan.dataset, plan.splits, plan.suite.duration_s),
+        profile=plan.suite.profile,
+        device=device,
+        watch=prepared.watch,
+        progress=progress,
+    )
+
+
+def _studios(bench: Bench, prepared: Prepared, request: RunRequest) -> dict[str, Studio]:
+    return {m.choice.label: _workplace(bench, m, request) for m in prepared.plan.methods}
+
+
+def _share_out(prepared: Prepared, request: RunRequest, progress: Progress) -> None:
+    """Render on every device at once; what is left over is done by the caller."""
+    wanted = {cell.cell_id for cell in prepared.cells}
+    words = f"{len(prepared.devices)} processes on {', '.join(prepared.devices)}"
+
+    def poll() -> None:
+        history = records.read(prepared.folder / "cells.jsonl", CellRecord)
+        progress(len(wanted & settle(history, retry=False).keys()) / max(1, len(wanted)), words)
+
+    with prepared.watch.measure(f"transfer {words}"):
+        work_through(
+            partial(_render_share, request),
+            prepared.devices,
+            assign(prepared.cells, len(prepared.devices)),
+            poll,
+        )
+
+
+def _render_share(request: RunRequest, device: str, share: frozenset[str]) -> None:
+    """A process of its own: prepare the same run for one device, and render some of its cells."""
+    prepared = prepare(replace(request, device=device))
+    quiet_loaders()
+    bench = _open(prepared, device, lambda _fraction, _words: None)
+    cells = [cell for cell in prepared.cells if cell.cell_id in share]
+    render(bench, cells, _studios(bench, prepared, request), retry=request.retry)
+    note_session(bench)
 
 
 def _build_environments(prepared: Prepared, progress: Progress) -> None:
@@ -271,107 +324,13 @@ def _weights(method: PlannedMethod) -> tuple[str, ...]:
     return tuple(weights_digest(name) for name in method.profile.weights)
 
 
-# ---------------------------------------------------------------------------- header
-
-
 def _write_plan(prepared: Prepared, request: RunRequest, metrics: Sequence[LoadedMetric]) -> None:
-    folder, new = prepared.folder, _header(prepared, request, metrics)
+    folder = prepared.folder
+    new = make_header(prepared.plan, metrics, prepared.devices, request.argv)
     if (folder / "run.json").exists():
-        new = _merged(records.read_header(folder), new)
+        new = merge_headers(records.read_header(folder), new)
     records.write_header(folder, new)
     known = {cell.cell_id for cell in records.read(folder / "plan.jsonl", PlannedCell)}
     fresh = [cell for cell in prepared.cells if cell.cell_id not in known]
     if fresh:
         records.append(folder / "plan.jsonl", fresh)
-
-
-def _merged(old: RunHeader, new: RunHeader) -> RunHeader:
-    """The header of an extended run: its methods and metrics are those of all its sessions."""
-    methods = {m.label: m for m in (*old.methods, *new.methods)}
-    metrics = {m.name: m for m in (*old.metrics, *new.metrics)}
-    suite = joined(old.suite, new.suite)
-    return new.model_copy(
-        update={
-            "run_id": old.run_id,
-            "created_at": old.created_at,
-            "suite": suite,
-            "suite_name": old.suite_name,
-            "suite_digest": suite_digest(suite),
-            "methods": list(methods.values()),
-            "metrics": list(metrics.values()),
-        }
-    )
-
-
-def _header(prepared: Prepared, request: RunRequest, metrics: Sequence[LoadedMetric]) -> RunHeader:
-    plan, suite = prepared.plan, prepared.plan.suite
-    now = datetime.now(UTC)
-    return RunHeader(
-        run_id=f"{now:%Y%m%dT%H%M%S}-{suite.digest[:8]}",
-        created_at=now.isoformat(timespec="seconds"),
-        argv=list(request.argv),
-        suite=suite.model_dump(mode="json"),
-        suite_name=suite.name,
-        suite_digest=suite.digest,
-        profile=suite.profile,
-        device=prepared.device,
-        duration_s=suite.duration_s,
-        styles={style: dict(facts) for style, facts in describe_styles(plan).items()},
-        contents={
-            clip.id: {
-                "category": clip.category,
-                "duration_s": clip.duration_s,
-                "digest": clip.digest,
-            }
-            for clip in plan.contents
-        },
-        methods=[_method_entry(method) for method in plan.methods],
-        metrics=[_metric_entry(metric) for metric in metrics],
-        provenance=collect(prepared.device),
-        dataset={
-            "name": plan.dataset.name,
-            "licence": plan.dataset.licence,
-            "redistributable": plan.dataset.redistributable,
-            "digest": plan.dataset.digest,
-        },
-    )
-
-
-def _method_entry(method: PlannedMethod) -> MethodEntry:
-    info, profile = method.info, method.profile
-    return MethodEntry(
-        label=method.choice.label,
-        name=method.choice.name,
-        title=info.title,
-        conditioned_on=list(info.conditioned_on),
-        fits_per_style=info.fits_per_style,
-        source=info.source,
-        departures=list(info.departures),
-        control=info.control,
-        version=info.version,
-        sample_rate=profile.sample_rate,
-        longest_s=profile.longest_s,
-        weights=[
-            Path(name).name if "/" in name and not name.startswith("hub:") else name
-            for name in profile.weights
-        ],
-        licence=profile.licence,
-    )
-
-
-def _metric_entry(metric: LoadedMetric) -> MetricEntry:
-    info = find_metric(metric.name).info
-    if not isinstance(info, MetricInfo):
-        raise ConfigError(
-            f"{metric.name} is described as a method; a metric was named. Correct its INFO."
-        )
-    return MetricEntry(
-        name=metric.name,
-        title=info.title,
-        direction=info.direction.value,
-        range=info.range,
-        source=info.source,
-        version=info.version,
-        fingerprint=metric.fingerprint,
-        fingerprint_detail=dict(metric.detail),
-    )

@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from bench.device import frozen_precision
+
 PACKAGES = (
     *("music-style-bench", "torch", "diffusers", "transformers"),
     *("librosa", "soundfile", "soxr", "numpy", "scipy"),
@@ -33,6 +35,7 @@ def collect(device: str) -> dict[str, Any]:
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "git": _git(),
         "device": device,
+        "precision": frozen_precision(device),
         **_torch_facts(device),
     }
 

@@ -10,6 +10,7 @@ is ignored; times in seconds, memory in bytes, rates in Hz.
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import json
 import math
@@ -189,10 +190,14 @@ RecordT = TypeVar("RecordT", bound=Record)
 
 
 def append(path: Path, records: Iterable[Record]) -> None:
-    """Append records as JSON lines with one write and one fsync, mending a torn last line first."""
-    mend(path)
+    """Append records as JSON lines with one write and one fsync, mending a torn last line first.
+
+    Processes that share a run take turns.
+    """
     text = "".join(record.model_dump_json() + "\n" for record in records)
     with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # the kernel frees it however the process ends
+        mend(path)
         file.write(text.encode())
         file.flush()
         os.fsync(file.fileno())

@@ -80,8 +80,18 @@ def execute(
 
     Returns the latest record of every cell.
     """
-    log = bench.folder / "cells.jsonl"
-    history = records.read(log, CellRecord)
+    settled = render(bench, plan, studios, retry=retry)
+    _score_all(bench, plan, metrics, settled)
+    note_session(bench)
+    return settled
+
+
+def render(
+    bench: Bench, plan: Sequence[PlannedCell], studios: Mapping[str, Studio], *, retry: bool = False
+) -> dict[str, CellRecord]:
+    """Render what is missing of a plan, or of a share of it; the latest record of every cell."""
+    log, mine = bench.folder / "cells.jsonl", {cell.cell_id for cell in plan}
+    history = [record for record in records.read(log, CellRecord) if record.cell_id in mine]
     settled = settle(history, retry=retry)
     crashed = crashes(history, settled, retry=retry)
     if crashed:
@@ -93,8 +103,6 @@ def execute(
         _render_all(bench, plan, studios, settled, attempts(history))
     finally:
         _close(studios.values())
-    _score_all(bench, plan, metrics, settled)
-    _note_session(bench)
     return settled
 
 
@@ -270,7 +278,7 @@ def _score_all(
             bench.progress(done / len(todo), f"scoring {metric.name}: {done}/{len(todo)}")
 
 
-def _note_session(bench: Bench) -> None:
+def note_session(bench: Bench) -> None:
     """Append where this session's time went.
 
     The tables read costs from the cell records, people read this.

@@ -210,9 +210,11 @@ def _value(run: Run, cell: PlannedCell, outcome: CellRecord, metric: str) -> flo
 
 
 def platform_class(facts: Mapping[str, Any], device: str) -> str:
-    """What decides the last digits of a result: processor or GPU, threads and library versions."""
+    """What decides the last digits of a result: hardware, threads, precision, library versions."""
     packages = facts.get("packages") or {}
     parts = [_hardware(facts, device), str(facts.get("cpu_capability"))]
+    if facts.get("precision", "float32") != "float32":
+        parts.append(str(facts["precision"]))
     return ", ".join(parts + [f"{name} {packages[name]}" for name in NUMERIC if name in packages])
 
 
