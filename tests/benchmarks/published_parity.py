@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 
 from bench.seeds import generator
-from methods.riffusion.backbone import Backbone
+from methods.riffusion.backbone import Backbone, Parts
 from methods.riffusion.conditioning import LearntConditioning
 from methods.riffusion.embedding import TimeVaryingEmbedding, drop
 from methods.riffusion.inversion import Fit, FittingPlan, StyleImages, begin_fit, train_step
@@ -20,23 +20,19 @@ from tests.benchmarks.as_published import Draws, Dropout, Published, PublishedEm
 PLAN = FittingPlan(3, 1, 1e-3, 0.01)
 
 
-def twin(engine: Backbone, published_parts: object, learner: TimeVaryingEmbedding) -> Published:
+def twin(alphas_cumprod: torch.Tensor, parts: Parts, learner: TimeVaryingEmbedding) -> Published:
     """The published algorithm around the weights of a learner (parameter_set "full").
 
     Args:
-        engine: Whose schedule and device are used.
-        published_parts: A copy of the engine's parts in float32; its attention is changed.
+        alphas_cumprod: The noise schedule, on the device to be used.
+        parts: In float32 on that device, not shared with an engine: their attention is changed.
         learner: Whose weights are copied.
     """
     inner = int(learner.attention2.to_v.weight.shape[0])  # type: ignore[union-attr, operator]  # a Linear in both forms
     embedding = PublishedEmbedding(learner.get_buffer("e0"), inner)
     embedding.load_state_dict(learner.state_dict())
-    return Published(
-        published_parts,  # type: ignore[arg-type]  # Parts; kept loose for deep copies
-        engine.schedule.alphas_cumprod,
-        embedding.to(engine.device),
-        PLAN.learning_rate,
-    )
+    embedding.to(alphas_cumprod.device)
+    return Published(parts, alphas_cumprod, embedding, PLAN.learning_rate)
 
 
 def read_ahead(backbone: Backbone, fit: Fit) -> tuple[Draws, Dropout]:

@@ -38,7 +38,8 @@ class Twins:
 def twins(tiny_backbone: Backbone) -> Twins:
     torch.manual_seed(1)
     learner = TimeVaryingEmbedding(torch.randn(tiny_backbone.context_dim), "full")
-    published = twin(tiny_backbone, copy.deepcopy(tiny_backbone.parts), learner)
+    alphas = tiny_backbone.schedule.alphas_cumprod
+    published = twin(alphas, copy.deepcopy(tiny_backbone.parts), learner)
     image = torch.randint(0, 256, (1, 16, 16), generator=generator(2)).to(torch.uint8)
     return Twins(tiny_backbone, published, learner, image)
 
