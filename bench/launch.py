@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 
 from bench import errors
 from bench.api import Entry, Profile, Progress
+from bench.backend import FOLDERS_VARIABLE
 from bench.capture import Capture
 from bench.checkpoints import checkpoints_of
 from bench.environments import CHECKOUT, child_environment, project_of, python_of
@@ -34,8 +35,6 @@ START = (
     "import json, sys; facts = json.loads(sys.argv[1]); sys.path[:0] = facts['path']; "
     "from bench.worker import serve; serve(sys.argv[1])"
 )
-# Tells a back end, which cannot ask `bench.weights`, where its checkpoints lie: JSON, by title.
-FOLDERS_VARIABLE = "BENCH_HUB_FOLDERS"
 logger = logging.getLogger(__name__)
 
 

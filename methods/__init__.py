@@ -53,6 +53,21 @@ METHODS: dict[str, Entry] = {
         ),
         "methods.musicgen.checkpoints:describe",
     ),
+    "musicgen@audiocraft": Entry(
+        "methods.audiocraft.melody:AudiocraftMelody",
+        MethodInfo(
+            title="MusicGen melody (audiocraft)",
+            conditioned_on=("style text", "melody"),
+            fits_per_style=False,
+            source=(
+                "Copet et al. (2023), Simple and Controllable Music Generation, arXiv 2306.05284, "
+                "package audiocraft 1.3.0"
+            ),
+            departures=("reference back end for the full profile, in an environment of its own",),
+        ),
+        "methods.audiocraft.checkpoints:describe",
+        "methods/audiocraft",
+    ),
     "musicgen-ti": Entry(
         "methods.musicgen.textual:MusicgenTextual",
         MethodInfo(

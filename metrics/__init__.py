@@ -15,6 +15,13 @@ _OWN_PREPARATION = (
     "audio is levelled, quantised to 16 bit and tiled to the window by version 1 of our own "
     "preparation; published scores used the padding of laion-clap"
 )
+# Reference back end: the same scores by laion's own package (full profile only).
+_OF_LAION = (
+    ("cp", "ContentPreservation", "CP", "max(0, cosine) of content and output"),
+    ("sf.heldout", "StyleFitHeldout", "SF-audio (held-out)", "max(0, cosine) to held-out clips"),
+    ("sf.seen", "StyleFitSeen", "SF-audio (seen)", "max(0, cosine) to the fitted style clips"),
+    ("sf.text", "StyleFitText", "SF-text", "max(0, cosine) to the style's text"),
+)
 
 METRICS: dict[str, Entry] = {
     "cp": Entry(
@@ -61,6 +68,20 @@ METRICS: dict[str, Entry] = {
         ),
         _CHECKPOINTS,
     ),
+    **{
+        f"{name}@laion": Entry(
+            f"metrics.laion.scores:{kind}",
+            MetricInfo(
+                title=f"{title} (laion-clap)",
+                direction=Direction.MAXIMIZE,
+                range=(0.0, 1.0),
+                source=f"{formula}; {_CLAP}, package laion-clap 1.1.7 with its own preparation",
+            ),
+            "metrics.laion.checkpoints:describe",
+            "metrics/laion",
+        )
+        for name, kind, title, formula in _OF_LAION
+    },
     "chroma": Entry(
         "metrics.chroma:ChromaSimilarity",
         MetricInfo(

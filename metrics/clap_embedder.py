@@ -31,8 +31,7 @@ from bench.weights import check_tokenizer
 from metrics import clap_laion
 from metrics.clap_checkpoints import Checkpoint, locate
 from metrics.clap_preprocess import Mode, describe, prepare, prepare_as_published
-
-Embedding = NDArray[np.float64]
+from metrics.embeddings import Embedding, mean_direction, unit
 
 _LONGEST_TEXT = 77  # tokens; laion-clap cuts there
 _WINDOWS_AT_ONCE = 32  # on an accelerator
@@ -47,27 +46,6 @@ class Towers:
     extractor: ClapFeatureExtractor
     tokenizer: Any
     vocabulary: frozenset[str] | None
-
-
-def unit(vector: NDArray[np.floating]) -> Embedding:
-    """Scale a vector to unit norm in float64.
-
-    Raises:
-        ValueError: It has no direction.
-    """
-    wide = np.asarray(vector, np.float64)
-    norm = float(np.linalg.norm(wide))
-    if not np.isfinite(norm) or norm == 0:
-        raise ValueError(
-            f"vector has norm {norm}; only a finite one above 0 has a direction. "
-            "Check the audio for NaN."
-        )
-    return np.asarray(wide / norm)
-
-
-def mean_direction(embeddings: Sequence[Embedding]) -> Embedding:
-    """The mean of unit embeddings, scaled to unit norm: a prototype of several clips or windows."""
-    return unit(np.mean(embeddings, axis=0))
 
 
 def check_front_end(config: ClapAudioConfig, extractor: ClapFeatureExtractor, folder: Path) -> None:

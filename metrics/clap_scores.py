@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from bench.api import Clip, Json, Metric, Output, Profile, Score, UnsupportedError
-from metrics.clap_embedder import ClapEmbedder, Embedding, load_embedder, mean_direction
+from metrics.embeddings import Embedder, Embedding, mean_direction
 from metrics.output_rules import judge, require_sound
 
 VERSION = "1"
@@ -37,7 +37,7 @@ def to_score(name: str, raw: float) -> Score:
     return Score(name, max(0.0, raw), raw)
 
 
-def prototype(embedder: ClapEmbedder, clips: Sequence[Clip]) -> Embedding:
+def prototype(embedder: Embedder, clips: Sequence[Clip]) -> Embedding:
     """The mean direction of clips: their style.
 
     Args:
@@ -53,10 +53,12 @@ class ClapMetric(Metric):
     name: ClassVar[str]
 
     def __init__(self) -> None:
-        self._embedder: ClapEmbedder | None = None
+        self._embedder: Embedder | None = None
 
     def load(self, profile: Profile, device: str) -> None:
         """Load the embedder of the profile, shared with the other CLAP metrics."""
+        from metrics.clap_embedder import load_embedder
+
         self._embedder = load_embedder(profile, device)
 
     def score(self, outputs: Sequence[Output]) -> list[Score]:
@@ -73,7 +75,7 @@ class ClapMetric(Metric):
         return {"metric": self.name, "version": VERSION, **self.embedder.fingerprint()}
 
     @property
-    def embedder(self) -> ClapEmbedder:
+    def embedder(self) -> Embedder:
         """The loaded embedder."""
         if self._embedder is None:
             raise RuntimeError(

@@ -25,13 +25,19 @@ OVERRIDES: dict[str, dict[str, Json]] = {
     "cnn14": _ABLATION,
     "shallow": {"num_filters": 64, "griffin_lim_iterations": 5},
 }
-# These have no mini model: their own tests ask the contract of random weights.
+# These have no mini model: their own tests ask the contract of random weights. Nor has what lives
+# in an environment of its own (tests/backends).
 FULL_ALONE = {"musicgen-style"}
 ANOTHER_SEED = "another seed gives other bytes"
 
 
 @pytest.fixture(
-    scope="session", params=[name for name in catalog.methods() if name not in FULL_ALONE]
+    scope="session",
+    params=[
+        name
+        for name, entry in catalog.methods().items()
+        if name not in FULL_ALONE and entry.environment is None
+    ],
 )
 def subject(request: pytest.FixtureRequest) -> MethodSubject:
     """Each method of the catalog; what it has learnt and made is shared by its checks."""

@@ -23,7 +23,10 @@ COMPARES_WITH_CONTENT = {"cp", "chroma"}
 COMPARES_WITH_STYLE = {"sf.heldout", "sf.seen"}
 
 
-@pytest.fixture(scope="session", params=list(catalog.metrics()))
+@pytest.fixture(
+    scope="session",
+    params=[name for name, entry in catalog.metrics().items() if entry.environment is None],
+)
 def subject(request: pytest.FixtureRequest) -> MetricSubject:
     """Each metric of the catalog, in the mini profile."""
     name: str = request.param

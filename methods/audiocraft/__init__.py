@@ -1,0 +1,1 @@
+"""MusicGen melody by its authors' own library, in an environment of its own."""

@@ -1,0 +1,53 @@
+"""Embeddings as directions, and what gives them; numpy alone, for every environment.
+
+**Conventions**: embeddings are float64 of shape (dim,) with unit norm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.api import Audio, Json
+
+Embedding = NDArray[np.float64]
+
+
+class Embedder(Protocol):
+    """A CLAP model: sounds and words in one space."""
+
+    def embed_audio(self, audio: Audio) -> Embedding:
+        """The direction of a sound."""
+
+    def embed_all(self, audios: Sequence[Audio]) -> list[Embedding]:
+        """The directions of sounds, in order."""
+
+    def embed_text(self, text: str) -> Embedding:
+        """The direction of a text; `UnsupportedError` where the model cannot know it."""
+
+    def fingerprint(self) -> Mapping[str, Json]:
+        """All that decides an embedding."""
+
+
+def unit(vector: NDArray[np.floating]) -> Embedding:
+    """Scale a vector to unit norm in float64.
+
+    Raises:
+        ValueError: It has no direction.
+    """
+    wide = np.asarray(vector, np.float64)
+    norm = float(np.linalg.norm(wide))
+    if not np.isfinite(norm) or norm == 0:
+        raise ValueError(
+            f"vector has norm {norm}; only a finite one above 0 has a direction. "
+            "Check the audio for NaN."
+        )
+    return np.asarray(wide / norm)
+
+
+def mean_direction(embeddings: Sequence[Embedding]) -> Embedding:
+    """The mean of unit embeddings, scaled to unit norm: a prototype of several clips or windows."""
+    return unit(np.mean(embeddings, axis=0))

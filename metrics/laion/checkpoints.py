@@ -1,0 +1,18 @@
+"""The checkpoint of laion-clap, as data; importable without torch."""
+
+from __future__ import annotations
+
+from bench.api import Profile, ProfileInfo
+from metrics.clap_checkpoints import LAION_630K
+
+HUB_CHECKPOINTS = (LAION_630K,)
+
+
+def describe(profile: Profile) -> ProfileInfo:
+    """The same in every profile, but that only the full one has weights."""
+    return ProfileInfo(
+        sample_rate=48_000,
+        weights=(LAION_630K.name,) if profile == "full" else (),
+        licence=LAION_630K.licence,
+        bandwidth_hz=14_000.0,
+    )
