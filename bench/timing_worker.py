@@ -4,6 +4,9 @@
 that method's alone. The functions here are called in that process, one after the other; it keeps
 what is loaded between calls.
 
+A back end of another environment has its own process already; that one is then timed from here, and
+its memory is the one view that it reports.
+
 **Conventions**: the device is waited for before a clock is read. Nothing is served from memory of
 an earlier repetition: clips arrive changed each time, and the shared cache is an empty folder.
 """
@@ -11,17 +14,31 @@ an earlier repetition: clips arrive changed each time, and the shared cache is a
 from __future__ import annotations
 
 import gc
+import os
 import resource
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.api import Clip, FitRequest, Json, Metric, Output, Profile, StyleState, TransferRequest
+from bench.api import (
+    Clip,
+    FitRequest,
+    Json,
+    Metric,
+    NoParameters,
+    Output,
+    Profile,
+    StyleState,
+    TransferRequest,
+)
 from bench.catalog import find_method, find_metric, make_parameters, resolve
 from bench.device import reset_peak_memory, synchronise
 from bench.gauge import recent_kernel_s
+from bench.isolation import Isolated, IsolatedMetric, Isolation
+from bench.outcome import WorkerError
 from bench.timing import Memory
 
 if TYPE_CHECKING:
@@ -43,6 +60,7 @@ class Workplace:
 
     device: str = "cpu"
     method: StyleTransferMethod | None = None
+    parameters_type: type = NoParameters
     metrics: list[Metric] = field(default_factory=list)
     state: StyleState | None = None
 
@@ -52,17 +70,19 @@ _here = Workplace()
 
 def load_method(name: str, profile: Profile, device: str) -> tuple[float, Lap]:
     """Import a method and load its models: seconds of the import, and of the loading."""
-    begun = time.perf_counter()
-    method = resolve(find_method(name))()
+    begun, entry = time.perf_counter(), find_method(name)
+    kind: type[StyleTransferMethod] = resolve(entry)
+    method = Isolated(Isolation(entry), _log()) if entry.environment else kind()
     imported_s = time.perf_counter() - begun
     _here.device, _here.method = device, method
+    _here.parameters_type = getattr(kind, "Parameters", NoParameters)
     return imported_s, _timed(lambda: method.load(profile, device), calibrated=False)
 
 
 def load_metrics(names: Sequence[str], profile: Profile, device: str) -> tuple[float, Lap]:
     """Import metrics and load their models: seconds of the import, and of the loading."""
     begun = time.perf_counter()
-    metrics = [resolve(find_metric(name))() for name in names]
+    metrics = [_make_metric(name) for name in names]
     imported_s = time.perf_counter() - begun
     _here.device, _here.metrics = device, metrics
 
@@ -73,10 +93,23 @@ def load_metrics(names: Sequence[str], profile: Profile, device: str) -> tuple[f
     return imported_s, _timed(load, calibrated=False)
 
 
+def _make_metric(name: str) -> Metric:
+    entry = find_metric(name)
+    if entry.environment:
+        return IsolatedMetric(name, Isolation(entry), _log())
+    made: Metric = resolve(entry)()
+    return made
+
+
+def _log() -> Path:
+    """Where the output of a back end's process goes: into the folder that is removed afterwards."""
+    return Path(os.environ["BENCH_CACHE"]) / f"{os.getpid()}.log"
+
+
 def fit(style: Style, parameters: Mapping[str, Json], seed: int) -> Lap:
     """Learn one style; what was learnt is kept for `transfer`."""
     method = _method()
-    request = FitRequest(style, make_parameters(type(method).Parameters, parameters), seed)
+    request = FitRequest(style, make_parameters(_here.parameters_type, parameters), seed)
 
     def learn() -> None:
         (_here.state,) = method.fit([request], lambda *_: None)
@@ -89,7 +122,7 @@ def transfer(contents: Sequence[Clip], parameters: Mapping[str, Json], first_see
     method, state = _method(), _here.state
     if state is None:
         raise ValueError("nothing has been fitted in this process")
-    made: object = make_parameters(type(method).Parameters, parameters)
+    made: object = make_parameters(_here.parameters_type, parameters)
     requests = [
         TransferRequest(content, state, made, first_seed + number)
         for number, content in enumerate(contents)
@@ -121,7 +154,9 @@ def _timed(work: Callable[[], object], *, calibrated: bool = True) -> Lap:
         begun = time.perf_counter()
         work()
         synchronise(device)
-        return Lap(time.perf_counter() - begun, calibration_s, memory(device))
+        return Lap(time.perf_counter() - begun, calibration_s, _memory_now())
+    except WorkerError as error:  # its own class does not survive the way to the parent
+        raise RuntimeError(str(error)) from error
     finally:
         gc.enable()
 
@@ -135,6 +170,16 @@ def _silence_loaders() -> None:
         if name in sys.modules:
             logging = __import__(f"{name}.utils.logging", fromlist=["disable_progress_bar"])
             logging.disable_progress_bar()
+
+
+def _memory_now() -> Memory:
+    """The memory of the process that holds the method."""
+    device, method = _here.device, _here.method
+    if not isinstance(method, Isolated):
+        return memory(device)
+    if device.startswith("cuda"):
+        return Memory(allocated=method.peak_bytes)
+    return Memory(resident=method.peak_bytes)
 
 
 def memory(device: str) -> Memory:
