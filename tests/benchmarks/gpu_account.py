@@ -116,6 +116,30 @@ def table2(figures: Figures) -> dict[str, float | None]:
     return {**parts, "total_s": math.fsum(known) if len(known) == len(parts) else None}
 
 
+def clip_account(figures: Figures) -> list[tuple[str, float, float | None]]:
+    """Where the time of a stylised clip goes: part, seconds, TFLOP; what no part covers comes last.
+
+    Parts were measured one by one, so they may overlap in a whole transfer; then the rest is below
+    0. Empty where a whole transfer was not measured.
+    """
+    whole = number(figures, "stylise", "clip_s")
+    parts = [
+        ("51 rows of the U-Net", "stylise", "sampling, s per clip", "sampling, TFLOP"),
+        ("VAE encode", "vae", "encode, s per image", "encode, TFLOP"),
+        ("VAE decode", "vae", "decode, s per image", "decode, TFLOP"),
+        ("image to sound", "codec", "best, s per clip", ""),
+    ]
+    rows = [
+        (name, seconds, number(figures, stage, work))
+        for name, stage, key, work in parts
+        if (seconds := number(figures, stage, key)) is not None
+    ]
+    if whole is None:
+        return []
+    rest = whole - math.fsum(seconds for _, seconds, _ in rows)
+    return [*rows, ("spectrogram, copies, the rest", rest, None), ("whole clip", whole, None)]
+
+
 # ---------------------------------------------------------------------------- report
 
 
@@ -136,6 +160,7 @@ def report(facts: Mapping[str, Json], stages: Mapping[str, Mapping[str, Json]]) 
     lines += ["", "Random weights; no trained checkpoint takes part.", ""]
     lines += _targets(figures, reduced=reduced)
     lines += _table2(figures, reduced=reduced)
+    lines += _account(figures)
     for name, stage in stages.items():
         lines += _stage(name, stage)
     return "\n".join(lines).rstrip() + "\n"
@@ -168,6 +193,20 @@ def _table2(figures: Figures, *, reduced: bool) -> list[str]:
         lines.append(f"| {part} | {'-' if seconds is None else f'{seconds:.1f}'} |")
     notes = (table2.__doc__ or "").partition("\n\n")[2].split()
     return [*lines, "", " ".join(notes), ""]
+
+
+def _account(figures: Figures) -> list[str]:
+    """The parts of a clip, each with what it achieves of the ceiling."""
+    top = number(figures, "ceiling", "tflops")
+    lines = ["## Where the time of a clip goes", "", "| part | s | TFLOP/s | of the ceiling |"]
+    lines.append("|:--|--:|--:|--:|")
+    for name, seconds, work in clip_account(figures):
+        rate = _quotient(work, seconds)
+        share = _quotient(rate, top)
+        shown = "-" if rate is None else f"{rate:.4g}"
+        percent = "-" if share is None else f"{100 * share:.1f} %"
+        lines.append(f"| {name} | {seconds:.4g} | {shown} | {percent} |")
+    return [*lines, ""]
 
 
 def _stage(name: str, stage: Mapping[str, Json]) -> list[str]:

@@ -120,6 +120,7 @@ def vae(rig: Rig) -> Figures:
     for name, seconds in (("encode", encoding), ("decode", decoding)):
         each = median(seconds) / count
         figures[f"{name}, s per image"] = each
+        figures[f"{name}, TFLOP"] = counted[f"vae_{name}"]
         figures[f"{name}, TFLOP/s"] = counted[f"vae_{name}"] / each
     return figures
 
@@ -127,6 +128,7 @@ def vae(rig: Rig) -> Figures:
 def codec(rig: Rig) -> Figures:
     """From image to sound: inverse mel and Griffin-Lim, one at a time and together."""
     figures: Figures = {}
+    each: list[float] = []
     rate, parameters = rig.sample_rate, rig.codec
     for count in (1, rig.sizes.sounds):
         images = rig.images(count, 5).to(rig.device)
@@ -138,8 +140,9 @@ def codec(rig: Rig) -> Figures:
             lambda _, i=images, s=starts: decode_image(i, parameters, rate, s),  # type: ignore[misc]  # defaults bind the loop's values
         )
         figures[f"inverse mel, {count} together, s per clip"] = bank / count
-        figures[f"whole, {count} together, s per clip"] = median(whole) / count
-    return figures
+        each.append(median(whole) / count)
+        figures[f"whole, {count} together, s per clip"] = each[-1]
+    return figures | {"best, s per clip": min(each)}
 
 
 @cache

@@ -167,9 +167,11 @@ def _sampling(rig: Rig, backbone: Backbone, table: ContextTable) -> Figures:
     sampling_s = median(sampling) / at_once
     passes = 1 + 2 * len(SETTINGS.itinerary().timesteps)
     tables = clock(rig, lambda _: _table(backbone, rig.learner(backbone)), repetitions=3)
+    work = passes * own_flops(rig.reduced)["unet_forward"]
     return {
         "sampling, s per clip": sampling_s,
-        "sampling, TFLOP/s": passes * own_flops(rig.reduced)["unet_forward"] / sampling_s,
+        "sampling, TFLOP": work,
+        "sampling, TFLOP/s": work / sampling_s,
         "contexts of a style, s": median(tables),
     }
 

@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench.api import Json
-from tests.benchmarks.gpu_account import TARGETS, report, table2, values
+from tests.benchmarks.gpu_account import TARGETS, clip_account, report, table2, values
 
 FIGURES: dict[str, dict[str, Json]] = {
     "ceiling": {"tflops": 800.0},
@@ -59,6 +59,27 @@ def test_a_missing_stage_leaves_what_it_feeds_unmeasured() -> None:
     assert table2(without)["total_s"] is None
     assert values(without)["table2_min"] is None
     assert TARGETS["table2_min"].verdict(None) == "not measured"
+
+
+def test_what_no_part_of_a_clip_covers_is_named() -> None:
+    parts: dict[str, dict[str, Json]] = {
+        "vae": {
+            "encode, s per image": 0.01, "decode, s per image": 0.025, "decode, TFLOP": 2.5,
+        },
+        "stylise": {
+            "clip_s": 0.125, "sampling, s per clip": 0.0625, "sampling, TFLOP": 40.0,
+        },
+    }  # fmt: skip
+    rows = clip_account(parts)
+    assert [name for name, _, _ in rows] == [
+        "51 rows of the U-Net", "VAE encode", "VAE decode", "spectrogram, copies, the rest",
+        "whole clip",
+    ]  # fmt: skip
+    assert [seconds for _, seconds, _ in rows] == pytest.approx(
+        [0.0625, 0.01, 0.025, 0.0275, 0.125]
+    )
+    assert [work for _, _, work in rows] == [40.0, None, 2.5, None, None]
+    assert clip_account({}) == []
 
 
 def test_reduced_figures_meet_no_target() -> None:
