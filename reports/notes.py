@@ -104,7 +104,7 @@ def missing_notes(run: Run, frames: Mapping[str, pd.DataFrame]) -> list[str]:
 
 
 def _named(labels: list[str], total: int) -> str:
-    return f"all {total} rows" if len(labels) == total > 1 else ", ".join(labels)
+    return "every method" if len(labels) == total > 1 else ", ".join(labels)
 
 
 def _cell_notes(rows: pd.DataFrame) -> list[str]:

@@ -187,10 +187,11 @@ def costs(drawn: Sequence[Cost]) -> Figure:
 
 
 def _plain_ticks(axes: Axes) -> None:
-    """Numbers as people write them, in place of powers of ten."""
-    from matplotlib.ticker import FormatStrFormatter, NullFormatter
+    """Numbers as people write them, in place of powers of ten; several also within a decade."""
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
-    for axis in (axes.xaxis, axes.yaxis):
+    for axis, steps in ((axes.xaxis, (1.0,)), (axes.yaxis, (1.0, 2.0, 5.0))):
+        axis.set_major_locator(LogLocator(subs=steps, numticks=12))
         axis.set_major_formatter(FormatStrFormatter("%g"))
         axis.set_minor_formatter(NullFormatter())
 
@@ -209,6 +210,7 @@ def _stage_bars(axes: Axes, drawn: Sequence[Cost], names: dict[str, str]) -> Non
         start = [a + b for a, b in zip(start, widths, strict=True)]
     axes.set_yticks(list(places), [names[cost.label] for cost in drawn])
     axes.invert_yaxis()
+    axes.set_xlim(left=0)
     axes.set_xlabel("seconds for a first clip of a style")
     axes.legend(loc="lower right")
 
@@ -228,7 +230,8 @@ def spectrograms(panels: Sequence[Spectrogram], top_hz: float) -> Figure:
                 interpolation="nearest", extent=(0, panel.seconds, 0, bands),
             )  # fmt: skip
             axes.set_title(_folded(panel.words), fontsize=6)
-            axes.locator_params(axis="x", nbins=4)
+            axes.locator_params(axis="x", nbins=3)
+            axes.xaxis.set_major_formatter("{x:g}")
             shown = [hertz for hertz in SHOWN_HZ if hertz < top_hz]
             places = np.interp(shown, band_centres(bands, top_hz), np.arange(bands) + 0.5)
             axes.set_yticks(places.tolist(), [f"{hertz / 1000:g}" for hertz in shown])

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,6 +23,7 @@ from reports.page.pictures import mel_picture
 from reports.reading import sound_file
 
 SOUNDS, PICTURES = "sounds", "pictures"
+WORKERS = 8  # threads: files and transforms leave the interpreter free
 
 
 def write_media(page: Path, folders: Sequence[Path], needed: Iterable[Needed]) -> dict[str, str]:
@@ -35,10 +38,9 @@ def write_media(page: Path, folders: Sequence[Path], needed: Iterable[Needed]) -
         Name -> reason, for the sounds that cannot be had.
     """
     wanted = {item.name: item for item in needed}
-    missing = {}
-    for name, item in wanted.items():
-        if why := _write_sound(page, folders, item):
-            missing[name] = why
+    with ThreadPoolExecutor(min(WORKERS, os.cpu_count() or 1)) as pool:
+        reasons = pool.map(partial(_write_sound, page, folders), wanted.values())
+        missing = {name: why for name, why in zip(wanted, reasons, strict=True) if why}
     _remove_others(page / SOUNDS, set(wanted))
     _remove_others(page / PICTURES, set(wanted))
     return missing

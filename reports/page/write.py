@@ -157,7 +157,7 @@ def _facts(run: Run) -> list[tuple[str, object]]:
         ("Contents", len(header.contents)),
         ("Cells", f"{len(run.plan)} planned: {ended}"),
         ("Profile and device", f"{header.profile} on {header.device}"),
-        ("Suite digest", header.suite_digest),
+        ("Suite digest", header.suite_digest[:12]),
         ("Created", header.created_at),
     ]
 
@@ -186,10 +186,11 @@ def _why_empty(run: Run) -> str:
 
 
 def _provenance(run: Run) -> list[tuple[str, str]]:
-    """One pair per fact of the note under the tables, and the command that was given."""
+    """One pair per fact of the note under the tables, the whole digest, and the command."""
     words = notes.provenance_note(run).removeprefix("provenance: ").split(", ")
     pairs = [word.rpartition(" ")[::2] for word in words]
-    return [*[(name, value) for name, value in pairs if name], ("command", _command(run))]
+    facts = [("suite digest", run.header.suite_digest), ("command", _command(run))]
+    return [*[(name, value) for name, value in pairs if name], *facts]
 
 
 def _command(run: Run) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from building import header, method
+from building import header, method, scored
 from playwright.sync_api import Locator, Page, expect
 from sounding import CONTENTS, STYLES, VALUES, save, sounding_run
 
-from bench.records import Run
+from bench.records import Run, append
 from reports.page.write import write_page
 from reports.write import read_report
 
@@ -109,6 +110,22 @@ def test_filters_and_order_change_what_is_seen(index: Path, visit: Opener) -> No
     page.locator("#method").select_option("")
     page.locator("#controls").check()
     expect(page.locator("#rows .row").first.locator(".clip")).to_have_count(2 + len(VALUES))
+
+
+def test_rows_on_which_methods_disagree_come_first(tmp_path: Path, visit: Opener) -> None:
+    run = sounding_run(tmp_path / "run", ["harp", "bird"], ["c1", "c2"])
+    odd = next(cell for cell in run.plan if (cell.method, cell.content) == ("rti", "c2"))
+    append(run.folder / "scores.jsonl", [scored(odd.cell_id, "cp", 0.0)])
+    page = visit(written(run))
+    expect(page.locator("#rows .row h3").first).to_contain_text("harp \N{MULTIPLICATION SIGN} c1")
+    page.locator("#sort").select_option("apart")
+    expect(page.locator("#rows .row h3").first).to_contain_text(
+        f"{odd.style} \N{MULTIPLICATION SIGN} {odd.content}"
+    )
+    page.locator("#content").select_option("c1")
+    expect(page.locator("#rows .row")).to_have_count(2)
+    page.locator("#method").select_option("rti")
+    expect(page).to_have_url(re.compile("content=c1.*method=rti.*sort=apart"))
 
 
 def test_an_address_leads_to_a_cell_and_to_a_choice(index: Path, visit: Opener) -> None:
