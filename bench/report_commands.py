@@ -122,7 +122,7 @@ class ExportOptions(TypedDict):
     folder: Path
     sets: int
     seed: int
-    out: Path
+    out: Path | None
     methods: tuple[str, ...]
 
 
@@ -147,9 +147,8 @@ def listen() -> None:
 @click.option(
     "-o",
     "--out",
-    required=True,
     type=click.Path(path_type=Path, file_okay=False),
-    help="A new folder, to be given to listeners.",
+    help="A new folder, to be given to listeners. Default: listening-test in the run's folder.",
 )
 @click.option(
     "--method",
@@ -161,9 +160,8 @@ def export_test(**options: Unpack[ExportOptions]) -> None:
     """Write a blind, equally loud test as a static page; also for webMUSHRA and BeaqleJS."""
     from reports.listening.export import export
 
-    done = export(
-        options["folder"], options["out"], options["sets"], options["seed"], options["methods"]
-    )
+    folder, out = options["folder"], options["out"] or options["folder"] / "listening-test"
+    done = export(folder, out, options["sets"], options["seed"], options["methods"])
     click.echo(f"Test: {done.folder / 'index.html'} ({done.sets} sets, {done.clips} clips to rate)")
     click.echo(f"Key, which stays here: {done.key}")
     if done.notice:

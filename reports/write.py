@@ -19,7 +19,7 @@ from reports import (
     tradeoff,
 )
 from reports.listening.ratings import heard
-from reports.listening.tables import ears, listening
+from reports.listening.tables import ears, listening, with_marks
 from reports.marks import Mark, relative
 from reports.merging import merge
 from reports.result_table import ResultTable
@@ -63,6 +63,7 @@ def read_report(runs: Path | str | Sequence[Path]) -> Report:
     built = [build(run) for build in WRITTEN]
     said = heard(folders)
     if said.ratings:
+        built[0] = with_marks(built[0], said)
         built[len(TABLES) : len(TABLES)] = [listening(run, said), ears(run, said)]
     return Report(run, tuple(folders), tuple(built))
 

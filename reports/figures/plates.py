@@ -63,9 +63,12 @@ def _scatter(table: ResultTable, measure: str, title: str, names: Mapping[str, s
         return []
     short = data.short_labels(point.label for point in points)
     front = ", ".join(short[p.label] for p in points if p.pareto) or "none"
+    printed = (
+        "black and hollow: as published; " if any(p.kind == "published" for p in points) else ""
+    )
     caption = (
         f"{title} against content preservation with 95 % intervals. Grey and hollow: controls; "
-        f"dashed: competitors that no other beats in both (Pareto set: {front})."
+        f"{printed}dashed: competitors that no other beats in both (Pareto set: {front})."
     )
     words = "; ".join(f"{p.label}: CP {p.cp.value:.2f}, SF {p.sf.value:.2f}" for p in points)
     label = f"cp-{measure.replace('.', '-')}"

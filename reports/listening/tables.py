@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -42,13 +43,40 @@ def listening(run: Run, heard: Heard) -> ResultTable:
         rows.append(Row((entry.label, *marks, *scores, len(ratings)), group))
     columns = (
         Column("method", "Method", text=True),
-        *(Column(f"human.{q}", TITLES[q], decimals=2) for q in QUESTIONS),
+        *_mark_columns(),
         *(Column(metric.name, metric.title) for metric in metrics),
         Column("n", "Ratings", decimals=0),
     )
     title = "Marks of listeners (1 to 5) beside the measures on the same cells"
     identity = reading.identity(run)
     return ResultTable(title, "listening", identity, columns, tuple(rows), _notes(run, heard))
+
+
+def with_marks(table: ResultTable, heard: Heard) -> ResultTable:
+    """Table II with the mean marks of listeners after the measures, before n and coverage."""
+    by_method = _by_method(heard.ratings)
+    place = [column.key for column in table.columns].index("n")
+
+    def marks(row: Row) -> list[Value]:
+        ratings = by_method.get(str(row.cells[0]), [])
+        if row.kind != "measured" or not ratings:
+            return [None] * len(QUESTIONS)
+        return [_mark(ratings, question) for question in QUESTIONS]
+
+    rows = [
+        replace(row, cells=(*row.cells[:place], *marks(row), *row.cells[place:]))
+        for row in table.rows
+    ]
+    columns = (*table.columns[:place], *_mark_columns(), *table.columns[place:])
+    note = (
+        f"human: mean mark of {len(heard.raters)} listeners, 1 to 5, on the cells they rated; the "
+        "interval counts listeners as clusters too; n and coverage are of the measures"
+    )
+    return replace(table, columns=columns, rows=tuple(rows), notes=(*table.notes, note))
+
+
+def _mark_columns() -> tuple[Column, ...]:
+    return tuple(Column(f"human.{q}", TITLES[q], decimals=2) for q in QUESTIONS)
 
 
 def _by_method(ratings: Sequence[Rating]) -> dict[str, list[Rating]]:

@@ -22,6 +22,7 @@ from sounding import sounding_run
 
 from bench.api import ConfigError, RecordError, UnknownNameError
 from bench.audio import read_audio
+from bench.cli import cli
 from bench.loudness import loudness
 from bench.records import Run
 from reports.listening.design import QUESTIONS, choose_sets
@@ -91,6 +92,16 @@ def test_sounds_are_equally_loud_and_of_one_rate(made: tuple[Path, BlindKey]) ->
 def test_a_folder_that_holds_something_is_left_alone(run: Run, made: tuple[Path, BlindKey]) -> None:
     with pytest.raises(ConfigError, match="is not empty"):
         export(run.folder, made[0], 3, 0)
+
+
+def test_a_test_goes_into_the_folder_of_its_run_by_default(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = sounding_run(tmp_path / "run", STYLES[:1], CONTENTS[:1]).folder
+    cli.main(["listen", "export", "--run", str(folder), "--sets", "1"], standalone_mode=False)
+    assert f"Test: {folder / 'listening-test' / 'index.html'} (1 sets" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="listening-test is not empty"):
+        cli.main(["listen", "export", "--run", str(folder), "--sets", "1"], standalone_mode=False)
 
 
 def test_webmushra_gets_three_pages_per_set_that_name_its_sounds(
@@ -201,6 +212,11 @@ def test_ratings_come_into_the_tables_and_inattentive_listeners_do_not(
     assert first[0] == "tve[strength=0.5]"
     assert first[1].value == 4  # type: ignore[union-attr] # an Estimate
     assert tables["ears"].column("methods")[0] == pytest.approx(1.0)
+    second = {row.cells[0]: row for row in tables["table2"].rows}
+    keys = [column.key for column in tables["table2"].columns]
+    assert keys[-5:] == ["human.cp", "human.sf", "human.ovl", "n", "coverage"]
+    assert [mark.value for mark in second["rti"].cells[-5:-2]] == [2, 3, 2]  # type: ignore[union-attr] # Estimates
+    assert second["rti"].cells[-1] == "12/12"
 
 
 def test_results_of_other_tools_are_the_same_ratings(
