@@ -323,9 +323,12 @@ class StyleTransferMethod(ABC):
     `Parameters` is a frozen dataclass; the metadata of each field says `{"role": "fit"}` or
     `{"role": "transfer"}`. Only fit parameters enter the key of a fit: changing a transfer
     parameter never refits.
+
+    Methods that name one `family` share a frozen network: each can `fit` the others' requests.
     """
 
     Parameters: ClassVar[type] = NoParameters
+    family: ClassVar[str | None] = None
 
     @abstractmethod
     def load(self, profile: Profile, device: str) -> None:

@@ -50,6 +50,7 @@ class RunOptions(TypedDict):
     retry: bool
     isolate: bool | None
     timeout: float | None
+    fit_together: bool
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -110,6 +111,11 @@ def cli() -> None:
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
     help="Seconds a chunk, or the fit of a style, may take; puts every method into a worker.",
+)
+@click.option(
+    "--fit-together",
+    is_flag=True,
+    help="Methods that share a frozen network learn in one call: faster, but none is timed alone.",
 )
 def run(**options: Unpack[RunOptions]) -> None:
     """Run methods on a data set; score, print tables.

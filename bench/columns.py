@@ -33,7 +33,8 @@ COLUMNS: dict[str, str] = {
     "fit_key": "identity of the fit in the cache",
     "load_s": "loading the method's models, seconds, once per run",
     "fit_s": "the whole fit that this cell used, seconds; the same for every cell of the fit",
-    "fit_cached": "whether the fit came from the cache; fit_s is then what it cost when made",
+    "fit_cached": "whether the fit came from the cache, or was learnt with another method's; fit_s "
+    "is then what it cost when made, or its share",
     "transfer_s": "this cell's share of its batch, seconds",
     "transfer_cached": "whether the output came from the cache; transfer_s as with fit_s",
     "peak_memory_bytes": "largest memory of the process (CPU) or device so far, bytes",

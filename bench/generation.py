@@ -79,6 +79,7 @@ class Bench:
     device: str
     watch: Stopwatch
     progress: Progress
+    fit_together: bool = False  # methods of one family learn in one call
 
 
 @dataclass(slots=True)
@@ -133,13 +134,17 @@ class Studio:
 
     def fit(self, cells: Sequence[PlannedCell], progress: Progress) -> dict[str, Fitted]:
         """Fit every style of `cells` (one repetition) together, or take the fits from the cache."""
-        first = {cell.style: cell for cell in reversed(cells)}
-        requests = {style: self._fit_request(cell) for style, cell in sorted(first.items())}
-        keys = {style: self._fit_key(request) for style, request in requests.items()}
+        requests, keys = self.fits_of(cells)
         cached = {style: self._cached_fit(key) for style, key in keys.items()}
         if all(cached.values()):
             return {style: fitted for style, fitted in cached.items() if fitted}
         return self._fit_together(requests, keys, progress)
+
+    def fits_of(self, cells: Sequence[PlannedCell]) -> tuple[dict[str, FitRequest], dict[str, str]]:
+        """What must be learnt for cells of one repetition, by style, and the names in the cache."""
+        first = {cell.style: cell for cell in reversed(cells)}
+        requests = {style: self._fit_request(cell) for style, cell in sorted(first.items())}
+        return requests, {style: self._fit_key(request) for style, request in requests.items()}
 
     def _fit_request(self, cell: PlannedCell) -> FitRequest:
         style = self.bench.material.style(cell.style)
@@ -175,7 +180,7 @@ class Studio:
         If it raises, one call each, so that one bad style costs only itself.
         """
         try:
-            states, seconds = self._timed_fit(list(requests.values()), progress)
+            states, seconds = self.timed_fit(list(requests.values()), progress)
         except (CheckpointError, DeviceError):  # the user's to mend, not this method's fault
             raise
         except Exception as error:  # noqa: BLE001 - the boundary where a method's fault becomes a record
@@ -195,9 +200,10 @@ class Studio:
             for style, state in zip(requests, states, strict=True)
         }
 
-    def _timed_fit(
+    def timed_fit(
         self, requests: list[FitRequest], progress: Progress
     ) -> tuple[list[StyleState], float]:
+        """States of requests, learnt in one call, and its seconds."""
         method, before = self.method, self.bench.watch.total_s
         with self._work(f"fit {self.label}"):
             states = method.fit(requests, progress)
@@ -261,9 +267,8 @@ class Studio:
             raise
         except Exception as error:  # noqa: BLE001 - the boundary where a method's fault becomes a record
             self._log(error)
-            if len(chunk) == 1 or isinstance(
-                error, WorkerLostError
-            ):  # a lost worker costs its chunk
+            lost = isinstance(error, WorkerLostError)  # which costs its chunk
+            if lost or len(chunk) == 1:
                 return [self._failed(cell, fitted, failure_of(error), attempt) for cell in chunk]
             singly = [
                 self._render_new([cell], [content], fitted, f"{key}-alone-{position}", attempt)
@@ -284,10 +289,7 @@ class Studio:
     def _transfer(
         self, chunk: Sequence[PlannedCell], contents: list[Clip], fitted: Fitted
     ) -> tuple[list[Audio | Failure], float]:
-        """Call the method; outputs at the content's own rate and exact length.
-
-        And the seconds per clip.
-        """
+        """Outputs at the content's own rate and exact length, and the seconds per clip."""
         state = fitted.state
         if state is None:
             raise ValueError("a fit without a state cannot render")
@@ -305,8 +307,7 @@ class Studio:
         cost_s = (self.bench.watch.total_s - before) / len(chunk)
         if len(outputs) != len(requests):
             raise ValueError(
-                f"{self.label}.transfer returned {len(outputs)} outputs for {len(requests)} "
-                f"requests"
+                f"{self.label}.transfer returned {len(outputs)} outputs, not {len(requests)}"
             )
         restored = [
             restore(output, given.audio, content.audio)
@@ -317,9 +318,8 @@ class Studio:
     def _heard(self, clip: Clip) -> Clip:
         """The clip as a method receives it: mono, at the native rate."""
         mono = to_mono(clip.audio)
-        return Clip(
-            clip.id, clip.category, resample(mono, self.sample_rate) if self.sample_rate else mono
-        )
+        heard = resample(mono, self.sample_rate) if self.sample_rate else mono
+        return Clip(clip.id, clip.category, heard)
 
     # ------------------------------------------------------------------ records
 

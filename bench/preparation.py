@@ -64,6 +64,7 @@ class RunRequest:
     retry: bool = False
     isolate: bool | None = None
     timeout: float | None = None
+    fit_together: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,7 @@ def start(prepared: Prepared, request: RunRequest, progress: Progress) -> dict[s
     )
     quiet_loaders()
     with locked(folder):
-        bench = _open(prepared, prepared.device, progress)
+        bench = _open(prepared, request, prepared.device, progress)
         _build_environments(prepared, progress)
         metrics = [load_metric(bench, name, find_metric(name)) for name in prepared.metrics]
         try:
@@ -220,7 +221,7 @@ def start(prepared: Prepared, request: RunRequest, progress: Progress) -> dict[s
             close(metrics)
 
 
-def _open(prepared: Prepared, device: str, progress: Progress) -> Bench:
+def _open(prepared: Prepared, request: RunRequest, device: str, progress: Progress) -> Bench:
     plan = prepared.plan
     return Bench(
         folder=prepared.folder,
@@ -230,6 +231,7 @@ def _open(prepared: Prepared, device: str, progress: Progress) -> Bench:
         device=device,
         watch=prepared.watch,
         progress=progress,
+        fit_together=request.fit_together,
     )
 
 
@@ -259,7 +261,7 @@ def _render_share(request: RunRequest, device: str, share: frozenset[str]) -> No
     """A process of its own: prepare the same run for one device, and render some of its cells."""
     prepared = prepare(replace(request, device=device))
     quiet_loaders()
-    bench = _open(prepared, device, lambda _fraction, _words: None)
+    bench = _open(prepared, request, device, lambda _fraction, _words: None)
     cells = [cell for cell in prepared.cells if cell.cell_id in share]
     render(bench, cells, _studios(bench, prepared, request), retry=request.retry)
     note_session(bench)

@@ -24,6 +24,7 @@ from pathlib import Path
 from bench import records
 from bench.api import BenchError, Progress, RecordError
 from bench.generation import Bench, Studio
+from bench.joint import fit_jointly
 from bench.records import FAILED, CellRecord, PlannedCell
 from bench.scoring import LoadedMetric, missing, score
 
@@ -100,6 +101,8 @@ def render(
     todo = [cell for cell in plan if not _usable(bench.folder, settled.get(cell.cell_id))]
     check_space(bench.folder, len(todo))
     try:
+        if bench.fit_together:
+            fit_jointly(todo, studios, bench.progress)
         _render_all(bench, plan, studios, settled, attempts(history))
     finally:
         _close(studios.values())

@@ -46,6 +46,8 @@ from methods.riffusion.width import WidthMode
 
 # Fitting clips on which a fit reports its loss before and after, on a fixed grid.
 _CLIPS_CHECKED = 4
+# Methods whose fits are learners for one frozen U-Net, and so can share its passes.
+FAMILY = "riffusion"
 Value = TypeVar("Value")
 
 

@@ -36,6 +36,7 @@ from methods.riffusion.conditioning import Learner
 from methods.riffusion.embedding import StaticVector
 from methods.riffusion.inversion import FittingPlan
 from methods.riffusion.learning import (
+    FAMILY,
     TableMaker,
     choose,
     fit_styles,
@@ -148,6 +149,7 @@ class RTI(StyleTransferMethod):
     """
 
     Parameters: ClassVar[type] = RtiParameters
+    family: ClassVar[str | None] = FAMILY
 
     def load(self, profile: Profile, device: str) -> None:
         """Load the frozen model, shared with the other methods of this family."""

@@ -39,6 +39,7 @@ from methods.riffusion.conditioning import Learner
 from methods.riffusion.embedding import ParameterSet, ReportEncoder, TimeVaryingEmbedding
 from methods.riffusion.inversion import FittingPlan
 from methods.riffusion.learning import (
+    FAMILY,
     TableMaker,
     build_seeded,
     choose,
@@ -213,6 +214,7 @@ class TVE(StyleTransferMethod):
     """
 
     Parameters: ClassVar[type] = TveParameters
+    family: ClassVar[str | None] = FAMILY
 
     def load(self, profile: Profile, device: str) -> None:
         """Load the frozen model, shared with the other methods of this family."""
@@ -259,5 +261,5 @@ class TVE(StyleTransferMethod):
 
 def _checkpoint(request: FitRequest) -> Path | None:
     """The file that a style is read from, None where it is learnt."""
-    named = cast("TveParameters", request.parameters).checkpoint
+    named = getattr(request.parameters, "checkpoint", "")  # other methods of the family have none
     return Path(named.replace("{style}", request.style.id)).expanduser() if named else None

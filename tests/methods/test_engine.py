@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from bench.api import ConfigError
+from bench.api import Audio, Clip, ConfigError, FitRequest, Style, Waveform
 from bench.batching import Batcher
 from bench.device import PRECISION_VARIABLE, device_kind, frozen_precision
 from methods.acceleration import (
@@ -39,7 +40,9 @@ from methods.riffusion.inversion import (
     train_step,
 )
 from methods.riffusion.learning import build_seeded
+from methods.riffusion.rti import RTI, RtiParameters
 from methods.riffusion.stylisation import StylisationSettings, stylise
+from methods.riffusion.tve import TVE, TveParameters
 
 DIM = 32
 # Of unlike methods, rates, optimisers and batch sizes.
@@ -337,3 +340,29 @@ def test_one_item_that_does_not_fit_is_the_callers_to_record() -> None:
 
     with pytest.raises(torch.OutOfMemoryError, match="tried to take 3 GiB"):
         Batcher(2).run([1, 2], work)
+
+
+# ---------------------------------------------------------------------------- methods together
+
+
+def test_methods_of_a_family_learn_in_one_call_what_each_learns_alone() -> None:
+    clip = Clip("tone", "tone", Audio(_tone(), 22_050))
+    style = Style("bells", (clip,))
+    requests = [
+        FitRequest(style, parameters, seed=3)
+        for parameters in (TveParameters(steps=3), RtiParameters(steps=2))
+    ]
+    methods = [TVE(), RTI()]
+    for method in methods:
+        method.load("mini", "cpu")
+    together = methods[0].fit(requests, _silent)
+    for state, method, request in zip(together, methods, requests, strict=True):
+        (alone,) = method.fit([request], _silent)
+        assert state.meta["steps"] == alone.meta["steps"]
+        for name, array in alone.arrays.items():
+            np.testing.assert_allclose(state.arrays[name], array, atol=1e-4)
+
+
+def _tone() -> Waveform:
+    seconds = np.arange(22_050) / 22_050
+    return (0.3 * np.sin(2 * np.pi * 440 * seconds)).astype(np.float32)[None]
