@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TypedDict, Unpack
 
 import click
 
+from bench.options import precision_option
 from bench.options import precision_option
 from bench.progress import progress_line
 
@@ -45,6 +47,7 @@ class TimeOptions(TypedDict):
     help="mini: shipped models; full: hub checkpoints.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@precision_option
 @precision_option
 @click.option("--contents", help="How many contents to draw clips from, or their names.")
 @click.option("--metrics", help='Metrics to time; default: the suite\'s; "" for none.')
@@ -118,6 +121,7 @@ def _measure(options: TimeOptions) -> Path:
         contents=options["contents"],
         profile=options["profile"],
         device=options["device"],
+        out=Path(gettempdir()) / "no-run-is-written",  # nor is one there to go on with
     )
     request = TimingRequest(
         asked,
