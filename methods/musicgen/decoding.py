@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import Cache, MusicgenMelodyForCausalLM, StaticCache
 
-from methods.acceleration import Acceleration, Accelerated, choose_acceleration
+from methods.acceleration import Accelerated, Acceleration, choose_acceleration
 
 # Places that a faster pass may write to while it is tried out.
 _SPARE = 8
