@@ -13,7 +13,6 @@ from typing import TypedDict, Unpack
 import click
 
 from bench.options import precision_option
-from bench.options import precision_option
 from bench.progress import progress_line
 
 EXIT_FAILED = 5
@@ -47,7 +46,6 @@ class TimeOptions(TypedDict):
     help="mini: shipped models; full: hub checkpoints.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@precision_option
 @precision_option
 @click.option("--contents", help="How many contents to draw clips from, or their names.")
 @click.option("--metrics", help='Metrics to time; default: the suite\'s; "" for none.')
