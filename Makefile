@@ -4,16 +4,27 @@ VENV ?= .venv
 SUITE ?= mini
 METHODS ?= tve,rti,musicgen
 OUT ?= runs/$(SUITE)
+REGRESSION ?= runs/regression
+BASELINE ?= tests/regression/baseline.json
+HISTORY ?= runs/history/history.jsonl
+# Times fail the gate only where the pace of a machine can be relied on: ADVISORY= on such a runner.
+ADVISORY ?= --advisory time
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# A cache of its own, so that everything is computed anew; two threads, as in the baseline.
+LANE = BENCH_CACHE=$(abspath $(REGRESSION))/cache OMP_NUM_THREADS=2 $(BIN)/python
 
 .PHONY: install run test lint check clean help
+.PHONY: regression regression-run regression-gate regression-base regression-summary baseline
+.PHONY: history history-add history-fetch history-push
 
 help:
 	@echo "make install   create $(VENV) and install the project with its pinned dependencies"
 	@echo "make run       compare METHODS=$(METHODS) on SUITE=$(SUITE), records and tables in OUT=$(OUT)"
 	@echo "make test      install, then lint, types, import rules, tests"
+	@echo "make regression   run the suite of the gate, judge it by BASELINE=$(BASELINE); report in REGRESSION=$(REGRESSION)/gate"
+	@echo "make baseline REASON='...'   accept the numbers of that run"
 	@echo "make clean     remove caches and build products; keeps $(VENV) and runs/"
 
 install: $(STAMP)
@@ -38,6 +49,43 @@ check: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 test: check
+
+regression: regression-run regression-gate
+
+# Exit code 5 says that cells failed: that is for the gate to judge.
+regression-run: install
+	rm -rf $(REGRESSION)
+	$(LANE) -m bench run --suite regression --device cpu --out $(REGRESSION)/run || test $$? -eq 5
+	$(LANE) -m pytest -q -p no:cacheprovider tests/benchmarks/bench_models.py \
+		--benchmark-json=$(REGRESSION)/benchmarks.json
+
+regression-gate:
+	$(BIN)/python -m bench gate $(REGRESSION)/run --baseline $(BASELINE) $(ADVISORY) \
+		--benchmarks $(REGRESSION)/benchmarks.json --report $(REGRESSION)/gate
+
+regression-summary:
+	@cat $(REGRESSION)/gate/summary.md
+
+baseline:
+	$(BIN)/python -m bench baseline $(REGRESSION)/run --reason "$(REASON)" \
+		--benchmarks $(REGRESSION)/benchmarks.json -o $(BASELINE)
+
+# BASE is a commit: its code and this one's on the same machine.
+regression-base: install
+	.ci/regression-base "$(BASE)" $(REGRESSION)-base $(BIN)/python
+
+history-fetch:
+	.ci/history fetch $(HISTORY)
+
+history-add:
+	$(BIN)/python -m bench history add $(REGRESSION)/run -o $(HISTORY) \
+		--benchmarks $(REGRESSION)/benchmarks.json
+
+history-push:
+	.ci/history push $(HISTORY)
+
+history:
+	$(BIN)/python -m bench history show $(HISTORY) --report $(dir $(HISTORY))
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .benchmarks

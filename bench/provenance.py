@@ -5,6 +5,7 @@ Facts only, no secrets, no host name.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -31,6 +32,7 @@ def collect(device: str) -> dict[str, Any]:
         "platform": platform.platform(),
         "machine": platform.machine(),
         "cpu_model": _cpu_model(),
+        "cpu_features": _cpu_features(),
         "cores": os.cpu_count(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
         "git": _git(),
@@ -46,6 +48,18 @@ def _cpu_model() -> str:
     lines = facts.read_text(encoding="utf-8").splitlines() if facts.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def _cpu_features() -> str:
+    """Eight hex digits of what the processor can do, as hosts call unlike processors by one name.
+
+    Empty on systems without /proc.
+    """
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text(encoding="utf-8").splitlines() if facts.is_file() else []
+    decisive = ("cpu family", "model\t", "flags", "Features")
+    found = sorted({line for line in lines if line.startswith(decisive)})
+    return hashlib.sha256("\n".join(found).encode()).hexdigest()[:8] if found else ""
 
 
 def _version(package: str) -> str | None:

@@ -125,12 +125,16 @@ def history_add(folder: Path, out: Path, benchmarks: Path | None) -> None:
 
 @history.command("show")
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--figure", type=click.Path(path_type=Path), help="Draw it: a .svg or .pdf.")
-def history_show(path: Path, figure: Path | None) -> None:
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="A folder for the table, the figure and its numbers.",
+)
+def history_show(path: Path, report: Path | None) -> None:
     """Say where each quantity stepped. Exit code 3 where one stands worse than it did."""
     from reports.history import show
 
-    text, code = show(path, figure)
+    text, code = show(path, report)
     click.echo(text, nl=False)
     sys.exit(code)
 

@@ -224,7 +224,8 @@ def machine_class(facts: Mapping[str, Any], device: str) -> str:
 
 
 def _hardware(facts: Mapping[str, Any], device: str) -> str:
-    processor = facts.get("cpu_model") or facts.get("machine")
+    named = facts.get("cpu_model") or facts.get("machine")
+    processor = " ".join(str(part) for part in (named, facts.get("cpu_features")) if part)
     return f"{facts.get('gpu') or device}, {processor}, {facts.get('threads')} threads"
 
 

@@ -45,21 +45,23 @@ def add_run(folder: Path, out: Path, benchmarks: Path | None = None) -> str:
     return f"{'Added to' if added else 'Already in'} {out}: {len(read_history(out))} runs"
 
 
-def show(path: Path, picture: Path | None = None) -> tuple[str, int]:
+def show(path: Path, report: Path | None = None) -> tuple[str, int]:
     """Terminal text of a history, and 3 where a quantity stands worse than it did, else 0.
 
     Args:
         path: The history.
-        picture: Where to draw the trends (.svg or .pdf), with their numbers in a .csv beside it.
+        report: A folder for trends.md, trends.svg and trends.csv.
 
     Raises:
-        RecordError: No history there, or a picture of another kind.
+        RecordError: No history there.
     """
     lines = read_history(path)
     found = [trend(series) for series in series_of(lines)]
-    if picture is not None:
-        figure.write(picture, found)
-    text = formats.terminal(table(lines, found))
+    shown = table(lines, found)
+    if report is not None:
+        figure.write(report / "trends.svg", found)
+        (report / "trends.md").write_text(formats.markdown(shown), encoding="utf-8")
+    text = formats.terminal(shown)
     return text, EXIT_DRIFTED if any(one.word == "worse" for one in found) else 0
 
 
