@@ -125,6 +125,6 @@ def _uv() -> str:
     if found is None:
         raise ConfigError(
             "uv is not installed; it builds the environments of back ends. Install it: "
-            "pip install 'music-style-bench[backends]'"
+            "pip install -e '.[backends]'"
         )
     return found

@@ -135,18 +135,19 @@ class AudiocraftMelody(StyleTransferMethod):
 
 
 def duration_of(audio: Audio) -> float:
-    """Seconds of the smallest whole number of codes that covers a content.
+    """Seconds to ask for: the library rounds them down to codes, which must cover the content.
 
     Raises:
         ContentError: It has another rate, or is longer than the window.
 
     Example:
         >>> duration_of(Audio(np.zeros((1, 641), np.float32), RATE))
-        0.04
+        0.05
     """
     if audio.sample_rate != RATE or audio.duration_s > WINDOW_S:
         raise ContentError(
             f"content of {audio.duration_s:.2f} s at {audio.sample_rate} Hz; MusicGen melody takes "
             f"at most {WINDOW_S:g} s at {RATE} Hz. Use --duration {WINDOW_S:g}."
         )
-    return -(-audio.num_samples // _FRAME) * _FRAME / RATE
+    codes = -(-audio.num_samples // _FRAME)
+    return min((codes + 0.5) * _FRAME / RATE, WINDOW_S)
