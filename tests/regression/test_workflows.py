@@ -1,0 +1,56 @@
+"""The workflows: what they call exists, and none can hang or write what it need not."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+WORKFLOWS = sorted((Path(__file__).resolve().parents[2] / ".github" / "workflows").glob("*.yml"))
+EXPRESSION = re.compile(r"\$\{\{.*?\}\}")
+
+
+def jobs() -> Iterator[tuple[str, dict[str, Any]]]:
+    for path in WORKFLOWS:
+        for name, job in yaml.safe_load(path.read_text())["jobs"].items():
+            yield f"{path.stem}.{name}", job
+
+
+def lines() -> list[str]:
+    """Every command line of every step, expressions replaced by a word."""
+    return [
+        EXPRESSION.sub("HEAD", line.strip())
+        for _, job in jobs()
+        for step in job["steps"]
+        for line in step.get("run", "").splitlines()
+    ]
+
+
+@pytest.mark.parametrize("line", sorted({x for x in lines() if x.startswith("make ")}))
+def test_every_target_of_make_exists(checkout: Path, line: str) -> None:
+    command = line.split(">>")[0].split()
+    done = subprocess.run([*command, "--dry-run"], cwd=checkout, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_command_is_of_a_kind_that_is_tried_by_hand() -> None:
+    known = ("make ", ".venv/bin/python -m ", "sudo apt-get ", "cat runs/")
+    assert [line for line in lines() if not line.startswith(known)] == []
+
+
+@pytest.mark.parametrize("name", [name for name, _ in jobs()])
+def test_every_job_ends_and_writes_only_where_it_must(name: str) -> None:
+    job = dict(jobs())[name]
+    assert job["timeout-minutes"] <= 24 * 60
+    writes = [scope for scope, right in job.get("permissions", {}).items() if right == "write"]
+    assert writes == (["contents"] if name == "regression.history" else [])
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_grants_reading_alone(path: Path) -> None:
+    assert yaml.safe_load(path.read_text())["permissions"] == {"contents": "read"}
