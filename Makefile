@@ -6,6 +6,8 @@ METHODS ?= tve,rti,musicgen
 OUT ?= runs/$(SUITE)
 REGRESSION ?= runs/regression
 BASELINE ?= tests/regression/baseline.json
+TABLE2 ?= runs/table2
+TABLE2_BASELINE ?= $(HOME)/.cache/music-style-bench/table2.json
 HISTORY ?= runs/history/history.jsonl
 # Times fail the gate only where the pace of a machine can be relied on: ADVISORY= on such a runner.
 ADVISORY ?= --advisory time
@@ -16,7 +18,7 @@ STAMP := $(VENV)/.installed
 LANE = BENCH_CACHE=$(abspath $(REGRESSION))/cache OMP_NUM_THREADS=2 $(BIN)/python
 
 .PHONY: install run test lint actionlint check clean help
-.PHONY: regression regression-run regression-gate regression-base regression-summary baseline
+.PHONY: regression regression-run regression-gate regression-base regression-summary baseline table2
 .PHONY: history history-add history-fetch history-push
 
 help:
@@ -79,6 +81,13 @@ baseline:
 # BASE is a commit: its code and this one's on the same machine.
 regression-base: install
 	.ci/regression-base "$(BASE)" $(REGRESSION)-base $(BIN)/python
+
+# On a machine with a GPU. The first run becomes the baseline that the runner keeps; times count there.
+table2: install
+	$(BIN)/python -m bench run --suite table2 --out $(TABLE2) || test $$? -eq 5
+	test -f $(TABLE2_BASELINE) || $(BIN)/python -m bench baseline $(TABLE2) --reason "first run here" \
+		-o $(TABLE2_BASELINE)
+	$(BIN)/python -m bench gate $(TABLE2) --baseline $(TABLE2_BASELINE) --report $(TABLE2)/gate
 
 history-fetch:
 	.ci/history fetch $(HISTORY)

@@ -33,7 +33,7 @@ def lines() -> list[str]:
 
 @pytest.mark.parametrize("line", sorted({x for x in lines() if x.startswith("make ")}))
 def test_every_target_of_make_exists(checkout: Path, line: str) -> None:
-    command = line.split(">>")[0].split()
+    command = line.split(">>", maxsplit=1)[0].split()
     done = subprocess.run([*command, "--dry-run"], cwd=checkout, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
 
