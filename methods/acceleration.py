@@ -55,6 +55,13 @@ def choose_acceleration(device: torch.device) -> Acceleration:
     return "graph" if device.type == "cuda" else "eager"
 
 
+def place(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor of the CPU on a device; neither waits for the other."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 class Accelerated:
     """A pass that is recorded or compiled on first use, once per shape.
 

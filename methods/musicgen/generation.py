@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 from transformers import MusicgenMelodyForCausalLM, MusicgenMelodyForConditionalGeneration
 
+from methods.acceleration import place
 from methods.musicgen.chroma import PITCH_CLASSES, one_hot, tile_to
 from methods.musicgen.decoding import CachedDecoder
 
@@ -123,7 +124,7 @@ def draw(logits: Tensor, sampling: Sampling, generators: Sequence[torch.Generato
     Uniform numbers are drawn on the CPU, while a device still works on the logits.
     """
     uniform = torch.stack([torch.rand(logits.shape[1:], generator=g) for g in generators])
-    gumbel = -torch.log(-torch.log(uniform.clamp(1e-20, 1.0 - 1e-7).to(logits.device)))
+    gumbel = -torch.log(-torch.log(place(uniform, logits.device).clamp(1e-20, 1.0 - 1e-7)))
     scaled = logits.float() / sampling.temperature
     kept = min(sampling.top_k, scaled.shape[-1])
     lowest = scaled.topk(kept, dim=-1).values[..., -1:]

@@ -30,7 +30,7 @@ from bench.api import CheckpointError, Profile
 from bench.device import Precision, frozen_precision
 from bench.recent import Recent
 from bench.weights import check_tokenizer, hub_folder, require_files
-from methods.acceleration import Accelerated, choose_acceleration
+from methods.acceleration import Accelerated, choose_acceleration, place
 from methods.riffusion.checkpoints import FILES, MINI_FOLDER, RIFFUSION
 from methods.riffusion.schedule import Schedule, read_schedule
 from methods.riffusion.spectrogram import image_to_pixels, pixels_to_image
@@ -79,7 +79,7 @@ def draw_noise(
 ) -> torch.Tensor:
     """Unit normal noise (len(generators), *shape), one CPU generator per item."""
     draws = [torch.randn(tuple(shape), generator=generator) for generator in generators]
-    return torch.stack(draws).to(device)
+    return place(torch.stack(draws), device)
 
 
 def draw_latents(

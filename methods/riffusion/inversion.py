@@ -26,6 +26,7 @@ import torch
 from bench.api import ConfigError
 from bench.batching import Batcher, affordable
 from bench.seeds import derive_seed, generator
+from methods.acceleration import place
 from methods.riffusion.backbone import Backbone, Moments, VaeSample, draw_latents
 from methods.riffusion.conditioning import Conditioning, Learner, encode_learners
 from methods.riffusion.schedule import add_noise
@@ -219,14 +220,15 @@ class TrainingBatch:
 def draw_batch(backbone: Backbone, fit: Fit) -> TrainingBatch:
     """Draw clips, posterior samples, timesteps and noise, in this order."""
     size, device = fit.plan.batch_size, backbone.device
-    picks = torch.randint(len(fit.images), (size,), generator=fit.generator)
-    chosen = fit.images.moments[picks.to(device)]
+    drawn = torch.randint(len(fit.images), (size,), generator=fit.generator)
+    picks = place(drawn, device)
+    chosen = fit.images.moments[picks]
     latents = draw_latents(chosen, [fit.generator] * size, fit.plan.vae_sample)
     last = backbone.schedule.num_train_timesteps
-    timesteps = torch.randint(last, (size,), generator=fit.generator).to(device)
-    noise = torch.randn(latents.shape, generator=fit.generator).to(device)
+    timesteps = place(torch.randint(last, (size,), generator=fit.generator), device)
+    noise = place(torch.randn(latents.shape, generator=fit.generator), device)
     noisy = add_noise(backbone.schedule, latents, noise, timesteps)
-    weights = fit.images.weights[picks.to(device)]
+    weights = fit.images.weights[picks]
     return TrainingBatch(noisy, noise, timesteps, weights, fit.generator.get_state())
 
 

@@ -208,6 +208,15 @@ def _mini_latents(backbone: Backbone, settings: StylisationSettings) -> torch.Te
 # ---------------------------------------------------------------------------- faster passes
 
 
+def test_attention_is_fused_and_convolutions_have_the_fast_layout() -> None:
+    unet = load_backbone("mini", "cpu").parts.unet
+    kinds = {type(processor).__name__ for processor in unet.attn_processors.values()}
+    assert kinds == {"AttnProcessor2_0"}  # diffusers' name of scaled_dot_product_attention
+    weight = unet.conv_in.weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert load_melody("mini", "cpu").model.decoder.config._attn_implementation == "sdpa"
+
+
 def _inputs(backbone: Backbone, *, learning: bool = False) -> tuple[torch.Tensor, ...]:
     generator = torch.Generator().manual_seed(0)
     contexts = backbone.encode_prompt("a piano").expand(2, -1, -1).clone()
