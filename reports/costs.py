@@ -18,6 +18,7 @@ from bench.timing import (
 from reports.result_table import Column, Estimate, Missing, ResultTable, Row, Value
 
 MIB = 1024**2
+QUIET = 1.5  # the calibration kernel at worst over at best; above, others were at work
 NOT_TIMED = Missing("—", "not timed")
 VIEWS = (("allocated", "Allocated (MiB)"), ("held", "Held (MiB)"), ("resident", "Resident (MiB)"))
 
@@ -98,7 +99,8 @@ def _notes(report: TimingReport) -> Iterator[str]:
     every = [s for m in report.methods for s in m.stages]
     ratio = contention(every)
     if ratio:
-        yield f"calibration kernel: {ratio:.2f} times as long at worst as at best (1 is quiet)"
+        words = "; DISTURBED: repeat on a quiet machine" if ratio > QUIET else ""
+        yield f"calibration kernel: {ratio:.2f} times as long at worst as at best{words}"
     for method in (*report.methods, report.scoring):
         if method.failure:
             yield f"{method.label} failed: {method.failure}"

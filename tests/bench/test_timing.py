@@ -20,6 +20,7 @@ from bench.timing import (
     Memory,
     MethodTiming,
     StageTiming,
+    TimingReport,
     amortised_s,
     contention,
     crossover,
@@ -202,3 +203,24 @@ def test_memory_is_written_as_it_was_found() -> None:
     again = StageTiming.model_validate(json.loads(stage.model_dump_json()))
     assert again == stage
     assert again.memory.resident is None
+
+
+def test_a_disturbed_session_says_so() -> None:
+    quiet, loud = (
+        StageTiming(stage="transfer", seconds=(1.0,), calibration_s=(0.01, worst))
+        for worst in (0.014, 0.02)
+    )
+
+    def notes(stage: StageTiming) -> str:
+        method = MethodTiming(label="m", fits_per_style=False, stages=(stage,))
+        report = TimingReport(
+            created_at="", suite_name="s", suite_digest="0" * 64, dataset="d", profile="mini",
+            device="cpu", style="x", contents=("c",), duration_s=5.0, metrics=(),
+            methods=(method,), scoring=MethodTiming(label="metrics", fits_per_style=False),
+            provenance={"threads": 1},
+        )  # fmt: skip
+        return "\n".join(cost_tables(report)[0].notes)
+
+    assert "1.40 times as long" in notes(quiet)
+    assert "DISTURBED" not in notes(quiet)
+    assert "2.00 times as long at worst as at best; DISTURBED" in notes(loud)
