@@ -168,7 +168,13 @@ def begin_fit(
 
 def _make_optimiser(learner: Learner, plan: FittingPlan) -> torch.optim.Optimizer:
     kind = torch.optim.AdamW if plan.optimiser == "adamw" else torch.optim.Adam
-    return kind(learner.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
+    on_gpu = any(weight.is_cuda for weight in learner.parameters())
+    return kind(
+        learner.parameters(),
+        lr=plan.learning_rate,
+        weight_decay=plan.weight_decay,
+        fused=on_gpu or None,  # one kernel for all weights
+    )
 
 
 def _fingerprint(images: StyleImages, plan: FittingPlan, seed: int) -> str:
