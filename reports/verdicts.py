@@ -105,9 +105,13 @@ def judge(
     verdicts = gate.judge(candidate, known)
     if known.benchmarks and benchmarks is not None:
         verdicts += cost.benchmark_verdicts(candidate.benchmarks, known.benchmarks)
-    given = [replace(v, advisory=True) if v.lane in advisory else v for v in verdicts]
-    given.sort(key=lambda verdict: (verdict.advisory, ORDER.index(verdict.word)))
-    return Judgement(candidate, known, tuple(given))
+    return Judgement(candidate, known, with_advisory(verdicts, advisory))
+
+
+def with_advisory(verdicts: Sequence[Verdict], lanes: Collection[Lane]) -> tuple[Verdict, ...]:
+    """The verdicts with those of some lanes informing only; what fails the gate comes first."""
+    given = [replace(v, advisory=True) if v.lane in lanes else v for v in verdicts]
+    return tuple(sorted(given, key=lambda verdict: (verdict.advisory, ORDER.index(verdict.word))))
 
 
 def _snapshot(run: Run, benchmarks: Path | None, reason: str = "") -> Snapshot:
