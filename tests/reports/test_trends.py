@@ -57,7 +57,7 @@ def test_the_figure_is_the_same_each_time(tmp_path: Path) -> None:
         trends.write(tmp_path / name, found)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
     assert b"runs of the main branch" in (tmp_path / "a.svg").read_bytes()
-    with pytest.raises(RecordError, match="figures are .svg or .pdf"):
+    with pytest.raises(RecordError, match="figures are"):
         trends.write(tmp_path / "a.gif", found)
 
 
