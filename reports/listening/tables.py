@@ -21,6 +21,7 @@ from reports.result_table import Column, Estimate, Missing, ResultTable, Row, Va
 
 TITLES = {"cp": "human.cp ↑", "sf": "human.sf ↑", "ovl": "human.ovl ↑"}
 PAIRS = {"cp": ("cp",), "sf": ("sf.heldout", "sf.seen", "sf.text")}  # question -> measures of it
+SCALE = (1.0, 5.0)
 DRAWS = 1000
 FEWEST_RANKED = 3
 
@@ -87,13 +88,15 @@ def _by_method(ratings: Sequence[Rating]) -> dict[str, list[Rating]]:
 
 
 def _mark(ratings: Sequence[Rating], question: str) -> Estimate:
-    """The mean mark with its interval; styles are a clustering from `MIN_STYLES` on."""
+    """The mean mark with its interval, cut to the scale; styles cluster from `MIN_STYLES` on."""
     clusterings = [[r.rater for r in ratings], [r.content for r in ratings]]
     styles = [r.style for r in ratings]
     if len(set(styles)) >= MIN_STYLES:
         clusterings.append(styles)
     values = np.array([getattr(r, question) for r in ratings], dtype=np.float64)
-    return estimate(multiway_interval(values, clusterings))
+    found = multiway_interval(values, clusterings)
+    low, high = np.clip([found.low, found.high], *SCALE).tolist()  # NaN stays NaN
+    return estimate(replace(found, low=low, high=high))
 
 
 def _score(run: Run, ratings: Sequence[Rating], metric: str) -> Value:
