@@ -33,6 +33,7 @@ FINEST = {
     "metric": 1e-3,
     "time": 0.02,
 }  # what platforms alone may move; no step below is looked for
+LONGEST = 200  # runs looked at: the search takes seconds for forty series of that length
 Kind = Literal["metric", "time"]
 Word = Literal["worse", "better", "steady"]
 
@@ -164,9 +165,9 @@ def read_history(path: Path) -> list[HistoryLine]:
 
 
 def series_of(lines: Sequence[HistoryLine]) -> list[Series]:
-    """Every quantity of the newest line with its comparable points; methods in its order."""
+    """Every quantity of the newest line with its comparable points among the last `LONGEST`."""
     newest = lines[-1]
-    same = [line for line in lines if line.setting == newest.setting]
+    same = [line for line in lines[-LONGEST:] if line.setting == newest.setting]
     found = [
         _series(_measured(same, method, name), method, name, "metric", newest)
         for method, levels in newest.levels.items()
