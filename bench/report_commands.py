@@ -5,6 +5,8 @@ Part of the command line (`bench.cli` adds them to it); from records alone, with
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -63,6 +65,7 @@ def report(runs: tuple[Path, ...], **options: Unpack[ReportOptions]) -> None:
         sys.exit(_check(options["check"], runs))
     if not runs:
         raise click.UsageError("Missing argument 'RUNS...'.")
+    atexit.register(gc.freeze)  # at the end of the process nobody need search what is left
     left_out = {key: options[key] for key in ("without_inputs", "without_sounds")}
     with uncollected():
         finished = show(runs, page=options["html"], **left_out)

@@ -213,3 +213,7 @@ def test_the_command_writes_the_page_and_says_where(
     body = [line for line in shown.splitlines() if not line.startswith(("Page:", "Tables"))]
     assert max(map(len, body)) <= 80
     assert "[" in shown
+    sounds = run.folder / "report" / "page" / "sounds"
+    assert len(list(sounds.iterdir())) == 8
+    cli.main(["report", str(run.folder), "--without-sounds"], standalone_mode=False)
+    assert not list(sounds.iterdir())
