@@ -92,6 +92,7 @@ def _method_entry(method: PlannedMethod) -> MethodEntry:
             for name in profile.weights
         ],
         licence=profile.licence,
+        bandwidth_hz=profile.bandwidth_hz,
     )
 
 

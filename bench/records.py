@@ -132,6 +132,7 @@ class MethodEntry(Record):
     longest_s: float | None
     weights: list[str]
     licence: str
+    bandwidth_hz: float | None = None
 
 
 class MetricEntry(Record):

@@ -15,6 +15,7 @@ import numpy as np
 from bench.records import MethodEntry, MetricEntry, Run
 from bench.statistics import Interval, interval
 from reports import comparisons, evidence, notes, published, reading
+from reports.capabilities import capability_notes
 from reports.result_table import Column, Estimate, Missing, ResultTable, Row, Value, estimate
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ def _best_note(rows: list[Row]) -> tuple[str, ...]:
 
 def _table2_notes(run: Run, frames: dict[str, pd.DataFrame], kinds: set[str]) -> list[str]:
     lines = notes.identity_notes(run) + notes.interval_notes(kinds)
-    lines += notes.sees_notes(run)
+    lines += [*notes.sees_notes(run), *capability_notes(run)]
     lines += notes.missing_notes(run, frames)
     if any(_lost(rows, reading.ordered_metrics(run)) for rows in frames.values()):
         lines.append("failed at 0: the same mean with every failed cell counted as the worst score")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.records import Run, load_run
 from reports import (
+    capabilities,
     comparisons,
     evidence,
     formats,
@@ -26,7 +27,7 @@ from reports.result_table import ResultTable
 
 TABLES: tuple[Callable[[Run], ResultTable], ...] = (
     tables.table2, tables.table1, evidence.gains, comparisons.ranks, tradeoff.tradeoff,
-    timing.timing,
+    timing.timing, capabilities.capabilities,
 )  # fmt: skip
 TERMINAL_WIDTH = 80
 WRITTEN = (*TABLES, comparisons.comparisons)  # too long for a terminal
@@ -73,10 +74,11 @@ def write_report(
 ) -> list[Path]:
     """Write the tables of one run, or of several of one suite, and return the paths.
 
-    One run writes `report/` in its folder: table2, table1, gains, ranks, tradeoff, timing and
-    comparisons as .md, .tex and .csv, failures.md, and inputs.md, which says whether content and
-    style audio may go with the report (see `reports.inputs`; `without_inputs` forbids it). Several
-    write `report/merged/` in the folder named first. Written again, files are the same.
+    One run writes `report/` in its folder: table2, table1, gains, ranks, tradeoff, timing,
+    capabilities and comparisons as .md, .tex and .csv, failures.md, and inputs.md, which says
+    whether content and style audio may go with the report (see `reports.inputs`; `without_inputs`
+    forbids it). Several write `report/merged/` in the folder named first. Written again, files are
+    the same.
 
     Raises:
         RecordError: A folder is no run, or the runs cannot stand in one table.
