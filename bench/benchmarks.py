@@ -21,6 +21,7 @@ from bench.api import RecordError
 from bench.records import Record
 
 CALIBRATION = "calibration"
+KEPT = 50  # rounds of a function: more tell no more, and a baseline is a file to be read
 
 
 class Benchmark(Record):
@@ -54,12 +55,18 @@ def read_benchmarks(path: Path) -> list[Benchmark]:
             name=str(entry["fullname"]),
             machine=machine,
             median_s=medians[str(entry["fullname"])],
-            rounds=tuple(float(value) for value in entry["stats"].get("data") or ()),
+            rounds=_thinned(entry["stats"].get("data") or ()),
             calibration_s=yardsticks[0] if yardsticks else None,
         )
         for entry in entries
         if CALIBRATION not in str(entry["fullname"])
     ]
+
+
+def _thinned(rounds: Sequence[float]) -> tuple[float, ...]:
+    """At most `KEPT` rounds, evenly spread over all."""
+    step = -(-len(rounds) // KEPT) or 1
+    return tuple(float(value) for value in rounds[::step])
 
 
 def _machine(facts: Mapping[str, Any]) -> str:

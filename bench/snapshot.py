@@ -230,7 +230,7 @@ def _hardware(facts: Mapping[str, Any], device: str) -> str:
 
 
 def write_snapshot(path: Path, kept: Snapshot) -> None:
-    """Write a baseline file whole: one cell per line, so that a change of it can be read.
+    """Write a baseline file whole: a cell or benchmark per line, so that a change can be read.
 
     Raises:
         RecordError: The reason is empty.
@@ -240,13 +240,20 @@ def write_snapshot(path: Path, kept: Snapshot) -> None:
             f"baseline {path} has no reason; whoever reads it later must know why it was accepted. "
             "Say it with --reason."
         )
-    facts = kept.model_dump(mode="json", exclude={"cells"}, exclude_defaults=False)
+    facts = kept.model_dump(mode="json", exclude={"cells", "benchmarks"}, exclude_defaults=False)
     head = json.dumps(facts, indent=1)[:-2]
-    cells = ",\n".join(f"  {cell.model_dump_json(exclude_defaults=True)}" for cell in kept.cells)
+    lists = ",\n".join(
+        f' "{name}": [\n{_one_per_line(records)}\n ]'
+        for name, records in (("benchmarks", kept.benchmarks), ("cells", kept.cells))
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(path.name + ".part")
-    scratch.write_text(f'{head},\n "cells": [\n{cells}\n ]\n}}\n', encoding="utf-8")
+    scratch.write_text(f"{head},\n{lists}\n}}\n", encoding="utf-8")
     scratch.replace(path)
+
+
+def _one_per_line(records: Sequence[Record]) -> str:
+    return ",\n".join(f"  {record.model_dump_json(exclude_defaults=True)}" for record in records)
 
 
 def read_snapshot(path: Path) -> Snapshot:
