@@ -162,10 +162,12 @@ def listen() -> None:
 def export_test(**options: Unpack[ExportOptions]) -> None:
     """Write a blind, equally loud test as a static page; also for webMUSHRA and BeaqleJS."""
     from reports.listening.export import export
+    from reports.notes import counted
 
     folder, out = options["folder"], options["out"] or options["folder"] / "listening-test"
     done = export(folder, out, options["sets"], options["seed"], options["methods"])
-    click.echo(f"Test: {done.folder / 'index.html'} ({done.sets} sets, {done.clips} clips to rate)")
+    size = f"{counted(done.sets, 'set')}, {counted(done.clips, 'clip')} to rate"
+    click.echo(f"Test: {done.folder / 'index.html'} ({size})")
     click.echo(f"Key, which stays here: {done.key}")
     if done.notice:
         click.echo(f"note: {done.notice}", err=True)
@@ -178,6 +180,7 @@ def import_test(ratings: tuple[Path, ...], folder: Path) -> None:
     """Check downloaded ratings, keep them with the run, and show them beside CP and SF."""
     from reports.formats import terminal
     from reports.listening.ratings import import_ratings
+    from reports.notes import counted
     from reports.write import TERMINAL_WIDTH, read_report, write_report
 
     kept = import_ratings(ratings, folder)
@@ -186,7 +189,7 @@ def import_test(ratings: tuple[Path, ...], folder: Path) -> None:
     for table in finished.tables:
         if table.label in {"listening", "ears"}:
             click.echo(terminal(table, TERMINAL_WIDTH))
-    click.echo(f"Ratings of {len(kept)} files are kept in {folder / 'listening'}")
+    click.echo(f"{counted(len(kept), 'rating file')} kept in {folder / 'listening'}")
 
 
 COMMANDS = (report, listen)

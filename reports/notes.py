@@ -34,7 +34,7 @@ def identity_notes(run: Run) -> list[str]:
     """Suite, profile, data and channels: what every table must say about itself."""
     header = run.header
     dataset = header.dataset.get("name", "unnamed")
-    size = f"{_count(header.styles, 'style')}, {_count(header.contents, 'content')}"
+    size = f"{counted(len(header.styles), 'style')}, {counted(len(header.contents), 'content')}"
     suite = f"suite {reading.identity(run)}; dataset {dataset}: {size}; device {header.device}"
     notes = [suite]
     if header.profile == "mini":
@@ -173,5 +173,11 @@ def _failure_line(run: Run, row: Mapping[Any, Any]) -> str:
     return f"{where}: invalid_output: {'; '.join(broken)}"
 
 
-def _count(items: Mapping[str, object], word: str) -> str:
-    return f"{len(items)} {word}" + ("" if len(items) == 1 else "s")
+def counted(number: int, word: str) -> str:
+    """A number with its word.
+
+    Example:
+        >>> counted(1, "style"), counted(2, "style")
+        ('1 style', '2 styles')
+    """
+    return f"{number} {word}" + ("" if number == 1 else "s")

@@ -25,7 +25,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f
 GREY = "#808080"
 MARKERS = "osD^vP<>X*hd"
 DASHES = ("-", "--", ":", "-.")
-STYLE_COLUMNS = 3
+STYLE_COLUMNS, MANY_STYLES = 3, 9  # with more styles than that a column more, and lower panels
 SHOWN_HZ = (250, 1000, 4000, 16_000)
 TITLE_LENGTH = 22  # characters
 
@@ -34,7 +34,7 @@ _RC = {
     "text.parse_math": False, "svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "bench",
     "font.family": "sans-serif", "text.color": INK, "axes.edgecolor": INK, "axes.labelcolor": INK,
     "xtick.color": INK, "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False,
-    "legend.frameon": False, "legend.fontsize": 6, "axes.titlesize": 7,
+    "figure.labelsize": 7, "legend.frameon": False, "legend.fontsize": 6, "axes.titlesize": 7,
 }  # fmt: skip
 
 
@@ -119,28 +119,31 @@ def _whiskers(point: Point) -> dict[str, Any]:
 def curves(drawn: Sequence[Curve], style_fit_title: str) -> Figure:
     """One panel per style; a curve per method and guidance_scale, its points marked by strength."""
     styles = list(dict.fromkeys(curve.style for curve in drawn))
-    columns = min(STYLE_COLUMNS, len(styles))
+    many = len(styles) > MANY_STYLES
+    columns = min(STYLE_COLUMNS + many, len(styles))
     lines = -(-len(styles) // columns)
-    with _canvas(1.0 + 1.3 * lines) as figure:
+    with _canvas(1.0 + (1.0 if many else 1.3) * lines) as figure:
         grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
         panels = dict(zip(styles, grid.flat, strict=False))
-        kinds = list(dict.fromkeys((curve.family, curve.guidance_scale) for curve in drawn))
-        families = list(dict.fromkeys(family for family, _ in kinds))
+        scales = list(dict.fromkeys(curve.guidance_scale for curve in drawn))
+        families = list(dict.fromkeys(curve.family for curve in drawn))
         for curve in drawn:
             at = families.index(curve.family)
-            dash = DASHES[kinds.index((curve.family, curve.guidance_scale)) % len(DASHES)]
+            dash = DASHES[scales.index(curve.guidance_scale) % len(DASHES)]
             axes = panels[curve.style]
             axes.plot(
-                curve.cp, curve.sf, color=COLOURS[at % len(COLOURS)], marker=MARKERS[at], ls=dash,
-                ms=3, label=f"{curve.family}, guidance_scale {curve.guidance_scale:g}",
+                curve.cp, curve.sf, color=COLOURS[at % len(COLOURS)],
+                marker=MARKERS[at % len(MARKERS)], ls=dash, ms=3,
+                label=f"{curve.family}, guidance_scale {curve.guidance_scale:g}",
             )  # fmt: skip
-            _mark_ends(axes, curve)
-        _finish_panels(figure, panels, list(grid.flat), style_fit_title)
+            if len(curve.strengths) > 1:
+                _mark_ends(axes, curve)
+        _finish_panels(figure, panels, grid, style_fit_title)
         return figure
 
 
 def _mark_ends(axes: Axes, curve: Curve) -> None:
-    for end in {0, len(curve.strengths) - 1}:
+    for end in (0, -1):
         axes.annotate(
             f"{curve.strengths[end]:g}", (curve.cp[end], curve.sf[end]), (2, 2),
             textcoords="offset points", fontsize=5,
@@ -148,18 +151,24 @@ def _mark_ends(axes: Axes, curve: Curve) -> None:
 
 
 def _finish_panels(
-    figure: Figure, panels: dict[str, Axes], places: Sequence[Axes], style_fit_title: str
+    figure: Figure, panels: dict[str, Axes], grid: np.ndarray, style_fit_title: str
 ) -> None:
     for style, axes in panels.items():
-        axes.set_title(style)
+        axes.set_title(_shortened(style))
         axes.locator_params(nbins=3)
         axes.tick_params(labelsize=5)
-    for axes in places[len(panels) :]:
+    for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
-    figure.supxlabel("content preservation (CP); points are marked with strength", fontsize=7)
-    figure.supylabel(style_fit_title, fontsize=7)
-    handles, labels = places[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=1)
+    for column in grid.T:  # the lowest panel of a column has the numbers
+        [axes for axes in column if axes.get_visible()][-1].tick_params(labelbottom=True)
+    figure.supxlabel("content preservation (CP); strength at the ends")
+    figure.supylabel(style_fit_title)
+    named = {
+        name: handle
+        for axes in panels.values()
+        for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(named.values(), named.keys(), loc="outside upper center", ncols=1)
 
 
 def costs(drawn: Sequence[Cost]) -> Figure:
@@ -245,10 +254,12 @@ def _folded(words: str) -> str:
     kind, _, name = words.partition(" ")
     if name.startswith("of "):
         kind, name = f"{kind} of", name.removeprefix("of ")
-    name = (
-        name if len(name) <= TITLE_LENGTH else f"{name[: TITLE_LENGTH - 1]}\N{HORIZONTAL ELLIPSIS}"
-    )
-    return f"{kind}\n{name}"
+    return f"{kind}\n{_shortened(name)}"
+
+
+def _shortened(name: str) -> str:
+    cut = f"{name[: TITLE_LENGTH - 1]}\N{HORIZONTAL ELLIPSIS}"
+    return name if len(name) <= TITLE_LENGTH else cut
 
 
 def encoded(figure: Figure, suffix: Literal["svg", "pdf"]) -> bytes:

@@ -17,6 +17,7 @@ from bench.statistics import MIN_CLUSTERS, MIN_STYLES
 from reports import reading
 from reports.listening.design import PASS_MARK, PASSED_SHARE, QUESTIONS
 from reports.listening.ratings import Heard, Rating
+from reports.notes import counted
 from reports.result_table import Column, Estimate, Missing, ResultTable, Row, Value, estimate
 
 TITLES = {"cp": "human.cp ↑", "sf": "human.sf ↑", "ovl": "human.ovl ↑"}
@@ -70,8 +71,8 @@ def with_marks(table: ResultTable, heard: Heard) -> ResultTable:
     ]
     columns = (*table.columns[:place], *_mark_columns(), *table.columns[place:])
     note = (
-        f"human: mean mark of {len(heard.raters)} listeners, 1 to 5, on the cells they rated; the "
-        "interval counts listeners as clusters too; n and coverage are of the measures"
+        f"human: mean mark of {counted(len(heard.raters), 'listener')}, 1 to 5, on the cells they "
+        "rated; the interval counts listeners as clusters too; n and coverage are of the measures"
     )
     return replace(table, columns=columns, rows=tuple(rows), notes=(*table.notes, note))
 
@@ -116,13 +117,16 @@ def _notes(run: Run, heard: Heard) -> tuple[str, ...]:
     over = "raters, contents and styles" if styles >= MIN_STYLES else (
         "raters and contents, on these styles only"
     )  # fmt: skip
+    people, clips = (
+        counted(len(heard.raters), "listener"), counted(len(heard.ratings), "clip")
+    )  # fmt: skip
     notes = [
-        f"run {run.header.run_id}: {len(heard.raters)} listeners, {len(heard.ratings)} clips rated",
+        f"run {run.header.run_id}: {people}, {clips} rated",
         f"mean [95 % interval] cluster-robust over {over}; none where there is a single one",
         (
             f"attention checks: a hidden copy of the content (style) must get {PASS_MARK} or 5 for "
-            f"content (style) in {PASSED_SHARE:.0%} of the cases; {len(heard.excluded)} listeners "
-            "failed and are left out"
+            f"content (style) in {PASSED_SHARE:.0%} of the cases; left out for failing: "
+            f"{counted(len(heard.excluded), 'listener')}"
         ),
     ]
     return tuple(notes)

@@ -17,7 +17,7 @@ from sounding import sounding_run
 from bench.records import Run
 from reports import tables, timing
 from reports.figures import data, draw
-from reports.figures.data import Cost, Point
+from reports.figures.data import Cost, Curve, Point
 from reports.figures.examples import examples
 from reports.figures.plates import plates
 from reports.result_table import Estimate
@@ -159,3 +159,18 @@ def test_an_example_without_its_inputs_shows_the_output_alone(tmp_path: Path) ->
     assert "Best content preservation: output of tve (CP" in best.plate.caption
     (run.folder / "audio" / "0000.flac").unlink()
     assert [one.title for one in examples(run, [run.folder])] == ["Best style fit"]
+
+
+def test_a_legend_names_every_curve_also_where_styles_have_settings_of_their_own() -> None:
+    drawn = [
+        Curve("tve", f"style {number}", 3.0 + number % 2, (0.4, 0.6), (0.8, 0.5), (0.2, 0.4))
+        for number in range(11)
+    ]
+    figure = draw.curves(drawn, "SF")
+    (legend,) = figure.legends
+    assert {text.get_text() for text in legend.get_texts()} == {
+        "tve, guidance_scale 3", "tve, guidance_scale 4",
+    }  # fmt: skip
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    numbered = [axes for axes in shown if axes.xaxis.get_tick_params()["labelbottom"]]
+    assert (len(shown), len(numbered)) == (11, 4)  # the lowest of each column

@@ -99,7 +99,7 @@ def test_a_test_goes_into_the_folder_of_its_run_by_default(
 ) -> None:
     folder = sounding_run(tmp_path / "run", STYLES[:1], CONTENTS[:1]).folder
     cli.main(["listen", "export", "--run", str(folder), "--sets", "1"], standalone_mode=False)
-    assert f"Test: {folder / 'listening-test' / 'index.html'} (1 sets" in capsys.readouterr().out
+    assert f"Test: {folder / 'listening-test' / 'index.html'} (1 set," in capsys.readouterr().out
     with pytest.raises(ConfigError, match="listening-test is not empty"):
         cli.main(["listen", "export", "--run", str(folder), "--sets", "1"], standalone_mode=False)
 
@@ -207,7 +207,7 @@ def test_ratings_come_into_the_tables_and_inattentive_listeners_do_not(
     said = heard([run.folder])
     assert (set(said.raters), said.excluded) == ({"ada", "bob"}, ("asleep",))
     tables = {table.label: table for table in read_report(run.folder).tables}
-    assert "1 listeners failed" in " ".join(tables["listening"].notes)
+    assert "left out for failing: 1 listener" in " ".join(tables["listening"].notes)
     first = tables["listening"].rows[0].cells
     assert first[0] == "tve[strength=0.5]"
     assert first[1].value == 4  # type: ignore[union-attr] # an Estimate
