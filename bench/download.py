@@ -9,19 +9,32 @@ first fetch, and every error becomes one that says what to do.
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from bench.api import CheckpointError
+from bench.https import fetch_part
 from bench.trust import FileFact, Locked, facts_of, read_locked, require_same, write_locked
-from bench.weights import AbsentCheckpointError, HubCheckpoint, choose_files, hub_folder
+from bench.weights import (
+    COMMIT_LENGTH,
+    AbsentCheckpointError,
+    HubCheckpoint,
+    choose_files,
+    client_line,
+    hub_folder,
+    published_folder,
+)
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _UNAUTHORISED, _FORBIDDEN = 401, 403
+# Another place for files that no hub holds: their own servers may be down.
+MIRROR_VARIABLE = "BENCH_MIRROR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +60,8 @@ def download(checkpoint: HubCheckpoint, local_dir: Path | None = None) -> Path:
     locked = read_locked(checkpoint.name)
     if locked is not None and _is_offline() and is_here(checkpoint):
         return _checked_offline(checkpoint, locked)
+    if checkpoint.url:
+        return _download_published(checkpoint, locked, local_dir)
     folder = None if local_dir is None else (local_dir / checkpoint.id).expanduser().resolve()
     with _explained(checkpoint):
         announced = _announced(checkpoint, locked)
@@ -60,6 +75,35 @@ def download(checkpoint: HubCheckpoint, local_dir: Path | None = None) -> Path:
     kept = None if folder is None else str(folder)
     write_locked(checkpoint.name, Locked(commit=announced.commit, folder=kept, files=facts))
     return found
+
+
+def _download_published(
+    checkpoint: HubCheckpoint, locked: Locked | None, local_dir: Path | None
+) -> Path:
+    """Fetch a file that no hub holds; its digest stands for the commit that it lacks."""
+    folder = published_folder() if local_dir is None else local_dir.expanduser().resolve()
+    name = checkpoint.files[0]
+    if not (folder / name).is_file():
+        _require_room(checkpoint, checkpoint.bytes, folder)
+        by_hand = f"By hand: `{client_line(checkpoint)}`, and fetch again to have it checked."
+        fetch_part(_source(checkpoint), folder / name, by_hand, CheckpointError).replace(
+            folder / name
+        )
+    facts = facts_of(folder, [name])
+    announced = Announced("", {name: facts[name].bytes}, {})
+    _require_announced(checkpoint, folder, facts, announced)
+    if locked is not None:
+        require_same(facts, locked.files, checkpoint.title)
+    kept = None if local_dir is None else str(folder)
+    commit = facts[name].sha256[:COMMIT_LENGTH]
+    write_locked(checkpoint.name, Locked(commit=commit, folder=kept, files=facts))
+    return folder
+
+
+def _source(checkpoint: HubCheckpoint) -> str:
+    """Where to ask for a published file: where it was published, or under its name at a mirror."""
+    mirror = os.environ.get(MIRROR_VARIABLE)
+    return f"{mirror.rstrip('/')}/{quote(checkpoint.files[0])}" if mirror else checkpoint.url
 
 
 def is_here(checkpoint: HubCheckpoint) -> bool:

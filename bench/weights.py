@@ -8,6 +8,7 @@ downloads; `python -m bench fetch` does.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.api import CheckpointError
+from bench.cache import Cache
 from bench.trust import Locked, read_locked, require_unchanged
 
 FETCH = "python -m bench fetch <suite> --accept-licences"
-_COMMIT_LENGTH = 40
+COMMIT_LENGTH = 40
 
 
 class AbsentCheckpointError(CheckpointError):
@@ -39,6 +41,7 @@ class HubCheckpoint:
         optional: Files that are used where they are there.
         sha256: Digests that are known beforehand, as (file, digest).
         part: What of the repository, where it holds several checkpoints.
+        url: Where its one file was published, if on no hub; `id` and `revision` then only name it.
     """
 
     id: str
@@ -50,6 +53,7 @@ class HubCheckpoint:
     optional: tuple[str, ...] = ()
     sha256: tuple[tuple[str, str], ...] = ()
     part: str = ""
+    url: str = ""
 
     @property
     def name(self) -> str:
@@ -129,6 +133,8 @@ def _snapshot(checkpoint: HubCheckpoint, locked: Locked | None) -> Path:
     """Where the files lie: the folder they were fetched to, or the hub's cache."""
     if locked is not None and locked.folder is not None and Path(locked.folder).is_dir():
         return Path(locked.folder)
+    if checkpoint.url:
+        return _published(checkpoint)
     from huggingface_hub import snapshot_download
 
     revision = locked.commit if locked is not None else checkpoint.revision
@@ -138,16 +144,36 @@ def _snapshot(checkpoint: HubCheckpoint, locked: Locked | None) -> Path:
             checkpoint.id, revision=revision, allow_patterns=["-"], local_files_only=True
         )
     except (OSError, ValueError) as error:  # the hub's own errors derive from these two
-        raise AbsentCheckpointError(
-            f"{checkpoint.title} at {revision} is not in the local cache "
-            f"({checkpoint.bytes / 1e9:.1f} GB, {checkpoint.licence}). Fetch it once: "
-            f"`{fetch_line(checkpoint.title)}`, or `{client_line(checkpoint)}`"
-        ) from error
+        raise _absent(checkpoint, revision) from error
     return Path(found)
 
 
+def _absent(checkpoint: HubCheckpoint, revision: str) -> AbsentCheckpointError:
+    return AbsentCheckpointError(
+        f"{checkpoint.title} at {revision} is not in the local cache "
+        f"({checkpoint.bytes / 1e9:.1f} GB, {checkpoint.licence}). Fetch it once: "
+        f"`{fetch_line(checkpoint.title)}`, or `{client_line(checkpoint)}`"
+    )
+
+
+def published_folder() -> Path:
+    """Where files lie that no hub holds: BENCH_CHECKPOINTS, or `checkpoints` in the cache."""
+    named = os.environ.get("BENCH_CHECKPOINTS")
+    return Path(named).expanduser() if named else Cache.default().root / "checkpoints"
+
+
+def _published(checkpoint: HubCheckpoint) -> Path:
+    folder = published_folder()
+    if not (folder / checkpoint.files[0]).is_file():
+        raise _absent(checkpoint, checkpoint.revision)
+    return folder
+
+
 def client_line(checkpoint: HubCheckpoint) -> str:
-    """The command of the hub's own client for these files; nothing is recorded by it."""
+    """The command of the hub's own client (or of curl) for these files; it records nothing."""
+    if checkpoint.url:
+        target = published_folder() / checkpoint.files[0]
+        return f"curl -L --create-dirs -o '{target}' '{checkpoint.url}'"
     alternatives = [name for group in checkpoint.either for name in group]
     names = [*checkpoint.files, *alternatives, *checkpoint.optional]
     wanted = " ".join(f"--include '{name}'" for name in names)
@@ -186,7 +212,7 @@ def digest(name: str) -> str:
 def _with_commit(name: str) -> str:
     place, _, tail = name.partition("@")
     revision, mark, part = tail.partition("#")
-    locked = None if len(revision) == _COMMIT_LENGTH else read_locked(name)
+    locked = None if len(revision) == COMMIT_LENGTH else read_locked(name)
     return name if locked is None else f"{place}@{locked.commit}{mark}{part}"
 
 

@@ -2,62 +2,37 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from bench.api import Profile, ProfileInfo
+from bench.weights import HubCheckpoint
 
 Trunk = Literal["vggish", "cnn14"]
 SHALLOW_RATE = 22_050
+RATES: dict[Trunk, int] = {"vggish": 16_000, "cnn14": 32_000}
 
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """A published file of weights, which no hub holds.
-
-    Args:
-        name: What identifies it in the keys of cached results: a release does not change.
-        file: Its name.
-        url: Where it was published.
-        megabytes: Its size, about.
-        licence: Of the weights.
-        sample_rate: Of the network, Hz.
-    """
-
-    name: str
-    file: str
-    url: str
-    megabytes: int
-    licence: str
-    sample_rate: int
-
-
-PUBLISHED: dict[Trunk, Published] = {
-    "vggish": Published(
-        "hub:github.com/harritaylor/torchvggish@v0.1#vggish-10086976",
-        "vggish-10086976.pth",
-        "https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish-10086976.pth",
-        288,
-        "Apache-2.0",
-        16_000,
+# Published files, which no hub holds; a release does not change.
+PUBLISHED: dict[Trunk, HubCheckpoint] = {
+    "vggish": HubCheckpoint(
+        id="github.com/harritaylor/torchvggish",
+        revision="v0.1",
+        files=("vggish-10086976.pth",),
+        bytes=288_000_000,
+        licence="Apache-2.0",
+        part="vggish-10086976",
+        url="https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish-10086976.pth",
     ),
-    "cnn14": Published(
-        "hub:zenodo.org/3987831@v1#Cnn14_mAP=0.431",
-        "Cnn14_mAP=0.431.pth",
-        "https://zenodo.org/record/3987831/files/Cnn14_mAP%3D0.431.pth",
-        327,
-        "CC-BY-4.0",
-        32_000,
+    "cnn14": HubCheckpoint(
+        id="zenodo.org/3987831",
+        revision="v1",
+        files=("Cnn14_mAP=0.431.pth",),
+        bytes=327_000_000,
+        licence="CC-BY-4.0",
+        part="Cnn14_mAP=0.431",
+        url="https://zenodo.org/record/3987831/files/Cnn14_mAP%3D0.431.pth",
     ),
 }
-
-
-def checkpoint_folder() -> Path:
-    """Where files lie that no hub holds: BENCH_CHECKPOINTS, or a folder of the user's cache."""
-    default = Path.home() / ".cache" / "music-style-bench" / "checkpoints"
-    return Path(os.environ.get("BENCH_CHECKPOINTS") or default)
+HUB_CHECKPOINTS = tuple(PUBLISHED.values())
 
 
 def describe_shallow(_profile: Profile) -> ProfileInfo:
@@ -83,10 +58,10 @@ def _describe(trunk: Trunk, profile: Profile) -> ProfileInfo:
     published = PUBLISHED[trunk]
     full = profile == "full"
     return ProfileInfo(
-        sample_rate=published.sample_rate,
+        sample_rate=RATES[trunk],
         weights=(published.name,) if full else (),
         licence=published.licence if full else "none needed (random weights)",
-        bandwidth_hz=published.sample_rate / 2,
+        bandwidth_hz=RATES[trunk] / 2,
     )
 
 
@@ -101,7 +76,7 @@ def describe_cnn14_mel(_profile: Profile) -> ProfileInfo:
 
 
 def _describe_mel(trunk: Trunk, bandwidth_hz: float) -> ProfileInfo:
-    rate = PUBLISHED[trunk].sample_rate
+    rate = RATES[trunk]
     return ProfileInfo(
         sample_rate=rate, licence="none needed (no weights)", bandwidth_hz=bandwidth_hz
     )

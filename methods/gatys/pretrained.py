@@ -35,7 +35,8 @@ from bench.api import (
     UnsupportedError,
 )
 from bench.seeds import derive_seed
-from methods.gatys.checkpoints import PUBLISHED, Trunk, checkpoint_folder
+from bench.weights import fetch_line, hub_folder
+from methods.gatys.checkpoints import PUBLISHED, Trunk
 from methods.gatys.matching import Network
 from methods.gatys.rendering import (
     Init,
@@ -182,7 +183,8 @@ def _published(trunk: Trunk, device: str) -> Network:
     Raises:
         CheckpointError: Its file is not there or not what was published.
     """
-    return MelNetwork(read_trunk(trunk, checkpoint_folder() / PUBLISHED[trunk].file), device)
+    checkpoint = PUBLISHED[trunk]
+    return MelNetwork(read_trunk(trunk, hub_folder(checkpoint) / checkpoint.files[0]), device)
 
 
 def read_trunk(trunk: Trunk, path: Path) -> VggishTrunk | Cnn14Trunk:
@@ -191,19 +193,12 @@ def read_trunk(trunk: Trunk, path: Path) -> VggishTrunk | Cnn14Trunk:
     Raises:
         CheckpointError: The file is missing, cannot be read, or holds something else.
     """
-    published = PUBLISHED[trunk]
-    if not path.is_file():
-        raise CheckpointError(
-            f"{trunk}: {path} does not exist; the published weights are needed "
-            f"({published.megabytes} MB, {published.licence}). Fetch them once: `mkdir -p "
-            f"{path.parent} && curl -L -o {path} '{published.url}'`"
-        )
     try:
         state: Mapping[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
         raise CheckpointError(
-            f"{trunk}: {path} cannot be read ({type(error).__name__}: {error}). Fetch it again: "
-            f"{published.url}"
+            f"{trunk}: {path} cannot be read ({type(error).__name__}: {error}); a state dict was "
+            f"expected. Delete it and run `{fetch_line(trunk)}`"
         ) from error
     network = _build(trunk, 1)
     if isinstance(network, VggishTrunk):

@@ -5,23 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.api import Profile, ProfileInfo
-from bench.cache import Cache
+from bench.weights import HubCheckpoint
 
 MINI_FOLDER = Path(__file__).resolve().parent / "weights"
 MINI_FILES = ("config.json", "model.safetensors")
 
 # Released by the authors on a server of their university, which may be down: keep a copy. The
 # licence of the code is Apache-2.0; none is stated for the weights.
-RELEASED_FILE = "ssvqvae_model_state.pt"
-RELEASED_URL = (
-    "https://adasp.telecom-paris.fr/rc-ext/demos_companion-pages/vqvae_examples/" + RELEASED_FILE
+RELEASED_WEIGHTS = HubCheckpoint(
+    id="adasp.telecom-paris.fr/vqvae_examples",
+    revision="2021",
+    files=("ssvqvae_model_state.pt",),
+    bytes=222_800_000,
+    licence="unclear (code Apache-2.0, weights not stated)",
+    part="ssvqvae_model_state",
+    url=(
+        "https://adasp.telecom-paris.fr/rc-ext/demos_companion-pages/vqvae_examples/"
+        "ssvqvae_model_state.pt"
+    ),
 )
-RELEASED_BYTES = 222_800_000
-
-
-def released_folder() -> Path:
-    """Where the released checkpoint is looked for: `checkpoints/ssvqvae` in the bench's cache."""
-    return Cache.default().root / "checkpoints" / "ssvqvae"
+HUB_CHECKPOINTS = (RELEASED_WEIGHTS,)
 
 
 def describe(profile: Profile) -> ProfileInfo:
@@ -33,10 +36,9 @@ def describe(profile: Profile) -> ProfileInfo:
             licence="MIT (trained by this project on audio it renders)",
             bandwidth_hz=8_000.0,
         )
-    folder = released_folder()
     return ProfileInfo(
         sample_rate=16_000,
-        weights=(str(folder),) if folder.is_dir() else (),  # without them, `load` says how
-        licence="unclear (code Apache-2.0, weights not stated)",
+        weights=(RELEASED_WEIGHTS.name,),
+        licence=RELEASED_WEIGHTS.licence,
         bandwidth_hz=8_000.0,
     )

@@ -40,14 +40,12 @@ from bench.api import (
     UnsupportedError,
 )
 from bench.seeds import generator
-from bench.weights import require_files
+from bench.weights import fetch_line, hub_folder, require_files
 from methods.phase import Geometry
 from methods.ssvqvae.checkpoints import (
     MINI_FILES,
     MINI_FOLDER,
-    RELEASED_FILE,
-    RELEASED_URL,
-    released_folder,
+    RELEASED_WEIGHTS,
 )
 from methods.ssvqvae.network import SHORTEST_STYLE, NetworkSettings, StyleVQVAE
 from methods.ssvqvae.spectra import RELEASED, log_spectra, waveforms_of
@@ -117,21 +115,15 @@ def load_released(path: Path) -> Model:
     """Load the released checkpoint: a plain state dict, every name and shape of which must fit.
 
     Raises:
-        CheckpointError: The file is missing, or is another checkpoint.
+        CheckpointError: The file is another checkpoint.
     """
-    if not path.is_file():
-        raise CheckpointError(
-            f"SS VQ-VAE: {path} is missing; the full profile reads the released checkpoint (212 "
-            f"MiB, licence unclear) from there. Fetch it once: `mkdir -p {path.parent} && curl -fL "
-            f"-o {path} {RELEASED_URL}`, or use the mini profile."
-        )
     network = StyleVQVAE()
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except (RuntimeError, pickle.UnpicklingError) as error:  # unlike names or shapes, or no tensors
         raise CheckpointError(
-            f"SS VQ-VAE: {path} does not fit the published network ({error}). Fetch it again from "
-            f"{RELEASED_URL}."
+            f"SS VQ-VAE: {path} does not fit the published network ({error}). Delete it and run "
+            f"`{fetch_line('ssvqvae')}`"
         ) from error
     return Model(network, RELEASED)
 
@@ -148,6 +140,10 @@ def load_folder(folder: Path) -> Model:
     tensors = load_file(folder / "model.safetensors")
     network.load_state_dict({name: _widened(value) for name, value in tensors.items()})
     return Model(network, Geometry(**stored["geometry"]))
+
+
+def _released_file() -> Path:
+    return hub_folder(RELEASED_WEIGHTS) / RELEASED_WEIGHTS.files[0]
 
 
 def _widened(tensor: Tensor) -> Tensor:
@@ -172,9 +168,7 @@ class SelfSupervisedVqVae(StyleTransferMethod):
     def load(self, profile: Profile, device: str) -> None:
         """Load the checkpoint of the profile."""
         mini = profile == "mini"
-        model = (
-            load_folder(MINI_FOLDER) if mini else load_released(released_folder() / RELEASED_FILE)
-        )
+        model = load_folder(MINI_FOLDER) if mini else load_released(_released_file())
         self.use(model, device)
 
     def use(self, model: Model, device: str) -> None:

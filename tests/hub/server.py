@@ -118,6 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
             (r"/api/models/([^/]+/[^/]+)/tree/([^/]+)/?", self._tree),
             (r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", self._resolve),
             (r"/cdn/([^/]+/[^/]+)/(.+)", self._bytes),
+            (r"/files/(.+)", self._plain),
         ):
             found = re.fullmatch(pattern, path)
             if found:
@@ -187,6 +188,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _bytes(self, name: str, path: str) -> None:
         self._send(self.server.repositories[name], path)
+
+    def _plain(self, path: str) -> None:
+        """A file of no repository, as a release page or a university's server gives it."""
+        files = self.server.repositories.get("files")
+        if files is None or path not in files.files:
+            self._refuse(404, "")
+        elif files.closed is not None:
+            self._refuse(files.closed, "")
+        else:
+            self._send(files, path)
 
     def _send(self, repository: Repository, path: str) -> None:
         data = repository.files[path]

@@ -22,7 +22,8 @@ from bench.api import (
     TransferRequest,
     UnsupportedError,
 )
-from methods.gatys.checkpoints import PUBLISHED, Trunk
+from bench.weights import hub_folder
+from methods.gatys.checkpoints import PUBLISHED, RATES, Trunk
 from methods.gatys.controls import Cnn14Mel, VggishMel, mel_and_back
 from methods.gatys.matching import Target, mean_grams, style_loss
 from methods.gatys.pretrained import Cnn14, PretrainedParameters, Vggish, read_trunk
@@ -132,9 +133,13 @@ def test_a_file_is_read_and_weights_take_effect(tmp_path: Path) -> None:
     assert torch.equal(trunk.state_dict()["features.0.bias"], torch.full((64,), 7.0))
 
 
-def test_a_missing_file_names_the_way_to_it(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"does not exist.*327 MB, CC-BY-4\.0.*curl -L"):
-        read_trunk("cnn14", tmp_path / PUBLISHED["cnn14"].file)
+def test_a_missing_file_names_the_way_to_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BENCH_CHECKPOINTS", str(tmp_path))
+    words = r"not in the local cache \(0\.3 GB, CC-BY-4\.0\).*fetch Cnn14_mAP=0\.431.*curl -L"
+    with pytest.raises(CheckpointError, match=words):
+        hub_folder(PUBLISHED["cnn14"])
 
 
 def test_a_file_that_is_no_state_dict_is_refused(tmp_path: Path) -> None:
@@ -192,7 +197,7 @@ def test_a_style_has_no_loss_to_itself_and_gradients_flow(
 
 @pytest.mark.parametrize("trunk", ["vggish", "cnn14"])
 def test_the_ablation_renders(trunk: Trunk) -> None:
-    rate = PUBLISHED[trunk].sample_rate
+    rate = RATES[trunk]
     method = METHODS[trunk]()
     method.load("mini", "cpu")
     style = Style("s", (_clip(0.6, rate, 700),))
@@ -219,7 +224,7 @@ def test_the_mel_round_trip_keeps_the_bands_and_the_length(
     assert float((restored[0] - magnitude[0]).abs().max()) > 0.01
     method = kind()
     method.load("mini", "cpu")
-    content = _clip(0.7, PUBLISHED[trunk].sample_rate)
+    content = _clip(0.7, RATES[trunk])
     (made,) = method.transfer([TransferRequest(content, StyleState(), NoParameters(), 1)])
     assert made.num_samples == content.audio.num_samples
 
@@ -228,7 +233,7 @@ def test_the_mel_round_trip_keeps_the_bands_and_the_length(
 def test_there_is_no_mini_model(trunk: Trunk) -> None:
     method = METHODS[trunk]()
     method.load("mini", "cpu")
-    style = Style("s", (_clip(1, PUBLISHED[trunk].sample_rate),))
+    style = Style("s", (_clip(1, RATES[trunk]),))
     with pytest.raises(UnsupportedError, match=f"{trunk} has no mini model"):
         method.fit([FitRequest(style, PretrainedParameters(), 1)], lambda _f, _t: None)
 

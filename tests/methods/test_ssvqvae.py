@@ -125,9 +125,14 @@ def test_a_checkpoint_with_the_released_names_loads_strictly(tmp_path: Path) -> 
         load_released(tmp_path / "state.pt")
 
 
-def test_a_missing_checkpoint_says_where_it_is(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"curl -fL -o .* https://adasp"):
-        load_released(tmp_path / "state.pt")
+def test_a_missing_checkpoint_says_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_CHECKPOINTS", str(tmp_path))
+    with pytest.raises(
+        CheckpointError, match=r"fetch ssvqvae_model_state .*curl .* 'https://adasp"
+    ):
+        SelfSupervisedVqVae().load("full", "cpu")
 
 
 @pytest.mark.parametrize("num_frames", [4, 17, 157, 158, 159, 160, 161, 300])
