@@ -147,7 +147,8 @@ def report(facts: Mapping[str, Json], stages: Mapping[str, Mapping[str, Json]]) 
     """Markdown: where it ran, targets, Table II in parts, and every stage's figures."""
     figures = {name: _figures(stage) for name, stage in stages.items()}
     reduced = bool(facts.get("reduced"))
-    lines = [f"# Full-size architectures on {facts.get('device_name')}, {facts.get('date')}", ""]
+    size = "Small networks" if reduced else "Full-size architectures"
+    lines = [f"# {size} on {facts.get('device_name')}, {facts.get('date')}", ""]
     if reduced:
         lines += [
             (

@@ -61,7 +61,7 @@ class Sizes:
     contents: tuple[int, ...] = (CHUNK, 32)
     images: int = 8
     sounds: int = 8
-    music: tuple[int, ...] = (CHUNK, 64)
+    music: tuple[int, ...] = (CHUNK, 8)
     frames: int = 250
     windows: int = 64
     repetitions: int = 7
