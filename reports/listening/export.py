@@ -77,6 +77,7 @@ def export(
     _write_page(out, key.test, public)
     _write_text(out / "webmushra.yaml", foreign.webmushra(key.test, public))
     _write_text(out / "beaqlejs-config.js", foreign.beaqle(key.test, public))
+    _write_text(out / "README.txt", foreign.INSTRUCTIONS)
     path = run_folder / FOLDER / f"{key.test}.key.json"
     _write_text(path, key.model_dump_json(indent=1))
     clips = sum(len(one["items"]) for one in public)

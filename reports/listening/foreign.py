@@ -35,6 +35,19 @@ _INTRODUCTION = (
     "sound changed to that of a style clip. Play both, then play and rate every clip."
 )
 
+INSTRUCTIONS = """\
+index.html works as it stands: from this folder, or from any web server. Listeners download their
+ratings at the end and send them to you.
+
+webMUSHRA: copy webmushra.yaml to its folder configs/ and the folder sounds to configs/resources/,
+then open it with ?config=webmushra.yaml. It collects all ratings in results/<test>/lms.csv.
+
+BeaqleJS: copy beaqlejs-config.js and the folder sounds beside its index.html; there, name the
+script beaqlejs-config.js and choose MushraTest. Listeners download their ratings.
+
+Then: python -m bench listen import FILES --run RUN
+"""
+
 
 def webmushra(test: str, sets: Sequence[Mapping[str, Any]]) -> str:
     """The YAML of a webMUSHRA test; the folder `sounds` lies in its `configs/resources`."""

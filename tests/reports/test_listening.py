@@ -89,6 +89,13 @@ def test_sounds_are_equally_loud_and_of_one_rate(made: tuple[Path, BlindKey]) ->
     assert all(abs(float(sound.waveform[0, 0])) < 1e-3 for sound in sounds)
 
 
+def test_the_folder_says_what_each_of_its_files_is_for(made: tuple[Path, BlindKey]) -> None:
+    told = (made[0] / "README.txt").read_text(encoding="utf-8")
+    for path in made[0].iterdir():
+        assert path.suffix in {".css", ".js"} or path.name in told or path.name == "README.txt"
+    assert "beaqlejs-config.js" in told
+
+
 def test_a_folder_that_holds_something_is_left_alone(run: Run, made: tuple[Path, BlindKey]) -> None:
     with pytest.raises(ConfigError, match="is not empty"):
         export(run.folder, made[0], 3, 0)
