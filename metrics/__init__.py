@@ -68,6 +68,15 @@ METRICS: dict[str, Entry] = {
         ),
         _CHECKPOINTS,
     ),
+    "chroma": Entry(
+        "metrics.chroma:ChromaSimilarity",
+        MetricInfo(
+            title="Chroma",
+            direction=Direction.MAXIMIZE,
+            range=(0.0, 1.0),
+            source="mean cosine of the chroma frames of content and output",
+        ),
+    ),
     **{
         f"{name}@laion": Entry(
             f"metrics.laion.scores:{kind}",
@@ -82,13 +91,4 @@ METRICS: dict[str, Entry] = {
         )
         for name, kind, title, formula in _OF_LAION
     },
-    "chroma": Entry(
-        "metrics.chroma:ChromaSimilarity",
-        MetricInfo(
-            title="Chroma",
-            direction=Direction.MAXIMIZE,
-            range=(0.0, 1.0),
-            source="mean cosine of the chroma frames of content and output",
-        ),
-    ),
 }
