@@ -7,6 +7,7 @@ import pytest
 
 from bench.api import Audio, Clip, FitRequest, Style, StyleState, TransferRequest, UnsupportedError
 from methods.riffusion.checkpoints import MINI_FOLDER
+from methods.riffusion.controls import VaeRoundTrip
 from methods.riffusion.text import RiffusionText, TextParameters, read_vocabulary, words_of
 
 pytestmark = [
@@ -64,3 +65,21 @@ def test_every_word_of_the_vocabulary_is_one_token(method: RiffusionText) -> Non
     for word in vocabulary:
         assert words_of(word) == [word]
         assert method._model.backbone.find_token(word) >= 0
+
+
+def test_hardly_any_strength_leaves_the_round_trip(method: RiffusionText) -> None:
+    settings = [TextParameters(s, 1.0, 50, vae_sample="mode") for s in (0.02, 0.9)]
+    state = _fit(method, "bells")
+    weak, strong = method.transfer([TransferRequest(_content(), state, p, 3) for p in settings])
+    trip = VaeRoundTrip()
+    trip.load("mini", "cpu")
+    (plain,) = trip.transfer([TransferRequest(_content(), StyleState(), trip.Parameters(), 3)])
+    near, far = (_likeness(audio, plain) for audio in (weak, strong))
+    assert near > 0.9  # one step of the 50, and phases drawn anew
+    assert far < 0.8
+
+
+def _likeness(one: Audio, other: Audio) -> float:
+    """Cosine of the magnitude spectra."""
+    spectra = [np.abs(np.fft.rfft(audio.mono)) for audio in (one, other)]
+    return float(spectra[0] @ spectra[1] / np.prod([np.linalg.norm(s) for s in spectra]))
