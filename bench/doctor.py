@@ -19,6 +19,7 @@ from bench.weights import HubCheckpoint, fetch_line
 
 ROOT = machine.ROOT
 FULL_SUITE = "table2"
+UV_LINE = "pip install -e '.[backends]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ def diagnose() -> Diagnosis:
             ],
             "checkpoints of profile mini": ask("checkpoints", mini_checkpoints),
             "checkpoints of profile full": ask("checkpoints", full_checkpoints),
+            "back ends in environments of their own": ask("back ends", back_ends),
         }
     )
 
@@ -165,7 +167,8 @@ def full_checkpoints() -> list[Finding]:
 
     Their absence stops nothing in the mini profile.
     """
-    from bench.checkpoints import checkpoint_table
+    from bench.checkpoints import checkpoint_table, checkpoints_of_suite
+    from bench.suite import load_suite
 
     by_name = {checkpoint.name: checkpoint for checkpoint in checkpoint_table().values()}
     wanted = needed("full")
@@ -175,10 +178,12 @@ def full_checkpoints() -> list[Finding]:
         else Finding(name, f"a folder of yours; {', '.join(held.users)}")
         for name, held in wanted.items()
     ]
-    absent = [by_name[n].bytes for n, f in zip(wanted, found, strict=True) if f.verdict != "ok"]
+    lacking = {n for n, f in zip(wanted, found, strict=True) if f.verdict != "ok"}
+    suite = checkpoints_of_suite(load_suite(FULL_SUITE))
+    absent = [checkpoint.bytes for checkpoint in suite if checkpoint.name in lacking]
     if absent:
         words = f"{len(absent)} to fetch, {sum(absent) / 1e9:.1f} GB"
-        found.append(Finding("together", words, "note", fetch_line(FULL_SUITE)))
+        found.append(Finding(f"for {FULL_SUITE}", words, "note", fetch_line(FULL_SUITE)))
     return found
 
 
@@ -193,3 +198,27 @@ def _hub_finding(checkpoint: HubCheckpoint, held: Needed) -> Finding:
     except BenchError as error:
         return Finding(checkpoint.title, str(error), "note", mend)
     return Finding(checkpoint.title, f"absent, {words}", "note", mend)
+
+
+# ---------------------------------------------------------------------------- back ends
+
+
+def back_ends() -> list[Finding]:
+    """The environments that back ends need: whether they are built. The mini profile needs none."""
+    from bench.catalog import methods, metrics
+    from bench.environments import environment_folder, is_built, project_of, uv_program
+
+    users: dict[Path, list[str]] = {}
+    for name, entry in {**methods(), **metrics()}.items():
+        project = project_of(entry)
+        if project is not None:
+            users.setdefault(project, []).append(name)
+    found = [
+        Finding(project.name, f"built in {environment_folder(project)}; {', '.join(names)}")
+        if is_built(project)
+        else Finding(project.name, f"not built, the first run does; {', '.join(names)}", "note")
+        for project, names in users.items()
+    ]
+    if uv_program() is None:
+        found.append(Finding("uv", "builds them and is absent", "note", UV_LINE))
+    return found

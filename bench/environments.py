@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -114,14 +113,14 @@ def _build(project: Path, folder: Path) -> None:
     (folder / WHOLE).touch()
 
 
-def _uv() -> str:
-    """The program uv: of this environment, else of the PATH."""
-    beside = Path(sys.executable).parent / "uv"
-    found = str(beside) if beside.is_file() else shutil.which("uv")
-    if found is None and importlib.util.find_spec("uv") is not None:
-        import uv
+def uv_program() -> str | None:
+    """The program uv: of this environment, else of the PATH; None where there is none."""
+    beside = Path(sys.executable).with_name("uv")
+    return str(beside) if beside.is_file() else shutil.which("uv")
 
-        found = uv.find_uv_bin()
+
+def _uv() -> str:
+    found = uv_program()
     if found is None:
         raise ConfigError(
             "uv is not installed; it builds the environments of back ends. Install it: "
