@@ -28,6 +28,8 @@ from bench.failure import Failure
 
 _MARK, _CONTENT = "$", "of"
 _CHUNK_BYTES = 65_536
+# Files of the arrays that stand in a message already, by the identity of the array.
+Sent = dict[int, tuple[str, NDArray[Any]]]
 _KINDS: dict[str, type] = {
     kind.__name__: kind
     for kind in (
@@ -116,8 +118,8 @@ class Wire:
 
     # ------------------------------------------------------------------ what travels
 
-    def _packed(self, value: object, sent: dict[int, str]) -> object:
-        """JSON of a value; `sent` has the files of arrays that stand in the message already."""
+    def _packed(self, value: object, sent: Sent) -> object:
+        """JSON of a value."""
         if value is None or isinstance(value, (bool, int, float, str)):
             return value
         if isinstance(value, list):
@@ -131,12 +133,12 @@ class Wire:
             content = self._packed(content, sent)
         return {_MARK: name, _CONTENT: content}
 
-    def _file(self, array: NDArray[Any], sent: dict[int, str]) -> str:
-        name = sent.get(id(array))
-        if name is None:
-            name = sent[id(array)] = f"{self._side}-{next(self._files)}.npy"
+    def _file(self, array: NDArray[Any], sent: Sent) -> str:
+        if id(array) not in sent:
+            name = f"{self._side}-{next(self._files)}.npy"
             np.save(self._folder / name, array, allow_pickle=False)
-        return name
+            sent[id(array)] = (name, array)  # held, so that nothing else gets its number
+        return sent[id(array)][0]
 
     def value_of(self, message: Message) -> Any:  # noqa: ANN401 - whatever was sent
         """Put the value of a message together again; once, because its files are then removed."""
