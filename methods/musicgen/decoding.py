@@ -6,14 +6,52 @@ size from the start, because they need fixed shapes; else it grows, which is fas
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import Cache, MusicgenMelodyForCausalLM, StaticCache
+from transformers.models.musicgen_melody.modeling_musicgen_melody import (
+    MusicgenMelodySinusoidalPositionalEmbedding as SinusoidalPositions,
+)
 
 from methods.acceleration import Accelerated, Acceleration, choose_acceleration
 
 # Places that a faster pass may write to while it is tried out.
 _SPARE = 8
+
+
+class Positions(nn.Module):
+    """Sinusoidal positions, looked up on the device.
+
+    The library's own module compares the position with its table's length, and so makes the device
+    wait at every step; no such pass can be recorded. Here the table is long enough from the start.
+
+    Args:
+        table: (position, dim).
+    """
+
+    def __init__(self, table: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("table", table.detach(), persistent=False)
+
+    def forward(self, inputs_embeds: Tensor, past_key_values_length: Tensor | int = 0) -> Tensor:
+        """Positions (token, dim) of tokens after so many others."""
+        table: Tensor = self.get_buffer("table")
+        ids = torch.arange(inputs_embeds.shape[1], device=table.device) + past_key_values_length
+        return table.index_select(0, ids)
+
+
+def look_up_positions(decoder: MusicgenMelodyForCausalLM, places: int) -> None:
+    """Put `Positions` for so many places into a decoder; what it computes stays the same."""
+    inner: Any = decoder.model.decoder
+    known = inner.embed_positions
+    if isinstance(known, Positions) and len(known.get_buffer("table")) >= places:
+        return
+    # Row i of the library's table does not depend on the table's length.
+    table = SinusoidalPositions.get_embedding(places, decoder.config.hidden_size)
+    weight = next(decoder.parameters())
+    inner.embed_positions = Positions(table.to(weight.device, weight.dtype))
 
 
 class CachedDecoder:
@@ -40,6 +78,7 @@ class CachedDecoder:
         self._cache: Cache | None = None
         if chosen != "eager":
             places = self._length + most_columns + _SPARE
+            look_up_positions(decoder, places)
             self._cache = StaticCache(config=decoder.config, max_cache_len=places)
         self._pass = Accelerated(
             "MusicGen's decoder", self._plain_pass, chosen, decoder.dtype, self._rewind

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.api import Audio, Clip, ConfigError, FitRequest, Style, Waveform
 from bench.batching import Batcher
@@ -282,12 +282,65 @@ def test_a_difference_of_results_or_of_gradients_is_seen() -> None:
     assert largest_difference(plain, plain, inputs) == 0
 
 
-def test_a_pass_that_would_be_recorded_never_looks_at_a_value(tiny_backbone: Backbone) -> None:
-    """Under fake tensors any look at a value raises; a recorded graph could not replay it."""
-    inputs = _inputs(tiny_backbone)
-    with FakeTensorMode(allow_non_fake_inputs=True) as fake:
-        passed = _plain(tiny_backbone, *(fake.from_tensor(one) for one in inputs))
-    assert passed.shape == inputs[0].shape
+class NoLooking(TorchDispatchMode):
+    """Refuses to hand a tensor's value to Python, for which a device would have to be waited for.
+
+    A pass that asks for one cannot be recorded either.
+    """
+
+    def __torch_dispatch__(  # noqa: D105 - the class says it
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        if func in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default):
+            raise ValueError("looked at a value")
+        return func(*args, **(kwargs or {}))
+
+
+def test_looking_at_a_value_is_noticed() -> None:
+    with NoLooking(), pytest.raises(ValueError, match="looked at a value"):
+        bool(torch.ones(1) > 0)
+
+
+@pytest.mark.parametrize("learning", [False, True])
+def test_a_pass_of_the_unet_never_looks_at_a_value(
+    tiny_backbone: Backbone, *, learning: bool
+) -> None:
+    inputs = _inputs(tiny_backbone, learning=learning)
+    with NoLooking():
+        result = _plain(tiny_backbone, *inputs)
+        if learning:
+            torch.autograd.backward(result.sum())
+
+
+def test_stylising_never_looks_at_a_value(tiny_backbone: Backbone) -> None:
+    settings = StylisationSettings(strength=0.5, guidance_scale=3.5, num_inference_steps=8)
+    visited = (settings.itinerary().start, *settings.itinerary().timesteps)
+    prompt = PromptConditioning(tiny_backbone, "a piano")
+    table = RowsOfTables([tabulate(prompt, visited, tiny_backbone.device)])
+    latents, noise = torch.randn(2, 1, 4, 8, 8)
+    with NoLooking():
+        stylise(
+            tiny_backbone.predict_noise,
+            tiny_backbone.schedule,
+            table,
+            settings,
+            latents=latents,
+            noise=noise,
+        )
+
+
+def test_a_step_of_the_decoder_never_looks_at_a_value() -> None:
+    decoder = load_melody("mini", "cpu").model.decoder
+    states = torch.randn(2, 12, decoder.config.hidden_size)
+    column = torch.zeros(2, decoder.config.num_codebooks, dtype=torch.long)
+    reader = CachedDecoder(decoder, states, 4, "compile")
+    reader.read(column)  # the first column comes with the prefix, and is not recorded
+    with NoLooking(), torch.no_grad():
+        reader._plain_pass(column)
 
 
 @pytest.mark.parametrize("way", ["graph", pytest.param("compile", marks=SLOW_COMPILING)])
