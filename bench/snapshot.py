@@ -29,6 +29,8 @@ SPREAD = Path(__file__).with_name(
     "tolerances.json"
 )  # tests/benchmarks/platform_spread.py writes it
 ROOM = 100.0  # only torch's own code paths were varied: not GPUs, not the resampler's
+DIGEST = 16  # hex digits that are kept: a chance match of two sounds is one in 10^19
+DECIMALS = 8  # of scores and seconds, below what any lane looks at
 NUMERIC = ("torch", "diffusers", "transformers", "numpy", "scipy", "librosa", "soxr")
 
 
@@ -192,11 +194,11 @@ def _measured(
         repetition=cell.repetition,
         seed=cell.seed,
         status=outcome.status,
-        audio_digest=outcome.audio_digest,
+        audio_digest=outcome.audio_digest and outcome.audio_digest[:DIGEST],
         values=values,
-        transfer_s=None if outcome.transfer_cached else outcome.transfer_s,
-        fit_s=None if outcome.fit_cached else outcome.fit_s,
-        calibration_s=outcome.calibration_s,
+        transfer_s=None if outcome.transfer_cached else _rounded(outcome.transfer_s),
+        fit_s=None if outcome.fit_cached else _rounded(outcome.fit_s),
+        calibration_s=_rounded(outcome.calibration_s),
         peak_memory_bytes=outcome.peak_memory_bytes,
         operations=outcome.operations,
     )
@@ -206,7 +208,11 @@ def _value(run: Run, cell: PlannedCell, outcome: CellRecord, metric: str) -> flo
     score = run.scores.get((cell.cell_id, metric))
     if score is None or outcome.status != "ok" or score.status not in {"ok", "silent"}:
         return None
-    return score.value if score.raw is None else score.raw
+    return _rounded(score.value if score.raw is None else score.raw)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, DECIMALS)
 
 
 def platform_class(facts: Mapping[str, Any], device: str) -> str:
