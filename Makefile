@@ -7,6 +7,7 @@ OUT ?= runs/$(SUITE)
 REGRESSION ?= runs/regression
 BASELINE ?= tests/regression/baseline.json
 TABLE2 ?= runs/table2
+TABLE2_SUITE ?= table2
 TABLE2_BASELINE ?= $(HOME)/.cache/music-style-bench/table2.json
 HISTORY ?= runs/history/history.jsonl
 # Times fail the gate only where the pace of a machine can be relied on: ADVISORY= on such a runner.
@@ -84,7 +85,7 @@ regression-base: install
 
 # On a machine with a GPU. The first run becomes the baseline that the runner keeps; times count there.
 table2: install
-	$(BIN)/python -m bench run --suite table2 --out $(TABLE2) || test $$? -eq 5
+	$(BIN)/python -m bench run --suite $(TABLE2_SUITE) --out $(TABLE2) || test $$? -eq 5
 	test -f $(TABLE2_BASELINE) || $(BIN)/python -m bench baseline $(TABLE2) --reason "first run here" \
 		-o $(TABLE2_BASELINE)
 	$(BIN)/python -m bench gate $(TABLE2) --baseline $(TABLE2_BASELINE) --report $(TABLE2)/gate
