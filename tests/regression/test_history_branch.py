@@ -1,0 +1,54 @@
+"""`.ci/history` keeps the history on a branch of its own, one commit per run."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+BRANCH = "benchmark-history"
+
+
+def git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture
+def clone(tmp_path: Path, checkout: Path) -> Path:
+    """A clone of an empty origin with the script and one commit on main."""
+    git(tmp_path, "init", "--quiet", "--bare", "origin.git")
+    git(tmp_path, "clone", "--quiet", "origin.git", "clone")
+    folder = tmp_path / "clone"
+    (folder / ".ci").mkdir()
+    shutil.copy(checkout / ".ci" / "history", folder / ".ci" / "history")
+    git(folder, "add", ".")
+    git(folder, "-c", "user.name=x", "-c", "user.email=x@y", "commit", "--quiet", "-m", "first")
+    return folder
+
+
+def script(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(clone / ".ci" / "history"), *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_each_run_adds_a_commit_with_the_whole_file(clone: Path) -> None:
+    kept = clone / "runs" / "history.jsonl"
+    first = script(clone, "fetch", "runs/history.jsonl")
+    assert "the history begins with this run" in first.stdout
+    for lines in ("one\n", "one\ntwo\n"):
+        kept.write_text(lines)
+        assert script(clone, "push", "runs/history.jsonl").returncode == 0
+        kept.unlink()
+        assert script(clone, "fetch", "runs/history.jsonl").returncode == 0
+        assert kept.read_text() == lines
+    assert len(git(clone, "log", "--format=%h", f"origin/{BRANCH}").split()) == 2
+    assert git(clone, "branch", "--list", BRANCH) == ""
+
+
+def test_another_word_is_refused(clone: Path) -> None:
+    done = script(clone, "pull", "runs/history.jsonl")
+    assert (done.returncode, done.stderr) == (2, "history: pull is neither fetch nor push\n")
