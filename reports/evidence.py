@@ -11,7 +11,7 @@ import numpy as np
 from bench.records import MethodEntry, Run
 from bench.statistics import Observations, paired_differences, paired_interval
 from reports import notes, reading
-from reports.result_table import Column, Missing, ResultTable, Row, Value, estimate
+from reports.result_table import Column, Estimate, Missing, ResultTable, Row, Value, estimate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,8 +56,33 @@ def gains(run: Run) -> ResultTable:
         reading.identity(run),
         columns,
         tuple(rows),
-        (*notes.identity_notes(run), *notes.interval_notes(kinds), notes.provenance_note(run)),
+        (
+            *notes.identity_notes(run),
+            *notes.interval_notes(kinds),
+            *_no_gain_notes(run, rows),
+            notes.provenance_note(run),
+        ),
     )
+
+
+def _no_gain_notes(run: Run, rows: list[Row]) -> list[str]:
+    """Whose style fit over copy-content has an interval that reaches 0 or lies below it, and where.
+
+    Such a method has not been shown to bring any of the style into the music.
+    """
+    names = [metric.name for metric in reading.ordered_metrics(run)]
+    fit = style_fit(run)
+    if fit not in names:
+        return []
+    title = next(metric.title for metric in run.header.metrics if metric.name == fit)
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        method, over, group = row.cells[:3]
+        gain = row.cells[3 + names.index(fit)]
+        if over == BASELINES[0] and isinstance(gain, Estimate) and gain.low <= 0:
+            found.setdefault(str(method), []).append(str(group))
+    without = [f"{method} ({', '.join(groups)})" for method, groups in found.items()]
+    return [f"no gain in {title} shown over copy-content: {'; '.join(without)}"] if without else []
 
 
 def _style_groups(run: Run) -> list[str]:

@@ -171,6 +171,14 @@ def test_cached_stages_are_marked() -> None:
     assert timing(replace(run, cells=cells)).column("cached")[0] == "fit 2/2"
 
 
+def test_a_method_without_a_gain_is_named() -> None:
+    table = gains(simple(tve=0.5, rti=0.3, copy_content=0.3))
+    (note,) = (note for note in table.notes if note.startswith("no gain"))
+    where = "(all, natural, tonal)"
+    assert note == f"no gain in SF-audio (held-out) shown over copy-content: rti {where}"
+    assert not any(n.startswith("no gain") for n in gains(simple(tve=0.5, copy_content=0.3)).notes)
+
+
 def test_gains_are_paired_raw_differences_per_kind_of_style() -> None:
     table = gains(simple(tve=0.5, copy_content=0.3, null=0.45))
     assert table.column("over") == ("copy-content",) * 3 + ("null",) * 3
