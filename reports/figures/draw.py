@@ -55,7 +55,7 @@ class Spectrogram(Protocol):
 
 
 @contextmanager
-def _canvas(height: float, width: float = COLUMN_WIDTH) -> Iterator[Figure]:
+def canvas(height: float, width: float = COLUMN_WIDTH) -> Iterator[Figure]:
     """A figure with our settings, untouched by those of the user."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -68,7 +68,7 @@ def _canvas(height: float, width: float = COLUMN_WIDTH) -> Iterator[Figure]:
 
 def scatter(points: Sequence[Point], style_fit_title: str) -> Figure:
     """CP against SF with intervals; a dashed line joins the Pareto set."""
-    with _canvas(2.6 + 0.09 * len(points)) as figure:
+    with canvas(2.6 + 0.09 * len(points)) as figure:
         axes = figure.subplots()
         names = short_labels(point.label for point in points)
         for point, look in zip(points, _looks(points), strict=True):
@@ -122,7 +122,7 @@ def curves(drawn: Sequence[Curve], style_fit_title: str) -> Figure:
     many = len(styles) > MANY_STYLES
     columns = min(STYLE_COLUMNS + many, len(styles))
     lines = -(-len(styles) // columns)
-    with _canvas(1.0 + (1.0 if many else 1.3) * lines) as figure:
+    with canvas(1.0 + (1.0 if many else 1.3) * lines) as figure:
         grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
         panels = dict(zip(styles, grid.flat, strict=False))
         scales = list(dict.fromkeys(curve.guidance_scale for curve in drawn))
@@ -174,7 +174,7 @@ def _finish_panels(
 def costs(drawn: Sequence[Cost]) -> Figure:
     """Seconds of each stage as bars; below, seconds per clip as one fit serves more clips."""
     names = short_labels(cost.label for cost in drawn)
-    with _canvas(1.8 + 0.16 * len(drawn) + 1.6) as figure:
+    with canvas(1.8 + 0.16 * len(drawn) + 1.6) as figure:
         bars, lines = figure.subplots(
             2, 1, gridspec_kw={"height_ratios": [0.16 * len(drawn) + 0.5, 1.6]}
         )
@@ -230,7 +230,7 @@ def spectrograms(panels: Sequence[Spectrogram], top_hz: float) -> Figure:
 
     from reports.figures.mel import band_centres
 
-    with _canvas(1.35) as figure:
+    with canvas(1.35) as figure:
         row = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
         for axes, panel in zip(row, panels, strict=True):
             bands = len(panel.levels)

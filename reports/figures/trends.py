@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from bench.api import RecordError
 from bench.history import Trend
 from reports.figures import draw
-from reports.figures.draw import _canvas
+from reports.figures.draw import canvas
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,7 +108,7 @@ def write(path: Path, found: Sequence[Trend]) -> None:
 def picture(shown: Sequence[Panel]) -> Figure:
     """One panel below the other; what stands worse is drawn thick."""
     methods = list(dict.fromkeys(line.method for panel in shown for line in panel.lines))
-    with _canvas(0.6 + PANEL_INCHES * len(shown) + 0.1 * len(methods)) as figure:
+    with canvas(0.6 + PANEL_INCHES * len(shown) + 0.1 * len(methods)) as figure:
         grid = figure.subplots(len(shown), 1, squeeze=False, sharex=True)[:, 0]
         for axes, panel in zip(grid, shown, strict=True):
             for line in panel.lines:

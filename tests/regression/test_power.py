@@ -14,7 +14,7 @@ from power import BASELINE, DROP, PRIMARY, drawn, models, share, simulate
 
 from bench.foresight import foresee
 from bench.gate import judge
-from bench.snapshot import Snapshot, read_snapshot
+from bench.snapshot import DIGEST, Snapshot, read_snapshot
 from bench.suite import load_suite
 from bench.verdict import exit_code
 
@@ -31,6 +31,7 @@ def test_the_baseline_is_of_the_suite_as_it_stands(baseline: Snapshot) -> None:
     assert baseline.suite_digest == load_suite("regression").digest
     assert f"digest {baseline.suite_digest[:12]}" in BASELINE.with_name("power.txt").read_text()
     assert {cell.status for cell in baseline.cells} == {"ok"}
+    assert {len(cell.audio_digest or "") for cell in baseline.cells} == {DIGEST}
     assert baseline.violations == ()
     assert exit_code(judge(baseline, baseline)) == 0
 
