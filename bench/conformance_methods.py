@@ -35,8 +35,9 @@ from bench.conformance import (
     bundled_clip,
     is_frozen_dataclass,
 )
+from bench.failure import Failure
 from bench.method_subject import SECONDS, MethodSubject
-from bench.outcome import Failure, restore
+from bench.outcome import restore
 
 COMPANY_TOLERANCE = 1e-3  # of the peak: batched arithmetic differs in the last digits
 ROLES = {"fit", "transfer"}

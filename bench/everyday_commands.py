@@ -85,7 +85,7 @@ def transfer(**options: Unpack[TransferOptions]) -> None:
 
     For those who just want the sound.
     """
-    from bench.outcome import Failure
+    from bench.failure import Failure
     from bench.transfer import TransferRequest, commission
     from bench.transfer import transfer as render
 

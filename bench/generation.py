@@ -35,11 +35,12 @@ from bench.cache import Cache
 from bench.catalog import make_parameters, split_parameters
 from bench.clock import Stopwatch
 from bench.device import peak_memory_bytes
+from bench.failure import Failure, WorkerError, WorkerLostError, failure_of
 from bench.gauge import Gauge
 from bench.isolation import Isolated, Isolation
 from bench.keys import Identity, chunk_key, fit_key
 from bench.material import Material
-from bench.outcome import Failure, WorkerError, WorkerLostError, failure_of, restore
+from bench.outcome import restore
 from bench.parallel import in_parallel
 from bench.records import CellRecord, PlannedCell
 
@@ -334,8 +335,7 @@ class Studio:
         cached: bool = False,
     ) -> CellRecord:
         peak = float(np.abs(audio.waveform).max())
-        # FLAC holds no sample beyond full scale; the output's level is left as it is, so louder
-        # ones stay float.
+        # FLAC holds no sample beyond full scale; louder outputs stay float, as loud as they are.
         name = f"audio/{cell.cell_id}.{'flac' if peak < 1.0 else 'wav'}"
         path = self.bench.folder / name
         write_audio(path, audio)

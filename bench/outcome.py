@@ -6,9 +6,7 @@ import numpy as np
 
 from bench.api import Audio
 from bench.audio import fit_length, resample
-from bench.failure import Failure, WorkerError, WorkerLostError, failure_of
-
-__all__ = ["Failure", "WorkerError", "WorkerLostError", "failure_of", "restore"]
+from bench.failure import Failure
 
 LENGTH_TOLERANCE_S = 0.05  # the contract of StyleTransferMethod.transfer
 

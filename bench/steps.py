@@ -47,7 +47,7 @@ def steps(values: Sequence[float], *, finest: float = 0.0) -> tuple[int, ...]:
 
 
 def penalty(points: int) -> float:
-    """What a further step must gain, in standard deviations of the noise: ``PENALTY + log(n) / 2``."""
+    """What a further step must gain, in deviations of the noise: ``PENALTY + log(n) / 2``."""
     return PENALTY + math.log(points) / 2
 
 

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from bench.api import BenchError, Json
-from bench.outcome import failure_of
+from bench.failure import failure_of
 from bench.timing import Extrapolation, MethodTiming, StageName, StageTiming, extrapolate
 from bench.timing_worker import Lap
 

@@ -36,9 +36,9 @@ from bench.api import (
 )
 from bench.catalog import find_method, find_metric, make_parameters, resolve
 from bench.device import reset_peak_memory, synchronise
+from bench.failure import WorkerError
 from bench.gauge import recent_kernel_s
 from bench.isolation import Isolated, IsolatedMetric, Isolation
-from bench.outcome import WorkerError
 from bench.timing import Memory
 
 if TYPE_CHECKING:

@@ -22,11 +22,11 @@ from bench.choices import parse_method
 from bench.clips import ClipSource, Dataset, StyleSource, inspect
 from bench.clock import Stopwatch
 from bench.device import resolve_device
+from bench.failure import Failure
 from bench.generation import Bench, Fitted, Studio
 from bench.keys import digest
 from bench.material import Material
 from bench.one_style import read_style
-from bench.outcome import Failure
 from bench.plan import Plan, PlannedMethod, make_plan, prepare_methods
 from bench.preparation import open_studio
 from bench.records import CellRecord, PlannedCell

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from bench.api import Audio, ContentError, RecordError, UnsupportedError
+from bench.failure import Failure, failure_of
 from bench.keys import Identity, chunk_key, digest
-from bench.outcome import Failure, failure_of, restore
+from bench.outcome import restore
 from bench.records import CellRecord
 from bench.runner import crashes, locked, settle
 
