@@ -6,6 +6,8 @@ size from the start, because they need fixed shapes; else it grows, which is fas
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -42,16 +44,16 @@ class Positions(nn.Module):
         return table.index_select(0, ids)
 
 
-def look_up_positions(decoder: MusicgenMelodyForCausalLM, places: int) -> None:
-    """Put `Positions` for so many places into a decoder; what it computes stays the same."""
+@contextmanager
+def looked_up(decoder: MusicgenMelodyForCausalLM, positions: Positions | None) -> Iterator[None]:
+    """Have a decoder use `positions` for a while; None leaves it as it is."""
     inner: Any = decoder.model.decoder
-    known = inner.embed_positions
-    if isinstance(known, Positions) and len(known.get_buffer("table")) >= places:
-        return
-    # Row i of the library's table does not depend on the table's length.
-    table = SinusoidalPositions.get_embedding(places, decoder.config.hidden_size)
-    weight = next(decoder.parameters())
-    inner.embed_positions = Positions(table.to(weight.device, weight.dtype))
+    own = inner.embed_positions
+    inner.embed_positions = positions or own
+    try:
+        yield
+    finally:
+        inner.embed_positions = own
 
 
 class CachedDecoder:
@@ -76,9 +78,11 @@ class CachedDecoder:
         self._prefix: Tensor | None = states.to(decoder.dtype)
         self._length = states.shape[1]
         self._cache: Cache | None = None
+        self._positions: Positions | None = None
         if chosen != "eager":
             places = self._length + most_columns + _SPARE
-            look_up_positions(decoder, places)
+            table = SinusoidalPositions.get_embedding(places, decoder.config.hidden_size)
+            self._positions = Positions(table.to(decoder.device, decoder.dtype))
             self._cache = StaticCache(config=decoder.config, max_cache_len=places)
         self._pass = Accelerated(
             "MusicGen's decoder", self._plain_pass, chosen, decoder.dtype, self._rewind
@@ -87,11 +91,9 @@ class CachedDecoder:
     @torch.no_grad()
     def read(self, column: Tensor) -> Tensor:
         """Logits (row, codebook, code) of what follows a column (row, codebook)."""
-        if self._prefix is None:
-            logits = self._pass(column)
-        else:
-            logits = self._plain_pass(column)
-            self._prefix = None  # in the cache from now on
+        with looked_up(self._decoder, self._positions):
+            logits = (self._plain_pass if self._prefix is not None else self._pass)(column)
+        self._prefix = None  # in the cache from now on
         self._length += 1
         return logits
 
