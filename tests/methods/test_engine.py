@@ -20,7 +20,7 @@ from methods.acceleration import (
     choose_acceleration,
     largest_difference,
 )
-from methods.musicgen.decoding import CachedDecoder
+from methods.musicgen.decoding import CachedDecoder, Positions
 from methods.musicgen.loading import load_melody
 from methods.riffusion.backbone import Backbone, Moments, load_backbone
 from methods.riffusion.conditioning import (
