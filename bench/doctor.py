@@ -19,7 +19,6 @@ from bench.weights import HubCheckpoint, fetch_line
 
 ROOT = machine.ROOT
 FULL_SUITE = "table2"
-UV_LINE = "pip install -e '.[backends]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +205,7 @@ def _hub_finding(checkpoint: HubCheckpoint, held: Needed) -> Finding:
 def back_ends() -> list[Finding]:
     """The environments that back ends need: whether they are built. The mini profile needs none."""
     from bench.catalog import methods, metrics
-    from bench.environments import environment_folder, is_built, project_of, uv_program
+    from bench.environments import UV_LINE, environment_folder, is_built, project_of, uv_program
 
     users: dict[Path, list[str]] = {}
     for name, entry in {**methods(), **metrics()}.items():

@@ -22,6 +22,7 @@ from bench.cache import Cache
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 FILES = ("pyproject.toml", "uv.lock", ".python-version")
+UV_LINE = "pip install -e '.[backends]'"
 WHOLE = "bench-complete"  # written last: without it an environment was not finished
 # What points at another environment than the one that a child is started in.
 _MISLEADING = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "UV_PROJECT", "UV_PROJECT_ENVIRONMENT")
@@ -123,7 +124,6 @@ def _uv() -> str:
     found = uv_program()
     if found is None:
         raise ConfigError(
-            "uv is not installed; it builds the environments of back ends. Install it: "
-            "pip install -e '.[backends]'"
+            f"uv is not installed; it builds the environments of back ends. Install it: {UV_LINE}"
         )
     return found

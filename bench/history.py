@@ -24,11 +24,11 @@ from typing import Literal
 from pydantic import Field
 
 from bench.api import RecordError
+from bench.cost import STAGES, TIME_RATIO
 from bench.records import Record, append, read
 from bench.snapshot import MARGIN, MeasuredCell, Snapshot
 from bench.steps import steps
 
-SLOWER = 1.25  # as the gate's: less cannot be told from a busy machine
 FINEST = {
     "metric": 1e-3,
     "time": 0.02,
@@ -129,7 +129,8 @@ def _levels(cells: Sequence[MeasuredCell], metrics: Iterable[str]) -> dict[str, 
 def _times(cells: Sequence[MeasuredCell]) -> dict[str, float]:
     found: dict[str, list[float]] = defaultdict(list)
     for cell in cells:
-        for stage, seconds in (("transfer", cell.transfer_s), ("fit", cell.fit_s)):
+        for stage, column in STAGES.items():
+            seconds: float | None = getattr(cell, column)
             if seconds and cell.calibration_s:
                 found[stage].append(seconds / cell.calibration_s)
     return {stage: median(kernels) for stage, kernels in found.items()}
@@ -224,7 +225,7 @@ def trend(series: Series) -> Trend:
         starts,
         tuple(math.exp(level) if timed else level for level in levels),
         math.exp(moved) if timed else moved,
-        _word(moved if series.maximize else -moved, math.log(SLOWER) if timed else MARGIN),
+        _word(moved if series.maximize else -moved, math.log(TIME_RATIO) if timed else MARGIN),
     )
 
 

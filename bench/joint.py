@@ -38,6 +38,8 @@ def _fit_family(
     cells: Sequence[PlannedCell], studios: Mapping[str, Studio], progress: Progress
 ) -> None:
     labels = list(dict.fromkeys(cell.method for cell in cells))
+    if len(labels) < 2:  # noqa: PLR2004 - one method needs nobody else
+        return
     needed: dict[str, FitRequest] = {}
     for label in labels:
         own = [cell for cell in cells if cell.method == label]
@@ -45,7 +47,7 @@ def _fit_family(
         needed |= {keys[style]: request for style, request in requests.items()}
     cache = studios[labels[0]].bench.cache
     missing = {key: one for key, one in needed.items() if cache.load_state(key) is None}
-    if len(labels) < 2 or not missing:  # noqa: PLR2004 - one method needs nobody else
+    if not missing:
         return
     try:
         states, seconds = studios[labels[0]].timed_fit(list(missing.values()), progress)

@@ -172,16 +172,16 @@ class Session:
             if subject.failure or (number and not subject.fits_per_style):
                 continue
             self._tell(0.1 + 0.4 * number / self.request.fits, f"fit {number + 1}: {subject.label}")
-            style, seed = supply.style_for(subject.sample_rate), number
             short = self.request.fit_steps
             if short is None or "steps" not in subject.parameters:
-                lap = subject.call(timing_worker.fit, style, subject.parameters, seed)
+                style = supply.style_for(subject.sample_rate)
+                lap = subject.call(timing_worker.fit, style, subject.parameters, number)
                 subject.note("fit", 1, lap)
                 continue
             for steps in (short, 2 * short):
                 fewer = {**subject.parameters, "steps": steps}
                 style = supply.style_for(subject.sample_rate)
-                lap = subject.call(timing_worker.fit, style, fewer, seed)
+                lap = subject.call(timing_worker.fit, style, fewer, number)
                 subject.short_fits.setdefault(steps, []).extend([lap] if lap else [])
 
     def _transfer(self, supply: Supply) -> None:

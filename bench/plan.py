@@ -32,6 +32,9 @@ from bench.seeds import derive_seed
 from bench.selection import select_contents, select_pairs, select_styles, split_style
 from bench.suite import Suite
 
+# What learning a style costs against rendering a cell: for the time left, and for shares of work.
+CELLS_PER_FIT = 12
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedMethod:

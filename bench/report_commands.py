@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
-from bench.records import uncollected
-
 if TYPE_CHECKING:
     from reports.write import Report
 
@@ -65,6 +63,8 @@ def report(runs: tuple[Path, ...], **options: Unpack[ReportOptions]) -> None:
         sys.exit(_check(options["check"], runs))
     if not runs:
         raise click.UsageError("Missing argument 'RUNS...'.")
+    from bench.records import uncollected
+
     atexit.register(gc.freeze)  # at the end of the process nobody need search what is left
     left_out = {key: options[key] for key in ("without_inputs", "without_sounds")}
     with uncollected():

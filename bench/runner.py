@@ -25,11 +25,11 @@ from bench import records
 from bench.api import BenchError, Progress, RecordError
 from bench.generation import Bench, Studio
 from bench.joint import fit_jointly
+from bench.plan import CELLS_PER_FIT
 from bench.records import FAILED, CellRecord, PlannedCell
 from bench.scoring import LoadedMetric, missing, score
 
 CRASHES_TOLERATED = 2
-CELLS_PER_FIT = 12  # what learning a style costs against rendering a cell, for the time left only
 logger = logging.getLogger(__name__)
 
 

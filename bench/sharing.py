@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from multiprocessing.process import BaseProcess
 
+from bench.plan import CELLS_PER_FIT
 from bench.records import PlannedCell
 
 POLL_S = 1.0
-FIT_WORTH = 12  # what learning a style costs against rendering a cell, as in the progress line
 Work = Callable[[str, frozenset[str]], None]  # a device, and the ids of the cells to render on it
 
 
@@ -37,7 +37,7 @@ def assign(plan: Sequence[PlannedCell], count: int) -> list[frozenset[str]]:
     for group in sorted(groups, key=len, reverse=True):
         least = work.index(min(work))
         shares[least] += group
-        work[least] += FIT_WORTH + len(group)
+        work[least] += CELLS_PER_FIT + len(group)
     return [frozenset(cell.cell_id for cell in share) for share in shares]
 
 

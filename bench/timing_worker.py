@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import gc
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +34,7 @@ from bench.api import (
     TransferRequest,
 )
 from bench.catalog import find_method, find_metric, make_parameters, resolve
-from bench.device import reset_peak_memory, synchronise
+from bench.device import peak_memory_bytes, reset_peak_memory, synchronise
 from bench.failure import WorkerError
 from bench.gauge import recent_kernel_s
 from bench.isolation import Isolated, IsolatedMetric, Isolation
@@ -184,8 +183,7 @@ def _memory_now() -> Memory:
 
 def memory(device: str) -> Memory:
     """The three views, as far as the device has them; the CPU has only the last."""
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts kilobytes but on macOS
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    resident = peak_memory_bytes("cpu")
     if device == "cpu":
         return Memory(resident=resident)
     import torch
