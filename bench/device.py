@@ -6,10 +6,12 @@ import os
 import re
 import resource
 import sys
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Literal, TypeVar, get_args
 
 from bench.api import ConfigError, DeviceError
 
+Choice = TypeVar("Choice")
 Precision = Literal["float32", "bfloat16", "float16"]
 # Set by `--precision`; the environment, so that worker processes are told too.
 PRECISION_VARIABLE = "BENCH_PRECISION"
@@ -54,6 +56,24 @@ def _lacks(name: str, found: str) -> str:
     )
 
 
+def asked_for(variable: str, names: Mapping[str, Choice]) -> Choice | None:
+    """What an environment variable chooses by name; None for "auto", and where it is not set.
+
+    Raises:
+        ConfigError: It holds another word.
+
+    Example:
+        >>> asked_for("BENCH_NOT_SET", {"fast": 1}) is None
+        True
+    """
+    word = os.environ.get(variable, "auto")
+    if word != "auto" and word not in names:
+        raise ConfigError(
+            f"{variable} is {word!r}; it must be auto, {', '.join(names)}. Leave it out for auto."
+        )
+    return names.get(word)
+
+
 def frozen_precision(device: str) -> Precision:
     """The format of frozen networks on a device; what is learnt, losses and schedules stay float32.
 
@@ -67,15 +87,10 @@ def frozen_precision(device: str) -> Precision:
         >>> frozen_precision("cpu")
         'float32'
     """
-    asked = os.environ.get(PRECISION_VARIABLE, "auto")
-    known: dict[str, Precision] = {name: name for name in get_args(Precision)}
-    if asked in known:
-        return known[asked]
-    if asked != "auto":
-        raise ConfigError(
-            f"{PRECISION_VARIABLE} is {asked!r}; it must be auto, {', '.join(known)}. Leave it out "
-            "for auto."
-        )
+    precisions: dict[str, Precision] = {name: name for name in get_args(Precision)}
+    asked = asked_for(PRECISION_VARIABLE, precisions)
+    if asked is not None:
+        return asked
     if not device.startswith("cuda"):
         return "float32"
     import torch

@@ -12,13 +12,12 @@ is logged, and plain calls go on.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import torch
 
-from bench.api import ConfigError
+from bench.device import asked_for
 
 VARIABLE = "BENCH_ACCELERATION"
 Acceleration = Literal["eager", "graph", "compile"]
@@ -44,14 +43,10 @@ def choose_acceleration(device: torch.device) -> Acceleration:
         >>> choose_acceleration(torch.device("cpu"))
         'eager'
     """
-    asked = os.environ.get(VARIABLE, "auto")
-    known: dict[str, Acceleration] = {name: name for name in get_args(Acceleration)}
-    if asked in known:
-        return known[asked]
-    if asked != "auto":
-        raise ConfigError(
-            f"{VARIABLE} is {asked!r}; it must be auto, {', '.join(known)}. Leave it out for auto."
-        )
+    ways: dict[str, Acceleration] = {name: name for name in get_args(Acceleration)}
+    asked = asked_for(VARIABLE, ways)
+    if asked is not None:
+        return asked
     return "graph" if device.type == "cuda" else "eager"
 
 
@@ -186,8 +181,8 @@ def _record(plain: Pass, inputs: Inputs) -> Pass:
         result = plain(*fixed)
 
     def replay(*given: torch.Tensor) -> torch.Tensor:
-        for place, value in zip(fixed, given, strict=True):
-            place.copy_(value)
+        for slot, value in zip(fixed, given, strict=True):
+            slot.copy_(value)
         graph.replay()
         return result.clone()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import permutations
 
@@ -173,7 +174,7 @@ def amortisation(report: TimingReport) -> ResultTable:
 
 def _amortised(method: MethodTiming, count: int) -> Value:
     total, fit = amortised_s(method, count), method.stage("fit")
-    if total != total:  # noqa: PLR0124 - NaN
+    if math.isnan(total):
         return NOT_TIMED
     return f"~{total:.1f}" if fit and fit.extrapolated else total
 

@@ -80,11 +80,16 @@ class Guide:
 @torch.no_grad()
 def prefix(model: MusicgenMelodyForConditionalGeneration, conditions: Conditions) -> Tensor:
     """Return the states before the audio codes: chroma, tiled to the model's length, then text."""
-    hidden = model.decoder.config.hidden_size
-    chroma = one_hot(tile_to(conditions.pitch_class, model.config.chroma_length))
-    if hidden != PITCH_CLASSES:
-        chroma = model.audio_enc_to_dec_proj(chroma)
+    chroma = chroma_states(model, conditions.pitch_class)
     return torch.cat([chroma, encode_text(model, conditions.text, conditions.mask)], dim=1)
+
+
+def chroma_states(model: MusicgenMelodyForConditionalGeneration, pitch_class: Tensor) -> Tensor:
+    """States (batch, position, dim) of pitch classes (batch, frame), tiled to full length."""
+    chroma = one_hot(tile_to(pitch_class, model.config.chroma_length))
+    if model.decoder.config.hidden_size != PITCH_CLASSES:
+        chroma = model.audio_enc_to_dec_proj(chroma)
+    return chroma
 
 
 def encode_text(

@@ -25,8 +25,8 @@ from transformers import DynamicCache, MusicgenMelodyForConditionalGeneration
 
 from bench.api import Clip, ConfigError, UnsupportedError
 from bench.seeds import derive_seed, generator
-from methods.musicgen.chroma import PITCH_CLASSES, dominant_pitch_class, one_hot, tile_to
-from methods.musicgen.generation import encode_text, undisturbed
+from methods.musicgen.chroma import dominant_pitch_class
+from methods.musicgen.generation import chroma_states, encode_text, undisturbed
 from methods.musicgen.loading import Loaded
 
 _IGNORED = -100
@@ -172,9 +172,7 @@ def melody_cache(
         model: MusicGen melody.
         pitch_class: (batch, frame); tiled to the model's length.
     """
-    chroma = one_hot(tile_to(pitch_class, model.config.chroma_length))
-    if model.decoder.config.hidden_size != PITCH_CLASSES:
-        chroma = model.audio_enc_to_dec_proj(chroma)
+    chroma = chroma_states(model, pitch_class)
     cache = DynamicCache()
     decoder = model.decoder.model.decoder
     decoder(inputs_embeds=chroma.to(decoder.dtype), past_key_values=cache, use_cache=True)

@@ -29,6 +29,7 @@ from transformers import (
 )
 
 from bench.api import CheckpointError
+from bench.device import frozen_precision
 from bench.weights import check_tokenizer, hub_folder
 from methods.musicgen.style_checkpoints import CODEC, FEATURES, LANGUAGE_MODEL, TEXT_ENCODER
 from methods.musicgen.style_conditioner import ConditionerSettings, StyleConditioner
@@ -89,12 +90,11 @@ class StyleModel:
         return math.prod(self.codec.config.upsampling_ratios)
 
     def settle(self, device: str) -> StyleModel:
-        """Put all parts into inference on a device; half precision for the decoder on CUDA."""
+        """Put all parts into inference on a device; the decoder in its frozen precision."""
         parts = (self.decoder, self.conditioner, self.text_projection, self.text_encoder)
         for part in (*parts, self.features, self.codec):
             part.train(mode=False).requires_grad_(requires_grad=False).to(device)
-        if device.startswith("cuda"):
-            self.decoder.half()
+        self.decoder.to(getattr(torch, frozen_precision(device)))
         return self
 
 

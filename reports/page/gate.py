@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from reports.page.write import html_table
+from reports.page.write import html_table, render
 from reports.result_table import ResultTable
-
-ASSETS = Path(__file__).with_name("assets")
 
 
 def page(headline: str, tables: Sequence[ResultTable]) -> str:
@@ -18,12 +15,5 @@ def page(headline: str, tables: Sequence[ResultTable]) -> str:
         headline: The result and what limits it.
         tables: Finished tables; those without rows are left out.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
     shown = [html_table(table, set()) for table in tables if table.rows]
-    template = environment.get_template("gate.html.j2")
-    return template.render(headline=headline, tables=shown)
+    return render("gate.html.j2", {"headline": headline, "tables": shown})

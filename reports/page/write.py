@@ -105,7 +105,7 @@ def write_page(
     figures = [_figure(page, plate) for plate in plates(run, by_label)]
     names = {entry.label for entry in run.header.methods}
     tables = [html_table(table, names) for table in report.tables]
-    text = _render({
+    text = render("page.html.j2", {
         **_words(run, without_inputs=without_inputs),
         "tables": [table for table in tables if table.label not in COSTS],
         "costs": [table for table in tables if table.label in COSTS],
@@ -118,14 +118,15 @@ def write_page(
     return _write(page / "index.html", text)
 
 
-def _render(values: Mapping[str, object]) -> str:
+def render(template: str, values: Mapping[str, object]) -> str:
+    """Fill one of the templates beside this file; names from records are escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    return environment.get_template("page.html.j2").render(values)
+    return environment.get_template(template).render(values)
 
 
 def _words(run: Run, *, without_inputs: bool) -> dict[str, object]:
