@@ -19,7 +19,7 @@ __all__ = ["__version__", "load_records"]
 def load_records(run: str | Path) -> pd.DataFrame:
     """Read a run folder into a table: one row per planned cell, whether or not it has run.
 
-    `bench.columns.COLUMNS` says what each column means, with its unit; so does
+    `bench.records.frame.COLUMNS` says what each column means, with its unit; so does
     `table.attrs["columns"]`. Runs are put together with `pandas.concat`.
 
     Args:
@@ -33,6 +33,6 @@ def load_records(run: str | Path) -> pd.DataFrame:
     Raises:
         RecordError: The folder is no run, or one that this version cannot read.
     """
-    from bench.records import load_frame
+    from bench.records.frame import load_frame
 
     return load_frame(run)

@@ -3,7 +3,7 @@
 import sys
 
 try:
-    from bench.cli import main
+    from bench.cli.main import main
 except ModuleNotFoundError as error:
     if str(error.name).partition(".")[0] in {"bench", "methods", "metrics", "reports"}:
         raise

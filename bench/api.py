@@ -297,8 +297,8 @@ class Entry:
         info: `MethodInfo` or `MetricInfo`.
         describe: "module:function" taking a profile and returning `ProfileInfo`, importable
             without torch; None means the defaults of `ProfileInfo` for every profile.
-        environment: Folder of a project with a lock of its own (`bench.environments`) in whose
-            environment the class runs, seen from the checkout; None means this environment.
+        environment: Folder of a project with a lock of its own (`bench.plugins.environments`) in
+            whose environment the class runs, seen from the checkout; None means this environment.
     """
 
     target: str

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from bench.errors import CheckpointError
 
-# Set for a worker by `bench.launch`: JSON, the folder of each fetched checkpoint by its title.
+# Set for a worker by `bench.plugins.process`: JSON, the folder of each fetched checkpoint by its
+# title.
 FOLDERS_VARIABLE = "BENCH_HUB_FOLDERS"
 
 

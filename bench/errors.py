@@ -1,6 +1,12 @@
-"""The family of errors that a user can mend; `bench.api` hands them on."""
+"""Errors that a user can fix, and the nearest known name for their messages.
+
+`bench.api` hands the errors on to plug-ins.
+"""
 
 from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
 
 
 class BenchError(Exception):
@@ -51,3 +57,15 @@ class UnsupportedError(BenchError):
 
     The message is the reason of an `n/a` cell.
     """
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A sentence with the nearest known name and a space before it, or nothing where none is near.
+
+    Example:
+        >>> nearest("strenght", ["strength", "steps"])
+        " Did you mean 'strength'?"
+    """
+    by_lower = {text.lower(): text for text in sorted(known)}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    return f" Did you mean {by_lower[near[0]]!r}?" if near else ""

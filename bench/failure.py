@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Literal
 
 from bench.api import BenchError, UnsupportedError
 
-if TYPE_CHECKING:
-    from bench.records import CellStatus
+CellStatus = Literal[
+    "started",
+    "ok",
+    "unsupported",
+    "invalid_output",
+    "error",
+    "oom",
+    "timeout",
+    "crash",
+    "cancelled",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from typing import Any
 
 from bench.api import CheckpointError
 from bench.cache import Cache
-from bench.trust import Locked, read_locked, require_unchanged
+from bench.checkout import CHECKOUT
+from bench.first_use import Locked, read_locked, require_unchanged
 
 FETCH = "python -m bench fetch <suite> --accept-licences"
 COMMIT_LENGTH = 40
@@ -129,6 +130,19 @@ def hub_folder(checkpoint: HubCheckpoint) -> Path:
     return folder
 
 
+def is_here(checkpoint: HubCheckpoint) -> bool:
+    """Whether a checkpoint lies whole in the cache or in the folder it was fetched to.
+
+    Raises:
+        CheckpointError: It is here but is not what it was when it was fetched.
+    """
+    try:
+        hub_folder(checkpoint)
+    except AbsentCheckpointError:
+        return False
+    return True
+
+
 def _snapshot(checkpoint: HubCheckpoint, locked: Locked | None) -> Path:
     """Where the files lie: the folder they were fetched to, or the hub's cache."""
     if locked is not None and locked.folder is not None and Path(locked.folder).is_dir():
@@ -217,8 +231,7 @@ def _with_commit(name: str) -> str:
 
 
 def _locate(name: str) -> Path:
-    checkout = Path(__file__).resolve().parent.parent
-    for folder in (Path(name), checkout / name):
+    for folder in (Path(name), CHECKOUT / name):
         if folder.is_dir():
             return folder.resolve()
     raise CheckpointError(

@@ -1,7 +1,7 @@
 """Short-time Fourier transforms on tensors, and the phase that a spectrogram of magnitudes lacks.
 
 **Conventions**: waveforms are float32 (batch, sample), spectra complex64 (batch, bin, frame);
-frames are centred, the ends reflected. Every transform is counted (`bench.tally`).
+frames are centred, the ends reflected. Every transform is counted (`bench.counts`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import cache
 
 import torch
 
-from bench import tally
+from bench import counts
 
 _MOMENTUM = 0.99
 
@@ -39,7 +39,7 @@ def stft(waveform: torch.Tensor, geometry: Geometry) -> torch.Tensor:
     """Complex spectra (batch, bin, frame): centred frames, reflected ends."""
     window = _window(geometry.win_length, waveform.device)
     lengths = (geometry.n_fft, geometry.hop_length, geometry.win_length)
-    tally.count("stft")
+    counts.count("stft")
     return torch.stft(waveform, *lengths, window, return_complex=True)
 
 
@@ -47,7 +47,7 @@ def istft(spectra: torch.Tensor, geometry: Geometry) -> torch.Tensor:
     """Waveforms (batch, sample) of spectra; (frame - 1) * hop_length samples."""
     window = _window(geometry.win_length, spectra.device)
     lengths = (geometry.n_fft, geometry.hop_length, geometry.win_length)
-    tally.count("istft")
+    counts.count("istft")
     return torch.istft(spectra, *lengths, window)
 
 

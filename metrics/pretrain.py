@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy, normalize
 from transformers import ClapModel, PreTrainedTokenizerFast
 
-from bench.corpus import TRAINED_SOUNDS
+from bench.corpus.rendering import TRAINED_SOUNDS
 from metrics.mini_clap import build_extractor, build_model, build_tokenizer, vocabulary
 from metrics.pretrain_corpus import (
     Pool,

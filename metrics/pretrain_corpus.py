@@ -25,16 +25,8 @@ from numpy.typing import NDArray
 from transformers import ClapFeatureExtractor
 
 from bench.api import Audio
-from bench.corpus import (
-    INSTRUMENTS,
-    TRAINED_SOUNDS,
-    Melody,
-    random_melody,
-    render_sound,
-    tempo_word,
-    tune_melody,
-)
-from bench.tunes import HELD_OUT_TUNES, TRAINING_TUNES
+from bench.corpus.melodies import HELD_OUT_TUNES, TRAINING_TUNES, Melody, random_melody, tune_melody
+from bench.corpus.rendering import INSTRUMENTS, TRAINED_SOUNDS, render_sound, tempo_word
 from metrics.clap_preprocess import prepare
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from transformers import ClapModel, PreTrainedTokenizerFast
 
 from bench.api import Audio
-from bench.corpus import TRAINED_SOUNDS
+from bench.corpus.rendering import TRAINED_SOUNDS
 from bench.weights import digest
 from metrics.clap_checkpoints import MINI_FOLDER, Checkpoint
 from metrics.clap_embedder import ClapEmbedder, read_towers
@@ -33,12 +33,12 @@ A small CLAP model (`transformers.ClapModel`, {parameters:,} parameters, float16
 from scratch by this project, so that the mini profile measures with the same code as the full one
 on any CPU in seconds.
 
-* **Data**: melodies from `bench.tunes` (random walks and public-domain tunes) played with the
-  FluidR3 General MIDI soundfont (MIT licence), and procedural sounds from `bench.nature`;
-  {sounds} sounds, with generated captions. Part of the clips is heard through mel and Griffin-Lim
-  round trips. The last steps (those with more
-  `pool_clips` in the curve) also heard clips after the codec and the VAE of the mini Riffusion
-  model. Kalimba and bagpipe were kept out, and so were all tunes of the bundled contents.
+* **Data**: melodies from `bench.corpus.melodies` (random walks and public-domain tunes) played with
+  the FluidR3 General MIDI soundfont (MIT licence), and procedural sounds from
+  `bench.corpus.nature`; {sounds} sounds, with generated captions. Part of the clips is heard
+  through mel and Griffin-Lim round trips. The last steps (those with more `pool_clips` in the
+  curve) also heard clips after the codec and the VAE of the mini Riffusion model. Kalimba and
+  bagpipe were kept out, and so were all tunes of the bundled contents.
 * **Training**: `python -m metrics.pretrain all`; recipe, seed, curve and evaluation are in
   `training.json`.
 * **Evaluation** on unseen clips, half of their melodies unseen tunes, through

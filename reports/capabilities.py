@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.records import MethodEntry, Run
+from bench.records.schema import MethodEntry
+from bench.records.store import Run
 from reports import reading
 from reports.result_table import Column, ResultTable, Row
 

@@ -15,17 +15,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.comparison import (
-    LEVEL,
-    Comparison,
-    Population,
-    compare,
-    holm,
-    indistinguishable,
-)
-from bench.records import MetricEntry, Run
-from bench.resampling import rank_intervals
-from bench.statistics import Observations
+from bench.records.schema import MetricEntry
+from bench.records.store import Run
+from bench.statistics.bootstrap import rank_intervals
+from bench.statistics.intervals import Observations
+from bench.statistics.paired import LEVEL, Comparison, Population, compare, holm, indistinguishable
 from reports import notes, reading
 from reports.result_table import Column, Estimate, Missing, ResultTable, Row, Value
 

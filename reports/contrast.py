@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.api import RecordError, UnknownNameError
-from bench.comparison import LEVEL, Comparison, Population, compare
-from bench.names import nearest
-from bench.records import MetricEntry, Run, load_run
-from bench.statistics import Observations
+from bench.errors import nearest
+from bench.records.schema import MetricEntry
+from bench.records.store import Run, load_run
+from bench.statistics.intervals import Observations
+from bench.statistics.paired import LEVEL, Comparison, Population, compare
 from reports import notes, reading
 from reports.comparisons import POPULATIONS, known, scores_of
 from reports.result_table import Column, Estimate, Missing, ResultTable, Row

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from itertools import permutations
 
-from bench.timing import (
+from bench.records.timings import (
     COUNTS,
     MethodTiming,
     StageTiming,

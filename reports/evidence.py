@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.records import MethodEntry, Run
-from bench.statistics import Observations, paired_differences, paired_interval
+from bench.records.schema import MethodEntry
+from bench.records.store import Run
+from bench.statistics.intervals import Observations, paired_differences, paired_interval
 from reports import notes, reading
 from reports.result_table import Column, Estimate, Missing, ResultTable, Row, Value, estimate
 

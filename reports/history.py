@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.benchmarks import read_benchmarks
-from bench.history import HistoryLine, Trend, add, line_of, read_history, series_of, trend
-from bench.records import load_run
-from bench.snapshot import snapshot
+from bench.gate.history import HistoryLine, Trend, add, line_of, read_history, series_of, trend
+from bench.gate.snapshot import snapshot
+from bench.records.benchmarks import read_benchmarks
+from bench.records.store import load_run
 from reports import formats
 from reports.figures import trends as figure
 from reports.result_table import Column, ResultTable, Row

@@ -7,7 +7,7 @@ and always where the licence of the dataset forbids to redistribute it.
 
 from __future__ import annotations
 
-from bench.records import Run
+from bench.records.store import Run
 
 # Controls whose outputs are input audio, whole or in part.
 INPUTS_AGAIN = frozenset({"copy-content", "copy-style", "mix", "vocoder", "vae"})

@@ -12,9 +12,9 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from bench.foresight import foresee
-from bench.history import HistoryLine, line_of
-from bench.verdict import Lane, Verdict
+from bench.gate.history import HistoryLine, line_of
+from bench.gate.power import foresee
+from bench.gate.verdict import Lane, Verdict
 from reports import formats, verdicts
 from reports.page.gate import page
 from reports.result_table import Column, ResultTable, Row

@@ -7,16 +7,16 @@ from functools import reduce
 from typing import TypeVar
 
 from bench.api import RecordError
-from bench.records import (
+from bench.records.sameness import differences, joined, suite_digest
+from bench.records.schema import (
     CellRecord,
     MethodEntry,
     MetricEntry,
     PlannedCell,
-    Run,
     RunHeader,
     ScoreRecord,
 )
-from bench.setting import differences, joined, suite_digest
+from bench.records.store import Run
 from reports.reading import check_fingerprints
 
 EntryT = TypeVar("EntryT", MethodEntry, MetricEntry)
@@ -25,8 +25,9 @@ EntryT = TypeVar("EntryT", MethodEntry, MetricEntry)
 def merge(runs: Sequence[Run]) -> Run:
     """Join runs of one setting; where a cell occurs in several, the run named first counts.
 
-    A setting is a suite without its methods, controls, metrics and name (see `bench.setting`). The
-    joined run has the digest that one run of all these methods and metrics would have.
+    A setting is a suite without its methods, controls, metrics and name (see
+    `bench.records.sameness`). The joined run has the digest that one run of all these methods and
+    metrics would have.
 
     Taking the first, rather than the one that ended well, keeps failures from vanishing by
     repetition.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.records import Run
+from bench.records.store import Run
 from reports import reading
 
 if TYPE_CHECKING:

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.api import RecordError
-from bench.records import FAILED, MethodEntry, MetricEntry, Run, frame
-from bench.setting import setting_digest
-from bench.statistics import Observations, observe
+from bench.records.frame import frame
+from bench.records.sameness import setting_digest
+from bench.records.schema import FAILED, MethodEntry, MetricEntry
+from bench.records.store import Run
+from bench.statistics.intervals import Observations, observe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +57,7 @@ def style_kind(run: Run, style: str) -> str:
 
 
 def by_method(run: Run) -> dict[str, pd.DataFrame]:
-    """The rows of `bench.records.frame` per method label; a method without cells is absent.
+    """The rows of `bench.records.frame.frame` per method label; a method without cells is absent.
 
     Raises:
         RecordError: Scores of one metric carry unlike fingerprints.

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from bench.statistics import Interval
+from bench.statistics.intervals import Interval
 
 
 @dataclass(frozen=True, slots=True)

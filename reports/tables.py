@@ -1,8 +1,8 @@
 """The two tables of scores: Table II compares methods, Table I the settings of each style.
 
 Both are pure functions of a `Run`. Means are over (style, content) cells after averaging seeds,
-with the intervals of `bench.statistics`. A method with failed cells gets a second line in which
-these count as the worst score, so that failing cannot raise a mean.
+with the intervals of `bench.statistics.intervals`. A method with failed cells gets a second line in
+which these count as the worst score, so that failing cannot raise a mean.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.records import MethodEntry, MetricEntry, Run
-from bench.statistics import Interval, interval
+from bench.records.schema import MethodEntry, MetricEntry
+from bench.records.store import Run
+from bench.statistics.intervals import Interval, interval
 from reports import comparisons, evidence, notes, published, reading
 from reports.capabilities import capability_notes
 from reports.result_table import Column, Estimate, Missing, ResultTable, Row, Value, estimate

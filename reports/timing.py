@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.records import MethodEntry, Run
+from bench.records.schema import MethodEntry
+from bench.records.store import Run
 from reports import notes, reading
 from reports.result_table import Column, Estimate, Missing, ResultTable, Row, Value
 
@@ -58,8 +59,8 @@ def session(account: Mapping[str, float]) -> ResultTable:
     """Show where the time of one session went, by method and kind of work.
 
     Args:
-        account: Seconds per stage as `bench.clock.Stopwatch.account` names them: "load X", "fit X",
-            "transfer X", then "score", "prepare", "other" and "total".
+        account: Seconds per stage as `bench.run.stopwatch.Stopwatch.account` names them: "load X",
+            "fit X", "transfer X", then "score", "prepare", "other" and "total".
     """
     spent: dict[str, dict[str, float]] = {}
     for stage, seconds in account.items():

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bench.records import Run
-from bench.statistics import Interval
-from bench.tradeoff import Anchors, Scored, Tradeoff, pareto, tradeoffs
+from bench.records.store import Run
+from bench.statistics.intervals import Interval
+from bench.statistics.tradeoff import Anchors, Scored, Tradeoff, pareto, tradeoffs
 from reports import evidence, notes, reading
 from reports.comparisons import Frames, scores_of
 from reports.result_table import Column, Missing, ResultTable, Row, Value, estimate

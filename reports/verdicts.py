@@ -10,12 +10,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
-from bench import cost, gate
 from bench.api import RecordError
-from bench.benchmarks import Benchmark, read_benchmarks
-from bench.records import Run, load_run
-from bench.snapshot import Snapshot, read_snapshot, snapshot, write_snapshot
-from bench.verdict import Lane, Verdict, Word, exit_code
+from bench.gate import cost
+from bench.gate.judge import judge as judge_snapshot
+from bench.gate.snapshot import Snapshot, read_snapshot, snapshot, write_snapshot
+from bench.gate.verdict import Lane, Verdict, Word, exit_code
+from bench.records.benchmarks import Benchmark, read_benchmarks
+from bench.records.store import Run, load_run
 from reports import evidence
 from reports.result_table import Column, Estimate, ResultTable, Row, Value
 
@@ -102,7 +103,7 @@ def judge(
     """
     known = read_snapshot(baseline)
     candidate = _snapshot(load_run(folder), benchmarks)
-    verdicts = gate.judge(candidate, known)
+    verdicts = judge_snapshot(candidate, known)
     if known.benchmarks and benchmarks is not None:
         verdicts += cost.benchmark_verdicts(candidate.benchmarks, known.benchmarks)
     return Judgement(candidate, known, with_advisory(verdicts, advisory))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.records import Run, load_run
+from bench.records.store import Run, load_run
 from reports import (
     capabilities,
     comparisons,

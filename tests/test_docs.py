@@ -15,8 +15,8 @@ import pytest
 import soundfile
 
 from bench.api import Entry
-from bench.catalog import find_method, find_metric
-from bench.cli import cli
+from bench.cli.main import cli
+from bench.plugins.catalog import find_method, find_metric
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")

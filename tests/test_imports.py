@@ -13,7 +13,7 @@ HEAVY = ("torch", "diffusers", "transformers", "librosa", "scipy.signal")
 PROBE = """
 import json, sys
 heavy = json.loads(sys.argv.pop(1))
-from bench.cli import main
+from bench.cli.main import main
 try:
     main()
 except SystemExit as error:

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from scipy.optimize import minimize
 
-from bench import tally
+from bench import counts
 
 _CORRECTIONS = 10
 _ABOVE_SILENCE = 1e-6
@@ -129,7 +129,7 @@ def optimise(
         spectrum.requires_grad_()
         loss = loss_of(torch.relu(spectrum))
         (gradient,) = torch.autograd.grad(loss, spectrum)
-        tally.count("gatys")
+        counts.count("gatys")
         value = float(loss.detach())
         if not losses:
             losses.append(value)

@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.corpus import Note, render_notes
+from bench.corpus.melodies import Note
+from bench.corpus.rendering import render_notes
 from methods.musicgen.chroma import ChromaSettings, dominant_pitch_class
 
 LOGGER = logging.getLogger(__name__)

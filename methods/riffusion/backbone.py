@@ -25,10 +25,10 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from bench import tally
+from bench import counts
 from bench.api import CheckpointError, Profile
 from bench.device import Precision, frozen_precision
-from bench.recent import Recent
+from bench.memo import Recent
 from bench.weights import check_tokenizer, hub_folder, require_files
 from methods.acceleration import Accelerated, choose_acceleration, place
 from methods.riffusion.checkpoints import FILES, MINI_FOLDER, RIFFUSION
@@ -187,7 +187,7 @@ class Backbone:
         self, latents: torch.Tensor, timesteps: torch.Tensor, contexts: torch.Tensor
     ) -> torch.Tensor:
         """Noise in latents at timesteps (batch,), given contexts (batch, token, dim)."""
-        tally.count("unet")
+        counts.count("unet")
         dtype = self.parts.unet.dtype
         noise = self._pass(latents.to(dtype), timesteps, contexts.to(dtype))
         return noise.to(latents.dtype)

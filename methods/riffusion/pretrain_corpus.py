@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.corpus import HELD_OUT_INSTRUMENTS, TRAINED_SOUNDS, training_clip
+from bench.corpus.rendering import HELD_OUT_INSTRUMENTS, TRAINED_SOUNDS, training_clip
 from methods.riffusion.spectrogram import MINI_PARAMETERS, encode
 
 logger = logging.getLogger(__name__)

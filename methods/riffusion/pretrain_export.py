@@ -23,7 +23,7 @@ from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from bench.api import Json
-from bench.corpus import HELD_OUT_INSTRUMENTS
+from bench.corpus.rendering import HELD_OUT_INSTRUMENTS
 from methods.riffusion import mini_models, pretrain_stages
 from methods.riffusion.pretrain_corpus import Pictures, caption_words, load_split
 from methods.riffusion.spectrogram import MINI_PARAMETERS
@@ -36,7 +36,7 @@ Averages = dict[str, torch.Tensor]
 _CARD = """# Mini Riffusion
 
 Mel-spectrogram latent diffusion of {million:.1f} million weights, trained from scratch by this
-project on {clips} clips of 5 s that it renders itself (`bench/corpus.py`: {sounds} sounds, General
+project on {clips} clips of 5 s that it renders itself (`bench/corpus`: {sounds} sounds, General
 MIDI instruments of the FluidR3 soundfont (MIT) and procedural sounds of nature). Same library
 classes and same code path as the full Riffusion v1 checkpoint.
 

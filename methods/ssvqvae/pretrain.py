@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from bench.corpus import HELD_OUT_INSTRUMENTS
+from bench.corpus.rendering import HELD_OUT_INSTRUMENTS
 from methods.phase import Geometry
 from methods.ssvqvae.checkpoints import MINI_FOLDER
 from methods.ssvqvae.network import NetworkSettings, StyleVQVAE
@@ -46,7 +46,7 @@ second) with the style's vector. 16 kHz mono, so nothing above 8 kHz.
 ## Training
 `python -m methods.ssvqvae.pretrain train --work FOLDER --seconds {seconds:.0f}`: {steps} steps of
 {batch} pairs of {stretch} s, on one thread of a shared CPU, one seed; {clips} clips of 5.12 s that
-`bench/corpus.py` renders ({sounds} sounds: General MIDI instruments of the FluidR3 soundfont (MIT)
+`bench/corpus` renders ({sounds} sounds: General MIDI instruments of the FluidR3 soundfont (MIT)
 and procedural sounds of nature). Never heard: {held_out}, and the tunes of the bundled contents.
 
 ## Figures

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from bench.api import DatasetError
 from bench.audio import read_audio, resample, to_mono
-from bench.corpus import TRAINED_SOUNDS, training_clip
+from bench.corpus.rendering import TRAINED_SOUNDS, training_clip
 
 logger = logging.getLogger(__name__)
 

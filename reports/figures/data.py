@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.records import Run
+from bench.records.store import Run
 from reports.result_table import Estimate, ResultTable, Row, Value
 
 Kind = Literal["method", "control", "published"]

@@ -17,7 +17,8 @@ import numpy as np
 
 from bench.api import Audio, DatasetError
 from bench.audio import read_audio
-from bench.records import PlannedCell, Run
+from bench.records.schema import PlannedCell
+from bench.records.store import Run
 from reports import reading
 from reports.figures import draw
 from reports.figures.data import STYLE_FITS, short_labels

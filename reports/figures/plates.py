@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bench.records import Run
+from bench.records.store import Run
 from reports.figures import data, draw
 from reports.result_table import ResultTable
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.api import RecordError
-from bench.history import Trend
+from bench.gate.history import Trend
 from reports.figures import draw
 from reports.figures.draw import canvas
 

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.api import RecordError, UnknownNameError
-from bench.names import nearest
-from bench.records import PlannedCell, Run
+from bench.errors import nearest
+from bench.records.schema import PlannedCell
+from bench.records.store import Run
 from bench.seeds import derive_seed
 
 QUESTIONS = ("cp", "sf", "ovl")  # content, style, overall; 1 to 5 each

@@ -16,12 +16,12 @@ import numpy as np
 
 from bench.api import Audio, ConfigError
 from bench.audio import read_audio, resample, write_audio
-from bench.loudness import matched
-from bench.records import Run, load_run
+from bench.records.store import Run, load_run
 from reports import inputs
 from reports.listening import foreign
 from reports.listening.design import RatedSet, choose_sets
 from reports.listening.records import FOLDER, BlindKey, KeyItem, KeySet
+from reports.loudness import matched
 
 ASSETS = Path(__file__).with_name("assets")
 SAMPLE_RATE = 44_100  # Hz; what every browser and every test tool plays

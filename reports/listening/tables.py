@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.multiway import multiway_interval
-from bench.records import Run
-from bench.statistics import MIN_CLUSTERS, MIN_STYLES
+from bench.records.store import Run
+from bench.statistics.intervals import MIN_CLUSTERS, MIN_STYLES
+from bench.statistics.multiway import multiway_interval
 from reports import reading
 from reports.listening.design import PASS_MARK, PASSED_SHARE, QUESTIONS
 from reports.listening.ratings import Heard, Rating

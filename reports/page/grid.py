@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypedDict
 
-from bench.records import CellRecord, PlannedCell, Run, ScoreRecord
+from bench.records.schema import CellRecord, PlannedCell, ScoreRecord
+from bench.records.store import Run
 from reports import reading
 from reports.figures.data import short_labels
 from reports.figures.examples import CONTENT, STYLE

@@ -17,7 +17,7 @@ import numpy as np
 
 from bench.api import Audio, DatasetError
 from bench.audio import read_audio, replace_file, write_audio
-from bench.loudness import matched
+from reports.loudness import matched
 from reports.page.grid import Grid, Needed, Sound
 from reports.page.pictures import mel_picture
 from reports.reading import sound_file

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.loudness import TARGET_LUFS
-from bench.records import FAILED, Run
+from bench.records.schema import FAILED
+from bench.records.store import Run
 from reports import formats, inputs, notes, reading
 from reports.figures import draw
 from reports.figures.examples import examples
 from reports.figures.plates import Plate, plates
+from reports.loudness import TARGET_LUFS
 from reports.page import grid as grids
 from reports.page.media import link_inputs, without, write_media
 from reports.result_table import Column, Estimate, Missing, ResultTable, Value

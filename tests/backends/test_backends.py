@@ -22,11 +22,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from wheels import installed_wheel, tiny_wheel
 
 from bench.api import Audio, Clip, ConfigError, Entry, MethodInfo, Output, Style
-from bench.catalog import find_method, find_metric, source_digest
-from bench.cli import cli
-from bench.environments import environment_folder, project_of, python_of
-from bench.isolation import IsolatedMetric, Isolation
-from bench.records import CellRecord, load_run
+from bench.cli.main import cli
+from bench.plugins.catalog import find_method, find_metric
+from bench.plugins.environments import environment_folder, project_of, python_of
+from bench.plugins.isolated import IsolatedMetric, Isolation
+from bench.plugins.source_digest import source_digest
+from bench.records.schema import CellRecord
+from bench.records.store import load_run
 
 HERE = Path(__file__).parent
 RATE = 8000

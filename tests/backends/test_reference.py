@@ -17,9 +17,9 @@ from bench.api import (
     UnsupportedError,
 )
 from bench.backend import FOLDERS_VARIABLE, fetched_folder
-from bench.catalog import find_method, find_metric, resolve
-from bench.checkpoints import checkpoints_of
-from bench.environments import project_of
+from bench.plugins.catalog import find_method, find_metric, resolve
+from bench.plugins.checkpoints import checkpoints_of
+from bench.plugins.environments import project_of
 from methods.audiocraft.melody import RATE, TITLE, WINDOW_S, AudiocraftMelody, Parameters
 from methods.audiocraft.melody import duration_of as seconds_of
 from metrics.laion.scores import ContentPreservation, LaionEmbedder

@@ -15,7 +15,7 @@ import pytest
 
 from bench.api import Audio, Clip, FitRequest, Output, Score, Style, StyleState, TransferRequest
 from bench.failure import Failure
-from bench.wire import Wire
+from bench.plugins.wire import Wire
 
 Ends = tuple[Wire, Wire]
 

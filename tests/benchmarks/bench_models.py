@@ -12,8 +12,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.api import Audio, Clip, FitRequest, Style, StyleState, TransferRequest
 from bench.audio import resample
-from bench.dataset import load_dataset
-from bench.gauge import kernel_s
+from bench.data.cards import load_dataset
+from bench.run.calibration import kernel_s
 from methods.musicgen.checkpoints import describe
 from methods.musicgen.method import MusicgenMelody
 from methods.riffusion.conditioning import LearntConditioning, PromptConditioning

@@ -28,7 +28,7 @@ import torch
 
 from bench.api import Json
 from bench.device import frozen_precision, resolve_device
-from bench.provenance import collect
+from bench.run.provenance import collect
 from methods.acceleration import choose_acceleration
 from tests.benchmarks.full_architectures import say
 from tests.benchmarks.gpu_account import TARGETS, report, values

@@ -16,8 +16,8 @@ from transformers import ClapConfig, ClapModel, MusicgenMelodyForConditionalGene
 
 from bench.api import Audio, Clip
 from bench.device import frozen_precision, synchronise
+from bench.plan.suite import load_suite
 from bench.seeds import generator
-from bench.suite import load_suite
 from methods.musicgen.checkpoints import MINI_FOLDER
 from methods.musicgen.loading import load_folder
 from methods.riffusion import mini_models

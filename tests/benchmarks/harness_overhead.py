@@ -21,10 +21,10 @@ import soundfile
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from bench.dataset import load_dataset
-from bench.plan import make_plan, prepare_methods
-from bench.preparation import RunRequest, prepare, start
-from bench.suite import load_suite
+from bench.data.cards import load_dataset
+from bench.plan.plan import make_plan, prepare_methods
+from bench.plan.suite import load_suite
+from bench.run.request import RunRequest, prepare, start
 
 FEW, MANY, STYLES, RATE = 20, 220, 2, 22_050
 

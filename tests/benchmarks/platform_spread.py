@@ -3,7 +3,7 @@
 `python tests/benchmarks/platform_spread.py [-o FILE]` scores sixteen fixed mixtures of the bundled
 clips under each processor capability of torch (`ATEN_CPU_CAPABILITY` default, avx2, and what the
 machine has) with one and with two threads, each in a process of its own, and writes per metric the
-largest difference between any two platforms. `bench/tolerances.json` is such a file.
+largest difference between any two platforms. `bench/gate/tolerances.json` is such a file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 from bench.api import Audio, Clip, Output, Style  # noqa: E402 - needs the path above
 from bench.audio import fit_length, read_audio, to_mono  # noqa: E402 - needs the path above
-from bench.catalog import find_metric, resolve  # noqa: E402 - needs the path above
+from bench.plugins.catalog import find_metric, resolve  # noqa: E402 - needs the path above
 
 MINI = ROOT / "datasets" / "mini"
 METRICS = ("cp", "sf.heldout", "sf.seen", "sf.text", "chroma")

@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 from sounding import sounding_run
 
-from bench.cli import cli
+from bench.cli.main import cli
 from reports.listening.export import export
 from reports.listening.records import BlindKey, read_json
 

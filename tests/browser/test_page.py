@@ -13,7 +13,7 @@ from building import header, method, scored
 from playwright.sync_api import Locator, Page, expect
 from sounding import CONTENTS, STYLES, VALUES, save, sounding_run
 
-from bench.records import Run, append
+from bench.records.store import Run, append
 from reports.page.write import write_page
 from reports.write import read_report
 

@@ -10,11 +10,11 @@ from operator import attrgetter
 
 import pytest
 
-from bench import catalog
 from bench.api import Json
-from bench.conformance import Check, judge
-from bench.conformance_methods import METHOD_CHECKS
-from bench.method_subject import MethodSubject
+from bench.conformance.checks import Check, judge
+from bench.conformance.method_checks import METHOD_CHECKS
+from bench.conformance.method_subject import MethodSubject
+from bench.plugins import catalog
 
 # These use no randomness in `transfer`: another seed gives the same bytes.
 DETERMINISTIC = {"copy-content", "copy-style", "mix", "eq-match", "envelope-match", "mosaic"}

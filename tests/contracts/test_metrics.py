@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from bench import catalog
 from bench.api import Direction, Output, Score
-from bench.conformance import Check, judge
-from bench.conformance_metrics import METRIC_CHECKS, MetricSubject
+from bench.conformance.checks import Check, judge
+from bench.conformance.metric_checks import METRIC_CHECKS
+from bench.conformance.metric_subject import MetricSubject
+from bench.plugins import catalog
 
 # The best output for these is the content itself; their best value is then reached.
 COMPARES_WITH_CONTENT = {"cp", "chroma"}

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from mini_full import METHODS, Evidence, Say
 
-from bench.records import load_run
+from bench.records.store import load_run
 
 
 @pytest.fixture(scope="session")

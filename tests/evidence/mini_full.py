@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.records import Run
+from bench.records.store import Run
 
 STRENGTHS = "0.25|0.65|0.75"
 METHODS = f"tve[strength={STRENGTHS}],rti[strength={STRENGTHS}]"

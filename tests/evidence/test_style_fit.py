@@ -12,8 +12,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from mini_full import GROUPS, Evidence, Say
 
-from bench.records import Run
-from bench.statistics import Observations, average_seeds, paired_interval
+from bench.records.store import Run
+from bench.statistics.intervals import Observations, average_seeds, paired_interval
 from reports import reading
 from reports.evidence import control_order
 

@@ -18,11 +18,11 @@ from mini_full import GROUPS, Evidence, Say
 from bench.api import Clip, StyleState
 from bench.audio import resample, to_mono
 from bench.cache import Cache
-from bench.catalog import make_parameters
-from bench.dataset import load_dataset
-from bench.records import PlannedCell
+from bench.data.cards import load_dataset
+from bench.plugins.parameters import make_parameters
+from bench.records.schema import PlannedCell
 from bench.seeds import derive_seed
-from bench.statistics import observe, paired_interval
+from bench.statistics.intervals import observe, paired_interval
 from methods.riffusion.backbone import Backbone
 from methods.riffusion.conditioning import (
     Conditioning,

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from bench.records import CellRecord, PlannedCell, Run, ScoreRecord, load_run, read
+from bench.records.schema import CellRecord, PlannedCell, ScoreRecord
+from bench.records.store import Run, load_run, read
 
 RUDE = Path(__file__).with_name("rude.py")
 RATE, SECONDS = 8000, 1
@@ -27,7 +28,14 @@ PATIENCE_S = 120.0
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     [
-        *("bench.preparation", "bench.cli", "reports.write", "torch", "diffusers", "transformers"),
+        *(
+            "bench.run.request",
+            "bench.cli.main",
+            "reports.write",
+            "torch",
+            "diffusers",
+            "transformers",
+        ),
         *("pandas", "scipy.stats", "tabulate", "safetensors.numpy", "matplotlib.pyplot"),
     ]
 )

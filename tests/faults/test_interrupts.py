@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from driving import Stage, ended, methods, wait_until
 
-from bench.records import CellRecord, ScoreRecord, read
+from bench.records.schema import CellRecord, ScoreRecord
+from bench.records.store import read
 
 THREE = methods("Steady", "Softer", "Louder")
 KILLS, KILLS_BY_DEFAULT = 50, 5

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from driving import RUDE, Stage, methods
 
-from bench.capture import LOG_LIMIT_BYTES
+from bench.plugins.log import LOG_LIMIT_BYTES
 
 CELL = ("hard", "a1")
 CHUNK = {CELL, ("hard", "a2")}

@@ -21,7 +21,8 @@ from driving import Stage, ended, methods, wait_until
 
 from bench.api import Audio, RecordError, StyleState
 from bench.cache import Cache
-from bench.records import CellRecord, PlannedCell, load_run, read
+from bench.records.schema import CellRecord, PlannedCell
+from bench.records.store import load_run, read
 
 STEADY = (*methods("Steady"), "--no-isolate")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.corpus import HELD_OUT_INSTRUMENTS, TRAINED_SOUNDS
+from bench.corpus.rendering import HELD_OUT_INSTRUMENTS, TRAINED_SOUNDS
 from metrics import pretrain
 from metrics.clap_checkpoints import MINI_FILES, MINI_FOLDER
 from metrics.mini_clap import build_extractor, build_model, build_tokenizer, vocabulary

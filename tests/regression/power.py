@@ -3,7 +3,7 @@
 `python tests/regression/power.py [--gates 1000] [-o FILE]` reads how much the scores of every
 method vary between fits and between outputs in the baseline's repetitions, draws both sides of a
 comparison anew with that noise (the worst case: a change that moves every random number), and
-judges each pair with `bench.gate.judge`. `power.txt` beside it is such a file.
+judges each pair with `bench.gate.judge.judge`. `power.txt` beside it is such a file.
 
 A cell's score is taken as its mean over repetitions, plus normal noise of its fit (where a method
 fits per style), plus normal noise of its own; both standard deviations are estimated per method,
@@ -24,10 +24,10 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from bench.foresight import foresee  # noqa: E402 - needs the path above
-from bench.gate import judge  # noqa: E402 - needs the path above
-from bench.snapshot import MeasuredCell, Snapshot, read_snapshot  # noqa: E402 - needs the path
-from bench.verdict import Verdict  # noqa: E402 - needs the path above
+from bench.gate.judge import judge  # noqa: E402 - needs the path above
+from bench.gate.power import foresee  # noqa: E402 - needs the path above
+from bench.gate.snapshot import MeasuredCell, Snapshot, read_snapshot  # noqa: E402 - needs the path
+from bench.gate.verdict import Verdict  # noqa: E402 - needs the path above
 
 BASELINE = Path(__file__).with_name("baseline.json")
 DROP = 0.04

@@ -12,11 +12,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from power import BASELINE, DROP, PRIMARY, drawn, models, share, simulate
 
-from bench.foresight import foresee
-from bench.gate import judge
-from bench.snapshot import DIGEST, Snapshot, read_snapshot
-from bench.suite import load_suite
-from bench.verdict import exit_code
+from bench.gate.judge import judge
+from bench.gate.power import foresee
+from bench.gate.snapshot import DIGEST, Snapshot, read_snapshot
+from bench.gate.verdict import exit_code
+from bench.plan.suite import load_suite
 
 FITTED = ("tve", "rti")
 COMPETITORS = (*FITTED, "musicgen")

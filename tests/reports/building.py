@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.records import CellRecord, MethodEntry, MetricEntry, PlannedCell, Run, RunHeader
-from bench.records import ScoreRecord as Scored
+from bench.records.schema import CellRecord, MethodEntry, MetricEntry, PlannedCell, RunHeader
+from bench.records.schema import ScoreRecord as Scored
+from bench.records.store import Run
 
 METRICS = {
     "cp": "CP",

@@ -11,7 +11,7 @@ from building import header, method, run_of
 
 from bench.api import Audio
 from bench.audio import write_audio
-from bench.records import Run, append, write_header
+from bench.records.store import Run, append, write_header
 
 HOSTILE = '<b onclick="alert(1)">b&amp;</b>'
 STYLES = ("harp", HOSTILE, "\u0639\u0648\u062f \U0001f3b8")  # an oud in Arabic, and a guitar

@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from building import header, method, run_of
 
-from bench.records import Run
+from bench.records.store import Run
 from reports import capabilities, formats, tables
 from reports.capabilities import capability_notes
 

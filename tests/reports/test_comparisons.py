@@ -17,9 +17,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from building import header, method, run_of
 from click.testing import CliRunner, Result
 
-from bench.cli import cli
-from bench.records import CellRecord, Run, ScoreRecord, append, write_header
-from bench.snapshot import machine_class, platform_class, snapshot, tolerance_of
+from bench.cli.main import cli
+from bench.gate.snapshot import machine_class, platform_class, snapshot, tolerance_of
+from bench.records.schema import CellRecord, ScoreRecord
+from bench.records.store import Run, append, write_header
 from reports.comparisons import comparisons, ranks
 from reports.formats import latex, markdown, terminal
 from reports.result_table import Estimate, Missing, ResultTable
@@ -289,7 +290,7 @@ def test_gate_and_compare_import_nothing_heavy(tmp_path: Path, checkout: Path) -
     folder, known = save(toy(), tmp_path / "a"), tmp_path / "b.json"
     assert bench("baseline", folder, "--reason", "first", "-o", known).exit_code == 0
     code = (
-        "import sys\nfrom bench.cli import cli\n"
+        "import sys\nfrom bench.cli.main import cli\n"
         f"for words in (['gate', {str(folder)!r}, '--baseline', {str(known)!r}],\n"
         f"              ['compare', 'tve', 'rti', '--run', {str(folder)!r}]):\n"
         "    try:\n        cli.main(words, standalone_mode=False)\n"

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from building import fail, golden_run, header, method, planned, run_of
 from sounding import sounding_run
 
-from bench.records import Run
+from bench.records.store import Run
 from reports import tables, timing
 from reports.figures import data, draw
 from reports.figures.data import Cost, Curve, Point

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from building import header, method, run_of
 
-from bench.records import Run
+from bench.records.store import Run
 from reports.inputs import notice, with_inputs, withheld_methods
 
 METHODS = [method("tve"), method("copy-content", control=True), method("noise", control=True)]

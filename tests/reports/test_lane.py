@@ -11,8 +11,8 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from bench.foresight import foresee
-from bench.snapshot import MeasuredCell, MeasuredMethod, MeasuredMetric, Snapshot
+from bench.gate.power import foresee
+from bench.gate.snapshot import MeasuredCell, MeasuredMethod, MeasuredMetric, Snapshot
 from reports import lane, verdicts
 from reports.verdicts import Judgement
 
@@ -56,7 +56,7 @@ def snapshot(seed: int, **changes: object) -> Snapshot:
 
 
 def judgement(candidate: Snapshot, baseline: Snapshot) -> Judgement:
-    from bench.gate import judge
+    from bench.gate.judge import judge
 
     return Judgement(candidate, baseline, tuple(judge(candidate, baseline)))
 

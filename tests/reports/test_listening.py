@@ -22,14 +22,14 @@ from sounding import sounding_run
 
 from bench.api import ConfigError, RecordError, UnknownNameError
 from bench.audio import read_audio
-from bench.cli import cli
-from bench.loudness import loudness
-from bench.records import Run
+from bench.cli.main import cli
+from bench.records.store import Run
 from reports.listening.design import QUESTIONS, choose_sets
 from reports.listening.export import export
 from reports.listening.ratings import Heard, Rating, heard, import_ratings
 from reports.listening.records import BlindKey, read_json
 from reports.listening.tables import ears, listening
+from reports.loudness import loudness
 from reports.write import read_report
 
 STYLES = ("harp", "bird", "oud")

@@ -17,8 +17,8 @@ from building import METRICS, golden_run, header, method, run_of
 from sounding import CONTENTS, HOSTILE, STYLES, save, sounding_run
 
 from bench.api import ConfigError, RecordError
-from bench.cli import cli
-from bench.records import Run
+from bench.cli.main import cli
+from bench.records.store import Run
 from reports.paper.check import check_paper, parse_rows, plain
 from reports.paper.write import write_paper
 from reports.result_table import Estimate

@@ -13,7 +13,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from building import METRICS, fail, golden_run, header, method, run_of, scored
 
 from bench.api import RecordError
-from bench.records import CellRecord, Run
+from bench.records.schema import CellRecord
+from bench.records.store import Run
 from reports.evidence import control_order, gains
 from reports.result_table import Column, Estimate, Missing, ResultTable, Row
 from reports.tables import table1, table2

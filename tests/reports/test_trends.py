@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.api import RecordError
-from bench.history import HistoryLine, add, read_history, series_of, trend
+from bench.gate.history import HistoryLine, add, read_history, series_of, trend
 from reports import history
 from reports.figures import trends
 
@@ -78,7 +78,7 @@ def test_a_steady_history_passes(tmp_path: Path) -> None:
 def test_the_commands_need_no_torch(tmp_path: Path) -> None:
     path = written(tmp_path, [0.5] * 5 + [0.4] * 4)
     code = (
-        "import sys; from bench.cli import cli\n"
+        "import sys; from bench.cli.main import cli\n"
         "try: cli.main(sys.argv[1:], standalone_mode=True)\n"
         "except SystemExit as end: print('torch' in sys.modules, end.code)"
     )

@@ -18,8 +18,8 @@ from building import fail, golden_run, header, method, run_of
 from golden import FOLDER, texts
 
 from bench.api import RecordError
-from bench.records import Run, append, write_header
-from bench.setting import setting_digest, suite_digest
+from bench.records.sameness import setting_digest, suite_digest
+from bench.records.store import Run, append, write_header
 from reports import formats, tables
 from reports.merging import merge
 from reports.write import failures, terminal_summary, write_report

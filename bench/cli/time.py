@@ -1,0 +1,138 @@
+"""The command `time`: what methods cost in seconds and memory. Light to import.
+
+Part of the command line (`bench.cli.main` adds it).
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from tempfile import gettempdir
+from typing import TypedDict, Unpack
+
+import click
+
+from bench.cli.options import precision_option
+from bench.cli.progress import progress_line
+
+EXIT_FAILED = 5
+WIDTH = 80
+
+
+class TimeOptions(TypedDict):
+    """What `time` takes; see the help texts below."""
+
+    methods: str | None
+    suite: str | None
+    profile: str | None
+    device: str
+    contents: str | None
+    metrics: str | None
+    repetitions: int
+    fits: int
+    loads: int
+    batch: int | None
+    fit_steps: int | None
+    out: Path
+    show: Path | None
+
+
+@click.command("time")
+@click.option("--methods", help="As for `run`; default: the suite's, without its controls.")
+@click.option("--suite", help="Suite name or TOML file; default: table2 with CUDA, else mini.")
+@click.option(
+    "--profile",
+    type=click.Choice(["mini", "full"]),
+    help="mini: shipped models; full: hub checkpoints.",
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@precision_option
+@click.option("--contents", help="How many contents to draw clips from, or their names.")
+@click.option("--metrics", help='Metrics to time; default: the suite\'s; "" for none.')
+@click.option(
+    "--repetitions",
+    type=click.IntRange(min=7),
+    default=7,
+    show_default=True,
+    help="Transfers and scores per method, after two to warm up.",
+)
+@click.option(
+    "--fits", type=click.IntRange(min=1), default=3, show_default=True, help="Fits per method."
+)
+@click.option(
+    "--loads",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Fresh processes per method.",
+)
+@click.option(
+    "--batch", type=click.IntRange(min=1), help="Clips per batch; default: the suite's chunks."
+)
+@click.option(
+    "--fit-steps",
+    type=click.IntRange(min=1),
+    help="Time fits of so many steps and of twice as many, and extrapolate (marked); for methods "
+    "with a parameter `steps`.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("timing.json"),
+    show_default=True,
+    help="The JSON file to write.",
+)
+@click.option(
+    "--show", type=click.Path(path_type=Path), help="Print the tables of such a file and stop."
+)
+def time(**options: Unpack[TimeOptions]) -> None:
+    """Time methods: load, fit, transfer, score.
+
+    In seconds and memory; each method in a process of its own, in turns; and what n clips cost.
+    """
+    from bench.records.timings import read_timing
+    from reports.costs import cost_tables
+    from reports.formats import terminal
+
+    path = options["show"] or _measure(options)
+    report = read_timing(path)
+    for table in cost_tables(report):
+        click.echo(terminal(table, WIDTH))
+    if options["show"] is None:
+        click.echo(f"Written: {path}")
+    if any(method.failure for method in (*report.methods, report.scoring)):
+        sys.exit(EXIT_FAILED)
+
+
+def _measure(options: TimeOptions) -> Path:
+    """Time everything and write the file."""
+    from bench.records.timings import write_timing
+    from bench.run.request import RunRequest, require_writable
+    from bench.timing.session import TimingRequest, measure
+
+    require_writable(options["out"].resolve().parent, "the times go there. Choose another --out.")
+    asked = RunRequest(
+        argv=tuple(sys.argv[1:]),
+        suite=options["suite"],
+        methods=options["methods"],
+        metrics=options["metrics"],
+        contents=options["contents"],
+        profile=options["profile"],
+        device=options["device"],
+        out=Path(gettempdir()) / "no-run-is-written",  # nor is one there to go on with
+    )
+    request = TimingRequest(
+        asked,
+        options["repetitions"],
+        options["fits"],
+        options["loads"],
+        options["batch"],
+        options["fit_steps"],
+    )
+    report = measure(request, progress_line())
+    click.echo(err=True)
+    write_timing(options["out"], report)
+    return options["out"]
+
+
+COMMANDS = (time,)

@@ -1,0 +1,1 @@
+"""`check`: whether a method or metric keeps the contract."""

@@ -1,0 +1,326 @@
+"""The checks that every style-transfer method must pass, on clips of one second.
+
+With the shortest fits and samplings: they say that a method keeps the contract, nothing about how
+it sounds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from bench.api import (
+    Audio,
+    Clip,
+    MethodInfo,
+    Style,
+    StyleState,
+    StyleTransferMethod,
+    UnsupportedError,
+)
+from bench.audio import resample
+from bench.cache import Cache
+from bench.conformance.checks import (
+    CONTENTS,
+    ODD_RATE,
+    OTHER_STYLE_CLIP,
+    STYLE_TEXT,
+    Check,
+    bundled_clip,
+    is_frozen_dataclass,
+)
+from bench.conformance.method_subject import SECONDS, MethodSubject
+from bench.data.clips import SHORTEST_S
+from bench.failure import Failure
+from bench.outputs import restore
+from bench.plugins.parameters import split_parameters
+
+COMPANY_TOLERANCE = 1e-3  # of the peak: batched arithmetic differs in the last digits
+ROLES = {"fit", "transfer"}
+
+# ---------------------------------------------------------------------------- declared
+
+
+def _description(subject: MethodSubject) -> str | None:
+    info = subject.entry.info
+    if not isinstance(info, MethodInfo):
+        return f"INFO is a {type(info).__name__}, not a MethodInfo"
+    if info.source.endswith("(it declares no INFO)"):
+        raise UnsupportedError("the class has no INFO; tables will print its name and no source")
+    missing = [name for name in ("title", "conditioned_on", "source") if not getattr(info, name)]
+    return f"INFO leaves {', '.join(missing)} empty" if missing else None
+
+
+def _contract(subject: MethodSubject) -> str | None:
+    if not issubclass(subject.kind, StyleTransferMethod):
+        return "it does not derive from bench.api.StyleTransferMethod"
+    if inspect.isabstract(subject.kind):
+        lacking = ", ".join(sorted(subject.kind.__abstractmethods__))
+        return f"it does not implement {lacking}"
+    return None
+
+
+def _parameters(subject: MethodSubject) -> str | None:
+    kind = subject.kind.Parameters
+    if not is_frozen_dataclass(kind):
+        return f"Parameters ({kind.__name__}) is no frozen dataclass"
+    without = [f.name for f in dataclasses.fields(kind) if f.metadata.get("role") not in ROLES]
+    if without:
+        return f'{", ".join(without)} of Parameters say neither {{"role": "fit"}} nor "transfer"'
+    split_parameters(kind())
+    return None
+
+
+# ---------------------------------------------------------------------------- learning
+
+
+def _load(subject: MethodSubject) -> str | None:
+    _ = subject.method
+    return None
+
+
+def _fit(subject: MethodSubject) -> str | None:
+    states: object = subject.states
+    if not isinstance(states, list) or len(states) != 1:
+        return f"fit returned {states!r:.60} for one style, not a list of one StyleState"
+    state: object = states[0]
+    if not isinstance(state, StyleState):
+        return f"fit returned a {type(state).__name__}, not a StyleState"
+    arrays: dict[str, object] = dict(state.arrays)
+    alien = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+    return f"{', '.join(alien)} in the state are no numpy arrays" if alien else None
+
+
+def _progress(subject: MethodSubject) -> str | None:
+    _ = subject.states
+    for fraction, text in subject.told:
+        if not (isinstance(fraction, int | float) and 0.0 <= fraction <= 1.0):
+            return f"progress was told the fraction {fraction!r}"
+        if not isinstance(text, str):
+            return f"progress was told the text {text!r}"
+    return None
+
+
+def _fit_again(subject: MethodSubject) -> str | None:
+    (again,) = subject.fit(subject.style)
+    return _state_difference(subject.state, again, 0.0)
+
+
+def _fit_in_company(subject: MethodSubject) -> str | None:
+    clip = subject.heard(bundled_clip(OTHER_STYLE_CLIP, SECONDS))
+    states = subject.fit(Style("bells", (clip,), text="bells"), subject.style)
+    if len(states) != len(("bells", STYLE_TEXT)):
+        return f"fit returned {len(states)} states for two styles"
+    return _state_difference(subject.state, states[1], COMPANY_TOLERANCE)
+
+
+def _state_difference(one: StyleState, other: StyleState, tolerance: float) -> str | None:
+    if set(one.arrays) != set(other.arrays):
+        return f"the states hold {sorted(one.arrays)} and {sorted(other.arrays)}"
+    for name, array in one.arrays.items():
+        if array.shape != other.arrays[name].shape:
+            return f"{name} has the shapes {array.shape} and {other.arrays[name].shape}"
+        unlike = _relative_difference(np.asarray(array), np.asarray(other.arrays[name]))
+        if unlike > tolerance:
+            return f"{name} differs by {unlike:.1e} of its largest value"
+    return None
+
+
+# ---------------------------------------------------------------------------- rendering
+
+
+def _shape(subject: MethodSubject) -> str | None:
+    outputs: object = subject.transfer(subject.contents[0])
+    if not isinstance(outputs, list) or len(outputs) != 1:
+        return f"transfer returned {outputs!r:.60} for one content, not a list of one Audio"
+    if not isinstance(outputs[0], Audio):
+        return f"transfer returned a {type(outputs[0]).__name__}, not an Audio"
+    heard = subject.contents[0].audio
+    return _fault(restore(outputs[0], heard, heard))
+
+
+def _fault(restored: Audio | Failure) -> str | None:
+    return restored.reason if isinstance(restored, Failure) else None
+
+
+def _sound(subject: MethodSubject) -> str | None:
+    return None if subject.output.waveform.any() else "the output of an ordinary content is silent"
+
+
+def _same_seed(subject: MethodSubject) -> str | None:
+    (again,) = subject.transfer(subject.contents[0])
+    return _byte_difference(again, subject.output)
+
+
+def _other_seed(subject: MethodSubject) -> str | None:
+    (other,) = subject.transfer(subject.contents[0], seed=2)
+    if other.digest == subject.output.digest:
+        raise UnsupportedError("seeds 1 and 2 gave the same bytes: transfer draws nothing")
+    return None
+
+
+def _company(subject: MethodSubject) -> str | None:
+    return _difference(subject.both[0], subject.output)
+
+
+def _order(subject: MethodSubject) -> str | None:
+    first, second = subject.contents
+    backward = subject.transfer(second, first)
+    if len(backward) != len(subject.both):
+        return f"transfer returned {len(backward)} outputs for two contents"
+    return _difference(backward[1], subject.both[0]) or _difference(backward[0], subject.both[1])
+
+
+def _saved(subject: MethodSubject) -> str | None:
+    with tempfile.TemporaryDirectory() as folder:
+        cache = Cache(Path(folder))
+        cache.save_state("0" * 64, subject.state, {"fit_s": 1.0})
+        loaded = cache.load_state("0" * 64)
+    if loaded is None:
+        return "the saved state cannot be read again"
+    (again,) = subject.transfer(subject.contents[0], state=loaded)
+    return _byte_difference(again, subject.output)
+
+
+def _silence(subject: MethodSubject) -> str | None:
+    heard = subject.contents[0].audio
+    silence = Audio(np.zeros_like(heard.waveform), heard.sample_rate)
+    (made,) = subject.transfer(Clip("silence", "test", silence))
+    return _fault(restore(made, heard, heard))
+
+
+def _shortest(subject: MethodSubject) -> str | None:
+    return _restored(subject, bundled_clip(CONTENTS[0], SHORTEST_S))
+
+
+def _odd_rate(subject: MethodSubject) -> str | None:
+    clip = bundled_clip(CONTENTS[0], SECONDS)
+    return _restored(subject, dataclasses.replace(clip, audio=resample(clip.audio, ODD_RATE)))
+
+
+def _restored(subject: MethodSubject, content: Clip) -> str | None:
+    heard = subject.heard(content)
+    (made,) = subject.transfer(heard)
+    restored = restore(made, heard.audio, content.audio)
+    if isinstance(restored, Failure):
+        return restored.reason
+    wanted = (content.audio.sample_rate, content.audio.num_samples)
+    got = (restored.sample_rate, restored.num_samples)
+    return None if got == wanted else f"rate and samples became {got}, not {wanted}"
+
+
+def _inputs(subject: MethodSubject) -> str | None:
+    _ = subject.output
+    return "; ".join(dict.fromkeys(subject.watch.inputs)) or None
+
+
+def _surroundings(subject: MethodSubject) -> str | None:
+    _ = subject.output
+    return "; ".join(dict.fromkeys(subject.watch.surroundings)) or None
+
+
+def _byte_difference(one: Audio, other: Audio) -> str | None:
+    if one.digest == other.digest:
+        return None
+    return _difference(one, other, 0.0) or "the bytes differ"
+
+
+def _difference(one: Audio, other: Audio, tolerance: float = COMPANY_TOLERANCE) -> str | None:
+    if one.waveform.shape != other.waveform.shape:
+        return f"the shapes are {one.waveform.shape} and {other.waveform.shape}"
+    unlike = _relative_difference(one.waveform, other.waveform)
+    return f"samples differ by {unlike:.1e} of the peak" if unlike > tolerance else None
+
+
+def _relative_difference(one: np.ndarray, other: np.ndarray) -> float:
+    """Largest difference of two arrays over the largest magnitude of the first."""
+    if one.size == 0 or np.array_equal(one, other):
+        return 0.0
+    if not np.issubdtype(one.dtype, np.number):
+        return 1.0
+    wide, other_wide = one.astype(np.float64), other.astype(np.float64)
+    peak = float(np.abs(wide).max())
+    return float(np.abs(wide - other_wide).max()) / (peak or 1.0)
+
+
+METHOD_CHECKS: tuple[Check[MethodSubject], ...] = (
+    Check(
+        "it says what a table needs",
+        "a reader must see what it was given and where it comes from",
+        _description,
+    ),
+    Check(
+        "it implements the contract",
+        "the harness calls load, fit and transfer and nothing else",
+        _contract,
+        essential=True,
+    ),
+    Check(
+        "parameters are frozen and say their role",
+        "only fit parameters enter the key of a fit; a wrong role gives stale or needless fits",
+        _parameters,
+        essential=True,
+    ),
+    Check("it loads", "nothing can be run", _load, essential=True),
+    Check("it learns a style", "nothing can be rendered", _fit, essential=True),
+    Check("progress is told fractions in [0, 1]", "the time left is computed from them", _progress),
+    Check(
+        "the same seed learns the same",
+        "a fit is cached by its seed and parameters",
+        _fit_again,
+    ),
+    Check(
+        "a style does not depend on those learnt with it",
+        "a fit is cached without its company",
+        _fit_in_company,
+    ),
+    Check(
+        "the output is mono, finite, and has the content's rate and length",
+        "anything else is an invalid output without a score",
+        _shape,
+        essential=True,
+    ),
+    Check("the output is not silent", "silence scores nothing", _sound),
+    Check(
+        "the same seed gives the same bytes",
+        "a resumed run must equal an uninterrupted one",
+        _same_seed,
+    ),
+    Check(
+        "another seed gives other bytes",
+        "repetitions must be independent draws",
+        _other_seed,
+    ),
+    Check(
+        "a clip does not depend on its company",
+        "scores would depend on the batch size",
+        _company,
+    ),
+    Check(
+        "outputs come in the order of the requests",
+        "outputs would be scored against the wrong content",
+        _order,
+    ),
+    Check("a state survives the disk", "fits are cached and shared as files", _saved),
+    Check("silence is taken", "one silent clip must not end a run", _silence),
+    Check("half a second is taken", "it is the shortest clip of a dataset", _shortest),
+    Check(
+        "content of an odd rate comes back at that rate and length",
+        "the harness resamples; the method must keep to the rate it was handed",
+        _odd_rate,
+    ),
+    Check(
+        "inputs are left as they were",
+        "the same clip is handed to the next method",
+        _inputs,
+    ),
+    Check(
+        "the working directory and global generators are left as they were",
+        "the next method would get other draws or other files",
+        _surroundings,
+    ),
+)

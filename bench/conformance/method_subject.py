@@ -1,0 +1,149 @@
+"""A method under examination, on clips of one second and with as little work as possible."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bench.api import (
+    Audio,
+    Clip,
+    Entry,
+    FitRequest,
+    Json,
+    Profile,
+    Style,
+    StyleState,
+    StyleTransferMethod,
+    TransferRequest,
+)
+from bench.audio import resample, to_mono
+from bench.conformance.checks import CONTENTS, STYLE_CLIPS, STYLE_TEXT, Watch, bundled_clip
+from bench.plugins.catalog import describe, resolve
+from bench.plugins.isolated import Isolated, Isolation
+from bench.plugins.parameters import make_parameters
+
+SECONDS = 1.0
+# Where a method has parameters of these names, they are set to as little work as possible.
+SHORTEST: Mapping[str, Json] = {"steps": 2, "num_inference_steps": 3, "batch_size": 1}
+
+
+class MethodSubject:
+    """A method under examination; it is loaded, fitted and heard when a check first asks for it.
+
+    Args:
+        name: How it was named.
+        entry: Its line in the catalog.
+        profile: Which checkpoints it loads.
+        device: Where it runs.
+        overrides: Parameters that were set by hand; they win over the shortest.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        entry: Entry,
+        profile: Profile = "mini",
+        device: str = "cpu",
+        overrides: Mapping[str, Json] | None = None,
+    ) -> None:
+        self.name = name
+        self.entry = entry
+        self.profile: Profile = profile
+        self.device = device
+        self.kind: Any = resolve(entry)
+        self.overrides = dict(overrides or {})
+        self.watch = Watch()
+        self.told: list[tuple[object, object]] = []
+
+    @cached_property
+    def sample_rate(self) -> int | None:
+        """The rate at which the method works, Hz; None follows the content."""
+        return describe(self.entry, self.profile).sample_rate
+
+    @cached_property
+    def method(self) -> StyleTransferMethod:
+        """The method, loaded."""
+        method = self._make()
+        method.load(self.profile, self.device)
+        return method
+
+    def _make(self) -> StyleTransferMethod:
+        """In this process, or in a worker where the environment is another."""
+        if self.entry.environment is None:
+            made: StyleTransferMethod = self.kind()
+            return made
+        return Isolated(Isolation(self.entry), Path(os.devnull))
+
+    def close(self) -> None:
+        """End the worker, where there is one."""
+        made = self.__dict__.pop("method", None)
+        if isinstance(made, Isolated):
+            made.close()
+
+    @cached_property
+    def parameters(self) -> object:
+        """Its parameters with as little work as possible."""
+        known = {item.name for item in dataclasses.fields(self.kind.Parameters)}
+        shortest = {name: value for name, value in SHORTEST.items() if name in known}
+        return make_parameters(self.kind.Parameters, {**shortest, **self.overrides})
+
+    @cached_property
+    def style(self) -> Style:
+        """Two clips of an instrument, as the method hears them."""
+        clips = tuple(self.heard(bundled_clip(name, SECONDS)) for name in STYLE_CLIPS[:2])
+        return Style(STYLE_TEXT, clips, text=STYLE_TEXT)
+
+    @cached_property
+    def contents(self) -> tuple[Clip, Clip]:
+        """Two contents, as the method hears them."""
+        first, second = (self.heard(bundled_clip(name, SECONDS)) for name in CONTENTS)
+        return first, second
+
+    @cached_property
+    def states(self) -> list[StyleState]:
+        """What the method learnt of the style, seed 1."""
+        return self.fit(self.style)
+
+    @property
+    def state(self) -> StyleState:
+        """The one state that a fit of one style gives."""
+        return self.states[0]
+
+    @cached_property
+    def output(self) -> Audio:
+        """The first content in the style, seed 1."""
+        return self.transfer(self.contents[0])[0]
+
+    @cached_property
+    def both(self) -> list[Audio]:
+        """Both contents in the style, in one batch."""
+        return self.transfer(*self.contents)
+
+    def heard(self, clip: Clip) -> Clip:
+        """A clip as the harness hands it to the method: mono, at the native rate."""
+        mono = to_mono(clip.audio)
+        rate = self.sample_rate or mono.sample_rate
+        return dataclasses.replace(clip, audio=resample(mono, rate))
+
+    def fit(self, *styles: Style) -> list[StyleState]:
+        """Learn styles in one call, seed 1."""
+        given = {f"clip {clip.id!r}": clip.audio for style in styles for clip in style.clips}
+        requests = [FitRequest(style, self.parameters, seed=1) for style in styles]
+        with self.watch.over("fit", given):
+            return self.method.fit(requests, lambda *told: self.told.append(told))
+
+    def transfer(
+        self, *contents: Clip, seed: int = 1, state: StyleState | None = None
+    ) -> list[Audio]:
+        """Render contents in one batch; each request has the same seed."""
+        used = self.state if state is None else state
+        given: dict[str, object] = {f"content {clip.id!r}": clip.audio for clip in contents}
+        given |= {f"the state's {name!r}": array for name, array in used.arrays.items()}
+        requests = [TransferRequest(clip, used, self.parameters, seed) for clip in contents]
+        with self.watch.over("transfer", given):
+            return self.method.transfer(requests)

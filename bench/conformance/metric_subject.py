@@ -1,0 +1,89 @@
+"""A metric under examination: what it is given, and what it answers."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bench.api import Audio, Clip, Entry, Metric, MetricInfo, Output, Profile, Score, Style
+from bench.conformance.checks import CONTENTS, STYLE_CLIPS, STYLE_TEXT, Watch, bundled_clip
+from bench.plugins.catalog import resolve
+from bench.plugins.isolated import IsolatedMetric, Isolation
+
+SECONDS = 2.0
+
+
+class MetricSubject:
+    """A metric under examination; it is loaded when a check first asks for it.
+
+    Args:
+        name: How it was named.
+        entry: Its line in the catalog.
+        profile: Which checkpoints it loads.
+        device: Where it runs.
+    """
+
+    def __init__(
+        self, name: str, entry: Entry, profile: Profile = "mini", device: str = "cpu"
+    ) -> None:
+        self.name = name
+        self.entry = entry
+        self.profile: Profile = profile
+        self.device = device
+        self.kind: Any = resolve(entry)
+        self.watch = Watch()
+
+    @property
+    def info(self) -> MetricInfo:
+        """Its description; one of another kind is a fault that the first check names."""
+        info = self.entry.info
+        if not isinstance(info, MetricInfo):
+            raise TypeError(f"INFO is a {type(info).__name__}, not a MetricInfo")
+        return info
+
+    @cached_property
+    def metric(self) -> Metric:
+        """The metric, loaded."""
+        metric = self._make()
+        metric.load(self.profile, self.device)
+        return metric
+
+    def _make(self) -> Metric:
+        """In this process, or in a worker where the environment is another."""
+        if self.entry.environment is None:
+            made: Metric = self.kind()
+            return made
+        return IsolatedMetric(self.name, Isolation(self.entry), Path(os.devnull))
+
+    def close(self) -> None:
+        """End the worker, where there is one."""
+        made = self.__dict__.pop("metric", None)
+        if isinstance(made, IsolatedMetric):
+            made.close()
+
+    @cached_property
+    def content(self) -> Clip:
+        """The content that outputs are made from."""
+        return bundled_clip(CONTENTS[0], SECONDS)
+
+    @cached_property
+    def style(self) -> Style:
+        """A style with seen and held-out clips and a text."""
+        clips = tuple(bundled_clip(name, SECONDS) for name in STYLE_CLIPS)
+        return Style(STYLE_TEXT, clips[:2], clips[2:], text=STYLE_TEXT)
+
+    @cached_property
+    def ordinary(self) -> tuple[Audio, Audio, Audio]:
+        """Three ordinary outputs: the content, a seen and a held-out clip of the style."""
+        style = self.style
+        return (self.content.audio, style.clips[0].audio, style.heldout_clips[0].audio)
+
+    def score(self, *outputs: Audio, content: Clip | None = None) -> list[Score]:
+        """Score outputs in one call."""
+        clip = self.content if content is None else content
+        given: dict[str, object] = {f"output {n + 1}": audio for n, audio in enumerate(outputs)}
+        given |= {f"clip {one.id!r}": one.audio for one in (clip, *self.style.clips)}
+        with self.watch.over("score", given):
+            return self.metric.score([Output(clip, self.style, audio) for audio in outputs])

@@ -1,0 +1,1 @@
+"""Rendered sound: the training corpus and the bundled mini clips."""

@@ -1,0 +1,50 @@
+"""The audio of a run, read when needed.
+
+Contents at full rate and channels, styles split into seen and held-out clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.api import Clip, Style
+    from bench.data.clips import ClipSource, Dataset, StyleSplit
+
+CONTENTS_IN_MEMORY = 64
+
+
+def check_clips(
+    contents: Iterable[ClipSource], splits: Iterable[StyleSplit], duration_s: float | None
+) -> None:
+    """Decode every clip that a run will use once, so that a broken one is found before the work.
+
+    Raises:
+        DatasetError: A clip that breaks off, cannot be decoded or holds NaN; the message names it.
+    """
+    for clip in contents:
+        clip.read(duration_s)
+    for split in splits:
+        for clip in (*split.clips, *split.heldout_clips):
+            clip.read(duration_s)
+
+
+class Material:
+    """Reads the clips of a dataset once, cut to at most `duration_s` seconds."""
+
+    def __init__(
+        self, dataset: Dataset, splits: dict[str, StyleSplit], duration_s: float | None
+    ) -> None:
+        self._contents = {source.id: source for source in dataset.contents}
+        self._splits = splits
+        self._duration_s = duration_s
+        self.content = lru_cache(maxsize=CONTENTS_IN_MEMORY)(self._read_content)
+        self.style = lru_cache(maxsize=None)(self._read_style)
+
+    def _read_content(self, content: str) -> Clip:
+        return self._contents[content].read(self._duration_s)
+
+    def _read_style(self, style: str) -> Style:
+        return self._splits[style].read(self._duration_s)

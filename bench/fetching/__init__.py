@@ -1,0 +1,1 @@
+"""`fetch`: downloads of checkpoints and datasets."""

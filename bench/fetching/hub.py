@@ -1,0 +1,260 @@
+"""Download of one hub checkpoint through the hub's own client, checked and recorded.
+
+The client gives progress, resumption of a broken transfer, tokens, and the variables HF_HOME,
+HF_HUB_OFFLINE and HF_ENDPOINT. What is added here: files are chosen from what the repository
+holds, sizes and digests are compared with what the hub announces and with what was recorded at the
+first fetch, and every error becomes one that says what to do.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from bench.api import CheckpointError
+from bench.fetching.https import fetch_part
+from bench.first_use import FileFact, Locked, facts_of, read_locked, require_same, write_locked
+from bench.weights import (
+    COMMIT_LENGTH,
+    HubCheckpoint,
+    choose_files,
+    client_line,
+    hub_folder,
+    is_here,
+    published_folder,
+)
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_UNAUTHORISED, _FORBIDDEN = 401, 403
+# Another place for files that no hub holds: their own servers may be down.
+MIRROR_VARIABLE = "BENCH_MIRROR"
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What the hub says of a repository at one commit: sizes and, for large files, digests."""
+
+    commit: str
+    sizes: Mapping[str, int]
+    sha256: Mapping[str, str]
+
+
+def download(checkpoint: HubCheckpoint, local_dir: Path | None = None) -> Path:
+    """Fetch a checkpoint, or complete and check the copy that is there; returns its folder.
+
+    Args:
+        checkpoint: What to fetch.
+        local_dir: Put the files into `<local_dir>/<owner>/<name>` and not into the hub's cache.
+
+    Raises:
+        CheckpointError: The hub cannot be reached or refuses, a file is missing, has another size
+            or digest than announced or recorded, or the disk is full.
+    """
+    locked = read_locked(checkpoint.name)
+    if locked is not None and _is_offline() and is_here(checkpoint):
+        return _checked_offline(checkpoint, locked)
+    if checkpoint.url:
+        return _download_published(checkpoint, locked, local_dir)
+    folder = None if local_dir is None else (local_dir / checkpoint.id).expanduser().resolve()
+    with _explained(checkpoint):
+        announced = _announced(checkpoint, locked)
+        names = choose_files(checkpoint, announced.sizes)
+        _require_room(checkpoint, sum(announced.sizes[name] for name in names), folder)
+        found = _snapshot(checkpoint, announced.commit, names, folder)
+    facts = facts_of(found, names)
+    _require_announced(checkpoint, found, facts, announced)
+    if locked is not None:
+        require_same(facts, locked.files, checkpoint.title)
+    kept = None if folder is None else str(folder)
+    write_locked(checkpoint.name, Locked(commit=announced.commit, folder=kept, files=facts))
+    return found
+
+
+def _download_published(
+    checkpoint: HubCheckpoint, locked: Locked | None, local_dir: Path | None
+) -> Path:
+    """Fetch a file that no hub holds; its digest stands for the commit that it lacks."""
+    folder = published_folder() if local_dir is None else local_dir.expanduser().resolve()
+    name = checkpoint.files[0]
+    if not (folder / name).is_file():
+        _require_room(checkpoint, checkpoint.bytes, folder)
+        by_hand = f"By hand: `{client_line(checkpoint)}`, and fetch again to have it checked."
+        fetch_part(_source(checkpoint), folder / name, by_hand, CheckpointError).replace(
+            folder / name
+        )
+    facts = facts_of(folder, [name])
+    announced = Announced("", {name: facts[name].bytes}, {})
+    _require_announced(checkpoint, folder, facts, announced)
+    if locked is not None:
+        require_same(facts, locked.files, checkpoint.title)
+    kept = None if local_dir is None else str(folder)
+    commit = facts[name].sha256[:COMMIT_LENGTH]
+    write_locked(checkpoint.name, Locked(commit=commit, folder=kept, files=facts))
+    return folder
+
+
+def _source(checkpoint: HubCheckpoint) -> str:
+    """Where to ask for a published file: where it was published, or under its name at a mirror."""
+    mirror = os.environ.get(MIRROR_VARIABLE)
+    return f"{mirror.rstrip('/')}/{quote(checkpoint.files[0])}" if mirror else checkpoint.url
+
+
+def _is_offline() -> bool:
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def _checked_offline(checkpoint: HubCheckpoint, locked: Locked) -> Path:
+    """Read every file whole and compare it with the record."""
+    folder = hub_folder(checkpoint)
+    require_same(facts_of(folder, locked.files), locked.files, checkpoint.title)
+    return folder
+
+
+def _announced(checkpoint: HubCheckpoint, locked: Locked | None) -> Announced:
+    """Ask for the recorded commit where there is one, so that a branch stays where it was."""
+    from huggingface_hub import HfApi
+
+    revision = checkpoint.revision if locked is None else locked.commit
+    info = HfApi().model_info(checkpoint.id, revision=revision, files_metadata=True)
+    files = info.siblings or []
+    return Announced(
+        commit=info.sha or revision,
+        sizes={file.rfilename: int(file.size or 0) for file in files},
+        sha256={file.rfilename: file.lfs.sha256 for file in files if file.lfs is not None},
+    )
+
+
+def _snapshot(
+    checkpoint: HubCheckpoint, commit: str, names: tuple[str, ...], folder: Path | None
+) -> Path:
+    from huggingface_hub import snapshot_download
+
+    return Path(
+        snapshot_download(
+            checkpoint.id, revision=commit, allow_patterns=list(names), local_dir=folder
+        )
+    )
+
+
+def _require_room(checkpoint: HubCheckpoint, needed: int, folder: Path | None) -> None:
+    from huggingface_hub import constants
+
+    place = folder or Path(constants.HF_HUB_CACHE)
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise CheckpointError(
+            f"{checkpoint.title} takes {needed / 1e9:.1f} GB and {place} has {free / 1e9:.1f} GB "
+            "free; it must fit. Free space, or choose another disk with --local-dir or HF_HOME."
+        )
+
+
+def _require_announced(
+    checkpoint: HubCheckpoint,
+    folder: Path,
+    facts: Mapping[str, FileFact],
+    announced: Announced,
+) -> None:
+    """Compare what came with what the hub announced and with digests known beforehand.
+
+    A file that differs is removed, so that the next fetch takes it anew.
+    """
+    known = {**announced.sha256, **dict(checkpoint.sha256)}
+    for name, fact in facts.items():
+        expected = announced.sizes[name]
+        right = fact.bytes == expected and fact.sha256 == known.get(name, fact.sha256)
+        if right:
+            continue
+        _remove(folder / name)
+        raise CheckpointError(
+            f"{checkpoint.title}: {name} came with {fact.bytes} bytes and SHA-256 "
+            f"{fact.sha256[:16]}...; {expected} bytes"
+            + (f" and {known[name][:16]}..." if name in known else "")
+            + " were announced. The file was removed; fetch again."
+        )
+
+
+def _remove(path: Path) -> None:
+    """Remove a file of a snapshot with the blob that it points to."""
+    blob = path.resolve()
+    path.unlink()
+    blob.unlink(missing_ok=True)
+
+
+@contextmanager
+def _explained(checkpoint: HubCheckpoint) -> Iterator[None]:
+    """Turn what the hub's client raises into an error with a way out."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    # The base of the client's transport errors; which library it is from depends on its version.
+    transport: type[Exception] = HfHubHTTPError.__bases__[0]
+    try:
+        yield
+    except (transport, OSError, ValueError) as error:
+        raise CheckpointError(f"{checkpoint.title}: {_reason(checkpoint, error)}") from error
+
+
+def _reason(checkpoint: HubCheckpoint, error: Exception) -> str:
+    from huggingface_hub import constants
+
+    where = f"{constants.ENDPOINT}/{checkpoint.id}"
+    return (
+        _refused_by_hub(checkpoint, error, where)
+        or _refused_here(error)
+        or (
+            f"{where} cannot be reached or broke off ({type(error).__name__}: "
+            f"{_first_line(error)}). Check the network, proxy and HF_ENDPOINT and fetch again: "
+            "whole files are kept."
+        )
+    )
+
+
+def _refused_by_hub(checkpoint: HubCheckpoint, error: Exception, where: str) -> str | None:
+    from huggingface_hub import errors
+
+    status = _status(error)
+    if isinstance(error, errors.GatedRepoError) or status in {_UNAUTHORISED, _FORBIDDEN}:
+        return (
+            f"{where} cannot be read without permission ({status or 'gated'}). Accept its terms "
+            "on that page, run `hf auth login` (or set HF_TOKEN), and fetch again."
+        )
+    if isinstance(error, errors.RepositoryNotFoundError | errors.RevisionNotFoundError):
+        return f"{where} has no revision {checkpoint.revision}. Check HF_ENDPOINT."
+    if status is not None and isinstance(error, errors.EntryNotFoundError):
+        return f"{where} announces a file that it does not hold ({_first_line(error)})."
+    return None
+
+
+def _refused_here(error: Exception) -> str | None:
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        return "HF_HUB_OFFLINE is set, and it is not wholly here. Unset it for the fetch."
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return (
+            f"the disk is full, or a file may not grow so large ({error.strerror}). Free space, "
+            "or choose another disk with --local-dir or HF_HOME, and fetch again."
+        )
+    if "Consistency check failed" in str(error):
+        return f"a file came with another size than announced ({_first_line(error)}). Fetch again."
+    return None
+
+
+def _status(error: Exception) -> int | None:
+    response: Any = getattr(error, "response", None)
+    return None if response is None else int(response.status_code)
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0][:200] if lines else "no reason given"

@@ -1,0 +1,211 @@
+"""What `python -m bench fetch` does: say what would come and under which licence, then get it.
+
+Targets are suites, methods, metrics, datasets, and checkpoints by their title; a suite stands for
+all that its run needs. Nothing is downloaded before the licences have been accepted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.api import CheckpointError, DatasetError, UnknownNameError
+from bench.data.archive import ArchiveCard, data_folder, unpack
+from bench.data.cards import Card, card_root, datasets, load_dataset, read_card
+from bench.data.clips import Dataset
+from bench.data.recordings import write_manifest
+from bench.errors import nearest
+from bench.fetching.google_drive import download_archive, drive_url
+from bench.fetching.hub import download
+from bench.first_use import FileFact, Locked, read_locked, require_same, write_locked
+from bench.plan.needed import checkpoints_of_suite
+from bench.plan.suite import load_suite, suites
+from bench.plugins.catalog import methods, metrics
+from bench.plugins.checkpoints import checkpoint_table, checkpoints_of
+from bench.weights import HubCheckpoint, client_line, fetch_line, is_here
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What was asked for: the words, the checkpoints and the datasets behind them."""
+
+    targets: tuple[str, ...]
+    checkpoints: tuple[HubCheckpoint, ...]
+    cards: tuple[Path, ...]
+
+    @property
+    def line(self) -> str:
+        """The command that accepts the licences and fetches."""
+        return fetch_line(*self.targets)
+
+
+def make_order(targets: Sequence[str]) -> Order:
+    """Find out what targets stand for.
+
+    Raises:
+        UnknownNameError: A target that is no suite, method, metric, dataset or checkpoint.
+    """
+    parts = [_order_one(target) for target in targets]
+    checkpoints = dict.fromkeys(found for part in parts for found in part.checkpoints)
+    cards = dict.fromkeys(found for part in parts for found in part.cards)
+    return Order(tuple(targets), tuple(checkpoints), tuple(cards))
+
+
+def _order_one(target: str) -> Order:
+    table, cards = checkpoint_table(), datasets()
+    entries = {**metrics(), **methods()}
+    if target in suites() or target.endswith(".toml"):
+        suite = load_suite(target)
+        card = cards.get(suite.dataset)
+        return Order((target,), checkpoints_of_suite(suite), _fetched(card))
+    if target in cards:
+        return Order((target,), (), _fetched(cards[target]))
+    if target in entries:
+        return Order((target,), checkpoints_of(entries[target]), ())
+    if target in table:
+        return Order((target,), (table[target],), ())
+    known = [*suites(), *cards, *entries, *table]
+    raise UnknownNameError(
+        f"{target!r} cannot be fetched; there are {', '.join(known)}.{nearest(target, known)}"
+    )
+
+
+def _fetched(path: Path | None) -> tuple[Path, ...]:
+    return (path,) if path is not None and read_card(path).archive is not None else ()
+
+
+# ------------------------------------------------------------------------------------- showing
+
+
+def describe_order(order: Order) -> str:
+    """What would be fetched: name, size, licence, revision, and whether it is here already."""
+    rows = [("what", "size", "here", "revision", "licence")]
+    rows += [
+        (c.title, _size(c.bytes), _here(c), c.revision[:12], c.licence) for c in order.checkpoints
+    ]
+    for path in order.cards:
+        card = read_card(path)
+        size = _size(_archive(card).bytes)
+        here = "yes" if card_root(card, path).is_dir() else "no"
+        rows.append((f"dataset {card.name}", f"about {size}", here, "-", card.licence))
+    if len(rows) == 1:
+        return f"{', '.join(order.targets)}: nothing to fetch; all of it ships with this checkout."
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)) for row in rows]
+    total = sum(c.bytes for c in order.checkpoints)
+    by_client = [f"  {client_line(c)}" for c in order.checkpoints]
+    more = [f"checkpoints together: {_size(total)}", "or with the hub's own client:", *by_client]
+    return "\n".join([*(line.rstrip() for line in lines), *(more if by_client else [])])
+
+
+def is_complete(order: Order) -> bool:
+    """Whether nothing is left to fetch."""
+    roots = [card_root(read_card(path), path) for path in order.cards]
+    return all(root.is_dir() for root in roots) and all(
+        _here(checkpoint) == "yes" for checkpoint in order.checkpoints
+    )
+
+
+def _here(checkpoint: HubCheckpoint) -> str:
+    try:
+        return "yes" if is_here(checkpoint) else "no"
+    except CheckpointError:
+        return "changed"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 10**8 else f"{count / 1e6:.1f} MB"
+
+
+# ------------------------------------------------------------------------------------ fetching
+
+
+def carry_out(
+    order: Order, local_dir: Path | None = None, archive: Path | None = None
+) -> Iterator[str]:
+    """Fetch everything of an order, one line of text per finished part.
+
+    Args:
+        order: What `make_order` gave.
+        local_dir: Where checkpoints go, if not into the hub's cache.
+        archive: A zip file that the user has, in place of a download of the dataset.
+
+    Raises:
+        CheckpointError: See `bench.fetching.hub.download`.
+        DatasetError: See `bench.data.archive.unpack` and
+        `bench.fetching.google_drive.download_archive`.
+    """
+    if archive is not None and len(order.cards) != 1:
+        raise DatasetError(
+            f"--zip {archive} was given for {len(order.cards)} datasets; it is one archive. Name "
+            "one dataset or a suite with one."
+        )
+    for checkpoint in order.checkpoints:
+        yield f"{checkpoint.title}: whole, in {download(checkpoint, local_dir)}"
+    for path in order.cards:
+        card = read_card(path)
+        root = card_root(card, path)
+        here = archive is None and root.is_dir()
+        dataset = load_dataset(card.name) if here else fetch_dataset(card, root, archive)
+        yield f"{_describe_dataset(dataset)}, in {root}"
+
+
+def fetch_dataset(card: Card, root: Path, archive: Path | None) -> Dataset:
+    """Unpack a dataset from an archive, downloaded unless one is given, and load it.
+
+    Raises:
+        DatasetError: It cannot be had, is not what it was at the first fetch, or differs from
+            the card.
+    """
+    source = _archive(card)
+    root.parent.mkdir(parents=True, exist_ok=True)
+    file = archive or _downloaded(card, source)
+    if not file.is_file():
+        raise DatasetError(f"{file} does not exist; --zip names the archive of the dataset.")
+    digest = _recognise(card, file)
+    unpack(file, root, source)
+    write_manifest(root, digest)
+    if archive is None:
+        file.unlink()
+    return load_dataset(card.name)
+
+
+def _downloaded(card: Card, source: ArchiveCard) -> Path:
+    by_hand = (
+        f"By hand: find the archive at {source.page}, download it in a browser, and run "
+        f"`{fetch_line(card.name)} --zip FILE`."
+    )
+    target = data_folder() / f"{card.name}.zip"
+    return download_archive(drive_url(source.drive_id), target, by_hand)
+
+
+def _recognise(card: Card, file: Path) -> str:
+    """Compare an archive with the one that came first, or record it; returns its SHA-256."""
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    facts = {"archive": FileFact(bytes=file.stat().st_size, sha256=digest, mtime_ns=0)}
+    name = f"dataset:{card.name}"
+    locked = read_locked(name)
+    if locked is None:
+        write_locked(name, Locked(files=facts))
+    else:
+        require_same(facts, locked.files, f"dataset {card.name} ({file})")
+    return digest
+
+
+def _archive(card: Card) -> ArchiveCard:
+    if card.archive is None:
+        raise DatasetError(f"dataset {card.name} has no archive; it ships with this checkout.")
+    return card.archive
+
+
+def _describe_dataset(dataset: Dataset) -> str:
+    clips = [clip for style in dataset.styles for clip in style.clips]
+    recordings = {(clip.category, clip.recording) for clip in clips}
+    return (
+        f"dataset {dataset.name}: {len(dataset.contents)} contents, {len(clips)} clips of "
+        f"{len(dataset.styles)} styles from {len(recordings)} recordings (our grouping, "
+        "see manifest.json there)"
+    )

@@ -1,0 +1,1 @@
+"""`gate`, `baseline` and `history`: whether results became worse."""

@@ -1,0 +1,1 @@
+"""What will be run: the suite, and the plan that follows from it."""

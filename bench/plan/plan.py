@@ -1,0 +1,266 @@
+"""The plan of a run: every intended cell with its identity, seed and chunk.
+
+A cell is method x style x content x repetition. Its id is a hash of all that identifies it, so a
+plan made again, or with more methods, gives the same cells the same ids; its seed does not depend
+on the method, so that methods share noise. Chunks are the batches of a run: they are fixed here
+and run whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.api import (
+    ConfigError,
+    ContentError,
+    Json,
+    MethodInfo,
+    NoParameters,
+    ProfileInfo,
+    UnknownNameError,
+)
+from bench.data.clips import ClipSource, Dataset, StyleSource, StyleSplit
+from bench.data.selection import select_contents, select_pairs, select_styles, split_style
+from bench.plan.suite import Suite
+from bench.plugins.catalog import describe, find_method, resolve
+from bench.plugins.choices import MethodChoice
+from bench.plugins.parameters import make_parameters, split_parameters
+from bench.records.schema import PlannedCell
+from bench.seeds import derive_seed
+
+# What learning a style costs against rendering a cell: for the time left, and for shares of work.
+CELLS_PER_FIT = 12
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedMethod:
+    """A chosen method with all that a plan must know of it.
+
+    Args:
+        choice: Its label, name and overrides.
+        info: Its static description.
+        profile: What depends on the profile, such as the longest clip.
+        parameters_type: Its `Parameters` class.
+    """
+
+    choice: MethodChoice
+    info: MethodInfo
+    profile: ProfileInfo
+    parameters_type: type
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that a run will do.
+
+    Args:
+        suite: What was asked for.
+        dataset: The dataset whole.
+        methods: The methods and controls, in the order in which they run.
+        contents: The chosen contents.
+        splits: The chosen styles by id, divided into seen and held-out clips.
+        cells: Every cell, in the order in which they run.
+    """
+
+    suite: Suite
+    dataset: Dataset
+    methods: tuple[PlannedMethod, ...]
+    contents: tuple[ClipSource, ...]
+    splits: dict[str, StyleSplit]
+    cells: tuple[PlannedCell, ...]
+
+
+def prepare_methods(suite: Suite) -> tuple[PlannedMethod, ...]:
+    """Look up the methods and controls of a suite. Imports their modules to see their parameters.
+
+    Raises:
+        UnknownNameError: A method that is not known.
+        ConfigError: A method that cannot be imported.
+    """
+    return tuple(prepare_method(choice, suite) for choice in suite.choices)
+
+
+def prepare_method(choice: MethodChoice, suite: Suite) -> PlannedMethod:
+    """Look up one method and its `Parameters`."""
+    entry = find_method(choice.name)
+    if not isinstance(entry.info, MethodInfo):
+        raise ConfigError(
+            f"{choice.name} is described as a metric; a method was named. Correct its INFO."
+        )
+    parameters_type = getattr(resolve(entry), "Parameters", NoParameters)
+    return PlannedMethod(choice, entry.info, describe(entry, suite.profile), parameters_type)
+
+
+def make_plan(suite: Suite, dataset: Dataset, methods: Sequence[PlannedMethod]) -> Plan:
+    """Lay out every cell of a run. Pure: the same arguments give the same plan.
+
+    Args:
+        suite: What to run.
+        dataset: Where contents and styles come from.
+        methods: What `prepare_methods` gave; their order is the order of the run.
+
+    Raises:
+        UnknownNameError: A style, content or parameter that is not known.
+        ConfigError: A label that stands twice, or a parameter that breaks a rule.
+        ContentError: A content longer than a method's window.
+    """
+    _require_single_labels(methods)
+    contents = select_contents(dataset, suite.contents, suite.base_seed)
+    styles = select_styles(dataset, suite.styles)
+    splits = {style.id: split_style(style, suite.style_clips) for style in styles}
+    paired = _pairing(suite, contents, styles)
+    _require_windows(suite, methods, contents)
+    cells = [
+        cell
+        for method in methods
+        for split in splits.values()
+        for cell in _cells(suite, method, split, paired[split.id])
+    ]
+    chunked = tuple(into_chunks(cells, suite.chunk_size))
+    return Plan(suite, dataset, tuple(methods), contents, splits, chunked)
+
+
+def _pairing(
+    suite: Suite, contents: Sequence[ClipSource], styles: Sequence[StyleSource]
+) -> dict[str, list[ClipSource]]:
+    """The contents that go with each style: all, or those of the drawn pairs."""
+    if suite.pairs is None:
+        return {style.id: list(contents) for style in styles}
+    drawn = select_pairs(contents, styles, suite.pairs, suite.base_seed)
+    return {style.id: [c for c in contents if (c.id, style.id) in drawn] for style in styles}
+
+
+def _require_single_labels(methods: Sequence[PlannedMethod]) -> None:
+    for label, count in Counter(method.choice.label for method in methods).items():
+        if count > 1:
+            raise ConfigError(
+                f"method {label!r} is named {count} times; each may stand once. Remove one."
+            )
+
+
+def _require_windows(
+    suite: Suite, methods: Iterable[PlannedMethod], contents: Iterable[ClipSource]
+) -> None:
+    """Refuse contents that do not fit into the window of every method."""
+    limits = [(m.profile.longest_s, m.choice.label) for m in methods if m.profile.longest_s]
+    if not limits:
+        return
+    limit_s, label = min(limits)
+    longest = max(contents, key=lambda clip: clip.duration_s)
+    length_s = min(longest.duration_s, suite.duration_s or math.inf)
+    if length_s > limit_s:
+        raise ContentError(
+            f"content {longest.id!r} is {length_s:.2f} s; {label} ({suite.profile}) takes at most "
+            f"{limit_s:.2f} s in one "
+            f"window. Cut every clip with --duration {math.floor(limit_s * 10) / 10:g}, or leave "
+            "the method out."
+        )
+
+
+def _cells(
+    suite: Suite, method: PlannedMethod, split: StyleSplit, contents: Iterable[ClipSource]
+) -> Iterator[PlannedCell]:
+    parameters = resolve_parameters(suite, method, split.id)
+    common = {
+        "suite": [suite.style_clips, suite.duration_s, suite.normalisation, suite.profile],
+        "method": [method.choice.label, method.choice.name, method.info.version, parameters],
+        "style": [split.id, split.text, *([c.id, c.digest, c.start_s] for c in split.clips)],
+    }
+    for repetition in range(suite.seeds):
+        for content in contents:
+            seed = derive_seed(suite.base_seed, split.id, content.id, repetition)
+            place = [content.id, content.digest, content.start_s, repetition, seed]
+            yield PlannedCell(
+                cell_id=_short({**common, "content": place}),
+                chunk="",
+                method=method.choice.label,
+                method_name=method.choice.name,
+                parameters=parameters,
+                style=split.id,
+                content=content.id,
+                category=content.category,
+                repetition=repetition,
+                seed=seed,
+                fit_seed=derive_seed(suite.base_seed, split.id, repetition),
+            )
+
+
+def resolve_parameters(suite: Suite, method: PlannedMethod, style: str) -> dict[str, Json]:
+    """All parameters of a method for one style, by name.
+
+    The method's defaults are overridden by the suite's table of the method, that by the table of
+    the method and style, and that by what the choice itself says.
+
+    Raises:
+        UnknownNameError: A parameter that the method does not have.
+        ConfigError: A value that breaks a rule.
+    """
+    table = dict(suite.parameters.get(method.choice.name, {}))
+    per_style = table.pop("styles", {}).get(style, {})
+    overrides = {**table, **per_style, **method.choice.overrides}
+    try:
+        fit, transfer = split_parameters(make_parameters(method.parameters_type, overrides))
+    except (ConfigError, UnknownNameError) as error:
+        where = _blame(suite, method, style, {**table, **per_style})
+        raise type(error)(f"{where}{method.choice.name}: {error}") from error
+    return {**fit, **transfer}
+
+
+def _blame(suite: Suite, method: PlannedMethod, style: str, values: Mapping[str, Json]) -> str:
+    """The line of the suite's file with the parameter that is wrong by itself, if there is one."""
+    tables = suite.parameters.get(method.choice.name, {})
+    for key, value in values.items():
+        place = ("styles", style, key) if key in tables.get("styles", {}).get(style, {}) else (key,)
+        try:
+            make_parameters(method.parameters_type, {key: value})
+        except (ConfigError, UnknownNameError):
+            return f"{suite.at('parameters', method.choice.name, *place)}: "
+    return ""
+
+
+def _short(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+# -------------------------------------------------------------------------------------- chunks
+
+
+def into_chunks(cells: Iterable[PlannedCell], size: int) -> Iterator[PlannedCell]:
+    """Give each cell its chunk: at most `size` cells of one method, style and repetition."""
+    groups: dict[str, list[PlannedCell]] = {}
+    for cell in cells:
+        key = _short([cell.method, cell.parameters, cell.style, cell.repetition])
+        groups.setdefault(key, []).append(cell)
+    for group in groups.values():
+        for start in range(0, len(group), size):
+            part = group[start : start + size]
+            chunk = _short([cell.cell_id for cell in part])
+            yield from (cell.model_copy(update={"chunk": chunk}) for cell in part)
+
+
+def missing_cells(plan: Plan, existing: Iterable[PlannedCell]) -> tuple[PlannedCell, ...]:
+    """The cells of a plan that an earlier plan lacks, in chunks of their own.
+
+    The earlier cells keep their ids, order and chunks: appending these to them extends a run.
+    """
+    known = {cell.cell_id for cell in existing}
+    new = (cell for cell in plan.cells if cell.cell_id not in known)
+    return tuple(into_chunks(new, plan.suite.chunk_size))
+
+
+def describe_styles(plan: Plan) -> Mapping[str, dict[str, Json]]:
+    """What a run records of each style: its text, kind and which clips are on which side."""
+    return {
+        split.id: {
+            "text": split.text,
+            "kind": split.kind,
+            "clips": [clip.id for clip in split.clips],
+            "heldout_clips": [clip.id for clip in split.heldout_clips],
+        }
+        for split in plan.splits.values()
+    }

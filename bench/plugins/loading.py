@@ -1,0 +1,74 @@
+"""Classes by where they lie: `path/to/file.py:Class` or `package.module:Class`.
+
+A leaf without libraries, for the environments of back ends too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from bench.api import ConfigError, UnknownNameError
+from bench.errors import nearest
+
+
+def load_class(target: str) -> type:
+    """Import and return a class.
+
+    Raises:
+        UnknownNameError: The module or file is not there, or lacks the class.
+        ConfigError: It cannot be imported.
+    """
+    place, _, name = target.rpartition(":")
+    module = load_module(place)
+    found = getattr(module, name, None)
+    if not isinstance(found, type):
+        classes = [key for key, value in vars(module).items() if isinstance(value, type)]
+        raise UnknownNameError(
+            f"{target}: {place} has no class {name!r}; write file.py:Class or module:Class."
+            f"{nearest(name, classes)}"
+        )
+    return found
+
+
+def load_module(place: str) -> ModuleType:
+    """Import a module by its dotted name or the path of its file; raises as `load_class` does."""
+    try:
+        if place.endswith(".py"):
+            return _module_of_file(Path(place).expanduser())
+        return importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        if error.name and (place == error.name or place.startswith(f"{error.name}.")):
+            raise UnknownNameError(
+                f"module {place!r} is not importable; write path/to/file.py:Class or "
+                "package.module:Class. Check the spelling or install the package."
+            ) from error
+        raise ConfigError(
+            f"{place} needs the package {error.name!r}, which is not installed. Install it."
+        ) from error
+    except (ImportError, SyntaxError) as error:
+        raise ConfigError(f"{place} cannot be imported ({error}). Mend it first.") from error
+
+
+def _module_of_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise UnknownNameError(f"{path} does not exist; a Python file was named. Check the path.")
+    whole = str(path.resolve())
+    name = f"bench_outside_{path.stem}_{hashlib.sha256(whole.encode()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, whole)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path} cannot be loaded as a Python module. Name a .py file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up while the file runs
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

@@ -1,0 +1,83 @@
+"""The parameters of a method: from values by name to its `Parameters`, and back to JSON.
+
+The metadata of each field says whether the fit or the transfer uses it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from bench.api import BenchError, ConfigError, Json, UnknownNameError
+from bench.errors import nearest
+
+ParametersT = TypeVar("ParametersT")
+
+
+def make_parameters(cls: type[ParametersT], overrides: Mapping[str, Json]) -> ParametersT:
+    """Build a method's `Parameters` from its defaults and some overrides, with types checked.
+
+    Args:
+        cls: A frozen dataclass.
+        overrides: Values by field name; a whole number is a fine decimal, a list a fine tuple.
+
+    Raises:
+        UnknownNameError: A name that is no field; the message carries the nearest.
+        ConfigError: A value of the wrong type or, by the class's own check, out of range.
+    """
+    types = get_type_hints(cls)
+    names = [item.name for item in _fields(cls)]
+    values = {key: _checked(key, value, types, names) for key, value in overrides.items()}
+    try:
+        return cls(**values)
+    except BenchError:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"parameters {dict(overrides)}: {error}") from error
+
+
+def split_parameters(parameters: object) -> tuple[dict[str, Json], dict[str, Json]]:
+    """Split the values of a `Parameters` instance, as JSON, into (of the fit, of the transfer).
+
+    Raises:
+        ValueError: A field whose metadata names neither role: a mistake in the method.
+    """
+    groups: dict[str, dict[str, Json]] = {"fit": {}, "transfer": {}}
+    for item in _fields(parameters):
+        role = item.metadata.get("role")
+        if role not in groups:
+            raise ValueError(
+                f"{type(parameters).__name__}.{item.name} has role {role!r}; its metadata must say "
+                '{"role": "fit"} or {"role": "transfer"}.'
+            )
+        groups[role][item.name] = json.loads(json.dumps(getattr(parameters, item.name)))
+    return groups["fit"], groups["transfer"]
+
+
+def _fields(parameters: object) -> tuple[dataclasses.Field[Any], ...]:
+    if not dataclasses.is_dataclass(parameters):
+        raise TypeError(f"{parameters!r} is no dataclass; `Parameters` of a method must be one.")
+    return dataclasses.fields(parameters)
+
+
+def _checked(key: str, value: Json, types: Mapping[str, Any], names: Iterable[str]) -> object:
+    if key not in names:
+        raise UnknownNameError(
+            f"parameter {key!r} is not known; this method has "
+            f"{', '.join(names) or 'none'}.{nearest(key, names)}"
+        )
+    try:
+        return TypeAdapter(types[key]).validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        raise ConfigError(
+            f"parameter {key} is {value!r}; {error.errors()[0]['msg']}. Give a "
+            f"{_type_name(types[key])}."
+        ) from error
+
+
+def _type_name(hint: object) -> str:
+    return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")

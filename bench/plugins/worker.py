@@ -1,0 +1,123 @@
+"""The far side of isolation: a process that holds one plug-in and answers calls until told to stop.
+
+Started by `bench.plugins.isolated`, never by hand, in this environment or in that of a back end:
+here are the standard library, numpy and the contract, and nothing newer than Python 3.10. Calls and
+answers travel over a socket of their own (`bench.plugins.wire`), so a plug-in may print what it
+likes. Calls have the kinds load, fit, transfer, fingerprint and score; answers progress, done and
+failed. The process ends with its parent, whatever the plug-in is doing then, and takes the
+processes that it left behind along.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import signal
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.api import CheckpointError, DeviceError
+from bench.device import peak_memory_bytes
+from bench.failure import failure_of
+from bench.plugins.loading import load_class
+from bench.plugins.wire import Wire
+
+PROGRESS_EVERY_S = 0.1
+
+
+def serve(facts: str) -> None:
+    """Answer calls until the parent closes the link.
+
+    Args:
+        facts: JSON with the numbers of the inherited descriptors: `link`, a socket; `lifeline`, a
+            pipe that ends with the parent; `log`, where a dying interpreter writes its stack; and
+            the folder of the wire, `files`.
+    """
+    told = json.loads(facts)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to handle
+    faulthandler.enable(told["log"])
+    threading.Thread(target=_end_with, args=(told["lifeline"],), daemon=True).start()
+    desk = Desk(Wire(socket.socket(fileno=told["link"]), Path(told["files"]), "worker"))
+    while desk.answer():
+        pass
+
+
+def _end_with(lifeline: int) -> None:
+    """Wait for the parent's end, then kill the whole process group."""
+    os.read(lifeline, 1)
+    os.killpg(0, signal.SIGKILL)
+
+
+@dataclass
+class Desk:
+    """Takes calls from a wire and gives them to the plug-in."""
+
+    wire: Wire
+    owner: int = field(default_factory=os.getpid)
+    device: str = "cpu"
+    _plugin: Any = None
+    _said_at: float = 0.0
+
+    def answer(self) -> bool:
+        """Serve one call; False when there will be no more."""
+        try:
+            call = self.wire.receive()
+        except (EOFError, OSError):
+            return False
+        try:
+            value = self._serve(call.number, call.kind, self.wire.value_of(call))
+            answer = {"value": value, "peak_bytes": peak_memory_bytes(self.device)}
+            self._send(call.number, "done", answer)
+        except BaseException as error:  # noqa: BLE001 - whatever a plug-in raises is an answer; even SystemExit
+            self._send(call.number, "failed", _refusal(error))
+        return True
+
+    def _serve(self, number: int, verb: str, payload: list[Any]) -> Any:  # noqa: ANN401 - differs by verb
+        if verb == "load":
+            return self._load(*payload)
+        if self._plugin is None:
+            raise ValueError("the plug-in was called before it was loaded")
+        more = [self._progress(number)] if verb == "fit" else []
+        return getattr(self._plugin, verb)(*payload, *more)
+
+    def _load(self, target: str, profile: str, device: str) -> None:
+        kind: Any = load_class(target)
+        self.wire.parameters = getattr(kind, "Parameters", dict)
+        self.device = device
+        plugin = kind()
+        plugin.load(profile, device)
+        self._plugin = plugin
+
+    def _progress(self, number: int) -> Callable[[float, str], None]:
+        def say(fraction: float, text: str) -> None:
+            if time.monotonic() - self._said_at >= PROGRESS_EVERY_S:
+                self._said_at = time.monotonic()
+                self._send(number, "progress", [float(fraction), str(text)])
+
+        return say
+
+    def _send(self, number: int, kind: str, value: object) -> None:
+        if os.getpid() != self.owner:  # a fork of the plug-in ran on to here: it has no say
+            os._exit(0)
+        self.wire.send(number, kind, value)
+
+
+def _refusal(error: BaseException) -> dict[str, object]:
+    """A call that raised, named as it would be in-process.
+
+    `stops_run` names the class of an error that the user must mend before any cell can be made,
+    such as a missing checkpoint.
+    """
+    stops = isinstance(error, (CheckpointError, DeviceError))
+    return {
+        "failure": failure_of(error),
+        "trace": "".join(traceback.format_exception(error)),
+        "stops_run": type(error).__name__ if stops else None,
+    }

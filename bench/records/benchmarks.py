@@ -1,0 +1,109 @@
+"""Timings of single functions, read from the JSON that pytest-benchmark writes.
+
+`pytest --benchmark-json=FILE` times a function in rounds. A benchmark whose name holds the word
+`calibration` is the yardstick: with one in the file, the others are compared as ratios to it, so
+that a slower machine does not look like a slower function.
+
+**Conventions**: seconds per call; `rounds` are the single measurements, oldest first.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.api import RecordError
+from bench.records.schema import Record
+
+CALIBRATION = "calibration"
+KEPT = 50  # rounds of a function: more tell no more, and a baseline is a file to be read
+
+
+class Benchmark(Record):
+    """One timed function."""
+
+    name: str
+    machine: str
+    median_s: float
+    rounds: tuple[float, ...] = ()
+    calibration_s: float | None = None
+
+
+def read_benchmarks(path: Path) -> list[Benchmark]:
+    """Read the benchmarks of a pytest-benchmark file, without the yardstick itself.
+
+    Raises:
+        RecordError: No such file, or not one of pytest-benchmark.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        entries, machine = content["benchmarks"], _machine(content.get("machine_info") or {})
+        medians = {str(entry["fullname"]): float(entry["stats"]["median"]) for entry in entries}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RecordError(
+            f"{path} cannot be read as JSON of pytest-benchmark ({type(error).__name__}: {error}); "
+            "write it with `pytest --benchmark-json=FILE`."
+        ) from error
+    yardsticks = [median for name, median in medians.items() if CALIBRATION in name]
+    return [
+        Benchmark(
+            name=str(entry["fullname"]),
+            machine=machine,
+            median_s=medians[str(entry["fullname"])],
+            rounds=_thinned(entry["stats"].get("data") or ()),
+            calibration_s=yardsticks[0] if yardsticks else None,
+        )
+        for entry in entries
+        if CALIBRATION not in str(entry["fullname"])
+    ]
+
+
+def _thinned(rounds: Sequence[float]) -> tuple[float, ...]:
+    """At most `KEPT` rounds, evenly spread over all."""
+    step = -(-len(rounds) // KEPT) or 1
+    return tuple(float(value) for value in rounds[::step])
+
+
+def _machine(facts: Mapping[str, Any]) -> str:
+    cpu = facts.get("cpu") or {}
+    return f"{cpu.get('brand_raw') or facts.get('machine')}, {cpu.get('count')} cores"
+
+
+def time_ratio(candidate: Benchmark, baseline: Benchmark) -> float:
+    """How many times as long the candidate takes, each relative to its yardstick if both have one.
+
+    1 is as fast, 2 is twice as slow; NaN where the baseline took no time.
+    """
+    ratio = candidate.median_s / baseline.median_s if baseline.median_s > 0 else math.nan
+    if candidate.calibration_s and baseline.calibration_s:
+        ratio *= baseline.calibration_s / candidate.calibration_s
+    return ratio
+
+
+def rounds_differ(candidate: Benchmark, baseline: Benchmark) -> float:
+    """Two-sided p-value that the rounds of two benchmarks are alike; NaN without rounds.
+
+    The Mann-Whitney test on rounds in units of the yardsticks. Rounds of one process are not
+    independent, so a small p alone proves nothing; the gate asks for a large ratio as well.
+
+    References:
+        Mann, Whitney (1947), On a Test of Whether one of Two Random Variables is Stochastically
+        Larger than the Other.
+    """
+    from scipy.stats import mannwhitneyu
+
+    both = bool(candidate.calibration_s and baseline.calibration_s)
+    ours, theirs = _units(candidate, scaled=both), _units(baseline, scaled=both)
+    if not len(ours) or not len(theirs):
+        return math.nan
+    return float(mannwhitneyu(ours, theirs).pvalue)
+
+
+def _units(timed: Benchmark, *, scaled: bool) -> np.ndarray:
+    rounds: Sequence[float] = timed.rounds
+    return np.array(rounds) / (timed.calibration_s if scaled and timed.calibration_s else 1.0)

@@ -1,0 +1,70 @@
+"""What a run's suite shares with others, so that runs can be extended and joined.
+
+A suite says what is compared (methods, controls, metrics) and on what (styles, contents, seeds,
+clips, profile, parameters). The second part is its setting. Runs of one setting differ only in what
+was asked of them: one may go on in the folder of the other, and one table may hold both. The
+dataset counts by its clips, not by the folder they lie in.
+
+Everything here is a pure function of suites as they stand in records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from bench.records.schema import RunHeader
+
+ASKED = ("methods", "controls", "metrics")
+NOT_OF_THE_SETTING = frozenset({"name", "description", "dataset", *ASKED})
+
+
+def suite_digest(suite: Mapping[str, Any]) -> str:
+    """SHA-256 of everything but the description and absent family and pairs, 64 hex digits."""
+    absent = {key for key in ("family", "pairs") if not suite.get(key)}
+    left_out = {"description", *absent}
+    return _digest({key: value for key, value in suite.items() if key not in left_out})
+
+
+def setting(suite: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a suite that runs of one table must share.
+
+    Example:
+        >>> setting({"name": "mini", "methods": ["tve"], "seeds": 3})
+        {'seeds': 3}
+    """
+    return {key: value for key, value in suite.items() if key not in NOT_OF_THE_SETTING}
+
+
+def setting_digest(header: RunHeader) -> str:
+    """SHA-256 of a run's setting and of its dataset's clips, 64 hex digits."""
+    return _digest([setting(header.suite), header.dataset.get("digest")])
+
+
+def differences(first: RunHeader, second: RunHeader) -> list[str]:
+    """What the settings of two runs differ in: keys of the suite, "clips" for the dataset's."""
+    one, two = setting(first.suite), setting(second.suite)
+    keys = sorted(key for key in one.keys() | two.keys() if one.get(key) != two.get(key))
+    same_clips = first.dataset.get("digest") == second.dataset.get("digest")
+    return keys if same_clips else [*keys, "clips"]
+
+
+def joined(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """The second suite, asking for all that either asks for, under the name of the first.
+
+    Example:
+        >>> joined({"name": "a", "methods": ["tve"]}, {"name": "b", "methods": ["rti", "tve"]})
+        {'name': 'a', 'methods': ['tve', 'rti']}
+    """
+    union = {
+        key: list(dict.fromkeys([*first.get(key, []), *second.get(key, [])]))
+        for key in ASKED
+        if key in first or key in second
+    }
+    return {**second, "name": first["name"], **union}
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

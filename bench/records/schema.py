@@ -1,0 +1,151 @@
+"""What stands in a run folder: what was planned, what happened to each cell, and what was scored.
+
+**Conventions**: times in seconds, memory in bytes, rates in Hz.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.api import ScoreStatus
+from bench.failure import CellStatus
+
+FAILED: frozenset[str] = frozenset({"invalid_output", "error", "oom", "timeout", "crash"})
+
+
+class Record(BaseModel):
+    """Base of everything that crosses the disk: frozen, no unknown keys, versioned."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    schema_version: Literal[1] = 1
+
+
+class PlannedCell(Record):
+    """One intended cell: method x style x content x repetition.
+
+    `chunk` groups cells that run as one batch.
+    """
+
+    cell_id: str
+    chunk: str
+    method: str  # label printed in tables: "tve" or "tve[strength=0.5]"
+    method_name: str  # catalog name or path of a method from outside
+    parameters: dict[str, Any]
+    style: str
+    content: str
+    category: str
+    repetition: int
+    seed: int
+    fit_seed: int
+
+
+class CellRecord(Record):
+    """What happened to a cell.
+
+    `started` lines are written before a chunk begins: two of them without an ending mean `crash`.
+    `fit_s` is the whole cost of the fit this cell used (the same number for every cell of that
+    fit), `transfer_s` this cell's share of its chunk; a cached stage keeps the cost that it had
+    when it was computed.
+    """
+
+    cell_id: str
+    status: CellStatus
+    reason: str | None = None
+    exception: str | None = None
+    attempt: int = 1
+    audio: str | None = None  # path within the run folder
+    audio_digest: str | None = None
+    sample_rate: int | None = None
+    duration_s: float | None = None
+    peak: float | None = None
+    fit_key: str | None = None
+    load_s: float | None = None
+    fit_s: float | None = None
+    fit_cached: bool = False
+    transfer_s: float | None = None
+    transfer_cached: bool = False
+    calibration_s: float | None = None  # of the kernel timed beside this chunk
+    operations: dict[str, int] | None = None  # calls counted in this chunk, by name
+    peak_memory_bytes: int | None = None
+    finished_at: str | None = None
+
+
+NOT_RUN = CellRecord(cell_id="", status="cancelled", reason="not run")
+
+
+class ScoreRecord(Record):
+    """One score of one cell. `fingerprint` names the metric's model, preprocessing and versions."""
+
+    cell_id: str
+    metric: str
+    value: float | None
+    raw: float | None
+    status: ScoreStatus
+    reason: str | None = None
+    fingerprint: str
+    score_s: float | None = None
+
+
+class MethodEntry(Record):
+    """The static words about a method that tables print."""
+
+    label: str
+    name: str
+    title: str
+    conditioned_on: list[str]
+    fits_per_style: bool
+    source: str
+    departures: list[str]
+    control: bool
+    version: str
+    sample_rate: int | None
+    longest_s: float | None
+    weights: list[str]
+    licence: str
+    bandwidth_hz: float | None = None
+
+
+class MetricEntry(Record):
+    """The static words about a metric that tables print.
+
+    `fingerprint` maps its short hash to what it stands for.
+    """
+
+    name: str
+    title: str
+    direction: Literal["maximize", "minimize"]
+    range: tuple[float, float]
+    source: str
+    version: str
+    fingerprint: str = ""
+    fingerprint_detail: dict[str, Any] = {}
+
+
+class RunHeader(Record):
+    """`run.json`: what was asked for and where it ran. Rewritten only when a run is extended."""
+
+    run_id: str
+    created_at: str
+    argv: list[str]
+    suite: dict[str, Any]  # the resolved suite
+    suite_name: str
+    suite_digest: str
+    profile: Literal["mini", "full"]
+    device: str
+    duration_s: float | None
+    styles: dict[
+        str, dict[str, Any]
+    ]  # id -> {"text", "clips": [ids], "heldout_clips": [ids], "kind"}
+    contents: dict[str, dict[str, Any]]  # id -> {"category", "duration_s", "channels", "digest"}
+    methods: list[MethodEntry]
+    metrics: list[MetricEntry]
+    provenance: dict[str, Any]
+    dataset: dict[str, Any]  # name, licence, redistributable, digest
+
+
+def failed(cells: Sequence[CellRecord]) -> list[CellRecord]:
+    """The records whose cell failed (declined cells, `unsupported`, are no failures)."""
+    return [cell for cell in cells if cell.status in FAILED]

@@ -1,0 +1,1 @@
+"""Running a plan: fits, renderings, scores, records."""

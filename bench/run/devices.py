@@ -1,0 +1,83 @@
+"""Several devices for one run: one process each, over shares of the same plan.
+
+What one style of one method and repetition needs (its fit and its cells) stays on one device. All
+processes append to the records of one folder; whatever a process leaves undone, because it died or
+was stopped, the next session of the run does.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from multiprocessing.process import BaseProcess
+
+from bench.plan.plan import CELLS_PER_FIT
+from bench.records.schema import PlannedCell
+
+POLL_S = 1.0
+Work = Callable[[str, frozenset[str]], None]  # a device, and the ids of the cells to render on it
+
+
+def assign(plan: Sequence[PlannedCell], count: int) -> list[frozenset[str]]:
+    """Split a plan into `count` shares of about equal work: the ids of their cells.
+
+    The longest group goes first, always to the share with least work (Graham 1969, which ends at
+    most a third later than the best split).
+    """
+
+    def group_of(cell: PlannedCell) -> tuple[str, int, str]:
+        return cell.method, cell.repetition, cell.style
+
+    groups = [list(group) for _, group in groupby(sorted(plan, key=group_of), group_of)]
+    shares: list[list[PlannedCell]] = [[] for _ in range(count)]
+    work = [0] * count
+    for group in sorted(groups, key=len, reverse=True):
+        least = work.index(min(work))
+        shares[least] += group
+        work[least] += CELLS_PER_FIT + len(group)
+    return [frozenset(cell.cell_id for cell in share) for share in shares]
+
+
+def work_through(
+    work: Work, devices: Sequence[str], shares: Sequence[frozenset[str]], poll: Callable[[], None]
+) -> None:
+    """Do every share in a process of its own, and wait; processes end with this one.
+
+    Args:
+        work: Importable by name, because processes are started anew.
+        devices: One per share.
+        shares: Empty ones are left out.
+        poll: Called every second.
+    """
+    context = multiprocessing.get_context("spawn")
+    processes: list[BaseProcess] = [
+        context.Process(target=_work_while_parent_lives, args=(work, device, share))
+        for device, share in zip(devices, shares, strict=True)
+        if share
+    ]
+    for process in processes:
+        process.start()
+    try:
+        while any(process.is_alive() for process in processes):
+            next(process for process in processes if process.is_alive()).join(POLL_S)
+            poll()
+    finally:  # after an interrupt, which reaches the processes too
+        for process in processes:
+            process.join(10 * POLL_S)
+            process.terminate()
+
+
+def _work_while_parent_lives(work: Work, device: str, share: frozenset[str]) -> None:
+    """The process of one share; without its parent it would work on behind the next run's back."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    work(device, share)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)

@@ -1,0 +1,114 @@
+"""The header of a run: everything about it that is known before its first cell.
+
+What is compared, with what, on which device, by which versions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.api import ConfigError, MetricInfo
+from bench.plan.plan import Plan, PlannedMethod, describe_styles
+from bench.plugins.catalog import find_metric
+from bench.records.sameness import joined, suite_digest
+from bench.records.schema import MethodEntry, MetricEntry, RunHeader
+from bench.run.provenance import collect
+from bench.run.scoring import LoadedMetric
+
+
+def make_header(
+    plan: Plan, metrics: Sequence[LoadedMetric], devices: Sequence[str], argv: Sequence[str]
+) -> RunHeader:
+    """The header of a run that begins now; its first device is the one that scores."""
+    suite = plan.suite
+    now = datetime.now(UTC)
+    return RunHeader(
+        run_id=f"{now:%Y%m%dT%H%M%S}-{suite.digest[:8]}",
+        created_at=now.isoformat(timespec="seconds"),
+        argv=list(argv),
+        suite=suite.model_dump(mode="json"),
+        suite_name=suite.name,
+        suite_digest=suite.digest,
+        profile=suite.profile,
+        device=devices[0],
+        duration_s=suite.duration_s,
+        styles={style: dict(facts) for style, facts in describe_styles(plan).items()},
+        contents={
+            clip.id: {
+                "category": clip.category,
+                "duration_s": clip.duration_s,
+                "digest": clip.digest,
+            }
+            for clip in plan.contents
+        },
+        methods=[_method_entry(method) for method in plan.methods],
+        metrics=[_metric_entry(metric) for metric in metrics],
+        provenance={**collect(devices[0]), "devices": list(devices)},
+        dataset={
+            "name": plan.dataset.name,
+            "licence": plan.dataset.licence,
+            "redistributable": plan.dataset.redistributable,
+            "digest": plan.dataset.digest,
+        },
+    )
+
+
+def merge_headers(old: RunHeader, new: RunHeader) -> RunHeader:
+    """The header of an extended run: its methods and metrics are those of all its sessions."""
+    methods = {m.label: m for m in (*old.methods, *new.methods)}
+    metrics = {m.name: m for m in (*old.metrics, *new.metrics)}
+    suite = joined(old.suite, new.suite)
+    return new.model_copy(
+        update={
+            "run_id": old.run_id,
+            "created_at": old.created_at,
+            "suite": suite,
+            "suite_name": old.suite_name,
+            "suite_digest": suite_digest(suite),
+            "methods": list(methods.values()),
+            "metrics": list(metrics.values()),
+        }
+    )
+
+
+def _method_entry(method: PlannedMethod) -> MethodEntry:
+    info, profile = method.info, method.profile
+    return MethodEntry(
+        label=method.choice.label,
+        name=method.choice.name,
+        title=info.title,
+        conditioned_on=list(info.conditioned_on),
+        fits_per_style=info.fits_per_style,
+        source=info.source,
+        departures=list(info.departures),
+        control=info.control,
+        version=info.version,
+        sample_rate=profile.sample_rate,
+        longest_s=profile.longest_s,
+        weights=[
+            Path(name).name if "/" in name and not name.startswith("hub:") else name
+            for name in profile.weights
+        ],
+        licence=profile.licence,
+        bandwidth_hz=profile.bandwidth_hz,
+    )
+
+
+def _metric_entry(metric: LoadedMetric) -> MetricEntry:
+    info = find_metric(metric.name).info
+    if not isinstance(info, MetricInfo):
+        raise ConfigError(
+            f"{metric.name} is described as a method; a metric was named. Correct its INFO."
+        )
+    return MetricEntry(
+        name=metric.name,
+        title=info.title,
+        direction=info.direction.value,
+        range=info.range,
+        source=info.source,
+        version=info.version,
+        fingerprint=metric.fingerprint,
+        fingerprint_detail=dict(metric.detail),
+    )

@@ -1,0 +1,99 @@
+"""What a run must say about the machine and the software that made it.
+
+Facts only, no secrets, no host name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from bench.checkout import CHECKOUT
+from bench.device import frozen_precision
+
+PACKAGES = (
+    *("music-style-bench", "torch", "diffusers", "transformers"),
+    *("librosa", "soundfile", "soxr", "numpy", "scipy"),
+)
+
+
+def collect(device: str) -> dict[str, Any]:
+    """Versions, commit, processor features and threads of this process.
+
+    And the name of `device`.
+    """
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpu_model": _cpu_model(),
+        "cpu_features": _cpu_features(),
+        "cores": os.cpu_count(),
+        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "git": _git(),
+        "device": device,
+        "precision": frozen_precision(device),
+        **_torch_facts(device),
+    }
+
+
+def _cpu_model() -> str:
+    """The processor as its maker names it; on systems without /proc what Python knows."""
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text(encoding="utf-8").splitlines() if facts.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _cpu_features() -> str:
+    """Eight hex digits of what the processor can do, as hosts call unlike processors by one name.
+
+    Empty on systems without /proc.
+    """
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text(encoding="utf-8").splitlines() if facts.is_file() else []
+    decisive = ("cpu family", "model\t", "flags", "Features")
+    found = sorted({line for line in lines if line.startswith(decisive)})
+    return hashlib.sha256("\n".join(found).encode()).hexdigest()[:8] if found else ""
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git() -> dict[str, Any]:
+    """Commit and whether the checkout differs from it; empty outside a checkout."""
+    commit = _run_git("rev-parse", "HEAD")
+    return {"commit": commit, "dirty": bool(_run_git("status", "--porcelain"))} if commit else {}
+
+
+def _run_git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed program with literal arguments
+            ["git", "-C", str(CHECKOUT), *arguments],  # noqa: S607 - git is looked up on PATH on purpose
+            capture_output=True, text=True, timeout=10, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _torch_facts(device: str) -> dict[str, Any]:
+    import torch
+
+    facts: dict[str, Any] = {
+        "threads": torch.get_num_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+    }
+    if device.startswith("cuda"):
+        facts["gpu"] = torch.cuda.get_device_name(device)
+        facts["cuda"] = torch.version.cuda
+    return facts

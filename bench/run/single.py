@@ -1,0 +1,325 @@
+"""One content in one style: for people who just want the sound.
+
+The order is laid out as a plan of a single cell and worked through by the same studio that serves a
+run, with the same keys: a fit that a run has learnt is taken from the cache, and the other way
+round, and the sound is the one that a run would record for this cell. The content's rate and length
+are kept; the output is mono.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.api import BenchError, ConfigError, DatasetError, Json, Progress, UnsupportedError
+from bench.audio import DEFAULT_SUBTYPE, fits_integer, read_audio, require_format, write_audio
+from bench.cache import Cache
+from bench.data.clips import ClipSource, Dataset, StyleSource, inspect
+from bench.data.material import Material
+from bench.data.one_style import read_style
+from bench.device import resolve_device
+from bench.failure import Failure
+from bench.plan.plan import Plan, PlannedMethod, make_plan, prepare_methods
+from bench.plan.suite import Suite, default_suite, load_suite
+from bench.plugins.choices import parse_method
+from bench.records.schema import CellRecord, PlannedCell
+from bench.run.keys import digest
+from bench.run.request import open_studio
+from bench.run.stopwatch import Stopwatch
+from bench.run.studio import Bench, Fitted, Studio
+from bench.weights import quiet_loaders
+
+# Where the parameters of a profile come from, beside the method's own defaults.
+SUITE_OF_PROFILE = {"mini": "mini", "full": "table2"}
+FIT_SHARE = 0.9  # of the progress shown, where learning the style is most of the work
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRequest:
+    """What was asked for on the command line; None where nothing was said.
+
+    Args:
+        method: A name or `file.py:Class`, with parameters in brackets where wanted.
+        content: The audio file whose music is kept.
+        out: The file to write; its suffix picks the format.
+        style: A folder of clips of the style, or one clip.
+        text: The style in words, for methods that are given text.
+        style_to: Where to go from the style within the piece: a folder, a clip, or words.
+        start: Where to begin in the content, seconds.
+        duration: How much of the content to take, seconds; None takes all.
+        profile: "mini" or "full"; None takes "full" where CUDA is present.
+        device: auto, cpu, cuda, cuda:N or mps.
+        seed: Another number gives another rendering, and another fit.
+    """
+
+    method: str
+    content: Path
+    out: Path
+    style: Path | None = None
+    text: str | None = None
+    style_to: str | None = None
+    start: float = 0.0
+    duration: float | None = None
+    profile: str | None = None
+    device: str = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Commission:
+    """A request that has passed every check that needs no model."""
+
+    plan: Plan
+    device: str
+    why_profile: str
+    out: Path
+    watch: Stopwatch
+
+    @property
+    def announcement(self) -> str:
+        """What will be done, before it starts."""
+        cell, suite = self.plan.cells[0], self.plan.suite
+        content = self.plan.contents[0]
+        way = " to ".join(repr(cell.style) for cell in self.plan.cells)
+        return (
+            f"{cell.method}, profile {suite.profile} ({self.why_profile}) on {self.device}: "
+            f"{content.path.name} ({content.duration_s:.2f} s) in the style {way}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A file that was written, and what it cost."""
+
+    path: Path
+    record: CellRecord
+
+    @property
+    def words(self) -> str:
+        """One line for the terminal."""
+        facts = self.record
+        fit = "style fit from the cache" if facts.fit_cached else f"style fit {facts.fit_s:.1f} s"
+        sound = (
+            "sound from the cache" if facts.transfer_cached else f"sound {facts.transfer_s:.1f} s"
+        )
+        return (
+            f"wrote {self.path}: {facts.duration_s:.2f} s, {facts.sample_rate} Hz, mono "
+            f"({fit}, {sound})"
+        )
+
+
+def commission(request: TransferRequest) -> Commission:
+    """Check a request; nothing is computed and nothing is written.
+
+    Raises:
+        BenchError: Anything the user can mend, each with its way out.
+    """
+    watch = Stopwatch()
+    with watch.measure("prepare"):
+        device = resolve_device(request.device)
+        suite, why = _suite(request, device)
+        (method,) = prepare_methods(suite)
+        _require_conditions(method, request)
+        styles, content = _styles(request, method), _content(request)
+        _require_place(request, styles)
+        dataset = Dataset("transfer", "unknown", False, (content,), styles)
+        plan = make_plan(suite, dataset, (method,))
+    return Commission(plan, device, why, request.out, watch)
+
+
+def _suite(request: TransferRequest, device: str) -> tuple[Suite, str]:
+    """The suite of the profile, for its parameters, cut down to one method and all its clips."""
+    name, why = default_suite(device.startswith("cuda"))
+    if request.profile is not None:
+        name, why = SUITE_OF_PROFILE[request.profile], "as asked"
+    one: dict[str, Json | tuple[str, ...]] = {
+        "methods": (parse_method(request.method).label,),
+        "controls": (),
+        "metrics": (),
+        "styles": None,
+        "contents": None,
+        "seeds": 1,
+        "base_seed": request.seed,
+        "style_clips": "all",
+        "duration_s": None,
+    }
+    return load_suite(name).model_copy(update=one), why
+
+
+def _require_conditions(method: PlannedMethod, request: TransferRequest) -> None:
+    """A method must be given what it is conditioned on, and nothing it would not look at."""
+    label, given = method.choice.label, method.info.conditioned_on
+    if "style audio" in given and request.style is None:
+        raise ConfigError(
+            f"{label} is given style audio; --style is missing. Name a folder of clips."
+        )
+    if request.style is None and request.text is None:
+        raise ConfigError(
+            f"{label} is given {', '.join(given)}; neither --style nor --text is there. Give one."
+        )
+    if request.text is not None and "style text" not in given:
+        raise ConfigError(
+            f"{label} is given {', '.join(given)}, no text; --text {request.text!r} would change "
+            "nothing. Leave it out."
+        )
+
+
+def _style(request: TransferRequest) -> StyleSource:
+    if request.style is not None:
+        return read_style(request.style, request.text)
+    words = request.text or ""
+    return StyleSource(words, "instrument", words, "card", ())
+
+
+def _styles(request: TransferRequest, method: PlannedMethod) -> tuple[StyleSource, ...]:
+    """The style, and the one it goes to where one was named."""
+    first, words = _style(request), request.style_to
+    if words is None:
+        return (first,)
+    in_words = "style audio" not in method.info.conditioned_on and not Path(words).exists()
+    second = (
+        StyleSource(words, "instrument", words, "card", ()) if in_words else read_style(Path(words))
+    )
+    if second.id == first.id:
+        raise ConfigError(
+            f"--style and --style-to are both {first.id!r}; they must be two styles. Leave "
+            "--style-to out."
+        )
+    return first, second
+
+
+def _content(request: TransferRequest) -> ClipSource:
+    path = request.content
+    if not path.is_file():
+        raise DatasetError(f"content {path} is no file; an audio file is wanted. Check the path.")
+    length_s, digest = inspect(path, request.start, request.duration)
+    return ClipSource(path.stem, "content", path, path.stem, request.start, length_s, digest)
+
+
+def _require_place(request: TransferRequest, styles: Sequence[StyleSource]) -> None:
+    """Check the output's format and place before minutes are spent on its sound."""
+    import soundfile
+
+    out = request.out
+    if out.is_dir():
+        raise ConfigError(f"output {out} is a folder; a file is wanted. Write {out / 'out.wav'}.")
+    require_format(out, soundfile.info(str(request.content)).samplerate)
+    taken = [clip.path.resolve() for style in styles for clip in style.clips]
+    if out.resolve() in {request.content.resolve(), *taken}:
+        raise ConfigError(f"output {out} is one of the inputs; it would be lost. Name another.")
+    if out.resolve().parent in {path.parent for path in taken}:
+        raise ConfigError(
+            f"output {out} lies among the clips of the style; it would be learnt from the next "
+            "time. Write it elsewhere."
+        )
+    there = next(folder for folder in out.resolve().parents if folder.exists())
+    if not os.access(there, os.W_OK):
+        raise ConfigError(f"output {out} cannot be written: no right to write in {there}.")
+
+
+def transfer(order: Commission, progress: Progress) -> Rendered | Failure:
+    """Fit the style, or take its fit from the cache, render the content and write the file.
+
+    Returns:
+        The written file, or why the method made none; a traceback lies in the file that the
+        reason names.
+
+    Raises:
+        UnsupportedError: The method declines this style or content.
+        ConfigError: The output is louder than the format of the file can hold.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="bench-transfer-"))
+    logs = folder / "logs"
+    for inside in (folder / "audio", logs):
+        inside.mkdir()
+    try:
+        return _result(_work(order, folder, progress), order, folder)
+    finally:
+        if not any(logs.iterdir()):
+            shutil.rmtree(folder)
+
+
+def _result(record: CellRecord, order: Commission, folder: Path) -> Rendered | Failure:
+    if record.status == "ok":
+        _write(folder / str(record.audio), order.out)
+        return Rendered(order.out, record)
+    if record.status == "unsupported":
+        raise UnsupportedError(f"{order.plan.cells[0].method} declines: {record.reason}")
+    said = [f"; what it said is in {log}" for log in (folder / "logs").iterdir()]
+    return Failure(record.status, f"{record.reason}{''.join(said)}")
+
+
+def _work(order: Commission, folder: Path, progress: Progress) -> CellRecord:
+    """Fit the plan's style or styles and render its first cell."""
+    studio = _studio(order, folder, progress)
+    try:
+        return _carry_out(order.plan.cells, studio, progress)
+    finally:
+        studio.close()
+
+
+def _carry_out(cells: Sequence[PlannedCell], studio: Studio, progress: Progress) -> CellRecord:
+    cell = cells[0]
+    share = FIT_SHARE if studio.learns else 0.0
+    progress(0.0, f"{cell.method}: loading")
+    learnt = []
+    for number, one in enumerate(cells):  # each alone: what is in the cache is not learnt again
+
+        def advance(part: float, text: str, begun: int = number) -> None:
+            progress((begun + part) / len(cells) * share, f"{cell.method}: {text}")
+
+        learnt.append(studio.fit([one], advance)[one.style])
+    progress(share, f"{cell.method}: rendering")
+    (record,) = studio.render([cell], learnt[0] if len(learnt) == 1 else _way(studio, learnt), 1)
+    progress(1.0, f"{cell.method}: done")
+    return record
+
+
+def _way(studio: Studio, learnt: Sequence[Fitted]) -> Fitted:
+    """The fits of two styles as that of a piece that goes from one to the other."""
+    first, second = learnt
+    if first.state is None or second.state is None:
+        return first if first.state is None else second
+    return Fitted(
+        key=digest([first.key, second.key]),
+        state=studio.kind.transition(first.state, second.state),
+        cost_s=first.cost_s + second.cost_s,
+        cached=first.cached and second.cached,
+    )
+
+
+def _studio(order: Commission, folder: Path, progress: Progress) -> Studio:
+    plan, (method,) = order.plan, order.plan.methods
+    bench = Bench(
+        folder=folder,
+        cache=Cache.default(),
+        material=Material(plan.dataset, plan.splits, None),
+        profile=plan.suite.profile,
+        device=order.device,
+        watch=order.watch,
+        progress=progress,
+    )
+    if method.profile.weights:
+        quiet_loaders()
+    return open_studio(bench, method, plan.suite.profile)
+
+
+def _write(made: Path, out: Path) -> None:
+    """Write the sound that the studio made in the format of `out`, its level untouched."""
+    audio = read_audio(made)
+    if DEFAULT_SUBTYPE[out.suffix.lower()].startswith("PCM") and not fits_integer(audio):
+        raise ConfigError(
+            f"output {out}: its peak is beyond full scale, which {out.suffix} would clip. Name it "
+            f"{out.with_suffix('.wav').name}; what was computed is kept, so that takes no time."
+        )
+    try:
+        write_audio(out, audio)
+    except OSError as error:
+        raise BenchError(
+            f"output {out} cannot be written ({error.strerror}); what was computed is kept. Name "
+            "another place."
+        ) from error

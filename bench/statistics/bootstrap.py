@@ -1,0 +1,259 @@
+"""The two-way bootstrap: uncertainty of ranks, medians, ratios and whatever else has no formula.
+
+A resample draws styles and contents with replacement, independently of each other, and keeps the
+cells at their crossings. It is held as weights: a cell counts as often as its style was drawn times
+its content. A statistic is a function of such weights, so it never sees a copied cell.
+
+**Conventions**: weights have shape (resample, cell) and are non-negative; with fewer than
+`MIN_STYLES` styles these stay fixed and contents are redrawn within their stratum, as in
+`bench.statistics.intervals`. With few clusters percentile intervals are somewhat narrow; means
+therefore have their t interval.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.statistics.intervals import (
+    MIN_CLUSTERS,
+    MIN_STYLES,
+    RESAMPLES,
+    Interval,
+    Observations,
+    average_seeds,
+    content_weights,
+)
+from bench.statistics.variances import Crossing, Floats, crossing
+
+Statistic = Callable[[Floats], Floats]  # weights (resample, cell) -> values (resample,)
+PART = 4_000_000  # weights held at a time: 32 MB
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Panel:
+    """Several scores on the same cells.
+
+    Args:
+        values: One row per score (a method's, or a metric's), shape (score, cell); NaN where
+            missing.
+        styles: The style of each cell.
+        contents: The content of each cell.
+        categories: The category of each cell's content.
+    """
+
+    values: Floats
+    styles: np.ndarray
+    contents: np.ndarray
+    categories: np.ndarray
+
+
+def panel(scores: Sequence[Observations]) -> Panel:
+    """Line up scores on the union of their cells, seeds averaged."""
+    averaged = [average_seeds(score) for score in scores]
+    places: dict[tuple[str, str], int] = {}
+    groups: list[str] = []
+    for cells in averaged:
+        for style, content, category in zip(
+            cells.styles.tolist(), cells.contents.tolist(), cells.categories.tolist(), strict=True
+        ):
+            if (style, content) not in places:
+                places[style, content] = len(places)
+                groups.append(category)
+    values = np.full((len(averaged), len(places)), np.nan)
+    for row, cells in zip(values, averaged, strict=True):
+        keys = zip(cells.styles.tolist(), cells.contents.tolist(), strict=True)
+        row[[places[key] for key in keys]] = cells.values
+    styles = np.array([style for style, _ in places], dtype=np.str_)
+    contents = np.array([content for _, content in places], dtype=np.str_)
+    return Panel(values, styles, contents, np.array(groups, dtype=np.str_))
+
+
+def weights(
+    cells: Panel | Observations, *, resamples: int = RESAMPLES, seed: int = 0
+) -> Iterator[Floats]:
+    """Weights of the cells in each resample, in parts of at most `PART` numbers.
+
+    References:
+        Owen (2007), The pigeonhole bootstrap, Annals of Applied Statistics 1(2): the variance of a
+        mean is right for styles and contents and counts the cells' own noise three times, so the
+        intervals err on the wide side.
+    """
+    crossed = crossing(cells.styles, cells.contents, cells.categories)
+    by_style, by_content = _cluster_weights(cells, crossed, resamples, seed)
+    step = max(1, PART // max(1, len(cells.styles)))
+    for start in range(0, resamples, step):
+        part = slice(start, start + step)
+        yield by_style[part][:, crossed.styles] * by_content[part][:, crossed.contents]
+
+
+def _cluster_weights(
+    cells: Panel | Observations, crossed: Crossing, resamples: int, seed: int
+) -> tuple[Floats, Floats]:
+    """Weights of the styles and of the contents, (resample, each); a cell has their product."""
+    if crossed.n_styles >= MIN_STYLES:
+        generator = np.random.default_rng([seed, 1])
+        by_style = _counts(generator, crossed.n_styles, resamples)
+        return by_style, _counts(generator, crossed.n_contents, resamples)
+    _, first = np.unique(cells.contents, return_index=True)
+    names = tuple(cells.categories[first].tolist())
+    return np.ones((resamples, crossed.n_styles)), content_weights(names, resamples, seed)
+
+
+def _counts(generator: np.random.Generator, size: int, resamples: int) -> Floats:
+    return generator.multinomial(size, np.full(size, 1 / size), resamples).astype(np.float64)
+
+
+def bootstrap(
+    observations: Observations,
+    statistic: Callable[[Floats, Floats], Floats],
+    *,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Percentile interval of any statistic of weighted cells.
+
+    Args:
+        observations: Scores; seeds are averaged within their cell.
+        statistic: Values of cells (cell,) and weights (resample, cell) to one number per resample,
+            such as `weighted_median`. A set metric ignores the values and closes over its own
+            per-item sums.
+        level: Confidence level in (0, 1).
+        resamples: How many resamples are drawn.
+        seed: Decides the draws.
+
+    Returns:
+        The statistic of the cells as they are, with the percentiles of its resamples.
+
+    References:
+        Efron, Tibshirani (1993), An Introduction to the Bootstrap, section 13.3.
+    """
+    cells = average_seeds(observations)
+    whole = statistic(cells.values, np.ones((1, len(cells.values))))
+    value = float(whole[0]) if len(cells.values) else math.nan
+    if len(np.unique(cells.contents)) < MIN_CLUSTERS:
+        return Interval(value, math.nan, math.nan, len(cells.values), "none")
+    parts = weights(cells, resamples=resamples, seed=seed)
+    drawn = np.concatenate([statistic(cells.values, part) for part in parts])
+    low, high = percentiles(drawn, level)
+    styles = len(np.unique(cells.styles))
+    kind = "two-way" if styles >= MIN_STYLES else "on these styles"
+    return Interval(value, low, high, len(cells.values), kind)  # type: ignore[arg-type]  # mypy widens the conditional to str
+
+
+def percentiles(drawn: Floats, level: float = 0.95) -> tuple[float, float]:
+    """The ends of the middle share `level` of resampled numbers; NaN are skipped."""
+    known = drawn[np.isfinite(drawn)]
+    if not len(known):
+        return math.nan, math.nan
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def weighted_mean(values: Floats, weight: Floats) -> Floats:
+    """Mean of cells per resample: ``sum w y / sum w``; NaN where no cell was drawn."""
+    return weighted_ratio(values, np.ones_like(values), weight)
+
+
+def weighted_ratio(numerator: Floats, denominator: Floats, weight: Floats) -> Floats:
+    """Ratio of sums per resample: ``sum w a / sum w b``; NaN where the denominator is 0."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((weight @ numerator) / (weight @ denominator))
+
+
+def weighted_median(values: Floats, weight: Floats) -> Floats:
+    """Median of cells per resample: half the weight lies below it, half above.
+
+    Where half the weight falls exactly between two values, their midpoint, as with an even count.
+    """
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(weight[:, order], axis=1)
+    half = below[:, -1:] / 2
+    lower = np.minimum(np.sum(below < half * (1 - 1e-12), axis=1), len(values) - 1)
+    upper = np.minimum(np.sum(below <= half * (1 + 1e-12), axis=1), len(values) - 1)
+    ordered = values[order]
+    return np.asarray((ordered[lower] + ordered[upper]) / 2)
+
+
+def panel_means(
+    cells: Panel, *, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[Floats, Floats]:
+    """Mean of each score: as it is, shape (score,), and per resample, shape (resample, score).
+
+    All scores see the same draws, so that their differences stay paired. NaN where a resample holds
+    no cell of a score.
+    """
+    known = np.isfinite(cells.values)
+    filled = np.where(known, cells.values, 0.0)
+    counted = known.astype(np.float64)
+    crossed = crossing(cells.styles, cells.contents, cells.categories)
+    weight = _cluster_weights(cells, crossed, resamples, seed)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        whole = filled.sum(axis=1) / counted.sum(axis=1)
+        drawn = _weighted_sums(filled, crossed, weight) / _weighted_sums(counted, crossed, weight)
+    return whole, drawn
+
+
+def _weighted_sums(values: Floats, crossed: Crossing, weight: tuple[Floats, Floats]) -> Floats:
+    """Sum of the cells of each score per resample, (resample, score).
+
+    As a cell's weight is a product, this takes a product of matrices of styles and contents; the
+    weights of all cells are never laid out.
+    """
+    by_style, by_content = weight
+    place = crossed.styles * crossed.n_contents + crossed.contents
+    shape = (crossed.n_styles, crossed.n_contents)
+    sums = np.empty((len(by_style), len(values)))
+    for score, row in enumerate(values):
+        table = np.bincount(place, weights=row, minlength=shape[0] * shape[1]).reshape(shape)
+        sums[:, score] = np.einsum("rc,rc->r", by_style @ table, by_content)
+    return sums
+
+
+def rank_intervals(
+    scores: Mapping[str, Observations],
+    *,
+    maximize: bool,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, tuple[int, int]]:
+    """Between which ranks each method lies, 1 being the best.
+
+    The two-way bootstrap of the means on the cells that *all* methods have; in each resample a
+    method's rank is 1 + how many are better, ties counting for the method at the low end and
+    against it at the high end. A single content allows no statement: every rank is possible.
+
+    Returns:
+        Per method the whole ranks that hold the middle share `level` of resamples; empty without
+        methods or common cells.
+
+    References:
+        Goldstein, Spiegelhalter (1996), League Tables and Their Limitations, JRSS A 159(3): ranks
+        as intervals. Owen (2007) for the draws.
+    """
+    lined = panel(list(scores.values()))
+    common = np.isfinite(lined.values).all(axis=0)
+    if not scores or not common.any():
+        return {}
+    kept = Panel(
+        lined.values[:, common],
+        lined.styles[common],
+        lined.contents[common],
+        lined.categories[common],
+    )
+    if len(np.unique(kept.contents)) < MIN_CLUSTERS:
+        return dict.fromkeys(scores, (1, len(scores)))
+    _, drawn = panel_means(kept, resamples=resamples, seed=seed)
+    means = drawn[np.isfinite(drawn).all(axis=1)] * (1 if maximize else -1)
+    better = (means[:, None, :] > means[:, :, None]).sum(axis=2)
+    level_with = (means[:, None, :] == means[:, :, None]).sum(axis=2)
+    tail = (1 - level) / 2
+    best = np.quantile(1 + better, tail, axis=0, method="inverted_cdf")
+    worst = np.quantile(better + level_with, 1 - tail, axis=0, method="inverted_cdf")
+    ranks = zip(best.tolist(), worst.tolist(), strict=True)
+    return {name: (int(low), int(high)) for name, (low, high) in zip(scores, ranks, strict=True)}

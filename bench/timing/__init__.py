@@ -1,0 +1,1 @@
+"""`time`: what methods cost on this machine."""

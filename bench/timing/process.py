@@ -1,0 +1,202 @@
+"""One method (or the metrics of a suite) in a process of its own, timed call by call.
+
+`bench.timing.session` starts such a process per method, so that loading is really loading, and
+memory is that method's alone. The functions here are called in that process, one after the other;
+it keeps what is loaded between calls.
+
+A back end of another environment has its own process already; that one is then timed from here, and
+its memory is the one view that it reports.
+
+**Conventions**: the device is waited for before a clock is read. Nothing is served from memory of
+an earlier repetition: clips arrive changed each time, and the shared cache is an empty folder.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.api import (
+    Clip,
+    FitRequest,
+    Json,
+    Metric,
+    NoParameters,
+    Output,
+    Profile,
+    StyleState,
+    TransferRequest,
+)
+from bench.device import peak_memory_bytes, reset_peak_memory, synchronise
+from bench.failure import WorkerError
+from bench.plugins.catalog import find_method, find_metric, resolve
+from bench.plugins.isolated import Isolated, IsolatedMetric, Isolation
+from bench.plugins.parameters import make_parameters
+from bench.records.timings import Memory
+from bench.run.calibration import recent_kernel_s
+
+if TYPE_CHECKING:
+    from bench.api import Style, StyleTransferMethod
+
+
+@dataclass(frozen=True, slots=True)
+class Lap:
+    """One timed call."""
+
+    seconds: float
+    calibration_s: float
+    memory: Memory
+
+
+@dataclass(slots=True)
+class Workplace:
+    """What this process has loaded."""
+
+    device: str = "cpu"
+    method: StyleTransferMethod | None = None
+    parameters_type: type = NoParameters
+    metrics: list[Metric] = field(default_factory=list)
+    state: StyleState | None = None
+
+
+_here = Workplace()
+
+
+def load_method(name: str, profile: Profile, device: str) -> tuple[float, Lap]:
+    """Import a method and load its models: seconds of the import, and of the loading."""
+    begun, entry = time.perf_counter(), find_method(name)
+    kind: type[StyleTransferMethod] = resolve(entry)
+    method = Isolated(Isolation(entry), _log()) if entry.environment else kind()
+    imported_s = time.perf_counter() - begun
+    _here.device, _here.method = device, method
+    _here.parameters_type = getattr(kind, "Parameters", NoParameters)
+    return imported_s, _timed(lambda: method.load(profile, device), calibrated=False)
+
+
+def load_metrics(names: Sequence[str], profile: Profile, device: str) -> tuple[float, Lap]:
+    """Import metrics and load their models: seconds of the import, and of the loading."""
+    begun = time.perf_counter()
+    metrics = [_make_metric(name) for name in names]
+    imported_s = time.perf_counter() - begun
+    _here.device, _here.metrics = device, metrics
+
+    def load() -> None:
+        for metric in metrics:
+            metric.load(profile, device)
+
+    return imported_s, _timed(load, calibrated=False)
+
+
+def _make_metric(name: str) -> Metric:
+    entry = find_metric(name)
+    if entry.environment:
+        return IsolatedMetric(name, Isolation(entry), _log())
+    made: Metric = resolve(entry)()
+    return made
+
+
+def _log() -> Path:
+    """Where the output of a back end's process goes: into the folder that is removed afterwards."""
+    return Path(os.environ["BENCH_CACHE"]) / f"{os.getpid()}.log"
+
+
+def fit(style: Style, parameters: Mapping[str, Json], seed: int) -> Lap:
+    """Learn one style; what was learnt is kept for `transfer`."""
+    method = _method()
+    request = FitRequest(style, make_parameters(_here.parameters_type, parameters), seed)
+
+    def learn() -> None:
+        (_here.state,) = method.fit([request], lambda *_: None)
+
+    return _timed(learn)
+
+
+def transfer(contents: Sequence[Clip], parameters: Mapping[str, Json], first_seed: int) -> Lap:
+    """Render contents in the style that was fitted last, in one call."""
+    method, state = _method(), _here.state
+    if state is None:
+        raise ValueError("nothing has been fitted in this process")
+    made: object = make_parameters(_here.parameters_type, parameters)
+    requests = [
+        TransferRequest(content, state, made, first_seed + number)
+        for number, content in enumerate(contents)
+    ]
+    return _timed(lambda: method.transfer(requests))
+
+
+def score(outputs: Sequence[Output]) -> Lap:
+    """Score outputs by every metric, one metric after the other, as a run does."""
+    return _timed(lambda: [metric.score(outputs) for metric in _here.metrics])
+
+
+def _method() -> StyleTransferMethod:
+    if _here.method is None:
+        raise ValueError("no method has been loaded in this process")
+    return _here.method
+
+
+def _timed(work: Callable[[], object], *, calibrated: bool = True) -> Lap:
+    """Time a call between two waits for the device, with the garbage collector at rest."""
+    device = _here.device
+    _silence_loaders()
+    calibration_s = recent_kernel_s(device) if calibrated else 0.0
+    reset_peak_memory(device)
+    gc.collect()
+    gc.disable()
+    try:
+        synchronise(device)
+        begun = time.perf_counter()
+        work()
+        synchronise(device)
+        return Lap(time.perf_counter() - begun, calibration_s, _memory_now())
+    except WorkerError as error:  # its own class does not survive the way to the parent
+        raise RuntimeError(str(error)) from error
+    finally:
+        gc.enable()
+
+
+def _silence_loaders() -> None:
+    """No progress bars of the model libraries; one that the method does not use stays unimported.
+
+    Importing it would count as the method's memory.
+    """
+    for name in ("transformers", "diffusers"):
+        if name in sys.modules:
+            logging = __import__(f"{name}.utils.logging", fromlist=["disable_progress_bar"])
+            logging.disable_progress_bar()
+
+
+def _memory_now() -> Memory:
+    """The memory of the process that holds the method."""
+    device, method = _here.device, _here.method
+    if not isinstance(method, Isolated):
+        return memory(device)
+    if device.startswith("cuda"):
+        return Memory(allocated=method.peak_bytes)
+    return Memory(resident=method.peak_bytes)
+
+
+def memory(device: str) -> Memory:
+    """The three views, as far as the device has them; the CPU has only the last."""
+    resident = peak_memory_bytes("cpu")
+    if device == "cpu":
+        return Memory(resident=resident)
+    import torch
+
+    if device == "mps":
+        return Memory(
+            allocated=int(torch.mps.current_allocated_memory()),
+            held=int(torch.mps.driver_allocated_memory()),
+            resident=resident,
+        )
+    return Memory(
+        allocated=int(torch.cuda.max_memory_allocated(device)),
+        held=int(torch.cuda.max_memory_reserved(device)),
+        resident=resident,
+    )

@@ -1,0 +1,153 @@
+"""The command `check`: each broken promise fails its own check, kept promises pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.api import ConfigError, UnknownNameError
+from bench.cli.main import cli
+from bench.conformance.checks import Outcome, Verdict
+from bench.conformance.examine import examine
+from bench.conformance.method_checks import METHOD_CHECKS
+from bench.conformance.metric_checks import METRIC_CHECKS
+
+BROKEN = Path(__file__).with_name("broken.py")
+TOYS = Path(__file__).parents[1] / "toys.py"
+
+SAME_BYTES = "the same seed gives the same bytes"
+COMPANY = "a clip does not depend on its company"
+ORDER = "outputs come in the order of the requests"
+DISK = "a state survives the disk"
+FORM = "the output is mono, finite, and has the content's rate and length"
+AROUND = "the working directory and global generators are left as they were"
+NO_NUMBER = {
+    f"an output {fault} has no number"
+    for fault in ("with NaN", "with infinity", "without samples", "of half the length")
+}
+
+
+def verdicts(name: str, file: Path = BROKEN) -> list[Verdict]:
+    return list(examine(f"{file}:{name}", "mini", "cpu").verdicts)
+
+
+def named(found: list[Verdict], outcome: Outcome) -> set[str]:
+    return {verdict.name for verdict in found if verdict.outcome == outcome}
+
+
+@pytest.mark.parametrize("name", ["Good", "GoodMetric"])
+def test_what_keeps_the_contract_passes_every_check(name: str) -> None:
+    found = verdicts(name)
+    assert {verdict.outcome for verdict in found} == {"passed"}
+    assert len(found) == len(METHOD_CHECKS if name == "Good" else METRIC_CHECKS)
+
+
+def test_a_method_that_draws_nothing_and_says_little_is_not_failed_for_it() -> None:
+    found = verdicts("Gain", TOYS)
+    assert not named(found, "failed")
+    assert named(found, "n.a.") == {"it says what a table needs", "another seed gives other bytes"}
+
+
+@pytest.mark.parametrize(
+    ("name", "fails"),
+    [
+        ("Percent", {"progress is told fractions in [0, 1]"}),
+        (
+            "UnseededFit",
+            {"the same seed learns the same", "a style does not depend on those learnt with it"},
+        ),
+        ("SharedFit", {"a style does not depend on those learnt with it"}),
+        ("Mute", {"the output is not silent"}),
+        ("UnseededTransfer", {SAME_BYTES, COMPANY, ORDER, DISK}),
+        ("LevelOfTheBatch", {COMPANY}),
+        ("Sorted", {COMPANY, ORDER}),
+        ("Stateful", {DISK}),
+        ("Normalising", {"silence is taken"}),
+        ("LongWindow", {"half a second is taken"}),
+        ("FixedRate", {"content of an odd rate comes back at that rate and length"}),
+        ("Wandering", {AROUND}),
+        ("Sowing", {AROUND}),
+        (
+            "Gambling",
+            {
+                "the same output scores the same again",
+                "a score does not depend on order or company",
+            },
+        ),
+        ("Ranking", {"a score does not depend on order or company"}),
+        ("Percentage", {"values lie in the declared range"}),
+        ("FondOfSilence", {"silence scores nothing and says so"}),
+        ("Trusting", NO_NUMBER),
+        ("MonoOnly", {"stereo content is taken"}),
+        ("UsualRates", {"content of an odd rate is taken"}),
+        ("Drifting", {"the fingerprint is JSON and stays"}),
+    ],
+)
+def test_a_broken_promise_fails_its_own_check(name: str, fails: set[str]) -> None:
+    assert named(verdicts(name), "failed") == fails
+
+
+def test_an_input_that_is_written_to_is_named() -> None:
+    (verdict,) = (v for v in verdicts("InPlace") if v.name == "inputs are left as they were")
+    assert verdict.outcome == "failed"
+    assert "transfer wrote to content 'piano_ode_to_joy'" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "last", "reason"),
+    [
+        ("Unfinished", "it implements the contract", "does not implement fit, transfer"),
+        ("ThawedParameters", "parameters are frozen and say their role", "no frozen dataclass"),
+        ("RolelessParameters", "parameters are frozen and say their role", "share of Parameters"),
+        ("Unloadable", "it loads", "ImportError: no module named antimatter"),
+        ("Forgetful", "it learns a style", r"fit returned [] for one style"),
+        ("Stereo", FORM, "2 channels, not 1"),
+        ("Short", FORM, "0.500 s, not 1.000 s"),
+        ("NotANumber", FORM, "NaN or infinite samples"),
+        ("TooFew", "ordinary outputs get one score each", "not a list of three"),
+    ],
+)
+def test_after_what_everything_needs_nothing_else_is_tried(
+    name: str, last: str, reason: str
+) -> None:
+    found = verdicts(name)
+    (failed,) = (verdict for verdict in found if verdict.outcome == "failed")
+    assert failed.name == last
+    assert reason in failed.reason
+    after = found[found.index(failed) + 1 :]
+    assert {verdict.outcome for verdict in after} == {"n.a."}
+    assert all(f"not tried: {last!r} did not pass" in verdict.reason for verdict in after)
+
+
+def test_parameters_can_be_set_as_in_a_run() -> None:
+    found = list(examine(f"{BROKEN}:Good[share=0.1]", "mini", "cpu").verdicts)
+    assert not named(found, "failed")
+    (failed,) = (
+        verdict
+        for verdict in examine(f"{BROKEN}:Good[sharre=0.1]", "mini", "cpu").verdicts
+        if verdict.outcome == "failed"
+    )
+    assert "parameter 'sharre' is not known" in failed.reason
+
+
+def test_the_command_lists_the_checks_and_tells_by_its_exit_code(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, code in (("copy-content", "0"), (f"{BROKEN}:Mute", "5")):
+        with pytest.raises(SystemExit, match=code):
+            cli.main(["check", name], standalone_mode=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "method copy-content, profile mini on cpu"
+    assert "passed  a state survives the disk" in lines
+    assert "failed  the output is not silent: the output of an ordinary content is silent. " in (
+        "\n".join(lines)
+    )
+    assert "19 passed, 0 failed, 1 n.a." in lines
+
+
+def test_a_name_that_is_neither_method_nor_metric_comes_with_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match=r"neither a method .*nor a metric .*chroma"):
+        examine("chrome", "mini", "cpu")
+    with pytest.raises(ConfigError, match=r"Neither is neither a method nor a metric; it must"):
+        examine(f"{BROKEN}:Neither", "mini", "cpu")

@@ -1,0 +1,187 @@
+"""The doctor reports, never fails, and knows what stops the mini profile."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.api import ProfileInfo
+from bench.checkout import CHECKOUT
+from bench.cli.main import cli
+from bench.doctor import machine
+from bench.doctor import report as doctor
+from bench.doctor.findings import Finding, ask
+from bench.doctor.report import Diagnosis, Needed
+
+WEIGHTS = "metrics/weights"
+HEAVY = ("torch", "diffusers", "transformers", "librosa", "huggingface_hub.hf_api")
+PROBE = """
+import sys
+from bench.cli.main import main
+try:
+    main()
+finally:
+    print(*[name for name in sys.argv.pop().split(",") if name in sys.modules], file=sys.stderr)
+"""
+
+
+def run_doctor(checkout: Path, **surrounding: str) -> subprocess.CompletedProcess[str]:
+    code = PROBE.replace("sys.argv.pop()", repr(",".join(HEAVY)))
+    return subprocess.run(
+        [sys.executable, "-c", code, "doctor"],
+        capture_output=True,
+        text=True,
+        cwd=checkout,
+        env={**os.environ, **surrounding},
+        check=False,
+        timeout=120,
+    )
+
+
+def test_it_reports_everything_and_loads_nothing_heavy(checkout: Path, tmp_path: Path) -> None:
+    done = run_doctor(checkout, HF_HOME=str(tmp_path), BENCH_CACHE=str(tmp_path / "cache"))
+    assert done.returncode == 0, done.stderr
+    for words in (
+        "device",
+        "0 entries, 0.0 MB; safe to delete",
+        "ok     methods/riffusion/weights",
+        "absent, 6.1 GB, CC-BY-NC-4.0; musicgen",
+        "-> python -m bench fetch table2 --accept-licences",
+    ):
+        assert words in done.stdout
+    assert done.stdout.endswith("The mini profile can run: python -m bench run --suite mini\n")
+    if not any(path.exists() for path in machine.NVIDIA):
+        imported = done.stderr.splitlines()[-1].split()
+        assert not set(imported) & {"torch", "diffusers", "transformers", "librosa"}
+
+
+def test_what_stops_the_mini_profile_ends_with_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["doctor"], standalone_mode=False)
+    shown = capsys.readouterr().out
+    assert "file is no writable folder" in shown
+    assert "cannot run. First: set BENCH_CACHE to a folder that you may write (cache)" in shown
+
+
+def test_a_question_without_an_answer_is_a_line() -> None:
+    def question() -> list[Finding]:
+        raise ZeroDivisionError("no such thing")
+
+    (finding,) = ask("disk", question)
+    assert (finding.verdict, finding.topic) == ("note", "disk")
+    assert finding.text == "could not be found out (ZeroDivisionError: no such thing)"
+    assert Diagnosis({"machine": [finding]}).mini_can_run
+
+
+def test_packages_are_compared_with_what_is_needed_and_what_was_tested(tmp_path: Path) -> None:
+    import numpy as np
+
+    wanted = '["numpy>=99", "click>=8.1", "no-such-package>=1", "pydantic>=2"]'
+    (tmp_path / "pyproject.toml").write_text(
+        f"[project]\ndependencies = {wanted}\n", encoding="utf-8"
+    )
+    pins = machine.pins(CHECKOUT / "constraints.txt")
+    (tmp_path / "constraints.txt").write_text(
+        f"# tested\nnumpy==99.0\nclick==0.1\npydantic=={pins['pydantic']}\n", encoding="utf-8"
+    )
+    found = {finding.topic: finding for finding in machine.packages(tmp_path)}
+    assert found["packages"].text == "1 of 4 as tested"
+    assert found["numpy"].text == f"{np.__version__}; at least 99 is needed"
+    assert found["no-such-package"].text == "not installed"
+    assert "tested with 0.1" in found["click"].text
+    assert [found[name].verdict for name in ("numpy", "no-such-package", "click")] == [
+        "wrong",
+        "wrong",
+        "note",
+    ]
+    assert found["numpy"].mend == "python -m pip install -c constraints.txt -e ."
+
+
+def test_this_checkout_has_the_packages_that_it_pins() -> None:
+    assert {finding.verdict for finding in machine.packages()} <= {"ok", "note"}
+
+
+@pytest.fixture
+def weights(checkout: Path, tmp_path: Path) -> Path:
+    """A copy of the smallest mini model."""
+    return shutil.copytree(checkout / WEIGHTS, tmp_path / "weights")
+
+
+def finding_of(folder: Path, *lost: str) -> Finding:
+    held = Needed(ProfileInfo(licence="MIT"), ["cp", "sf.seen"])
+    return doctor.folder_finding(WEIGHTS, folder, held, lost)
+
+
+def test_whole_weights_come_with_size_licence_and_users(weights: Path) -> None:
+    finding = finding_of(weights)
+    assert finding.verdict == "ok"
+    assert finding.text.endswith(" MB, MIT; cp, sf.seen")
+
+
+@pytest.mark.parametrize("kept", [0, 5, 4000, -1])
+def test_weights_that_were_cut_are_wrong(weights: Path, kept: int) -> None:
+    file = weights / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:kept])
+    finding = finding_of(weights)
+    assert finding.verdict == "wrong"
+    assert finding.text.startswith("model.safetensors ")
+    assert finding.text.endswith("needed by cp, sf.seen")
+    assert finding.mend == f"git checkout -- {WEIGHTS}"
+
+
+def test_a_folder_without_weights_is_wrong(weights: Path) -> None:
+    (weights / "model.safetensors").unlink()
+    assert "holds no weights" in finding_of(weights).text
+    assert finding_of(weights / "nowhere").verdict == "wrong"
+
+
+def test_a_text_in_the_place_of_weights_is_wrong(weights: Path) -> None:
+    (weights / "model.safetensors").write_text("version https://git-lfs", encoding="utf-8")
+    assert "model.safetensors (23 bytes) is no weights file" in finding_of(weights).text
+
+
+def test_a_committed_file_that_is_gone_is_named(weights: Path, tmp_path: Path) -> None:
+    assert doctor.deleted(tmp_path) == []
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q"], ["add", "weights"], ["commit", "-q", "-m", "weights"]):
+        subprocess.run([*git, *words], check=True, capture_output=True)
+    (weights / "tokenizer.json").unlink()
+    lost = doctor.deleted(tmp_path)
+    assert lost == ["weights/tokenizer.json"]
+    finding = finding_of(weights, *lost)
+    assert (finding.verdict, finding.text.partition(";")[0]) == (
+        "wrong",
+        "weights/tokenizer.json is gone",
+    )
+
+
+def test_every_checkpoint_of_the_catalogs_is_named_with_its_users() -> None:
+    mini, full = doctor.needed("mini"), doctor.needed("full")
+    assert set(mini["methods/riffusion/weights"].users) >= {"tve", "rti", "vocoder", "vae", "null"}
+    assert any(name.startswith("hub:facebook/musicgen-melody@") for name in full)
+    assert json.dumps(sorted(mini[WEIGHTS].users)) == '["cp", "sf.heldout", "sf.seen", "sf.text"]'
+
+
+def test_without_the_packages_even_the_doctor_is_a_message(checkout: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "bench", "doctor"],
+        capture_output=True,
+        text=True,
+        cwd=checkout,
+        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: package '")
+    assert done.stderr.endswith("python -m pip install -c constraints.txt -e .\n")

@@ -1,0 +1,254 @@
+"""Finding methods and metrics, reading choices, and the digest of a plug-in's source."""
+
+import dataclasses
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from bench.api import ConfigError, Entry, MethodInfo, MetricInfo, ProfileInfo, UnknownNameError
+from bench.plugins import catalog
+from bench.plugins.source_digest import code_digest, source_digest
+
+OUTSIDE = '''
+"""A method of somebody else."""
+from dataclasses import dataclass
+from bench.api import MethodInfo, ProfileInfo
+
+@dataclass(frozen=True)
+class Settings:
+    gain: float = 1.0
+
+class Louder:
+    """Louder."""
+    INFO = MethodInfo("Louder", ("content audio",), fits_per_style=False, source="here")
+    Parameters = Settings
+
+class Plain:
+    pass
+
+def describe(profile):
+    return ProfileInfo(sample_rate=8000)
+'''
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Parameters with one field of each usual type."""
+
+    strength: float = field(default=0.65, metadata={"role": "transfer"})
+    num_inference_steps: int = field(default=50, metadata={"role": "transfer"})
+    variant: Literal["v3", "v4"] = field(default="v3", metadata={"role": "fit"})
+    layers: tuple[int, ...] = field(default=(1, 2), metadata={"role": "fit"})
+    text: str | None = field(default=None, metadata={"role": "fit"})
+
+    def __post_init__(self) -> None:
+        """Check the strength."""
+        if not 0 <= self.strength <= 1:
+            raise ConfigError(f"strength is {self.strength}; it lies in [0, 1]. Lower it.")
+
+
+def outside(folder: Path) -> str:
+    path = folder / "mine.py"
+    path.write_text(OUTSIDE, encoding="utf-8")
+    return str(path)
+
+
+def test_the_catalogs_hold_what_the_readme_names() -> None:
+    names = list(catalog.methods())
+    readme = (Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
+    assert names[:3] == ["tve", "rti", "musicgen"]
+    assert names[-7:] == ["copy-content", "copy-style", "mix", "noise", "vocoder", "vae", "null"]
+    assert [name for name in names if f"`{name}`" not in readme] == []
+    assert list(catalog.metrics())[:5] == ["cp", "sf.heldout", "sf.seen", "sf.text", "chroma"]
+
+
+def test_every_entry_is_described_statically() -> None:
+    for entry in catalog.methods().values():
+        assert isinstance(entry.info, MethodInfo)
+        assert entry.info.conditioned_on
+    for entry in catalog.metrics().values():
+        assert isinstance(entry.info, MetricInfo)
+        assert entry.info.range[0] < entry.info.range[1]
+
+
+def test_listing_imports_no_heavy_library() -> None:
+    code = (
+        "import sys, bench.plan.plan, bench.plan.suite, bench.data.cards\n"
+        "import bench.plugins.catalog as c\n"
+        "c.methods(); c.metrics(); bench.plan.suite.load_suite('mini')\n"
+        "heavy = 'torch', 'diffusers', 'transformers', 'librosa', 'soundfile', 'pandas'\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match=r"'musicgn' is not in the catalog.*mean 'musicgen'"):
+        catalog.find_method("musicgn")
+    with pytest.raises(UnknownNameError, match=r"mean 'sf\.seen'"):
+        catalog.find_metric("sf.sen")
+
+
+def test_a_class_in_a_file_is_a_method(tmp_path: Path) -> None:
+    entry = catalog.find_method(f"{outside(tmp_path)}:Louder")
+    assert entry.info.title == "Louder"
+    assert catalog.describe(entry, "mini") == ProfileInfo(sample_rate=8000)
+    assert catalog.resolve(entry) is catalog.resolve(entry)
+    assert catalog.resolve(entry).__name__ == "Louder"
+
+
+def test_a_class_without_info_gets_a_plain_one(tmp_path: Path) -> None:
+    entry = catalog.find_method(f"{outside(tmp_path)}:Plain")
+    assert entry.info.title == "Plain"
+    assert "declares no INFO" in entry.info.source
+
+
+def test_an_entry_without_describe_has_no_limits() -> None:
+    assert (
+        catalog.describe(Entry("a:B", catalog.find_method("noise").info), "full") == ProfileInfo()
+    )
+
+
+def test_what_cannot_be_found_outside_is_named(tmp_path: Path) -> None:
+    path = outside(tmp_path)
+    with pytest.raises(UnknownNameError, match=r"has no class 'Lauder'.*mean 'Louder'"):
+        catalog.find_method(f"{path}:Lauder")
+    with pytest.raises(UnknownNameError, match="does not exist"):
+        catalog.find_method(f"{tmp_path}/gone.py:Louder")
+    with pytest.raises(UnknownNameError, match=r"module 'no_such_module\.x' is not importable"):
+        catalog.find_method("no_such_module.x:Louder")
+
+
+def test_a_file_that_does_not_import_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text("import no_such_library\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="needs the package 'no_such_library'"):
+        catalog.find_method(f"{path}:X")
+    path.write_text("def\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="cannot be imported"):
+        catalog.find_method(f"{path}:X")
+
+
+def test_sweeps_give_every_combination() -> None:
+    text = "tve[strength=0.5|0.7,guidance_scale=3|5], rti"
+    assert [choice.label for choice in catalog.parse_methods(text)] == [
+        "tve[strength=0.5,guidance_scale=3]",
+        "tve[strength=0.5,guidance_scale=5]",
+        "tve[strength=0.7,guidance_scale=3]",
+        "tve[strength=0.7,guidance_scale=5]",
+        "rti",
+    ]
+
+
+def test_values_have_the_type_that_they_look_like() -> None:
+    choice = catalog.parse_methods("m[a=true,b=3,c=1e-4,d=none,e=some text]")[0]
+    assert choice.overrides == {"a": True, "b": 3, "c": 1e-4, "d": None, "e": "some text"}
+    assert choice.label == "m[a=true,b=3,c=0.0001,d=null,e=some text]"
+
+
+def test_a_label_reads_back_as_the_same_choice() -> None:
+    for choice in catalog.parse_methods("tve[strength=0.5|0.7,variant=v4,x=false],a/b.py:C[n=2]"):
+        assert catalog.parse_methods(choice.label)[0] == dataclasses.replace(choice)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("tve[strength=0.5", "brackets that do not pair"),
+        ("tve[strength]", "'strength' is no setting"),
+        ("tve[=3]", "'=3' is no setting"),
+        (" , ", "name none"),
+        ("tve,rti,tve", "name 'tve' twice"),
+        ("tve[strength=0.5|0.50]", "twice"),
+    ],
+)
+def test_a_broken_list_of_methods_is_explained(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        catalog.parse_methods(text)
+
+
+def test_parameters_are_typed() -> None:
+    made = catalog.make_parameters(Settings, {"strength": 1, "layers": [3], "variant": "v4"})
+    assert made == Settings(strength=1.0, layers=(3,), variant="v4")
+    assert isinstance(made.strength, float)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"strength": "much"}, "parameter strength is 'much'.*Give a float"),
+        ({"strength": True}, "parameter strength is True"),
+        ({"num_inference_steps": 2.5}, r"parameter num_inference_steps is 2\.5"),
+        ({"variant": "v9"}, "parameter variant is 'v9'"),
+        ({"strength": 1.5}, r"strength is 1\.5; it lies in"),
+    ],
+)
+def test_a_wrong_value_is_refused(overrides: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        catalog.make_parameters(Settings, overrides)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_a_misspelt_parameter_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match=r"'strenght' is not known.*mean 'strength'"):
+        catalog.make_parameters(Settings, {"strenght": 0.5})
+
+
+def test_parameters_divide_by_role() -> None:
+    fit, transfer = catalog.split_parameters(Settings())
+    assert fit == {"variant": "v3", "layers": [1, 2], "text": None}
+    assert transfer == {"strength": 0.65, "num_inference_steps": 50}
+
+
+def test_a_parameter_without_a_role_is_a_mistake() -> None:
+    made = dataclasses.make_dataclass("Made", [("gain", float, 1.0)])()
+    with pytest.raises(ValueError, match=r"Made\.gain has role None"):
+        catalog.split_parameters(made)
+
+
+def test_only_code_decides_a_code_digest() -> None:
+    code = (
+        "class A:\n    '''Old.'''\n    x = 1\n    'x'\n\n    def f(self):\n        return 'text'\n"
+    )
+    same = "class A:\n    '''New.'''\n    x = 1\n    def f(self):  # why\n        return ('text')\n"
+    assert code_digest(code) == code_digest(same)
+    assert code_digest(code) != code_digest(code.replace("return 'text'", "return 'other'"))
+
+
+def package(root: Path) -> Path:
+    inner = root / "outside_package" / "family"
+    inner.mkdir(parents=True)
+    (root / "outside_package" / "__init__.py").write_text("CATALOG = 1\n")
+    (inner / "__init__.py").write_text("")
+    (inner / "method.py").write_text(
+        "import os\ndef f():\n    from . import part\n    return part\n"
+    )
+    (inner / "part.py").write_text("from outside_package.family.deep import x\n")
+    (inner / "deep.py").write_text("x = 1\n")
+    (inner / "unused.py").write_text("x = 1\n")
+    return inner
+
+
+def test_the_source_digest_follows_imports_within_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = package(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    entry = Entry("outside_package.family.method:M", catalog.find_method("noise").info)
+    first = source_digest(entry)
+    (inner / "unused.py").write_text("x = 20\n")
+    (inner.parent / "__init__.py").write_text("CATALOG = 20\n")
+    assert source_digest(entry) == first
+    (inner / "deep.py").write_text("x = 20\n")
+    assert source_digest(entry) != first
+
+
+def test_the_source_digest_of_a_file_is_that_of_the_file(tmp_path: Path) -> None:
+    entry = catalog.find_method(f"{outside(tmp_path)}:Louder")
+    first = source_digest(entry)
+    (tmp_path / "mine.py").write_text(OUTSIDE.replace("gain: float = 1.0", "gain: float = 1.5"))
+    assert source_digest(entry) != first

@@ -1,0 +1,113 @@
+"""What the runner concludes from the history of a cell, without running anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.api import Audio, ContentError, RecordError, UnsupportedError
+from bench.failure import Failure, failure_of
+from bench.outputs import restore
+from bench.records.schema import CellRecord
+from bench.run.keys import Identity, chunk_key, digest
+from bench.run.runner import crashes, locked, settle
+
+
+def history(*statuses: str) -> list[CellRecord]:
+    return [CellRecord.model_validate({"cell_id": "a", "status": status}) for status in statuses]
+
+
+def test_one_interruption_is_no_crash() -> None:
+    assert crashes(history("started"), {}, retry=False) == []
+
+
+def test_two_unfinished_starts_are_a_crash() -> None:
+    (record,) = crashes(history("started", "started"), {}, retry=False)
+    assert record.status == "crash"
+
+
+def test_an_ending_between_two_starts_clears_the_count() -> None:
+    seen = history("started", "error", "started")
+    assert crashes(seen, {}, retry=False) == []
+
+
+def test_retry_opens_failed_cells_but_not_finished_ones() -> None:
+    seen = [*history("started", "error"), CellRecord(cell_id="b", status="ok")]
+    assert set(settle(seen, retry=False)) == {"a", "b"}
+    assert set(settle(seen, retry=True)) == {"b"}
+
+
+def test_retry_forgets_crashes() -> None:
+    assert crashes(history("started", "started"), {}, retry=True) == []
+
+
+def test_a_folder_takes_one_run_at_a_time(tmp_path: Path) -> None:
+    with (
+        locked(tmp_path),
+        pytest.raises(RecordError, match="in use by another run"),
+        locked(tmp_path),
+    ):
+        pass
+
+
+def sound(num_samples: int, sample_rate: int = 16000, channels: int = 1) -> Audio:
+    waveform = np.random.default_rng(0).uniform(-0.5, 0.5, (channels, num_samples))
+    return Audio(waveform.astype(np.float32), sample_rate)
+
+
+def test_an_output_gets_the_rate_and_the_exact_length_of_its_content() -> None:
+    content = sound(44_111, 44_100, channels=2)
+    heard = sound(16_004)
+    restored = restore(sound(16_100), heard, content)
+    assert isinstance(restored, Audio)
+    assert restored.waveform.shape == (1, 44_111)
+    assert restored.sample_rate == 44_100
+
+
+def test_an_output_of_the_right_shape_is_untouched() -> None:
+    content = sound(16_000)
+    restored = restore(content, content, content)
+    assert isinstance(restored, Audio)
+    np.testing.assert_array_equal(restored.waveform, content.waveform)
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        (sound(16_900), "1.056 s, not 1.000 s"),
+        (sound(16_000, 22_050), "22050 Hz, not 16000 Hz"),
+        (sound(16_000, channels=2), "2 channels, not 1"),
+        (Audio(np.full((1, 16_000), np.nan, np.float32), 16_000), "NaN or infinite samples"),
+        (Audio(np.zeros((1, 0), np.float32), 16_000), "no samples"),
+    ],
+)
+def test_a_broken_output_is_named(output: Audio, words: str) -> None:
+    outcome = restore(output, sound(16_000), sound(16_000))
+    assert isinstance(outcome, Failure)
+    assert outcome.status == "invalid_output"
+    assert words in outcome.reason
+
+
+def test_faults_get_their_status() -> None:
+    assert failure_of(UnsupportedError("text unknown to this model")).status == "unsupported"
+    assert failure_of(MemoryError()).status == "oom"
+    assert failure_of(ContentError("too long")).reason == "too long"
+    assert failure_of(KeyError("x")).reason == "KeyError: 'x'"
+
+
+def test_a_chunk_is_named_by_all_that_decides_it() -> None:
+    base = Identity("tve", "1", "source", "mini", ("w",), "cpu")
+    other = Identity("tve", "1", "changed", "mini", ("w",), "cpu")
+    clips, seeds = [sound(100), sound(200)], [1, 2]
+    keys = {
+        chunk_key(base, "fit", {"strength": 0.5}, clips, seeds),
+        chunk_key(other, "fit", {"strength": 0.5}, clips, seeds),
+        chunk_key(base, "tif", {"strength": 0.5}, clips, seeds),
+        chunk_key(base, "fit", {"strength": 0.6}, clips, seeds),
+        chunk_key(base, "fit", {"strength": 0.5}, clips[:1], seeds[:1]),
+        chunk_key(base, "fit", {"strength": 0.5}, clips, [1, 3]),
+    }
+    assert len(keys) == 6
+    assert digest({"a": 1, "b": [None]}) == digest({"b": [None], "a": 1})

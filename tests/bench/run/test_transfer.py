@@ -1,0 +1,260 @@
+"""One content in one style: formats, lengths, the shared fit, and what is refused beforehand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from bench.api import BenchError, ConfigError, ContentError, DatasetError, UnsupportedError
+from bench.audio import read_audio
+from bench.cli.main import cli
+from bench.records.store import load_run
+
+TOYS = Path(__file__).parents[1] / "toys.py"
+RATE, SAMPLES = 16_000, 20_123
+SUITE = """
+schema_version = 1
+name = "toy"
+dataset = "{dataset}"
+profile = "mini"
+methods = ["{toys}:Gain[gain=0.25]"]
+controls = []
+metrics = ["chroma"]
+style_clips = "all"
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A dataset of one content and two styles, a private cache and a log of calls."""
+    rng = np.random.default_rng(0)
+    write(tmp_path / "data/content/tone/ramp.wav", np.linspace(-0.5, 0.5, SAMPLES))
+    for style in ("bells", "drums"):
+        write(tmp_path / f"data/style/{style}/one.wav", rng.uniform(-0.8, 0.8, RATE))
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TOY_LOG", str(tmp_path / "calls"))
+    return tmp_path
+
+
+def write(path: Path, samples: np.ndarray, rate: int = RATE) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, samples, rate, subtype="FLOAT")
+
+
+def transfer(place: Path, *more: str, method: str = "Gain[gain=0.25]", out: str = "o.wav") -> Path:
+    """Render the ramp in the style of the bells; `more` comes last and wins."""
+    words = ["transfer", "--device", "cpu", "-o", str(place / out)]
+    words += ["--method", method if ":" in method or "-" in method else f"{TOYS}:{method}"]
+    words += ["--content", str(place / "data/content/tone/ramp.wav")]
+    if "--text" not in more:
+        words += ["--style", str(place / "data/style/bells")]
+    cli.main([*words, *more], standalone_mode=False)
+    return place / out
+
+
+def fits(place: Path) -> int:
+    log = place / "calls"
+    lines = log.read_text(encoding="utf-8").split("\n") if log.exists() else []
+    return sum(line.startswith("fit") for line in lines)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "WAV"])
+def test_the_file_has_the_format_of_its_name_and_the_length_of_the_content(
+    place: Path, suffix: str
+) -> None:
+    made = transfer(place, out=f"deep/er/o.{suffix}")
+    head = soundfile.info(str(made))
+    assert head.format == suffix.upper()
+    assert (head.samplerate, head.frames, head.channels) == (RATE, SAMPLES, 1)
+
+
+def test_the_named_part_of_a_long_content_is_rendered(place: Path) -> None:
+    made = read_audio(
+        transfer(place, "--start", "0.25", "--duration", "0.75", method="copy-content")
+    )
+    content = read_audio(place / "data/content/tone/ramp.wav")
+    assert made.num_samples == 12_000
+    difference = made.waveform - content.waveform[:, 4000:16_000]
+    assert np.abs(difference).max() <= 2.0**-15
+
+
+def test_a_stereo_content_gives_a_mono_file(place: Path) -> None:
+    both = np.stack([np.full(RATE, 0.5), np.zeros(RATE)], axis=1)
+    write(place / "stereo.wav", both)
+    made = read_audio(
+        transfer(place, "--content", str(place / "stereo.wav"), method="copy-content")
+    )
+    assert made.waveform.shape == (1, RATE)
+    assert made.waveform == pytest.approx(0.25, abs=2.0**-15)
+
+
+def test_a_fit_serves_every_content_and_transfer_parameter(place: Path) -> None:
+    transfer(place)
+    write(place / "other.wav", np.full(9000, 0.1))
+    transfer(place, "--content", str(place / "other.wav"), method="Gain[gain=0.5]")
+    assert fits(place) == 1
+
+
+def test_another_seed_is_another_fit(place: Path) -> None:
+    transfer(place)
+    transfer(place, "--seed", "1")
+    assert fits(place) == 2
+
+
+def test_a_run_and_a_transfer_share_fits_and_make_the_same_sound(place: Path) -> None:
+    suite = place / "toy.toml"
+    suite.write_text(SUITE.format(dataset=place / "data", toys=TOYS), encoding="utf-8")
+    with pytest.raises(SystemExit):
+        cli.main(
+            ["run", "--suite", str(suite), "--device", "cpu", "--out", str(place / "run")],
+            standalone_mode=False,
+        )
+    before = fits(place)
+    made = transfer(place, out="o.flac")
+    assert fits(place) == before == 2
+    done = load_run(place / "run")
+    (cell,) = (cell for cell in done.plan if cell.style == "bells")
+    assert read_audio(made).digest == done.cells[cell.cell_id].audio_digest
+
+
+def test_one_clip_is_a_style_too(place: Path) -> None:
+    transfer(place, "--style", str(place / "data/style/bells/one.wav"))
+    assert "fit one" in (place / "calls").read_text(encoding="utf-8").split("\n")
+
+
+def test_the_terminal_is_told_where_it_went_and_what_it_cost(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    transfer(place)
+    shown = capsys.readouterr()
+    assert f"wrote {place / 'o.wav'}: 1.26 s, 16000 Hz, mono (style fit 0" in shown.out
+    assert "in the style 'bells'" in shown.err
+    assert "[  0%]" in shown.err
+    transfer(place)
+    assert "(style fit from the cache, sound from the cache)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "method", "out", "error", "message"),
+    [
+        ([], "Gain", "o.aac", ConfigError, r"suffix '\.aac'.*\.wav, .*Name it o\.wav"),
+        ([], "Gain", "o", ConfigError, r"suffix ''.*Name it o\.wav"),
+        ([], "Gain", "data", ConfigError, r"is a folder; a file is wanted"),
+        ([], "Gain", "data/content/tone/ramp.wav", ConfigError, r"one of the inputs"),
+        ([], "Gain", "data/style/bells/new.wav", ConfigError, r"among the clips of the style"),
+        ([], "Gain[gain=0.3|0.5]", "o.wav", ConfigError, r"names 2; .*exactly one.*gain=0\.3"),
+        (["--text", "bells"], "Gain", "o.wav", ConfigError, r"--style is missing"),
+        (["--style", "nowhere"], "Gain", "o.wav", DatasetError, r"nowhere does not exist"),
+        (["--content", "nowhere.wav"], "Gain", "o.wav", DatasetError, r"nowhere\.wav is no file"),
+        (["--start", "9"], "Gain", "o.wav", DatasetError, r"gives 0\.000 s from 9 s on"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_the_work(
+    place: Path, more: list[str], method: str, out: str, error: type[BenchError], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        transfer(place, *more, method=method, out=out)
+    assert fits(place) == 0
+
+
+def test_a_content_beyond_the_longest_names_the_option_that_cuts_it(place: Path) -> None:
+    write(place / "long.wav", np.zeros(301 * RATE))
+    with pytest.raises(ContentError, match=r"301\.00 s.*--duration 300"):
+        transfer(
+            place, "--content", str(place / "long.wav"), "--method", "null", method="copy-content"
+        )
+
+
+def test_a_folder_of_styles_is_pointed_to_one_of_them(place: Path) -> None:
+    with pytest.raises(DatasetError, match=r"one style is wanted\. Name one, such as .*bells"):
+        transfer(place, "--style", str(place / "data"))
+    (place / "empty").mkdir()
+    with pytest.raises(DatasetError, match=r"empty holds no audio .* at least one clip"):
+        transfer(place, "--style", str(place / "empty"))
+
+
+def test_mp3_at_a_rate_it_lacks_names_wav(place: Path) -> None:
+    write(place / "odd.wav", np.zeros(20_000), 19_999)
+    with pytest.raises(ConfigError, match=r"no rate of 19999 Hz.*o\.wav"):
+        transfer(place, "--content", str(place / "odd.wav"), out="o.mp3")
+
+
+def test_text_for_a_method_that_ignores_it_is_refused(place: Path) -> None:
+    style = ["--style", str(place / "data/style/bells")]
+    with pytest.raises(ConfigError, match=r"no text; --text 'church' would change nothing"):
+        transfer(place, *style, "--text", "church")
+
+
+def test_an_output_beyond_full_scale_is_not_clipped(place: Path) -> None:
+    with pytest.raises(ConfigError, match=r"beyond full scale.*Name it o\.wav.*takes no time"):
+        transfer(place, method="Gain[gain=9.0]", out="o.flac")
+    loud = read_audio(transfer(place, method="Gain[gain=9.0]"))
+    assert np.abs(loud.waveform).max() > 3.0
+
+
+def test_a_declined_style_is_a_message(place: Path) -> None:
+    style = place / "data/style/noise/one.wav"
+    write(style, np.full(RATE, 0.1))
+    with pytest.raises(UnsupportedError, match=r"Picky declines: text unknown to this model"):
+        transfer(place, "--style", str(style.parent), method="Picky")
+
+
+def test_a_method_that_breaks_ends_with_5_and_leaves_its_traceback(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(place / "low1.wav", np.zeros(RATE))
+    with pytest.raises(SystemExit, match="5"):
+        transfer(place, "--content", str(place / "low1.wav"), method="Picky")
+    shown = capsys.readouterr().err
+    assert "failed (error): RuntimeError: this clip is cursed; what it said is in " in shown
+    assert not (place / "o.wav").exists()
+    log = Path(shown.rpartition("is in ")[2].strip())
+    assert "Traceback" in log.read_text(encoding="utf-8")
+
+
+def test_an_invalid_output_is_not_written(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(place / "low2.wav", np.full(RATE, 0.1))
+    with pytest.raises(SystemExit, match="5"):
+        transfer(place, "--content", str(place / "low2.wav"), method="Picky")
+    shown = capsys.readouterr().err
+    assert shown.endswith("failed (invalid_output): output has NaN or infinite samples\n")
+    assert not (place / "o.wav").exists()
+
+
+@pytest.mark.weights
+def test_words_alone_serve_a_method_that_is_given_words(place: Path) -> None:
+    part = ("--duration", "0.5", "--text")
+    made = read_audio(transfer(place, *part, "violin", "--method", "musicgen", method="Gain"))
+    assert (made.sample_rate, made.num_samples) == (RATE, RATE // 2)
+    with pytest.raises(UnsupportedError, match=r"musicgen declines: .*'zebra'.*violin"):
+        transfer(place, *part, "zebra", "--method", "musicgen", method="Gain")
+
+
+# ------------------------------------------------------------------------------ two styles
+
+
+def test_a_piece_can_go_from_one_style_to_another(place: Path) -> None:
+    to = ("--style-to", str(place / "data/style/drums"))
+    ends = [
+        read_audio(transfer(place, *more, method="Gliding", out=f"{number}.wav")).mono
+        for number, more in enumerate([(), to, ("--style", to[1])])
+    ]
+    first, way, second = ends
+    assert fits(place) == 2
+    middle = SAMPLES // 2
+    assert way[:middle] == pytest.approx(first[:middle])
+    assert way[middle:] == pytest.approx(second[middle:])
+    assert not np.allclose(first, second)
+
+
+def test_a_method_without_a_way_between_styles_says_so(place: Path) -> None:
+    with pytest.raises(UnsupportedError, match="Gain has no way from one style to another"):
+        transfer(place, "--style-to", str(place / "data/style/drums"))
+
+
+def test_a_style_cannot_go_to_itself(place: Path) -> None:
+    with pytest.raises(ConfigError, match="are both 'bells'"):
+        transfer(place, "--style-to", str(place / "data/style/bells"), method="Gliding")

@@ -1,0 +1,56 @@
+"""Loudness against the numbers that BS.1770 and EBU Tech 3341 print."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from bench.api import Audio
+from reports.loudness import _k_weighting, loudness, matched
+
+
+def sine(rate: int, hertz: float = 997.0, level: float = 1.0, seconds: float = 5.0) -> Audio:
+    time = np.arange(round(rate * seconds)) / rate
+    return Audio((level * np.sin(2 * np.pi * hertz * time)).astype(np.float32)[None], rate)
+
+
+@pytest.mark.parametrize("rate", [22050, 44100, 48000])
+def test_a_full_scale_sine_reads_minus_three(rate: int) -> None:
+    assert loudness(sine(rate)) == pytest.approx(-3.01, abs=0.05)
+
+
+def test_two_channels_add_their_power() -> None:
+    one = sine(48000, level=10 ** (-23 / 20))
+    both = Audio(np.vstack([one.waveform, one.waveform]), 48000)
+    assert loudness(both) == pytest.approx(-23.0, abs=0.05)  # EBU Tech 3341, case 1
+
+
+def test_the_filters_at_48_khz_are_those_printed() -> None:
+    (shelf, shelf_poles), (_, pass_poles) = _k_weighting(48000)
+    assert shelf == pytest.approx([1.53512485958697, -2.69169618940638, 1.19839281085285])
+    assert shelf_poles == pytest.approx([1, -1.69065929318241, 0.73248077421585])
+    assert pass_poles == pytest.approx([1, -1.99004745483398, 0.99007225036621])
+
+
+def test_silence_around_the_sound_does_not_count() -> None:
+    tone = sine(44100, level=0.1)
+    padded = Audio(np.pad(tone.waveform, ((0, 0), (0, 10 * 44100))), 44100)
+    assert loudness(padded) == pytest.approx(
+        loudness(tone), abs=0.3
+    )  # the edge blocks are part silent
+
+
+@pytest.mark.parametrize("level", [0.001, 0.05, 0.9])
+def test_copies_are_equally_loud_and_silence_stays(level: float) -> None:
+    assert loudness(matched(sine(22050, level=level))) == pytest.approx(-23.0, abs=1e-3)
+    silent = Audio(np.zeros((1, 9000), np.float32), 22050)
+    assert loudness(silent) == -math.inf
+    assert np.array_equal(matched(silent).waveform, silent.waveform)
+
+
+def test_a_copy_never_clips() -> None:
+    clicks = np.zeros((1, 44100), np.float32)
+    clicks[0, ::4410] = 0.5
+    assert np.abs(matched(Audio(clicks, 44100), -10.0).waveform).max() <= 0.99001
