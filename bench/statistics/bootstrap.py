@@ -1,19 +1,23 @@
-"""The two-way bootstrap: uncertainty of ranks, medians, ratios and whatever else has no formula.
+"""The two-way bootstrap: uncertainty of ranks and trade-offs, which have no formula.
 
 A resample draws styles and contents with replacement, independently of each other, and keeps the
-cells at their crossings. It is held as weights: a cell counts as often as its style was drawn times
-its content. A statistic is a function of such weights, so it never sees a copied cell.
+cells at their crossings: a cell counts as often as its style was drawn times its content. So a
+resample is held as the weights of its styles and of its contents, and no cell is ever copied.
 
-**Conventions**: weights have shape (resample, cell) and are non-negative; with fewer than
-`MIN_STYLES` styles these stay fixed and contents are redrawn within their stratum, as in
-`bench.statistics.intervals`. With few clusters percentile intervals are somewhat narrow; means
-therefore have their t interval.
+**Conventions**: weights are non-negative; with fewer than `MIN_STYLES` styles these stay fixed and
+contents are redrawn within their stratum, as in `bench.statistics.intervals`. With few clusters
+percentile intervals are somewhat narrow; means therefore have their t interval.
+
+References:
+    Owen (2007), The pigeonhole bootstrap, Annals of Applied Statistics 1(2): the variance of a mean
+    is right for styles and contents and counts the cells' own noise three times, so the intervals
+    err on the wide side.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,15 +26,11 @@ from bench.statistics.intervals import (
     MIN_CLUSTERS,
     MIN_STYLES,
     RESAMPLES,
-    Interval,
     Observations,
     average_seeds,
     content_weights,
 )
 from bench.statistics.variances import Crossing, Floats, crossing
-
-Statistic = Callable[[Floats], Floats]  # weights (resample, cell) -> values (resample,)
-PART = 4_000_000  # weights held at a time: 32 MB
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,26 +72,8 @@ def panel(scores: Sequence[Observations]) -> Panel:
     return Panel(values, styles, contents, np.array(groups, dtype=np.str_))
 
 
-def weights(
-    cells: Panel | Observations, *, resamples: int = RESAMPLES, seed: int = 0
-) -> Iterator[Floats]:
-    """Weights of the cells in each resample, in parts of at most `PART` numbers.
-
-    References:
-        Owen (2007), The pigeonhole bootstrap, Annals of Applied Statistics 1(2): the variance of a
-        mean is right for styles and contents and counts the cells' own noise three times, so the
-        intervals err on the wide side.
-    """
-    crossed = crossing(cells.styles, cells.contents, cells.categories)
-    by_style, by_content = _cluster_weights(cells, crossed, resamples, seed)
-    step = max(1, PART // max(1, len(cells.styles)))
-    for start in range(0, resamples, step):
-        part = slice(start, start + step)
-        yield by_style[part][:, crossed.styles] * by_content[part][:, crossed.contents]
-
-
 def _cluster_weights(
-    cells: Panel | Observations, crossed: Crossing, resamples: int, seed: int
+    cells: Panel, crossed: Crossing, resamples: int, seed: int
 ) -> tuple[Floats, Floats]:
     """Weights of the styles and of the contents, (resample, each); a cell has their product."""
     if crossed.n_styles >= MIN_STYLES:
@@ -107,44 +89,6 @@ def _counts(generator: np.random.Generator, size: int, resamples: int) -> Floats
     return generator.multinomial(size, np.full(size, 1 / size), resamples).astype(np.float64)
 
 
-def bootstrap(
-    observations: Observations,
-    statistic: Callable[[Floats, Floats], Floats],
-    *,
-    level: float = 0.95,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Interval:
-    """Percentile interval of any statistic of weighted cells.
-
-    Args:
-        observations: Scores; seeds are averaged within their cell.
-        statistic: Values of cells (cell,) and weights (resample, cell) to one number per resample,
-            such as `weighted_median`. A set metric ignores the values and closes over its own
-            per-item sums.
-        level: Confidence level in (0, 1).
-        resamples: How many resamples are drawn.
-        seed: Decides the draws.
-
-    Returns:
-        The statistic of the cells as they are, with the percentiles of its resamples.
-
-    References:
-        Efron, Tibshirani (1993), An Introduction to the Bootstrap, section 13.3.
-    """
-    cells = average_seeds(observations)
-    whole = statistic(cells.values, np.ones((1, len(cells.values))))
-    value = float(whole[0]) if len(cells.values) else math.nan
-    if len(np.unique(cells.contents)) < MIN_CLUSTERS:
-        return Interval(value, math.nan, math.nan, len(cells.values), "none")
-    parts = weights(cells, resamples=resamples, seed=seed)
-    drawn = np.concatenate([statistic(cells.values, part) for part in parts])
-    low, high = percentiles(drawn, level)
-    styles = len(np.unique(cells.styles))
-    kind = "two-way" if styles >= MIN_STYLES else "on these styles"
-    return Interval(value, low, high, len(cells.values), kind)  # type: ignore[arg-type]  # mypy widens the conditional to str
-
-
 def percentiles(drawn: Floats, level: float = 0.95) -> tuple[float, float]:
     """The ends of the middle share `level` of resampled numbers; NaN are skipped."""
     known = drawn[np.isfinite(drawn)]
@@ -152,31 +96,6 @@ def percentiles(drawn: Floats, level: float = 0.95) -> tuple[float, float]:
         return math.nan, math.nan
     low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def weighted_mean(values: Floats, weight: Floats) -> Floats:
-    """Mean of cells per resample: ``sum w y / sum w``; NaN where no cell was drawn."""
-    return weighted_ratio(values, np.ones_like(values), weight)
-
-
-def weighted_ratio(numerator: Floats, denominator: Floats, weight: Floats) -> Floats:
-    """Ratio of sums per resample: ``sum w a / sum w b``; NaN where the denominator is 0."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((weight @ numerator) / (weight @ denominator))
-
-
-def weighted_median(values: Floats, weight: Floats) -> Floats:
-    """Median of cells per resample: half the weight lies below it, half above.
-
-    Where half the weight falls exactly between two values, their midpoint, as with an even count.
-    """
-    order = np.argsort(values, kind="stable")
-    below = np.cumsum(weight[:, order], axis=1)
-    half = below[:, -1:] / 2
-    lower = np.minimum(np.sum(below < half * (1 - 1e-12), axis=1), len(values) - 1)
-    upper = np.minimum(np.sum(below <= half * (1 + 1e-12), axis=1), len(values) - 1)
-    ordered = values[order]
-    return np.asarray((ordered[lower] + ordered[upper]) / 2)
 
 
 def panel_means(
@@ -234,7 +153,7 @@ def rank_intervals(
 
     References:
         Goldstein, Spiegelhalter (1996), League Tables and Their Limitations, JRSS A 159(3): ranks
-        as intervals. Owen (2007) for the draws.
+        as intervals.
     """
     lined = panel(list(scores.values()))
     common = np.isfinite(lined.values).all(axis=0)
