@@ -2,6 +2,8 @@
 
 import sys
 
+from bench.errors import ExitCode
+
 try:
     from bench.cli.main import main
 except ModuleNotFoundError as error:
@@ -11,6 +13,6 @@ except ModuleNotFoundError as error:
         f"error: package {error.name!r} is not installed for {sys.executable}; every command needs "
         "it. Install what this checkout pins: python -m pip install -c constraints.txt -e .\n"
     )
-    sys.exit(2)
+    sys.exit(ExitCode.BAD_INPUT)
 
 main()

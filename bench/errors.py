@@ -1,4 +1,4 @@
-"""Errors that a user can fix, and the nearest known name for their messages.
+"""How a command ends: exit codes, errors that a user can fix, the nearest name for a misspelt one.
 
 `bench.api` hands the errors on to plug-ins.
 """
@@ -7,6 +7,19 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a command tells the shell; the README has the same table."""
+
+    DONE = 0
+    INTERNAL_ERROR = 1
+    BAD_INPUT = 2
+    REGRESSED = 3
+    NOT_COMPARABLE = 4
+    FAILED_CELLS = 5
+    INTERRUPTED = 130
 
 
 class BenchError(Exception):

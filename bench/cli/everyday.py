@@ -1,4 +1,4 @@
-"""The commands of the first hour: `transfer`, `check`, `doctor`; thin, and light to import."""
+"""The commands of the first hour: `list`, `fetch`, `transfer`, `check` and `doctor`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
-from bench.cli.options import precision_option
+from bench.cli.options import FILE, FOLDER, device_option, precision_option, profile_option
 from bench.cli.progress import progress_line
+from bench.errors import ExitCode
 
 if TYPE_CHECKING:
     from bench.api import Profile
-
-EXIT_BAD_INPUT, EXIT_FAILED = 2, 5
 
 
 class TransferOptions(TypedDict):
@@ -37,7 +36,7 @@ class TransferOptions(TypedDict):
 @click.option("--method", required=True, help='Name, "path.py:Class", or "tve[strength=0.5]".')
 @click.option(
     "--style",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Folder of clips of the style, or one clip.",
 )
 @click.option(
@@ -47,14 +46,14 @@ class TransferOptions(TypedDict):
 @click.option(
     "--content",
     required=True,
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Audio file whose music is kept.",
 )
 @click.option(
     "-o",
     "--out",
     required=True,
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="File to write: .wav, .flac, .ogg or .mp3.",
 )
 @click.option("--text", help="The style in words, for methods that are given text.")
@@ -67,23 +66,19 @@ class TransferOptions(TypedDict):
 @click.option(
     "--duration", type=click.FloatRange(min=0.5), help="Take this many seconds of the content."
 )
-@click.option(
-    "--profile",
-    type=click.Choice(["mini", "full"]),
-    help="mini: shipped models; full: hub checkpoints. Default: full with CUDA, else mini.",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@profile_option
+@device_option
 @precision_option
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
-    help="Another number gives another rendering and another fit.",
+    help="Decides every random draw of the fit and of the rendering.",
 )
 def transfer(**options: Unpack[TransferOptions]) -> None:
     """Render one content in one style.
 
-    For those who just want the sound.
+    The profile is full where there is CUDA, else mini.
     """
     from bench.failure import Failure
     from bench.run.single import TransferRequest, commission
@@ -95,7 +90,7 @@ def transfer(**options: Unpack[TransferOptions]) -> None:
     click.echo(err=True)
     if isinstance(result, Failure):
         click.echo(f"failed ({result.status}): {result.reason}", err=True)
-        sys.exit(EXIT_FAILED)
+        sys.exit(ExitCode.FAILED_CELLS)
     click.echo(result.words)
 
 
@@ -106,7 +101,7 @@ def transfer(**options: Unpack[TransferOptions]) -> None:
 def check(target: str, profile: Profile, device: str) -> None:
     """Check a method or metric against the contract.
 
-    Says what passed, what failed and what could not be tried.
+    The list says what passed, what failed and what could not be tried.
     """
     from bench.conformance.examine import examine, line, summary
     from bench.device import resolve_device
@@ -119,20 +114,62 @@ def check(target: str, profile: Profile, device: str) -> None:
         verdicts.append(verdict)
     click.echo(summary(verdicts))
     failed = any(verdict.outcome == "failed" for verdict in verdicts)
-    sys.exit(EXIT_FAILED if failed else 0)
+    sys.exit(ExitCode.FAILED_CELLS if failed else ExitCode.DONE)
 
 
-@click.command()
+@click.command(short_help="Check the installation and show how to fix each problem.")
 def doctor() -> None:
-    """Say what is here and what is missing.
+    """Check the installation, and show the command that fixes each problem.
 
-    With the command that mends it. Ends with 0 if the mini profile can run.
+    The exit code is 0 if the mini profile can run.
     """
     from bench.doctor.report import diagnose
 
     diagnosis = diagnose()
     click.echo(diagnosis.text)
-    sys.exit(0 if diagnosis.mini_can_run else EXIT_BAD_INPUT)
+    sys.exit(ExitCode.DONE if diagnosis.mini_can_run else ExitCode.BAD_INPUT)
 
 
-COMMANDS = (transfer, check, doctor)
+@click.command()
+@click.argument("targets", nargs=-1, required=True)
+@click.option("--accept-licences", is_flag=True, help="Download; without it, only show.")
+@click.option(
+    "--local-dir",
+    type=FOLDER,
+    help="Put checkpoints into this folder instead of the hub's cache.",
+)
+@click.option(
+    "--zip",
+    "archive",
+    type=FILE,
+    help="Use this archive of the dataset instead of downloading it.",
+)
+def fetch(
+    targets: tuple[str, ...],
+    accept_licences: bool,
+    local_dir: Path | None,
+    archive: Path | None,
+) -> None:
+    """Download what suites, methods, metrics or datasets need.
+
+    Without --accept-licences it only shows sizes and licences. HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE
+    and HF_TOKEN are respected; datasets go to BENCH_DATA.
+    """
+    from bench.fetching.order import carry_out, describe_order, is_complete, make_order
+
+    order = make_order(targets)
+    click.echo(describe_order(order))
+    if not accept_licences and not is_complete(order):
+        click.echo(f"To accept these licences and download: {order.line}", err=True)
+        sys.exit(ExitCode.BAD_INPUT)
+    for line in carry_out(order, local_dir, archive) if accept_licences else ():
+        click.echo(line)
+
+
+@click.command("list")
+@click.argument("what", type=click.Choice(["methods", "metrics", "datasets", "suites"]))
+def list_(what: str) -> None:
+    """List the methods, metrics, datasets or suites to choose from."""
+    from bench.cli.listing import listing
+
+    click.echo(listing(what))

@@ -1,14 +1,10 @@
-"""What there is to choose from, as text: names first, then the words a reader needs to choose.
-
-Torch-free.
-"""
+"""The texts of `list`: a name per line, and the words that a reader needs to choose."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from bench.api import DatasetError, MethodInfo, MetricInfo
-from bench.checkout import CHECKOUT
 from bench.plugins import catalog
 
 if TYPE_CHECKING:
@@ -72,15 +68,12 @@ def _contents_words(dataset: Dataset) -> str:
 
 
 def _suites() -> list[tuple[str, str]]:
-    from bench.plan.suite import load_suite
+    from bench.plan.suite import load_suite, suites
 
-    suites = [
-        load_suite(path.stem) for path in sorted((CHECKOUT / "bench" / "suites").glob("*.toml"))
-    ]
     return [
         (
             suite.name,
             f"profile {suite.profile}, dataset {suite.dataset}, {', '.join(suite.methods)}",
         )
-        for suite in suites
+        for suite in map(load_suite, suites())
     ]

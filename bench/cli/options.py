@@ -1,23 +1,35 @@
-"""Options that several commands share."""
+"""Options that several commands share; they mean the same everywhere."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import click
 
 from bench.device import PRECISION_VARIABLE, Precision
 
-
-def _remember(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
-    """Put the choice where every process of this command, workers too, will look for it."""
-    if value is not None:
-        os.environ[PRECISION_VARIABLE] = value
-
-
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+FILE = click.Path(path_type=Path)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+METHOD_LIST = 'Names, "path.py:Class" or sweeps: "tve[strength=0.5|0.7],rti"'
+
+suite_option = click.option(
+    "--suite", help="Suite name or TOML file; default: table2 with CUDA, else mini."
+)
+profile_option = click.option(
+    "--profile",
+    type=click.Choice(["mini", "full"]),
+    help="mini: the shipped models; full: checkpoints of the hub.",
+)
+device_option = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."
+)
+run_option = click.option("--run", "folder", required=True, type=FILE, help="The run folder.")
+benchmarks_option = click.option("--benchmarks", type=FILE, help="JSON file of pytest-benchmark.")
 
 
 def precision_option(command: Command) -> Command:
@@ -30,3 +42,9 @@ def precision_option(command: Command) -> Command:
         help="Of large frozen networks; auto: float32, on CUDA bfloat16 (or float16). "
         "Or set BENCH_PRECISION.",
     )(command)
+
+
+def _remember(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    """Put the choice where every process of this command, workers too, will look for it."""
+    if value is not None:
+        os.environ[PRECISION_VARIABLE] = value

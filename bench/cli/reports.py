@@ -1,6 +1,6 @@
-"""The commands that people look at and listen to: tables, pages, papers and listening tests.
+"""The commands that show results to people: `report` (tables, page, paper) and `listen`.
 
-Part of the command line (`bench.cli.main` adds them to it); from records alone, without torch.
+They read records alone and do without torch.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
+from bench.cli.options import FILE, FOLDER, run_option
+from bench.errors import ExitCode
+
 if TYPE_CHECKING:
     from reports.write import Report
-
-EXIT_INCOMPARABLE = 4
 
 
 class ReportOptions(TypedDict):
@@ -31,7 +32,7 @@ class ReportOptions(TypedDict):
 
 
 @click.command()
-@click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, type=FILE)
 @click.option(
     "--without-inputs",
     is_flag=True,
@@ -50,14 +51,14 @@ class ReportOptions(TypedDict):
 @click.option(
     "--check",
     metavar="paper.tex",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Compare the marked tables of a paper with the records; exit code 4 where they differ.",
 )
 def report(runs: tuple[Path, ...], **options: Unpack[ReportOptions]) -> None:
-    """Rebuild and print the tables of runs.
+    """Rebuild the tables and the page of runs, and print the tables.
 
-    Of one run, or of several of one suite, and their page; from records alone. With --check, the
-    runs are by default those that the paper names.
+    Several runs of one suite are put into one table. With --check, the runs are by default those
+    that the paper names.
     """
     if options["check"] is not None:
         sys.exit(_check(options["check"], runs))
@@ -65,7 +66,7 @@ def report(runs: tuple[Path, ...], **options: Unpack[ReportOptions]) -> None:
         raise click.UsageError("Missing argument 'RUNS...'.")
     from bench.records.store import uncollected
 
-    atexit.register(gc.freeze)  # at the end of the process nobody need search what is left
+    atexit.register(gc.freeze)  # no garbage collection over all records as the process ends
     left_out = {key: options[key] for key in ("without_inputs", "without_sounds")}
     with uncollected():
         finished = show(runs, page=options["html"], **left_out)
@@ -75,7 +76,7 @@ def report(runs: tuple[Path, ...], **options: Unpack[ReportOptions]) -> None:
             click.echo(f"Paper: {write_paper(finished)}")
 
 
-def _check(paper: Path, runs: tuple[Path, ...]) -> int:
+def _check(paper: Path, runs: tuple[Path, ...]) -> ExitCode:
     from reports.paper.check import check_paper
 
     findings = check_paper(paper, runs)
@@ -84,7 +85,8 @@ def _check(paper: Path, runs: tuple[Path, ...]) -> int:
         click.echo(f"{found.place}: {found.table} {verdict}")
         for complaint in found.complaints:
             click.echo(f"  {complaint}")
-    return EXIT_INCOMPARABLE if any(found.complaints for found in findings) else 0
+    differs = any(found.complaints for found in findings)
+    return ExitCode.NOT_COMPARABLE if differs else ExitCode.DONE
 
 
 def show(
@@ -131,36 +133,40 @@ class ExportOptions(TypedDict):
 
 @click.group()
 def listen() -> None:
-    """Make a blind listening test, read its ratings.
+    """Make a blind listening test and read its ratings.
 
-    `export` makes one from a run, `import` brings the ratings back.
+    `export` makes a test from a run, `import` brings the ratings back.
     """
 
 
 @listen.command("export")
-@click.option("--run", "folder", required=True, type=click.Path(path_type=Path), help="The run.")
+@run_option
 @click.option("--sets", type=click.IntRange(min=1), default=15, show_default=True)
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Another number draws other sets.",
+    help="Decides which sets are drawn.",
 )
 @click.option(
     "-o",
     "--out",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     help="A new folder, to be given to listeners. Default: listening-test in the run's folder.",
 )
 @click.option(
     "--method",
     "methods",
     multiple=True,
-    help="A label of the tables; may be repeated. Default: all that are no controls.",
+    help="A label of the tables; may be repeated. Default: all that are not controls.",
 )
 def export_test(**options: Unpack[ExportOptions]) -> None:
-    """Write a blind, equally loud test as a static page; also for webMUSHRA and BeaqleJS."""
+    """Write a blind test from a run.
+
+    The clips are equally loud. The test comes as a static page, and as configurations of webMUSHRA
+    and BeaqleJS.
+    """
     from reports.listening.export import export
     from reports.notes import counted
 
@@ -174,10 +180,13 @@ def export_test(**options: Unpack[ExportOptions]) -> None:
 
 
 @listen.command("import")
-@click.argument("ratings", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--run", "folder", required=True, type=click.Path(path_type=Path), help="The run.")
+@click.argument("ratings", nargs=-1, required=True, type=FILE)
+@run_option
 def import_test(ratings: tuple[Path, ...], folder: Path) -> None:
-    """Check downloaded ratings, keep them with the run, and show them beside CP and SF."""
+    """Read the ratings of listeners.
+
+    They are checked, kept with the run, and shown beside CP and SF.
+    """
     from reports.formats import terminal
     from reports.listening.ratings import import_ratings
     from reports.notes import counted
@@ -190,6 +199,3 @@ def import_test(ratings: tuple[Path, ...], folder: Path) -> None:
         if table.label in {"listening", "ears"}:
             click.echo(terminal(table, TERMINAL_WIDTH))
     click.echo(f"{counted(len(kept), 'rating file')} kept in {folder / 'listening'}")
-
-
-COMMANDS = (report, listen)

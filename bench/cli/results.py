@@ -1,6 +1,6 @@
-"""The commands on finished runs: compare them, keep one as a baseline, judge one by a baseline.
+"""The commands that judge finished runs: `compare`, `baseline`, `gate` and `history`.
 
-Part of the command line (`bench.cli.main` adds them to it); from records alone, without torch.
+They read records alone and do without torch.
 """
 
 from __future__ import annotations
@@ -11,27 +11,26 @@ from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 import click
 
+from bench.cli.options import FILE, FOLDER, benchmarks_option
+from bench.errors import ExitCode
+
 if TYPE_CHECKING:
     from bench.statistics.paired import Population
-
-EXIT_INCOMPARABLE = 4
 
 
 @click.command()
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
-@click.option(
-    "--run", "folder", type=click.Path(path_type=Path), help="A and B are methods of this run."
-)
+@click.option("--run", "folder", type=FILE, help="A and B are methods of this run.")
 @click.option(
     "--population",
     type=click.Choice(["both", "contents", "styles", "cells"]),
     help="What to generalise to; default: what the number of styles allows.",
 )
 def compare(first: str, second: str, folder: Path | None, population: Population | None) -> None:
-    """Compare two runs, paired per cell.
+    """Compare two runs, or two methods of one run, paired per cell.
 
-    Two run folders, or two methods of one run: A minus B.
+    A and B are run folders, or methods of the run that --run names; the table shows A minus B.
     """
     from reports import contrast
     from reports.formats import terminal
@@ -41,14 +40,14 @@ def compare(first: str, second: str, folder: Path | None, population: Population
     else:
         table = contrast.contrast_methods(folder, first, second, population)
     click.echo(terminal(table), nl=False)
-    sys.exit(0 if contrast.comparable(table) else EXIT_INCOMPARABLE)
+    sys.exit(ExitCode.DONE if contrast.comparable(table) else ExitCode.NOT_COMPARABLE)
 
 
 @click.command()
-@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="RUN", type=FILE)
 @click.option("--reason", required=True, help="Why these numbers are accepted.")
-@click.option("-o", "out", required=True, type=click.Path(path_type=Path), help="The JSON file.")
-@click.option("--benchmarks", type=click.Path(path_type=Path), help="JSON of pytest-benchmark.")
+@click.option("-o", "out", required=True, type=FILE, help="The JSON file.")
+@benchmarks_option
 def baseline(folder: Path, reason: str, out: Path, benchmarks: Path | None) -> None:
     """Keep a finished run as the baseline of later gates."""
     from reports.verdicts import write_baseline
@@ -68,26 +67,26 @@ class GateOptions(TypedDict):
 
 
 @click.command()
-@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--baseline", "known", required=True, type=click.Path(path_type=Path))
-@click.option("--benchmarks", type=click.Path(path_type=Path), help="JSON of pytest-benchmark.")
+@click.argument("folder", metavar="RUN", type=FILE)
+@click.option("--baseline", "known", required=True, type=FILE, help="The JSON file to judge by.")
+@benchmarks_option
 @click.option(
     "--advisory",
     multiple=True,
     type=click.Choice(["time", "memory"]),
-    help="This lane informs and never fails; may be repeated. For machines whose pace varies.",
+    help="Report this lane without failing; may be repeated. For machines whose speed varies.",
 )
-@click.option("--json", "json_out", type=click.Path(path_type=Path), help="Write the verdicts.")
-@click.option("--junit", "junit_out", type=click.Path(path_type=Path), help="Write JUnit XML.")
+@click.option("--json", "json_out", type=FILE, help="Write the verdicts to this file.")
+@click.option("--junit", "junit_out", type=FILE, help="Write JUnit XML to this file.")
 @click.option(
     "--report",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="A folder for all of it: verdicts, JUnit, job summary, page, series for dashboards.",
+    type=FOLDER,
+    help="A folder for everything: verdicts, JUnit, job summary, page, series for dashboards.",
 )
 def gate(folder: Path, **options: Unpack[GateOptions]) -> None:
     """Judge a run by a baseline.
 
-    Exit code 3 where it regressed, 4 where it is not comparable.
+    The exit code is 3 if a result regressed and 4 if the two are not comparable.
     """
     from reports.lane import judge_and_write
 
@@ -106,37 +105,38 @@ def gate(folder: Path, **options: Unpack[GateOptions]) -> None:
 
 @click.group()
 def history() -> None:
-    """Keep one line per run of the main branch, look for slow drift.
+    """Keep the results of many runs and find lasting changes.
 
-    `add` appends a run, `show` says where each quantity stepped and whether it became worse.
+    `add` appends a run to a history file; `show` says where each quantity stepped and whether it
+    became worse.
     """
 
 
 @history.command("add")
-@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("-o", "out", required=True, type=click.Path(path_type=Path), help="history.jsonl")
-@click.option("--benchmarks", type=click.Path(path_type=Path), help="JSON of pytest-benchmark.")
+@click.argument("folder", metavar="RUN", type=FILE)
+@click.option("-o", "out", required=True, type=FILE, help="The history file.")
+@benchmarks_option
 def history_add(folder: Path, out: Path, benchmarks: Path | None) -> None:
-    """Append a run to a history; one that is there already is left alone."""
+    """Append a run to a history file, unless it is there already."""
     from reports.history import add_run
 
     click.echo(add_run(folder, out, benchmarks))
 
 
 @history.command("show")
-@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("path", metavar="FILE", type=FILE)
 @click.option(
     "--report",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     help="A folder for the table, the figure and its numbers.",
 )
 def history_show(path: Path, report: Path | None) -> None:
-    """Say where each quantity stepped. Exit code 3 where one stands worse than it did."""
+    """Show where each quantity stepped.
+
+    The exit code is 3 if a quantity is worse than it was.
+    """
     from reports.history import show
 
     text, code = show(path, report)
     click.echo(text, nl=False)
     sys.exit(code)
-
-
-COMMANDS = (compare, baseline, gate, history)

@@ -1,7 +1,4 @@
-"""The command `time`: what methods cost in seconds and memory. Light to import.
-
-Part of the command line (`bench.cli.main` adds it).
-"""
+"""The command `time`: what methods cost in seconds and memory."""
 
 from __future__ import annotations
 
@@ -12,10 +9,10 @@ from typing import TypedDict, Unpack
 
 import click
 
-from bench.cli.options import precision_option
+from bench.cli.options import FILE, device_option, precision_option, profile_option, suite_option
 from bench.cli.progress import progress_line
+from bench.errors import ExitCode
 
-EXIT_FAILED = 5
 WIDTH = 80
 
 
@@ -39,13 +36,9 @@ class TimeOptions(TypedDict):
 
 @click.command("time")
 @click.option("--methods", help="As for `run`; default: the suite's, without its controls.")
-@click.option("--suite", help="Suite name or TOML file; default: table2 with CUDA, else mini.")
-@click.option(
-    "--profile",
-    type=click.Choice(["mini", "full"]),
-    help="mini: shipped models; full: hub checkpoints.",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@suite_option
+@profile_option
+@device_option
 @precision_option
 @click.option("--contents", help="How many contents to draw clips from, or their names.")
 @click.option("--metrics", help='Metrics to time; default: the suite\'s; "" for none.')
@@ -77,18 +70,17 @@ class TimeOptions(TypedDict):
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FILE,
     default=Path("timing.json"),
     show_default=True,
     help="The JSON file to write.",
 )
-@click.option(
-    "--show", type=click.Path(path_type=Path), help="Print the tables of such a file and stop."
-)
+@click.option("--show", type=FILE, help="Print the tables of such a file and stop.")
 def time(**options: Unpack[TimeOptions]) -> None:
-    """Time methods: load, fit, transfer, score.
+    """Measure the seconds and the memory that methods take.
 
-    In seconds and memory; each method in a process of its own, in turns; and what n clips cost.
+    Loading, fitting, rendering and scoring are timed, each method in a process of its own, in
+    turns; a table says what n clips cost.
     """
     from bench.records.timings import read_timing
     from reports.costs import cost_tables
@@ -101,7 +93,7 @@ def time(**options: Unpack[TimeOptions]) -> None:
     if options["show"] is None:
         click.echo(f"Written: {path}")
     if any(method.failure for method in (*report.methods, report.scoring)):
-        sys.exit(EXIT_FAILED)
+        sys.exit(ExitCode.FAILED_CELLS)
 
 
 def _measure(options: TimeOptions) -> Path:
@@ -133,6 +125,3 @@ def _measure(options: TimeOptions) -> Path:
     click.echo(err=True)
     write_timing(options["out"], report)
     return options["out"]
-
-
-COMMANDS = (time,)

@@ -1,0 +1,120 @@
+"""The command `run`: fit, render and score, then print the tables."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict, Unpack
+
+import click
+
+from bench.cli.options import FILE, METHOD_LIST, precision_option, profile_option, suite_option
+from bench.cli.progress import progress_line
+from bench.cli.reports import show
+from bench.errors import ExitCode
+
+if TYPE_CHECKING:
+    from bench.run.request import Prepared, RunRequest
+
+
+class RunOptions(TypedDict):
+    """What `run` takes; see the help texts below."""
+
+    suite: str | None
+    methods: str | None
+    metrics: str | None
+    dataset: str | None
+    styles: str | None
+    contents: str | None
+    seeds: int | None
+    profile: str | None
+    device: str
+    out: Path | None
+    duration: float | None
+    dry_run: bool
+    retry: bool
+    isolate: bool | None
+    timeout: float | None
+    fit_together: bool
+
+
+@click.command()
+@suite_option
+@click.option("--methods", help=f"{METHOD_LIST}; default: the suite's.")
+@click.option("--metrics", help="Metric names, comma-separated; default: the suite's.")
+@click.option(
+    "--dataset",
+    help="Card name, card file, or a folder laid out content/<category>/*, style/<style>/*.",
+)
+@click.option("--styles", help="Style names, comma-separated.")
+@click.option(
+    "--contents",
+    help="How many contents (stratified by category), or their names, comma-separated.",
+)
+@click.option("--seeds", type=click.IntRange(min=1), help="Repetitions, each with its own seeds.")
+@profile_option
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="auto, cpu, cuda, cuda:N or mps; several, comma-separated, share the work.",
+)
+@precision_option
+@click.option(
+    "--out",
+    type=FILE,
+    help="Run folder; an existing one is resumed or extended.",
+)
+@click.option(
+    "--duration", type=click.FloatRange(min=0.5), help="Use at most this many seconds of each clip."
+)
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option("--retry", is_flag=True, help="Try failed and crashed cells again.")
+@click.option(
+    "--isolate/--no-isolate",
+    default=None,
+    help="Run all methods in worker processes, or none; default: only those from outside.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Longest time in seconds for a chunk or the fit of a style; every method gets a worker.",
+)
+@click.option(
+    "--fit-together",
+    is_flag=True,
+    help="Methods that share a frozen network learn in one call: faster, but none is timed alone.",
+)
+def run(**options: Unpack[RunOptions]) -> None:
+    """Run methods over a dataset and print the tables.
+
+    Each method learns every style and renders every content in it; each output is scored by every
+    metric. An existing run folder is continued.
+    """
+    from bench.run.request import RunRequest, prepare
+
+    request = RunRequest(argv=tuple(sys.argv[1:]), **options)
+    prepared = prepare(request)
+    click.echo(prepared.announcement)
+    if not request.dry_run:
+        sys.exit(_run(prepared, request))
+
+
+def _run(prepared: Prepared, request: RunRequest) -> int:
+    from bench.records.schema import FAILED
+    from bench.run.request import start
+    from bench.run.runner import disk_full_is_bad_input
+
+    with disk_full_is_bad_input(prepared.folder):
+        cells = start(prepared, request, progress_line())
+        click.echo(err=True)
+        show((prepared.folder,), page=True, brief=True)
+    _print_session(prepared)
+    return ExitCode.FAILED_CELLS if any(cell.status in FAILED for cell in cells.values()) else 0
+
+
+def _print_session(prepared: Prepared) -> None:
+    from reports.formats import terminal
+    from reports.timing import session
+
+    click.echo("\n" + terminal(session(prepared.watch.account()), 80), nl=False)
