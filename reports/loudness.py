@@ -1,4 +1,4 @@
-"""How loud audio is, and copies that are equally loud, so that listeners compare the music.
+"""How loud audio is, and equally loud copies of it, so that listeners compare the music.
 
 **Conventions**: levels in LUFS (loudness units below full scale) as ITU-R BS.1770-4 defines them.
 """
@@ -40,7 +40,7 @@ def loudness(audio: Audio) -> float:
 
 
 def matched(audio: Audio, target: float = TARGET_LUFS) -> Audio:
-    """A copy at the target loudness, softer where it would clip; silence stays silence.
+    """A copy at the target loudness, or softer where it would clip; silence stays silence.
 
     Example:
         >>> tone = Audio(np.sin(np.arange(48_000) / 7, dtype=np.float32)[None] / 9, 48_000)

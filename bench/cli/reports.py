@@ -162,7 +162,7 @@ def listen() -> None:
 def export_test(**options: Unpack[ExportOptions]) -> None:
     """Write a blind, equally loud test as a static page; also for webMUSHRA and BeaqleJS."""
     from reports.listening.export import export
-    from reports.notes import counted
+    from reports.tables.notes import counted
 
     folder, out = options["folder"], options["out"] or options["folder"] / "listening-test"
     done = export(folder, out, options["sets"], options["seed"], options["methods"])
@@ -178,9 +178,9 @@ def export_test(**options: Unpack[ExportOptions]) -> None:
 @click.option("--run", "folder", required=True, type=click.Path(path_type=Path), help="The run.")
 def import_test(ratings: tuple[Path, ...], folder: Path) -> None:
     """Check downloaded ratings, keep them with the run, and show them beside CP and SF."""
-    from reports.formats import terminal
     from reports.listening.ratings import import_ratings
-    from reports.notes import counted
+    from reports.tables.notes import counted
+    from reports.text.formats import terminal
     from reports.write import TERMINAL_WIDTH, read_report, write_report
 
     kept = import_ratings(ratings, folder)

@@ -33,8 +33,8 @@ def compare(first: str, second: str, folder: Path | None, population: Population
 
     Two run folders, or two methods of one run: A minus B.
     """
-    from reports import contrast
-    from reports.formats import terminal
+    from reports.tables import contrast
+    from reports.text.formats import terminal
 
     if folder is None:
         table = contrast.contrast_runs(Path(first), Path(second), population)
@@ -51,7 +51,7 @@ def compare(first: str, second: str, folder: Path | None, population: Population
 @click.option("--benchmarks", type=click.Path(path_type=Path), help="JSON of pytest-benchmark.")
 def baseline(folder: Path, reason: str, out: Path, benchmarks: Path | None) -> None:
     """Keep a finished run as the baseline of later gates."""
-    from reports.verdicts import write_baseline
+    from reports.gate.verdicts import write_baseline
 
     click.echo(f"Written: {write_baseline(folder, reason, out, benchmarks)}")
 
@@ -89,7 +89,7 @@ def gate(folder: Path, **options: Unpack[GateOptions]) -> None:
 
     Exit code 3 where it regressed, 4 where it is not comparable.
     """
-    from reports.lane import judge_and_write
+    from reports.gate.lane import judge_and_write
 
     text, code = judge_and_write(
         folder,
@@ -118,7 +118,7 @@ def history() -> None:
 @click.option("--benchmarks", type=click.Path(path_type=Path), help="JSON of pytest-benchmark.")
 def history_add(folder: Path, out: Path, benchmarks: Path | None) -> None:
     """Append a run to a history; one that is there already is left alone."""
-    from reports.history import add_run
+    from reports.gate.history import add_run
 
     click.echo(add_run(folder, out, benchmarks))
 
@@ -132,7 +132,7 @@ def history_add(folder: Path, out: Path, benchmarks: Path | None) -> None:
 )
 def history_show(path: Path, report: Path | None) -> None:
     """Say where each quantity stepped. Exit code 3 where one stands worse than it did."""
-    from reports.history import show
+    from reports.gate.history import show
 
     text, code = show(path, report)
     click.echo(text, nl=False)

@@ -1,4 +1,4 @@
-"""Mel spectrograms as numbers: what a clip looks like, low notes at the bottom.
+"""Mel spectrograms as numbers, for pictures of a clip with low notes at the bottom.
 
 **Conventions**: levels in [0, 1], shape (mel, frame): 1 is the loudest point of a clip, 0 is
 `RANGE_DB` below it; frequencies on the mel scale of Slaney (1998), Auditory Toolbox, from 0 Hz to
@@ -19,9 +19,9 @@ RANGE_DB = 70.0
 
 
 def mel_levels(audio: Audio, columns: int, bands: int, top_hz: float | None = None) -> np.ndarray:
-    """Levels in [0, 1], shape (mel, frame).
+    """The mel spectrogram of a clip as levels in [0, 1], shape (mel, frame).
 
-    Each column is one frame, so that a picture of any length has the same width.
+    Each column is one frame, so that pictures of clips of any length have the same width.
     """
     mono = audio.mono.astype(np.float64)
     padded = np.pad(mono, (N_FFT // 2, N_FFT))

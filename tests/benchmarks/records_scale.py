@@ -29,7 +29,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "reports")]
 from building import ended, header, method, planned, scored  # noqa: E402 - needs the path above
 
 from bench.records.store import Run, append, load_run, write_header  # noqa: E402 - needs the path above
-from reports import lane, verdicts, write  # noqa: E402 - needs the path above
+from reports import write  # noqa: E402 - needs the path above
+from reports.gate import lane, verdicts  # noqa: E402 - needs the path above
 
 METRICS = ("cp", "sf.heldout", "sf.seen", "sf.text", "chroma")
 METHODS, STYLES = 10, 20

@@ -11,9 +11,9 @@ from bench.statistics.intervals import Interval
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number with the ends of its interval (or quartiles); NaN ends mean that there is none.
+    """A number with the ends of its interval or its quartiles; NaN ends mean that it has none.
 
-    `best` marks the best of a column and what cannot be told apart from it.
+    `best` marks the best of a column and whatever cannot be told apart from it.
     """
 
     value: float
@@ -25,18 +25,19 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Why there is no number: `mark` is printed in the cell, `reason` goes to the CSV."""
+    """A cell without a number: `mark` is printed in it, and `reason` goes to the CSV."""
 
     mark: str
     reason: str = ""
 
 
 Value: TypeAlias = str | int | float | Estimate | Missing | None
+MIB = 1024**2  # bytes; tables show memory in MiB
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. `decimals` rounds its numbers; `wide` text is left to the notes in a terminal."""
+    """One column. `decimals` rounds its numbers; a terminal leaves out columns that are `wide`."""
 
     key: str
     title: str
@@ -75,7 +76,7 @@ class ResultTable:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check that each row fills the columns."""
+        """Check that every row has one value per column."""
         for row in self.rows:
             if len(row.cells) != len(self.columns):
                 raise ValueError(

@@ -1,4 +1,4 @@
-"""What each method was given and can do, so that nobody compares unlike things unknowingly."""
+"""What each method was given and what limits it, to be read beside its scores."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ from collections.abc import Callable
 
 from bench.records.schema import MethodEntry
 from bench.records.store import Run
-from reports import reading
-from reports.result_table import Column, ResultTable, Row
+from reports.tables import reading
+from reports.text.result_table import Column, ResultTable, Row
 
 YES, NO = "yes", "no"
-CONTROLS = "controls"
 _GIVEN = ("style audio", "style text")
 NOTES = (
-    "content: as audio, or as melody alone, one pitch class at a time; none: no transfer at all",
-    "fits: learns from the style's clips beforehand; others may still use them while they render",
-    "band: upper edge of what comes out; metrics hear that the rest is missing",
-    "longest: clip in seconds; methods with a long form fade windows into each other up to it",
+    "content: heard as audio, or as melody, one pitch class at a time; none: not heard at all",
+    "fits: learns from the clips of a style beforehand; others may use them while they render",
+    "band: upper edge of the output's spectrum; metrics notice that the rest is missing",
+    "longest: longest clip in seconds, where needed as several windows faded into each other",
 )
 
 
 def capabilities(run: Run) -> ResultTable:
-    """One line per method of a run: what it was given, whether it fits, its limits and licence.
+    """Show what each method of a run was given, whether it fits, its limits and its licence.
 
     Columns: method, style audio, style text, content, fits, rate (kHz), band (kHz), longest (s),
     licence of the weights, departures from the source.
@@ -43,7 +42,7 @@ def capabilities(run: Run) -> ResultTable:
             Column("licence", "Licence of weights", text=True, wide=True),
             Column("departures", "Departures", text=True, wide=True),
         ),
-        tuple(Row(_cells(entry), CONTROLS if entry.control else "") for entry in entries),
+        tuple(Row(_cells(entry), reading.group_of(entry)) for entry in entries),
         NOTES,
     )
 
@@ -78,13 +77,15 @@ def _kilohertz(hertz: float | None) -> str:
 
 
 def capability_notes(run: Run) -> list[str]:
-    """The same in lines for under another table: competitors that share a limit share a line."""
+    """The same facts as notes for another table; competitors that share a limit share a line."""
     entries = [entry for entry in reading.ordered_methods(run) if not entry.control]
     fitting = [entry.label for entry in entries if entry.fits_per_style]
     cut = [entry for entry in entries if entry.bandwidth_hz is not None]
     lines = {
         "fits per style": ", ".join(fitting),
-        "nothing above": _grouped(cut, lambda entry: f"{_kilohertz(entry.bandwidth_hz)} kHz"),
+        "upper edge of the output": _grouped(
+            cut, lambda entry: f"{_kilohertz(entry.bandwidth_hz)} kHz"
+        ),
         "licence of weights": _grouped(entries, lambda entry: entry.licence),
     }
     return [f"{what}: {whom}" for what, whom in lines.items() if whom]

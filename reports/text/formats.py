@@ -1,6 +1,7 @@
 """A `ResultTable` as text: Markdown, LaTeX, CSV, and plain text that fits a terminal.
 
-Numbers are rounded to the decimals of their column, `mean [low, high]`; CSV keeps ten decimals.
+Numbers are rounded to the decimals of their column and shown as `mean [low, high]`; CSV keeps ten
+decimals.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import io
 import math
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from reports.result_table import Column, Estimate, Missing, ResultTable, Row, Value
+from reports.text.result_table import Column, Estimate, Missing, ResultTable, Row, Value
 
 BLANK = "-"
-STAR = "*"  # bold, where there is none
+STAR = "*"  # in place of bold
 TERMINAL_DECIMALS = 2
 SETTLED_DECIMALS = 10
 GAP = "  "
@@ -31,6 +32,10 @@ _LATEX = {
     "\u00d7": r"$\times$",
     "≥": r"$\geq$", "≤": r"$\leq$", "\n": " ",
 }  # fmt: skip
+# What a paper may write in place of a sign; a tie and a thin space are spaces.
+_SIGNS = {
+    code.strip("$"): sign for sign, code in _LATEX.items() if code.startswith((r"\text", "$"))
+} | {"---": "\u2014", r"\,": " ", "~": " "}
 
 
 def show(value: Value, decimals: int) -> str:
@@ -56,7 +61,7 @@ def _number(value: float, decimals: int) -> str:
 
 
 def _settled(value: float) -> float:
-    """Drop the digits in which the order of a sum shows, so that texts are the same everywhere."""
+    """Drop the digits that depend on the order of a sum, so that texts are the same everywhere."""
     return round(float(value), SETTLED_DECIMALS)
 
 
@@ -67,7 +72,7 @@ def _ends(value: Estimate, decimals: int) -> str:
 
 
 def markdown(table: ResultTable) -> str:
-    """GitHub Markdown: a heading, the table with a bold line per group, the notes as a list."""
+    """GitHub Markdown: a heading, the table with a bold line per group, and the notes as a list."""
     from tabulate import tabulate
 
     lines: list[list[str]] = []
@@ -87,7 +92,7 @@ def markdown(table: ResultTable) -> str:
 
 
 def _bold(row: Row, texts: list[str], form: str = "**{}**") -> list[str]:
-    """The texts of a row, the best ones in bold."""
+    """The texts of a row, with the best ones in bold."""
     return [
         form.format(text) if isinstance(cell, Estimate) and cell.best else text
         for cell, text in zip(row.cells, texts, strict=True)
@@ -112,7 +117,7 @@ def _texts(row: Row, columns: Sequence[Column]) -> list[str]:
 
 
 def escape(text: str) -> str:
-    r"""Text that LaTeX prints as it stands.
+    r"""Text written so that LaTeX prints it unchanged.
 
     Example:
         >>> escape("tve[strength=0.5] 100 %")
@@ -121,8 +126,22 @@ def escape(text: str) -> str:
     return "".join(_LATEX.get(character, character) for character in _plain(text))
 
 
+def unescape(text: str) -> str:
+    r"""LaTeX as plain text, without bold, math signs, braces and escapes.
+
+    Example:
+        >>> unescape(r"\textbf{x\_y} $\uparrow$ 5\,\%")
+        'x_y ↑ 5 %'
+    """
+    for code, sign in _SIGNS.items():
+        text = text.replace(code, sign)
+    text = re.sub(r"\\(?:textbf|textit|emph|mathbf|mathrm|underline|num)\s*", "", text)
+    text = re.sub(r"(?<!\\)[{}$]", "", text)
+    return _plain(re.sub(r"\\([#$%&_{}])", r"\1", text))
+
+
 def latex(table: ResultTable) -> str:
-    """A `table*` with booktabs rules, a caption, a label and the notes below the table."""
+    """A LaTeX `table*` with booktabs rules, a caption, a label, and the notes below the table."""
     align = "".join("l" if column.text else "r" for column in table.columns)
     header = " & ".join(escape(column.title) for column in table.columns) + r" \\"
     groups = [
@@ -156,10 +175,10 @@ def _latex_texts(row: Row, columns: Sequence[Column]) -> list[str]:
 
 
 def csv(table: ResultTable) -> str:
-    """Whole numbers for a program: an estimate fills `key`, `key.low`, `key.high`, `key.n`.
+    """CSV with unrounded numbers, for programs.
 
-    A column with missing values has `key.missing` with mark and reason. Suite, group and kind lead
-    each line.
+    An estimate fills `key`, `key.low`, `key.high` and `key.n`; a column with missing values has
+    `key.missing` with mark and reason. Each line begins with suite, group and kind.
     """
     columns = range(len(table.columns))
     estimated = {
@@ -171,14 +190,19 @@ def csv(table: ResultTable) -> str:
     for position, column in enumerate(table.columns):
         ends = (".low", ".high", ".n", ".missing") if position in estimated else ()
         header += [column.key, *(f"{column.key}{end}" for end in ends)]
-    out = io.StringIO()
-    writer = csv_module.writer(out, lineterminator="\n")
-    writer.writerow(header)
+    lines = [header]
     for row in table.rows:
         fields = [table.identity, row.group, row.kind]
         for position, cell in enumerate(row.cells):
             fields += _fields(cell, wide=position in estimated)
-        writer.writerow(fields)
+        lines.append(fields)
+    return csv_text(lines)
+
+
+def csv_text(lines: Iterable[Sequence[str]]) -> str:
+    """Lines of fields as CSV, quoted where it is needed."""
+    out = io.StringIO()
+    csv_module.writer(out, lineterminator="\n").writerows(lines)
     return out.getvalue()
 
 
@@ -199,10 +223,10 @@ Block = list[str]  # the lines of one cell
 
 
 def terminal(table: ResultTable, width: int = 100) -> str:
-    """Plain text at most `width` columns wide: intervals under their means, notes wrapped.
+    """Plain text at most `width` characters wide, with intervals under their means.
 
-    Columns that do not fit go on in further blocks that repeat the columns that name a row; `wide`
-    text is left to the notes.
+    Columns that do not fit follow in further blocks, which repeat the columns that name a row;
+    `wide` columns are left out.
     """
     kept = [position for position, column in enumerate(table.columns) if not column.wide]
     cells = {p: [_block(row.cells[p], table.columns[p]) for row in table.rows] for p in kept}
@@ -226,7 +250,7 @@ def _block(value: Value, column: Column) -> Block:
 
 
 def _wrapped(text: str) -> list[str]:
-    """Lines of a long text; a method with many parameters breaks after a comma."""
+    """The lines of a long text; the name of a method with many parameters breaks after a comma."""
     if len(text) <= LONGEST_TEXT:
         return [text] if text else []
     return textwrap.wrap(re.sub(r",(?=\S)", ", ", text), LONGEST_TEXT)

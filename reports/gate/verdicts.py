@@ -1,4 +1,4 @@
-"""What the gate found, as a table, as JUnit XML for a CI page, and as JSON for programs."""
+"""What the gate found: as a table, as JUnit XML for a CI page, and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from xml.sax.saxutils import quoteattr
 from bench.api import RecordError
 from bench.gate import cost
 from bench.gate.judge import judge as judge_snapshot
+from bench.gate.power import Foreseen, foresee
 from bench.gate.snapshot import Snapshot, read_snapshot, snapshot, write_snapshot
 from bench.gate.verdict import Lane, Verdict, Word, exit_code
 from bench.records.benchmarks import Benchmark, read_benchmarks
 from bench.records.store import Run, load_run
-from reports import evidence
-from reports.result_table import Column, Estimate, ResultTable, Row, Value
+from reports.tables.controls import control_order
+from reports.text.result_table import Column, Estimate, ResultTable, Row, Value
 
 ORDER: tuple[Word, ...] = (
     "regressed",
@@ -54,10 +55,11 @@ def write_baseline(folder: Path, reason: str, out: Path, benchmarks: Path | None
         folder: The run folder.
         reason: Why these numbers are accepted.
         out: The JSON file to write; an existing one is replaced.
-        benchmarks: A file of pytest-benchmark to be kept with it.
+        benchmarks: A file of pytest-benchmark to keep with it.
 
     Raises:
-        RecordError: No run there, no reason, cells that have not run, or scores of unlike measures.
+        RecordError: The folder holds no run, the reason is empty, cells have not run, or scores of
+            one metric were made by different measures.
     """
     run = load_run(folder)
     waiting = [cell for cell in run.plan if cell.cell_id not in run.cells]
@@ -72,11 +74,19 @@ def write_baseline(folder: Path, reason: str, out: Path, benchmarks: Path | None
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A candidate, its baseline, and the verdicts: those that fail the gate first."""
+    """What a gate says about a candidate.
+
+    Args:
+        candidate: The run that was judged.
+        baseline: What it was judged by.
+        verdicts: The verdicts, those that fail the gate first.
+        foreseen: The drops that the gate would find if all noise were drawn anew.
+    """
 
     candidate: Snapshot
     baseline: Snapshot
     verdicts: tuple[Verdict, ...]
+    foreseen: tuple[Foreseen, ...]
 
     @property
     def code(self) -> int:
@@ -99,37 +109,37 @@ def judge(
         advisory: Lanes that only inform.
 
     Raises:
-        RecordError: No run, no baseline, or a file that cannot be read.
+        RecordError: The run, the baseline or a file with them is missing or cannot be read.
     """
     known = read_snapshot(baseline)
     candidate = _snapshot(load_run(folder), benchmarks)
     verdicts = judge_snapshot(candidate, known)
     if known.benchmarks and benchmarks is not None:
         verdicts += cost.benchmark_verdicts(candidate.benchmarks, known.benchmarks)
-    return Judgement(candidate, known, with_advisory(verdicts, advisory))
+    return Judgement(candidate, known, with_advisory(verdicts, advisory), tuple(foresee(known)))
 
 
 def with_advisory(verdicts: Sequence[Verdict], lanes: Collection[Lane]) -> tuple[Verdict, ...]:
-    """The verdicts with those of some lanes informing only; what fails the gate comes first."""
+    """The verdicts, with those of some lanes advisory; what fails the gate comes first."""
     given = [replace(v, advisory=True) if v.lane in lanes else v for v in verdicts]
     return tuple(sorted(given, key=lambda verdict: (verdict.advisory, ORDER.index(verdict.word))))
 
 
 def _snapshot(run: Run, benchmarks: Path | None, reason: str = "") -> Snapshot:
     timed: list[Benchmark] = read_benchmarks(benchmarks) if benchmarks else []
-    violations = evidence.control_order(run)
+    violations = control_order(run)
     return snapshot(run, violations=violations, benchmarks=timed, reason=reason)
 
 
 def table(verdicts: Sequence[Verdict], baseline: Snapshot) -> ResultTable:
-    """All but the equivalent verdicts, red ones first, and why the baseline was accepted."""
+    """Show all verdicts but the equivalent ones, and why the baseline was accepted."""
     return full_table([v for v in verdicts if v.word != "equivalent"], verdicts, baseline)
 
 
 def full_table(
     shown: Sequence[Verdict], verdicts: Sequence[Verdict], baseline: Snapshot
 ) -> ResultTable:
-    """The verdicts to be shown, under the result of all."""
+    """Show some of the verdicts under the result of all of them."""
     code = exit_code(verdicts)
     identity = f"{WORDS[code]}; suite {baseline.suite_name}, digest {baseline.suite_digest[:12]}"
     accepted = (
@@ -177,9 +187,10 @@ def _plain(value: object) -> object:
 
 
 def junit(verdicts: Sequence[Verdict]) -> str:
-    """JUnit XML: one case per verdict, a failure for what fails the gate.
+    """JUnit XML with one case per verdict.
 
-    Incomparable verdicts are errors, inconclusive and advisory ones are skipped with their reason.
+    Verdicts that fail the gate are failures, incomparable ones are errors, and inconclusive and
+    advisory ones are skipped with their reason.
     """
     failures = sum(verdict.red for verdict in verdicts)
     errors = sum(verdict.word == "incomparable" for verdict in verdicts)

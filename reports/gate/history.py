@@ -1,4 +1,4 @@
-"""The history of the main branch as a table, a figure and its numbers; from lines alone."""
+"""The history of the main branch, as a table and as a figure with its numbers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from bench.gate.history import HistoryLine, Trend, add, line_of, read_history, s
 from bench.gate.snapshot import snapshot
 from bench.records.benchmarks import read_benchmarks
 from bench.records.store import load_run
-from reports import formats
 from reports.figures import trends as figure
-from reports.result_table import Column, ResultTable, Row
+from reports.text import formats
+from reports.text.result_table import Column, ResultTable, Row
 
 EXIT_DRIFTED = 3
 COMMIT = 12
@@ -35,10 +35,10 @@ ORDER = ("worse", "better", "steady")
 
 
 def add_run(folder: Path, out: Path, benchmarks: Path | None = None) -> str:
-    """Append a run to a history and say so; a run that is there already is left alone.
+    """Append a run to a history, unless it is there already, and say which of the two.
 
     Raises:
-        RecordError: No run there, or a file that is no history.
+        RecordError: The folder does not hold a run, or the file is not a history.
     """
     timed = read_benchmarks(benchmarks) if benchmarks else []
     added = add(out, line_of(snapshot(load_run(folder), benchmarks=timed)))
@@ -46,14 +46,14 @@ def add_run(folder: Path, out: Path, benchmarks: Path | None = None) -> str:
 
 
 def show(path: Path, report: Path | None = None) -> tuple[str, int]:
-    """Terminal text of a history, and 3 where a quantity stands worse than it did, else 0.
+    """The terminal text of a history, and its exit code: 3 if a quantity became worse, else 0.
 
     Args:
         path: The history.
         report: A folder for trends.md, trends.svg and trends.csv.
 
     Raises:
-        RecordError: No history there.
+        RecordError: The file is not a history.
     """
     lines = read_history(path)
     found = [trend(series) for series in series_of(lines)]
@@ -66,7 +66,7 @@ def show(path: Path, report: Path | None = None) -> tuple[str, int]:
 
 
 def table(lines: Sequence[HistoryLine], found: Sequence[Trend]) -> ResultTable:
-    """One row per quantity, those that stand worse first."""
+    """Show one row per quantity, those that became worse first."""
     newest = lines[-1]
     identity = f"suite {newest.suite_name}, newest run {newest.run_id}, {len(lines)} runs"
     rows = sorted(found, key=lambda one: ORDER.index(one.word))

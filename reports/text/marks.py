@@ -1,4 +1,4 @@
-"""The comment above a LaTeX table that says which run and which table its numbers are from."""
+"""The comment above a LaTeX table that says which run and which table its numbers come from."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Mark:
     digest: str
 
     def line(self) -> str:
-        """The comment, one line."""
+        """The mark as a LaTeX comment of one line."""
         facts = {
             "run": self.run, "paths": list(self.paths), "table": self.table, "digest": self.digest
         }  # fmt: skip
@@ -41,7 +41,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class MarkedTable:
-    """A mark with the body of the tabular that follows it, and its line in the file."""
+    """A mark, the body of the tabular that follows it, and its line in the file."""
 
     mark: Mark
     body: str
@@ -56,14 +56,14 @@ def relative(folders: tuple[Path, ...], place: Path) -> tuple[str, ...]:
 
 
 def marked_tables(text: str, name: str) -> list[MarkedTable]:
-    """Every marked table of a LaTeX file.
+    """Find every marked table of a LaTeX file.
 
     Args:
         text: The file's text.
         name: Its name, for messages.
 
     Raises:
-        ConfigError: No mark, a broken one, or one that no tabular follows.
+        ConfigError: The file has no mark, a broken one, or one that no tabular follows.
     """
     found = []
     places = [match.start() for match in re.finditer(re.escape(PREFIX), text)]

@@ -1,16 +1,15 @@
-"""What the tables read from a run: its cells as a frame, and each score as number, failure or n/a.
+"""What the tables read from a run: its cells as data frames, and which of its scores count.
 
 **Conventions**: a number counts when its cell ended `ok` and its score is `ok` or `silent`. A
-failed cell or an `invalid_output` score is a failure. `unsupported` is neither; nor is a cell that
-has not run.
+failed cell or an `invalid_output` score is a failure. An `unsupported` one is neither, and so is a
+cell that has not run.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,12 +24,14 @@ from bench.statistics.intervals import Observations, observe
 if TYPE_CHECKING:
     import pandas as pd
 
+Frames = Mapping[str, "pd.DataFrame"]  # the cells of each method, by its label
+CONTROLS = "controls"  # the group of their rows in every table
 COLUMN_ORDER = ("cp", "sf.heldout", "sf.seen", "sf.text", "chroma")
 TONAL = frozenset({"instrument", "tonal"})
 
 
 def identity(run: Run) -> str:
-    """Suite, profile, its digest and that of its setting, as they stand on every table.
+    """The suite, its profile, and the digests of the suite and of its setting, for every table.
 
     Tables of one setting may be read side by side; `report A B` joins such runs.
     """
@@ -40,7 +41,7 @@ def identity(run: Run) -> str:
 
 
 def ordered_metrics(run: Run) -> list[MetricEntry]:
-    """The metrics of a run: the known ones in the order of the columns, then the others by name."""
+    """The metrics of a run: the known ones in the order of the columns, then the rest by name."""
     known = {name: position for position, name in enumerate(COLUMN_ORDER)}
     return sorted(run.header.metrics, key=lambda m: (known.get(m.name, len(known)), m.name))
 
@@ -48,6 +49,20 @@ def ordered_metrics(run: Run) -> list[MetricEntry]:
 def ordered_methods(run: Run) -> list[MethodEntry]:
     """Competitors first, then controls, each in the order of the run."""
     return sorted(run.header.methods, key=lambda method: method.control)
+
+
+def group_of(entry: MethodEntry) -> str:
+    """The group of a method's rows: controls stand apart from the methods that compete."""
+    return CONTROLS if entry.control else ""
+
+
+def style_fit(run: Run) -> str:
+    """The name of the metric of style fit: held-out clips where any cell has it, else seen ones."""
+    held_out = any(
+        metric == "sf.heldout" and score.value is not None
+        for (_, metric), score in run.scores.items()
+    )
+    return "sf.heldout" if held_out else "sf.seen"
 
 
 def style_kind(run: Run, style: str) -> str:
@@ -67,7 +82,7 @@ def by_method(run: Run) -> dict[str, pd.DataFrame]:
 
 @lru_cache(maxsize=1)
 def _by_method(run: Run) -> dict[str, pd.DataFrame]:
-    """Kept for the run at hand: every table of a report starts from it."""
+    """The frames of the latest run are kept, since every table of a report starts from them."""
     check_fingerprints(run)
     if not run.plan:
         return {}
@@ -75,7 +90,7 @@ def _by_method(run: Run) -> dict[str, pd.DataFrame]:
 
 
 def check_fingerprints(run: Run) -> None:
-    """Refuse scores of one metric that were not made by one and the same measure.
+    """Refuse a run in which scores of one metric were made by different measures.
 
     Raises:
         RecordError: A metric has scores with two fingerprints or more.
@@ -92,7 +107,7 @@ def check_fingerprints(run: Run) -> None:
 
 
 def numbers(rows: pd.DataFrame, metric: str, *, raw: bool = False) -> np.ndarray:
-    """One score per row, NaN where there is none; `raw` prefers the number before clipping."""
+    """One score per row, NaN where there is none; `raw` takes the number before clipping."""
     values = rows[metric].to_numpy(dtype=np.float64, na_value=np.nan)
     if raw:
         before = rows[f"{metric}.raw"].to_numpy(dtype=np.float64, na_value=np.nan)
@@ -102,7 +117,7 @@ def numbers(rows: pd.DataFrame, metric: str, *, raw: bool = False) -> np.ndarray
 
 
 def failures(rows: pd.DataFrame, metric: str | None = None) -> np.ndarray:
-    """Which rows failed: the cell itself or, for one metric, its score."""
+    """Which rows failed: the cell itself or, if a metric is given, its score."""
     failed = rows["status"].isin(list(FAILED)).to_numpy()
     if metric is None:
         return np.asarray(failed)
@@ -111,14 +126,27 @@ def failures(rows: pd.DataFrame, metric: str | None = None) -> np.ndarray:
 
 
 def observed(rows: pd.DataFrame, values: np.ndarray) -> Observations:
-    """Values of some rows with the styles, contents and categories that they share."""
+    """The values of some rows with their styles, contents and categories."""
     return observe(
         values, rows["style"].tolist(), rows["content"].tolist(), rows["category"].tolist()
     )
 
 
+def scores_of(frames: Frames, label: str, metric: str) -> Observations:
+    """The reported scores of a method."""
+    rows = frames[label]
+    return observed(rows, numbers(rows, metric))
+
+
+def raw_scores(run: Run, rows: pd.DataFrame, metric: str, kind: str = "all") -> Observations:
+    """The scores before clipping, on the styles of one kind ("all" for every style)."""
+    if kind != "all":
+        rows = rows[[style_kind(run, style) == kind for style in rows["style"]]]
+    return observed(rows, numbers(rows, metric, raw=True))
+
+
 def device_of(run: Run, label: str) -> str:
-    """The device a method ran on; merged runs record it per method."""
+    """The device that a method ran on, which merged runs record per method."""
     devices = run.header.provenance.get("device_by_method")
     return (
         str(devices[label]) if isinstance(devices, dict) and label in devices else run.header.device
@@ -128,11 +156,3 @@ def device_of(run: Run, label: str) -> str:
 def named(methods: Sequence[MethodEntry], name: str) -> MethodEntry | None:
     """The first method with this catalog name."""
     return next((method for method in methods if method.name == name), None)
-
-
-def sound_file(folders: Sequence[Path], relative: str) -> Path:
-    """The file of a sound in the first run folder that has it, never outside one."""
-    place = Path(relative)
-    if place.is_absolute() or ".." in place.parts:
-        return folders[0] / place.name
-    return next((f / place for f in folders if (f / place).is_file()), folders[0] / place)

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from building import header, method, run_of
 
 from bench.records.store import Run
-from reports.inputs import notice, with_inputs, withheld_methods
+from reports.sounds import notice, with_inputs, withheld_methods
 
 METHODS = [method("tve"), method("copy-content", control=True), method("noise", control=True)]
 
@@ -27,7 +27,7 @@ def test_free_inputs_may_go_with_a_report_unless_asked_otherwise() -> None:
     run = run_on(redistributable=True)
     assert with_inputs(run)
     assert withheld_methods(run) == frozenset()
-    assert "may go with this report (some licence)" in notice(run)
+    assert "may be part of this report (some licence)" in notice(run)
     assert not with_inputs(run, asked_without=True)
     assert withheld_methods(run, asked_without=True) == {"copy-content"}
     assert "without content and style audio (as asked)" in notice(run, asked_without=True)

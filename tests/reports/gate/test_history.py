@@ -11,8 +11,8 @@ import pytest
 
 from bench.api import RecordError
 from bench.gate.history import HistoryLine, add, read_history, series_of, trend
-from reports import history
 from reports.figures import trends
+from reports.gate import history
 
 
 def lines(values: list[float]) -> list[HistoryLine]:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from building import header, method, run_of
 from click.testing import CliRunner, Result
@@ -21,11 +21,11 @@ from bench.cli.main import cli
 from bench.gate.snapshot import machine_class, platform_class, snapshot, tolerance_of
 from bench.records.schema import CellRecord, ScoreRecord
 from bench.records.store import Run, append, write_header
-from reports.comparisons import comparisons, ranks
-from reports.formats import latex, markdown, terminal
-from reports.result_table import Estimate, Missing, ResultTable
-from reports.tables import table2
-from reports.tradeoff import tradeoff
+from reports.tables.comparisons import comparisons, ranks
+from reports.tables.table2 import table2
+from reports.tables.tradeoff import tradeoff
+from reports.text.formats import latex, markdown, terminal
+from reports.text.result_table import Estimate, Missing, ResultTable
 
 METHODS = ("tve", "rti", "musicgen")
 STYLES = tuple(f"style{i}" for i in range(6))

@@ -1,4 +1,4 @@
-"""Style fit at equal content preservation: each method's curve over its settings, as one table."""
+"""Style fit at equal content preservation, read from each method's curve over its settings."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from bench.records.store import Run
 from bench.statistics.intervals import Interval
 from bench.statistics.tradeoff import Anchors, Scored, Tradeoff, pareto, tradeoffs
-from reports import evidence, notes, reading
-from reports.comparisons import Frames, scores_of
-from reports.result_table import Column, Missing, ResultTable, Row, Value, estimate
+from reports.tables import notes, reading
+from reports.tables.reading import Frames
+from reports.text.result_table import Column, Missing, ResultTable, Row, Value, estimate
 
 CONTROLS = ("noise", "copy-content", "copy-style")
 AREA = (
-    "area dominated: share of (CP, SF) wishes that some setting fulfils, CP rescaled from noise to "
-    "copy-content, SF from copy-content to copy-style; Pareto: no other setting is better in one "
-    "and as good in the other"
+    "area dominated: share of (CP, SF) targets that some setting reaches, with CP rescaled from "
+    "noise to copy-content and SF from copy-content to copy-style; Pareto: no other setting is "
+    "better in one and as good in the other"
 )
 INTERVALS = (
     "intervals: 95 % percentiles of the bootstrap over styles and contents (contents by category "
@@ -27,17 +27,17 @@ INTERVALS = (
 
 
 def tradeoff(run: Run) -> ResultTable:
-    """Show SF at matched CP and the area dominated between the controls, per method and setting.
+    """Show SF at matched CP, and the area that each method dominates between the controls.
 
     The settings of a method are its labels with one catalog name, such as a sweep of strengths. SF
-    is that against held-out clips where there is any. Without a method that has two settings there
-    is nothing to interpolate and the table has no rows.
+    is measured against held-out clips where there are any. Without a method that has two settings
+    there is nothing to interpolate, and the table has no rows.
 
     Raises:
-        RecordError: Scores of one metric carry unlike fingerprints.
+        RecordError: Scores of one metric carry different fingerprints.
     """
     frames = reading.by_method(run)
-    style_fit = evidence.style_fit(run)
+    style_fit = reading.style_fit(run)
     if not {"cp", style_fit} <= {metric.name for metric in run.header.metrics}:
         return _table(run, style_fit, [], [])
     settings = _settings(run, frames)
@@ -64,7 +64,9 @@ def _settings(run: Run, frames: Frames) -> dict[str, list[str]]:
 
 
 def _scored(frames: Frames, label: str, style_fit: str) -> Scored:
-    return Scored(scores_of(frames, label, "cp"), scores_of(frames, label, style_fit))
+    return Scored(
+        reading.scores_of(frames, label, "cp"), reading.scores_of(frames, label, style_fit)
+    )
 
 
 def _anchors(run: Run, frames: Frames, style_fit: str) -> Anchors | None:
@@ -98,7 +100,7 @@ def _matched_note(matched: float) -> str:
         return "the curves share no range of CP, so there is no common CP to read them at"
     return (
         f"SF at matched CP: read at CP = {matched:.3f}, the middle of the range that all curves "
-        "share, linear between neighbouring settings, never beyond them"
+        "share; curves are linear between neighbouring settings and never go beyond them"
     )
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from building import header, method, run_of
 
 from bench.records.store import Run
-from reports import capabilities, formats, tables
-from reports.capabilities import capability_notes
+from reports.tables import capabilities
+from reports.tables.capabilities import capability_notes
+from reports.tables.table2 import table2
+from reports.text import formats
 
 
 def run_of_three() -> Run:
@@ -48,9 +50,9 @@ def test_the_table_of_scores_says_it_in_its_notes() -> None:
     run = run_of_three()
     lines = [
         "fits per style: tve",
-        "nothing above: 10 kHz: tve; 8 kHz: musicgen",
+        "upper edge of the output: 10 kHz: tve; 8 kHz: musicgen",
         "licence of weights: MIT: tve; CC-BY-NC-4.0: musicgen",
     ]
     assert capability_notes(run) == lines
-    notes = tables.table2(run).notes
+    notes = table2(run).notes
     assert all(line in notes for line in lines)

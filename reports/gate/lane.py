@@ -1,4 +1,4 @@
-"""The regression lane: judge a run and say the result to people, CI pages and dashboards.
+"""The regression lane: judge a run, and show the result to people, CI pages and dashboards.
 
 `write` fills one folder: `verdicts.json`, `junit.xml`, `summary.md` for a CI's job summary,
 `index.html`, and `bigger.json` and `smaller.json`, the series that the GitHub action
@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from bench.gate.history import HistoryLine, line_of
-from bench.gate.power import foresee
 from bench.gate.verdict import Lane, Verdict
-from reports import formats, verdicts
-from reports.page.gate import page
-from reports.result_table import Column, ResultTable, Row
-from reports.verdicts import WORDS, Judgement
+from reports.gate import verdicts
+from reports.gate.verdicts import WORDS, Judgement
+from reports.text import formats
+from reports.text.html import html_table, render
+from reports.text.result_table import Column, ResultTable, Row
 
+TEMPLATE = Path(__file__).with_name("assets") / "gate.html.j2"
 DECIMALS = 3
 EXACT = "exact"
 Series = list[dict[str, object]]
@@ -43,35 +44,36 @@ def judge_and_write(
         outputs: Where to write: "json" and "junit" are files, "report" a folder for everything.
 
     Raises:
-        RecordError: No run, no baseline, or a file that cannot be read.
+        RecordError: The run, the baseline or a file with them is missing or cannot be read.
     """
     given = verdicts.judge(folder, baseline, benchmarks, advisory)
     wanted = outputs or {}
     texts = {"json": verdicts.as_json, "junit": verdicts.junit}
-    for kind, render in texts.items():
+    for kind, text_of in texts.items():
         path = wanted.get(kind)
         if path is not None:
-            _write(path, render(given.verdicts))
+            _write(path, text_of(given.verdicts))
     report = wanted.get("report")
     if report is not None:
         write(report, given)
-    shown = [verdicts.table(given.verdicts, given.baseline), power(given)]
+    shown = _tables(given)[:2]
     text = "\n".join(formats.terminal(table) for table in shown if table.rows)
     return f"{text}\n{headline(given)}\n", given.code
 
 
 def write(folder: Path, given: Judgement) -> None:
     """Write every form of a judgement into one folder."""
-    renders: dict[str, Callable[[Judgement], str]] = {
-        "verdicts.json": lambda one: verdicts.as_json(one.verdicts),
-        "junit.xml": lambda one: verdicts.junit(one.verdicts),
-        "summary.md": summary,
-        "index.html": lambda one: page(headline(one), _tables(one)),
-        "bigger.json": lambda one: _json(series(one, bigger=True)),
-        "smaller.json": lambda one: _json(series(one, bigger=False)),
+    line = line_of(given.candidate)
+    texts = {
+        "verdicts.json": verdicts.as_json(given.verdicts),
+        "junit.xml": verdicts.junit(given.verdicts),
+        "summary.md": summary(given),
+        "index.html": page(given),
+        "bigger.json": _json(series(line, bigger=True)),
+        "smaller.json": _json(series(line, bigger=False)),
     }
-    for name, render in renders.items():
-        _write(folder / name, render(given))
+    for name, text in texts.items():
+        _write(folder / name, text)
 
 
 def headline(given: Judgement) -> str:
@@ -83,9 +85,10 @@ def headline(given: Judgement) -> str:
     new, old = given.candidate, given.baseline
     if new.platform != old.platform:
         said += (
-            " Another platform class than the baseline's, so other audio is expected and digests "
-            "say nothing; quality is judged beyond chance, and finds no drop smaller than the "
-            f"table of findable drops says. Here: {new.platform}; baseline: {old.platform}."
+            " The platform is not that of the baseline, so the audio is expected to differ and "
+            "digests say nothing; quality is still judged beyond chance, but a drop smaller than "
+            "the table of detectable drops says goes unnoticed. "
+            f"Here: {new.platform}; baseline: {old.platform}."
         )
     if new.machine != old.machine:
         said += f" Times are advisory: {new.machine} here, {old.machine} there."
@@ -93,46 +96,46 @@ def headline(given: Judgement) -> str:
 
 
 def power(given: Judgement) -> ResultTable:
-    """The smallest drop that this comparison finds, and one whose noise were drawn anew.
+    """Show the smallest drop that this comparison finds, and that one with new noise would find.
 
     "exact" stands where audio and scores are the same, so that any change would have been seen.
     """
     here = {(v.method, v.subject): _found(v) for v in given.verdicts if v.lane == "quality"}
     rows = [
         Row((one.method, one.metric, seen, _score(one.drop), _score(one.noise)), one.method)
-        for one in foresee(given.baseline)
+        for one in given.foreseen
         if (seen := here.get((one.method, one.metric), EXACT)) != EXACT or one.drop > 0
     ]
     return ResultTable(
-        "Findable drops",
+        "Detectable drops",
         "power",
         f"suite {given.baseline.suite_name}",
         (
             Column("method", "Method", text=True),
             Column("metric", "Metric", text=True),
             Column("here", "Here", text=True),
-            Column("anew", "Noise anew", text=True),
+            Column("anew", "With new noise", text=True),
             Column("noise", "Noise of the mean", text=True),
         ),
         tuple(rows),
         (
-            "smallest mean drop that the gate finds in 4 of 5 cases, in scores",
-            "anew: after a change that draws all noise anew, from the baseline's repetitions",
+            "the smallest mean drop of a score that the gate finds in 4 of 5 cases",
+            "with new noise: after a change that draws all noise anew, from the repetitions",
             "exact: the same audio and scores, so that any change would have been seen",
-            "methods that seeds cannot move and that did not change are not listed",
+            "methods that do not depend on the seed and did not change are not listed",
         ),
     )
 
 
 def _found(verdict: Verdict) -> str:
-    """What a quality verdict would have found; an equivalent one without it saw no change."""
+    """The smallest drop that a quality verdict would have found; "exact" where nothing changed."""
     if verdict.word == "equivalent" and math.isnan(verdict.detectable):
         return EXACT
     return _score(verdict.detectable)
 
 
 def _score(value: float) -> str:
-    """Three decimals in every format: the differences that matter here are hundredths."""
+    """A score with three decimals in every format, since differences of hundredths matter."""
     return f"{value:.{DECIMALS}f}" if math.isfinite(value) else formats.BLANK
 
 
@@ -142,20 +145,25 @@ def _tables(given: Judgement) -> tuple[ResultTable, ...]:
 
 
 def summary(given: Judgement) -> str:
-    """Markdown for the summary of a CI job: the result, what is not equivalent, findable drops."""
+    """Markdown for the summary of a CI job, with all but the equivalent verdicts."""
     tables = [table for table in _tables(given)[:2] if table.rows]
     said = "\n".join(formats.markdown(table) for table in tables)
     return f"# Regression gate: {WORDS[given.code]}\n\n{headline(given)}\n\n{said}"
 
 
-def series(given: Judgement, *, bigger: bool) -> Series:
-    """The candidate's numbers as `github-action-benchmark` takes them.
+def page(given: Judgement) -> str:
+    """The result as one HTML file that needs nothing beside it; its last table is folded."""
+    shown = [html_table(table) for table in _tables(given) if table.rows]
+    return render(TEMPLATE, {"headline": headline(given), "tables": shown})
+
+
+def series(line: HistoryLine, *, bigger: bool) -> Series:
+    """The numbers of a run as `github-action-benchmark` takes them.
 
     Args:
-        given: The judgement.
-        bigger: Those of which a larger one is better; else the rest, times among them.
+        line: The run as a line of the history.
+        bigger: Give those of which a larger one is better; else the others, times among them.
     """
-    line = line_of(given.candidate)
     metrics = _scores(line, maximize=bigger)
     return metrics if bigger else [*metrics, *_times(line)]
 

@@ -1,4 +1,8 @@
-"""What a method costs: loading, fitting a style, transferring a clip, and memory."""
+"""What the methods of a run cost: seconds to load, to fit a style and to transfer, and memory.
+
+The numbers are those that the run recorded on the way. What `python -m bench time` measures on its
+own is in `reports.tables.timings`.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,12 @@ import numpy as np
 
 from bench.records.schema import MethodEntry
 from bench.records.store import Run
-from reports import notes, reading
-from reports.result_table import Column, Estimate, Missing, ResultTable, Row, Value
+from reports.tables import notes, reading
+from reports.text.result_table import MIB, Column, Estimate, Missing, ResultTable, Row, Value
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MIB = 1024**2
 WORK = ("load", "fit", "transfer", "score")
 COLUMNS = (
     Column("method", "Method", text=True),
@@ -31,12 +34,12 @@ COLUMNS = (
 )
 
 
-def timing(run: Run) -> ResultTable:
-    """Show the costs of each method: median [quartiles] of fits and transfers, memory and totals.
+def run_costs(run: Run) -> ResultTable:
+    """Show what each method cost: median [quartiles] of fits and transfers, memory and totals.
 
-    Real-time factor = transfer time / duration of the audio: below 1 is faster than playing it. A
-    stage taken from the cache keeps the cost it had when it was computed, and `Cached` counts such
-    stages.
+    The real-time factor is transfer time / duration of the audio; below 1 is faster than playing
+    it. A stage taken from the cache keeps the cost it had when it was computed, and `Cached` counts
+    such stages.
     """
     frames = reading.by_method(run)
     entries = [m for m in reading.ordered_methods(run) if m.label in frames]
@@ -45,7 +48,7 @@ def timing(run: Run) -> ResultTable:
         rows.append(_total(rows))
     lines = [
         *notes.identity_notes(run),
-        "median [quartiles]; times on one machine only, never compared between devices",
+        "median [quartiles]; times hold for one machine only and say nothing about other devices",
         "real-time factor: transfer time / duration of the audio, below 1 is faster than playback",
         "cached stages keep the cost of their computation; total counts every stage once",
         notes.provenance_note(run),
@@ -55,7 +58,7 @@ def timing(run: Run) -> ResultTable:
     )
 
 
-def session(account: Mapping[str, float]) -> ResultTable:
+def session_costs(account: Mapping[str, float]) -> ResultTable:
     """Show where the time of one session went, by method and kind of work.
 
     Args:
@@ -103,11 +106,11 @@ def _row(run: Run, entry: MethodEntry, rows: pd.DataFrame) -> Row:
         _cached(fits, ended),
         total,
     )
-    return Row(cells, "controls" if entry.control else "")
+    return Row(cells, reading.group_of(entry))
 
 
 def _fits(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row per fit: its cells share the key and repeat the cost of the whole fit."""
+    """One row per fit, since its cells share the key and repeat the cost of the whole fit."""
     fitted = rows[rows["fit_s"].notna()]
     keys = fitted["fit_key"].where(fitted["fit_key"].notna(), fitted["style"])
     return fitted[~keys.duplicated()]
@@ -129,7 +132,7 @@ def _real_time(run: Run, rows: pd.DataFrame) -> np.ndarray:
 
 
 def _duration(run: Run, content: str, length: Any) -> float:  # noqa: ANN401 - a pandas scalar
-    """Seconds of audio of a cell: its output's, else its content's."""
+    """Seconds of audio of a cell's output, or of its content where that is unknown."""
     if length is not None and np.isfinite(length) and length > 0:
         return float(length)
     return float(run.header.contents.get(content, {}).get("duration_s") or np.nan)

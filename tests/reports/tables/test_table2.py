@@ -8,17 +8,19 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from building import METRICS, fail, golden_run, header, method, run_of, scored
 
 from bench.api import RecordError
 from bench.records.schema import CellRecord
 from bench.records.store import Run
-from reports.evidence import control_order, gains
-from reports.result_table import Column, Estimate, Missing, ResultTable, Row
-from reports.tables import table1, table2
-from reports.timing import session, timing
+from reports.tables.controls import control_order
+from reports.tables.gains import gains
+from reports.tables.run_costs import run_costs, session_costs
+from reports.tables.settings import table1
+from reports.tables.table2 import table2
+from reports.text.result_table import Column, Estimate, Missing, ResultTable, Row
 
 
 def simple(**values: float) -> Run:
@@ -119,7 +121,7 @@ def test_cells_not_run_are_said_and_not_imputed() -> None:
 
 def test_an_empty_run_gives_an_empty_table() -> None:
     run = Run(Path("hand"), header([method("tve")]), (), {}, {})
-    assert (table2(run).rows, table1(run).rows, timing(run).rows, gains(run).rows) == ((),) * 4
+    assert (table2(run).rows, table1(run).rows, run_costs(run).rows, gains(run).rows) == ((),) * 4
 
 
 def test_one_cell_has_a_mean_and_no_interval() -> None:
@@ -159,7 +161,7 @@ def test_table1_has_a_row_per_style_and_setting_and_their_mean() -> None:
 
 
 def test_timing_counts_each_fit_once_and_divides_by_the_duration() -> None:
-    table = timing(simple(tve=0.5))
+    table = run_costs(simple(tve=0.5))
     assert number(table, "transfer_s") == 1.0
     assert number(table, "real_time_factor") == 0.25
     assert table.column("total_s")[0] == 2 + 2 * 10 + 8 * 1
@@ -169,7 +171,7 @@ def test_timing_counts_each_fit_once_and_divides_by_the_duration() -> None:
 def test_cached_stages_are_marked() -> None:
     run = simple(tve=0.5)
     cells = {k: c.model_copy(update={"fit_cached": True}) for k, c in run.cells.items()}
-    assert timing(replace(run, cells=cells)).column("cached")[0] == "fit 2/2"
+    assert run_costs(replace(run, cells=cells)).column("cached")[0] == "fit 2/2"
 
 
 def test_a_method_without_a_gain_is_named() -> None:
@@ -235,7 +237,7 @@ def test_natural_styles_do_not_break_the_order() -> None:
 
 def test_the_account_of_a_session_adds_up() -> None:
     account = {"load metrics": 2.0, "fit tve": 20.0, "transfer tve": 12.0, "score": 8.0}
-    table = session({**account, "prepare": 0.5, "other": 1.5, "total": 44.0})
+    table = session_costs({**account, "prepare": 0.5, "other": 1.5, "total": 44.0})
     assert table.column("part") == ("metrics", "tve", "reading and writing", "total")
     assert table.column("total_s") == (10.0, 32.0, 2.0, 44.0)
     assert table.column("score_s")[0] == 8.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -13,8 +14,8 @@ import pytest
 
 from bench.gate.power import foresee
 from bench.gate.snapshot import MeasuredCell, MeasuredMethod, MeasuredMetric, Snapshot
-from reports import lane, verdicts
-from reports.verdicts import Judgement
+from reports.gate import lane, verdicts
+from reports.gate.verdicts import Judgement
 
 METHODS = {
     "tve": MeasuredMethod(version="1", fits_per_style=True, control=False),
@@ -58,7 +59,8 @@ def snapshot(seed: int, **changes: object) -> Snapshot:
 def judgement(candidate: Snapshot, baseline: Snapshot) -> Judgement:
     from bench.gate.judge import judge
 
-    return Judgement(candidate, baseline, tuple(judge(candidate, baseline)))
+    found = tuple(judge(candidate, baseline))
+    return Judgement(candidate, baseline, found, tuple(foresee(baseline)))
 
 
 def test_findable_drops_are_those_of_a_gate_whose_noise_is_new() -> None:
@@ -127,7 +129,7 @@ def test_a_folder_holds_every_form(tmp_path: Path) -> None:
     parser = Balanced()
     parser.feed(page)
     assert parser.depth == 0
-    assert "Findable drops" in page
+    assert "Detectable drops" in page
 
 
 def test_series_for_dashboards_are_split_by_what_is_better(tmp_path: Path) -> None:
@@ -150,7 +152,5 @@ def test_an_advisory_lane_informs_and_never_fails() -> None:
     given = judgement(snapshot(0, cells=tuple(slow)), snapshot(0))
     assert given.code == 3
     assert verdicts.with_advisory(given.verdicts, ("time",))[-1].advisory
-    eased = Judgement(
-        given.candidate, given.baseline, verdicts.with_advisory(given.verdicts, ("time",))
-    )
+    eased = replace(given, verdicts=verdicts.with_advisory(given.verdicts, ("time",)))
     assert eased.code == 0

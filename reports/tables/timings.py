@@ -1,4 +1,4 @@
-"""What `python -m bench time` found, as tables: seconds, memory, amortised costs, crossovers."""
+"""What `python -m bench time` measured, as tables: seconds, memory, amortised costs, crossovers."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from bench.records.timings import (
     crossover,
     quartiles,
 )
-from reports.result_table import Column, Estimate, Missing, ResultTable, Row, Value
+from reports.text.result_table import MIB, Column, Estimate, Missing, ResultTable, Row, Value
 
-MIB = 1024**2
-QUIET = 1.5  # the calibration kernel at worst over at best; above, others were at work
+QUIET = 1.5  # longest over shortest run of the calibration kernel; above, the machine was busy
 NOT_TIMED = Missing("—", "not timed")
 VIEWS = (("allocated", "Allocated (MiB)"), ("held", "Held (MiB)"), ("resident", "Resident (MiB)"))
 
 
-def cost_tables(report: TimingReport) -> list[ResultTable]:
-    """All tables of a session, to be read in this order."""
+def timing_tables(report: TimingReport) -> list[ResultTable]:
+    """All tables of a session, in the order in which to read them."""
     return [seconds(report), memory(report), amortisation(report), crossovers(report)]
 
 
@@ -39,7 +38,7 @@ def _device(report: TimingReport) -> str:
 
 
 def seconds(report: TimingReport) -> ResultTable:
-    """Median [quartiles] of each stage: start, load, fit of a style, transfer alone and batched."""
+    """Show median [quartiles] of each stage: start, load, fit of a style, transfers."""
     batch = max([s.clips for m in report.methods for s in m.stages], default=1)
     columns = (
         Column("method", "Method", text=True),
@@ -71,7 +70,7 @@ def _seconds_of(method: MethodTiming, report: TimingReport) -> tuple[Value, ...]
 
 
 def spread(stage: StageTiming | None) -> Value:
-    """Median and quartiles per clip; words with a tilde where nothing was measured whole."""
+    """Median and quartiles per clip, or a number with a tilde where it was extrapolated."""
     if stage is None:
         return NOT_TIMED
     low, middle, high = quartiles(stage)
@@ -82,14 +81,16 @@ def spread(stage: StageTiming | None) -> Value:
 
 def _notes(report: TimingReport) -> Iterator[str]:
     count = max((len(s.seconds) for m in report.methods for s in m.stages), default=0)
-    yield f"median [quartiles] of {count} transfers; each method in a process of its own, in turns"
+    yield (
+        f"median [quartiles] of {count} transfers; the methods take turns, each in its own process"
+    )
     yield (
         "start: interpreter and imports; load: models, from files that the system may have in "
         "memory; the first fit of a process warms it up and is counted"
     )
     yield (
-        f"clips of {report.duration_s:.2f} s, never heard before; real-time factor: transfer time "
-        "/ duration, below 1 is faster than playback"
+        f"clips of {report.duration_s:.2f} s that the process has not seen before; real-time "
+        "factor: transfer time / duration, below 1 is faster than playback"
     )
     yield from _fit_notes(report)
     scored = report.scoring.stage("score")
@@ -101,7 +102,7 @@ def _notes(report: TimingReport) -> Iterator[str]:
     ratio = contention(every)
     if ratio:
         words = "; DISTURBED: repeat on a quiet machine" if ratio > QUIET else ""
-        yield f"calibration kernel: {ratio:.2f} times as long at worst as at best{words}"
+        yield f"calibration kernel: its slowest run took {ratio:.2f} times as long as its fastest{words}"
     for method in (*report.methods, report.scoring):
         if method.failure:
             yield f"{method.label} failed: {method.failure}"
@@ -121,7 +122,7 @@ def _fit_notes(report: TimingReport) -> Iterator[str]:
 
 
 def memory(report: TimingReport) -> ResultTable:
-    """Three views of the largest memory per stage."""
+    """Show the largest memory of each stage in three views."""
     columns = (
         Column("method", "Method", text=True),
         Column("stage", "Stage", text=True),
@@ -134,9 +135,9 @@ def memory(report: TimingReport) -> ResultTable:
         if stage.stage != "start"
     ]
     notes = (
-        "allocated: by tensors on the device, since the stage began; n/a on a CPU",
-        "held: by torch's allocator there, its reserve included; n/a on a CPU",
-        "resident: the process in main memory, the largest so far",
+        "allocated: by tensors on the device since the stage began; n/a on a CPU",
+        "held: by torch's allocator on the device, with its reserve; n/a on a CPU",
+        "resident: the most that the process has held in main memory so far",
     )
     return ResultTable("Memory", "memory", _identity(report), columns, tuple(rows), notes)
 
@@ -154,7 +155,7 @@ def _views(stage: StageTiming) -> list[Value]:
 
 
 def amortisation(report: TimingReport) -> ResultTable:
-    """T(n) = start + load + fit + n transfer, for some n."""
+    """Show the cost of n clips of one style, T(n) = start + load + fit + n transfer, for some n."""
     columns = (
         Column("method", "Method", text=True),
         *(Column(f"t{n}_s", f"T({n}) (s)", decimals=1) for n in COUNTS),
@@ -180,7 +181,7 @@ def _amortised(method: MethodTiming, count: int) -> Value:
 
 
 def crossovers(report: TimingReport) -> ResultTable:
-    """From how many clips on a method costs no more than another."""
+    """Show from how many clips on a method costs no more than another."""
     columns = (
         Column("method", "Method", text=True),
         Column("other", "costs no more than", text=True),
@@ -191,5 +192,5 @@ def crossovers(report: TimingReport) -> ResultTable:
         for first, second in permutations(report.methods, 2)
         if (found := crossover(first, second)) is not None
     ]
-    notes = ("1: always; pairs that are not named never; from the medians of T(n)",)
+    notes = ("1: always; pairs that are not listed: never; computed from the medians of T(n)",)
     return ResultTable("Crossovers", "crossover", _identity(report), columns, tuple(rows), notes)

@@ -1,4 +1,4 @@
-"""The words under the tables: where numbers come from, what is missing and why."""
+"""The notes under the tables: where the numbers come from, what is missing, and why."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.records.store import Run
-from reports import reading
+from reports.tables import reading
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,7 @@ KINDS = {
         "mean [95 % interval] on these styles only (fewer than 5): contents resampled by category, "
         "nothing is claimed about other styles"
     ),
-    "none": "a mean without interval rests on a single content",
+    "none": "a mean without an interval rests on a single content",
 }
 SHOWN_FAILURES = 10
 STAR = "*"
@@ -31,7 +31,7 @@ BEST = (
 
 
 def identity_notes(run: Run) -> list[str]:
-    """Suite, profile, data and channels: what every table must say about itself."""
+    """What every table must say about itself: its suite, profile and data."""
     header = run.header
     dataset = header.dataset.get("name", "unnamed")
     size = f"{counted(len(header.styles), 'style')}, {counted(len(header.contents), 'content')}"
@@ -43,7 +43,7 @@ def identity_notes(run: Run) -> list[str]:
     if stereo:
         notes.append(
             f"{stereo} of {len(header.contents)} contents have several channels; methods receive "
-            "their mean, and outputs are mono"
+            "their mean, so the outputs are mono"
         )
     return notes
 
@@ -55,7 +55,7 @@ def interval_notes(kinds: Iterable[str]) -> list[str]:
 
 
 def fingerprint_notes(run: Run) -> list[str]:
-    """Which measure filled each column: its source, version and the hash of all that decides it."""
+    """The measure behind each column: its source, version, and the hash of all that decides it."""
     return [
         f"{metric.title}: {metric.source}; version {metric.version}, fingerprint "
         f"{metric.fingerprint or 'none'}"
@@ -64,14 +64,14 @@ def fingerprint_notes(run: Run) -> list[str]:
 
 
 def provenance_note(run: Run) -> str:
-    """One line on the run, the software and the machine."""
+    """A line about the run, the software and the machine."""
     facts = [f"run {run.header.run_id}", f"created {run.header.created_at}"]
     facts += [f"{key} {value}" for key, value in _flat(run.header.provenance) if value is not None]
     return "provenance: " + ", ".join(facts)
 
 
 def _flat(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Scalars of a nested mapping with the path to each; lists are left to `run.json`."""
+    """Scalars of a nested mapping with the path to each; lists stand in `run.json` only."""
     rows: list[tuple[str, Any]] = []
     for key, value in facts.items():
         name = f"{prefix}{key}"
@@ -83,7 +83,7 @@ def _flat(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 
 def sees_notes(run: Run) -> list[str]:
-    """What each method is conditioned on, one line for methods that see the same."""
+    """What each method is conditioned on; methods that see the same share a line."""
     groups: dict[str, list[str]] = {}
     for method in reading.ordered_methods(run):
         groups.setdefault(" + ".join(method.conditioned_on), []).append(method.label)
@@ -91,9 +91,9 @@ def sees_notes(run: Run) -> list[str]:
 
 
 def missing_notes(run: Run, frames: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Cells without a number, counted by method and reason: not run, n/a, silent, failed.
+    """How many cells have no number, by method and reason: not run, n/a, silent or failed.
 
-    Methods that miss the same share a line.
+    Methods that lack the same cells share a line.
     """
     who: dict[str, list[str]] = {}
     for label, rows in frames.items():
@@ -150,7 +150,7 @@ def _score_notes(run: Run, rows: pd.DataFrame) -> list[str]:
 
 
 def failure_lines(run: Run, frames: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Every failed cell by name: method, style, content, repetition, status and reason."""
+    """Every failed cell with its method, style, content, repetition, status and reason."""
     lines = []
     for rows in frames.values():
         chosen = reading.failures(rows)

@@ -1,7 +1,7 @@
-"""Who is better than whom: paired differences, corrected for their number, and ranks as intervals.
+"""Which method is better than which: paired differences, and ranks as intervals.
 
-Only the comparisons that a suite declared before the run are corrected together and may be called
-findings; all others are exploratory. Pure functions of a `Run`.
+Only the comparisons that a suite declared before the run are corrected for their number and may be
+called findings; all others are exploratory. The functions are pure functions of a `Run`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,13 +19,10 @@ from bench.records.store import Run
 from bench.statistics.bootstrap import rank_intervals
 from bench.statistics.intervals import Observations
 from bench.statistics.paired import LEVEL, Comparison, Population, compare, holm, indistinguishable
-from reports import notes, reading
-from reports.result_table import Column, Estimate, Missing, ResultTable, Row, Value
+from reports.tables import notes, reading
+from reports.tables.reading import Frames
+from reports.text.result_table import Column, Estimate, Missing, ResultTable, Row, Value
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-Frames = Mapping[str, "pd.DataFrame"]
 EXPLORED = 6  # with more competitors, exploratory pairs would fill pages
 DECLARED, EXPLORATORY = "declared before the run", "exploratory, uncorrected"
 POPULATIONS: dict[Population, str] = {
@@ -39,23 +35,28 @@ RANKS_NOTE = (
     "95 % of bootstrap resamples (styles x contents; contents by category with fewer than 5 "
     "styles) lie between these ranks, on the cells that all methods have"
 )
-COLUMNS = (
-    Column("metric", "Metric", text=True),
-    Column("comparison", "Difference", text=True),
-    Column("delta", "Delta"),
-    Column("p", "p", decimals=4),
-    Column("p_holm", "p (Holm)", decimals=4),
+WON_NOTE = "cells won: share of cells in which the first number is the larger; ties count half"
+NOT_SIGNIFICANT = "not significant"
+OUTCOME = (
     Column("finding", "Finding", text=True),
     Column("detectable", "Detectable"),
     Column("check_p", "p (sign flips)", decimals=4),
     Column("won", "Cells won", decimals=2),
     Column("n", "n", decimals=0),
 )
+COLUMNS = (
+    Column("metric", "Metric", text=True),
+    Column("comparison", "Difference", text=True),
+    Column("delta", "Delta"),
+    Column("p", "p", decimals=4),
+    Column("p_holm", "p (Holm)", decimals=4),
+    *OUTCOME,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """One comparison to be made: the first method minus the second, by one metric."""
+    """One comparison that is to be made: the first method minus the second, by one metric."""
 
     metric: MetricEntry
     first: str
@@ -68,14 +69,14 @@ class Pairing:
 
 
 def comparisons(run: Run) -> ResultTable:
-    """Show paired differences between methods: the family of the suite, then all other pairs.
+    """Show paired differences between methods: those that the suite declared, then all other pairs.
 
-    Columns: the mean difference with its interval, p, p after Holm over the declared family, what
-    follows at 5 %, the smallest detectable difference, the sign-flip check, the share of cells won
-    and n.
+    Columns: the mean difference with its interval, p, p after Holm's correction over the declared
+    family, what follows at 5 %, the smallest detectable difference, the sign-flip check, the share
+    of cells won and n.
 
     Raises:
-        RecordError: Scores of one metric carry unlike fingerprints.
+        RecordError: Scores of one metric carry different fingerprints.
     """
     frames = reading.by_method(run)
     declared, others = _declared(run), _exploratory(run, frames)
@@ -98,7 +99,7 @@ def comparisons(run: Run) -> ResultTable:
 
 
 def _declared(run: Run) -> list[Pairing]:
-    """The family of the suite as far as the run has its metrics; absent methods stay in it."""
+    """The declared comparisons whose metrics this run has, even where it lacks a method."""
     family = run.header.suite.get("family") or {}
     known = {metric.name: metric for metric in reading.ordered_metrics(run)}
     return [
@@ -132,15 +133,9 @@ def _exploratory(run: Run, frames: Frames) -> list[Pairing]:
 
 
 def competitors(run: Run, frames: Frames) -> list[str]:
-    """Labels of the methods that are no controls and have cells."""
+    """Labels of the methods that are not controls and have cells."""
     methods = reading.ordered_methods(run)
     return [m.label for m in methods if not m.control and m.label in frames]
-
-
-def scores_of(frames: Frames, label: str, metric: str) -> Observations:
-    """The reported scores of a method."""
-    rows = frames[label]
-    return reading.observed(rows, reading.numbers(rows, metric))
 
 
 def _compared(frames: Frames, pairing: Pairing) -> Comparison | None:
@@ -148,7 +143,8 @@ def _compared(frames: Frames, pairing: Pairing) -> Comparison | None:
     if pairing.first not in frames or pairing.second not in frames:
         return None
     first, second = (
-        scores_of(frames, label, pairing.metric.name) for label in (pairing.first, pairing.second)
+        reading.scores_of(frames, label, pairing.metric.name)
+        for label in (pairing.first, pairing.second)
     )
     return compare(first, second)
 
@@ -163,20 +159,21 @@ def _row(pairing: Pairing, result: Comparison | None, corrected: float | None, g
         why = "method not in this run" if result is None else "no cell has both numbers"
         return Row((*names, Missing("n/a", why), *([None] * (len(COLUMNS) - 3))), group)
     p = result.p if corrected is None else corrected
-    return Row(
-        (
-            *names,
-            Estimate(result.delta, result.low, result.high, result.n),
-            known(result.p),
-            known(corrected),
-            finding(pairing, result, p),
-            known(result.detectable),
-            known(result.check_p),
-            result.won,
-            result.n,
-        ),
-        group,
-    )
+    follows = finding(pairing.metric, result, p, (pairing.first, pairing.second))
+    if follows == NOT_SIGNIFICANT:
+        follows += f" (detectable: {result.detectable:.3f})"
+    delta, p_value = difference(result)
+    return Row((*names, delta, p_value, known(corrected), follows, *strength(result)), group)
+
+
+def difference(result: Comparison) -> tuple[Estimate, Value]:
+    """The mean difference with its interval, and its uncorrected p."""
+    return Estimate(result.delta, result.low, result.high, result.n), known(result.p)
+
+
+def strength(result: Comparison) -> tuple[Value, ...]:
+    """The columns of `OUTCOME` after the finding."""
+    return (known(result.detectable), known(result.check_p), result.won, result.n)
 
 
 def known(value: float | None) -> Value:
@@ -184,33 +181,38 @@ def known(value: float | None) -> Value:
     return value if value is not None and math.isfinite(value) else None
 
 
-def finding(pairing: Pairing, result: Comparison, p: float) -> str:
-    """What follows from a p-value at 5 %; where nothing does, what could have been found."""
+def finding(metric: MetricEntry, result: Comparison, p: float, names: tuple[str, str]) -> str:
+    """What follows at 5 %: which of the two is better, or that nobody can tell."""
     if math.isnan(p):
         return "too few contents or styles to tell"
     if p > 1 - LEVEL:
-        return f"not significant (detectable: {result.detectable:.3f})"
-    first_better = (result.delta > 0) == (pairing.metric.direction == "maximize")
-    return f"{pairing.first if first_better else pairing.second} is better"
+        return NOT_SIGNIFICANT
+    first_better = (result.delta > 0) == (metric.direction == "maximize")
+    return f"{names[0] if first_better else names[1]} is better"
+
+
+def population_notes(populations: set[Population]) -> list[str]:
+    """What the differences generalise to."""
+    return [f"generalises to {POPULATIONS[name]}" for name in sorted(populations)]
 
 
 def _notes(family: int, populations: set[Population]) -> Iterator[str]:
-    yield from (f"generalises to {POPULATIONS[name]}" for name in sorted(populations))
+    yield from population_notes(populations)
     yield (
         f"p (Holm): corrected over the {family} comparisons that the suite declared before "
         "the run; exploratory ones are uncorrected and prove nothing by themselves"
     )
     yield (
         "detectable: the smallest difference that this run would have found in 4 of 5 cases; "
-        "cells won: share of cells in which the first number is the larger, ties half"
+        f"{WON_NOTE}"
     )
 
 
 def ranks(run: Run) -> ResultTable:
-    """Show between which ranks each competitor lies, by each metric, and which may be the best.
+    """Show between which ranks each competitor lies by each metric, and which may be the best.
 
     Raises:
-        RecordError: Scores of one metric carry unlike fingerprints.
+        RecordError: Scores of one metric carry different fingerprints.
     """
     frames = reading.by_method(run)
     labels = competitors(run, frames)
@@ -240,7 +242,7 @@ def ranks(run: Run) -> ResultTable:
 def _ranks(
     frames: Frames, labels: Sequence[str], metric: MetricEntry, best: frozenset[str]
 ) -> dict[str, Value]:
-    scores = {label: scores_of(frames, label, metric.name) for label in labels}
+    scores = {label: reading.scores_of(frames, label, metric.name) for label in labels}
     scored = {label: s for label, s in scores.items() if np.isfinite(s.values).any()}
     maximize = metric.direction == "maximize"
     found = rank_intervals(scored, maximize=maximize)
@@ -253,21 +255,23 @@ def _ranks(
 
 
 def best_competitors(run: Run) -> Mapping[str, frozenset[str]]:
-    """Per metric the best competitor and those not told apart from it; empty for a single one.
+    """Per metric, the best competitor and those that cannot be told apart from it.
+
+    The set is empty where there is a single competitor.
 
     Raises:
-        RecordError: Scores of one metric carry unlike fingerprints.
+        RecordError: Scores of one metric carry different fingerprints.
     """
     return _best_competitors(run)
 
 
 @lru_cache(maxsize=1)
 def _best_competitors(run: Run) -> dict[str, frozenset[str]]:
-    """Kept for the run at hand: two tables mark them."""
+    """The sets of the latest run are kept, since two tables mark them."""
     frames = reading.by_method(run)
     labels = competitors(run, frames)
     return {
-        metric.name: _best({x: scores_of(frames, x, metric.name) for x in labels}, metric)
+        metric.name: _best({x: reading.scores_of(frames, x, metric.name) for x in labels}, metric)
         for metric in run.header.metrics
     }
 

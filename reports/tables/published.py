@@ -1,9 +1,9 @@
-"""Published numbers, to stand as marked reference rows beside measurements of the full checkpoints.
+"""Published numbers, which stand as reference rows beside measurements of the full checkpoints.
 
-None was re-run here. Each row fills only the columns that its source measured: the style fit of the
-paper compares an output with a text (SF-text), that of the report with the clips seen in fitting
-(SF-audio seen). The preparation of the audio and the CLAP checkpoint differ from ours or are
-unknown, so that a difference of a few hundredths means nothing.
+None was run again here. Each row fills only the columns that its source measured: the style fit of
+the paper compares an output with a text (SF-text), that of the report with the clips seen in
+fitting (SF-audio seen). The preparation of the audio and the CLAP checkpoint differ from ours or
+are unknown, so a difference of a few hundredths means nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class StyleReference:
-    """One published row for one style and its two main parameters; None in the row of means."""
+    """One published row for one style; its two parameters are None in the row of means."""
 
     style: str
     guidance_scale: float | None

@@ -1,8 +1,8 @@
-"""The two tables of scores: Table II compares methods, Table I the settings of each style.
+"""Table II: the scores of each method, as means with intervals.
 
-Both are pure functions of a `Run`. Means are over (style, content) cells after averaging seeds,
-with the intervals of `bench.statistics.intervals`. A method with failed cells gets a second line in
-which these count as the worst score, so that failing cannot raise a mean.
+The table is a pure function of a `Run`. Means are over (style, content) cells after averaging
+seeds, with the intervals of `bench.statistics.intervals`. A method with failed cells gets a second
+line in which these count as the worst score, so that failing cannot raise a mean.
 """
 
 from __future__ import annotations
@@ -15,26 +15,25 @@ import numpy as np
 from bench.records.schema import MethodEntry, MetricEntry
 from bench.records.store import Run
 from bench.statistics.intervals import Interval, interval
-from reports import comparisons, evidence, notes, published, reading
-from reports.capabilities import capability_notes
-from reports.result_table import Column, Estimate, Missing, ResultTable, Row, Value, estimate
+from reports.tables import comparisons, controls, notes, published, reading
+from reports.tables.capabilities import capability_notes
+from reports.text.result_table import Column, Estimate, Missing, ResultTable, Row, Value, estimate
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CONTROLS = "controls"
 ARROWS = {"maximize": "↑", "minimize": "↓"}
 
 
 def table2(run: Run) -> ResultTable:
-    """Compare the methods of a run: competitors, then controls, each metric as mean with interval.
+    """Show the scores of the methods of a run, first the competitors and then the controls.
 
-    Columns: method, what it sees, one per metric, n (cells behind the first metric that has a
-    number) and coverage (ended well / planned). Published reference rows stand only in tables of
-    the full profile.
+    Columns: method, what it sees, the mean of each metric with its interval, n (cells behind the
+    first metric that has a number) and coverage (ended well / planned). Published reference rows
+    stand only in tables of the full profile.
 
     Raises:
-        RecordError: Scores of one metric carry unlike fingerprints.
+        RecordError: Scores of one metric carry different fingerprints.
     """
     frames = reading.by_method(run)
     metrics = reading.ordered_metrics(run)
@@ -67,7 +66,7 @@ def _with_best(run: Run, rows: list[Row]) -> list[Row]:
 
 
 def _marked(row: Row, best: list[frozenset[str]]) -> Row:
-    """The row with its estimates marked where the method named first stands in the set."""
+    """The row with the estimates marked for which its method is among the best."""
     first = len(row.cells) - len(best) - 2  # name and conditioning before, n and coverage after
     cells = list(row.cells)
     for position, labels in enumerate(best, start=first):
@@ -78,7 +77,7 @@ def _marked(row: Row, best: list[frozenset[str]]) -> Row:
 
 
 def metric_column(metric: MetricEntry, title: str | None = None) -> Column:
-    """The column of a metric, its title with an arrow towards better."""
+    """The column of a metric, with an arrow in its title that points towards better."""
     return Column(metric.name, f"{title or metric.title} {ARROWS[metric.direction]}")
 
 
@@ -89,27 +88,30 @@ def _rows(
     rows = frames.get(entry.label)
     if rows is None:
         return []
-    group = CONTROLS if entry.control else ""
+    group = reading.group_of(entry)
     metrics = reading.ordered_metrics(run)
     measured = [score_value(rows, metric, kinds) for metric in metrics]
     done = int((rows["status"] == "ok").sum())
     sees = " + ".join(entry.conditioned_on)
-    first = (entry.label, sees, *measured, _n(measured), f"{done}/{len(rows)}")
+    first = (entry.label, sees, *measured, cells_behind(measured), f"{done}/{len(rows)}")
     lines = [Row(first, group)]
     lost = _lost(rows, metrics)
     if lost:
         imputed = [_imputed(metric, rows, frames, kinds) for metric in metrics]
         label = f"{entry.label}, failed at 0"
-        lines.append(Row((label, sees, *imputed, _n(imputed), f"{lost} failed"), group, "imputed"))
+        lines.append(
+            Row((label, sees, *imputed, cells_behind(imputed), f"{lost} failed"), group, "imputed")
+        )
     return lines
 
 
-def _n(values: list[Value]) -> int | None:
+def cells_behind(values: list[Value]) -> int | None:
+    """How many cells the first mean rests on; None where there is no mean."""
     return next((value.n for value in values if isinstance(value, Estimate)), None)
 
 
 def _lost(rows: pd.DataFrame, metrics: list[MetricEntry]) -> int:
-    """How many cells failed themselves or in any of their scores."""
+    """How many cells failed, themselves or in any of their scores."""
     failed = reading.failures(rows)
     for metric in metrics:
         failed = failed | reading.failures(rows, metric.name)
@@ -117,7 +119,10 @@ def _lost(rows: pd.DataFrame, metrics: list[MetricEntry]) -> int:
 
 
 def score_value(rows: pd.DataFrame, metric: MetricEntry, kinds: set[str]) -> Value:
-    """The mean of a metric over some rows, or why there is none; notes its kind in `kinds`."""
+    """The mean of a metric over some rows, or why there is none.
+
+    The kind of its interval is added to `kinds`.
+    """
     values = reading.numbers(rows, metric.name)
     if np.isfinite(values).any():
         return _estimate(interval(reading.observed(rows, values)), kinds)
@@ -141,10 +146,10 @@ def _why_missing(rows: pd.DataFrame, metric: MetricEntry) -> Missing:
 def _imputed(
     metric: MetricEntry, rows: pd.DataFrame, frames: dict[str, pd.DataFrame], kinds: set[str]
 ) -> Value:
-    """The mean with each failure at the worst score: 0, or the upper end of a metric to minimise.
+    """The mean in which each failure counts as the worst score.
 
-    A style for which every method's score is n/a (such as one without held-out clips) is not
-    imputed.
+    That is 0, or the upper end of the range of a metric to minimise. A style for which every
+    method's score is n/a (such as one without held-out clips) is not imputed.
     """
     worst = 0.0 if metric.direction == "maximize" else metric.range[1]
     applicable = ~rows["style"].isin(_declined_styles(metric, frames)).to_numpy()
@@ -194,90 +199,11 @@ def _table2_notes(run: Run, frames: dict[str, pd.DataFrame], kinds: set[str]) ->
     lines += notes.missing_notes(run, frames)
     if any(_lost(rows, reading.ordered_metrics(run)) for rows in frames.values()):
         lines.append("failed at 0: the same mean with every failed cell counted as the worst score")
-    violations = evidence.order_violations(run, frames)
+    violations = controls.order_violations(run, frames)
     lines += [f"control out of order: {violation}" for violation in violations]
     if run.header.profile == "full":
         lines.append(
             "published rows fill only what their source measured, with other clips and other audio "
-            "preparation; they were not re-run"
+            "preparation; they were not run again"
         )
     return [*lines, *notes.fingerprint_notes(run), notes.provenance_note(run)]
-
-
-SETTINGS = ("parameter.guidance_scale", "parameter.strength")
-
-
-def table1(run: Run) -> ResultTable:
-    """Show content preservation against style fit per style, guidance_scale and strength.
-
-    One row per method, style and setting (mean over contents and seeds) and a row of means per
-    method. Only methods that have both parameters appear; metrics are CP and those of style fit.
-
-    Raises:
-        RecordError: Scores of one metric carry unlike fingerprints.
-    """
-    frames = reading.by_method(run)
-    metrics = [
-        m for m in reading.ordered_metrics(run) if m.name == "cp" or m.name.startswith("sf.")
-    ]
-    kinds: set[str] = set()
-    rows = [
-        row
-        for entry in reading.ordered_methods(run)
-        if entry.label in frames and _has_settings(frames[entry.label])
-        for row in _setting_rows(entry, frames[entry.label], metrics, kinds)
-    ]
-    columns = (
-        Column("method", "Method", text=True),
-        Column("style", "Style", text=True),
-        Column("guidance_scale", "guidance_scale", decimals=2),
-        Column("strength", "strength", decimals=2),
-        *(metric_column(metric) for metric in metrics),
-        Column("n", "n", decimals=0),
-    )
-    return ResultTable(
-        "Content preservation and style fit by style and setting",
-        "table1",
-        reading.identity(run),
-        columns,
-        (*rows, *_published_settings(run, metrics)),
-        (*notes.identity_notes(run), *notes.interval_notes(kinds), notes.provenance_note(run)),
-    )
-
-
-def _has_settings(rows: pd.DataFrame) -> bool:
-    return all(key in rows and bool(rows[key].notna().any()) for key in SETTINGS)
-
-
-def _setting_rows(
-    entry: MethodEntry, rows: pd.DataFrame, metrics: list[MetricEntry], kinds: set[str]
-) -> list[Row]:
-    group = f"{CONTROLS}: {entry.label}" if entry.control else entry.label
-    lines = []
-    for (style, scale, strength), part in rows.groupby(["style", *SETTINGS], sort=True):
-        values = [score_value(part, metric, kinds) for metric in metrics]
-        setting = (float(str(scale)), float(str(strength)))
-        cells = (entry.label, str(style), *setting, *values, _n(values))
-        lines.append(Row(cells, group))
-    means = [score_value(rows, metric, kinds) for metric in metrics]
-    return [*lines, Row((entry.label, "mean", None, None, *means, _n(means)), group, "mean")]
-
-
-def _published_settings(run: Run, metrics: list[MetricEntry]) -> list[Row]:
-    if run.header.profile != "full":
-        return []
-    return [
-        Row(
-            (
-                f"MusicTI as reproduced ({published.REPORT}, table I)",
-                reference.style,
-                reference.guidance_scale,
-                reference.strength,
-                *(reference.values.get(metric.name) for metric in metrics),
-                None,
-            ),
-            published.MARK,
-            "published",
-        )
-        for reference in published.TABLE1
-    ]

@@ -1,8 +1,7 @@
-"""Two runs, or two methods of one run, side by side: paired per cell, metric by metric."""
+"""Two runs, or two methods of one run, compared per cell and metric by metric."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,32 +10,35 @@ from bench.errors import nearest
 from bench.records.schema import MetricEntry
 from bench.records.store import Run, load_run
 from bench.statistics.intervals import Observations
-from bench.statistics.paired import LEVEL, Comparison, Population, compare
-from reports import notes, reading
-from reports.comparisons import POPULATIONS, known, scores_of
-from reports.result_table import Column, Estimate, Missing, ResultTable, Row
+from bench.statistics.paired import Comparison, Population, compare
+from reports.tables import notes, reading
+from reports.tables.comparisons import (
+    OUTCOME,
+    WON_NOTE,
+    difference,
+    finding,
+    population_notes,
+    strength,
+)
+from reports.text.result_table import Column, Estimate, Missing, ResultTable, Row
 
 COLUMNS = (
     Column("method", "Method", text=True),
     Column("metric", "Metric", text=True),
     Column("delta", "Delta"),
     Column("p", "p", decimals=4),
-    Column("finding", "Finding", text=True),
-    Column("detectable", "Detectable"),
-    Column("check_p", "p (sign flips)", decimals=4),
-    Column("won", "Cells won", decimals=2),
-    Column("n", "n", decimals=0),
+    *OUTCOME,
 )
 
 
 def contrast_runs(first: Path, second: Path, population: Population | None = None) -> ResultTable:
-    """Compare run `first` with run `second`, per method that both have: first minus second.
+    """Compare two runs, first minus second, for each method that both have.
 
     Cells are paired by style and content; a content whose audio differs between the runs is left
     out. A metric whose fingerprints differ is marked, never compared.
 
     Raises:
-        RecordError: A folder is no run, or nothing in the two can be compared.
+        RecordError: A folder does not hold a run, or nothing in the two can be compared.
     """
     ours, theirs = load_run(first), load_run(second)
     frames = reading.by_method(ours), reading.by_method(theirs)
@@ -54,7 +56,7 @@ def contrast_runs(first: Path, second: Path, population: Population | None = Non
             if fault:
                 rows.append(_missing(label, metric, fault))
                 continue
-            pair = [_kept(scores_of(f, label, metric.name), same) for f in frames]
+            pair = [_kept(reading.scores_of(f, label, metric.name), same) for f in frames]
             result = compare(pair[0], pair[1], population=population)
             populations.add(result.population)
             rows.append(_row(label, metric, result, ("A", "B")))
@@ -68,7 +70,7 @@ def contrast_methods(
     """Compare two methods of one run: first minus second.
 
     Raises:
-        RecordError: The folder is no run.
+        RecordError: The folder does not hold a run.
         UnknownNameError: The run has no such method.
     """
     run = load_run(folder)
@@ -81,7 +83,7 @@ def contrast_methods(
             )
     rows, populations = [], set()
     for metric in reading.ordered_metrics(run):
-        pair = [scores_of(frames, label, metric.name) for label in (first, second)]
+        pair = [reading.scores_of(frames, label, metric.name) for label in (first, second)]
         result = compare(pair[0], pair[1], population=population)
         populations.add(result.population)
         rows.append(_row(f"{first} - {second}", metric, result, (first, second)))
@@ -102,7 +104,7 @@ def _words(run: Run) -> str:
 
 
 def _shared(ours: Run, theirs: Run) -> list[tuple[MetricEntry, str]]:
-    """The metrics that both have, each with why it cannot be compared, or nothing."""
+    """The metrics that both runs have, each with the reason why it cannot be compared, if any."""
     prints = [{m.name: _fingerprint(run, m) for m in run.header.metrics} for run in (ours, theirs)]
     return [
         (m, "" if prints[0][m.name] == prints[1][m.name] else "other fingerprint")
@@ -143,29 +145,8 @@ def _missing(label: str, metric: MetricEntry, fault: str) -> Row:
 def _row(label: str, metric: MetricEntry, result: Comparison, names: tuple[str, str]) -> Row:
     if result.n == 0:
         return _missing(label, metric, "no cell has both numbers")
-    return Row(
-        (
-            label,
-            metric.title,
-            Estimate(result.delta, result.low, result.high, result.n),
-            known(result.p),
-            _finding(metric, result, names),
-            known(result.detectable),
-            known(result.check_p),
-            result.won,
-            result.n,
-        ),
-        label,
-    )
-
-
-def _finding(metric: MetricEntry, result: Comparison, names: tuple[str, str]) -> str:
-    if math.isnan(result.p):
-        return "too few contents or styles to tell"
-    if result.p > 1 - LEVEL:
-        return "not significant"
-    better = (result.delta > 0) == (metric.direction == "maximize")
-    return f"{names[0] if better else names[1]} is better"
+    follows = finding(metric, result, result.p, names)
+    return Row((label, metric.title, *difference(result), follows, *strength(result)), label)
 
 
 def _run_notes(ours: Run, theirs: Run, same: set[str]) -> list[str]:
@@ -179,9 +160,9 @@ def _run_notes(ours: Run, theirs: Run, same: set[str]) -> list[str]:
 
 def _notes(populations: set[Population]) -> list[str]:
     return [
-        *(f"generalises to {POPULATIONS[name]}" for name in sorted(populations)),
+        *population_notes(populations),
         "p is uncorrected: with several rows, some fall below .05 by chance",
         "detectable: the smallest difference that would have been found in 4 of 5 cases",
-        "cells won: share of cells in which the first number is the larger, ties half",
+        WON_NOTE,
         *([notes.KINDS["none"]] if not populations else []),
     ]
