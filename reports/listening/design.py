@@ -23,7 +23,14 @@ from bench.records.schema import PlannedCell
 from bench.records.store import Run
 from bench.seeds import derive_seed
 
-QUESTIONS = ("cp", "sf", "ovl")  # content, style, overall; 1 to 5 each
+TITLES = {"cp": "Content", "sf": "Style", "ovl": "Overall"}
+WORDS = {
+    "cp": "How well is the content kept: its melody, its rhythm and so on?",
+    "sf": "How well does the sound fit the style: its timbre and its typical sounds?",
+    "ovl": "How good is the result overall: do content and style fuse into one?",
+}
+QUESTIONS = tuple(WORDS)
+MARKS = ("bad", "poor", "fair", "good", "excellent")  # 1 to 5
 CHECKS = {"copy-content": "cp", "copy-style": "sf"}  # hidden control -> the question it must pass
 PASS_MARK = 4  # of 5
 PASSED_SHARE = 0.75  # of the checks that a listener met

@@ -19,7 +19,7 @@ from bench.audio import read_audio, resample, write_audio
 from bench.records.store import Run, load_run
 from reports import sounds
 from reports.listening import foreign
-from reports.listening.design import RatedSet, choose_sets
+from reports.listening.design import MARKS, QUESTIONS, TITLES, WORDS, RatedSet, choose_sets
 from reports.listening.records import FOLDER, BlindKey, KeyItem, KeySet
 from reports.loudness import matched
 from reports.text.html import render
@@ -135,8 +135,7 @@ def _write_sounds(run_folder: Path, out: Path, chosen: Sequence[RatedSet], secre
 def _write_sound(source: Path, target: Path) -> None:
     if not target.exists():
         audio = faded(matched(resample(read_audio(source), SAMPLE_RATE)))
-        held = Audio(audio.waveform.clip(-1, 1), audio.sample_rate)
-        write_audio(target, held, "PCM_16")
+        write_audio(target, audio, "PCM_16")
 
 
 def faded(audio: Audio) -> Audio:
@@ -149,7 +148,9 @@ def faded(audio: Audio) -> Audio:
 
 
 def _write_page(out: Path, test: str, public: Sequence[PublicSet]) -> None:
-    page = render(ASSETS / "listen.html.j2", {"test": test, "sets": public})
+    questions = [(name, TITLES[name], WORDS[name]) for name in QUESTIONS]
+    values = {"test": test, "sets": public, "questions": questions, "marks": MARKS}
+    page = render(ASSETS / "listen.html.j2", values)
     _write_text(out / "index.html", page)
     for name in ("listen.css", "listen.js"):
         shutil.copyfile(ASSETS / name, out / name)

@@ -23,12 +23,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-WORDS = {
-    "cp": "How well is the content kept: melody, rhythm and the like?",
-    "sf": "How well does the sound fit the style: timbre, the units of its sound?",
-    "ovl": "How good is the result overall: do content and style fuse into one?",
-}
-MARKS = ("bad", "poor", "fair", "good", "excellent")
+from reports.listening.design import MARKS, WORDS
+
 RATER = "rater"  # the column of webMUSHRA's results that names the listener
 SOUNDS = "sounds"
 _INTRODUCTION = (

@@ -21,7 +21,6 @@ from reports.tables import reading
 from reports.tables.notes import counted
 from reports.text.result_table import Column, Estimate, Missing, ResultTable, Row, Value, estimate
 
-TITLES = {"cp": "human.cp ↑", "sf": "human.sf ↑", "ovl": "human.ovl ↑"}
 PAIRS = {"cp": ("cp",), "sf": ("sf.heldout", "sf.seen", "sf.text")}  # question -> measures of it
 SCALE = (1.0, 5.0)
 DRAWS = 1000
@@ -79,7 +78,7 @@ def with_marks(table: ResultTable, heard: Heard) -> ResultTable:
 
 
 def _mark_columns() -> tuple[Column, ...]:
-    return tuple(Column(f"human.{q}", TITLES[q], decimals=2) for q in QUESTIONS)
+    return tuple(Column(f"human.{q}", f"human.{q} ↑", decimals=2) for q in QUESTIONS)
 
 
 def _by_method(ratings: Sequence[Rating]) -> dict[str, list[Rating]]:

@@ -59,7 +59,7 @@ def _write_sound(page: Path, folders: Sequence[Path], item: Needed) -> str:
     except DatasetError as error:
         return f"its file cannot be read: {error}"
     replace_file(picture, mel_picture(audio))
-    write_audio(sound, _integer(matched(audio)))
+    write_audio(sound, matched(audio))
     return ""
 
 
@@ -99,11 +99,6 @@ def _link(page: Path, folders: Sequence[Path], relative: str) -> tuple[str, floa
     wanted = float(np.abs(matched(audio).waveform).max(initial=0.0))
     gain = round(min(1.0, wanted / peak), 4) if peak else 1.0
     return quote(Path(os.path.relpath(source, page)).as_posix()), gain
-
-
-def _integer(audio: Audio) -> Audio:
-    """Audio that fits a 16-bit file, since rounding may lift a sample just above full scale."""
-    return Audio(audio.waveform.clip(-1.0, 1.0), audio.sample_rate)
 
 
 def _remove_others(folder: Path, wanted: set[str]) -> None:

@@ -102,7 +102,7 @@ def _notes(report: TimingReport) -> Iterator[str]:
     ratio = contention(every)
     if ratio:
         words = "; DISTURBED: repeat on a quiet machine" if ratio > QUIET else ""
-        yield f"calibration kernel: its slowest run took {ratio:.2f} times as long as its fastest{words}"
+        yield f"calibration kernel: {ratio:.2f} times as long at worst as at best{words}"
     for method in (*report.methods, report.scoring):
         if method.failure:
             yield f"{method.label} failed: {method.failure}"

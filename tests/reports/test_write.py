@@ -14,26 +14,16 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from building import fail, golden_run, header, method, run_of
+from building import fail, golden_run, header, method, run_of, save
 from golden import FOLDER, texts
 
 from bench.api import RecordError
 from bench.records.sameness import setting_digest, suite_digest
-from bench.records.store import Run, append, write_header
+from bench.records.store import Run
 from reports.merging import merge
 from reports.tables.table2 import table2
 from reports.text import formats
 from reports.write import failures, terminal_summary, write_report
-
-
-def save(run: Run, folder: Path) -> Path:
-    """Write a run as the runner does."""
-    folder.mkdir()
-    write_header(folder, run.header)
-    append(folder / "plan.jsonl", run.plan)
-    append(folder / "cells.jsonl", run.cells.values())
-    append(folder / "scores.jsonl", run.scores.values())
-    return folder
 
 
 @pytest.mark.parametrize("name", sorted(texts()))
