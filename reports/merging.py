@@ -27,8 +27,8 @@ def merge(runs: Sequence[Run]) -> Run:
 
     A setting is a suite without its methods, controls, metrics and name (see
     `bench.records.sameness`). The joined run has the digest that one run of all these methods and
-    metrics would have. The first cell counts, even if it failed and a later one ended well, so that
-    nobody can make failures vanish by repeating them.
+    metrics would have. The first cell counts even if it failed and a later one ended well, so that
+    repeating a failed cell does not hide the failure.
 
     Raises:
         RecordError: There is no run, the settings differ, a method differs between runs, or the

@@ -17,13 +17,12 @@ import numpy as np
 
 from bench.records.store import Run
 from bench.statistics import tradeoff
-from reports.tables.reading import CONTROLS
+from reports.tables.reading import CONTROLS, STYLE_FITS
 from reports.text.formats import csv_text
 from reports.text.result_table import Estimate, ResultTable, Row, Value
 
 Kind = Literal["method", "control", "published"]
 LONGEST_LABEL = 40  # characters; a longer one leaves no room for the axes of a column
-STYLE_FITS = ("sf.heldout", "sf.seen", "sf.text")  # in the order of preference
 SHOWN_CLIPS = (1, 3, 10, 30, 100, 300, 1000)
 
 

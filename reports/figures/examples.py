@@ -18,7 +18,7 @@ from bench.audio import read_audio
 from bench.records.schema import PlannedCell
 from bench.records.store import Run
 from reports.figures import draw
-from reports.figures.data import STYLE_FITS, numbers_csv, short_labels
+from reports.figures.data import numbers_csv, short_labels
 from reports.figures.mel import RANGE_DB, band_centres, mel_levels
 from reports.figures.plates import Plate
 from reports.sounds import sound_file
@@ -56,7 +56,7 @@ def examples(run: Run, folders: Sequence[Path]) -> tuple[Example, ...]:
     """
     names = {metric.name for metric in run.header.metrics}
     chosen = [("Best content preservation", "cp")]
-    chosen += [("Best style fit", name) for name in STYLE_FITS if name in names]
+    chosen += [("Best style fit", name) for name in reading.STYLE_FITS if name in names]
     found: dict[str, Example] = {}
     for title, metric in chosen:
         cell = best_cell(run, metric) if title not in found else None

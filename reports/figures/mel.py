@@ -40,7 +40,7 @@ def band_centres(bands: int, top_hz: float) -> np.ndarray:
     """The frequency of each band in Hz, ascending.
 
     Example:
-        >>> band_centres(3, 1000.0).tolist()
+        >>> band_centres(3, 1000.0).round(6).tolist()
         [250.0, 500.0, 750.0]
     """
     return _edges(bands, top_hz)[1:-1]

@@ -26,7 +26,7 @@ from reports.listening.records import (
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """The marks of one listener for one cell, 1 to 5; a hidden control is a method like any."""
+    """The marks of one listener for one cell, 1 to 5; a hidden control counts as a method."""
 
     rater: str
     method: str

@@ -21,7 +21,7 @@ from reports.tables import reading
 from reports.tables.notes import counted
 from reports.text.result_table import Column, Estimate, Missing, ResultTable, Row, Value, estimate
 
-PAIRS = {"cp": ("cp",), "sf": ("sf.heldout", "sf.seen", "sf.text")}  # question -> measures of it
+PAIRS = {"cp": ("cp",), "sf": reading.STYLE_FITS}  # question -> the metrics that ask the same
 SCALE = (1.0, 5.0)
 DRAWS = 1000
 FEWEST_RANKED = 3
@@ -151,7 +151,7 @@ def ears(run: Run, heard: Heard) -> ResultTable:
     ]  # fmt: skip
     columns = (
         Column("measure", "Measure", text=True),
-        Column("ears", "Ears", text=True),
+        Column("ears", "Marks", text=True),
         Column("clips", "Rank correlation over clips", decimals=2),
         Column("n", "Clips", decimals=0),
         Column("methods", "Over methods", decimals=2),

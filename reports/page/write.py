@@ -24,7 +24,7 @@ ASSETS = Path(__file__).with_name("assets")
 LEFT_OUT = "not in this page, which was asked for without sounds"
 SHOWN_FAILURES = 200
 LONG = 48  # rows from which on a table is folded
-COSTS = ("timing",)  # tables that stand under "Time and memory"
+COSTS = ("timing",)  # tables under the heading "Time"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 Frames = Mapping[str, "pd.DataFrame"]  # the cells of each method, by its label
 CONTROLS = "controls"  # the group of their rows in every table
-COLUMN_ORDER = ("cp", "sf.heldout", "sf.seen", "sf.text", "chroma")
+STYLE_FITS = ("sf.heldout", "sf.seen", "sf.text")  # in the order of preference
+COLUMN_ORDER = ("cp", *STYLE_FITS, "chroma")
 TONAL = frozenset({"instrument", "tonal"})
 
 
@@ -75,7 +76,7 @@ def by_method(run: Run) -> dict[str, pd.DataFrame]:
     """The rows of `bench.records.frame.frame` per method label; a method without cells is absent.
 
     Raises:
-        RecordError: Scores of one metric carry unlike fingerprints.
+        RecordError: Scores of one metric carry different fingerprints.
     """
     return dict(_by_method(run))
 

@@ -10,7 +10,7 @@ from typing import Any
 from bench.records.schema import CellRecord, MethodEntry, MetricEntry, PlannedCell, RunHeader
 from bench.records.schema import ScoreRecord as Scored
 from bench.records.store import Run, append, write_header
-from reports.text.result_table import ResultTable
+from reports.text.result_table import Estimate, ResultTable
 
 METRICS = {
     "cp": "CP",
@@ -178,3 +178,21 @@ def row(table: ResultTable, key: str, name: str) -> dict[str, object]:
     """The first row whose column `key` is `name`, by column."""
     position = table.column(key).index(name)
     return {column.key: table.rows[position].cells[i] for i, column in enumerate(table.columns)}
+
+
+def simple(**values: float) -> Run:
+    """A run of tve (and others by keyword) with the same value in every metric."""
+    labels = {name: name.replace("_", "-") for name in values}
+    controls = {"copy_content", "noise", "null"}
+    methods = [method(label, control=name in controls) for name, label in labels.items()]
+    return run_of(
+        header(methods),
+        {labels[name]: dict.fromkeys(METRICS, value) for name, value in values.items()},
+    )
+
+
+def number(table: ResultTable, key: str, row: int = 0) -> float:
+    """The mean in a cell."""
+    value = table.column(key)[row]
+    assert isinstance(value, Estimate)
+    return value.value

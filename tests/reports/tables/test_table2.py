@@ -1,4 +1,4 @@
-"""The numbers of the tables against plain arithmetic, and the words where there is none."""
+"""The numbers of Table I and II against plain arithmetic, and the words where there is none."""
 
 from __future__ import annotations
 
@@ -10,35 +10,16 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from building import METRICS, fail, golden_run, header, method, run_of, scored
+from building import fail, golden_run, header, method, number, run_of, scored, simple
 
 from bench.api import RecordError
 from bench.records.schema import CellRecord
 from bench.records.store import Run
-from reports.tables.controls import control_order
 from reports.tables.gains import gains
-from reports.tables.run_costs import run_costs, session_costs
+from reports.tables.run_costs import run_costs
 from reports.tables.settings import table1
 from reports.tables.table2 import table2
 from reports.text.result_table import Column, Estimate, Missing, ResultTable, Row
-
-
-def simple(**values: float) -> Run:
-    """A run of tve (and others by keyword) with the same value in every metric."""
-    labels = {name: name.replace("_", "-") for name in values}
-    controls = {"copy_content", "noise", "null"}
-    methods = [method(label, control=name in controls) for name, label in labels.items()]
-    return run_of(
-        header(methods),
-        {labels[name]: dict.fromkeys(METRICS, value) for name, value in values.items()},
-    )
-
-
-def number(table: ResultTable, key: str, row: int = 0) -> float:
-    """The mean in a cell."""
-    value = table.column(key)[row]
-    assert isinstance(value, Estimate)
-    return value.value
 
 
 def test_a_mean_is_over_cells_of_all_styles_and_contents() -> None:
@@ -158,89 +139,6 @@ def test_table1_has_a_row_per_style_and_setting_and_their_mean() -> None:
     assert table.column("strength") == (0.65, 0.65, None)
     means = [number(table, "cp", row) for row in range(3)]
     assert means == pytest.approx([0.615, 0.515, 0.565])
-
-
-def test_timing_counts_each_fit_once_and_divides_by_the_duration() -> None:
-    table = run_costs(simple(tve=0.5))
-    assert number(table, "transfer_s") == 1.0
-    assert number(table, "real_time_factor") == 0.25
-    assert table.column("total_s")[0] == 2 + 2 * 10 + 8 * 1
-    assert table.column("peak_mib")[0] == 100
-
-
-def test_cached_stages_are_marked() -> None:
-    run = simple(tve=0.5)
-    cells = {k: c.model_copy(update={"fit_cached": True}) for k, c in run.cells.items()}
-    assert run_costs(replace(run, cells=cells)).column("cached")[0] == "fit 2/2"
-
-
-def test_a_method_without_a_gain_is_named() -> None:
-    table = gains(simple(tve=0.5, rti=0.3, copy_content=0.3))
-    (note,) = (note for note in table.notes if note.startswith("no gain"))
-    where = "(all, natural, tonal)"
-    assert note == f"no gain in SF-audio (held-out) shown over copy-content: rti {where}"
-    assert not any(n.startswith("no gain") for n in gains(simple(tve=0.5, copy_content=0.3)).notes)
-
-
-def test_gains_are_paired_raw_differences_per_kind_of_style() -> None:
-    table = gains(simple(tve=0.5, copy_content=0.3, null=0.45))
-    assert table.column("over") == ("copy-content",) * 3 + ("null",) * 3
-    assert table.column("styles")[:3] == ("all", "natural", "tonal")
-    assert [number(table, "cp", row) for row in (0, 3)] == pytest.approx([0.2, 0.05])
-
-
-def ordered() -> dict[str, dict[str, float]]:
-    """Scores in the order that controls must have."""
-    return {
-        "tve": {"cp": 0.5, "sf.heldout": 0.4},
-        "copy-content": {"cp": 0.985, "sf.heldout": 0.2},
-        "copy-style": {"cp": 0.1, "sf.heldout": 0.7},
-        "vocoder": {"cp": 0.9, "sf.heldout": 0.2},
-        "noise": {"cp": 0.0, "sf.heldout": 0.0},
-    }
-
-
-def order_of(values: dict[str, dict[str, float]]) -> list[str]:
-    """Violations of a run with these scores."""
-    return control_order(run_of(header([method(m, control=m != "tve") for m in values]), values))
-
-
-def test_controls_in_order_give_no_violation() -> None:
-    assert order_of(ordered()) == []  # the tonal style has mean + .015, so copy-content is at 1
-
-
-@pytest.mark.parametrize(
-    ("label", "metric", "value", "said"),
-    [
-        ("copy-content", "cp", 0.9, "copy-content = 1 expected"),
-        ("tve", "cp", 0.95, "vocoder >= tve"),
-        ("noise", "cp", 0.6, "tve > noise"),
-        ("copy-style", "sf.heldout", 0.3, "copy-style > tve"),
-        ("copy-content", "sf.heldout", 0.5, "tve > copy-content"),
-    ],
-)
-def test_each_control_out_of_order_is_named(
-    label: str, metric: str, value: float, said: str
-) -> None:
-    values = ordered()
-    values[label][metric] = value
-    assert [said in violation for violation in order_of(values)] == [True]
-
-
-def test_natural_styles_do_not_break_the_order() -> None:
-    values = ordered()
-    head = header([method(m, control=m != "tve") for m in values])
-    run = run_of(head, values)
-    natural = {k: scored(*k, 0.0) for k in run.scores if "tve/bird" in k[0]}
-    assert control_order(replace(run, scores=run.scores | natural)) == []
-
-
-def test_the_account_of_a_session_adds_up() -> None:
-    account = {"load metrics": 2.0, "fit tve": 20.0, "transfer tve": 12.0, "score": 8.0}
-    table = session_costs({**account, "prepare": 0.5, "other": 1.5, "total": 44.0})
-    assert table.column("part") == ("metrics", "tve", "reading and writing", "total")
-    assert table.column("total_s") == (10.0, 32.0, 2.0, 44.0)
-    assert table.column("score_s")[0] == 8.0
 
 
 def test_a_row_that_does_not_fill_its_columns_is_refused() -> None:

@@ -51,14 +51,15 @@ def test_without_a_sweep_there_is_no_curve() -> None:
 
 
 def test_intervals_are_the_2_5_and_97_5_percentiles_of_the_bootstrap() -> None:
-    """Each resample's two means of a method as a line, read where the table reads it."""
-    cps = {"tve": (0.8, 0.4), "rti": (0.7, 0.3)}
-    labels = {name: [f"{name}[strength={cp}]" for cp in pair] for name, pair in cps.items()}
-    run = toy(**{label: float(label[13:-1]) for pair in labels.values() for label in pair})
+    """Each resample gives a method two points; the line between them is read at the matched CP."""
+    levels = {
+        "tve[strength=0.4]": 0.8, "tve[strength=0.7]": 0.4,
+        "rti[strength=0.4]": 0.7, "rti[strength=0.7]": 0.3,
+    }  # fmt: skip
+    run = toy(**levels)
     table = tradeoff(run)
     frames = by_method(run)
-    every = [label for pair in labels.values() for label in pair]
-    scores = [scores_of(frames, label, key) for key in ("cp", "sf.heldout") for label in every]
+    scores = [scores_of(frames, label, key) for key in ("cp", "sf.heldout") for label in levels]
     whole, drawn = panel_means(panel(scores))
     matched = (max(whole[1], whole[3]) + min(whole[0], whole[2])) / 2
     for place, name in ((0, "tve"), (2, "rti")):
