@@ -1,6 +1,5 @@
-"""From the records of a run to tables: Markdown, LaTeX, CSV and text for the terminal.
+"""From the records of a run to what people read: tables, pages, papers and listening tests.
 
-`reports.tables` and its neighbours are pure functions from a run to a `ResultTable`;
-`reports.formats` turns such a table into text; `reports.write` reads and writes files. Nothing here
-imports torch.
+`reports.tables` has pure functions from a run to a `ResultTable`, `reports.text` turns such a table
+into text, and `reports.write` reads run folders and writes the files. Nothing here imports torch.
 """

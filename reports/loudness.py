@@ -1,4 +1,4 @@
-"""How loud audio is, and copies that are equally loud, so that listeners compare the music.
+"""How loud audio is, and equally loud copies of it, so that listeners compare the music.
 
 **Conventions**: levels in LUFS (loudness units below full scale) as ITU-R BS.1770-4 defines them.
 """
@@ -40,7 +40,9 @@ def loudness(audio: Audio) -> float:
 
 
 def matched(audio: Audio, target: float = TARGET_LUFS) -> Audio:
-    """A copy at the target loudness, softer where it would clip; silence stays silence.
+    """A copy at the target loudness that fits an integer file; silence stays silence.
+
+    Where it would clip at the target, it is softer.
 
     Example:
         >>> tone = Audio(np.sin(np.arange(48_000) / 7, dtype=np.float32)[None] / 9, 48_000)
@@ -48,10 +50,9 @@ def matched(audio: Audio, target: float = TARGET_LUFS) -> Audio:
         -23.0
     """
     level, peak = loudness(audio), float(np.abs(audio.waveform).max(initial=0.0))
-    if not math.isfinite(level) or peak == 0:
-        return audio
-    gain = min(10 ** ((target - level) / 20), PEAK / peak)
-    return Audio((audio.waveform * gain).astype(np.float32), audio.sample_rate)
+    silent = not math.isfinite(level) or peak == 0
+    gain = 1.0 if silent else min(10 ** ((target - level) / 20), PEAK / peak)
+    return Audio((audio.waveform * gain).astype(np.float32).clip(-1, 1), audio.sample_rate)
 
 
 def _level(power: np.ndarray | np.floating) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Several runs of one setting as one: each may hold other methods, metrics or cells."""
+"""Join several runs of one setting, which may hold different methods, metrics or cells."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.records.schema import (
     ScoreRecord,
 )
 from bench.records.store import Run
-from reports.reading import check_fingerprints
+from reports.tables.reading import check_fingerprints
 
 EntryT = TypeVar("EntryT", MethodEntry, MetricEntry)
 
@@ -27,14 +27,12 @@ def merge(runs: Sequence[Run]) -> Run:
 
     A setting is a suite without its methods, controls, metrics and name (see
     `bench.records.sameness`). The joined run has the digest that one run of all these methods and
-    metrics would have.
-
-    Taking the first, rather than the one that ended well, keeps failures from vanishing by
-    repetition.
+    metrics would have. The first cell counts even if it failed and a later one ended well, so that
+    repeating a failed cell does not hide the failure.
 
     Raises:
-        RecordError: No run, unlike settings, a method that differs between runs, or unlike
-            fingerprints.
+        RecordError: There is no run, the settings differ, a method differs between runs, or the
+            scores of one metric carry different fingerprints.
     """
     if not runs:
         raise RecordError("no run was named; a report needs one. Name a folder with a run.json.")
@@ -62,7 +60,7 @@ def _joined(runs: Sequence[Run]) -> Run:
 
 
 def _other_audio(known: CellRecord | None, cell: CellRecord) -> bool:
-    """Scores of the same audio stay together; those of another audio go with it."""
+    """Whether a cell's audio is not the one known so far, whose scores then do not count."""
     return known is not None and known.audio_digest != cell.audio_digest
 
 
@@ -93,7 +91,7 @@ def _check_setting(first: Run, other: Run) -> None:
 
 
 def _entries(found: Sequence[tuple[Run, EntryT, str]]) -> list[EntryT]:
-    """One entry per name, in order of first appearance; entries of one name must agree."""
+    """One entry per name in order of first appearance; entries with the same name must agree."""
     kept: dict[str, tuple[Run, EntryT]] = {}
     for run, entry, name in found:
         holder, known = kept.setdefault(name, (run, entry))

@@ -1,4 +1,4 @@
-"""Read run folders, write their report, and say the result in a terminal; without torch."""
+"""Read run folders, write their report, and show the result in a terminal."""
 
 from __future__ import annotations
 
@@ -7,30 +7,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.records.store import Run, load_run
-from reports import (
-    capabilities,
-    comparisons,
-    evidence,
-    formats,
-    inputs,
-    notes,
-    reading,
-    tables,
-    timing,
-    tradeoff,
-)
+from reports import sounds
 from reports.listening.ratings import heard
 from reports.listening.tables import ears, listening, with_marks
-from reports.marks import Mark, relative
 from reports.merging import merge
-from reports.result_table import ResultTable
+from reports.tables import notes, reading
+from reports.tables.capabilities import capabilities
+from reports.tables.comparisons import comparisons, ranks
+from reports.tables.gains import gains
+from reports.tables.run_costs import run_costs
+from reports.tables.settings import table1
+from reports.tables.table2 import table2
+from reports.tables.tradeoff import tradeoff
+from reports.text import formats
+from reports.text.marks import Mark, relative
+from reports.text.result_table import ResultTable
 
 TABLES: tuple[Callable[[Run], ResultTable], ...] = (
-    tables.table2, tables.table1, evidence.gains, comparisons.ranks, tradeoff.tradeoff,
-    timing.timing, capabilities.capabilities,
+    table2, table1, gains, ranks, tradeoff, run_costs, capabilities
 )  # fmt: skip
 TERMINAL_WIDTH = 80
-WRITTEN = (*TABLES, comparisons.comparisons)  # too long for a terminal
+WRITTEN = (*TABLES, comparisons)  # the last is too long for a terminal
 FORMATS: dict[str, Callable[[ResultTable], str]] = {
     "md": formats.markdown, "tex": formats.latex, "csv": formats.csv
 }  # fmt: skip
@@ -57,7 +54,7 @@ def read_report(runs: Path | str | Sequence[Path]) -> Report:
     """Read run folders and build every table once.
 
     Raises:
-        RecordError: A folder is no run, or the runs cannot stand in one table.
+        RecordError: A folder does not hold a run, or the runs cannot stand in one table.
     """
     folders = _folders(runs)
     run = merge([load_run(folder) for folder in folders])
@@ -74,14 +71,14 @@ def write_report(
 ) -> list[Path]:
     """Write the tables of one run, or of several of one suite, and return the paths.
 
-    One run writes `report/` in its folder: table2, table1, gains, ranks, tradeoff, timing,
-    capabilities and comparisons as .md, .tex and .csv, failures.md, and inputs.md, which says
-    whether content and style audio may go with the report (see `reports.inputs`; `without_inputs`
-    forbids it). Several write `report/merged/` in the folder named first. Written again, files are
-    the same.
+    The report of one run is `report/` in its folder. It holds table2, table1, gains, ranks,
+    tradeoff, timing, capabilities and comparisons as .md, .tex and .csv, failures.md, and
+    inputs.md, which says whether content and style audio may be part of the report (see
+    `reports.sounds`; `without_inputs` forbids it). The report of several runs is `report/merged/`
+    in the folder named first. Writing a report again gives the same files.
 
     Raises:
-        RecordError: A folder is no run, or the runs cannot stand in one table.
+        RecordError: A folder does not hold a run, or the runs cannot stand in one table.
     """
     report = runs if isinstance(runs, Report) else read_report(runs)
     report.out.mkdir(parents=True, exist_ok=True)
@@ -91,20 +88,20 @@ def write_report(
         for suffix, render in FORMATS.items()
     ]
     paths.append(_write(report.out / "failures.md", failures(report.run)))
-    said = inputs.notice(report.run, asked_without=without_inputs)
-    return [*paths, _write(report.out / inputs.NOTICE, said)]
+    said = sounds.notice(report.run, asked_without=without_inputs)
+    return [*paths, _write(report.out / sounds.NOTICE, said)]
 
 
 def _marked(
     report: Report, table: ResultTable, suffix: str, render: Callable[[ResultTable], str]
 ) -> str:
-    """A table as text; LaTeX says above it where its numbers are from, so they can be checked."""
+    """A table as text; in LaTeX a mark above it says where its numbers come from."""
     mark = mark_of(report, table, report.out).line() if suffix == "tex" else ""
     return mark + render(table)
 
 
 def mark_of(report: Report, table: ResultTable, out: Path) -> Mark:
-    """The mark of a table in a LaTeX file of the folder `out`, see `reports.marks`."""
+    """The mark of a table in a LaTeX file of the folder `out`, see `reports.text.marks`."""
     header = report.run.header
     folders = relative(report.folders, out)
     return Mark(header.run_id, folders, table.label, header.suite_digest)
@@ -113,10 +110,10 @@ def mark_of(report: Report, table: ResultTable, out: Path) -> Mark:
 def terminal_summary(
     runs: Report | Run | Path | str | Sequence[Path], width: int = TERMINAL_WIDTH
 ) -> str:
-    """Table II, then Table I, gains, ranks and curves where they have rows, then times, as text.
+    """The tables that have rows as text for a terminal, Table II first.
 
     Raises:
-        RecordError: A folder is no run, or the runs cannot stand in one table.
+        RecordError: A folder does not hold a run, or the runs cannot stand in one table.
     """
     if isinstance(runs, Run):
         run, built = runs, tuple(build(runs) for build in TABLES)

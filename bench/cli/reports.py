@@ -168,7 +168,7 @@ def export_test(**options: Unpack[ExportOptions]) -> None:
     and BeaqleJS.
     """
     from reports.listening.export import export
-    from reports.notes import counted
+    from reports.tables.notes import counted
 
     folder, out = options["folder"], options["out"] or options["folder"] / "listening-test"
     done = export(folder, out, options["sets"], options["seed"], options["methods"])
@@ -187,9 +187,9 @@ def import_test(ratings: tuple[Path, ...], folder: Path) -> None:
 
     They are checked, kept with the run, and shown beside CP and SF.
     """
-    from reports.formats import terminal
     from reports.listening.ratings import import_ratings
-    from reports.notes import counted
+    from reports.tables.notes import counted
+    from reports.text.formats import terminal
     from reports.write import TERMINAL_WIDTH, read_report, write_report
 
     kept = import_ratings(ratings, folder)

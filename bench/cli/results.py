@@ -32,8 +32,8 @@ def compare(first: str, second: str, folder: Path | None, population: Population
 
     A and B are run folders, or methods of the run that --run names; the table shows A minus B.
     """
-    from reports import contrast
-    from reports.formats import terminal
+    from reports.tables import contrast
+    from reports.text.formats import terminal
 
     if folder is None:
         table = contrast.contrast_runs(Path(first), Path(second), population)
@@ -50,7 +50,7 @@ def compare(first: str, second: str, folder: Path | None, population: Population
 @benchmarks_option
 def baseline(folder: Path, reason: str, out: Path, benchmarks: Path | None) -> None:
     """Keep a finished run as the baseline of later gates."""
-    from reports.verdicts import write_baseline
+    from reports.gate.verdicts import write_baseline
 
     click.echo(f"Written: {write_baseline(folder, reason, out, benchmarks)}")
 
@@ -88,7 +88,7 @@ def gate(folder: Path, **options: Unpack[GateOptions]) -> None:
 
     The exit code is 3 if a result regressed and 4 if the two are not comparable.
     """
-    from reports.lane import judge_and_write
+    from reports.gate.lane import judge_and_write
 
     text, code = judge_and_write(
         folder,
@@ -118,7 +118,7 @@ def history() -> None:
 @benchmarks_option
 def history_add(folder: Path, out: Path, benchmarks: Path | None) -> None:
     """Append a run to a history file, unless it is there already."""
-    from reports.history import add_run
+    from reports.gate.history import add_run
 
     click.echo(add_run(folder, out, benchmarks))
 
@@ -135,7 +135,7 @@ def history_show(path: Path, report: Path | None) -> None:
 
     The exit code is 3 if a quantity is worse than it was.
     """
-    from reports.history import show
+    from reports.gate.history import show
 
     text, code = show(path, report)
     click.echo(text, nl=False)

@@ -114,7 +114,7 @@ def _run(prepared: Prepared, request: RunRequest) -> int:
 
 
 def _print_session(prepared: Prepared) -> None:
-    from reports.formats import terminal
-    from reports.timing import session
+    from reports.tables.run_costs import session_costs
+    from reports.text.formats import terminal
 
-    click.echo("\n" + terminal(session(prepared.watch.account()), 80), nl=False)
+    click.echo("\n" + terminal(session_costs(prepared.watch.account()), 80), nl=False)

@@ -83,12 +83,12 @@ def time(**options: Unpack[TimeOptions]) -> None:
     turns; a table says what n clips cost.
     """
     from bench.records.timings import read_timing
-    from reports.costs import cost_tables
-    from reports.formats import terminal
+    from reports.tables.timings import timing_tables
+    from reports.text.formats import terminal
 
     path = options["show"] or _measure(options)
     report = read_timing(path)
-    for table in cost_tables(report):
+    for table in timing_tables(report):
         click.echo(terminal(table, WIDTH))
     if options["show"] is None:
         click.echo(f"Written: {path}")

@@ -1,7 +1,7 @@
 """Timings of methods, and what follows from them: quartiles, amortised costs, crossovers.
 
-`bench.timing.session` takes the times, `reports.costs` draws them; everything between is here and
-pure.
+`bench.timing.session` takes the times, `reports.tables.timings` shows them; everything between is
+here and pure.
 
 **Conventions**: wall-clock seconds; memory in bytes, None where a device has no such view. A
 repetition handles `clips` clips (styles, for a fit); per clip is the repetition divided by them.

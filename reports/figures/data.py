@@ -6,8 +6,6 @@ the tables say why.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections import defaultdict
@@ -15,12 +13,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from bench.records.store import Run
-from reports.result_table import Estimate, ResultTable, Row, Value
+from bench.statistics import tradeoff
+from reports.tables.reading import CONTROLS, STYLE_FITS
+from reports.text.formats import csv_text
+from reports.text.result_table import Estimate, ResultTable, Row, Value
 
 Kind = Literal["method", "control", "published"]
 LONGEST_LABEL = 40  # characters; a longer one leaves no room for the axes of a column
-STYLE_FITS = ("sf.heldout", "sf.seen", "sf.text")  # in the order of preference
 SHOWN_CLIPS = (1, 3, 10, 30, 100, 300, 1000)
 
 
@@ -28,8 +30,8 @@ SHOWN_CLIPS = (1, 3, 10, 30, 100, 300, 1000)
 class Point:
     """A method in the plane of content preservation and style fit.
 
-    `family` is its catalog name, shared by all settings of one method; `pareto` marks a competitor
-    that no other one beats in both.
+    `family` is its catalog name, which all settings of one method share; `pareto` marks a
+    competitor that no other one beats in both.
     """
 
     label: str
@@ -54,7 +56,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Seconds of one method: loading once, fitting a style, rendering a clip (medians)."""
+    """Median seconds of one method to load, to fit a style and to render a clip."""
 
     label: str
     family: str
@@ -64,12 +66,12 @@ class Cost:
     transfer_s: float
 
     def per_clip(self, clips: int) -> float:
-        """Seconds per clip where one loading and one fit serve so many clips of a style."""
+        """Seconds per clip if one loading and one fit serve this many clips of a style."""
         return (self.load_s + self.fit_s) / clips + self.transfer_s
 
 
 def style_fits(table2: ResultTable) -> tuple[str, ...]:
-    """The measures of style fit that have a number, the preferred one first."""
+    """The metrics of style fit that have a number, the preferred one first."""
     keys = [column.key for column in table2.columns]
     return tuple(
         key
@@ -116,17 +118,14 @@ def _number(value: Value) -> Estimate | None:
 def _kind(row: Row) -> Kind:
     if row.kind == "published":
         return "published"
-    return "control" if row.group == "controls" else "method"
+    return "control" if row.group == CONTROLS else "method"
 
 
 def pareto(points: Sequence[Point]) -> frozenset[str]:
-    """Labels of the points that no other point equals or beats in both CP and SF."""
-    return frozenset(p.label for p in points if not any(_dominates(q, p) for q in points))
-
-
-def _dominates(one: Point, other: Point) -> bool:
-    ours, theirs = (one.cp.value, one.sf.value), (other.cp.value, other.sf.value)
-    return ours != theirs and ours[0] >= theirs[0] and ours[1] >= theirs[1]
+    """Labels of the points that no other point beats in one score without losing in the other."""
+    cp, sf = (np.array([getattr(p, name).value for p in points]) for name in ("cp", "sf"))
+    front = tradeoff.pareto(cp, sf).tolist()
+    return frozenset(p.label for p, best in zip(points, front, strict=True) if best)
 
 
 def families(run: Run) -> dict[str, str]:
@@ -165,7 +164,7 @@ def _curve(key: tuple[str, str, float], places: list[tuple[float, float, float]]
 
 
 def costs(timing: ResultTable, names: Mapping[str, str]) -> tuple[Cost, ...]:
-    """The methods of the timing table that rendered something."""
+    """The methods of the table "timing" that rendered something."""
     keys = [column.key for column in timing.columns]
     found = []
     for row in timing.rows:
@@ -175,7 +174,7 @@ def costs(timing: ResultTable, names: Mapping[str, str]) -> tuple[Cost, ...]:
             continue
         label = str(cells["method"])
         load, fit = _seconds(cells["load_s"]), _seconds(cells["fit_s"])
-        control = row.group == "controls"
+        control = row.group == CONTROLS
         found.append(Cost(label, names.get(label, label), control, load, fit, transfer.value))
     return tuple(found)
 
@@ -186,7 +185,7 @@ def _seconds(value: Value) -> float:
 
 
 def short_labels(labels: Iterable[str]) -> dict[str, str]:
-    """Labels without the parameters that all settings of their method share, short enough to draw.
+    """Labels short enough to draw, without the parameters that all settings of a method share.
 
     Example:
         >>> short_labels(["tve[strength=0.5,steps=9]", "tve[strength=0.7,steps=9]", "noise"])
@@ -202,7 +201,7 @@ def short_labels(labels: Iterable[str]) -> dict[str, str]:
 
 
 def _fitting(text: str) -> str:
-    """Without the folders of a method's file; the middle of what is still too long is left out."""
+    """A label without the folders of a method's file, and without its middle if still too long."""
     text = re.sub(r"^[^\[:]*/(?=[^/]*\.py:)", "", text)
     head = LONGEST_LABEL // 4  # what tells settings apart stands at the end
     return text if len(text) <= LONGEST_LABEL else f"{text[:head]}…{text[head - LONGEST_LABEL :]}"
@@ -218,7 +217,7 @@ def _parts(label: str) -> tuple[str, dict[str, str]]:
 def _short(
     label: str, name: str, settings: dict[str, str], siblings: Sequence[dict[str, str]]
 ) -> str:
-    """The name with the parameters in which it differs; the value alone where that is one."""
+    """The name with the parameters in which it differs, or with the value alone if that is one."""
     if not settings or len(siblings) == 1:
         return name if settings else label
     own = {k: v for k, v in settings.items() if any(s.get(k) != v for s in siblings)}
@@ -235,7 +234,7 @@ def scatter_csv(points: Sequence[Point]) -> str:
         for p in points
     ]  # fmt: skip
     head = ("label", "kind", "cp", "cp.low", "cp.high", "sf", "sf.low", "sf.high", "pareto")
-    return _csv(head, rows)
+    return numbers_csv(head, rows)
 
 
 def curves_csv(drawn: Sequence[Curve]) -> str:
@@ -245,7 +244,7 @@ def curves_csv(drawn: Sequence[Curve]) -> str:
         for c in drawn
         for strength, cp, sf in zip(c.strengths, c.cp, c.sf, strict=True)
     ]
-    return _csv(("method", "style", "guidance_scale", "strength", "cp", "sf"), rows)
+    return numbers_csv(("method", "style", "guidance_scale", "strength", "cp", "sf"), rows)
 
 
 def costs_csv(drawn: Sequence[Cost]) -> str:
@@ -254,16 +253,12 @@ def costs_csv(drawn: Sequence[Cost]) -> str:
         (c.label, c.load_s, c.fit_s, c.transfer_s, *(c.per_clip(n) for n in SHOWN_CLIPS))
         for c in drawn
     ]
-    return _csv(("method", "load_s", "fit_s", "transfer_s", *map(str, SHOWN_CLIPS)), rows)
+    return numbers_csv(("method", "load_s", "fit_s", "transfer_s", *map(str, SHOWN_CLIPS)), rows)
 
 
-def _csv(head: Sequence[str], rows: Iterable[Sequence[str | float]]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(head)
-    for row in rows:
-        writer.writerow([_whole(value) for value in row])
-    return out.getvalue()
+def numbers_csv(head: Sequence[str], rows: Iterable[Sequence[str | float]]) -> str:
+    """The numbers of a figure with ten digits; what is not finite is left blank."""
+    return csv_text([head, *([_whole(value) for value in row] for row in rows)])
 
 
 def _whole(value: str | float) -> str:

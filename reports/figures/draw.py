@@ -1,7 +1,8 @@
-"""Pictures of the numbers of `reports.figures.data`; nothing is computed here.
+"""Draw the numbers of `reports.figures.data`; nothing is computed here.
 
-Colours are those of Okabe and Ito (2008), which people with any colour vision tell apart; markers
-and dashes tell the same again. Ink is `INK`, which a page replaces by its own text colour.
+Colours are those of Okabe and Ito (2008), which people with any colour vision can tell apart;
+markers and dashes show the same difference again. Ink is `INK`, which a page replaces by the colour
+of its text.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _RC = {
 
 
 class Spectrogram(Protocol):
-    """What a panel of `spectrograms` needs to say."""
+    """What `spectrograms` needs to know about each panel."""
 
     @property
     def words(self) -> str:
@@ -56,7 +57,7 @@ class Spectrogram(Protocol):
 
 @contextmanager
 def canvas(height: float, width: float = COLUMN_WIDTH) -> Iterator[Figure]:
-    """A figure with our settings, untouched by those of the user."""
+    """A figure with our settings, whatever the user's own settings are."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -67,7 +68,7 @@ def canvas(height: float, width: float = COLUMN_WIDTH) -> Iterator[Figure]:
 
 
 def scatter(points: Sequence[Point], style_fit_title: str) -> Figure:
-    """CP against SF with intervals; a dashed line joins the Pareto set."""
+    """Draw CP against SF with intervals; a dashed line joins the Pareto set."""
     with canvas(2.6 + 0.09 * len(points)) as figure:
         axes = figure.subplots()
         names = short_labels(point.label for point in points)
@@ -117,7 +118,7 @@ def _whiskers(point: Point) -> dict[str, Any]:
 
 
 def curves(drawn: Sequence[Curve], style_fit_title: str) -> Figure:
-    """One panel per style; a curve per method and guidance_scale, its points marked by strength."""
+    """Draw a panel per style with a curve per method and guidance_scale, over its strengths."""
     styles = list(dict.fromkeys(curve.style for curve in drawn))
     many = len(styles) > MANY_STYLES
     columns = min(STYLE_COLUMNS + many, len(styles))
@@ -172,7 +173,7 @@ def _finish_panels(
 
 
 def costs(drawn: Sequence[Cost]) -> Figure:
-    """Seconds of each stage as bars; below, seconds per clip as one fit serves more clips."""
+    """Draw the seconds of each stage as bars and, below, the seconds per clip over n clips."""
     names = short_labels(cost.label for cost in drawn)
     with canvas(1.8 + 0.16 * len(drawn) + 1.6) as figure:
         bars, lines = figure.subplots(
@@ -196,7 +197,7 @@ def costs(drawn: Sequence[Cost]) -> Figure:
 
 
 def _plain_ticks(axes: Axes) -> None:
-    """Numbers as people write them, in place of powers of ten; several also within a decade."""
+    """Label the axes with plain numbers, not powers of ten, and with several within a decade."""
     from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
     for axis, steps in ((axes.xaxis, (1.0,)), (axes.yaxis, (1.0, 2.0, 5.0))):
@@ -225,7 +226,7 @@ def _stage_bars(axes: Axes, drawn: Sequence[Cost], names: dict[str, str]) -> Non
 
 
 def spectrograms(panels: Sequence[Spectrogram], top_hz: float) -> Figure:
-    """Mel spectrograms side by side on one scale of frequencies, up to `top_hz`."""
+    """Draw mel spectrograms side by side on one scale of frequencies, up to `top_hz`."""
     import numpy as np
 
     from reports.figures.mel import band_centres
@@ -250,7 +251,7 @@ def spectrograms(panels: Sequence[Spectrogram], top_hz: float) -> Figure:
 
 
 def _folded(words: str) -> str:
-    """A title on two lines, as three share the width of a column."""
+    """A title on two lines, since three share the width of a column."""
     kind, _, name = words.partition(" ")
     if name.startswith("of "):
         kind, name = f"{kind} of", name.removeprefix("of ")
@@ -265,7 +266,7 @@ def _shortened(name: str) -> str:
 def encoded(figure: Figure, suffix: Literal["svg", "pdf"]) -> bytes:
     """A figure as a file without a date, so that it is the same each time.
 
-    In an SVG letters are text, which whoever shows it draws; a PDF has boxes for letters that its
+    An SVG keeps letters as text, which the viewer draws; a PDF shows boxes for letters that its
     font lacks.
     """
     import matplotlib as mpl

@@ -1,13 +1,11 @@
-"""Two cells shown large: style, content and output of the best CP and of the best style fit.
+"""Two cells shown large, those with the best CP and the best style fit: style, content and output.
 
-They are chosen by their scores, among the outputs of competitors that have a sound. A picture of a
-sound is no copy of it, so inputs that may not travel are shown as well.
+They are chosen by their scores among the outputs of competitors that have a sound. A picture of a
+sound is not a copy of it, so inputs that may not be redistributed are shown as well.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,11 +17,12 @@ from bench.api import Audio, DatasetError
 from bench.audio import read_audio
 from bench.records.schema import PlannedCell
 from bench.records.store import Run
-from reports import reading
 from reports.figures import draw
-from reports.figures.data import STYLE_FITS, short_labels
+from reports.figures.data import numbers_csv, short_labels
 from reports.figures.mel import RANGE_DB, band_centres, mel_levels
 from reports.figures.plates import Plate
+from reports.sounds import sound_file
+from reports.tables import reading
 
 COLUMNS, BANDS = 160, 64
 CONTENT, STYLE = "copy-content", "copy-style"  # controls that play the inputs themselves
@@ -32,7 +31,7 @@ BESIDE = "examples"
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """The spectrogram of one clip: its levels, see `reports.figures.mel`, and its length."""
+    """The spectrogram of one clip, with levels as in `reports.figures.mel`, and its length."""
 
     words: str
     seconds: float
@@ -41,7 +40,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A cell shown large: which one it is, and its picture."""
+    """A cell shown large, with its picture."""
 
     title: str
     cell: PlannedCell
@@ -49,7 +48,7 @@ class Example:
 
 
 def examples(run: Run, folders: Sequence[Path]) -> tuple[Example, ...]:
-    """The best cell by CP and the best by style fit, as far as there are such and their sounds.
+    """The best cell by CP and the best by style fit, where they exist and have a sound.
 
     Args:
         run: The run.
@@ -57,7 +56,7 @@ def examples(run: Run, folders: Sequence[Path]) -> tuple[Example, ...]:
     """
     names = {metric.name for metric in run.header.metrics}
     chosen = [("Best content preservation", "cp")]
-    chosen += [("Best style fit", name) for name in STYLE_FITS if name in names]
+    chosen += [("Best style fit", name) for name in reading.STYLE_FITS if name in names]
     found: dict[str, Example] = {}
     for title, metric in chosen:
         cell = best_cell(run, metric) if title not in found else None
@@ -126,7 +125,7 @@ def _example(
 
 def _read(folders: Sequence[Path], path: str) -> Audio | None:
     try:
-        return read_audio(reading.sound_file(folders, path))
+        return read_audio(sound_file(folders, path))
     except DatasetError:
         return None
 
@@ -141,14 +140,12 @@ def _scores(run: Run, cell: PlannedCell) -> list[str]:
 
 
 def panels_csv(panels: Sequence[Panel], top_hz: float) -> str:
-    """One line per clip and time, one column per frequency: dB below the clip's loudest point."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    """Levels in dB below the loudest point of a clip: a line per time, a column per frequency."""
     centres = band_centres(BANDS, top_hz).tolist()
-    writer.writerow(("clip", "time_s", *(f"{hertz:.1f} Hz" for hertz in centres)))
+    rows: list[list[str]] = []
     for panel in panels:
         times = np.linspace(0, panel.seconds, panel.levels.shape[1]).tolist()
         levels = ((panel.levels - 1) * RANGE_DB).T.tolist()
         for time, frame in zip(times, levels, strict=True):
-            writer.writerow((panel.words, f"{time:.3f}", *(f"{level:.1f}" for level in frame)))
-    return out.getvalue()
+            rows.append([panel.words, f"{time:.3f}", *(f"{level:.1f}" for level in frame)])
+    return numbers_csv(("clip", "time_s", *(f"{hertz:.1f} Hz" for hertz in centres)), rows)

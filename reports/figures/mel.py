@@ -1,4 +1,4 @@
-"""Mel spectrograms as numbers: what a clip looks like, low notes at the bottom.
+"""Mel spectrograms as numbers, for pictures of a clip with low notes at the bottom.
 
 **Conventions**: levels in [0, 1], shape (mel, frame): 1 is the loudest point of a clip, 0 is
 `RANGE_DB` below it; frequencies on the mel scale of Slaney (1998), Auditory Toolbox, from 0 Hz to
@@ -19,9 +19,9 @@ RANGE_DB = 70.0
 
 
 def mel_levels(audio: Audio, columns: int, bands: int, top_hz: float | None = None) -> np.ndarray:
-    """Levels in [0, 1], shape (mel, frame).
+    """The mel spectrogram of a clip as levels in [0, 1], shape (mel, frame).
 
-    Each column is one frame, so that a picture of any length has the same width.
+    Each column is one frame, so that pictures of clips of any length have the same width.
     """
     mono = audio.mono.astype(np.float64)
     padded = np.pad(mono, (N_FFT // 2, N_FFT))
@@ -40,7 +40,7 @@ def band_centres(bands: int, top_hz: float) -> np.ndarray:
     """The frequency of each band in Hz, ascending.
 
     Example:
-        >>> band_centres(3, 1000.0).tolist()
+        >>> band_centres(3, 1000.0).round(6).tolist()
         [250.0, 500.0, 750.0]
     """
     return _edges(bands, top_hz)[1:-1]

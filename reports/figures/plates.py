@@ -1,4 +1,4 @@
-"""The figures of a run as plates: number, words and picture together, for a page or a paper."""
+"""The figures of a run as plates, which hold numbers, words and picture for a page or a paper."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.records.store import Run
 from reports.figures import data, draw
-from reports.result_table import ResultTable
+from reports.text.result_table import ResultTable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,8 +22,8 @@ class Plate:
     Args:
         label: Its file name.
         beside: Label of the table whose numbers it shows.
-        caption: What it shows, with the words that its reader needs.
-        alt: The same in words for those who cannot see it.
+        caption: What it shows, and what the reader needs to know.
+        alt: The same in words, for those who cannot see it.
         csv: Its numbers.
         draw: Makes the picture.
     """
@@ -41,7 +41,7 @@ def plates(run: Run, tables: Mapping[str, ResultTable]) -> tuple[Plate, ...]:
 
     Args:
         run: The run, for the names of methods and measures.
-        tables: The tables "table2", "table1" and "timing" by label; one that is absent has none.
+        tables: The tables "table2", "table1" and "timing" by label; an absent one has no figure.
     """
     names = data.families(run)
     titles = {metric.name: metric.title for metric in run.header.metrics}

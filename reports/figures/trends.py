@@ -1,13 +1,11 @@
-"""Trends of the main branch as a figure: its numbers here, the drawing at the end.
+"""Trends of the main branch as a figure, and the numbers behind it.
 
-**Conventions**: one panel per quantity (a metric, a stage), one line per method; runs are counted
-from 0, oldest first; a level is drawn as a step.
+**Conventions**: there is one panel per quantity (a metric or a stage), with one line per method;
+runs are counted from 0, oldest first; a level is drawn as a step.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING
 from bench.api import RecordError
 from bench.gate.history import Trend
 from reports.figures import draw
+from reports.figures.data import numbers_csv
 from reports.figures.draw import canvas
 
 if TYPE_CHECKING:
@@ -29,9 +28,10 @@ UNITS = {"metric": "mean", "time": "kernels"}
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One method in one panel: its points, and its levels: first run, run after the last, level.
+    """One method in one panel: its points and its levels.
 
-    `worse` marks a method whose newest level is worse than its best.
+    Each level is its first run, the run after its last, and its value. `worse` marks a method whose
+    newest level is worse than its best.
     """
 
     method: str
@@ -74,26 +74,22 @@ def _line(one: Trend) -> Line:
 
 
 def panels_csv(shown: Sequence[Panel]) -> str:
-    """Every point with its level, one row each."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("subject", "method", "run", "value", "level"))
-    for panel in shown:
-        for line in panel.lines:
-            for start, end, level in line.levels:
-                for run in range(start, end):
-                    value = line.values[run]
-                    writer.writerow(
-                        (panel.subject, line.method, run, f"{value:.10g}", f"{level:.10g}")
-                    )
-    return out.getvalue()
+    """The numbers of the figure: one row per point, with its level."""
+    rows = [
+        (panel.subject, line.method, run, line.values[run], level)
+        for panel in shown
+        for line in panel.lines
+        for start, end, level in line.levels
+        for run in range(start, end)
+    ]
+    return numbers_csv(("subject", "method", "run", "value", "level"), rows)
 
 
 def write(path: Path, found: Sequence[Trend]) -> None:
-    """Draw a history, with its numbers in a .csv of the same name beside it.
+    """Draw a history, and write its numbers to a .csv of the same name beside it.
 
     Raises:
-        RecordError: The path ends in neither .svg nor .pdf.
+        RecordError: The path does not end in .svg or .pdf.
     """
     if path.suffix not in KINDS:
         raise RecordError(
@@ -106,7 +102,7 @@ def write(path: Path, found: Sequence[Trend]) -> None:
 
 
 def picture(shown: Sequence[Panel]) -> Figure:
-    """One panel below the other; what stands worse is drawn thick."""
+    """Draw one panel below the other, with thick lines for what became worse."""
     methods = list(dict.fromkeys(line.method for panel in shown for line in panel.lines))
     with canvas(0.6 + PANEL_INCHES * len(shown) + 0.1 * len(methods)) as figure:
         grid = figure.subplots(len(shown), 1, squeeze=False, sharex=True)[:, 0]

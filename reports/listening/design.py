@@ -1,9 +1,9 @@
 """Which clips a listening test plays: sets balanced over styles, contents and scores.
 
-A set is one content in one style: both as labelled references, and in random order the output of
-each method and one hidden control, a copy of the content or of the style. A listener who does not
-hear that a copy keeps its content (or has its style) was not listening: that is the attention
-check, and its rule stands here, before any rating is seen.
+A set is one content in one style. It plays both as labelled references and then, in random order,
+the output of each method and one hidden control, which is a copy of the content or of the style. A
+listener who does not hear that a copy keeps its content (or has its style) was not listening. That
+is the attention check, and its rule is fixed here, before any rating is seen.
 
 The three questions are those of the study in Li et al. (2024), section 4.3.
 """
@@ -23,7 +23,14 @@ from bench.records.schema import PlannedCell
 from bench.records.store import Run
 from bench.seeds import derive_seed
 
-QUESTIONS = ("cp", "sf", "ovl")  # content, style, overall; 1 to 5 each
+TITLES = {"cp": "Content", "sf": "Style", "ovl": "Overall"}
+WORDS = {
+    "cp": "How well is the content kept: its melody, its rhythm and so on?",
+    "sf": "How well does the sound fit the style: its timbre and its typical sounds?",
+    "ovl": "How good is the result overall: do content and style fuse into one?",
+}
+QUESTIONS = tuple(WORDS)
+MARKS = ("bad", "poor", "fair", "good", "excellent")  # 1 to 5
 CHECKS = {"copy-content": "cp", "copy-style": "sf"}  # hidden control -> the question it must pass
 PASS_MARK = 4  # of 5
 PASSED_SHARE = 0.75  # of the checks that a listener met
@@ -42,7 +49,7 @@ class Stimulus:
 
 @dataclass(frozen=True, slots=True)
 class RatedSet:
-    """One content in one style: the references and what is rated."""
+    """One content in one style, with the two references and the clips to be rated."""
 
     style: str
     content: str
@@ -60,17 +67,17 @@ def choose_sets(
 ) -> tuple[RatedSet, ...]:
     """Draw sets in which every method has a sound.
 
-    Each further set is of the style, content and third of the mean CP that were drawn least so far;
-    the seed decides between equals. The best outputs are not preferred.
+    Each further set has the style, content and third of the mean CP that were drawn least so far;
+    the seed decides between equals. Good outputs are not preferred.
 
     Args:
         run: The run.
         count: How many sets.
         seed: Another seed draws other sets.
-        methods: Labels of the methods; by default every one that is no control.
+        methods: Labels of the methods; by default all that are not controls.
 
     Raises:
-        UnknownNameError: A method that the run does not have.
+        UnknownNameError: The run does not have one of the methods.
         RecordError: The run lacks the controls that play the inputs, or has too few such sets.
     """
     labels = _labels(run, methods)
@@ -105,7 +112,7 @@ def _keys(run: Run) -> list[Key]:
 
 
 def _sounds(run: Run) -> dict[tuple[str, Key], Stimulus]:
-    """What each method made, by label and, for the hidden controls, by catalog name."""
+    """The output of each method, by its label and, for the hidden controls, by catalog name."""
     found = {}
     for cell in run.plan:
         record = run.cells.get(cell.cell_id)
@@ -126,7 +133,7 @@ def _is_complete(sounds: dict[tuple[str, Key], Stimulus], key: Key, labels: Sequ
 
 
 def _thirds(run: Run, keys: Sequence[Key], labels: Sequence[str]) -> dict[Key, int]:
-    """Which third of the mean CP of its methods each pair is in; one third where nothing scores."""
+    """The third of the mean CP of its methods in which each pair lies; without scores, any."""
     values: dict[Key, list[float]] = {key: [] for key in keys}
     for cell in run.plan:
         score = run.scores.get((cell.cell_id, "cp"))
@@ -139,7 +146,7 @@ def _thirds(run: Run, keys: Sequence[Key], labels: Sequence[str]) -> dict[Key, i
 
 
 def _balanced(keys: Sequence[Key], thirds: dict[Key, int], count: int, seed: int) -> list[Key]:
-    generator = random.Random(derive_seed("listening", seed))  # noqa: S311 - a draw, no secret
+    generator = random.Random(derive_seed("listening", seed))  # noqa: S311 - a draw, not a secret
     left = sorted(keys)
     generator.shuffle(left)
     used: Counter[tuple[str, str | int]] = Counter()

@@ -1,4 +1,4 @@
-"""Write a listening test: a static folder for listeners, and the key into the run folder."""
+"""Write a listening test: a static folder for listeners, and its key in the run folder."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ import numpy as np
 from bench.api import Audio, ConfigError
 from bench.audio import read_audio, resample, write_audio
 from bench.records.store import Run, load_run
-from reports import inputs
+from reports import sounds
 from reports.listening import foreign
-from reports.listening.design import RatedSet, choose_sets
+from reports.listening.design import MARKS, QUESTIONS, TITLES, WORDS, RatedSet, choose_sets
 from reports.listening.records import FOLDER, BlindKey, KeyItem, KeySet
 from reports.loudness import matched
+from reports.text.html import render
 
 ASSETS = Path(__file__).with_name("assets")
 SAMPLE_RATE = 44_100  # Hz; what every browser and every test tool plays
@@ -29,7 +30,7 @@ FADE_S = 0.02
 
 
 class PublicSet(TypedDict):
-    """One set as listeners get it: file names without meaning."""
+    """One set as listeners get it, with file names that mean nothing."""
 
     id: str
     content: str
@@ -39,7 +40,7 @@ class PublicSet(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """Where a test went, and what must be said of it."""
+    """Where a test was written, its size, and what the user must know about it."""
 
     folder: Path
     key: Path
@@ -51,21 +52,21 @@ class Exported:
 def export(
     run_folder: Path, out: Path, sets: int, seed: int, methods: Sequence[str] = ()
 ) -> Exported:
-    """Write the test: page, sounds and the configurations of webMUSHRA and BeaqleJS.
+    """Write the test: its page, its sounds, and configurations for webMUSHRA and BeaqleJS.
 
-    Sounds are WAV at 44.1 kHz and 16 bit, equally loud, faded in and out over 20 ms, under names
-    that tell nothing. The same seed chooses the same sets; names are new each time.
+    Sounds are WAV at 44.1 kHz and 16 bit, equally loud, faded in and out over 20 ms, with names
+    that tell nothing. The same seed chooses the same sets; the names are new each time.
 
     Args:
         run_folder: The run; its folder `listening/` gets the key.
         out: The folder for listeners; it must be new or empty.
         sets: How many sets.
         seed: Decides which.
-        methods: Labels of the methods; by default all that are no controls.
+        methods: Labels of the methods; by default all that are not controls.
 
     Raises:
-        ConfigError: `out` holds something already.
-        BenchError: The run cannot give such a test.
+        ConfigError: `out` is not empty.
+        BenchError: The run does not allow such a test.
     """
     if out.exists() and any(out.iterdir()):
         raise ConfigError(f"{out} is not empty; a test gets a folder of its own. Choose another.")
@@ -81,14 +82,14 @@ def export(
     path = run_folder / FOLDER / f"{key.test}.key.json"
     _write_text(path, key.model_dump_json(indent=1))
     clips = sum(len(one["items"]) for one in public)
-    return Exported(out, path, len(public), clips, "" if inputs.with_inputs(run) else _licence(run))
+    return Exported(out, path, len(public), clips, "" if sounds.with_inputs(run) else _licence(run))
 
 
 def _licence(run: Run) -> str:
     dataset = run.header.dataset
     return (
         f"dataset {dataset.get('name')} may not be redistributed ({dataset.get('licence')}): let "
-        "people listen on machines of yours, and publish no copy of this folder."
+        "people listen on your own machines, and do not publish this folder."
     )
 
 
@@ -101,7 +102,7 @@ def token(secret: bytes, *parts: str) -> str:
 def _blind(
     run: Run, chosen: Sequence[RatedSet], seed: int, secret: bytes
 ) -> tuple[list[PublicSet], BlindKey]:
-    """The sets under tokens, sorted by them, and what the tokens stand for."""
+    """The sets with tokens for names, in the order of the tokens, and the key to them."""
     public: list[PublicSet] = []
     sets = {}
     for one in chosen:
@@ -134,8 +135,7 @@ def _write_sounds(run_folder: Path, out: Path, chosen: Sequence[RatedSet], secre
 def _write_sound(source: Path, target: Path) -> None:
     if not target.exists():
         audio = faded(matched(resample(read_audio(source), SAMPLE_RATE)))
-        held = Audio(audio.waveform.clip(-1, 1), audio.sample_rate)
-        write_audio(target, held, "PCM_16")
+        write_audio(target, audio, "PCM_16")
 
 
 def faded(audio: Audio) -> Audio:
@@ -148,14 +148,10 @@ def faded(audio: Audio) -> Audio:
 
 
 def _write_page(out: Path, test: str, public: Sequence[PublicSet]) -> None:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    template = environment.get_template("listen.html.j2")
-    _write_text(out / "index.html", template.render(test=test, sets=public))
+    questions = [(name, TITLES[name], WORDS[name]) for name in QUESTIONS]
+    values = {"test": test, "sets": public, "questions": questions, "marks": MARKS}
+    page = render(ASSETS / "listen.html.j2", values)
+    _write_text(out / "index.html", page)
     for name in ("listen.css", "listen.js"):
         shutil.copyfile(ASSETS / name, out / name)
 

@@ -1,14 +1,15 @@
-"""The same test for two tools that others run: webMUSHRA and BeaqleJS.
+"""The same listening test for two other tools, webMUSHRA and BeaqleJS.
 
 Only their configurations are written; the tools are not part of this project. Both ask one
-question per page, so that each set gives three pages. The results of both can be imported, see
+question per page, so each set gives three pages. The results of both can be imported, see
 `reports.listening.foreign_ratings`.
 
-* webMUSHRA: MUSHRA's one reference does not fit (a set has two with opposing demands), so pages are
-  multi-stimulus Likert scales, with both references above them. Its YAML reader takes no mapping
-  in braces over several lines, so the file is written in blocks.
-* BeaqleJS: type MUSHRA with marks 1 to 5. Its reference is the content, for the question of style
-  the style; it hides the reference among the clips by itself, where its mark is not used.
+* webMUSHRA: the single reference of MUSHRA does not fit (a set has two with opposing demands), so
+  the pages are multi-stimulus Likert scales with both references above them. Its YAML reader does
+  not take a mapping in braces over several lines, so the file is written in blocks.
+* BeaqleJS: the test is of type MUSHRA with marks from 1 to 5. Its reference is the content or, for
+  the question of style, the style. It hides the reference among the clips by itself; the mark that
+  it gets there is not used.
 
 References:
     webMUSHRA (Schoeffler et al. 2018, Journal of Open Research Software 6(1)), page type
@@ -22,17 +23,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-WORDS = {
-    "cp": "How well is the content kept: melody, rhythm and the like?",
-    "sf": "How well does the sound fit the style: timbre, the units of its sound?",
-    "ovl": "How good is the result overall: do content and style fuse into one?",
-}
-MARKS = ("bad", "poor", "fair", "good", "excellent")
+from reports.listening.design import MARKS, WORDS
+
 RATER = "rater"  # the column of webMUSHRA's results that names the listener
 SOUNDS = "sounds"
 _INTRODUCTION = (
-    "Each page plays several clips. In each, the music of a content clip was to be kept and its "
-    "sound changed to that of a style clip. Play both, then play and rate every clip."
+    "Each page plays several clips. Each of them should keep the music of a content clip and have "
+    "the sound of a style clip. Play both, then play and rate every clip."
 )
 
 INSTRUCTIONS = """\
@@ -91,7 +88,7 @@ def _resource(name: str) -> str:
 
 
 def _block(value: object, depth: int = 0) -> Iterator[str]:
-    """Lines of YAML in block style: mappings and lists of quoted texts, numbers and truths.
+    """Lines of YAML in block style, from mappings and lists of texts, numbers and booleans.
 
     Example:
         >>> print(*_block({"a": [{"b": "c: d", "e": True}, ["f"]]}), sep="|")
@@ -112,7 +109,7 @@ def _block(value: object, depth: int = 0) -> Iterator[str]:
 
 
 def beaqle(test: str, sets: Sequence[Mapping[str, Any]]) -> str:
-    """The JavaScript of a BeaqleJS test of type MUSHRA, marks 1 to 5; `sounds` lies beside it."""
+    """The JavaScript of a BeaqleJS test, which expects the folder `sounds` beside it."""
     testsets = [
         {
             "Name": WORDS[question], "TestID": f"{test}-{one['id']}-{question}",

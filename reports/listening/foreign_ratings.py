@@ -1,8 +1,8 @@
-"""Results of webMUSHRA and BeaqleJS as the ratings of our own page.
+"""Read the results of webMUSHRA and BeaqleJS as ratings like those of our own page.
 
-Both give one mark per clip and question; a clip counts with all three. webMUSHRA collects all
-listeners in one file (`results/<test>/lms.csv`, a line per mark), BeaqleJS gives a file per
-listener (JSON: one object per page, at the end one about the listener).
+Both give one mark per clip and question; a clip needs all three marks. webMUSHRA collects all
+listeners in one file (`results/<test>/lms.csv`, a line per mark); BeaqleJS gives a file per
+listener (JSON, with one object per page and a last one about the listener).
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class _Mark:
 
 
 def read_ratings(path: Path) -> list[Ratings]:
-    """The ratings in a file of our page (one listener), of BeaqleJS (one) or webMUSHRA (several).
+    """Read the ratings in a file of our page or BeaqleJS (one listener) or webMUSHRA (several).
 
     Raises:
-        RecordError: It is missing, of none of these forms, or lacks a mark.
+        RecordError: The file is missing, has none of these forms, or lacks a mark.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -63,7 +63,7 @@ def _webmushra(path: Path, text: str) -> Iterator[_Mark]:
 
 
 def _beaqle(path: Path, text: str) -> Iterator[_Mark]:
-    """A mark of the reference, which BeaqleJS hides among the clips, is none of a clip."""
+    """The marks of the clips, without that of the reference which BeaqleJS hides among them."""
     try:
         *pages, person = json.loads(text)
         for page in pages:
@@ -78,13 +78,13 @@ def _beaqle(path: Path, text: str) -> Iterator[_Mark]:
 
 def _strange(path: Path, tool: str, error: Exception) -> RecordError:
     return RecordError(
-        f"{path} is no result of {tool} for an exported test ({type(error).__name__}: {error}); "
+        f"{path} is not a result of {tool} for an exported test ({type(error).__name__}: {error}); "
         "pages and columns carry the names of the exported configuration. Use it as it was written."
     )
 
 
 def _gathered(path: Path, marks: Iterable[_Mark]) -> list[Ratings]:
-    """Marks as one set of ratings per test and listener."""
+    """Gather the marks into one set of ratings per test and listener."""
     people: dict[tuple[str, str], dict[tuple[str, str], dict[str, str]]] = defaultdict(dict)
     for one in marks:
         place = people[one.test, one.rater].setdefault((one.set, one.item), {})
@@ -112,12 +112,12 @@ def _ratings(
     except ValidationError as error:
         first = error.errors()[0]
         raise RecordError(
-            f"{path}: the ratings of {rater!r} do not hold ({'.'.join(map(str, first['loc']))}: "
+            f"{path}: the ratings of {rater!r} are not valid ({'.'.join(map(str, first['loc']))}: "
             f"{first['msg']}); a clip has three marks of 1 to 5 ({', '.join(QUESTIONS)}). Remove "
             "the listener who did not finish."
         ) from error
 
 
 def _whole(marks: dict[str, str]) -> dict[str, int | str]:
-    """Marks as numbers where they are; what is none is left for the check that follows."""
+    """Marks as numbers; what is not a number stays text, which the next check refuses."""
     return {name: int(mark) if mark.isdecimal() else mark for name, mark in marks.items()}

@@ -1,4 +1,4 @@
-"""From downloaded ratings to rows: who rated which clip how, and who was not listening."""
+"""From downloaded files to ratings that count: who rated which clip, and who was not listening."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from reports.listening.records import (
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """The marks of one listener for one cell, 1 to 5; a hidden control is a method like others."""
+    """The marks of one listener for one cell, 1 to 5; a hidden control counts as a method."""
 
     rater: str
     method: str
@@ -40,7 +40,7 @@ class Rating:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """All ratings that count, and the listeners whose ratings do not."""
+    """The ratings that count, their listeners, and the listeners whose ratings do not count."""
 
     ratings: tuple[Rating, ...]
     raters: tuple[str, ...]
@@ -50,11 +50,11 @@ class Heard:
 def import_ratings(paths: Sequence[Path], run_folder: Path) -> list[Path]:
     """Check downloaded files and keep them with the run, one file per test and listener.
 
-    Files are those of our page, or the results of webMUSHRA or BeaqleJS.
+    The files are those of our page, or the results of webMUSHRA or BeaqleJS.
 
     Raises:
-        RecordError: A file is no such file, is of another test, rates a clip that its test does not
-            have or the same twice, or contradicts what its listener handed in before.
+        RecordError: A file is not one of these, belongs to another test, rates a clip twice or one
+            that its test does not have, or contradicts what its listener handed in before.
     """
     kept = []
     for path, ratings in [(file, one) for file in paths for one in read_ratings(file)]:
@@ -63,7 +63,7 @@ def import_ratings(paths: Sequence[Path], run_folder: Path) -> list[Path]:
         if target.exists() and read_json(target, Ratings) != ratings:
             raise RecordError(
                 f"{path}: listener {ratings.rater!r} handed in other ratings of test "
-                f"{ratings.test} before; one person is one voice. Remove {target} to take these."
+                f"{ratings.test} before; each person counts once. Remove {target} to take these."
             )
         replace_file(target, ratings.model_dump_json(indent=1).encode())
         kept.append(target)
@@ -91,8 +91,8 @@ def heard(folders: Iterable[Path]) -> Heard:
     """The imported ratings of some runs, without listeners who failed the attention checks.
 
     A check is a hidden copy of the content (or style), which must get at least `PASS_MARK` of 5 for
-    content (or style); a listener passes with `PASSED_SHARE` of those met. The rule was fixed
-    before any rating.
+    content (or style); a listener must pass `PASSED_SHARE` of the checks. The rule was fixed before
+    any rating.
     """
     rows: dict[str, list[Rating]] = defaultdict(list)
     checks: dict[str, list[bool]] = defaultdict(list)

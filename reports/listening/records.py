@@ -1,7 +1,7 @@
-"""What a listening test keeps on disk: the key that lifts the blindfold, and the ratings.
+"""What a listening test keeps on disk: the key, which says what each clip is, and the ratings.
 
-The key stays in the run folder (`listening/<test>.key.json`); the folder that goes to listeners
-holds nothing that tells one method from another.
+The key stays in the run folder (`listening/<test>.key.json`); the folder for listeners holds
+nothing that tells one method from another.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Mark = Annotated[int, Field(ge=1, le=5)]
 
 
 class _Record(BaseModel):
-    """Frozen, no unknown keys, versioned."""
+    """A frozen, versioned record without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     schema_version: Literal[1] = 1
@@ -43,7 +43,7 @@ class KeySet(_Record):
 
 
 class BlindKey(_Record):
-    """The mapping of one exported test, by set token."""
+    """What the tokens of one exported test stand for, by the token of the set."""
 
     test: str
     run_id: str
@@ -79,7 +79,7 @@ def read_json(path: Path, kind: type[RecordT]) -> RecordT:
     """Read one file.
 
     Raises:
-        RecordError: It is missing, or not what it should be.
+        RecordError: The file is missing, or is not of this kind.
     """
     try:
         return kind.model_validate_json(path.read_bytes())
@@ -91,8 +91,8 @@ def read_json(path: Path, kind: type[RecordT]) -> RecordT:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the file"
         raise RecordError(
-            f"{path} is no {kind.__name__} file ({place}: {first['msg']}); the test's page and its "
-            "export write such files. Use them as they were downloaded."
+            f"{path} is not a {kind.__name__} file ({place}: {first['msg']}); the test's page "
+            "and its export write such files. Use them as they were downloaded."
         ) from error
 
 
@@ -100,7 +100,7 @@ def load_key(run_folder: Path, test: str) -> BlindKey:
     """The key of a test of this run.
 
     Raises:
-        RecordError: This run has exported no such test.
+        RecordError: This run has not exported such a test.
     """
     path = run_folder / FOLDER / f"{test}.key.json"
     if not test.isalnum() or not path.exists():

@@ -1,6 +1,6 @@
-"""What listeners said beside what the measures say: marks per method, and rank correlations.
+"""The marks of listeners beside the scores: means per method, and rank correlations.
 
-Pure functions of a run and its ratings. Marks are 1 to 5, higher is better.
+The functions are pure functions of a run and its ratings. Marks are 1 to 5, higher is better.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from dataclasses import replace
 import numpy as np
 
 from bench.records.store import Run
+from bench.statistics.bootstrap import percentiles
 from bench.statistics.intervals import MIN_CLUSTERS, MIN_STYLES
 from bench.statistics.multiway import multiway_interval
-from reports import reading
 from reports.listening.design import PASS_MARK, PASSED_SHARE, QUESTIONS
 from reports.listening.ratings import Heard, Rating
-from reports.notes import counted
-from reports.result_table import Column, Estimate, Missing, ResultTable, Row, Value, estimate
+from reports.tables import reading
+from reports.tables.notes import counted
+from reports.text.result_table import Column, Estimate, Missing, ResultTable, Row, Value, estimate
 
-TITLES = {"cp": "human.cp ↑", "sf": "human.sf ↑", "ovl": "human.ovl ↑"}
-PAIRS = {"cp": ("cp",), "sf": ("sf.heldout", "sf.seen", "sf.text")}  # question -> measures of it
+PAIRS = {"cp": ("cp",), "sf": reading.STYLE_FITS}  # question -> the metrics that ask the same
 SCALE = (1.0, 5.0)
 DRAWS = 1000
 FEWEST_RANKED = 3
 
 
 def listening(run: Run, heard: Heard) -> ResultTable:
-    """Mean marks per method, with CP and SF on the very cells that were rated beside them.
+    """Show the mean marks of each method beside its CP and SF on the cells that were rated.
 
-    The interval of a mean mark is cluster-robust over raters, contents and, with enough of them,
-    styles: one listener, piece or style counts once, however many ratings it gave.
+    The interval of a mean mark is cluster-robust over raters, contents and, if there are enough,
+    styles: one listener, piece or style counts once, however many ratings belong to it.
     """
     by_method = _by_method(heard.ratings)
     entries = [m for m in reading.ordered_methods(run) if m.label in by_method]
@@ -41,8 +41,8 @@ def listening(run: Run, heard: Heard) -> ResultTable:
         ratings = by_method[entry.label]
         marks = [_mark(ratings, question) for question in QUESTIONS]
         scores = [_score(run, ratings, metric.name) for metric in metrics]
-        group = "controls" if entry.control else ""
-        rows.append(Row((entry.label, *marks, *scores, len(ratings)), group))
+        cells = (entry.label, *marks, *scores, len(ratings))
+        rows.append(Row(cells, reading.group_of(entry)))
     columns = (
         Column("method", "Method", text=True),
         *_mark_columns(),
@@ -55,7 +55,7 @@ def listening(run: Run, heard: Heard) -> ResultTable:
 
 
 def with_marks(table: ResultTable, heard: Heard) -> ResultTable:
-    """Table II with the mean marks of listeners after the measures, before n and coverage."""
+    """Add the mean marks of listeners to Table II, after the scores."""
     by_method = _by_method(heard.ratings)
     place = [column.key for column in table.columns].index("n")
 
@@ -72,13 +72,13 @@ def with_marks(table: ResultTable, heard: Heard) -> ResultTable:
     columns = (*table.columns[:place], *_mark_columns(), *table.columns[place:])
     note = (
         f"human: mean mark of {counted(len(heard.raters), 'listener')}, 1 to 5, on the cells they "
-        "rated; the interval counts listeners as clusters too; n and coverage are of the measures"
+        "rated; its interval counts listeners as clusters too; n and coverage belong to the scores"
     )
     return replace(table, columns=columns, rows=tuple(rows), notes=(*table.notes, note))
 
 
 def _mark_columns() -> tuple[Column, ...]:
-    return tuple(Column(f"human.{q}", TITLES[q], decimals=2) for q in QUESTIONS)
+    return tuple(Column(f"human.{q}", f"human.{q} ↑", decimals=2) for q in QUESTIONS)
 
 
 def _by_method(ratings: Sequence[Rating]) -> dict[str, list[Rating]]:
@@ -89,7 +89,10 @@ def _by_method(ratings: Sequence[Rating]) -> dict[str, list[Rating]]:
 
 
 def _mark(ratings: Sequence[Rating], question: str) -> Estimate:
-    """The mean mark with its interval, cut to the scale; styles cluster from `MIN_STYLES` on."""
+    """The mean mark with its interval, clipped to the scale.
+
+    Styles count as clusters where there are at least `MIN_STYLES`.
+    """
     clusterings = [[r.rater for r in ratings], [r.content for r in ratings]]
     styles = [r.style for r in ratings]
     if len(set(styles)) >= MIN_STYLES:
@@ -122,7 +125,7 @@ def _notes(run: Run, heard: Heard) -> tuple[str, ...]:
     )  # fmt: skip
     notes = [
         f"run {run.header.run_id}: {people}, {clips} rated",
-        f"mean [95 % interval] cluster-robust over {over}; none where there is a single one",
+        f"mean [95 % interval], cluster-robust over {over}; no interval where there is only one",
         (
             f"attention checks: a hidden copy of the content (style) must get {PASS_MARK} or 5 for "
             f"content (style) in {PASSED_SHARE:.0%} of the cases; left out for failing: "
@@ -133,11 +136,11 @@ def _notes(run: Run, heard: Heard) -> tuple[str, ...]:
 
 
 def ears(run: Run, heard: Heard) -> ResultTable:
-    """Rank correlation of CP and SF with the ears: over clips, and over methods.
+    """Show the rank correlation of CP and SF with the marks of listeners.
 
-    Over clips: Spearman's correlation of a score with the mean mark of its cell, hidden controls
-    included, with a percentile interval from redrawing raters and contents. Over methods: that of
-    the means, which rest on few points.
+    Over clips it is Spearman's correlation of a score with the mean mark of its cell, hidden
+    controls included, with a percentile interval from redrawing raters and contents. Over methods
+    it is that of the means, which rest on few points.
     """
     rows = [
         Row((metric.title, f"human.{question}",
@@ -148,7 +151,7 @@ def ears(run: Run, heard: Heard) -> ResultTable:
     ]  # fmt: skip
     columns = (
         Column("measure", "Measure", text=True),
-        Column("ears", "Ears", text=True),
+        Column("ears", "Marks", text=True),
         Column("clips", "Rank correlation over clips", decimals=2),
         Column("n", "Clips", decimals=0),
         Column("methods", "Over methods", decimals=2),
@@ -181,7 +184,7 @@ def _correlation(
 def _ends(
     scored: Sequence[tuple[Rating, float]], marks: np.ndarray, values: np.ndarray
 ) -> tuple[float, float]:
-    """The 2.5 and 97.5 % points over redrawn raters and contents; NaN with a single one."""
+    """The ends of the middle 95 % over redrawn raters and contents; NaN where there is only one."""
     raters = _index([r.rater for r, _ in scored])
     contents = _index([r.content for r, _ in scored])
     cells = _index([r.cell_id for r, _ in scored])
@@ -195,19 +198,15 @@ def _ends(
         drawn.append(
             _ranked(marks, values, cells, (first[raters] * second[contents]).astype(float))
         )
-    known = np.array(drawn)[np.isfinite(drawn)]
-    if not len(known):
-        return float("nan"), float("nan")
-    low, high = np.quantile(known, [0.025, 0.975])
-    return float(low), float(high)
+    return percentiles(np.array(drawn))
 
 
 def _ranked(
     marks: np.ndarray, values: np.ndarray, groups: np.ndarray, weights: np.ndarray
 ) -> float:
-    """Weighted Spearman correlation of the groups' mean marks and mean values.
+    """Weighted Spearman correlation of the groups' mean marks with their mean values.
 
-    NaN where one of them is constant.
+    It is NaN where one of them is constant.
     """
     from scipy.stats import rankdata
 

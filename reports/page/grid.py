@@ -1,10 +1,11 @@
 """The rows of the listening grid: content, style and what each method made of them.
 
-Pure: from the records of a run to plain values that become JSON. Sounds are named by their digest,
-so that the same sound is stored once; `Needed` says which file of the run each name stands for.
+Its functions are pure and turn the records of a run into plain values that become JSON. Sounds are
+named by their digest, so that the same sound is stored once; `Needed` says which file of the run
+each name stands for.
 
-**Conventions**: a row is one (style, content, repetition); its clips stand in the order of
-`Grid.methods`; scores in the order of `Grid.metrics`, None where there is none.
+**Conventions**: a row is one (style, content, repetition). Its clips stand in the order of
+`Grid.methods` and its scores in that of `Grid.metrics`, with None where there is no score.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from typing import TypedDict
 
 from bench.records.schema import CellRecord, PlannedCell, ScoreRecord
 from bench.records.store import Run
-from reports import reading
 from reports.figures.data import short_labels
 from reports.figures.examples import CONTENT, STYLE
+from reports.tables import reading
 
 NAME_LENGTH = 16
 DECIMALS = 4
@@ -41,16 +42,17 @@ class Method(TypedDict):
 
 
 class Sound(TypedDict):
-    """One sound; `audio` is empty where there is none, `why` then says why."""
+    """One sound; `audio` is empty where there is none, and `why` then gives the reason."""
 
     audio: str
     why: str
 
 
 class Input(Sound):
-    """A content or style. One that the page may not carry is played where it lies, if it is there.
+    """A content or style.
 
-    `link` is its file, `gain` (at most 1) brings that to the level of the copies.
+    One that the page may not carry is played from the run folder, if it is there: `link` is its
+    file, and `gain` (at most 1) brings it to the level of the copies.
     """
 
     link: str
@@ -58,7 +60,7 @@ class Input(Sound):
 
 
 class Output(Sound):
-    """What a method made, with its scores."""
+    """The output of a method, with its scores."""
 
     scores: list[float | None]
 
@@ -75,7 +77,7 @@ class Row(TypedDict):
 
 
 class Grid(TypedDict):
-    """All that the page shows for listening."""
+    """Everything that the page needs for listening."""
 
     metrics: list[Measure]
     methods: list[Method]
@@ -86,7 +88,7 @@ class Grid(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """A sound of the page: its name and the file, relative to a run folder, that it comes from."""
+    """A sound of the page: its name, and the file in a run folder that it comes from."""
 
     name: str
     path: str
@@ -133,7 +135,7 @@ def build_grid(run: Run, withheld: frozenset[str] = frozenset()) -> tuple[Grid, 
 
 
 def row_id(style: str, content: str, repetition: int) -> str:
-    """A name that is stable over runs and safe in an address.
+    """A name for a row that is the same in every run and safe in an address.
 
     Example:
         >>> row_id("harp", "ode", 0) == row_id("harp", "ode", 0) != row_id("harp", "ode", 1)
@@ -165,7 +167,7 @@ def _sound(record: CellRecord | None, *, withheld: bool) -> Sound:
     if record.status != "ok" or record.audio is None:
         return Sound(audio="", why=f"{record.status}: {record.reason or 'no reason recorded'}")
     if withheld:
-        return Sound(audio="", why="not in this report: it is input audio, see above")
+        return Sound(audio="", why="not in this report, since it is input audio; see above")
     name = (record.audio_digest or hashlib.sha256(record.audio.encode()).hexdigest())[:NAME_LENGTH]
     return Sound(audio=name, why="")
 
@@ -186,7 +188,7 @@ def _inputs(run: Run, control: str, names: list[str], withheld: frozenset[str]) 
 
 
 def facts(run: Run) -> Mapping[str, int]:
-    """How many cells ended how, by status; `not run` for those without a record."""
+    """How many cells have each status; those without a record count as `not run`."""
     counts: dict[str, int] = {}
     for cell in run.plan:
         record = run.cells.get(cell.cell_id)

@@ -1,4 +1,4 @@
-"""Sounds and pictures of a page: equally loud copies, named by digest, made once.
+"""The sounds and pictures of a page: equally loud copies, named by their digest and made once.
 
 **Conventions**: a page folder has `sounds/<name>.flac` (16 bit, the rate of the output) and
 `pictures/<name>.webp`.
@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,17 +18,19 @@ import numpy as np
 
 from bench.api import Audio, DatasetError
 from bench.audio import read_audio, replace_file, write_audio
+from reports.figures.mel import mel_levels
 from reports.loudness import matched
 from reports.page.grid import Grid, Needed, Sound
-from reports.page.pictures import mel_picture
-from reports.reading import sound_file
+from reports.sounds import sound_file
 
 SOUNDS, PICTURES = "sounds", "pictures"
-WORKERS = 8  # threads: files and transforms leave the interpreter free
+WORKERS = 8  # threads: reading files and transforms release the interpreter's lock
+PICTURE = (192, 64)  # pixels, across and up
+QUALITY = 70  # of the WebP
 
 
 def write_media(page: Path, folders: Sequence[Path], needed: Iterable[Needed]) -> dict[str, str]:
-    """Write what is not there yet, remove what is no longer needed.
+    """Write the sounds and pictures that are missing, and remove those no longer needed.
 
     Args:
         page: The page's folder.
@@ -35,7 +38,7 @@ def write_media(page: Path, folders: Sequence[Path], needed: Iterable[Needed]) -
         needed: The sounds.
 
     Returns:
-        Name -> reason, for the sounds that cannot be had.
+        Name -> reason, for the sounds that cannot be read.
     """
     wanted = {item.name: item for item in needed}
     with ThreadPoolExecutor(min(WORKERS, os.cpu_count() or 1)) as pool:
@@ -47,7 +50,7 @@ def write_media(page: Path, folders: Sequence[Path], needed: Iterable[Needed]) -
 
 
 def _write_sound(page: Path, folders: Sequence[Path], item: Needed) -> str:
-    """Write the files of one sound; returns why that cannot be, else nothing."""
+    """Write the files of one sound; returns the reason if that fails, else an empty text."""
     sound, picture = page / SOUNDS / f"{item.name}.flac", page / PICTURES / f"{item.name}.webp"
     if sound.exists() and picture.exists():
         return ""
@@ -56,14 +59,26 @@ def _write_sound(page: Path, folders: Sequence[Path], item: Needed) -> str:
     except DatasetError as error:
         return f"its file cannot be read: {error}"
     replace_file(picture, mel_picture(audio))
-    write_audio(sound, _integer(matched(audio)))
+    write_audio(sound, matched(audio))
     return ""
+
+
+def mel_picture(audio: Audio, size: tuple[int, int] = PICTURE) -> bytes:
+    """A WebP of the mel spectrogram, `size` pixels across and up."""
+    from matplotlib import colormaps
+    from PIL import Image
+
+    levels = mel_levels(audio, *size)
+    shades = (colormaps["magma"](levels)[::-1, :, :3] * 255).round().astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(shades).save(buffer, "WEBP", quality=QUALITY, method=2)
+    return buffer.getvalue()
 
 
 def link_inputs(page: Path, folders: Sequence[Path], grid: Grid) -> Grid:
     """Let the page play the inputs that it may not carry from the run folder, at the same level.
 
-    A copy of the page that is passed on finds nothing there. Without folders nothing is linked.
+    A copy of the page elsewhere does not find them. Without folders nothing is linked.
     """
     for sound in (*grid["contents"].values(), *grid["styles"].values()):
         if sound["link"]:
@@ -86,11 +101,6 @@ def _link(page: Path, folders: Sequence[Path], relative: str) -> tuple[str, floa
     return quote(Path(os.path.relpath(source, page)).as_posix()), gain
 
 
-def _integer(audio: Audio) -> Audio:
-    """Audio that a 16-bit file holds: rounding may lift a sample a hair above full scale."""
-    return Audio(audio.waveform.clip(-1.0, 1.0), audio.sample_rate)
-
-
 def _remove_others(folder: Path, wanted: set[str]) -> None:
     for path in folder.glob("*.*"):
         if path.stem not in wanted:
@@ -98,7 +108,7 @@ def _remove_others(folder: Path, wanted: set[str]) -> None:
 
 
 def without(grid: Grid, missing: dict[str, str]) -> Grid:
-    """The grid with the sounds that cannot be had replaced by the reason."""
+    """The grid with the reason in place of each sound that is missing."""
     if missing:
         for sound in _sounds(grid):
             if why := missing.get(sound["audio"]):

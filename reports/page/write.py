@@ -1,68 +1,35 @@
-"""Put the page of a run together: model, template, sounds and pictures."""
+"""Write the page of a run: its tables, figures, sounds and pictures in one folder."""
 
 from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.records.schema import FAILED
 from bench.records.store import Run
-from reports import formats, inputs, notes, reading
+from reports import sounds
 from reports.figures import draw
 from reports.figures.examples import examples
 from reports.figures.plates import Plate, plates
 from reports.loudness import TARGET_LUFS
 from reports.page import grid as grids
 from reports.page.media import link_inputs, without, write_media
-from reports.result_table import Column, Estimate, Missing, ResultTable, Value
+from reports.tables import notes, reading
+from reports.text.html import html_table, render
 from reports.write import Report
 
 ASSETS = Path(__file__).with_name("assets")
 LEFT_OUT = "not in this page, which was asked for without sounds"
 SHOWN_FAILURES = 200
 LONG = 48  # rows from which on a table is folded
-COSTS = ("timing",)  # tables that stand under "Time and memory"
-
-
-@dataclass(frozen=True, slots=True)
-class HtmlCell:
-    """One table cell: its number and, smaller, its interval; `why` explains a missing number."""
-
-    text: str
-    ends: str = ""
-    number: bool = False
-    best: bool = False
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class HtmlRow:
-    """One table row; `method` is the label that its name leads to in the grid."""
-
-    cells: tuple[HtmlCell, ...]
-    kind: str
-    new_group: bool
-    method: str
-
-
-@dataclass(frozen=True, slots=True)
-class HtmlTable:
-    """A table as the template reads it."""
-
-    title: str
-    label: str
-    identity: str
-    columns: tuple[Column, ...]
-    rows: tuple[HtmlRow, ...]
-    notes: tuple[str, ...]
+COSTS = ("timing",)  # tables under the heading "Time"
 
 
 @dataclass(frozen=True, slots=True)
 class HtmlFigure:
-    """A figure with its drawing as SVG markup of our own making."""
+    """A figure as a template reads it; `svg` is markup that matplotlib wrote."""
 
     label: str
     beside: str
@@ -91,12 +58,12 @@ def write_page(
 
     Args:
         report: The finished report.
-        without_inputs: Leave out content and style audio, see `reports.inputs`.
+        without_inputs: Leave out content and style audio, see `reports.sounds`.
         without_sounds: Leave out all audio and its pictures.
     """
     run, page = report.run, report.out / "page"
     page.mkdir(parents=True, exist_ok=True)
-    withheld = inputs.withheld_methods(run, asked_without=without_inputs)
+    withheld = sounds.withheld_methods(run, asked_without=without_inputs)
     grid, needed = grids.build_grid(run, withheld)
     if without_sounds:
         grid, needed = without(grid, {item.name: LEFT_OUT for item in needed}), ()
@@ -106,7 +73,7 @@ def write_page(
     figures = [_figure(page, plate) for plate in plates(run, by_label)]
     names = {entry.label for entry in run.header.methods}
     tables = [html_table(table, names) for table in report.tables]
-    text = render("page.html.j2", {
+    text = render(ASSETS / "page.html.j2", {
         **_words(run, without_inputs=without_inputs),
         "tables": [table for table in tables if table.label not in COSTS],
         "costs": [table for table in tables if table.label in COSTS],
@@ -119,26 +86,15 @@ def write_page(
     return _write(page / "index.html", text)
 
 
-def render(template: str, values: Mapping[str, object]) -> str:
-    """Fill one of the templates beside this file; names from records are escaped."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    return environment.get_template(template).render(values)
-
-
 def _words(run: Run, *, without_inputs: bool) -> dict[str, object]:
-    """What the page says of the run beside its tables."""
+    """What the page says about the run, apart from its tables."""
     header = run.header
     return {
         "title": f"{header.suite_name}: {header.run_id}",
         "subtitle": reading.identity(run),
         "facts": _facts(run),
         "warnings": _warnings(run),
-        "inputs": inputs.notice(run, asked_without=without_inputs).strip(),
+        "inputs": sounds.notice(run, asked_without=without_inputs).strip(),
         "lufs": f"{TARGET_LUFS:g}",
         "failures": _failures(run),
         "shown_failures": SHOWN_FAILURES,
@@ -174,7 +130,7 @@ def _warnings(run: Run) -> list[str]:
 
 
 def _failures(run: Run) -> list[str]:
-    """Every failed cell as a line; the frames that this takes are only built if there is one."""
+    """Every failed cell as a line; data frames are built only if there is one."""
     cells = any(record.status in FAILED for record in run.cells.values())
     scores = any(score.status == "invalid_output" for score in run.scores.values())
     return notes.failure_lines(run, reading.by_method(run)) if cells or scores else []
@@ -188,7 +144,7 @@ def _why_empty(run: Run) -> str:
 
 
 def _provenance(run: Run) -> list[tuple[str, str]]:
-    """One pair per fact of the note under the tables, the whole digest, and the command."""
+    """The facts of the note under the tables as pairs, with the whole digest and the command."""
     words = notes.provenance_note(run).removeprefix("provenance: ").split(", ")
     pairs = [word.rpartition(" ")[::2] for word in words]
     facts = [("suite digest", run.header.suite_digest), ("command", _command(run))]
@@ -197,41 +153,6 @@ def _provenance(run: Run) -> list[tuple[str, str]]:
 
 def _command(run: Run) -> str:
     return " ".join(["bench", *run.header.argv])
-
-
-def html_table(table: ResultTable, methods: set[str]) -> HtmlTable:
-    """A finished table as cells of text; no number changes here.
-
-    Args:
-        table: The table.
-        methods: Labels that the grid knows.
-    """
-    rows = []
-    for place, row in enumerate(table.rows):
-        cells = tuple(
-            html_cell(value, column) for value, column in zip(row.cells, table.columns, strict=True)
-        )
-        label = str(row.cells[0])
-        ruled = place > 0 and row.group != table.rows[place - 1].group
-        rows.append(HtmlRow(cells, row.kind, ruled, label if label in methods else ""))
-    return HtmlTable(
-        table.title, table.label, table.identity, table.columns, tuple(rows), table.notes
-    )
-
-
-def html_cell(value: Value, column: Column) -> HtmlCell:
-    """One value as a cell, with the words that all formats print.
-
-    Example:
-        >>> html_cell(Estimate(0.4123, 0.38, 0.45), Column("cp", "CP", decimals=2))
-        HtmlCell(text='0.41', ends='[0.38, 0.45]', number=True, best=False, why='')
-    """
-    shown = formats.show(value, column.decimals)
-    if isinstance(value, Estimate):
-        text, gap, ends = shown.partition(" [")
-        return HtmlCell(text, f"[{ends}" if gap else "", True, value.best)
-    why = value.reason if isinstance(value, Missing) else ""
-    return HtmlCell(shown, number=not column.text, why=why)
 
 
 def _figure(page: Path, plate: Plate) -> HtmlFigure:
@@ -243,14 +164,14 @@ def _figure(page: Path, plate: Plate) -> HtmlFigure:
 
 
 def _markup(svg: str) -> str:
-    """Markup that the template prints as it stands: it comes from matplotlib, which escapes."""
+    """Markup that the template prints unchanged; matplotlib has escaped the names in it."""
     from markupsafe import Markup
 
-    return Markup(svg)  # noqa: S704 - our own drawing; names in it were escaped by the SVG writer
+    return Markup(svg)  # noqa: S704 - our own drawing; the SVG writer escaped the names in it
 
 
 def inline_svg(text: str, label: str) -> str:
-    """An SVG file as a part of a page: names of its own, and ink in the colour of the text.
+    """An SVG file as part of a page, with ids that nothing else has and ink in the text's colour.
 
     Example:
         >>> inline_svg('<?xml?><svg width="9pt"><g id="a" fill="#010203"/></svg>', "x")
@@ -263,7 +184,7 @@ def inline_svg(text: str, label: str) -> str:
 
 
 def _examples(page: Path, report: Report) -> list[HtmlExample]:
-    """The cells shown large; the grid numbers clips from 0: content, style, then the methods."""
+    """The cells shown large; the grid counts clips from 0: content, style, then the methods."""
     places = [entry.label for entry in reading.ordered_methods(report.run)]
     return [
         HtmlExample(

@@ -1,7 +1,7 @@
-"""Compare the numbers of the marked tables of a paper with the records they came from.
+"""Compare the numbers in the marked tables of a paper with the records that they came from.
 
-A paper may leave out rows, columns, intervals and digits, and dress numbers in bold or math; it may
-not change a number or a name. Each row of the paper must be a row of the recomputed table.
+A paper may leave out rows, columns, intervals and digits, and set numbers in bold or as math; it
+may not change a number or a name. Each row of the paper must be a row of the recomputed table.
 """
 
 from __future__ import annotations
@@ -13,25 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.api import ConfigError
-from reports import formats
-from reports.marks import Mark, MarkedTable, marked_tables
-from reports.result_table import Column, Estimate, Missing, ResultTable, Row, Value
+from reports.text.formats import BLANK, escape, show, unescape
+from reports.text.marks import Mark, MarkedTable, marked_tables
+from reports.text.result_table import Column, Estimate, Missing, ResultTable, Row, Value
 from reports.write import Report, read_report
 
 _RULES = re.compile(
     r"\\(?:toprule|midrule|bottomrule|hline|addlinespace|cmidrule(?:\(.*?\))?\{.*?\})"
 )
 _NUMBER = re.compile(r"[-\u2212]?\d+(?:\.\d+)?")
-_BACK = {r"\textbackslash{}": "\\", r"\textasciitilde{}": "~", r"\textasciicircum{}": "^",
-         r"\textless{}": "<", r"\textgreater{}": ">", r"\textbar{}": "|", r"\uparrow": "\u2191",
-         r"\downarrow": "\u2193", r"\times": "\u00d7", r"\geq": "\u2265", r"\leq": "\u2264",
-         "---": "\u2014", r"\,": " ", "~": " "}  # fmt: skip
 ROUNDING = 0.5 + 1e-6  # of the last digit shown
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the check of one marked table says; without complaints its numbers are the records'."""
+    """What the check of one marked table found; without complaints it agrees with the records."""
 
     place: str
     table: str
@@ -67,7 +63,7 @@ def check_paper(paper: Path, runs: Sequence[Path] = ()) -> list[Finding]:
 
 
 def compare(found: MarkedTable, report: Report) -> tuple[list[str], int]:
-    """What is wrong with one marked table, and how many of its rows were compared."""
+    """Compare one marked table: what is wrong with it, and how many rows were compared."""
     strange = _other_run(found.mark, report)
     if strange:
         return [strange], 0
@@ -104,21 +100,14 @@ def parse_rows(body: str) -> list[list[str]]:
     body = re.sub(r"(?<!\\)%.*", "", body)
     body = _RULES.sub(" ", re.sub(r"^\s*(?:\[.\])?\s*\{[^\n{}]*\}", "", body))
     lines = re.split(r"(?<!\\)\\\\(?:\[[^\]]*\])?", body)
-    return [[plain(cell) for cell in re.split(r"(?<!\\)&", line)] for line in lines if line.strip()]
-
-
-def plain(text: str) -> str:
-    """LaTeX without its dress: no bold, math signs, braces or escapes."""
-    for latex, letter in _BACK.items():
-        text = text.replace(latex, letter)
-    text = re.sub(r"\\(?:textbf|textit|emph|mathbf|mathrm|underline|num)\s*", "", text)
-    text = re.sub(r"(?<!\\)[{}$]", "", text)
-    return " ".join(re.sub(r"\\([#$%&_{}])", r"\1", text).split())
+    return [
+        [unescape(cell) for cell in re.split(r"(?<!\\)&", line)] for line in lines if line.strip()
+    ]
 
 
 def _columns(header: Sequence[str], table: ResultTable) -> tuple[list[int | None], list[str]]:
     """The place of each column of the paper in the table, and the titles it does not have."""
-    titles = [plain(formats.escape(column.title)) for column in table.columns]
+    titles = [unescape(escape(column.title)) for column in table.columns]
     places = [titles.index(title) if title in titles else None for title in header]
     return places, [t for t, place in zip(header, places, strict=True) if place is None]
 
@@ -126,7 +115,7 @@ def _columns(header: Sequence[str], table: ResultTable) -> tuple[list[int | None
 def _row_complaints(
     row: Sequence[str], columns: Sequence[int | None], table: ResultTable
 ) -> list[str]:
-    """Nothing if some row of the table agrees in every cell, else how the nearest one differs."""
+    """How the most similar row of the table differs; nothing if one agrees in every cell."""
     if len(row) != len(columns):
         return [f"row {row[0]!r} has {len(row)} cells for {len(columns)} columns"]
     differences = [_differences(row, columns, candidate, table.columns) for candidate in table.rows]
@@ -145,13 +134,13 @@ def _differences(
             continue
         value, column = candidate.cells[place], columns[place]
         if not agrees(text, value):
-            shown = plain(formats.escape(formats.show(value, column.decimals)))
+            shown = unescape(escape(show(value, column.decimals)))
             found.append(f"{column.title} is {text!r} in the paper, {shown!r} in the records")
     return found
 
 
 def agrees(text: str, value: Value) -> bool:
-    """Whether a cell of a paper says what a value says, with as many digits as it shows.
+    """Whether a cell of a paper agrees with a value, to as many digits as it shows.
 
     Example:
         >>> agrees("0.41 [0.38, 0.45]", Estimate(0.4123, 0.38, 0.45)), agrees(".42", 0.4123)
@@ -164,8 +153,8 @@ def agrees(text: str, value: Value) -> bool:
         return 0 < len(shown) <= len(known) and all(
             _rounds_to(number, shown_one) for number, shown_one in zip(known, shown, strict=False)
         )
-    words = value.mark if isinstance(value, Missing) else formats.BLANK if value is None else value
-    return plain(formats.escape(words)) == text or (value is None and text == "")
+    words = value.mark if isinstance(value, Missing) else BLANK if value is None else value
+    return unescape(escape(words)) == text or (value is None and text == "")
 
 
 def _rounds_to(number: float, shown: str) -> bool:

@@ -1,14 +1,14 @@
-"""Write the tables and figures of a run as a LaTeX document that compiles as it stands."""
+"""Write the tables and figures of a run as a LaTeX document that compiles without changes."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from reports import formats
 from reports.figures import draw
 from reports.figures.examples import examples
 from reports.figures.plates import Plate, plates
-from reports.result_table import ResultTable
+from reports.text import formats
+from reports.text.result_table import ResultTable
 from reports.write import Report, mark_of
 
 LONGEST = 60  # rows that a page holds
@@ -28,9 +28,9 @@ _FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 
 
 def write_paper(report: Report) -> Path:
-    """Write `report/paper/`: paper.tex, a PDF and a CSV per figure; returns paper.tex.
+    """Write `report/paper/` with paper.tex and a PDF and a CSV per figure, and return paper.tex.
 
-    Tables that no page holds are left to their files in `report/`.
+    Tables that are too long for a page are left out; their files are in `report/`.
     """
     out = report.out / "paper"
     (out / "figures").mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ def _figure(plate: Plate) -> str:
 
 
 def printable(text: str) -> str:
-    """Text without letters that LaTeX's own fonts lack; these are written as their numbers.
+    """Text in which letters that LaTeX's own fonts lack are written as their numbers.
 
     Example:
         >>> printable("f\u00fcr \U0001f3b8")

@@ -26,10 +26,11 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "reports")]
 
-from building import ended, header, method, planned, scored  # noqa: E402 - needs the path above
+from building import ended, header, method, planned, save, scored  # noqa: E402 - needs the path above
 
-from bench.records.store import Run, append, load_run, write_header  # noqa: E402 - needs the path above
-from reports import lane, verdicts, write  # noqa: E402 - needs the path above
+from bench.records.store import Run, load_run  # noqa: E402 - needs the path above
+from reports import write  # noqa: E402 - needs the path above
+from reports.gate import lane, verdicts  # noqa: E402 - needs the path above
 
 METRICS = ("cp", "sf.heldout", "sf.seen", "sf.text", "chroma")
 METHODS, STYLES = 10, 20
@@ -56,15 +57,6 @@ def build(cells_wanted: int, metrics: Sequence[str]) -> Run:
                     value = float(level[m, s, c, k])
                     scores[cell.cell_id, name] = scored(cell.cell_id, name, value)
     return Run(Path("scale"), head, tuple(plan), cells, scores)
-
-
-def save(run: Run, folder: Path) -> None:
-    """Write a run as the runner does."""
-    folder.mkdir()
-    write_header(folder, run.header)
-    append(folder / "plan.jsonl", run.plan)
-    append(folder / "cells.jsonl", run.cells.values())
-    append(folder / "scores.jsonl", run.scores.values())
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from mini_full import GROUPS, Evidence, Say
 
 from bench.records.store import Run
 from bench.statistics.intervals import Observations, average_seeds, paired_interval
-from reports import reading
-from reports.evidence import control_order
+from reports.tables import reading
+from reports.tables.controls import control_order
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(5400)]
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from bench.records.schema import CellRecord, MethodEntry, MetricEntry, PlannedCell, RunHeader
 from bench.records.schema import ScoreRecord as Scored
-from bench.records.store import Run
+from bench.records.store import Run, append, write_header
+from reports.text.result_table import Estimate, ResultTable
 
 METRICS = {
     "cp": "CP",
@@ -18,6 +19,9 @@ METRICS = {
     "sf.text": "SF-text",
     "chroma": "Chroma",
 }
+STYLES = tuple(f"style{i}" for i in range(6))
+CONTENTS = tuple(f"c{i}" for i in range(8))
+FAMILY = {"pairs": [["tve", "rti"], ["tve", "other"]], "metrics": ["cp"]}
 
 
 def method(label: str, *, control: bool = False, **changes: object) -> MethodEntry:
@@ -136,3 +140,59 @@ def golden_run() -> Run:
         repetitions=2,
     )
     return fail(run, "tve[strength=0.5]/harp/c1/0", "oom", "out of memory: 50% & more_than | 1 $")
+
+
+def jittered(run: Run) -> Run:
+    """The run with a small change in each score that differs between cells and methods."""
+    scores = {}
+    for number, (key, score) in enumerate(run.scores.items()):
+        step = 0.01 * ((number * 7919) % 13 - 6) / 6
+        value = (score.value or 0) + step
+        scores[key] = score.model_copy(update={"value": value, "raw": value})
+    return replace(run, scores=scores)
+
+
+def toy(**levels: float) -> Run:
+    """A finished run of methods whose scores, cp and sf.heldout, differ by their level."""
+    labels = levels or {"tve": 0.5, "rti": 0.4, "musicgen": 0.399}
+    entries = [method(label) for label in labels]
+    head = header(
+        entries, STYLES, CONTENTS, ("cp", "sf.heldout"), suite={"name": "toy", "family": FAMILY}
+    )
+    return jittered(
+        run_of(head, {label: {"cp": v, "sf.heldout": 1 - v} for label, v in labels.items()})
+    )
+
+
+def save(run: Run, folder: Path) -> Path:
+    """Write a run as the runner does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_header(folder, run.header)
+    append(folder / "plan.jsonl", run.plan)
+    append(folder / "cells.jsonl", run.cells.values())
+    append(folder / "scores.jsonl", run.scores.values())
+    return folder
+
+
+def row(table: ResultTable, key: str, name: str) -> dict[str, object]:
+    """The first row whose column `key` is `name`, by column."""
+    position = table.column(key).index(name)
+    return {column.key: table.rows[position].cells[i] for i, column in enumerate(table.columns)}
+
+
+def simple(**values: float) -> Run:
+    """A run of tve (and others by keyword) with the same value in every metric."""
+    labels = {name: name.replace("_", "-") for name in values}
+    controls = {"copy_content", "noise", "null"}
+    methods = [method(label, control=name in controls) for name, label in labels.items()]
+    return run_of(
+        header(methods),
+        {labels[name]: dict.fromkeys(METRICS, value) for name, value in values.items()},
+    )
+
+
+def number(table: ResultTable, key: str, row: int = 0) -> float:
+    """The mean in a cell."""
+    value = table.column(key)[row]
+    assert isinstance(value, Estimate)
+    return value.value

@@ -10,14 +10,16 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
 from building import golden_run  # noqa: E402 - needs the path above
 
-from reports import formats, tables, timing  # noqa: E402 - needs the path above
+from reports.tables.run_costs import run_costs  # noqa: E402 - needs the path above
+from reports.tables.table2 import table2  # noqa: E402 - needs the path above
+from reports.text import formats  # noqa: E402 - needs the path above
 
 FOLDER = Path(__file__).parent / "golden"
 
 
 def texts() -> dict[str, str]:
     """File name -> text for each format of two tables."""
-    table, times = tables.table2(golden_run()), timing.timing(golden_run())
+    table, times = table2(golden_run()), run_costs(golden_run())
     return {
         "table2.md": formats.markdown(table),
         "table2.tex": formats.latex(table),

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import building
 import numpy as np
 from building import header, method, run_of
 
 from bench.api import Audio
 from bench.audio import write_audio
-from bench.records.store import Run, append, write_header
+from bench.records.store import Run
 
 HOSTILE = '<b onclick="alert(1)">b&amp;</b>'
 STYLES = ("harp", HOSTILE, "\u0639\u0648\u062f \U0001f3b8")  # an oud in Arabic, and a guitar
@@ -49,10 +50,6 @@ def _tone(hertz: float) -> Audio:
 
 
 def save(run: Run) -> Run:
-    """Write a run into its folder as the runner does."""
-    run.folder.mkdir(parents=True, exist_ok=True)
-    write_header(run.folder, run.header)
-    append(run.folder / "plan.jsonl", run.plan)
-    append(run.folder / "cells.jsonl", run.cells.values())
-    append(run.folder / "scores.jsonl", run.scores.values())
+    """Write a run into its own folder as the runner does."""
+    building.save(run, run.folder)
     return run

@@ -15,12 +15,14 @@ from building import fail, golden_run, header, method, planned, run_of
 from sounding import sounding_run
 
 from bench.records.store import Run
-from reports import tables, timing
 from reports.figures import data, draw
 from reports.figures.data import Cost, Curve, Point
 from reports.figures.examples import examples
 from reports.figures.plates import plates
-from reports.result_table import Estimate
+from reports.tables.run_costs import run_costs
+from reports.tables.settings import table1
+from reports.tables.table2 import table2
+from reports.text.result_table import Estimate
 
 
 def point(label: str, cp: float, sf: float) -> Point:
@@ -41,7 +43,7 @@ def test_the_pareto_set_is_what_nothing_beats_in_both() -> None:
 
 def test_points_are_the_numbers_of_the_table() -> None:
     run = fail(golden_run(), "musicgen/harp/c2/0")
-    table = tables.table2(run)
+    table = table2(run)
     points = {p.label: p for p in data.scatter(table, "sf.heldout", data.families(run))}
     assert list(points) == ["tve[strength=0.5]", "musicgen", "copy-content"]  # none imputed
     assert points["musicgen"].sf == table.column("sf.heldout")[2]
@@ -53,7 +55,7 @@ def test_points_are_the_numbers_of_the_table() -> None:
 def test_published_rows_fill_only_the_measure_they_have() -> None:
     values = {"tve": {"cp": 0.4, "sf.text": 0.3, "sf.seen": 0.3}}
     run = run_of(header([method("tve")], profile="full"), values)
-    table = tables.table2(run)
+    table = table2(run)
     kinds = {
         measure: [p.kind for p in data.scatter(table, measure, {})].count("published")
         for measure in ("sf.text", "sf.seen")
@@ -80,7 +82,7 @@ def swept() -> Run:
 
 def test_curves_join_the_settings_of_one_method_in_order() -> None:
     run = swept()
-    drawn = data.curves(tables.table1(run), "sf.seen", data.families(run))
+    drawn = data.curves(table1(run), "sf.seen", data.families(run))
     assert [(c.family, c.style, c.strengths) for c in drawn] == [
         ("tve", "bird", (0.3, 0.5, 0.7)), ("tve", "harp", (0.3, 0.5, 0.7)),
     ]  # fmt: skip
@@ -100,7 +102,7 @@ def test_costs_fall_to_the_transfer_as_a_fit_serves_more_clips() -> None:
     assert cost.per_clip(1) == 13.0
     assert cost.per_clip(1000) == pytest.approx(1.012)
     run = golden_run()
-    drawn = data.costs(timing.timing(run), data.families(run))
+    drawn = data.costs(run_costs(run), data.families(run))
     assert [(c.label, c.load_s, c.transfer_s) for c in drawn] == [
         ("tve[strength=0.5]", 2.0, 1.0), ("musicgen", 2.0, 1.0), ("copy-content", 2.0, 1.0)
     ]  # fmt: skip
@@ -108,7 +110,7 @@ def test_costs_fall_to_the_transfer_as_a_fit_serves_more_clips() -> None:
 
 def test_each_figure_has_its_numbers_as_csv() -> None:
     run = swept()
-    built = {t.label: t for t in (tables.table2(run), tables.table1(run), timing.timing(run))}
+    built = {t.label: t for t in (table2(run), table1(run), run_costs(run))}
     drawn = plates(run, built)
     assert [plate.label for plate in drawn] == ["cp-sf-seen", "trade-off", "time"]
     rows = list(csv.DictReader(io.StringIO(drawn[0].csv)))
@@ -129,7 +131,7 @@ def test_pictures_are_the_same_each_time_and_print_odd_names() -> None:
 
 def test_a_run_without_numbers_has_no_figures() -> None:
     empty = Run(Path("x"), header([method("tve")]), (planned("tve", "harp", "c1"),), {}, {})
-    built = {t.label: t for t in (tables.table2(empty), tables.table1(empty), timing.timing(empty))}
+    built = {t.label: t for t in (table2(empty), table1(empty), run_costs(empty))}
     assert plates(empty, built) == ()
 
 

@@ -246,10 +246,10 @@ def test_results_of_other_tools_are_the_same_ratings(
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda text: text.replace("-cp,", "-xx,", 1), r"do not hold \(cp: Field required\)"),
+        (lambda text: text.replace("-cp,", "-xx,", 1), r"are not valid \(cp: Field required\)"),
         (lambda text: text.replace(" 4 ", " NA ", 1), "three marks of 1 to 5"),
         (lambda text: text + text.splitlines()[1] + "\n", "twice; each clip"),
-        (lambda text: text.replace("trial_id", "trial"), "no result of webMUSHRA"),
+        (lambda text: text.replace("trial_id", "trial"), "not a result of webMUSHRA"),
     ],
 )
 def test_broken_results_of_other_tools_are_refused(

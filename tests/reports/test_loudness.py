@@ -42,6 +42,31 @@ def test_silence_around_the_sound_does_not_count() -> None:
     )  # the edge blocks are part silent
 
 
+def loud_then_soft(drop_db: float, rate: int = 48000) -> Audio:
+    """A 997 Hz tone of 4 s at an amplitude of .1, then 4 s of the same, softer by `drop_db`."""
+    loud = sine(rate, level=0.1, seconds=4)
+    soft = sine(rate, level=0.1 * 10 ** (-drop_db / 20), seconds=4)
+    return Audio(np.concatenate([loud.waveform, soft.waveform], axis=1), rate)
+
+
+@pytest.mark.parametrize(
+    ("drop_db", "below_mean_db", "kept"),
+    [(11.7, 9.0, True), (12.5, 9.75, True), (12.9, 10.1, False), (14.0, 11.1, False)],
+)
+def test_blocks_of_more_than_10_lu_below_the_mean_do_not_count(
+    drop_db: float, below_mean_db: float, kept: bool
+) -> None:
+    """BS.1770-4 in closed form: every block's power is known, relative to the loud part."""
+    soft = 10 ** (-drop_db / 10)
+    across = [share + (1 - share) * soft for share in (0.75, 0.5, 0.25)]  # blocks of both parts
+    powers = [1.0] * 37 + across + [soft] * 37  # blocks of 0.4 s that begin every 0.1 s
+    mean = sum(powers) / len(powers)
+    assert -10 * math.log10(soft / mean) == pytest.approx(below_mean_db, abs=0.15)
+    counted = powers if kept else powers[:40]
+    expected = -3.01 - 20 + 10 * math.log10(sum(counted) / len(counted))
+    assert loudness(loud_then_soft(drop_db)) == pytest.approx(expected, abs=0.03)
+
+
 @pytest.mark.parametrize("level", [0.001, 0.05, 0.9])
 def test_copies_are_equally_loud_and_silence_stays(level: float) -> None:
     assert loudness(matched(sine(22050, level=level))) == pytest.approx(-23.0, abs=1e-3)

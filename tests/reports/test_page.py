@@ -26,7 +26,7 @@ from reports.figures.examples import best_cell
 from reports.figures.mel import mel_levels
 from reports.loudness import loudness
 from reports.page.grid import build_grid, row_id
-from reports.page.pictures import mel_picture
+from reports.page.media import mel_picture
 from reports.page.write import LEFT_OUT, write_page
 from reports.write import read_report
 
@@ -128,7 +128,7 @@ def test_inputs_stay_out_where_asked_or_forbidden(tmp_path: Path) -> None:
     run = sounding_run(tmp_path / "run", ["harp"], ["c1"])
     index = page_of(run, without_inputs=True)
     assert len(list((index.parent / "sounds").iterdir())) == 2
-    assert "goes without content and style audio" in read(index).text
+    assert "comes without content and style audio" in read(index).text
     assert not any(sound["link"] for sound in grid_of(index)["contents"].values())
 
 

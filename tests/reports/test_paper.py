@@ -19,9 +19,10 @@ from sounding import CONTENTS, HOSTILE, STYLES, save, sounding_run
 from bench.api import ConfigError, RecordError
 from bench.cli.main import cli
 from bench.records.store import Run
-from reports.paper.check import check_paper, parse_rows, plain
+from reports.paper.check import check_paper, parse_rows
 from reports.paper.write import write_paper
-from reports.result_table import Estimate
+from reports.text.formats import unescape
+from reports.text.result_table import Estimate
 from reports.write import read_report
 
 
@@ -146,7 +147,7 @@ def test_cells_are_read_through_their_dress() -> None:
         "{lr}\n\\toprule\nA & B \\\\\n\\cmidrule(lr){1-2} a\\&b & {[}$-1${]} \\\\[2pt]"
     )
     assert rows == [["A", "B"], ["a&b", "[-1]"]]
-    assert plain(r"\textbf{x\_y} $\uparrow$ \% 5") == "x_y ↑ % 5"
+    assert unescape(r"\textbf{x\_y} $\uparrow$ \% 5") == "x_y ↑ % 5"
 
 
 def hostile_run(folder: Path) -> Run:

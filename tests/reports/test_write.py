@@ -14,25 +14,16 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from building import fail, golden_run, header, method, run_of
+from building import fail, golden_run, header, method, run_of, save
 from golden import FOLDER, texts
 
 from bench.api import RecordError
 from bench.records.sameness import setting_digest, suite_digest
-from bench.records.store import Run, append, write_header
-from reports import formats, tables
+from bench.records.store import Run
 from reports.merging import merge
+from reports.tables.table2 import table2
+from reports.text import formats
 from reports.write import failures, terminal_summary, write_report
-
-
-def save(run: Run, folder: Path) -> Path:
-    """Write a run as the runner does."""
-    folder.mkdir()
-    write_header(folder, run.header)
-    append(folder / "plan.jsonl", run.plan)
-    append(folder / "cells.jsonl", run.cells.values())
-    append(folder / "scores.jsonl", run.scores.values())
-    return folder
 
 
 @pytest.mark.parametrize("name", sorted(texts()))
@@ -46,7 +37,7 @@ def test_terminal_text_fits_its_width(width: int) -> None:
 
 
 def test_latex_escapes_all_that_latex_reads() -> None:
-    text = formats.latex(tables.table2(golden_run()))
+    text = formats.latex(table2(golden_run()))
     body = text[text.index("\\toprule") :]
     assert not re.search(r"(?<!\\)[%#_]", body)
     assert formats.escape("\\{a}~^") == (
@@ -55,14 +46,14 @@ def test_latex_escapes_all_that_latex_reads() -> None:
 
 
 def test_latex_rows_have_one_field_per_column() -> None:
-    text = formats.latex(tables.table2(golden_run()))
+    text = formats.latex(table2(golden_run()))
     rows = text[text.index("\\toprule") : text.index("\\bottomrule")].splitlines()
     fields = {len(re.findall(r"(?<!\\)&", row)) for row in rows if row.endswith("\\\\")}
     assert fields == {8}
 
 
 def test_csv_keeps_whole_numbers_and_their_ends() -> None:
-    table = tables.table2(golden_run())
+    table = table2(golden_run())
     row = next(csv.DictReader(io.StringIO(formats.csv(table))))
     value = table.column("cp")[0]
     assert isinstance(value, formats.Estimate)
@@ -154,7 +145,7 @@ def test_twenty_thousand_cells_take_seconds() -> None:
         header([method(x) for x in labels], styles, contents, ("cp", "sf.heldout")), values
     )
     begin = time.perf_counter()
-    assert len(tables.table2(run).rows) == len(labels)
+    assert len(table2(run).rows) == len(labels)
     assert time.perf_counter() - begin < 15  # 2 s alone; the machine may be shared
 
 

@@ -1,11 +1,9 @@
-// A blind listening test: sets and clips in an order of each listener's own, answers kept on this
-// machine until they are downloaded.
+// A blind listening test. Each listener gets sets and clips in a random order; answers are kept on
+// this machine until they are downloaded.
 "use strict";
 
 (() => {
-  const QUESTIONS = [["cp", "Content"], ["sf", "Style"], ["ovl", "Overall"]];
-  const MARKS = ["bad", "poor", "fair", "good", "excellent"];
-  const { test, sets } = JSON.parse(document.getElementById("test").textContent);
+  const { test, sets, questions, marks: words } = JSON.parse(document.getElementById("test").textContent);
   const $ = (id) => document.getElementById(id);
   const make = (tag, facts = {}, ...children) => {
     const node = Object.assign(document.createElement(tag), facts);
@@ -13,7 +11,7 @@
     return node;
   };
 
-  // ---- state: kept so that a closed window loses nothing
+  // The state is kept in the browser, so that a closed window loses nothing.
 
   const PLACE = `listening-test-${test}`;
   const shuffled = (values) => {
@@ -34,7 +32,7 @@
   const keep = () => { try { localStorage.setItem(PLACE, JSON.stringify(state)); } catch { /* private window */ } };
   const state = load();
 
-  // ---- sound: one clip at a time; a change of clip goes on at the same position
+  // One clip plays at a time, and another clip goes on at the same position.
 
   const player = new Audio();
   let sounding = "";
@@ -59,8 +57,6 @@
     button.addEventListener("click", () => listen(name, button));
     return button;
   };
-
-  // ---- one set
 
   const current = () => state.order[state.at];
   const answer = (item) => (state.answers[`${current().id}/${item}`] ??= {});
@@ -91,8 +87,8 @@
   const itemOf = (item, place) => {
     const letter = String.fromCharCode(65 + place);
     const heading = make("h3", {}, `Result ${letter}`, playButton(`Play ${letter}`, item));
-    const rows = QUESTIONS.map(([key, text]) => {
-      const marks = MARKS.map((word, i) => {
+    const rows = questions.map(([key, text]) => {
+      const marks = words.map((word, i) => {
         const input = make("input", { type: "radio", name: `${item}-${key}`, value: i + 1, checked: answer(item)[key] === i + 1 });
         input.setAttribute("aria-label", `${i + 1}, ${word}`);
         input.addEventListener("change", () => { answer(item)[key] = i + 1; keep(); check(); });
@@ -105,14 +101,12 @@
     return node;
   };
 
-  const lacking = () => current().items.filter((item) => !heard.has(item) || QUESTIONS.some(([key]) => !answer(item)[key]));
+  const lacking = () => current().items.filter((item) => !heard.has(item) || questions.some(([key]) => !answer(item)[key]));
   const check = () => {
     const left = lacking().length;
     $("left").textContent = left ? `${left} of ${current().items.length} results still to be heard and rated.` : "All are rated.";
     $("forward").disabled = left > 0;
   };
-
-  // ---- the ends
 
   const finish = () => {
     const answers = Object.entries(state.answers).map(([place, marks]) => {

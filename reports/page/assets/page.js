@@ -1,4 +1,4 @@
-// The listening grid: rows are drawn as they come into view; one clip plays at a time.
+// The listening grid. Rows are drawn as they come into view, and one clip plays at a time.
 "use strict";
 
 (() => {
@@ -17,7 +17,7 @@
   let playing = { row: null, clip: -1, audio: null };
   const opened = new Map(); // the audio elements of the row that plays, by clip
 
-  // ---- what a row offers: content, style, then the methods
+  // The clips of a row are the content, the style, then the methods.
 
   const clipsOf = (row) => [
     { name: "Content", sound: grid.contents[row.content], scores: [] },
@@ -41,8 +41,6 @@
     clipsOf(row).map((clip, place) => ({ clip, place }))
       .filter(({ clip }) => isShown(clip) && isAudible(clip))
       .map(({ place }) => place);
-
-  // ---- filter and sort
 
   const scoresOf = (row, metric) => {
     const wanted = $("method").value;
@@ -77,8 +75,6 @@
     $("count").textContent = `${shown.length} of ${grid.rows.length} rows`;
     draw();
   };
-
-  // ---- draw
 
   const draw = (upTo = drawn + STEP) => {
     const fresh = shown.slice(drawn, upTo).map(article);
@@ -134,8 +130,6 @@
     $("player").hidden = !playing.row;
     if (playing.row) $("now").textContent = `${clipsOf(playing.row)[playing.clip].name}: ${playing.row.style} × ${playing.row.content}`;
   };
-
-  // ---- play
 
   const open = (row, place) => {
     if (playing.row !== row) {
@@ -204,7 +198,7 @@
     if (places.length) go(row, places.includes(playing.clip) ? playing.clip : places[0]);
   };
 
-  // ---- addresses: #cell=ID&clip=2, or #style=…&content=…&method=…&sort=…&score=…
+  // Addresses are #cell=ID&clip=2, or #style=…&content=…&method=…&sort=…&score=…
 
   const FIELDS = ["style", "content", "method", "sort", "score"];
 
@@ -233,8 +227,6 @@
     node.scrollIntoView({ block: "center" });
     (buttonOf(row.id, place) || node.querySelector("button"))?.focus({ preventScroll: true });
   };
-
-  // ---- wire
 
   const options = (id, values, texts = values) =>
     $(id).append(...values.map((value, i) => make("option", { value, textContent: texts[i] })));

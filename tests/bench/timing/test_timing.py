@@ -29,7 +29,7 @@ from bench.records.timings import (
     rounds,
 )
 from bench.timing.session import rolled
-from reports.costs import cost_tables, spread
+from reports.tables.timings import spread, timing_tables
 
 TOYS = Path(__file__).parents[1] / "toys.py"
 RATE = 8000
@@ -178,7 +178,7 @@ def test_a_session_times_every_stage_and_keeps_going_past_a_fault(
     log = (place / "calls").read_text(encoding="utf-8").split("\n")
     assert log.count("transfer 1") == 9  # two to warm up
     assert log.count("transfer 4") == 9
-    assert [table.label for table in cost_tables(report)] == [
+    assert [table.label for table in timing_tables(report)] == [
         "costs", "memory", "amortised", "crossover",
     ]  # fmt: skip
     assert session(place, "--show", str(place / "t.json")) == 5  # the same tables again
@@ -220,7 +220,7 @@ def test_a_disturbed_session_says_so() -> None:
             methods=(method,), scoring=MethodTiming(label="metrics", fits_per_style=False),
             provenance={"threads": 1},
         )  # fmt: skip
-        return "\n".join(cost_tables(report)[0].notes)
+        return "\n".join(timing_tables(report)[0].notes)
 
     assert "1.40 times as long" in notes(quiet)
     assert "DISTURBED" not in notes(quiet)

@@ -1,0 +1,92 @@
+"""The history of the main branch, as a table and as a figure with its numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.gate.history import HistoryLine, Trend, add, line_of, read_history, series_of, trend
+from bench.gate.snapshot import snapshot
+from bench.records.benchmarks import read_benchmarks
+from bench.records.store import load_run
+from reports.figures import trends as figure
+from reports.text import formats
+from reports.text.result_table import Column, ResultTable, Row
+
+EXIT_DRIFTED = 3
+COMMIT = 12
+COLUMNS = (
+    Column("word", "Now", text=True),
+    Column("method", "Method", text=True),
+    Column("subject", "Subject", text=True),
+    Column("points", "Runs"),
+    Column("level", "Level"),
+    Column("change", "Change"),
+    Column("since", "Since", text=True),
+)
+NOTES = (
+    "level: median of the runs since the last step",
+    "change: against the best level before, a difference of metrics and a ratio of times",
+    "steps: L1 Potts (ruptures, Pelt); a step is seen three runs after it",
+    "worse: a metric by more than the gate's margin, a time by more than its ratio",
+)
+ORDER = ("worse", "better", "steady")
+
+
+def add_run(folder: Path, out: Path, benchmarks: Path | None = None) -> str:
+    """Append a run to a history, unless it is there already, and say which of the two.
+
+    Raises:
+        RecordError: The folder does not hold a run, or the file is not a history.
+    """
+    timed = read_benchmarks(benchmarks) if benchmarks else []
+    added = add(out, line_of(snapshot(load_run(folder), benchmarks=timed)))
+    return f"{'Added to' if added else 'Already in'} {out}: {len(read_history(out))} runs"
+
+
+def show(path: Path, report: Path | None = None) -> tuple[str, int]:
+    """The terminal text of a history, and its exit code: 3 if a quantity became worse, else 0.
+
+    Args:
+        path: The history.
+        report: A folder for trends.md, trends.svg and trends.csv.
+
+    Raises:
+        RecordError: The file is not a history.
+    """
+    lines = read_history(path)
+    found = [trend(series) for series in series_of(lines)]
+    shown = table(lines, found)
+    if report is not None:
+        figure.write(report / "trends.svg", found)
+        (report / "trends.md").write_text(formats.markdown(shown), encoding="utf-8")
+    text = formats.terminal(shown)
+    return text, EXIT_DRIFTED if any(one.word == "worse" for one in found) else 0
+
+
+def table(lines: Sequence[HistoryLine], found: Sequence[Trend]) -> ResultTable:
+    """Show one row per quantity, those that became worse first."""
+    newest = lines[-1]
+    identity = f"suite {newest.suite_name}, newest run {newest.run_id}, {len(lines)} runs"
+    rows = sorted(found, key=lambda one: ORDER.index(one.word))
+    return ResultTable(
+        "Trends of the main branch",
+        "history",
+        identity,
+        COLUMNS,
+        tuple(_row(one) for one in rows),
+        NOTES,
+    )
+
+
+def _row(one: Trend) -> Row:
+    series = one.series
+    stepped = len(one.starts) > 1
+    since = series.commits[one.starts[-1]][:COMMIT] or "unknown commit"
+    change = one.change if stepped and math.isfinite(one.change) else None
+    cells = (
+        one.word, series.method, series.subject, len(series.values), one.levels[-1], change,
+        since if stepped else None,
+    )  # fmt: skip
+    return Row(cells, one.word)

@@ -1,0 +1,215 @@
+"""What the gate found: as a table, as JUnit XML for a CI page, and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+from bench.api import RecordError
+from bench.gate import cost
+from bench.gate.judge import judge as judge_snapshot
+from bench.gate.power import Foreseen, foresee
+from bench.gate.snapshot import Snapshot, read_snapshot, snapshot, write_snapshot
+from bench.gate.verdict import Lane, Verdict, Word, exit_code
+from bench.records.benchmarks import Benchmark, read_benchmarks
+from bench.records.store import Run, load_run
+from reports.tables.controls import control_order
+from reports.text.result_table import Column, Estimate, ResultTable, Row, Value
+
+ORDER: tuple[Word, ...] = (
+    "regressed",
+    "changed",
+    "incomparable",
+    "inconclusive",
+    "improved",
+    "equivalent",
+)
+WORDS = {0: "passed", 3: "regressed", 4: "not comparable"}
+NOTES = (
+    "delta: candidate - baseline towards better [95 % interval]; for time and memory their ratio",
+    "would find: the smallest drop that would have been found in 4 of 5 cases",
+    "regressed: beyond the margin and beyond chance, Holm over all methods and metrics",
+    "advisory verdicts never fail the gate",
+)
+COLUMNS = (
+    Column("verdict", "Verdict", text=True),
+    Column("lane", "Lane", text=True),
+    Column("method", "Method", text=True),
+    Column("subject", "Subject", text=True),
+    Column("delta", "Delta", decimals=3),
+    Column("p", "p (Holm)", decimals=3),
+    Column("detectable", "Would find", decimals=3),
+    Column("reason", "Reason", text=True),
+)
+
+
+def write_baseline(folder: Path, reason: str, out: Path, benchmarks: Path | None = None) -> Path:
+    """Keep a run as the baseline of later gates.
+
+    Args:
+        folder: The run folder.
+        reason: Why these numbers are accepted.
+        out: The JSON file to write; an existing one is replaced.
+        benchmarks: A file of pytest-benchmark to keep with it.
+
+    Raises:
+        RecordError: The folder holds no run, the reason is empty, cells have not run, or scores of
+            one metric were made by different measures.
+    """
+    run = load_run(folder)
+    waiting = [cell for cell in run.plan if cell.cell_id not in run.cells]
+    if waiting or not run.plan:
+        raise RecordError(
+            f"run {folder} has {len(waiting)} of {len(run.plan)} cells not run; a baseline needs "
+            "a finished run. Resume it with `python -m bench run --out`."
+        )
+    write_snapshot(out, _snapshot(run, benchmarks, reason))
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a gate says about a candidate.
+
+    Args:
+        candidate: The run that was judged.
+        baseline: What it was judged by.
+        verdicts: The verdicts, those that fail the gate first.
+        foreseen: The drops that the gate would find if all noise were drawn anew.
+    """
+
+    candidate: Snapshot
+    baseline: Snapshot
+    verdicts: tuple[Verdict, ...]
+    foreseen: tuple[Foreseen, ...]
+
+    @property
+    def code(self) -> int:
+        """The exit code of the gate."""
+        return exit_code(self.verdicts)
+
+
+def judge(
+    folder: Path,
+    baseline: Path,
+    benchmarks: Path | None = None,
+    advisory: Collection[Lane] = (),
+) -> Judgement:
+    """Judge a run folder, and timed functions if given, by a baseline file.
+
+    Args:
+        folder: The run.
+        baseline: What it is judged by.
+        benchmarks: A file of pytest-benchmark of the candidate.
+        advisory: Lanes that only inform.
+
+    Raises:
+        RecordError: The run, the baseline or a file with them is missing or cannot be read.
+    """
+    known = read_snapshot(baseline)
+    candidate = _snapshot(load_run(folder), benchmarks)
+    verdicts = judge_snapshot(candidate, known)
+    if known.benchmarks and benchmarks is not None:
+        verdicts += cost.benchmark_verdicts(candidate.benchmarks, known.benchmarks)
+    return Judgement(candidate, known, with_advisory(verdicts, advisory), tuple(foresee(known)))
+
+
+def with_advisory(verdicts: Sequence[Verdict], lanes: Collection[Lane]) -> tuple[Verdict, ...]:
+    """The verdicts, with those of some lanes advisory; what fails the gate comes first."""
+    given = [replace(v, advisory=True) if v.lane in lanes else v for v in verdicts]
+    return tuple(sorted(given, key=lambda verdict: (verdict.advisory, ORDER.index(verdict.word))))
+
+
+def _snapshot(run: Run, benchmarks: Path | None, reason: str = "") -> Snapshot:
+    timed: list[Benchmark] = read_benchmarks(benchmarks) if benchmarks else []
+    violations = control_order(run)
+    return snapshot(run, violations=violations, benchmarks=timed, reason=reason)
+
+
+def table(verdicts: Sequence[Verdict], baseline: Snapshot) -> ResultTable:
+    """Show all verdicts but the equivalent ones, and why the baseline was accepted."""
+    return full_table([v for v in verdicts if v.word != "equivalent"], verdicts, baseline)
+
+
+def full_table(
+    shown: Sequence[Verdict], verdicts: Sequence[Verdict], baseline: Snapshot
+) -> ResultTable:
+    """Show some of the verdicts under the result of all of them."""
+    code = exit_code(verdicts)
+    identity = f"{WORDS[code]}; suite {baseline.suite_name}, digest {baseline.suite_digest[:12]}"
+    accepted = (
+        f"baseline: run {baseline.run_id}, created {baseline.created_at}, commit "
+        f"{baseline.commit[:12] or 'unknown'}, accepted because: {baseline.reason}"
+    )
+    return ResultTable(
+        "Regression gate",
+        "gate",
+        identity,
+        COLUMNS,
+        tuple(_row(verdict) for verdict in shown),
+        (_count(verdicts), accepted, *NOTES),
+    )
+
+
+def _count(verdicts: Sequence[Verdict]) -> str:
+    found = Counter(verdict.word for verdict in verdicts)
+    words = ", ".join(f"{found[word]} {word}" for word in ORDER if found[word])
+    return f"{len(verdicts)} verdicts: {words or 'none'}; equivalent ones are not listed"
+
+
+def _row(verdict: Verdict) -> Row:
+    word = f"{verdict.word} (advisory)" if verdict.advisory else verdict.word
+    delta: Value = None
+    if math.isfinite(verdict.delta):
+        delta = Estimate(verdict.delta, verdict.low, verdict.high)
+    numbers = tuple(x if math.isfinite(x) else None for x in (verdict.p, verdict.detectable))
+    cells = (word, verdict.lane, verdict.method, verdict.subject, delta, *numbers, verdict.reason)
+    return Row(cells, "red" if verdict.red else "")
+
+
+def as_json(verdicts: Sequence[Verdict]) -> str:
+    """The exit code and every verdict; numbers that do not exist are null."""
+    rows = [
+        {key: _plain(value) for key, value in asdict(verdict).items()} | {"red": verdict.red}
+        for verdict in verdicts
+    ]
+    code = exit_code(verdicts)
+    return json.dumps({"exit_code": code, "result": WORDS[code], "verdicts": rows}, indent=1) + "\n"
+
+
+def _plain(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def junit(verdicts: Sequence[Verdict]) -> str:
+    """JUnit XML with one case per verdict.
+
+    Verdicts that fail the gate are failures, incomparable ones are errors, and inconclusive and
+    advisory ones are skipped with their reason.
+    """
+    failures = sum(verdict.red for verdict in verdicts)
+    errors = sum(verdict.word == "incomparable" for verdict in verdicts)
+    cases = "\n".join(_case(verdict) for verdict in verdicts)
+    return (
+        '<?xml version="1.0" encoding="utf-8"?>\n'
+        f'<testsuite name="bench gate" tests="{len(verdicts)}" failures="{failures}" '
+        f'errors="{errors}">\n{cases}\n</testsuite>\n'
+    )
+
+
+def _case(verdict: Verdict) -> str:
+    name = quoteattr(f"{verdict.method} {verdict.subject}")
+    message = quoteattr(f"{verdict.word}: {verdict.reason}")
+    start = f"<testcase classname={quoteattr(f'gate.{verdict.lane}')} name={name}"
+    if verdict.red:
+        return f"{start}><failure message={message}/></testcase>"
+    if verdict.word == "incomparable":
+        return f"{start}><error message={message}/></testcase>"
+    if verdict.word == "inconclusive" or verdict.advisory:
+        return f"{start}><skipped message={message}/></testcase>"
+    return f"{start}/>"

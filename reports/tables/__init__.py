@@ -1,0 +1,1 @@
+"""Every table of a report: pure functions from a run to a `ResultTable`."""

@@ -1,0 +1,98 @@
+"""What each method was given and what limits it, to be read beside its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench.records.schema import MethodEntry
+from bench.records.store import Run
+from reports.tables import reading
+from reports.text.result_table import Column, ResultTable, Row
+
+YES, NO = "yes", "no"
+_GIVEN = ("style audio", "style text")
+NOTES = (
+    "content: heard as audio, or as melody, one pitch class at a time; none: not heard at all",
+    "fits: learns from the clips of a style beforehand; others may use them while they render",
+    "band: upper edge of the output's spectrum; metrics notice that the rest is missing",
+    "longest: longest clip in seconds, where needed as several windows faded into each other",
+)
+
+
+def capabilities(run: Run) -> ResultTable:
+    """Show what each method of a run was given, whether it fits, its limits and its licence.
+
+    Columns: method, style audio, style text, content, fits, rate (kHz), band (kHz), longest (s),
+    licence of the weights, departures from the source.
+    """
+    entries = reading.ordered_methods(run)
+    return ResultTable(
+        "What the methods were given and what limits them",
+        "capabilities",
+        reading.identity(run),
+        (
+            Column("method", "Method", text=True),
+            Column("style_audio", "Style audio"),
+            Column("style_text", "Style text"),
+            Column("content", "Content"),
+            Column("fits", "Fits"),
+            Column("rate", "Rate (kHz)"),
+            Column("band", "Band (kHz)"),
+            Column("longest", "Longest (s)"),
+            Column("licence", "Licence of weights", text=True, wide=True),
+            Column("departures", "Departures", text=True, wide=True),
+        ),
+        tuple(Row(_cells(entry), reading.group_of(entry)) for entry in entries),
+        NOTES,
+    )
+
+
+def _cells(entry: MethodEntry) -> tuple[str, ...]:
+    given = [_yes(name in entry.conditioned_on) for name in _GIVEN]
+    return (
+        entry.label,
+        *given,
+        content_of(entry),
+        _yes(entry.fits_per_style),
+        _kilohertz(entry.sample_rate) or "as content",
+        _kilohertz(entry.bandwidth_hz) or "whole",
+        "any" if entry.longest_s is None else f"{entry.longest_s:g}",
+        entry.licence,
+        "; ".join(entry.departures),
+    )
+
+
+def content_of(entry: MethodEntry) -> str:
+    """How a method hears the content: audio, melody or none."""
+    heard = [name for name in ("content audio", "melody") if name in entry.conditioned_on]
+    return heard[0].removeprefix("content ") if heard else "none"
+
+
+def _yes(condition: bool) -> str:
+    return YES if condition else NO
+
+
+def _kilohertz(hertz: float | None) -> str:
+    return "" if hertz is None else f"{hertz / 1000:g}"
+
+
+def capability_notes(run: Run) -> list[str]:
+    """The same facts as notes for another table; competitors that share a limit share a line."""
+    entries = [entry for entry in reading.ordered_methods(run) if not entry.control]
+    fitting = [entry.label for entry in entries if entry.fits_per_style]
+    cut = [entry for entry in entries if entry.bandwidth_hz is not None]
+    lines = {
+        "fits per style": ", ".join(fitting),
+        "upper edge of the output": _grouped(
+            cut, lambda entry: f"{_kilohertz(entry.bandwidth_hz)} kHz"
+        ),
+        "licence of weights": _grouped(entries, lambda entry: entry.licence),
+    }
+    return [f"{what}: {whom}" for what, whom in lines.items() if whom]
+
+
+def _grouped(entries: list[MethodEntry], value: Callable[[MethodEntry], str]) -> str:
+    groups: dict[str, list[str]] = {}
+    for entry in entries:
+        groups.setdefault(value(entry), []).append(entry.label)
+    return "; ".join(f"{what}: {', '.join(labels)}" for what, labels in groups.items())

@@ -1,0 +1,102 @@
+"""Whether the controls bound the methods, as they must if the measures work.
+
+A copied content must keep its content perfectly, a copied style must have the style, and noise must
+have neither. Where a method scores beyond such a control, the measure is broken or the method does
+no transfer. The gate refuses new violations, and table II names them in its notes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.records.schema import MethodEntry
+from bench.records.store import Run
+from bench.statistics.intervals import paired_differences
+from reports.tables import reading
+from reports.tables.reading import Frames
+
+TOLERANCE = 1e-3  # batch and thread effects on a score stay below it
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """One demand: mean(upper) - mean(lower) on common cells is positive, or not negative."""
+
+    metric: str
+    upper: str
+    lower: str
+    strict: bool
+
+
+def control_order(run: Run) -> list[str]:
+    """Check that controls bound the methods, and say each violation in one sentence.
+
+    Raw scores are averaged over the common cells of tonal styles. CP of copy-content is 1 and at
+    least that of the vocoder, which is at least that of each method, which lies above noise.
+    SF-audio (held-out, else seen) of copy-style lies above each method, which lies above
+    copy-content. A demand whose methods or numbers are absent is not checked.
+
+    Raises:
+        RecordError: Scores of one metric carry different fingerprints.
+    """
+    return order_violations(run, reading.by_method(run))
+
+
+def order_violations(run: Run, frames: Frames) -> list[str]:
+    """`control_order` of a run whose frames were read before."""
+    methods = [m for m in reading.ordered_methods(run) if m.label in frames]
+    violations = [*_identity_violation(run, methods, frames)]
+    for rule in _rules(run, methods):
+        difference = _tonal_difference(run, frames, rule)
+        if difference is None or difference > TOLERANCE:
+            continue
+        if rule.strict or difference < -TOLERANCE:
+            sign = ">" if rule.strict else ">="
+            violations.append(
+                f"{rule.metric}: {rule.upper} {sign} {rule.lower} expected, the paired difference "
+                f"on tonal styles is {difference:+.3f}"
+            )
+    return violations
+
+
+def _rules(run: Run, methods: list[MethodEntry]) -> list[_Rule]:
+    """The demands for the controls that this run has, which are known by their catalog names."""
+    labels = {m.name: m.label for m in methods if m.control}
+    competitors = [m.label for m in methods if not m.control]
+    fit = reading.style_fit(run)
+    chain: list[_Rule] = []
+    if "copy-content" in labels and "vocoder" in labels:
+        chain.append(_Rule("cp", labels["copy-content"], labels["vocoder"], strict=False))
+    for label in competitors:
+        if "vocoder" in labels:
+            chain.append(_Rule("cp", labels["vocoder"], label, strict=False))
+        if "noise" in labels:
+            chain.append(_Rule("cp", label, labels["noise"], strict=True))
+        if "copy-style" in labels:
+            chain.append(_Rule(fit, labels["copy-style"], label, strict=True))
+        if "copy-content" in labels:
+            chain.append(_Rule(fit, label, labels["copy-content"], strict=True))
+    return [rule for rule in chain if rule.metric in {m.name for m in run.header.metrics}]
+
+
+def _identity_violation(run: Run, methods: list[MethodEntry], frames: Frames) -> list[str]:
+    """A copied content that does not score 1, because the pipeline alters audio or embeddings."""
+    entry = reading.named(methods, "copy-content")
+    if entry is None or "cp" not in {m.name for m in run.header.metrics}:
+        return []
+    values = reading.raw_scores(run, frames[entry.label], "cp", "tonal").values
+    known = values[np.isfinite(values)]
+    if not len(known) or abs(float(known.mean()) - 1) <= TOLERANCE:
+        return []
+    return [f"cp: {entry.label} = 1 expected, its mean on tonal styles is {known.mean():.3f}"]
+
+
+def _tonal_difference(run: Run, frames: Frames, rule: _Rule) -> float | None:
+    upper, lower = (
+        reading.raw_scores(run, frames[label], rule.metric, "tonal")
+        for label in (rule.upper, rule.lower)
+    )
+    differences = paired_differences(upper, lower).values
+    return float(differences.mean()) if len(differences) else None

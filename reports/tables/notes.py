@@ -1,0 +1,183 @@
+"""The notes under the tables: where the numbers come from, what is missing, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.records.store import Run
+from reports.tables import reading
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KINDS = {
+    "two-way": "mean [95 % interval]: two-way cluster-robust t over styles and contents",
+    "on these styles": (
+        "mean [95 % interval] on these styles only (fewer than 5): contents resampled by category, "
+        "nothing is claimed about other styles"
+    ),
+    "none": "a mean without an interval rests on a single content",
+}
+SHOWN_FAILURES = 10
+STAR = "*"
+BEST = (
+    "bold, or * where there is none: the best competitor and all that are not significantly worse "
+    "(paired per cell, Holm over the comparisons with the best, 5 %)"
+)
+
+
+def identity_notes(run: Run) -> list[str]:
+    """What every table must say about itself: its suite, profile and data."""
+    header = run.header
+    dataset = header.dataset.get("name", "unnamed")
+    size = f"{counted(len(header.styles), 'style')}, {counted(len(header.contents), 'content')}"
+    suite = f"suite {reading.identity(run)}; dataset {dataset}: {size}; device {header.device}"
+    notes = [suite]
+    if header.profile == "mini":
+        notes.append("mini models: never compare with published numbers")
+    stereo = sum(1 for facts in header.contents.values() if int(facts.get("channels") or 1) > 1)
+    if stereo:
+        notes.append(
+            f"{stereo} of {len(header.contents)} contents have several channels; methods receive "
+            "their mean, so the outputs are mono"
+        )
+    return notes
+
+
+def interval_notes(kinds: Iterable[str]) -> list[str]:
+    """One sentence per kind of interval that occurs."""
+    present = set(kinds)
+    return [text for kind, text in KINDS.items() if kind in present]
+
+
+def fingerprint_notes(run: Run) -> list[str]:
+    """The measure behind each column: its source, version, and the hash of all that decides it."""
+    return [
+        f"{metric.title}: {metric.source}; version {metric.version}, fingerprint "
+        f"{metric.fingerprint or 'none'}"
+        for metric in reading.ordered_metrics(run)
+    ]
+
+
+def provenance_note(run: Run) -> str:
+    """A line about the run, the software and the machine."""
+    facts = [f"run {run.header.run_id}", f"created {run.header.created_at}"]
+    facts += [f"{key} {value}" for key, value in _flat(run.header.provenance) if value is not None]
+    return "provenance: " + ", ".join(facts)
+
+
+def _flat(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Scalars of a nested mapping with the path to each; lists stand in `run.json` only."""
+    rows: list[tuple[str, Any]] = []
+    for key, value in facts.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            rows += _flat(value, "" if key == "packages" else f"{name} ")
+        elif not isinstance(value, list | tuple):
+            rows.append((name, value))
+    return rows
+
+
+def sees_notes(run: Run) -> list[str]:
+    """What each method is conditioned on; methods that see the same share a line."""
+    groups: dict[str, list[str]] = {}
+    for method in reading.ordered_methods(run):
+        groups.setdefault(" + ".join(method.conditioned_on), []).append(method.label)
+    return [f"sees {what}: {', '.join(labels)}" for what, labels in groups.items()]
+
+
+def missing_notes(run: Run, frames: Mapping[str, pd.DataFrame]) -> list[str]:
+    """How many cells have no number, by method and reason: not run, n/a, silent or failed.
+
+    Methods that lack the same cells share a line.
+    """
+    who: dict[str, list[str]] = {}
+    for label, rows in frames.items():
+        for note in (*_cell_notes(rows), *_score_notes(run, rows)):
+            who.setdefault(note, []).append(label)
+    named = {note: _named(labels, len(frames)) for note, labels in who.items()}
+    return [f"{label}: {note}" for note, label in named.items()]
+
+
+def _named(labels: list[str], total: int) -> str:
+    return "every method" if len(labels) == total > 1 else ", ".join(labels)
+
+
+def _cell_notes(rows: pd.DataFrame) -> list[str]:
+    total = len(rows)
+    idle = int((rows["status"] == "cancelled").sum())
+    notes = [f"{idle} of {total} cells not run"] if idle else []
+    for (status, reason), count in _reasons(rows[rows["status"] == "unsupported"]).items():
+        notes.append(f"{count} of {total} cells n/a ({reason or status})")
+    for (status, reason), count in _reasons(rows[reading.failures(rows)]).items():
+        notes.append(f"{count} of {total} cells failed ({status}: {reason or 'no reason'})")
+    return notes
+
+
+def _reasons(rows: pd.DataFrame) -> Counter[tuple[str, str]]:
+    reasons = rows["reason"].fillna("").astype(str).tolist()
+    return Counter(zip(rows["status"].astype(str).tolist(), reasons, strict=True))
+
+
+def _score_notes(run: Run, rows: pd.DataFrame) -> list[str]:
+    words = {
+        "unsupported": "n/a",
+        "silent": "scored 0 as silent",
+        "invalid_output": "without score",
+    }
+    done = rows[rows["status"] == "ok"]
+    notes = []
+    for metric in reading.ordered_metrics(run):
+        states = done[f"{metric.name}.status"]
+        odd = done[states.isin(list(words))]
+        found = Counter(
+            (words[score.status], score.reason or score.status)
+            for cell in odd["cell_id"]
+            if (score := run.scores.get((str(cell), metric.name))) is not None
+        )
+        notes += [
+            f"{metric.title}: {count} of {len(rows)} cells {word} ({reason})"
+            for (word, reason), count in found.items()
+        ]
+        unscored = int(states.isna().sum())
+        if unscored:
+            notes.append(f"{metric.title}: {unscored} of {len(rows)} cells not scored yet")
+    return notes
+
+
+def failure_lines(run: Run, frames: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Every failed cell with its method, style, content, repetition, status and reason."""
+    lines = []
+    for rows in frames.values():
+        chosen = reading.failures(rows)
+        for metric in run.header.metrics:
+            chosen = chosen | reading.failures(rows, metric.name)
+        lines += [_failure_line(run, row) for row in rows[np.asarray(chosen)].to_dict("records")]
+    return lines
+
+
+def _failure_line(run: Run, row: Mapping[Any, Any]) -> str:
+    where = f"{row['method']} / {row['style']} / {row['content']} / repetition {row['repetition']}"
+    if row["status"] != "ok":
+        return f"{where}: {row['status']}: {row['reason'] or 'no reason recorded'}"
+    broken = [
+        f"{metric.title}: {score.reason or 'invalid output'}"
+        for metric in reading.ordered_metrics(run)
+        if (score := run.scores.get((str(row["cell_id"]), metric.name))) is not None
+        and score.status == "invalid_output"
+    ]
+    return f"{where}: invalid_output: {'; '.join(broken)}"
+
+
+def counted(number: int, word: str) -> str:
+    """A number with its word.
+
+    Example:
+        >>> counted(1, "style"), counted(2, "style")
+        ('1 style', '2 styles')
+    """
+    return f"{number} {word}" + ("" if number == 1 else "s")

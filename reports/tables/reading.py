@@ -1,0 +1,159 @@
+"""What the tables read from a run: its cells as data frames, and which of its scores count.
+
+**Conventions**: a number counts when its cell ended `ok` and its score is `ok` or `silent`. A
+failed cell or an `invalid_output` score is a failure. An `unsupported` one is neither, and so is a
+cell that has not run.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.api import RecordError
+from bench.records.frame import frame
+from bench.records.sameness import setting_digest
+from bench.records.schema import FAILED, MethodEntry, MetricEntry
+from bench.records.store import Run
+from bench.statistics.intervals import Observations, observe
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Frames = Mapping[str, "pd.DataFrame"]  # the cells of each method, by its label
+CONTROLS = "controls"  # the group of their rows in every table
+STYLE_FITS = ("sf.heldout", "sf.seen", "sf.text")  # in the order of preference
+COLUMN_ORDER = ("cp", *STYLE_FITS, "chroma")
+TONAL = frozenset({"instrument", "tonal"})
+
+
+def identity(run: Run) -> str:
+    """The suite, its profile, and the digests of the suite and of its setting, for every table.
+
+    Tables of one setting may be read side by side; `report A B` joins such runs.
+    """
+    header = run.header
+    digests = f"digest {header.suite_digest[:12]}, setting {setting_digest(header)[:12]}"
+    return f"{header.suite_name}, profile {header.profile}, {digests}"
+
+
+def ordered_metrics(run: Run) -> list[MetricEntry]:
+    """The metrics of a run: the known ones in the order of the columns, then the rest by name."""
+    known = {name: position for position, name in enumerate(COLUMN_ORDER)}
+    return sorted(run.header.metrics, key=lambda m: (known.get(m.name, len(known)), m.name))
+
+
+def ordered_methods(run: Run) -> list[MethodEntry]:
+    """Competitors first, then controls, each in the order of the run."""
+    return sorted(run.header.methods, key=lambda method: method.control)
+
+
+def group_of(entry: MethodEntry) -> str:
+    """The group of a method's rows: controls stand apart from the methods that compete."""
+    return CONTROLS if entry.control else ""
+
+
+def style_fit(run: Run) -> str:
+    """The name of the metric of style fit: held-out clips where any cell has it, else seen ones."""
+    held_out = any(
+        metric == "sf.heldout" and score.value is not None
+        for (_, metric), score in run.scores.items()
+    )
+    return "sf.heldout" if held_out else "sf.seen"
+
+
+def style_kind(run: Run, style: str) -> str:
+    """What kind of sound a style is: "tonal" for instruments, else the word of its dataset."""
+    kind = str(run.header.styles.get(style, {}).get("kind") or "unknown")
+    return "tonal" if kind in TONAL else kind
+
+
+def by_method(run: Run) -> dict[str, pd.DataFrame]:
+    """The rows of `bench.records.frame.frame` per method label; a method without cells is absent.
+
+    Raises:
+        RecordError: Scores of one metric carry different fingerprints.
+    """
+    return dict(_by_method(run))
+
+
+@lru_cache(maxsize=1)
+def _by_method(run: Run) -> dict[str, pd.DataFrame]:
+    """The frames of the latest run are kept, since every table of a report starts from them."""
+    check_fingerprints(run)
+    if not run.plan:
+        return {}
+    return {str(label): rows for label, rows in frame(run).groupby("method", sort=False)}
+
+
+def check_fingerprints(run: Run) -> None:
+    """Refuse a run in which scores of one metric were made by different measures.
+
+    Raises:
+        RecordError: A metric has scores with two fingerprints or more.
+    """
+    found: dict[str, set[str]] = defaultdict(set)
+    for (_, metric), score in run.scores.items():
+        found[metric].add(score.fingerprint)
+    for metric, prints in found.items():
+        if len(prints) > 1:
+            raise RecordError(
+                f"metric {metric!r} has scores with fingerprints {', '.join(sorted(prints))}; "
+                "one column holds one measure. Run the suite again to score its outputs anew."
+            )
+
+
+def numbers(rows: pd.DataFrame, metric: str, *, raw: bool = False) -> np.ndarray:
+    """One score per row, NaN where there is none; `raw` takes the number before clipping."""
+    values = rows[metric].to_numpy(dtype=np.float64, na_value=np.nan)
+    if raw:
+        before = rows[f"{metric}.raw"].to_numpy(dtype=np.float64, na_value=np.nan)
+        values = np.where(np.isfinite(before), before, values)
+    counted = (rows["status"] == "ok") & rows[f"{metric}.status"].isin(["ok", "silent"])
+    return np.where(counted.to_numpy(), values, np.nan)
+
+
+def failures(rows: pd.DataFrame, metric: str | None = None) -> np.ndarray:
+    """Which rows failed: the cell itself or, if a metric is given, its score."""
+    failed = rows["status"].isin(list(FAILED)).to_numpy()
+    if metric is None:
+        return np.asarray(failed)
+    broken = (rows["status"] == "ok") & (rows[f"{metric}.status"] == "invalid_output")
+    return np.asarray(failed | broken.to_numpy())
+
+
+def observed(rows: pd.DataFrame, values: np.ndarray) -> Observations:
+    """The values of some rows with their styles, contents and categories."""
+    return observe(
+        values, rows["style"].tolist(), rows["content"].tolist(), rows["category"].tolist()
+    )
+
+
+def scores_of(frames: Frames, label: str, metric: str) -> Observations:
+    """The reported scores of a method."""
+    rows = frames[label]
+    return observed(rows, numbers(rows, metric))
+
+
+def raw_scores(run: Run, rows: pd.DataFrame, metric: str, kind: str = "all") -> Observations:
+    """The scores before clipping, on the styles of one kind ("all" for every style)."""
+    if kind != "all":
+        rows = rows[[style_kind(run, style) == kind for style in rows["style"]]]
+    return observed(rows, numbers(rows, metric, raw=True))
+
+
+def device_of(run: Run, label: str) -> str:
+    """The device that a method ran on, which merged runs record per method."""
+    devices = run.header.provenance.get("device_by_method")
+    return (
+        str(devices[label]) if isinstance(devices, dict) and label in devices else run.header.device
+    )
+
+
+def named(methods: Sequence[MethodEntry], name: str) -> MethodEntry | None:
+    """The first method with this catalog name."""
+    return next((method for method in methods if method.name == name), None)

@@ -1,0 +1,124 @@
+"""Style fit at equal content preservation, read from each method's curve over its settings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from bench.records.store import Run
+from bench.statistics.intervals import Interval
+from bench.statistics.tradeoff import Anchors, Scored, Tradeoff, pareto, tradeoffs
+from reports.tables import notes, reading
+from reports.tables.reading import Frames
+from reports.text.result_table import Column, Missing, ResultTable, Row, Value, estimate
+
+CONTROLS = ("noise", "copy-content", "copy-style")
+AREA = (
+    "area dominated: share of (CP, SF) targets that some setting reaches, with CP rescaled from "
+    "noise to copy-content and SF from copy-content to copy-style; Pareto: no other setting is "
+    "better in one and as good in the other"
+)
+INTERVALS = (
+    "intervals: 95 % percentiles of the bootstrap over styles and contents (contents by category "
+    "with fewer than 5 styles)"
+)
+
+
+def tradeoff(run: Run) -> ResultTable:
+    """Show SF at matched CP, and the area that each method dominates between the controls.
+
+    The settings of a method are its labels with one catalog name, such as a sweep of strengths. SF
+    is measured against held-out clips where there are any. Without a method that has two settings
+    there is nothing to interpolate, and the table has no rows.
+
+    Raises:
+        RecordError: Scores of one metric carry different fingerprints.
+    """
+    frames = reading.by_method(run)
+    style_fit = reading.style_fit(run)
+    if not {"cp", style_fit} <= {metric.name for metric in run.header.metrics}:
+        return _table(run, style_fit, [], [])
+    settings = _settings(run, frames)
+    swept = any(len(labels) > 1 for labels in settings.values())
+    if not swept:
+        return _table(run, style_fit, [], [])
+    scored = {
+        name: [_scored(frames, label, style_fit) for label in labels]
+        for name, labels in settings.items()
+    }
+    matched, found = tradeoffs(scored, _anchors(run, frames, style_fit))
+    return _table(run, style_fit, _rows(settings, found), [_matched_note(matched)])
+
+
+def _settings(run: Run, frames: Frames) -> dict[str, list[str]]:
+    """The labels of each competitor that has numbers, by its catalog name."""
+    found: dict[str, list[str]] = {}
+    for entry in reading.ordered_methods(run):
+        if entry.label not in frames or entry.control:
+            continue
+        if np.isfinite(reading.numbers(frames[entry.label], "cp")).any():
+            found.setdefault(entry.name, []).append(entry.label)
+    return found
+
+
+def _scored(frames: Frames, label: str, style_fit: str) -> Scored:
+    return Scored(
+        reading.scores_of(frames, label, "cp"), reading.scores_of(frames, label, style_fit)
+    )
+
+
+def _anchors(run: Run, frames: Frames, style_fit: str) -> Anchors | None:
+    entries = [reading.named(run.header.methods, name) for name in CONTROLS]
+    labels = [entry.label for entry in entries if entry is not None and entry.label in frames]
+    if len(labels) < len(CONTROLS):
+        return None
+    return Anchors(*(_scored(frames, label, style_fit) for label in labels))
+
+
+def _rows(settings: Mapping[str, list[str]], found: Mapping[str, Tradeoff]) -> list[Row]:
+    cp = np.concatenate([found[name].cp for name in settings])
+    sf = np.concatenate([found[name].sf for name in settings])
+    on_front = iter(pareto(cp, sf).tolist())
+    rows = []
+    for name, labels in settings.items():
+        curve = found[name]
+        for label, x, y in zip(labels, curve.cp.tolist(), curve.sf.tolist(), strict=True):
+            rows.append(Row((label, x, y, "yes" if next(on_front) else "no", None, None), name))
+        ends = (_value(curve.at_matched, "beyond this curve"), _value(curve.volume, "no controls"))
+        rows.append(Row((f"{name}, curve", None, None, "", *ends), name, "mean"))
+    return rows
+
+
+def _value(found: Interval, missing: str) -> Value:
+    return Missing("n/a", missing) if math.isnan(found.mean) else estimate(found)
+
+
+def _matched_note(matched: float) -> str:
+    if math.isnan(matched):
+        return "the curves share no range of CP, so there is no common CP to read them at"
+    return (
+        f"SF at matched CP: read at CP = {matched:.3f}, the middle of the range that all curves "
+        "share; curves are linear between neighbouring settings and never go beyond them"
+    )
+
+
+def _table(run: Run, style_fit: str, rows: list[Row], lines: list[str]) -> ResultTable:
+    title = next((m.title for m in run.header.metrics if m.name == style_fit), "SF")
+    columns = (
+        Column("method", "Method", text=True),
+        Column("cp", "CP ↑"),
+        Column("sf", f"{title} ↑"),
+        Column("front", "Pareto", text=True),
+        Column("sf_at_cp", "SF at matched CP ↑"),
+        Column("volume", "Area dominated ↑"),
+    )
+    return ResultTable(
+        "Style fit at equal content preservation",
+        "tradeoff",
+        reading.identity(run),
+        columns,
+        tuple(rows),
+        (*notes.identity_notes(run), *lines, AREA, INTERVALS, notes.provenance_note(run)),
+    )

@@ -1,0 +1,308 @@
+"""A `ResultTable` as text: Markdown, LaTeX, CSV, and plain text that fits a terminal.
+
+Numbers are rounded to the decimals of their column and shown as `mean [low, high]`; CSV keeps ten
+decimals.
+"""
+
+from __future__ import annotations
+
+import csv as csv_module
+import io
+import math
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from reports.text.result_table import Column, Estimate, Missing, ResultTable, Row, Value
+
+BLANK = "-"
+STAR = "*"  # in place of bold
+TERMINAL_DECIMALS = 2
+SETTLED_DECIMALS = 10
+GAP = "  "
+NARROWEST = 9
+LONGEST_TEXT = 26
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "]": "{]}",
+    "↑": r"$\uparrow$", "↓": r"$\downarrow$", "\u2013": "--", "\u2014": "---",
+    "\u00d7": r"$\times$",
+    "≥": r"$\geq$", "≤": r"$\leq$", "\n": " ",
+}  # fmt: skip
+# What a paper may write in place of a sign; a tie and a thin space are spaces.
+_SIGNS = {
+    code.strip("$"): sign for sign, code in _LATEX.items() if code.startswith((r"\text", "$"))
+} | {"---": "\u2014", r"\,": " ", "~": " "}
+
+
+def show(value: Value, decimals: int) -> str:
+    """One value as words.
+
+    Example:
+        >>> show(Estimate(0.41234, 0.38, 0.45), 2)
+        '0.41 [0.38, 0.45]'
+    """
+    if isinstance(value, Estimate):
+        number = _number(value.value, decimals)
+        ends = _ends(value, decimals)
+        return f"{number} {ends}" if ends else number
+    if isinstance(value, Missing):
+        return value.mark
+    if isinstance(value, float):
+        return _number(value, decimals)
+    return BLANK if value is None else str(value)
+
+
+def _number(value: float, decimals: int) -> str:
+    return f"{_settled(value):.{decimals}f}" if math.isfinite(value) else BLANK
+
+
+def _settled(value: float) -> float:
+    """Drop the digits that depend on the order of a sum, so that texts are the same everywhere."""
+    return round(float(value), SETTLED_DECIMALS)
+
+
+def _ends(value: Estimate, decimals: int) -> str:
+    if not (math.isfinite(value.low) and math.isfinite(value.high)):
+        return ""
+    return f"[{_number(value.low, decimals)}, {_number(value.high, decimals)}]"
+
+
+def markdown(table: ResultTable) -> str:
+    """GitHub Markdown: a heading, the table with a bold line per group, and the notes as a list."""
+    from tabulate import tabulate
+
+    lines: list[list[str]] = []
+    for group, rows in groupby(table.rows, key=lambda row: row.group):
+        if group and not _names_itself(group, table):
+            lines.append([f"**{_pipe(group)}**", *([""] * (len(table.columns) - 1))])
+        lines += [_bold(row, [_pipe(text) for text in _texts(row, table.columns)]) for row in rows]
+    body = tabulate(
+        lines,
+        headers=[_pipe(column.title) for column in table.columns],
+        tablefmt="pipe",
+        disable_numparse=True,
+        colalign=["left" if c.text else "right" for c in table.columns] if lines else None,
+    )
+    notes = "".join(f"* {_plain(note)}\n" for note in table.notes)
+    return f"## {table.title}\n\n{table.identity}\n\n{body}\n\n{notes}"
+
+
+def _bold(row: Row, texts: list[str], form: str = "**{}**") -> list[str]:
+    """The texts of a row, with the best ones in bold."""
+    return [
+        form.format(text) if isinstance(cell, Estimate) and cell.best else text
+        for cell, text in zip(row.cells, texts, strict=True)
+    ]
+
+
+def _names_itself(group: str, table: ResultTable) -> bool:
+    """A group that only repeats the first column needs no heading."""
+    return all(row.cells[0] == group for row in table.rows if row.group == group)
+
+
+def _pipe(text: str) -> str:
+    return _plain(text).replace("|", "\\|")
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _texts(row: Row, columns: Sequence[Column]) -> list[str]:
+    return [show(cell, column.decimals) for cell, column in zip(row.cells, columns, strict=True)]
+
+
+def escape(text: str) -> str:
+    r"""Text written so that LaTeX prints it unchanged.
+
+    Example:
+        >>> escape("tve[strength=0.5] 100 %")
+        'tve{[}strength=0.5{]} 100 \\%'
+    """
+    return "".join(_LATEX.get(character, character) for character in _plain(text))
+
+
+def unescape(text: str) -> str:
+    r"""LaTeX as plain text, without bold, math signs, braces and escapes.
+
+    Example:
+        >>> unescape(r"\textbf{x\_y} $\uparrow$ 5\,\%")
+        'x_y ↑ 5 %'
+    """
+    for code, sign in _SIGNS.items():
+        text = text.replace(code, sign)
+    text = re.sub(r"\\(?:textbf|textit|emph|mathbf|mathrm|underline|num)\s*", "", text)
+    text = re.sub(r"(?<!\\)[{}$]", "", text)
+    return _plain(re.sub(r"\\([#$%&_{}])", r"\1", text))
+
+
+def latex(table: ResultTable) -> str:
+    """A LaTeX `table*` with booktabs rules, a caption, a label, and the notes below the table."""
+    align = "".join("l" if column.text else "r" for column in table.columns)
+    header = " & ".join(escape(column.title) for column in table.columns) + r" \\"
+    groups = [
+        [" & ".join(_latex_texts(row, table.columns)) + r" \\" for row in rows]
+        for _, rows in groupby(table.rows, key=lambda row: row.group)
+    ]
+    body = "\n\\midrule\n".join("\n".join(lines) for lines in groups)
+    notes = "\\\\\n".join(escape(note) for note in table.notes)
+    return "\n".join([
+        "% needs \\usepackage{booktabs}",
+        r"\begin{table*}[t]",
+        r"\centering",
+        rf"\caption{{{escape(table.title)} ({escape(table.identity)})}}",
+        rf"\label{{tab:{table.label}}}",
+        rf"\begin{{tabular}}{{{align}}}",
+        r"\toprule",
+        header,
+        r"\midrule",
+        *([body] if body else []),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\par\smallskip\begin{minipage}{\linewidth}\footnotesize\raggedright",
+        rf"{notes}\end{{minipage}}",
+        r"\end{table*}",
+        "",
+    ])  # fmt: skip
+
+
+def _latex_texts(row: Row, columns: Sequence[Column]) -> list[str]:
+    return _bold(row, [escape(text) for text in _texts(row, columns)], r"\textbf{{{}}}")
+
+
+def csv(table: ResultTable) -> str:
+    """CSV with unrounded numbers, for programs.
+
+    An estimate fills `key`, `key.low`, `key.high` and `key.n`; a column with missing values has
+    `key.missing` with mark and reason. Each line begins with suite, group and kind.
+    """
+    columns = range(len(table.columns))
+    estimated = {
+        i
+        for i in columns
+        if any(isinstance(row.cells[i], Estimate | Missing) for row in table.rows)
+    }
+    header = ["suite", "group", "kind"]
+    for position, column in enumerate(table.columns):
+        ends = (".low", ".high", ".n", ".missing") if position in estimated else ()
+        header += [column.key, *(f"{column.key}{end}" for end in ends)]
+    lines = [header]
+    for row in table.rows:
+        fields = [table.identity, row.group, row.kind]
+        for position, cell in enumerate(row.cells):
+            fields += _fields(cell, wide=position in estimated)
+        lines.append(fields)
+    return csv_text(lines)
+
+
+def csv_text(lines: Iterable[Sequence[str]]) -> str:
+    """Lines of fields as CSV, quoted where it is needed."""
+    out = io.StringIO()
+    csv_module.writer(out, lineterminator="\n").writerows(lines)
+    return out.getvalue()
+
+
+def _fields(cell: Value, *, wide: bool) -> list[str]:
+    if isinstance(cell, Estimate):
+        return [*(_whole(x) for x in (cell.value, cell.low, cell.high)), str(cell.n), ""]
+    if isinstance(cell, Missing):
+        return ["", "", "", "", f"{cell.mark}: {cell.reason}" if cell.reason else cell.mark]
+    text = _whole(cell) if isinstance(cell, float) else "" if cell is None else str(cell)
+    return [text, "", "", "", ""] if wide else [text]
+
+
+def _whole(value: float) -> str:
+    return repr(_settled(value)) if math.isfinite(value) else ""
+
+
+Block = list[str]  # the lines of one cell
+
+
+def terminal(table: ResultTable, width: int = 100) -> str:
+    """Plain text at most `width` characters wide, with intervals under their means.
+
+    Columns that do not fit follow in further blocks, which repeat the columns that name a row;
+    `wide` columns are left out.
+    """
+    kept = [position for position, column in enumerate(table.columns) if not column.wide]
+    cells = {p: [_block(row.cells[p], table.columns[p]) for row in table.rows] for p in kept}
+    widths = {p: _width(table.columns[p], cells[p]) for p in kept}
+    parts = [_draw(table, chosen, cells, widths) for chosen in _pack(table, kept, widths, width)]
+    notes = [
+        textwrap.fill(_plain(note), width, initial_indent="  ", subsequent_indent="    ")
+        for note in table.notes
+    ]
+    title = textwrap.fill(f"{table.title} ({table.identity})", width)
+    return "\n\n".join([title, *parts, "\n".join(notes)]).rstrip() + "\n"
+
+
+def _block(value: Value, column: Column) -> Block:
+    decimals = min(column.decimals, TERMINAL_DECIMALS)
+    if isinstance(value, Estimate):
+        ends = _ends(value, decimals)
+        number = _number(value.value, decimals) + (STAR if value.best else "")
+        return [number, *([ends] if ends else [])]
+    return _wrapped(show(value, decimals)) or [""]
+
+
+def _wrapped(text: str) -> list[str]:
+    """The lines of a long text; the name of a method with many parameters breaks after a comma."""
+    if len(text) <= LONGEST_TEXT:
+        return [text] if text else []
+    return textwrap.wrap(re.sub(r",(?=\S)", ", ", text), LONGEST_TEXT)
+
+
+def _width(column: Column, blocks: list[Block]) -> int:
+    longest = max((len(line) for block in blocks for line in block), default=0)
+    limit = max(longest, NARROWEST)
+    return max(longest, *(len(line) for line in textwrap.wrap(column.title, limit)))
+
+
+def _pack(
+    table: ResultTable, kept: list[int], widths: dict[int, int], width: int
+) -> list[list[int]]:
+    """Split the columns into blocks that fit, each starting with the columns that name a row."""
+    named = next((n for n, p in enumerate(kept) if not table.columns[p].text), len(kept))
+    names, blocks = kept[: max(named, 1)], [list(kept[: max(named, 1)])]
+    for position in kept[len(names) :]:
+        wider = [*blocks[-1], position]
+        fits = sum(widths[p] for p in wider) + len(GAP) * (len(wider) - 1) <= width
+        if not fits and len(blocks[-1]) > len(names):
+            blocks.append(list(names))
+        blocks[-1].append(position)
+    return blocks
+
+
+def _draw(
+    table: ResultTable, chosen: list[int], cells: dict[int, list[Block]], widths: dict[int, int]
+) -> str:
+    heads = [textwrap.wrap(table.columns[p].title, widths[p]) for p in chosen]
+    rule = "-" * (sum(widths[p] for p in chosen) + len(GAP) * (len(chosen) - 1))
+    lines = [*_lines(table, chosen, heads, widths), rule.replace("-", "=")]
+    for number, row in enumerate(table.rows):
+        if number and row.group != table.rows[number - 1].group:
+            lines.append(rule)
+        lines += _lines(table, chosen, [cells[p][number] for p in chosen], widths)
+    return "\n".join(lines)
+
+
+def _lines(
+    table: ResultTable, chosen: list[int], blocks: list[Block], widths: dict[int, int]
+) -> list[str]:
+    height = max(len(block) for block in blocks)
+    lines = []
+    for level in range(height):
+        fields = [
+            _aligned(block[level] if level < len(block) else "", table.columns[p], widths[p])
+            for p, block in zip(chosen, blocks, strict=True)
+        ]
+        lines.append(GAP.join(fields).rstrip())
+    return lines
+
+
+def _aligned(text: str, column: Column, width: int) -> str:
+    return text.ljust(width) if column.text else text.rjust(width)

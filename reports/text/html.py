@@ -1,0 +1,89 @@
+"""A `ResultTable` as the cells of an HTML table, and the templates that show it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from reports.text import formats
+from reports.text.result_table import Column, Estimate, Missing, ResultTable, Value
+
+
+@dataclass(frozen=True, slots=True)
+class HtmlCell:
+    """One table cell: its number, its interval if it has one, and `why` a number is missing."""
+
+    text: str
+    ends: str = ""
+    number: bool = False
+    best: bool = False
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HtmlRow:
+    """One table row; `method` is the label in the grid of sounds that its name links to."""
+
+    cells: tuple[HtmlCell, ...]
+    kind: str
+    new_group: bool
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class HtmlTable:
+    """A table as a template reads it."""
+
+    title: str
+    label: str
+    identity: str
+    columns: tuple[Column, ...]
+    rows: tuple[HtmlRow, ...]
+    notes: tuple[str, ...]
+
+
+def html_table(table: ResultTable, methods: Collection[str] = ()) -> HtmlTable:
+    """A finished table as cells of text, with the numbers unchanged.
+
+    Args:
+        table: The table.
+        methods: Labels of the methods that the page has in its grid of sounds.
+    """
+    rows = []
+    for place, row in enumerate(table.rows):
+        cells = tuple(
+            html_cell(value, column) for value, column in zip(row.cells, table.columns, strict=True)
+        )
+        label = str(row.cells[0])
+        ruled = place > 0 and row.group != table.rows[place - 1].group
+        rows.append(HtmlRow(cells, row.kind, ruled, label if label in methods else ""))
+    return HtmlTable(
+        table.title, table.label, table.identity, table.columns, tuple(rows), table.notes
+    )
+
+
+def html_cell(value: Value, column: Column) -> HtmlCell:
+    """One value as a cell, with the same words as in all other formats.
+
+    Example:
+        >>> html_cell(Estimate(0.4123, 0.38, 0.45), Column("cp", "CP", decimals=2))
+        HtmlCell(text='0.41', ends='[0.38, 0.45]', number=True, best=False, why='')
+    """
+    shown = formats.show(value, column.decimals)
+    if isinstance(value, Estimate):
+        text, gap, ends = shown.partition(" [")
+        return HtmlCell(text, f"[{ends}" if gap else "", True, value.best)
+    why = value.reason if isinstance(value, Missing) else ""
+    return HtmlCell(shown, number=not column.text, why=why)
+
+
+def render(template: Path, values: Mapping[str, object]) -> str:
+    """Fill a Jinja template; names from records are escaped, and a missing value is an error."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(template.parent), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template(template.name).render(values)

@@ -1,0 +1,68 @@
+"""Tables of differences and ranks, and the marks of the best."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from dataclasses import replace
+
+from building import row, toy
+
+from reports.tables.comparisons import comparisons, ranks
+from reports.tables.table2 import table2
+from reports.text.formats import latex, markdown, terminal
+from reports.text.result_table import Estimate, Missing
+
+
+def test_declared_comparisons_come_first_and_are_corrected_over_the_family() -> None:
+    table = comparisons(toy())
+    declared = [r for r in table.rows if r.group.startswith("declared")]
+    assert [r.cells[1] for r in declared] == ["tve - rti", "tve - other"]
+    first = row(table, "comparison", "tve - rti")
+    assert isinstance(first["p"], float)
+    assert first["p_holm"] == pytest.approx(2 * first["p"])
+    assert first["finding"] == "tve is better"
+    assert isinstance(declared[1].cells[2], Missing)
+    explored = [r for r in table.rows if r.group.startswith("exploratory")]
+    assert len(explored) == 2 + 3  # cp: two pairs that were not declared; sf.heldout: three
+    assert {r.cells[4] for r in explored} == {None}
+
+
+def test_not_significant_stands_beside_what_could_have_been_found() -> None:
+    table = comparisons(toy())
+    close = row(table, "comparison", "rti - musicgen")
+    assert str(close["finding"]).startswith("not significant (detectable: 0.0")
+    assert isinstance(close["delta"], Estimate)
+
+
+def test_a_suite_without_a_family_has_exploratory_comparisons_only() -> None:
+    run = toy()
+    plain = replace(run, header=run.header.model_copy(update={"suite": {"name": "toy"}}))
+    assert {r.group for r in comparisons(plain).rows} == {"exploratory, uncorrected"}
+
+
+def test_ranks_are_intervals_and_mark_the_best() -> None:
+    table = ranks(toy())
+    assert table.column("cp") == ("1-1*", "2-3", "2-3")
+    assert table.column("sf.heldout")[0] == "3-3"
+    assert ranks(toy(tve=0.5)).rows == ()
+
+
+def test_the_best_and_its_equals_are_bold_in_every_format() -> None:
+    table = table2(toy())
+    best = [isinstance(v, Estimate) and v.best for v in table.column("cp")]
+    assert best == [True, False, False]
+    fit = [isinstance(v, Estimate) and v.best for v in table.column("sf.heldout")]
+    assert fit == [False, True, True]
+    assert markdown(table).count("**") == 6
+    assert latex(table).count("\\textbf{") == 3
+    assert "*" in terminal(table)
+
+
+def test_one_competitor_is_the_best_of_nothing() -> None:
+    assert not any(isinstance(v, Estimate) and v.best for v in table2(toy(tve=0.5)).column("cp"))

@@ -1,0 +1,72 @@
+"""Style fit at equal content preservation: the table, and its intervals by hand."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+from building import CONTENTS, STYLES, header, method, row, run_of, toy
+
+from bench.statistics.bootstrap import panel, panel_means
+from reports.tables.reading import by_method, scores_of
+from reports.tables.tradeoff import tradeoff
+from reports.text.result_table import Estimate, Missing
+
+
+def test_a_sweep_is_read_at_the_cp_that_the_curves_share() -> None:
+    levels = {
+        "tve[strength=0.4]": 0.8, "tve[strength=0.7]": 0.4,
+        "rti[strength=0.4]": 0.7, "rti[strength=0.7]": 0.3,
+    }  # fmt: skip
+    table = tradeoff(toy(**levels))
+    curve = row(table, "method", "tve, curve")
+    assert isinstance(curve["sf_at_cp"], Estimate)
+    shared = row(table, "method", "tve[strength=0.4]")
+    assert isinstance(shared["cp"], float)
+    assert curve["sf_at_cp"].low < curve["sf_at_cp"].value < curve["sf_at_cp"].high
+    assert curve["volume"] == Missing("n/a", "no controls")
+    assert {r.cells[3] for r in table.rows if r.kind == "measured"} <= {"yes", "no"}
+
+
+def test_controls_bound_the_area() -> None:
+    levels = {"tve[strength=0.4]": 0.8, "tve[strength=0.7]": 0.4}
+    bounds = {"noise": (0.0, 0.0), "copy-content": (1.0, 0.1), "copy-style": (0.1, 1.0)}
+    entries = [method(label) for label in levels] + [method(m, control=True) for m in bounds]
+    values = {label: {"cp": v, "sf.heldout": 1 - v} for label, v in levels.items()}
+    values |= {label: {"cp": cp, "sf.heldout": sf} for label, (cp, sf) in bounds.items()}
+    head = header(entries, STYLES, CONTENTS, ("cp", "sf.heldout"))
+    volume = row(tradeoff(run_of(head, values)), "method", "tve, curve")["volume"]
+    assert isinstance(volume, Estimate)
+    fits = [(0.2 - 0.1) / 0.9, (0.6 - 0.1) / 0.9]  # styles and contents shift all alike
+    assert volume.value == pytest.approx((0.8 - 0.4) * fits[0] + 0.4 * fits[1], abs=1e-6)
+
+
+def test_without_a_sweep_there_is_no_curve() -> None:
+    assert tradeoff(toy()).rows == ()
+
+
+def test_intervals_are_the_2_5_and_97_5_percentiles_of_the_bootstrap() -> None:
+    """Each resample gives a method two points; the line between them is read at the matched CP."""
+    levels = {
+        "tve[strength=0.4]": 0.8, "tve[strength=0.7]": 0.4,
+        "rti[strength=0.4]": 0.7, "rti[strength=0.7]": 0.3,
+    }  # fmt: skip
+    run = toy(**levels)
+    table = tradeoff(run)
+    frames = by_method(run)
+    scores = [scores_of(frames, label, key) for key in ("cp", "sf.heldout") for label in levels]
+    whole, drawn = panel_means(panel(scores))
+    matched = (max(whole[1], whole[3]) + min(whole[0], whole[2])) / 2
+    for place, name in ((0, "tve"), (2, "rti")):
+        right, left, sf_right, sf_left = (drawn[:, place + k] for k in (0, 1, 4, 5))
+        share = (matched - left) / (right - left)
+        reached = (left <= matched) & (matched <= right)  # nothing is extrapolated
+        expected = np.percentile((sf_left + share * (sf_right - sf_left))[reached], [2.5, 97.5])
+        value = row(table, "method", f"{name}, curve")["sf_at_cp"]
+        assert isinstance(value, Estimate)
+        assert [value.low, value.high] == pytest.approx(expected.tolist(), abs=1e-9)

@@ -1,0 +1,202 @@
+"""The commands on finished runs: compare two, keep one as a baseline, judge one by it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from building import save, toy
+from click.testing import CliRunner, Result
+
+from bench.cli.main import cli
+from bench.gate.snapshot import machine_class, platform_class, snapshot, tolerance_of
+from bench.records.schema import CellRecord, ScoreRecord
+from bench.records.store import Run
+
+
+def bench(*arguments: object) -> Result:
+    """The command line, in this process."""
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+def test_two_methods_of_a_run_are_compared_per_cell(tmp_path: Path) -> None:
+    folder = save(toy(), tmp_path / "run")
+    done = bench("compare", "tve", "rti", "--run", folder)
+    assert done.exit_code == 0, done.output
+    assert "tve is better" in done.output
+    assert "styles and contents in general" in done.output
+
+
+def test_two_runs_are_compared_method_by_method(tmp_path: Path) -> None:
+    first = save(toy(tve=0.55, rti=0.4), tmp_path / "a")
+    second = save(toy(tve=0.5, rti=0.4), tmp_path / "b")
+    done = bench("compare", first, second, "--population", "cells")
+    assert done.exit_code == 0, done.output
+    assert "A is better" in done.output
+    assert "these cells only" in done.output
+
+
+def test_runs_with_nothing_in_common_are_refused(tmp_path: Path) -> None:
+    first, second = save(toy(tve=0.5), tmp_path / "a"), save(toy(rti=0.5), tmp_path / "b")
+    done = bench("compare", first, second)
+    assert "only like is compared with like" in str(done.exception)
+
+
+def refingerprint(run: Run) -> Run:
+    scores = {k: s.model_copy(update={"fingerprint": "new"}) for k, s in run.scores.items()}
+    return replace(run, scores=scores)
+
+
+def test_runs_scored_by_other_measures_are_not_comparable(tmp_path: Path) -> None:
+    first = save(toy(tve=0.5), tmp_path / "a")
+    second = save(refingerprint(toy(tve=0.5)), tmp_path / "b")
+    done = bench("compare", first, second)
+    assert done.exit_code == 4
+    assert "incomparable" in done.output
+
+
+def lose(run: Run) -> Run:
+    name = run.plan[0].cell_id
+    lost = CellRecord(cell_id=name, status="oom", reason="out of memory")
+    scores = {k: s for k, s in run.scores.items() if k[0] != name}
+    return replace(run, cells=run.cells | {name: lost}, scores=scores)
+
+
+def drop(run: Run) -> Run:
+    """Every cp of tve lower by .04, its audio new."""
+
+    def lower(key: tuple[str, str], score: ScoreRecord) -> ScoreRecord:
+        if key[1] != "cp" or not key[0].startswith("tve/"):
+            return score
+        value = (score.value or 0) - 0.04
+        return score.model_copy(update={"value": value, "raw": value})
+
+    cells = {
+        k: c.model_copy(update={"audio_digest": f"new-{k}"}) if k.startswith("tve/") else c
+        for k, c in run.cells.items()
+    }
+    return replace(run, cells=cells, scores={k: lower(k, s) for k, s in run.scores.items()})
+
+
+def slow(run: Run) -> Run:
+    cells = {
+        k: c.model_copy(update={"transfer_s": 1.3 * (c.transfer_s or 0)})
+        for k, c in run.cells.items()
+    }
+    return replace(run, cells=cells)
+
+
+def redigest(run: Run) -> Run:
+    cells = {k: c.model_copy(update={"audio_digest": f"x{k}"}) for k, c in run.cells.items()}
+    return replace(run, cells=cells)
+
+
+def resuite(run: Run) -> Run:
+    return replace(run, header=run.header.model_copy(update={"suite_digest": "f" * 64}))
+
+
+def timed(run: Run) -> Run:
+    """The run with the kernel's time in each cell."""
+    cells = {k: c.model_copy(update={"calibration_s": 0.01}) for k, c in run.cells.items()}
+    return replace(run, cells=cells)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "word"),
+    [
+        (lambda run: run, 0, "passed"),
+        (lose, 3, "1 of 48 lost"),
+        (drop, 3, "worse by 0.040"),
+        (slow, 3, "1.30 times as long"),
+        (redigest, 3, "changed"),
+        (refingerprint, 4, "fingerprint new is not"),
+        (resuite, 4, "suite digest"),
+    ],
+    ids=["same", "lost cell", "drop of .04", "+30 % time", "digest", "fingerprint", "suite"],
+)
+def test_a_planted_fault_decides_the_exit_code(
+    fault: Callable[[Run], Run], code: int, word: str, tmp_path: Path
+) -> None:
+    good = timed(toy())
+    known = tmp_path / "baseline.json"
+    kept = bench("baseline", save(good, tmp_path / "a"), "--reason", "first", "-o", known)
+    assert kept.exit_code == 0, kept.output
+    out, xml = tmp_path / "gate.json", tmp_path / "gate.xml"
+    options = ("--baseline", known, "--json", out, "--junit", xml)
+    done = bench("gate", save(fault(good), tmp_path / "b"), *options)
+    assert done.exit_code == code, done.output
+    assert word.split(maxsplit=1)[0] in done.output
+    verdicts = json.loads(out.read_text())
+    assert verdicts["exit_code"] == code
+    assert word in json.dumps(verdicts)
+    suite = ET.parse(xml).getroot()  # noqa: S314 - written by this very test
+    assert int(suite.attrib["tests"]) == len(verdicts["verdicts"]) == len(list(suite))
+    assert (int(suite.attrib["failures"]) > 0) == (code == 3)
+    assert (int(suite.attrib["errors"]) > 0) == (code == 4)
+
+
+def test_an_unfinished_run_is_no_baseline(tmp_path: Path) -> None:
+    run = toy()
+    folder = save(replace(run, cells={}, scores={}), tmp_path / "a")
+    done = bench("baseline", folder, "--reason", "x", "-o", tmp_path / "b.json")
+    assert "cells not run" in str(done.exception)
+
+
+def test_a_baseline_without_a_reason_is_refused(tmp_path: Path) -> None:
+    done = bench("baseline", save(toy(), tmp_path / "a"), "-o", tmp_path / "b.json")
+    assert done.exit_code == 2
+    assert "--reason" in done.output
+
+
+def test_gate_and_compare_import_nothing_heavy(tmp_path: Path, checkout: Path) -> None:
+    folder, known = save(toy(), tmp_path / "a"), tmp_path / "b.json"
+    assert bench("baseline", folder, "--reason", "first", "-o", known).exit_code == 0
+    code = (
+        "import sys\nfrom bench.cli.main import cli\n"
+        f"for words in (['gate', {str(folder)!r}, '--baseline', {str(known)!r}],\n"
+        f"              ['compare', 'tve', 'rti', '--run', {str(folder)!r}]):\n"
+        "    try:\n        cli.main(words, standalone_mode=False)\n"
+        "    except SystemExit as end:\n        assert not end.code, end.code\n"
+        "print('heavy:', [n for n in ('torch', 'librosa', 'transformers') if n in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=checkout, check=False
+    )
+    assert done.stdout.splitlines()[-1:] == ["heavy: []"], done.stderr
+
+
+def test_a_snapshot_keeps_raw_scores_and_leaves_cached_times_out() -> None:
+    run = toy(tve=0.5)
+    first = run.plan[0].cell_id
+    key = (first, "cp")
+    clipped = run.scores[key].model_copy(update={"value": 0.0, "raw": -0.2})
+    cached = run.cells[first].model_copy(update={"transfer_cached": True, "fit_cached": True})
+    changed = replace(run, scores=run.scores | {key: clipped}, cells=run.cells | {first: cached})
+    cell = snapshot(changed).cells[0]
+    assert cell.values["cp"] == -0.2
+    assert (cell.transfer_s, cell.fit_s) == (None, None)
+    assert snapshot(run).cells[0].transfer_s == 1.0
+
+
+def test_the_class_of_a_machine_holds_no_clock_and_that_of_a_platform_the_versions() -> None:
+    facts = {
+        "cpu_model": "A CPU", "threads": 2, "cores": 4, "cpu_capability": "AVX2",
+        "packages": {"torch": "2.9", "soundfile": "1"}, "platform": "Linux-6.1",
+    }  # fmt: skip
+    assert machine_class(facts, "cpu") == "cpu, A CPU, 2 threads, 4 cores"
+    assert platform_class(facts, "cpu") == "cpu, A CPU, 2 threads, AVX2, torch 2.9"
+    assert machine_class(facts | {"gpu": "H100"}, "cuda:0").startswith("H100, ")
+
+
+def test_tolerances_are_measured_where_they_can_be() -> None:
+    assert 1e-6 <= tolerance_of("cp") < 1e-2
+    assert tolerance_of("a metric from outside") == 1e-3
