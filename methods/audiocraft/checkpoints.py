@@ -6,8 +6,7 @@ the hub, and htdemucs, which takes drums and bass out of the content before its 
 
 from __future__ import annotations
 
-from bench.api import Profile, ProfileInfo
-from bench.weights import HubCheckpoint
+from bench.api import HubCheckpoint, Profile, ProfileInfo
 from methods.audiocraft.melody import RATE, TITLE, WINDOW_S
 
 MUSICGEN_MELODY = HubCheckpoint(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bench.api import Profile, ProfileInfo
-from bench.weights import HubCheckpoint
+from bench.api import HubCheckpoint, Profile, ProfileInfo
 
 Trunk = Literal["vggish", "cnn14"]
 SHALLOW_RATE = 22_050

@@ -20,7 +20,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import ClassVar, Literal, TypeVar, final
+from typing import ClassVar, Literal, final
 
 import torch
 from torch.nn.functional import conv1d
@@ -48,11 +48,11 @@ from methods.gatys.rendering import (
     style_features,
 )
 from methods.phase import Geometry
+from methods.presets import choose
 
 Preset = Literal["cpu", "ulyanov", "duong", "grinstein"]
 _TRANSFER = {"role": "transfer"}
 GEOMETRY = Geometry(SHALLOW_RATE, n_fft=2048, win_length=2048, hop_length=512)
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,25 +141,21 @@ class ShallowParameters:
         """The preset's network with the explicit values in place."""
         preset = PRESETS[self.preset].architecture
         return Architecture(
-            _choose(self.num_layers, preset.num_layers),
-            _choose(self.num_filters, preset.num_filters),
-            _choose(self.kernel_length, preset.kernel_length),
+            choose(self.num_layers, preset.num_layers),
+            choose(self.num_filters, preset.num_filters),
+            choose(self.kernel_length, preset.kernel_length),
         )
 
     def settings(self) -> MatchSettings:
         """The preset's settings with the explicit values in place."""
         preset = PRESETS[self.preset].settings
         return MatchSettings(
-            _choose(self.content_weight, preset.content_weight),
-            _choose(self.init, preset.init),
-            _choose(self.steps, preset.steps),
-            _choose(self.phase, preset.phase),
-            _choose(self.griffin_lim_iterations, preset.griffin_lim_iterations),
+            choose(self.content_weight, preset.content_weight),
+            choose(self.init, preset.init),
+            choose(self.steps, preset.steps),
+            choose(self.phase, preset.phase),
+            choose(self.griffin_lim_iterations, preset.griffin_lim_iterations),
         )
-
-
-def _choose(value: Value | None, otherwise: Value) -> Value:
-    return otherwise if value is None else value
 
 
 class RandomNetwork:

@@ -6,8 +6,7 @@ parameters. None of them has been loaded by this project yet.
 
 from __future__ import annotations
 
-from bench.api import Profile, ProfileInfo
-from bench.weights import HubCheckpoint
+from bench.api import HubCheckpoint, Profile, ProfileInfo
 
 LANGUAGE_MODEL = HubCheckpoint(
     id="facebook/musicgen-style",

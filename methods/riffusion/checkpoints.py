@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.api import Profile, ProfileInfo
-from bench.weights import HubCheckpoint
+from bench.api import HubCheckpoint, Profile, ProfileInfo
 
 # What every profile's folder must hold beside the weights themselves, whose suffix differs.
 FILES = (

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.api import Profile, ProfileInfo
-from bench.weights import HubCheckpoint
+from bench.api import HubCheckpoint, Profile, ProfileInfo
 
 MINI_FOLDER = Path(__file__).resolve().parent / "weights"
 MINI_FILES = ("config.json", "model.safetensors")

@@ -23,14 +23,14 @@ ROOMS = ("bench", "methods", "metrics", "reports", "datasets")
 SMALL = ("--methods", "tve", "--contents", "2", "--seeds", "2")
 LEARNING = "methods/riffusion/learning.py"
 SWAPPED = ("for fit, request, start in zip(fits, ", "for fit, request, start in zip(fits[::-1], ")
-DROPOUT = ('if getattr(request.parameters, "tve_infer_dropout", False):', "if True:")
+DROPOUT = ("if request.parameters.tve_infer_dropout:", "if True:")
 HOP = (
     "return Geometry(sample_rate, n_fft, win_length, hop_length)",
     "return Geometry(sample_rate, n_fft, win_length, hop_length + 1)",
 )
 FAULTS = {
     "wrong hop length": ("methods/riffusion/spectrogram.py", *HOP, {"tve", "vocoder"}),
-    "dropout left on": (LEARNING, *DROPOUT, {"tve"}),
+    "dropout left on": ("methods/riffusion/tve.py", *DROPOUT, {"tve"}),
     "swapped style prototypes": (LEARNING, *SWAPPED, {"tve"}),
 }
 REFACTORED = (

@@ -34,9 +34,9 @@ from methods.ssvqvae.method import (
     load_released,
 )
 from methods.ssvqvae.network import NetworkSettings, StyleVQVAE, VectorQuantiser
-from methods.ssvqvae.pretrain import export
-from methods.ssvqvae.pretrain_data import Corpus, draw_pairs, read_folder
-from methods.ssvqvae.pretrain_training import (
+from methods.ssvqvae.pretrain.data import Corpus, draw_pairs, read_folder
+from methods.ssvqvae.pretrain.export import export
+from methods.ssvqvae.pretrain.training import (
     Recipe,
     begin,
     perplexity,

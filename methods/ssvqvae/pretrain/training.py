@@ -22,7 +22,7 @@ from torch.nn import functional
 from bench.api import Json
 from methods.phase import Geometry
 from methods.ssvqvae.network import Quantised, StyleVQVAE
-from methods.ssvqvae.pretrain_data import Corpus, draw_pairs
+from methods.ssvqvae.pretrain.data import Corpus, draw_pairs
 from methods.ssvqvae.spectra import log_spectra
 
 logger = logging.getLogger(__name__)
