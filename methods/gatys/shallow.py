@@ -20,7 +20,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import ClassVar, Literal, final
+from typing import Literal, final
 
 import torch
 from torch.nn.functional import conv1d
@@ -194,7 +194,7 @@ def _network(architecture: Architecture, seed: int, device: str) -> RandomNetwor
 
 
 @final
-class Shallow(StyleTransferMethod):
+class Shallow(StyleTransferMethod[ShallowParameters]):
     """Gram matrices of a shallow random network, matched by optimising the content's spectrogram.
 
     `fit` stores the spectra of the style's clips and the seed of the network; nothing is learnt.
@@ -207,35 +207,35 @@ class Shallow(StyleTransferMethod):
         Architecture(num_layers=2, num_filters=2048, kernel_length=11)
     """
 
-    Parameters: ClassVar[type] = ShallowParameters
-
     def load(self, profile: Profile, device: str) -> None:
         """Load nothing: weights are drawn from the seed of the fit."""
         self._device = device
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[ShallowParameters]], progress: Progress
+    ) -> list[StyleState]:
         """Store each style.
 
         Raises:
             UnsupportedError: A style has no clip that fills the network's kernels.
         """
         states = [
-            store_styles([request], GEOMETRY, _own(request.parameters).architecture().shortest)[0]
+            store_styles([request], GEOMETRY, request.parameters.architecture().shortest)[0]
             for request in requests
         ]
         progress(1.0, "spectra stored")
         return states
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[ShallowParameters]]) -> list[Audio]:
         """Optimise each content, one after the other.
 
         Raises:
             ContentError: A content is too short for the network.
         """
-        grams: dict[tuple[int, object], tuple[torch.Tensor, ...]] = {}
+        grams: dict[tuple[int, ShallowParameters], tuple[torch.Tensor, ...]] = {}
         outputs = []
         for request in requests:
-            parameters = _own(request.parameters)
+            parameters = request.parameters
             seed = int(str(request.state.meta["seed"]))
             network = _network(parameters.architecture(), seed, self._device)
             key = (id(request.state), parameters)
@@ -244,9 +244,3 @@ class Shallow(StyleTransferMethod):
             way = Way(GEOMETRY, parameters.architecture().shortest, parameters.settings())
             outputs.append(render(request, network, grams[key], way))
         return outputs
-
-
-def _own(parameters: object) -> ShallowParameters:
-    if not isinstance(parameters, ShallowParameters):
-        raise TypeError(f"{parameters!r} are not ShallowParameters.")
-    return parameters

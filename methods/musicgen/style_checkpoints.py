@@ -54,4 +54,5 @@ def describe(profile: Profile) -> ProfileInfo:
         weights=tuple(checkpoint.name for checkpoint in HUB_CHECKPOINTS),
         licence=LANGUAGE_MODEL.licence,
         bandwidth_hz=16_000.0,
+        checkpoints=HUB_CHECKPOINTS,
     )

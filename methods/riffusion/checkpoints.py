@@ -40,8 +40,6 @@ RIFFUSION = HubCheckpoint(
     licence="creativeml-openrail-m",
 )
 
-HUB_CHECKPOINTS = (RIFFUSION,)
-
 
 def describe(profile: Profile) -> ProfileInfo:
     """What depends on the profile: rate, longest clip, weights, licence, bandwidth."""
@@ -59,4 +57,5 @@ def describe(profile: Profile) -> ProfileInfo:
         weights=(RIFFUSION.name,),
         licence=RIFFUSION.licence,
         bandwidth_hz=10_000.0,
+        checkpoints=(RIFFUSION,),
     )

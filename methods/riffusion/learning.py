@@ -94,9 +94,10 @@ def fit_styles(
     Raises:
         CheckpointError: A named file does not hold a style of the released code.
     """
-    learnt = [request for request in requests if _read(model, request) is None]
+    read = [_read(model, request) for request in requests]
+    learnt = [request for request, state in zip(requests, read, strict=True) if state is None]
     states = iter(_learn(model, learnt, progress) if learnt else ())
-    return [_read(model, request) or next(states) for request in requests]
+    return [next(states) if state is None else state for state in read]
 
 
 def _read(model: Riffusion, request: FitRequest[FitParameters]) -> StyleState | None:

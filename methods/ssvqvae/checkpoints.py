@@ -23,7 +23,6 @@ RELEASED_WEIGHTS = HubCheckpoint(
         "ssvqvae_model_state.pt"
     ),
 )
-HUB_CHECKPOINTS = (RELEASED_WEIGHTS,)
 
 
 def describe(profile: Profile) -> ProfileInfo:
@@ -40,4 +39,5 @@ def describe(profile: Profile) -> ProfileInfo:
         weights=(RELEASED_WEIGHTS.name,),
         licence=RELEASED_WEIGHTS.licence,
         bandwidth_hz=8_000.0,
+        checkpoints=(RELEASED_WEIGHTS,),
     )

@@ -16,11 +16,11 @@ import torch
 
 from methods.phase import Geometry
 from methods.ssvqvae.checkpoints import MINI_FOLDER
+from methods.ssvqvae.method import RELEASED
 from methods.ssvqvae.network import NetworkSettings, StyleVQVAE
 from methods.ssvqvae.pretrain.data import Corpus, read_folder, rendered
 from methods.ssvqvae.pretrain.export import export, write_card
 from methods.ssvqvae.pretrain.training import Recipe, Training, begin, train
-from methods.ssvqvae.spectra import RELEASED
 
 # Two million weights: fewer bins and channels than published, and twice the frames, so that
 # windows overlap enough for Griffin-Lim.

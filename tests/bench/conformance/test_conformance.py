@@ -98,7 +98,7 @@ def test_an_input_that_is_written_to_is_named() -> None:
     ("name", "last", "reason"),
     [
         ("Unfinished", "it implements the contract", "does not implement fit, transfer"),
-        ("ThawedParameters", "parameters are frozen and say their role", "no frozen dataclass"),
+        ("ThawedParameters", "parameters are frozen and say their role", "not a frozen dataclass"),
         ("RolelessParameters", "parameters are frozen and say their role", "share of Parameters"),
         ("Unloadable", "it loads", "ImportError: no module named antimatter"),
         ("Forgetful", "it learns a style", r"fit returned [] for one style"),

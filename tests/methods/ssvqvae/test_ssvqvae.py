@@ -27,11 +27,14 @@ from bench.conformance.method_subject import MethodSubject
 from bench.plugins.catalog import find_method
 from methods.phase import Geometry
 from methods.ssvqvae.method import (
+    RELEASED,
     Model,
     Parameters,
     SelfSupervisedVqVae,
     load_folder,
     load_released,
+    log_spectra,
+    waveforms_of,
 )
 from methods.ssvqvae.network import NetworkSettings, StyleVQVAE, VectorQuantiser
 from methods.ssvqvae.pretrain.data import Corpus, draw_pairs, read_folder
@@ -43,7 +46,6 @@ from methods.ssvqvae.pretrain.training import (
     restart_unused,
     train,
 )
-from methods.ssvqvae.spectra import RELEASED, log_spectra, waveforms_of
 
 SMALL = NetworkSettings(bins=65, width=16, codes=8)
 GEOMETRY = Geometry(16_000, 128, 128, 64)
