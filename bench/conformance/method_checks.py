@@ -157,15 +157,19 @@ def _same_seed(subject: MethodSubject) -> str | None:
 
 
 def _other_seed(subject: MethodSubject) -> str | None:
+    if not subject.output.waveform.any():
+        raise UnsupportedError("the output is silent, so seeds cannot be told apart")
     (other,) = subject.transfer(subject.contents[0], seed=2)
     same = other.digest == subject.output.digest
     info = subject.entry.info
-    declared = isinstance(info, MethodInfo) and info.deterministic
-    if same and (declared or subject.undescribed):
+    deterministic = isinstance(info, MethodInfo) and info.deterministic
+    if same and (deterministic or subject.undescribed):
         raise UnsupportedError("seeds 1 and 2 gave the same bytes: transfer draws nothing")
     if same:
         return "seeds 1 and 2 gave the same bytes, but INFO does not say deterministic=True"
-    return "INFO says deterministic=True, but seeds 1 and 2 gave other bytes" if declared else None
+    if deterministic:
+        return "seeds 1 and 2 gave unlike bytes, but INFO says deterministic=True"
+    return None
 
 
 def _company(subject: MethodSubject) -> str | None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -68,6 +69,19 @@ class Noisy(StyleTransferMethod[ParametersT]):
 
 class Good(Noisy[LevelParameters]):
     """The same with parameters as they should be."""
+
+
+class Undrawn(Good):
+    """Draws nothing and does not say so."""
+
+    def render(self, request: TransferRequest[LevelParameters]) -> Audio:
+        return super().render(dataclasses.replace(request, seed=0))
+
+
+class Overdrawn(Good):
+    """Says that it draws nothing."""
+
+    INFO = dataclasses.replace(Good.INFO, deterministic=True)
 
 
 class Unfinished(StyleTransferMethod[NoParameters]):

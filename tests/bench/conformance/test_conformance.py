@@ -59,6 +59,8 @@ def test_a_method_that_draws_nothing_and_says_little_is_not_failed_for_it() -> N
         ),
         ("SharedFit", {"a style does not depend on those learnt with it"}),
         ("Mute", {"the output is not silent"}),
+        ("Undrawn", {"another seed gives other bytes"}),
+        ("Overdrawn", {"another seed gives other bytes"}),
         ("UnseededTransfer", {SAME_BYTES, COMPANY, ORDER, DISK}),
         ("LevelOfTheBatch", {COMPANY}),
         ("Sorted", {COMPANY, ORDER}),
