@@ -3,11 +3,12 @@
 A style-transfer method receives a content clip and a few clips of a style and returns audio that
 keeps the music of the content in the sound of the style. A metric receives such outputs and returns
 scores. Everything that crosses these borders is declared here, in numpy and plain values: a torch
-tensor never leaves a method or a metric.
+tensor never leaves a method or a metric. This module needs the standard library and numpy alone,
+because plug-ins in environments of their own import it too.
 
-**Conventions**: waveforms are float32, axes (channel, sample), nominal range [-1, 1]; rates in Hz;
-times in seconds. Methods receive and return mono at their native rate; the harness resamples and
-restores the content's exact length.
+**Conventions**: waveforms are float32 with axes (channel, sample), nominal range [-1, 1]; rates are
+in Hz, times in seconds. Methods receive and return mono, (1, sample), at their native rate; the
+harness resamples and restores the content's exact length.
 """
 
 from __future__ import annotations
@@ -16,13 +17,22 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
-from typing import ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, get_args, get_origin
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.description import (
+    Conditioning,
+    Direction,
+    Entry,
+    HubCheckpoint,
+    MethodInfo,
+    MetricInfo,
+    Profile,
+    ProfileInfo,
+)
 from bench.errors import (
     BenchError,
     CheckpointError,
@@ -37,20 +47,19 @@ from bench.errors import (
 
 __all__ = [
     "AXES", "Audio", "BenchError", "CheckpointError", "Clip", "Conditioning", "ConfigError",
-    "ContentError", "DatasetError", "DeviceError", "Direction", "Entry", "FitRequest", "Json",
-    "MethodInfo", "Metric", "MetricInfo", "NoParameters", "Output", "Profile", "ProfileInfo",
-    "Progress", "RecordError", "Score", "ScoreStatus", "Style", "StyleState",
-    "StyleTransferMethod", "TransferRequest", "UnknownNameError", "UnsupportedError", "Waveform",
+    "ContentError", "DatasetError", "DeviceError", "Direction", "Entry", "FitRequest",
+    "HubCheckpoint", "Json", "MethodInfo", "Metric", "MetricInfo", "NoParameters", "Output",
+    "ParametersT", "Profile", "ProfileInfo", "Progress", "RecordError", "Score", "ScoreStatus",
+    "Style", "StyleState", "StyleTransferMethod", "TransferRequest", "UnknownNameError",
+    "UnsupportedError", "Waveform",
 ]  # fmt: skip
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Waveform = NDArray[np.float32]
-Profile = Literal["mini", "full"]
 AXES = ("channel", "sample")
 Progress = Callable[[float, str], None]
-
-
-# ---------------------------------------------------------------------------- values
+ParametersT = TypeVar("ParametersT")
+ParametersT_co = TypeVar("ParametersT_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +121,11 @@ class Audio:
 class Clip:
     """A bounded recording of a dataset.
 
-    `id` is unique in it, `category` groups contents (or names the style).
+    Args:
+        id: Unique in its dataset.
+        category: The group of a content, or the name of the style.
+        audio: Its waveform, float32 (channel, sample), and rate. Methods receive it mono, at their
+            native rate; metrics receive it as it is in the dataset.
     """
 
     id: str
@@ -122,11 +135,11 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What a style is known by.
+    """A style: its recordings, and its description in words.
 
     Args:
         id: Name of the style in its dataset.
-        clips: What a method may learn from.
+        clips: The recordings that a method may learn from.
         heldout_clips: Other recordings of the style, for scoring. A method never sees them: the
             harness hands methods a style without them, except the controls that declare
             `MethodInfo.control`.
@@ -141,7 +154,7 @@ class Style:
 
 @dataclass(frozen=True, slots=True)
 class StyleState:
-    """What a fit has learnt: named numpy arrays and JSON.
+    """The result of a fit: numpy arrays by name, and JSON.
 
     The harness saves it as safetensors, so a fit is cached, resumable and can be shared.
     """
@@ -151,33 +164,47 @@ class StyleState:
 
 
 @dataclass(frozen=True, slots=True)
-class FitRequest:
-    """Learn one style. `parameters` is an instance of the method's `Parameters`.
+class FitRequest(Generic[ParametersT_co]):
+    """One style to be learnt.
 
-    `seed` decides every draw.
+    Args:
+        style: Its clips are mono, (1, sample), at the method's native rate.
+        parameters: An instance of the method's `Parameters`.
+        seed: Decides every random draw.
+        checkpoint: A folder where a long fit may keep its progress, or None.
     """
 
     style: Style
-    parameters: object
+    parameters: ParametersT_co
     seed: int
-    checkpoint: Path | None = None  # a folder where a long fit may keep its progress
+    checkpoint: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class TransferRequest:
-    """Render one content clip (mono, at the method's native rate) in a learnt style."""
+class TransferRequest(Generic[ParametersT_co]):
+    """One content to be rendered in a style.
+
+    Args:
+        content: Mono, (1, sample), at the method's native rate.
+        state: What `fit` learnt of the style.
+        parameters: An instance of the method's `Parameters`.
+        seed: Decides every random draw.
+    """
 
     content: Clip
     state: StyleState
-    parameters: object
+    parameters: ParametersT_co
     seed: int
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What is scored: the content as it is in the dataset, the style with its held-out clips.
+    """An output of a method with what it is compared with.
 
-    The audio made.
+    Args:
+        content: The content as it is in the dataset: any rate, one or more channels.
+        style: The style with its held-out clips.
+        audio: The output at the content's rate and length, (1, sample).
     """
 
     content: Clip
@@ -194,11 +221,11 @@ class Score:
 
     Args:
         name: The metric's name in the catalog, such as "cp".
-        value: The reported number, None where there is none.
-        raw: The number before clipping (for CLAP metrics the raw cosine, in [-1, 1]); statistics
-            use it.
-        status: "ok"; "silent" (a number with a caveat); "unsupported" and "invalid_output" have no
-            number.
+        value: The reported number, or None without one.
+        raw: The number before clipping (for CLAP metrics the raw cosine, in [-1, 1]), which the
+            statistics use.
+        status: "ok"; "silent" (a number with a caveat); "unsupported" or "invalid_output" (no
+            number).
         reason: Why the status is not "ok".
     """
 
@@ -209,132 +236,66 @@ class Score:
     reason: str | None = None
 
 
-# ---------------------------------------------------------------------------- static description
-
-Conditioning = Literal["style audio", "style text", "content audio", "melody"]
-
-
-class Direction(Enum):
-    """Which way a metric is better."""
-
-    MAXIMIZE = "maximize"
-    MINIMIZE = "minimize"
-
-
-@dataclass(frozen=True, slots=True)
-class MethodInfo:
-    """What a table must say about a method, in static words.
-
-    Args:
-        title: The name printed in tables.
-        conditioned_on: What the method is given, so that nobody compares unlike information
-            unknowingly.
-        fits_per_style: Whether `fit` learns (costs time) rather than only storing what it was
-            given.
-        source: Paper and equation or section.
-        departures: Where this implementation leaves its source, equation by equation.
-        control: True for copy-content and its like: a bound to read the others against, never a
-            competitor. Only controls may see held-out style clips.
-        version: Raised by hand when results change on purpose.
-    """
-
-    title: str
-    conditioned_on: tuple[Conditioning, ...]
-    fits_per_style: bool
-    source: str
-    departures: tuple[str, ...] = ()
-    control: bool = False
-    version: str = "1"
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileInfo:
-    """What depends on the profile of a method.
-
-    Args:
-        sample_rate: Native rate in Hz; None follows the content's own rate.
-        longest_s: Longest clip in one window, seconds; None means no limit.
-        weights: Folders or hub ids of the checkpoints, whose digests enter the keys of cached
-            results.
-        licence: Licence of those weights.
-        bandwidth_hz: Upper edge of what the method can output, None if the whole band.
-    """
-
-    sample_rate: int | None = None
-    longest_s: float | None = None
-    weights: tuple[str, ...] = ()
-    licence: str = "none needed"
-    bandwidth_hz: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class MetricInfo:
-    """What a table must say about a metric.
-
-    Args:
-        title: Column title, such as "SF-audio (held-out)".
-        direction: Which way is better.
-        range: Smallest and largest reported value.
-        source: Paper and equation.
-        departures: Where this implementation leaves its source.
-        version: Raised by hand when scores change on purpose.
-    """
-
-    title: str
-    direction: Direction
-    range: tuple[float, float]
-    source: str
-    departures: tuple[str, ...] = ()
-    version: str = "1"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of a room's catalog.
-
-    Args:
-        target: "module:Class", imported only when the plug-in is used.
-        info: `MethodInfo` or `MetricInfo`.
-        describe: "module:function" taking a profile and returning `ProfileInfo`, importable
-            without torch; None means the defaults of `ProfileInfo` for every profile.
-        environment: Folder of a project with a lock of its own (`bench.plugins.environments`) in
-            whose environment the class runs, seen from the checkout; None means this environment.
-    """
-
-    target: str
-    info: MethodInfo | MetricInfo
-    describe: str | None = None
-    environment: str | None = None
-
-
-# ---------------------------------------------------------------------------- contracts
-
-
 @dataclass(frozen=True, slots=True)
 class NoParameters:
     """The parameters of a method that has none."""
 
 
-class StyleTransferMethod(ABC):
+class StyleTransferMethod(ABC, Generic[ParametersT]):
     """A method under comparison.
 
-    Final classes implement three verbs and keep nothing but loaded models.
+    A final class names its parameters, `class Level(StyleTransferMethod[LevelParameters])`,
+    implements three verbs and keeps nothing but loaded models.
 
-    `Parameters` is a frozen dataclass; the metadata of each field says `{"role": "fit"}` or
-    `{"role": "transfer"}`. Only fit parameters enter the key of a fit: changing a transfer
-    parameter never refits.
+    The parameters are a frozen dataclass; the metadata of each field says `{"role": "fit"}` or
+    `{"role": "transfer"}`. Only fit parameters enter the key of a fit, so that changing a transfer
+    parameter never repeats a fit.
 
-    Methods that name one `family` share a frozen network: each can `fit` the others' requests.
+    Attributes:
+        INFO: What tables say about the method, unless its line in the catalog says it.
+        ENVIRONMENT: Folder of a project with its own lock file, relative to the file of the class,
+            in whose environment the class runs; None means the environment of the harness.
+        Parameters: The class of the parameters. It is taken from the brackets of the base class.
+        family: Methods with the same name here share a frozen network, and each can `fit` the
+            requests of the others.
     """
 
-    Parameters: ClassVar[type] = NoParameters
+    INFO: ClassVar[MethodInfo | None] = None
+    ENVIRONMENT: ClassVar[str | None] = None
+    Parameters: ClassVar[type[Any]] = NoParameters
     family: ClassVar[str | None] = None
+
+    def __init_subclass__(cls, **keywords: Any) -> None:  # noqa: ANN401 - those of any class
+        """Take `Parameters` from the brackets of the base class.
+
+        Raises:
+            TypeError: The class sets `Parameters` to something else than its brackets.
+        """
+        super().__init_subclass__(**keywords)
+        named = _argument_of(cls)
+        if named is None:
+            return
+        own = vars(cls).get("Parameters", named)
+        if own is not named:
+            raise TypeError(
+                f"{cls.__name__} sets Parameters to {own!r} but is a StyleTransferMethod of "
+                f"{named!r}; both must be the same. Name the parameters in the brackets alone."
+            )
+        cls.Parameters = named
+
+    @classmethod
+    def describe(cls, profile: Profile) -> ProfileInfo:
+        """Rate, longest clip and weights in a profile; nothing is loaded.
+
+        By default the method follows the rate of the content, takes clips of any length and has no
+        weights. A line of the catalog may name a function that says this instead.
+        """
+        del profile
+        return ProfileInfo()
 
     @abstractmethod
     def load(self, profile: Profile, device: str) -> None:
-        """Load models onto `device` ("cpu", "cuda:0", "mps").
-
-        Called once before `fit` and `transfer`.
+        """Load models onto `device` ("cpu", "cuda:0", "mps"); called once, before `fit`.
 
         Raises:
             CheckpointError: Weights are missing or incomplete; the message names the file and the
@@ -342,12 +303,18 @@ class StyleTransferMethod(ABC):
         """
 
     @abstractmethod
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[ParametersT]], progress: Progress
+    ) -> list[StyleState]:
         """Learn each requested style, several at once where the method can.
 
-        One state per request, in order.
+        Args:
+            requests: One style each; clips are mono, (1, sample), at the native rate.
+            progress: May be called at any time as `progress(fraction, text)`, with the fraction
+                done in [0, 1].
 
-        `progress(fraction, text)` with fraction in [0, 1] may be called at any time.
+        Returns:
+            One state per request, in order.
 
         Raises:
             UnsupportedError: This model cannot represent the style (say why); its cells become
@@ -355,28 +322,61 @@ class StyleTransferMethod(ABC):
         """
 
     @abstractmethod
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[ParametersT]]) -> list[Audio]:
         """Render each content in its style.
 
-        One mono audio per request, in order, at the native rate.
+        The result for a clip does not depend on the other clips of the batch, and the same seed
+        gives the same audio.
 
-        The result for a clip does not depend on its company in the batch, and the same seed gives
-        the same audio. The length is that of the content; the harness pads or cuts a difference of
-        at most 50 ms and calls the output invalid beyond that.
+        Args:
+            requests: One content each; mono, (1, sample), at the native rate.
+
+        Returns:
+            One audio per request, in order: float32, (1, sample), at the native rate, as long as
+            the content. The harness pads or cuts a difference of at most 50 ms and calls the
+            output invalid beyond that.
         """
 
     @classmethod
     def transition(cls, first: StyleState, second: StyleState) -> StyleState:
-        """One state for a piece that goes from one style to another, for methods that can."""
+        """One state for a piece that goes from one style to another, for methods that can.
+
+        Raises:
+            UnsupportedError: This method cannot, which is the default.
+        """
         del first, second
         raise UnsupportedError(f"{cls.__name__} has no way from one style to another.")
+
+
+def _argument_of(kind: type) -> type[Any] | None:
+    """The class in the brackets of the nearest base class, None where they hold none."""
+    for ancestor in kind.__mro__:
+        for base in vars(ancestor).get("__orig_bases__", ()):
+            if issubclass(get_origin(base) or object, StyleTransferMethod):
+                named: Any = get_args(base)[0]
+                if named is not Any and not isinstance(named, TypeVar):
+                    return named  # type: ignore[no-any-return]  # whatever stands in the brackets
+    return None
 
 
 class Metric(ABC):
     """A measure of outputs.
 
     Final classes keep nothing but loaded models and embeddings of audio seen before.
+
+    Attributes:
+        INFO: What tables say about the metric, unless its line in the catalog says it.
+        ENVIRONMENT: As for a method.
     """
+
+    INFO: ClassVar[MetricInfo | None] = None
+    ENVIRONMENT: ClassVar[str | None] = None
+
+    @classmethod
+    def describe(cls, profile: Profile) -> ProfileInfo:
+        """The weights in a profile, none by default; nothing is loaded."""
+        del profile
+        return ProfileInfo()
 
     @abstractmethod
     def load(self, profile: Profile, device: str) -> None:
@@ -386,14 +386,13 @@ class Metric(ABC):
     def score(self, outputs: Sequence[Output]) -> list[Score]:
         """One score per output, in order.
 
-        Never raises for a bad output: its score says `invalid_output`.
+        A bad output (NaN, wrong length) never raises: its score says `invalid_output`. Waveforms
+        are float32, (channel, sample); contents and style clips may have any rate.
         """
 
     @abstractmethod
     def fingerprint(self) -> Mapping[str, Json]:
-        """All that decides a score beside the audio.
+        """Everything that decides a score except the audio: version, weights, libraries.
 
-        Version, checkpoint digest, preprocessing, libraries.
-
-        Scores of unlike fingerprints never share a column. Called after `load`.
+        Scores with different fingerprints never share a column. Called after `load`.
         """

@@ -10,12 +10,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from bench.api import CheckpointError
+from bench.api import CheckpointError, HubCheckpoint
 from bench.cache import Cache
 from bench.checkout import CHECKOUT
 from bench.first_use import Locked, read_locked, require_unchanged
@@ -26,45 +25,6 @@ COMMIT_LENGTH = 40
 
 class AbsentCheckpointError(CheckpointError):
     """A checkpoint has not been fetched, or not wholly."""
-
-
-@dataclass(frozen=True, slots=True)
-class HubCheckpoint:
-    """Files of a hub repository, fixed.
-
-    Args:
-        id: "owner/name".
-        revision: Commit hash; or a branch, whose commit is recorded at the first fetch and stays.
-        files: Files without which it cannot be used.
-        bytes: Their total size, for the message before a download.
-        licence: Licence of the weights.
-        either: Of each group, the first that the repository holds: safetensors before pickles.
-        optional: Files that are used where they are there.
-        sha256: Digests that are known beforehand, as (file, digest).
-        part: What of the repository, where it holds several checkpoints.
-        url: Where its one file was published, if on no hub; `id` and `revision` then only name it.
-    """
-
-    id: str
-    revision: str
-    files: tuple[str, ...]
-    bytes: int
-    licence: str
-    either: tuple[tuple[str, ...], ...] = ()
-    optional: tuple[str, ...] = ()
-    sha256: tuple[tuple[str, str], ...] = ()
-    part: str = ""
-    url: str = ""
-
-    @property
-    def name(self) -> str:
-        """Its name for `digest` and `ProfileInfo.weights`: "hub:<id>@<revision>[#<part>]"."""
-        return f"hub:{self.id}@{self.revision}" + (f"#{self.part}" if self.part else "")
-
-    @property
-    def title(self) -> str:
-        """What a user calls it."""
-        return self.part or self.id
 
 
 def choose_files(checkpoint: HubCheckpoint, present: Collection[str]) -> tuple[str, ...]:

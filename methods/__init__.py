@@ -1,6 +1,7 @@
 """The methods under comparison, and the controls to read them against.
 
-This file is the catalog: plain data, so that listing the methods imports none of them.
+This file is the catalog. A line may name a class alone, which then says the rest itself; these
+lines also hold what is said of each method, so that listing the methods imports none of them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from bench.api import Entry, MethodInfo
 __all__ = ["METHODS"]
 
 _RIFFUSION = "methods.riffusion.checkpoints:describe"
-_DSP = "methods.dsp.profiles:describe"
+_DSP = "methods.dsp.frames:describe"
 _CONTROL = "a control of this benchmark"
 
 METHODS: dict[str, Entry] = {
@@ -65,7 +66,7 @@ METHODS: dict[str, Entry] = {
             ),
             departures=("reference back end for the full profile, in an environment of its own",),
         ),
-        "methods.audiocraft.checkpoints:describe",
+        "methods.audiocraft.melody:AudiocraftMelody.describe",
         "methods/audiocraft",
     ),
     "musicgen-ti": Entry(
@@ -183,6 +184,7 @@ METHODS: dict[str, Entry] = {
                 "tool using Yule-Walker for music mixing and mastering, AES 134"
             ),
             departures=("one zero-phase filter in third-octave bands",),
+            deterministic=True,
         ),
         _DSP,
     ),
@@ -197,6 +199,7 @@ METHODS: dict[str, Entry] = {
                 "application to pitch shifting and envelope preservation, DAFx, section 3"
             ),
             departures=("the style's envelope of the moment with the likest pitch and level",),
+            deterministic=True,
         ),
         _DSP,
     ),
@@ -211,6 +214,7 @@ METHODS: dict[str, Entry] = {
                 "data-driven concatenative sound synthesis, DAFx, section 5"
             ),
             departures=("grains of one length", "colour counts less than pitch in the cost"),
+            deterministic=True,
         ),
         _DSP,
     ),
@@ -244,6 +248,7 @@ METHODS: dict[str, Entry] = {
             fits_per_style=False,
             source=f"{_CONTROL}: the upper bound of content preservation",
             control=True,
+            deterministic=True,
         ),
     ),
     "copy-style": Entry(
@@ -254,6 +259,7 @@ METHODS: dict[str, Entry] = {
             fits_per_style=False,
             source=f"{_CONTROL}: a held-out clip of the style, the upper bound of style fit",
             control=True,
+            deterministic=True,
         ),
     ),
     "mix": Entry(
@@ -264,6 +270,7 @@ METHODS: dict[str, Entry] = {
             fits_per_style=False,
             source=f"{_CONTROL}: content and style played together, no transfer at all",
             control=True,
+            deterministic=True,
         ),
     ),
     "noise": Entry(

@@ -14,7 +14,7 @@ content; levels are root mean squares over the whole clip. Nothing here imports 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, final
+from typing import final
 
 import numpy as np
 
@@ -37,25 +37,25 @@ __all__ = ["CopyContent", "CopyStyle", "Mix", "Noise"]
 
 
 @final
-class CopyContent(StyleTransferMethod):
+class CopyContent(StyleTransferMethod[NoParameters]):
     """The content itself, sample by sample: the upper bound of content preservation (CP = 1)."""
-
-    Parameters: ClassVar[type] = NoParameters
 
     def load(self, profile: Profile, device: str) -> None:
         """Load nothing: this control has no model."""
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[NoParameters]], progress: Progress
+    ) -> list[StyleState]:
         """Learn nothing: one empty state per request."""
         return [StyleState() for _ in requests]
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[NoParameters]]) -> list[Audio]:
         """Return a copy of each content, so that nobody can change the content through it."""
         return [_mono(request.content.audio.waveform.copy(), request) for request in requests]
 
 
 @final
-class CopyStyle(StyleTransferMethod):
+class CopyStyle(StyleTransferMethod[NoParameters]):
     """A recording of the style, whatever the content: the upper bound of style fit.
 
     It plays a held-out clip, which no method has seen and against which the style fit is scored.
@@ -64,12 +64,12 @@ class CopyStyle(StyleTransferMethod):
     to the content's length. Its level is left alone.
     """
 
-    Parameters: ClassVar[type] = NoParameters
-
     def load(self, profile: Profile, device: str) -> None:
         """Load nothing: this control has no model."""
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[NoParameters]], progress: Progress
+    ) -> list[StyleState]:
         """Store one clip per style.
 
         Raises:
@@ -77,13 +77,13 @@ class CopyStyle(StyleTransferMethod):
         """
         return [_remember(request, prefer_held_out=True) for request in requests]
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[NoParameters]]) -> list[Audio]:
         """Play the stored clip for as long as each content lasts."""
         return [_mono(_style_waveform(request), request) for request in requests]
 
 
 @final
-class Mix(StyleTransferMethod):
+class Mix(StyleTransferMethod[NoParameters]):
     """Content and style played together at equal level: what is reached without any transfer.
 
     The style clip is one of those a method may learn from, brought to the root mean square of the
@@ -91,12 +91,12 @@ class Mix(StyleTransferMethod):
     half the content.
     """
 
-    Parameters: ClassVar[type] = NoParameters
-
     def load(self, profile: Profile, device: str) -> None:
         """Load nothing: this control has no model."""
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[NoParameters]], progress: Progress
+    ) -> list[StyleState]:
         """Store one clip per style.
 
         Raises:
@@ -104,38 +104,38 @@ class Mix(StyleTransferMethod):
         """
         return [_remember(request, prefer_held_out=False) for request in requests]
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[NoParameters]]) -> list[Audio]:
         """Mix each content with the stored clip."""
         return [_mono(_mixed(request), request) for request in requests]
 
 
 @final
-class Noise(StyleTransferMethod):
+class Noise(StyleTransferMethod[NoParameters]):
     """White noise at the level of the content: the floor of both scores.
 
     The noise is uniform, not normal, so that its peak is bounded by sqrt(3) times its root mean
     square and full scale is not exceeded at any usual level.
     """
 
-    Parameters: ClassVar[type] = NoParameters
-
     def load(self, profile: Profile, device: str) -> None:
         """Load nothing: this control has no model."""
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[NoParameters]], progress: Progress
+    ) -> list[StyleState]:
         """Learn nothing: one empty state per request."""
         return [StyleState() for _ in requests]
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[NoParameters]]) -> list[Audio]:
         """Draw the noise of each request from its own seed."""
         return [_mono(_noise(request), request) for request in requests]
 
 
-def _mono(waveform: Waveform, request: TransferRequest) -> Audio:
+def _mono(waveform: Waveform, request: TransferRequest[NoParameters]) -> Audio:
     return Audio(waveform, request.content.audio.sample_rate)
 
 
-def _remember(request: FitRequest, *, prefer_held_out: bool) -> StyleState:
+def _remember(request: FitRequest[NoParameters], *, prefer_held_out: bool) -> StyleState:
     """Keep one clip of the style, chosen by the seed among the held-out or the seen ones."""
     style = request.style
     held_out = bool(style.heldout_clips) and (prefer_held_out or not style.clips)
@@ -151,7 +151,7 @@ def _remember(request: FitRequest, *, prefer_held_out: bool) -> StyleState:
     )
 
 
-def _style_waveform(request: TransferRequest) -> Waveform:
+def _style_waveform(request: TransferRequest[NoParameters]) -> Waveform:
     """The stored clip at the content's rate, cut or looped to its length; shape (1, sample)."""
     content = request.content.audio
     stored = np.asarray(request.state.arrays["waveform"], dtype=np.float32)
@@ -160,7 +160,7 @@ def _style_waveform(request: TransferRequest) -> Waveform:
     return np.resize(converted.waveform, (1, content.num_samples))
 
 
-def _mixed(request: TransferRequest) -> Waveform:
+def _mixed(request: TransferRequest[NoParameters]) -> Waveform:
     content = request.content.audio.waveform
     style = _style_waveform(request)
     style_level = _root_mean_square(style)
@@ -169,7 +169,7 @@ def _mixed(request: TransferRequest) -> Waveform:
     return mixed
 
 
-def _noise(request: TransferRequest) -> Waveform:
+def _noise(request: TransferRequest[NoParameters]) -> Waveform:
     content = request.content.audio
     peak = np.sqrt(3.0) * _root_mean_square(content.waveform)
     draw = np.random.default_rng(request.seed).uniform(-1.0, 1.0, (1, content.num_samples))

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench import weights
-from bench.api import CheckpointError, Profile, ProfileInfo
-from bench.weights import HubCheckpoint
+from bench.api import CheckpointError, HubCheckpoint, Profile, ProfileInfo
 
 ENVIRONMENT = "BENCH_CLAP"
 MINI_FOLDER = Path(__file__).resolve().parent / "weights"
@@ -149,7 +148,9 @@ def describe(profile: Profile) -> ProfileInfo:
             licence="MIT (trained by this project on audio it renders)",
             bandwidth_hz=10_000.0,
         )
-    return ProfileInfo(48_000, None, _names_used(), UNFUSED.licence, 14_000.0)
+    return ProfileInfo(
+        48_000, None, _names_used(), UNFUSED.licence, 14_000.0, checkpoints=HUB_CHECKPOINTS
+    )
 
 
 def _names_used() -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -16,7 +17,7 @@ import soundfile
 
 from bench.api import Entry
 from bench.cli.main import cli
-from bench.plugins.catalog import find_method, find_metric
+from bench.plugins.catalog import find_metric
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
@@ -149,10 +150,34 @@ def test_the_examples_are_typed(desk: Path, checkout: Path) -> None:
 
 
 @pytest.mark.usefixtures("desk")
-def test_the_lines_of_the_catalogs_describe_the_classes() -> None:
-    assert entry_of("A method")["level"].info == find_method("./level.py:Level").info
+def test_the_line_of_the_catalog_describes_the_metric() -> None:
     shown = entry_of("A metric")["loudness"].info
     assert shown == find_metric("./loudness.py:LoudnessMatch").info
+
+
+def test_one_line_of_the_catalog_offers_the_method_by_name(desk: Path, checkout: Path) -> None:
+    (block,) = [b for b in blocks(SECTIONS["A method"]) if b.language == "python" and not b.file]
+    (line,) = block.text.splitlines()
+    unneeded = shutil.ignore_patterns("weights", "__pycache__")
+    for room in ("bench", "methods", "metrics", "reports"):
+        shutil.copytree(checkout / room, desk / room, ignore=unneeded)
+    (desk / "datasets").symlink_to(checkout / "datasets")
+    (desk / "level.py").rename(desk / "methods" / "level.py")
+    catalog = desk / "methods" / "__init__.py"
+    opened = "METHODS: dict[str, Entry] = {\n"
+    before = catalog.read_text(encoding="utf-8")
+    assert opened in before
+    catalog.write_text(before.replace(opened, f"{opened}    {line}\n"), encoding="utf-8")
+    listed, checked = (
+        subprocess.run(
+            [sys.executable, "-m", "bench", *words],
+            cwd=desk, capture_output=True, text=True, check=True,
+        ).stdout
+        for words in (["list", "methods"], ["check", "level"])
+    )  # fmt: skip
+    assert "level" in listed.splitlines()[0]
+    assert "the example of CONTRIBUTING.md" in listed.splitlines()[0]
+    assert " 0 failed" in checked
 
 
 # ---------------------------------------------------------------------------------- readme

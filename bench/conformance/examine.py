@@ -14,8 +14,9 @@ from bench.conformance.method_subject import MethodSubject
 from bench.conformance.metric_checks import METRIC_CHECKS
 from bench.conformance.metric_subject import MetricSubject
 from bench.errors import nearest
-from bench.plugins.catalog import describe, find_method, find_metric, methods, metrics, resolve
+from bench.plugins.catalog import describe, find_method, find_metric, methods, metrics
 from bench.plugins.choices import MethodChoice, parse_method
+from bench.plugins.loading import load_class
 from bench.weights import quiet_loaders
 
 SubjectT = TypeVar("SubjectT", MethodSubject, MetricSubject)
@@ -76,7 +77,7 @@ def _is_metric(choice: MethodChoice) -> bool:
                 "path/to/file.py:Class."
             )
         return name in metrics()
-    kind = resolve(find_method(name))
+    kind = load_class(name)
     if issubclass(kind, Metric):
         return True
     if not issubclass(kind, StyleTransferMethod):

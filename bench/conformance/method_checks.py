@@ -49,7 +49,7 @@ def _description(subject: MethodSubject) -> str | None:
     info = subject.entry.info
     if not isinstance(info, MethodInfo):
         return f"INFO is a {type(info).__name__}, not a MethodInfo"
-    if info.source.endswith("(it declares no INFO)"):
+    if subject.undescribed:
         raise UnsupportedError("the class has no INFO; tables will print its name and no source")
     missing = [name for name in ("title", "conditioned_on", "source") if not getattr(info, name)]
     return f"INFO leaves {', '.join(missing)} empty" if missing else None
@@ -67,7 +67,7 @@ def _contract(subject: MethodSubject) -> str | None:
 def _parameters(subject: MethodSubject) -> str | None:
     kind = subject.kind.Parameters
     if not is_frozen_dataclass(kind):
-        return f"Parameters ({kind.__name__}) is no frozen dataclass"
+        return f"Parameters ({kind!r}) is not a frozen dataclass"
     without = [f.name for f in dataclasses.fields(kind) if f.metadata.get("role") not in ROLES]
     if without:
         return f'{", ".join(without)} of Parameters say neither {{"role": "fit"}} nor "transfer"'
@@ -157,9 +157,18 @@ def _same_seed(subject: MethodSubject) -> str | None:
 
 
 def _other_seed(subject: MethodSubject) -> str | None:
+    if not subject.output.waveform.any():
+        raise UnsupportedError("the output is silent, so seeds cannot be told apart")
     (other,) = subject.transfer(subject.contents[0], seed=2)
-    if other.digest == subject.output.digest:
+    same = other.digest == subject.output.digest
+    info = subject.entry.info
+    deterministic = isinstance(info, MethodInfo) and info.deterministic
+    if same and (deterministic or subject.undescribed):
         raise UnsupportedError("seeds 1 and 2 gave the same bytes: transfer draws nothing")
+    if same:
+        return "seeds 1 and 2 gave the same bytes, but INFO does not say deterministic=True"
+    if deterministic:
+        return "seeds 1 and 2 gave unlike bytes, but INFO says deterministic=True"
     return None
 
 

@@ -23,7 +23,7 @@ from bench.api import (
 )
 from bench.audio import resample, to_mono
 from bench.conformance.checks import CONTENTS, STYLE_CLIPS, STYLE_TEXT, Watch, bundled_clip
-from bench.plugins.catalog import describe, resolve
+from bench.plugins.catalog import UNDESCRIBED, describe, resolve
 from bench.plugins.isolated import Isolated, Isolation
 from bench.plugins.parameters import make_parameters
 
@@ -60,22 +60,27 @@ class MethodSubject:
         self.watch = Watch()
         self.told: list[tuple[object, object]] = []
 
+    @property
+    def undescribed(self) -> bool:
+        """Whether neither the class nor the catalog says anything about the method."""
+        return self.entry.info is not None and self.entry.info.source.endswith(UNDESCRIBED)
+
     @cached_property
     def sample_rate(self) -> int | None:
         """The rate at which the method works, Hz; None follows the content."""
         return describe(self.entry, self.profile).sample_rate
 
     @cached_property
-    def method(self) -> StyleTransferMethod:
+    def method(self) -> StyleTransferMethod[Any]:
         """The method, loaded."""
         method = self._make()
         method.load(self.profile, self.device)
         return method
 
-    def _make(self) -> StyleTransferMethod:
+    def _make(self) -> StyleTransferMethod[Any]:
         """In this process, or in a worker where the environment is another."""
         if self.entry.environment is None:
-            made: StyleTransferMethod = self.kind()
+            made: StyleTransferMethod[Any] = self.kind()
             return made
         return Isolated(Isolation(self.entry), Path(os.devnull))
 

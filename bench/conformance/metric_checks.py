@@ -26,13 +26,14 @@ from bench.conformance.checks import (
 )
 from bench.conformance.metric_subject import MetricSubject
 from bench.data.clips import SHORTEST_S
+from bench.plugins.catalog import UNDESCRIBED
 
 SAME = 1e-5  # scores of the same output in other company may differ in the last digits
 
 
 def _description(subject: MetricSubject) -> str | None:
     info = subject.info
-    if info.source.endswith("(it declares no INFO)"):
+    if info.source.endswith(UNDESCRIBED):
         raise UnsupportedError("the class has no INFO; higher is taken as better, without a range")
     if not info.range[0] < info.range[1]:
         return f"its range is {info.range}; the smallest value comes first"

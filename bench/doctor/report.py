@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.api import BenchError, Profile, ProfileInfo
+from bench.api import BenchError, HubCheckpoint, Profile, ProfileInfo
 from bench.checkout import CHECKOUT
 from bench.doctor import machine
 from bench.doctor.findings import Finding, ask, listed
-from bench.weights import HubCheckpoint, fetch_line
+from bench.weights import fetch_line
 
 FULL_SUITE = "table2"
 

@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from bench.api import CheckpointError
+from bench.api import CheckpointError, HubCheckpoint
 from bench.fetching.https import fetch_part
 from bench.first_use import FileFact, Locked, facts_of, read_locked, require_same, write_locked
 from bench.weights import (
     COMMIT_LENGTH,
-    HubCheckpoint,
     choose_files,
     client_line,
     hub_folder,

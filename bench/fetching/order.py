@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.api import CheckpointError, DatasetError, UnknownNameError
+from bench.api import CheckpointError, DatasetError, HubCheckpoint, UnknownNameError
 from bench.data.archive import ArchiveCard, data_folder, unpack
 from bench.data.cards import Card, card_root, datasets, load_dataset, read_card
 from bench.data.clips import Dataset
@@ -24,7 +24,7 @@ from bench.plan.needed import checkpoints_of_suite
 from bench.plan.suite import load_suite, suites
 from bench.plugins.catalog import methods, metrics
 from bench.plugins.checkpoints import checkpoint_table, checkpoints_of
-from bench.weights import HubCheckpoint, client_line, fetch_line, is_here
+from bench.weights import client_line, fetch_line, is_here
 
 
 @dataclass(frozen=True, slots=True)

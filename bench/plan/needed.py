@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bench.api import CheckpointError
+from bench.api import CheckpointError, HubCheckpoint
 from bench.plan.suite import Suite, suites
 from bench.plugins.catalog import find_method, find_metric
 from bench.plugins.checkpoints import checkpoints_of
-from bench.weights import HubCheckpoint, fetch_line, is_here
+from bench.weights import fetch_line, is_here
 
 
 def checkpoints_of_suite(suite: Suite) -> tuple[HubCheckpoint, ...]:

@@ -20,14 +20,13 @@ from bench.api import (
     ContentError,
     Json,
     MethodInfo,
-    NoParameters,
     ProfileInfo,
     UnknownNameError,
 )
 from bench.data.clips import ClipSource, Dataset, StyleSource, StyleSplit
 from bench.data.selection import select_contents, select_pairs, select_styles, split_style
 from bench.plan.suite import Suite
-from bench.plugins.catalog import describe, find_method, resolve
+from bench.plugins.catalog import describe, find_method, method_class
 from bench.plugins.choices import MethodChoice
 from bench.plugins.parameters import make_parameters, split_parameters
 from bench.records.schema import PlannedCell
@@ -92,7 +91,7 @@ def prepare_method(choice: MethodChoice, suite: Suite) -> PlannedMethod:
         raise ConfigError(
             f"{choice.name} is described as a metric; a method was named. Correct its INFO."
         )
-    parameters_type = getattr(resolve(entry), "Parameters", NoParameters)
+    parameters_type = method_class(entry).Parameters
     return PlannedMethod(choice, entry.info, describe(entry, suite.profile), parameters_type)
 
 

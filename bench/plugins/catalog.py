@@ -3,8 +3,8 @@
 The rooms `methods` and `metrics` each hold one literal dictionary; installed packages add to it
 through the entry-point groups `bench.methods` and `bench.metrics` (each naming a
 `bench.api.Entry`); and everywhere a name is accepted, so is `path/to/file.py:Class` or
-`package.module:Class`. Such a class may carry its description as a class attribute `INFO` and the
-folder of its environment as `ENVIRONMENT`, and its module a function `describe(profile)`.
+`package.module:Class`. An entry that only names its class, and a class named by its file, say
+everything else on the class itself: `INFO`, `describe` and `ENVIRONMENT` of the contract.
 """
 
 from __future__ import annotations
@@ -14,18 +14,20 @@ import sys
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from operator import attrgetter
 from pathlib import Path
-from types import ModuleType
-from typing import Literal
+from typing import Any, Literal
 
 from bench.api import (
     ConfigError,
     Direction,
     Entry,
     MethodInfo,
+    Metric,
     MetricInfo,
     Profile,
     ProfileInfo,
+    StyleTransferMethod,
     UnknownNameError,
 )
 from bench.errors import nearest
@@ -35,12 +37,14 @@ from bench.plugins.parameters import make_parameters, split_parameters
 from bench.plugins.source_digest import source_digest
 
 __all__ = [
+    "UNDESCRIBED",
     "MethodChoice",
     "built_in",
     "describe",
     "find_method",
     "find_metric",
     "make_parameters",
+    "method_class",
     "methods",
     "metrics",
     "parse_methods",
@@ -55,6 +59,9 @@ ROOMS: dict[Kind, tuple[str, str]] = {
     "method": ("methods", "METHODS"),
     "metric": ("metrics", "METRICS"),
 }
+CONTRACTS: dict[Kind, type] = {"method": StyleTransferMethod, "metric": Metric}
+# How the source of a class ends that says nothing about itself.
+UNDESCRIBED = "(it declares no INFO)"
 
 
 def methods() -> dict[str, Entry]:
@@ -69,13 +76,12 @@ def metrics() -> dict[str, Entry]:
 
 def built_in(name: str) -> bool:
     """Whether a method is one of this checkout's own, by its catalog name."""
-    room, literal = ROOMS["method"]
-    return name in getattr(importlib.import_module(room), literal)
+    return name in _lines(*ROOMS["method"])
 
 
 def _entries(kind: Kind) -> dict[str, Entry]:
     room, literal = ROOMS[kind]
-    found: dict[str, Entry] = dict(getattr(importlib.import_module(room), literal))
+    found: dict[str, Entry] = dict(_lines(room, literal))
     for point in _installed(f"bench.{room}", tuple(sys.path)):
         if point.name in found:
             raise ConfigError(
@@ -84,7 +90,13 @@ def _entries(kind: Kind) -> dict[str, Entry]:
                 "Uninstall one of the packages or rename its entry point."
             )
         found[point.name] = _from_entry_point(point, kind)
-    return found
+    return {name: _complete(entry, kind) for name, entry in found.items()}
+
+
+def _lines(room: str, literal: str) -> Mapping[str, Entry]:
+    """The dictionary that a room's `__init__` holds."""
+    lines: Mapping[str, Entry] = vars(importlib.import_module(room))[literal]
+    return lines
 
 
 @lru_cache(maxsize=8)
@@ -101,12 +113,12 @@ def _from_entry_point(point: EntryPoint, kind: Kind) -> Entry:
         raise ConfigError(
             f"{kind} {point.name!r} of an installed package cannot be read ({error}); "
             f"{point.value} "
-            "must name a bench.api.Entry. Mend or uninstall that package."
+            "must name a bench.api.Entry. Correct or uninstall that package."
         ) from error
     if not isinstance(entry, Entry):
         raise ConfigError(
             f"{kind} {point.name!r}: {point.value} is a {type(entry).__name__}; an entry point of "
-            "this group names a bench.api.Entry. Mend or uninstall that package."
+            "this group names a bench.api.Entry. Correct or uninstall that package."
         )
     return entry
 
@@ -114,9 +126,11 @@ def _from_entry_point(point: EntryPoint, kind: Kind) -> Entry:
 def find_method(name: str) -> Entry:
     """The entry of a method by catalog name, `file.py:Class` or `package.module:Class`.
 
+    Its `info` is always given, if need be by the class.
+
     Raises:
         UnknownNameError: No such name, file, module or class; the message carries the nearest name.
-        ConfigError: The file or module cannot be imported.
+        ConfigError: The file or module cannot be imported, or the class is not a method.
     """
     return _find(name, "method")
 
@@ -128,7 +142,7 @@ def find_metric(name: str) -> Entry:
 
 def _find(name: str, kind: Kind) -> Entry:
     if ":" in name:
-        return _outside(name, kind)
+        return _complete(Entry(name), kind)
     known = _entries(kind)
     if name not in known:
         raise UnknownNameError(
@@ -138,23 +152,36 @@ def _find(name: str, kind: Kind) -> Entry:
     return known[name]
 
 
-def _outside(target: str, kind: Kind) -> Entry:
-    loaded = load_class(target)
-    place = target.rpartition(":")[0]
-    module = load_module(place)
-    describe = f"{place}:describe" if callable(getattr(module, "describe", None)) else None
-    info = getattr(loaded, "INFO", None) or _plain_info(loaded.__name__, target, kind)
-    return Entry(target, info, describe, _environment(module, loaded))
+def _complete(entry: Entry, kind: Kind) -> Entry:
+    """An entry that names its class alone, with what the class says about itself."""
+    if entry.info is not None:
+        return entry
+    loaded: Any = _class_of(entry, kind)
+    info = loaded.INFO or _plain_info(loaded.__name__, entry.target, kind)
+    describe = entry.describe or f"{entry.target}.describe"
+    return Entry(entry.target, info, describe, entry.environment or _environment(loaded))
 
 
-def _environment(module: ModuleType, loaded: type) -> str | None:
-    """The project that a class from outside runs in: a folder, seen from the file of the class."""
-    named = getattr(loaded, "ENVIRONMENT", None)
-    return None if named is None else str(Path(module.__file__ or ".").parent / named)
+def _class_of(entry: Entry, kind: Kind) -> type:
+    loaded, contract = resolve(entry), CONTRACTS[kind]
+    if not issubclass(loaded, contract):
+        raise ConfigError(
+            f"{entry.target} is not a {kind}; it must derive from bench.api.{contract.__name__}. "
+            "Name the class that does."
+        )
+    return loaded
+
+
+def _environment(loaded: type[StyleTransferMethod[Any] | Metric]) -> str | None:
+    """The project that a class names, whose path is relative to the file of the class."""
+    if loaded.ENVIRONMENT is None:
+        return None
+    file = sys.modules[loaded.__module__].__file__ or "."
+    return str(Path(file).parent / loaded.ENVIRONMENT)
 
 
 def _plain_info(title: str, target: str, kind: Kind) -> MethodInfo | MetricInfo:
-    source = f"{target} (it declares no INFO)"
+    source = f"{target} {UNDESCRIBED}"
     if kind == "metric":
         return MetricInfo(title, Direction.MAXIMIZE, (float("-inf"), float("inf")), source)
     return MethodInfo(title, ("style audio", "content audio"), fits_per_style=True, source=source)
@@ -170,12 +197,21 @@ def resolve(entry: Entry) -> type:
     return load_class(entry.target)
 
 
+def method_class(entry: Entry) -> type[StyleTransferMethod[Any]]:
+    """Import and return the class of a method; raises as `resolve` does.
+
+    Raises:
+        ConfigError: The class is not a method.
+    """
+    return _class_of(entry, "method")
+
+
 def describe(entry: Entry, profile: Profile) -> ProfileInfo:
     """What depends on the profile of an entry: rate, longest clip, weights, licence."""
     if entry.describe is None:
         return ProfileInfo()
     place, _, function = entry.describe.rpartition(":")
-    info: ProfileInfo = getattr(load_module(place), function)(profile)
+    info: ProfileInfo = attrgetter(function)(load_module(place))(profile)
     return info
 
 

@@ -1,34 +1,28 @@
-"""Which hub checkpoints a method, metric or suite needs, and whether they are here.
+"""Which published checkpoints a method or metric needs.
 
-A family keeps its checkpoints as data in the module of its `describe` function, under
-`HUB_CHECKPOINTS`; `ProfileInfo.weights` names those that a profile loads.
+`ProfileInfo.checkpoints` holds those that it can be told to load, `ProfileInfo.weights` names those
+that it does load.
 """
 
 from __future__ import annotations
 
-import importlib
+from typing import get_args
 
-from bench.api import Entry, Profile
+from bench.api import Entry, HubCheckpoint, Profile
 from bench.plugins.catalog import describe, methods, metrics
-from bench.weights import HubCheckpoint
 
 
 def checkpoint_table() -> dict[str, HubCheckpoint]:
-    """Every hub checkpoint of the catalogs, by its title."""
-    entries = [*methods().values(), *metrics().values()]
-    return {found.title: found for entry in entries for found in _declared(entry)}
+    """Every published checkpoint of the catalogs, by its title."""
+    infos = [
+        describe(entry, profile)
+        for entry in (*methods().values(), *metrics().values())
+        for profile in get_args(Profile)
+    ]
+    return {found.title: found for info in infos for found in info.checkpoints}
 
 
 def checkpoints_of(entry: Entry, profile: Profile = "full") -> tuple[HubCheckpoint, ...]:
-    """The hub checkpoints that a method or metric loads in a profile."""
-    if entry.describe is None:
-        return ()
-    used = describe(entry, profile).weights
-    return tuple(found for found in _declared(entry) if found.name in used)
-
-
-def _declared(entry: Entry) -> tuple[HubCheckpoint, ...]:
-    place = (entry.describe or "").rpartition(":")[0]
-    if not place or place.endswith(".py"):
-        return ()
-    return tuple(getattr(importlib.import_module(place), "HUB_CHECKPOINTS", ()))
+    """The published checkpoints that a method or metric loads in a profile."""
+    info = describe(entry, profile)
+    return tuple(found for found in info.checkpoints if found.name in info.weights)

@@ -136,7 +136,7 @@ class _Lodging:
             self._worker = None
 
 
-class Isolated(StyleTransferMethod):
+class Isolated(StyleTransferMethod[Any]):
     """A method that lives in a worker process.
 
     Args:
@@ -156,7 +156,7 @@ class Isolated(StyleTransferMethod):
         """Start the worker and load the method in it; raises what `fit` raises."""
         self._lodging.load(profile, device)
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(self, requests: Sequence[FitRequest[Any]], progress: Progress) -> list[StyleState]:
         """As the method does; the limit grows with the number of styles.
 
         Raises:
@@ -167,7 +167,7 @@ class Isolated(StyleTransferMethod):
         states: list[StyleState] = self._lodging.call("fit", [list(requests)], limit_s, progress)
         return states
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[Any]]) -> list[Audio]:
         """As the method does; raises what `fit` raises."""
         limit_s = self._lodging.limit_s
         audios: list[Audio] = self._lodging.call("transfer", [list(requests)], limit_s)

@@ -1,6 +1,6 @@
-"""Classes by where they lie: `path/to/file.py:Class` or `package.module:Class`.
+"""Importing a class by its place: `path/to/file.py:Class` or `package.module:Class`.
 
-A leaf without libraries, for the environments of back ends too.
+This module needs no library, because workers in the environments of back ends use it too.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def load_class(target: str) -> type:
     """
     place, _, name = target.rpartition(":")
     module = load_module(place)
-    found = getattr(module, name, None)
+    found = vars(module).get(name)
     if not isinstance(found, type):
         classes = [key for key, value in vars(module).items() if isinstance(value, type)]
         raise UnknownNameError(
@@ -51,7 +51,7 @@ def load_module(place: str) -> ModuleType:
             f"{place} needs the package {error.name!r}, which is not installed. Install it."
         ) from error
     except (ImportError, SyntaxError) as error:
-        raise ConfigError(f"{place} cannot be imported ({error}). Mend it first.") from error
+        raise ConfigError(f"{place} cannot be imported ({error}). Correct it first.") from error
 
 
 def _module_of_file(path: Path) -> ModuleType:

@@ -1,6 +1,6 @@
 """The parameters of a method: from values by name to its `Parameters`, and back to JSON.
 
-The metadata of each field says whether the fit or the transfer uses it.
+The metadata of each field says whether the fit or the transfer uses the field.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ def make_parameters(cls: type[ParametersT], overrides: Mapping[str, Json]) -> Pa
 
     Args:
         cls: A frozen dataclass.
-        overrides: Values by field name; a whole number is a fine decimal, a list a fine tuple.
+        overrides: Values by field name. A whole number may stand for a decimal, a list for a tuple.
 
     Raises:
-        UnknownNameError: A name that is no field; the message carries the nearest.
+        UnknownNameError: No field has this name; the message carries the nearest.
         ConfigError: A value of the wrong type or, by the class's own check, out of range.
     """
     types = get_type_hints(cls)
@@ -41,10 +41,13 @@ def make_parameters(cls: type[ParametersT], overrides: Mapping[str, Json]) -> Pa
 
 
 def split_parameters(parameters: object) -> tuple[dict[str, Json], dict[str, Json]]:
-    """Split the values of a `Parameters` instance, as JSON, into (of the fit, of the transfer).
+    """Split the values of a `Parameters` instance, as JSON, by role.
+
+    Returns:
+        The values that the fit uses, and those that the transfer uses.
 
     Raises:
-        ValueError: A field whose metadata names neither role: a mistake in the method.
+        ValueError: The metadata of a field names neither role: a mistake in the method.
     """
     groups: dict[str, dict[str, Json]] = {"fit": {}, "transfer": {}}
     for item in _fields(parameters):
@@ -60,7 +63,7 @@ def split_parameters(parameters: object) -> tuple[dict[str, Json], dict[str, Jso
 
 def _fields(parameters: object) -> tuple[dataclasses.Field[Any], ...]:
     if not dataclasses.is_dataclass(parameters):
-        raise TypeError(f"{parameters!r} is no dataclass; `Parameters` of a method must be one.")
+        raise TypeError(f"{parameters!r} is not a dataclass; `Parameters` of a method must be one.")
     return dataclasses.fields(parameters)
 
 

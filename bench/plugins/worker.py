@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.api import CheckpointError, DeviceError
+from bench.api import CheckpointError, DeviceError, StyleTransferMethod
 from bench.device import peak_memory_bytes
 from bench.failure import failure_of
 from bench.plugins.loading import load_class
@@ -89,7 +89,7 @@ class Desk:
 
     def _load(self, target: str, profile: str, device: str) -> None:
         kind: Any = load_class(target)
-        self.wire.parameters = getattr(kind, "Parameters", dict)
+        self.wire.parameters = kind.Parameters if issubclass(kind, StyleTransferMethod) else dict
         self.device = device
         plugin = kind()
         plugin.load(profile, device)

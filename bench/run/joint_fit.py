@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 from bench.api import CheckpointError, DeviceError, FitRequest, Progress
 from bench.records.schema import PlannedCell
@@ -40,7 +41,7 @@ def _fit_family(
     labels = list(dict.fromkeys(cell.method for cell in cells))
     if len(labels) < 2:  # noqa: PLR2004 - one method needs nobody else
         return
-    needed: dict[str, FitRequest] = {}
+    needed: dict[str, FitRequest[Any]] = {}
     for label in labels:
         own = [cell for cell in cells if cell.method == label]
         requests, keys = studios[label].fits_of(own)

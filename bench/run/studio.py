@@ -14,7 +14,7 @@ from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -93,18 +93,18 @@ class Studio:
 
     bench: Bench
     label: str
-    kind: type[StyleTransferMethod]
+    kind: type[StyleTransferMethod[Any]]
     identity: Identity
     sample_rate: int | None
     control: bool
     learns: bool
     isolation: Isolation | None = None
     load_s: float = 0.0
-    _method: StyleTransferMethod | None = field(default=None)
+    _method: StyleTransferMethod[Any] | None = field(default=None)
     _gauge: Gauge | None = field(default=None)
 
     @property
-    def method(self) -> StyleTransferMethod:
+    def method(self) -> StyleTransferMethod[Any]:
         """The loaded method."""
         if self._method is None:
             stage, before = f"load {self.label}", self.bench.watch.total_s
@@ -141,13 +141,15 @@ class Studio:
             return {style: fitted for style, fitted in cached.items() if fitted}
         return self._fit_together(requests, keys, progress)
 
-    def fits_of(self, cells: Sequence[PlannedCell]) -> tuple[dict[str, FitRequest], dict[str, str]]:
+    def fits_of(
+        self, cells: Sequence[PlannedCell]
+    ) -> tuple[dict[str, FitRequest[Any]], dict[str, str]]:
         """What must be learnt for cells of one repetition, by style, and the names in the cache."""
         first = {cell.style: cell for cell in reversed(cells)}
         requests = {style: self._fit_request(cell) for style, cell in sorted(first.items())}
         return requests, {style: self._fit_key(request) for style, request in requests.items()}
 
-    def _fit_request(self, cell: PlannedCell) -> FitRequest:
+    def _fit_request(self, cell: PlannedCell) -> FitRequest[Any]:
         style = self.bench.material.style(cell.style)
         return FitRequest(
             style=Style(
@@ -162,7 +164,7 @@ class Studio:
             seed=cell.fit_seed,
         )
 
-    def _fit_key(self, request: FitRequest) -> str:
+    def _fit_key(self, request: FitRequest[Any]) -> str:
         fit_parameters, _ = split_parameters(request.parameters)
         return fit_key(self.identity, fit_parameters, request.style, request.seed)
 
@@ -174,7 +176,7 @@ class Studio:
         return Fitted(key, state, cost.get("fit_s", 0.0), cached=True)
 
     def _fit_together(
-        self, requests: Mapping[str, FitRequest], keys: Mapping[str, str], progress: Progress
+        self, requests: Mapping[str, FitRequest[Any]], keys: Mapping[str, str], progress: Progress
     ) -> dict[str, Fitted]:
         """One call for all styles.
 
@@ -202,7 +204,7 @@ class Studio:
         }
 
     def timed_fit(
-        self, requests: list[FitRequest], progress: Progress
+        self, requests: list[FitRequest[Any]], progress: Progress
     ) -> tuple[list[StyleState], float]:
         """States of requests, learnt in one call, and its seconds."""
         method, before = self.method, self.bench.watch.total_s

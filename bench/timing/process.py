@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.api import (
     Clip,
@@ -35,7 +35,7 @@ from bench.api import (
 )
 from bench.device import peak_memory_bytes, reset_peak_memory, synchronise
 from bench.failure import WorkerError
-from bench.plugins.catalog import find_method, find_metric, resolve
+from bench.plugins.catalog import find_method, find_metric, method_class, resolve
 from bench.plugins.isolated import Isolated, IsolatedMetric, Isolation
 from bench.plugins.parameters import make_parameters
 from bench.records.timings import Memory
@@ -59,8 +59,8 @@ class Workplace:
     """What this process has loaded."""
 
     device: str = "cpu"
-    method: StyleTransferMethod | None = None
-    parameters_type: type = NoParameters
+    method: StyleTransferMethod[Any] | None = None
+    parameters_type: type[Any] = NoParameters
     metrics: list[Metric] = field(default_factory=list)
     state: StyleState | None = None
 
@@ -71,11 +71,11 @@ _here = Workplace()
 def load_method(name: str, profile: Profile, device: str) -> tuple[float, Lap]:
     """Import a method and load its models: seconds of the import, and of the loading."""
     begun, entry = time.perf_counter(), find_method(name)
-    kind: type[StyleTransferMethod] = resolve(entry)
+    kind = method_class(entry)
     method = Isolated(Isolation(entry), _log()) if entry.environment else kind()
     imported_s = time.perf_counter() - begun
     _here.device, _here.method = device, method
-    _here.parameters_type = getattr(kind, "Parameters", NoParameters)
+    _here.parameters_type = kind.Parameters
     return imported_s, _timed(lambda: method.load(profile, device), calibrated=False)
 
 
@@ -135,7 +135,7 @@ def score(outputs: Sequence[Output]) -> Lap:
     return _timed(lambda: [metric.score(outputs) for metric in _here.metrics])
 
 
-def _method() -> StyleTransferMethod:
+def _method() -> StyleTransferMethod[Any]:
     if _here.method is None:
         raise ValueError("no method has been loaded in this process")
     return _here.method

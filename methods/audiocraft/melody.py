@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import numpy as np
 
@@ -25,7 +25,9 @@ from bench.api import (
     ConfigError,
     ContentError,
     FitRequest,
+    HubCheckpoint,
     Profile,
+    ProfileInfo,
     Progress,
     StyleState,
     StyleTransferMethod,
@@ -37,6 +39,17 @@ from bench.backend import fetched_folder
 TITLE = "musicgen-melody-audiocraft"
 RATE, WINDOW_S = 32_000, 30.0
 _FRAME = 640  # samples of one code
+
+# audiocraft asks the network for two more models when it first loads: the text encoder t5-base from
+# the hub, and htdemucs, which takes drums and bass out of the content before its chroma.
+MUSICGEN_MELODY = HubCheckpoint(
+    id="facebook/musicgen-melody",
+    revision="main",
+    files=("state_dict.bin", "compression_state_dict.bin"),
+    bytes=3_010_000_000,
+    licence="CC-BY-NC-4.0",
+    part=TITLE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +80,21 @@ class Parameters:
 
 
 @final
-class AudiocraftMelody(StyleTransferMethod):
+class AudiocraftMelody(StyleTransferMethod[Parameters]):
     """MusicGen melody in the reference implementation: text-driven, melody-conditioned."""
 
-    Parameters: ClassVar[type] = Parameters
+    @classmethod
+    def describe(cls, profile: Profile) -> ProfileInfo:
+        """The same in every profile, except that only the full one has weights."""
+        full = profile == "full"
+        return ProfileInfo(
+            sample_rate=RATE,
+            longest_s=WINDOW_S,
+            weights=(MUSICGEN_MELODY.name,) if full else (),
+            licence=MUSICGEN_MELODY.licence,
+            bandwidth_hz=RATE / 2,
+            checkpoints=(MUSICGEN_MELODY,) if full else (),
+        )
 
     def __init__(self) -> None:
         self._model: Any = None  # audiocraft.models.MusicGen
@@ -94,7 +118,9 @@ class AudiocraftMelody(StyleTransferMethod):
 
         self._model = MusicGen.get_pretrained(str(folder), device=device)
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[Parameters]], progress: Progress
+    ) -> list[StyleState]:
         """Store each style's text.
 
         Raises:
@@ -106,7 +132,7 @@ class AudiocraftMelody(StyleTransferMethod):
         progress(1.0, "texts stored")
         return [StyleState(meta={"text": request.style.text}) for request in requests]
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[Parameters]]) -> list[Audio]:
         """Render each content's melody with the style's text.
 
         Raises:
@@ -114,12 +140,10 @@ class AudiocraftMelody(StyleTransferMethod):
         """
         return [self._render(request) for request in requests]
 
-    def _render(self, request: TransferRequest) -> Audio:
+    def _render(self, request: TransferRequest[Parameters]) -> Audio:
         import torch
 
         audio, settings = request.content.audio, request.parameters
-        if not isinstance(settings, Parameters):
-            raise TypeError(f"{settings!r} are not the Parameters of MusicGen melody.")
         self._model.set_generation_params(
             duration=duration_of(audio),
             cfg_coef=settings.guidance_scale,

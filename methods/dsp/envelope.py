@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, final
+from typing import final
 
 import numpy as np
 
@@ -78,7 +78,7 @@ class Description:
 
 
 @final
-class EnvelopeMatch(StyleTransferMethod):
+class EnvelopeMatch(StyleTransferMethod[EnvelopeMatchParameters]):
     """Spectral-envelope swap, frame by frame, with the style's envelope of the likest moment.
 
     References:
@@ -88,12 +88,12 @@ class EnvelopeMatch(StyleTransferMethod):
         the style is taken is decided by similarity of pitch classes and level, ours.
     """
 
-    Parameters: ClassVar[type] = EnvelopeMatchParameters
-
     def load(self, profile: Profile, device: str) -> None:
         """Load nothing: there is no model."""
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[EnvelopeMatchParameters]], progress: Progress
+    ) -> list[StyleState]:
         """Store the envelopes of each style's clips, frame by frame.
 
         Raises:
@@ -103,12 +103,9 @@ class EnvelopeMatch(StyleTransferMethod):
         progress(1.0, "envelopes measured")
         return states
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[EnvelopeMatchParameters]]) -> list[Audio]:
         """Swap the envelopes of each content."""
         return [_swap(request) for request in requests]
-
-
-# ---------------------------------------------------------------------------- envelopes
 
 
 def true_envelope(log_magnitude: Array, num_quefrencies: int) -> Array:
@@ -173,15 +170,12 @@ def nearest(wanted: Array, offered: Array) -> np.ndarray:
     return np.asarray(distances.argmin(axis=1))
 
 
-# ---------------------------------------------------------------------------- method
-
-
 def _framing(sample_rate: int) -> Framing:
     return Framing.of(_FRAME_S, sample_rate, _OVERLAP)
 
 
-def _measure(request: FitRequest) -> StyleState:
-    parameters, clips = _own(request.parameters), require_clips(request.style)
+def _measure(request: FitRequest[EnvelopeMatchParameters]) -> StyleState:
+    parameters, clips = request.parameters, require_clips(request.style)
     rate = clips[0].audio.sample_rate
     parts = []
     for clip in clips:
@@ -196,8 +190,8 @@ def _measure(request: FitRequest) -> StyleState:
     )
 
 
-def _swap(request: TransferRequest) -> Audio:
-    parameters, audio = _own(request.parameters), request.content.audio
+def _swap(request: TransferRequest[EnvelopeMatchParameters]) -> Audio:
+    parameters, audio = request.parameters, request.content.audio
     framing = _framing(audio.sample_rate)
     spectra = analyse(samples(audio), framing)
     magnitude = np.abs(spectra)
@@ -211,12 +205,6 @@ def _swap(request: TransferRequest) -> Audio:
     gains *= _level(magnitude) / np.maximum(_level(magnitude * gains), np.finfo(float).tiny)
     waveform = synthesise(spectra * gains, framing, audio.num_samples)
     return finish(waveform, audio)
-
-
-def _own(parameters: object) -> EnvelopeMatchParameters:
-    if not isinstance(parameters, EnvelopeMatchParameters):
-        raise TypeError(f"{parameters!r} are not EnvelopeMatchParameters.")
-    return parameters
 
 
 def _level(magnitude: Array) -> Array:

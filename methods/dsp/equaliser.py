@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, final
+from typing import final
 
 import numpy as np
 from scipy.fft import next_fast_len
@@ -61,7 +61,7 @@ class EqMatchParameters:
 
 
 @final
-class EqMatch(StyleTransferMethod):
+class EqMatch(StyleTransferMethod[EqMatchParameters]):
     """Long-term average spectrum of the style, by one zero-phase filter in third-octave bands.
 
     The gains are found by iteration, because neighbouring bands overlap in a smooth filter: each
@@ -84,12 +84,12 @@ class EqMatch(StyleTransferMethod):
         True
     """
 
-    Parameters: ClassVar[type] = EqMatchParameters
-
     def load(self, profile: Profile, device: str) -> None:
         """Load nothing: there is no model."""
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[EqMatchParameters]], progress: Progress
+    ) -> list[StyleState]:
         """Measure each style: the mean over its clips of the relative power per band.
 
         Raises:
@@ -99,12 +99,9 @@ class EqMatch(StyleTransferMethod):
         progress(1.0, "spectra measured")
         return states
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[EqMatchParameters]]) -> list[Audio]:
         """Filter each content."""
         return [_equalise(request) for request in requests]
-
-
-# ---------------------------------------------------------------------------- bands
 
 
 def band_edges(sample_rate: int) -> Array:
@@ -156,9 +153,6 @@ def _relative(powers: Array) -> Array:
     return powers / total if total > 0 else powers
 
 
-# ---------------------------------------------------------------------------- filter
-
-
 def match_gains(power: Array, target: Array, sample_rate: int, max_gain_db: float) -> Array:
     """Amplitude per bin that gives a power spectrum the band powers of a target.
 
@@ -194,10 +188,7 @@ def _curve(log_gains: Array, frequencies: Array, sample_rate: int) -> Array:
     return np.asarray(np.exp(np.interp(positions, middles, log_gains)))
 
 
-# ---------------------------------------------------------------------------- method
-
-
-def _measure(request: FitRequest) -> StyleState:
+def _measure(request: FitRequest[EqMatchParameters]) -> StyleState:
     clips = require_clips(request.style)
     rate = clips[0].audio.sample_rate
     spectra = [_relative(long_term_average(samples(c.audio), rate)) for c in clips]
@@ -207,11 +198,8 @@ def _measure(request: FitRequest) -> StyleState:
     )
 
 
-def _equalise(request: TransferRequest) -> Audio:
-    parameters = request.parameters
-    if not isinstance(parameters, EqMatchParameters):
-        raise TypeError(f"{parameters!r} are not EqMatchParameters.")
-    audio = request.content.audio
+def _equalise(request: TransferRequest[EqMatchParameters]) -> Audio:
+    parameters, audio = request.parameters, request.content.audio
     waveform = samples(audio)
     target = np.asarray(request.state.arrays["band_powers"], dtype=np.float64)
     before = spectrum(waveform)

@@ -1,4 +1,7 @@
-"""Short-time spectra and overlapping frames, with exact way back.
+"""What the baselines share: their rate, short-time spectra, and overlapping frames.
+
+Cutting a waveform into frames and joining them gives exactly that waveform back. Importable without
+any library but numpy, so that lists and plans stay fast.
 
 **Conventions**: waveforms are one channel, (sample,); frames are (frame, sample), spectra complex
 (frame, bin). Frame t is centred on sample t * hop_length; beyond the ends there is silence.
@@ -12,11 +15,17 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from bench.api import Audio, Clip, Style, UnsupportedError
+from bench.api import Audio, Clip, Profile, ProfileInfo, Style, UnsupportedError
 
 Array = NDArray[np.float64]
 Spectra = NDArray[np.complex128]
+SAMPLE_RATE: dict[Profile, int] = {"mini": 22_050, "full": 44_100}
 _TINY = 1e-12
+
+
+def describe(profile: Profile) -> ProfileInfo:
+    """The rate of the profile; clips of any length, no weights, the whole band."""
+    return ProfileInfo(sample_rate=SAMPLE_RATE[profile], licence="none needed (no weights)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, final
+from typing import final
 
 import numpy as np
 
@@ -94,7 +94,7 @@ class Library:
 
 
 @final
-class Mosaic(StyleTransferMethod):
+class Mosaic(StyleTransferMethod[MosaicParameters]):
     """Concatenation of style grains by similarity, with the cheapest path through them.
 
     References:
@@ -104,12 +104,12 @@ class Mosaic(StyleTransferMethod):
         distance of semitone spectra without the average colour of either side.
     """
 
-    Parameters: ClassVar[type] = MosaicParameters
-
     def load(self, profile: Profile, device: str) -> None:
         """Load nothing: there is no model."""
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[MosaicParameters]], progress: Progress
+    ) -> list[StyleState]:
         """Store each style's clips.
 
         Raises:
@@ -119,19 +119,16 @@ class Mosaic(StyleTransferMethod):
         progress(1.0, "clips stored")
         return states
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[MosaicParameters]]) -> list[Audio]:
         """Rebuild each content from the grains of its style."""
-        libraries: dict[tuple[int, object], Library] = {}
+        libraries: dict[tuple[int, MosaicParameters], Library] = {}
         outputs = []
         for request in requests:
             key = (id(request.state), request.parameters)
             if key not in libraries:
-                libraries[key] = _library(request.state, _own(request.parameters))
+                libraries[key] = _library(request.state, request.parameters)
             outputs.append(_rebuild(request, libraries[key]))
         return outputs
-
-
-# ---------------------------------------------------------------------------- choosing
 
 
 def semitone_spectra(grains: Array, sample_rate: int) -> Array:
@@ -185,21 +182,12 @@ def cheapest_path(distances: Array, successor: np.ndarray, continuity: float) ->
     return path[::-1]
 
 
-# ---------------------------------------------------------------------------- method
-
-
-def _store(request: FitRequest) -> StyleState:
+def _store(request: FitRequest[MosaicParameters]) -> StyleState:
     clips = require_clips(request.style)
     return StyleState(
         arrays={f"clip_{n:03d}": clip.audio.mono.copy() for n, clip in enumerate(clips)},
         meta={"sample_rate": clips[0].audio.sample_rate, "style": request.style.id},
     )
-
-
-def _own(parameters: object) -> MosaicParameters:
-    if not isinstance(parameters, MosaicParameters):
-        raise TypeError(f"{parameters!r} are not MosaicParameters.")
-    return parameters
 
 
 def _library(state: StyleState, parameters: MosaicParameters) -> Library:
@@ -232,8 +220,8 @@ def _transposed(waveform: np.ndarray, sample_rate: int, semitones: int) -> Array
     return samples(resample(Audio(waveform[None], pretended), sample_rate))
 
 
-def _rebuild(request: TransferRequest, library: Library) -> Audio:
-    parameters, audio = _own(request.parameters), request.content.audio
+def _rebuild(request: TransferRequest[MosaicParameters], library: Library) -> Audio:
+    parameters, audio = request.parameters, request.content.audio
     framing = Framing.of(parameters.grain_s, audio.sample_rate, _OVERLAP)
     wanted = framing.cut(samples(audio))
     spectra = semitone_spectra(wanted, audio.sample_rate)

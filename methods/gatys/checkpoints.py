@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
-from bench.api import Profile, ProfileInfo
-from bench.weights import HubCheckpoint
+from bench.api import HubCheckpoint, Profile, ProfileInfo
 
 Trunk = Literal["vggish", "cnn14"]
 SHALLOW_RATE = 22_050
 RATES: dict[Trunk, int] = {"vggish": 16_000, "cnn14": 32_000}
+HIGHEST_BAND_HZ: dict[Trunk, float] = {"vggish": 7_500.0, "cnn14": 14_000.0}
 
 # Published files, which no hub holds; a release does not change.
 PUBLISHED: dict[Trunk, HubCheckpoint] = {
@@ -32,7 +33,6 @@ PUBLISHED: dict[Trunk, HubCheckpoint] = {
         url="https://zenodo.org/record/3987831/files/Cnn14_mAP%3D0.431.pth",
     ),
 }
-HUB_CHECKPOINTS = tuple(PUBLISHED.values())
 
 
 def describe_shallow(_profile: Profile) -> ProfileInfo:
@@ -44,17 +44,8 @@ def describe_shallow(_profile: Profile) -> ProfileInfo:
     )
 
 
-def describe_vggish(profile: Profile) -> ProfileInfo:
-    """VGGish; the mini profile has no model of it."""
-    return _describe("vggish", profile)
-
-
-def describe_cnn14(profile: Profile) -> ProfileInfo:
-    """CNN14; the mini profile has no model of it."""
-    return _describe("cnn14", profile)
-
-
-def _describe(trunk: Trunk, profile: Profile) -> ProfileInfo:
+def describe_trunk(trunk: Trunk, profile: Profile) -> ProfileInfo:
+    """A pretrained network; the mini profile has no model of it."""
     published = PUBLISHED[trunk]
     full = profile == "full"
     return ProfileInfo(
@@ -62,21 +53,21 @@ def _describe(trunk: Trunk, profile: Profile) -> ProfileInfo:
         weights=(published.name,) if full else (),
         licence=published.licence if full else "none needed (random weights)",
         bandwidth_hz=RATES[trunk] / 2,
+        checkpoints=(published,) if full else (),
     )
 
 
-def describe_vggish_mel(_profile: Profile) -> ProfileInfo:
-    """The rate of VGGish and the edge of its bands; no weights."""
-    return _describe_mel("vggish", 7_500.0)
-
-
-def describe_cnn14_mel(_profile: Profile) -> ProfileInfo:
-    """The rate of CNN14 and the edge of its bands; no weights."""
-    return _describe_mel("cnn14", 14_000.0)
-
-
-def _describe_mel(trunk: Trunk, bandwidth_hz: float) -> ProfileInfo:
-    rate = RATES[trunk]
+def describe_mel(trunk: Trunk, _profile: Profile) -> ProfileInfo:
+    """The mel image of a pretrained network: its rate and the edge of its bands; no weights."""
     return ProfileInfo(
-        sample_rate=rate, licence="none needed (no weights)", bandwidth_hz=bandwidth_hz
+        sample_rate=RATES[trunk],
+        licence="none needed (no weights)",
+        bandwidth_hz=HIGHEST_BAND_HZ[trunk],
     )
+
+
+# What the catalog names: a function of the profile alone.
+describe_vggish = partial(describe_trunk, "vggish")
+describe_cnn14 = partial(describe_trunk, "cnn14")
+describe_vggish_mel = partial(describe_mel, "vggish")
+describe_cnn14_mel = partial(describe_mel, "cnn14")

@@ -37,7 +37,7 @@ def mel_and_back(magnitude: torch.Tensor, mel: MelScale) -> torch.Tensor:
     return restored.to(magnitude.dtype)
 
 
-def _round_trip(request: TransferRequest, mel: MelScale) -> Audio:
+def _round_trip(request: TransferRequest[NoParameters], mel: MelScale) -> Audio:
     content = request.content
     if not content.audio.waveform.any():
         return Audio(np.zeros_like(content.audio.mono[None]), mel.geometry.sample_rate)
@@ -47,20 +47,21 @@ def _round_trip(request: TransferRequest, mel: MelScale) -> Audio:
     return sound(restored, content, mel.geometry, phase, _ITERATIONS)
 
 
-class _MelRoundTrip(StyleTransferMethod):
+class _MelRoundTrip(StyleTransferMethod[NoParameters]):
     """The content through mel bands and back; no network is needed and nothing is learnt."""
 
-    Parameters: ClassVar[type] = NoParameters
     _mel: ClassVar[MelScale]
 
     def load(self, profile: Profile, device: str) -> None:
         """Load nothing: no network is needed."""
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[NoParameters]], progress: Progress
+    ) -> list[StyleState]:
         """Learn nothing: one empty state per request."""
         return [StyleState() for _ in requests]
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[NoParameters]]) -> list[Audio]:
         """Send each content through the bands."""
         return [_round_trip(request, self._mel) for request in requests]
 

@@ -104,10 +104,9 @@ class PretrainedParameters:
         )
 
 
-class _Pretrained(StyleTransferMethod):
+class _Pretrained(StyleTransferMethod[PretrainedParameters]):
     """Gram matrices of one published network, matched by optimising the content's spectrogram."""
 
-    Parameters: ClassVar[type] = PretrainedParameters
     _trunk: ClassVar[Trunk]
 
     def load(self, profile: Profile, device: str) -> None:
@@ -116,7 +115,9 @@ class _Pretrained(StyleTransferMethod):
         self._device = device
         self._geometry = (VGGISH_MEL if self._trunk == "vggish" else CNN14_MEL).geometry
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[PretrainedParameters]], progress: Progress
+    ) -> list[StyleState]:
         """Store the spectra of each style's clips, if there is a network to compare them with.
 
         Raises:
@@ -124,12 +125,12 @@ class _Pretrained(StyleTransferMethod):
             UnsupportedError: A style has no clip that is long enough, or the profile no network.
         """
         for request in requests:
-            self._network(_own(request.parameters), request.seed)
+            self._network(request.parameters, request.seed)
         states = store_styles(requests, self._geometry, _SHORTEST)
         progress(1.0, "spectra stored")
         return states
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[PretrainedParameters]]) -> list[Audio]:
         """Optimise each content, one after the other.
 
         Raises:
@@ -137,7 +138,7 @@ class _Pretrained(StyleTransferMethod):
         """
         outputs = []
         for request in requests:
-            parameters = _own(request.parameters)
+            parameters = request.parameters
             network = self._network(parameters, int(str(request.state.meta["seed"])))
             grams = style_features(request.state, network, self._device)
             way = Way(self._geometry, _SHORTEST, parameters.settings())
@@ -153,15 +154,6 @@ class _Pretrained(StyleTransferMethod):
                 f"{self._trunk}[weights=random], the ablation, or the full profile."
             )
         return _published(self._trunk, self._device)
-
-
-def _own(parameters: object) -> PretrainedParameters:
-    if not isinstance(parameters, PretrainedParameters):
-        raise TypeError(f"{parameters!r} are not PretrainedParameters.")
-    return parameters
-
-
-# ---------------------------------------------------------------------------- networks
 
 
 def _build(trunk: Trunk, thinning: int) -> VggishTrunk | Cnn14Trunk:
@@ -206,9 +198,6 @@ def read_trunk(trunk: Trunk, path: Path) -> VggishTrunk | Cnn14Trunk:
     else:
         load_cnn14(network, state)
     return network
-
-
-# ---------------------------------------------------------------------------- methods
 
 
 @final

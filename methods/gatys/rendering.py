@@ -156,11 +156,8 @@ def _root_mean_square(waveform: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64)))) if waveform.size else 0.0
 
 
-# ---------------------------------------------------------------------------- requests
-
-
 def store_styles(
-    requests: Sequence[FitRequest], geometry: Geometry, shortest: int
+    requests: Sequence[FitRequest[object]], geometry: Geometry, shortest: int
 ) -> list[StyleState]:
     """Keep the spectra of each style's clips; their Gram matrices would be larger by far.
 
@@ -170,7 +167,7 @@ def store_styles(
     return [_store(request, geometry, shortest) for request in requests]
 
 
-def _store(request: FitRequest, geometry: Geometry, shortest: int) -> StyleState:
+def _store(request: FitRequest[object], geometry: Geometry, shortest: int) -> StyleState:
     style = request.style
     long_enough = [
         clip for clip in style.clips if geometry.count_frames(clip.audio.num_samples) >= shortest
@@ -220,7 +217,7 @@ class Way:
 
 
 def render(
-    request: TransferRequest, network: Network, grams: tuple[torch.Tensor, ...], way: Way
+    request: TransferRequest[object], network: Network, grams: tuple[torch.Tensor, ...], way: Way
 ) -> Audio:
     """Optimise one content's spectrogram and make it audible.
 

@@ -20,7 +20,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import ClassVar, Literal, TypeVar, final
+from typing import Literal, final
 
 import torch
 from torch.nn.functional import conv1d
@@ -48,11 +48,11 @@ from methods.gatys.rendering import (
     style_features,
 )
 from methods.phase import Geometry
+from methods.presets import choose
 
 Preset = Literal["cpu", "ulyanov", "duong", "grinstein"]
 _TRANSFER = {"role": "transfer"}
 GEOMETRY = Geometry(SHALLOW_RATE, n_fft=2048, win_length=2048, hop_length=512)
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,25 +141,21 @@ class ShallowParameters:
         """The preset's network with the explicit values in place."""
         preset = PRESETS[self.preset].architecture
         return Architecture(
-            _choose(self.num_layers, preset.num_layers),
-            _choose(self.num_filters, preset.num_filters),
-            _choose(self.kernel_length, preset.kernel_length),
+            choose(self.num_layers, preset.num_layers),
+            choose(self.num_filters, preset.num_filters),
+            choose(self.kernel_length, preset.kernel_length),
         )
 
     def settings(self) -> MatchSettings:
         """The preset's settings with the explicit values in place."""
         preset = PRESETS[self.preset].settings
         return MatchSettings(
-            _choose(self.content_weight, preset.content_weight),
-            _choose(self.init, preset.init),
-            _choose(self.steps, preset.steps),
-            _choose(self.phase, preset.phase),
-            _choose(self.griffin_lim_iterations, preset.griffin_lim_iterations),
+            choose(self.content_weight, preset.content_weight),
+            choose(self.init, preset.init),
+            choose(self.steps, preset.steps),
+            choose(self.phase, preset.phase),
+            choose(self.griffin_lim_iterations, preset.griffin_lim_iterations),
         )
-
-
-def _choose(value: Value | None, otherwise: Value) -> Value:
-    return otherwise if value is None else value
 
 
 class RandomNetwork:
@@ -198,7 +194,7 @@ def _network(architecture: Architecture, seed: int, device: str) -> RandomNetwor
 
 
 @final
-class Shallow(StyleTransferMethod):
+class Shallow(StyleTransferMethod[ShallowParameters]):
     """Gram matrices of a shallow random network, matched by optimising the content's spectrogram.
 
     `fit` stores the spectra of the style's clips and the seed of the network; nothing is learnt.
@@ -211,35 +207,35 @@ class Shallow(StyleTransferMethod):
         Architecture(num_layers=2, num_filters=2048, kernel_length=11)
     """
 
-    Parameters: ClassVar[type] = ShallowParameters
-
     def load(self, profile: Profile, device: str) -> None:
         """Load nothing: weights are drawn from the seed of the fit."""
         self._device = device
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[ShallowParameters]], progress: Progress
+    ) -> list[StyleState]:
         """Store each style.
 
         Raises:
             UnsupportedError: A style has no clip that fills the network's kernels.
         """
         states = [
-            store_styles([request], GEOMETRY, _own(request.parameters).architecture().shortest)[0]
+            store_styles([request], GEOMETRY, request.parameters.architecture().shortest)[0]
             for request in requests
         ]
         progress(1.0, "spectra stored")
         return states
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[ShallowParameters]]) -> list[Audio]:
         """Optimise each content, one after the other.
 
         Raises:
             ContentError: A content is too short for the network.
         """
-        grams: dict[tuple[int, object], tuple[torch.Tensor, ...]] = {}
+        grams: dict[tuple[int, ShallowParameters], tuple[torch.Tensor, ...]] = {}
         outputs = []
         for request in requests:
-            parameters = _own(request.parameters)
+            parameters = request.parameters
             seed = int(str(request.state.meta["seed"]))
             network = _network(parameters.architecture(), seed, self._device)
             key = (id(request.state), parameters)
@@ -248,9 +244,3 @@ class Shallow(StyleTransferMethod):
             way = Way(GEOMETRY, parameters.architecture().shortest, parameters.settings())
             outputs.append(render(request, network, grams[key], way))
         return outputs
-
-
-def _own(parameters: object) -> ShallowParameters:
-    if not isinstance(parameters, ShallowParameters):
-        raise TypeError(f"{parameters!r} are not ShallowParameters.")
-    return parameters

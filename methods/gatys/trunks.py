@@ -73,9 +73,6 @@ _CNN14 = (64, 128, 256, 512, 1024)
 _CNN14_CONTENT = 2  # the third block
 
 
-# ---------------------------------------------------------------------------- networks
-
-
 class VggishTrunk(nn.Module):
     """The convolutions of VGGish, `features.{0,3,6,8,11,13}` in the published state dict.
 
@@ -157,9 +154,6 @@ def _flat(image: torch.Tensor) -> torch.Tensor:
     return image[0].flatten(1)
 
 
-# ---------------------------------------------------------------------------- with the front end
-
-
 class MelNetwork:
     """A trunk behind the mel image of a compressed linear spectrum, as `matching.Network`."""
 
@@ -184,9 +178,6 @@ class MelNetwork:
         else:
             image = 10 * torch.log10((self._bank @ magnitude.square()).clamp_min(1e-10))
         return image.T[None, None]
-
-
-# ---------------------------------------------------------------------------- published weights
 
 
 def load_vggish(trunk: VggishTrunk, state: Mapping[str, torch.Tensor]) -> None:

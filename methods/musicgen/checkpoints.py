@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.api import Profile, ProfileInfo
-from bench.weights import HubCheckpoint
+from bench.api import HubCheckpoint, Profile, ProfileInfo
 
 MINI_FOLDER = Path(__file__).resolve().parent / "weights"
 
@@ -31,8 +30,6 @@ MUSICGEN_MELODY = HubCheckpoint(
     licence="CC-BY-NC-4.0",
 )
 
-HUB_CHECKPOINTS = (MUSICGEN_MELODY,)
-
 
 def describe(profile: Profile) -> ProfileInfo:
     """What depends on the profile: rate, longest clip, weights, licence, bandwidth."""
@@ -50,4 +47,5 @@ def describe(profile: Profile) -> ProfileInfo:
         weights=(MUSICGEN_MELODY.name,),
         licence=MUSICGEN_MELODY.licence,
         bandwidth_hz=16_000.0,
+        checkpoints=(MUSICGEN_MELODY,),
     )

@@ -27,21 +27,7 @@ from transformers import MusicgenMelodyForCausalLM, MusicgenMelodyForConditional
 from methods.acceleration import place
 from methods.musicgen.chroma import PITCH_CLASSES, one_hot, tile_to
 from methods.musicgen.decoding import CachedDecoder
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How codes are drawn.
-
-    Args:
-        guidance_scale: 1 means no guidance; larger values weigh the conditions more.
-        top_k: Only the k likeliest codes may be drawn.
-        temperature: Positive; below 1 sharpens.
-    """
-
-    guidance_scale: float
-    top_k: int
-    temperature: float
+from methods.musicgen.sampling import Sampling
 
 
 @dataclass(frozen=True, slots=True)

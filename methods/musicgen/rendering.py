@@ -13,8 +13,9 @@ from bench.api import Audio, Clip, ContentError
 from bench.batching import Batcher, affordable
 from bench.seeds import generator
 from methods.musicgen.chroma import dominant_pitch_class, tile_to
-from methods.musicgen.generation import Conditions, Sampling, decode, generate_codes
+from methods.musicgen.generation import Conditions, decode, generate_codes
 from methods.musicgen.loading import Loaded
+from methods.musicgen.sampling import Sampling
 
 Melody = Literal["content", "none"]
 # Clips generated together where memory allows; a step costs a large device little more for many.

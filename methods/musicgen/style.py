@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, final
+from typing import Literal, final
 
 import torch
 from torch import Tensor
@@ -40,8 +40,8 @@ from bench.api import (
 )
 from bench.audio import resample
 from bench.seeds import derive_seed, generator
-from methods.musicgen.generation import Guide, Sampling, continue_codes, guided, undisturbed
-from methods.musicgen.method import DEFAULT_TOP_K, check_sampling
+from methods.musicgen.generation import Guide, continue_codes, guided, undisturbed
+from methods.musicgen.sampling import SamplingParameters
 from methods.musicgen.style_loading import StyleModel, load_style_model
 
 Use = Literal["style", "prompt", "content"]
@@ -52,18 +52,15 @@ _SHORTEST_EXCERPT_S = 0.05  # a frame of features takes 25 ms
 
 
 @dataclass(frozen=True, slots=True)
-class StyleParameters:
-    """Parameters of MusicGen-Style.
+class StyleParameters(SamplingParameters):
+    """Parameters of MusicGen-Style, beside those of the sampling.
 
     Args:
         use: style, prompt or content (module docstring).
         stages: Of the style's quantiser, 1 to 6: fewer let less of the excerpt through.
         excerpt_s: Length of the excerpt; trained with 1.5 to 4.5 s. A shorter clip is taken whole.
         excerpt: Its place: random, or middle.
-        guidance_scale: Of all conditions; at least 1.
         text_guidance_scale: Of text against style alone, at least 1; only `content` has a text.
-        top_k: At least 1; None takes 250.
-        temperature: Positive.
         prompt_s: How much of the content `prompt` continues, at most 3 s.
 
     Raises:
@@ -74,15 +71,12 @@ class StyleParameters:
     stages: int = field(default=3, metadata=_FIT)
     excerpt_s: float = field(default=3.0, metadata=_FIT)
     excerpt: Literal["random", "middle"] = field(default="random", metadata=_FIT)
-    guidance_scale: float = field(default=3.0, metadata=_TRANSFER)
     text_guidance_scale: float = field(default=5.0, metadata=_TRANSFER)
-    top_k: int | None = field(default=None, metadata=_TRANSFER)
-    temperature: float = field(default=1.0, metadata=_TRANSFER)
     prompt_s: float = field(default=1.5, metadata=_TRANSFER)
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        check_sampling(self.guidance_scale, self.top_k, self.temperature)
+        SamplingParameters.__post_init__(self)
         if self.text_guidance_scale < 1.0:
             raise ConfigError(
                 f"text_guidance_scale is {self.text_guidance_scale}; it must be at least 1. Use 1 "
@@ -129,14 +123,12 @@ def excerpt_of(clip: Clip, parameters: StyleParameters, seed: int) -> Clip:
 
 
 @final
-class MusicgenStyle(StyleTransferMethod):
+class MusicgenStyle(StyleTransferMethod[StyleParameters]):
     """MusicGen-Style; what it is given depends on `use`.
 
     References:
         Rouard et al. (2024), arXiv 2407.12563; the uses are ours (module docstring).
     """
-
-    Parameters: ClassVar[type] = StyleParameters
 
     def __init__(self) -> None:
         self._model: StyleModel | None = None
@@ -165,7 +157,9 @@ class MusicgenStyle(StyleTransferMethod):
             raise ValueError("the method is not loaded; call load(profile, device) first.")
         return self._model
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[StyleParameters]], progress: Progress
+    ) -> list[StyleState]:
         """Encode an excerpt of each style, or store its text, as `use` has it.
 
         Raises:
@@ -175,8 +169,8 @@ class MusicgenStyle(StyleTransferMethod):
         progress(1.0, "styles encoded")
         return states
 
-    def _fit(self, request: FitRequest) -> StyleState:
-        parameters, style = _parameters(request.parameters), request.style
+    def _fit(self, request: FitRequest[StyleParameters]) -> StyleState:
+        parameters, style = request.parameters, request.style
         if parameters.use == "content":
             text = (style.text or "").strip()
             if not text:
@@ -220,7 +214,7 @@ class MusicgenStyle(StyleTransferMethod):
         projected: Tensor = model.text_projection(states)[0]
         return projected if text else torch.zeros_like(projected)
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[StyleParameters]]) -> list[Audio]:
         """Generate the length of each content, one by one.
 
         Raises:
@@ -228,8 +222,8 @@ class MusicgenStyle(StyleTransferMethod):
         """
         return [self._render(request) for request in requests]
 
-    def _render(self, request: TransferRequest) -> Audio:
-        model, parameters = self._ready, _parameters(request.parameters)
+    def _render(self, request: TransferRequest[StyleParameters]) -> Audio:
+        model, parameters = self._ready, request.parameters
         audio = request.content.audio
         if audio.sample_rate != model.sample_rate:
             raise ContentError(
@@ -239,8 +233,7 @@ class MusicgenStyle(StyleTransferMethod):
         given = self._prompt(request.content, parameters)
         skipped = given.shape[-1]
         num_frames = skipped - (-audio.num_samples // model.hop_length)
-        top_k = DEFAULT_TOP_K["full"] if parameters.top_k is None else parameters.top_k
-        sampling = Sampling(parameters.guidance_scale, top_k, parameters.temperature)
+        sampling = parameters.sampling("full")
         guide, own = self._guide(request), [generator(request.seed)]
         with undisturbed():
             codes = continue_codes(model.decoder, guide, (given, num_frames), sampling, own)
@@ -266,9 +259,9 @@ class MusicgenStyle(StyleTransferMethod):
         codes: Tensor = model.codec.encode(waveform.to(model.device)).audio_codes[0]
         return codes[:, :codebooks].cpu()
 
-    def _guide(self, request: TransferRequest) -> Guide:
+    def _guide(self, request: TransferRequest[StyleParameters]) -> Guide:
         """States before the codes, style before text, and how their logits are combined."""
-        parameters = _parameters(request.parameters)
+        parameters = request.parameters
         a, b = parameters.guidance_scale, parameters.text_guidance_scale
         if parameters.use == "content":
             excerpt = excerpt_of(request.content, parameters, request.seed)
@@ -286,9 +279,3 @@ def _versions(style: Tensor, text: Tensor, kept: Sequence[tuple[int, int]]) -> T
     return torch.stack(
         [torch.cat([style * with_style, text * with_text]) for with_style, with_text in kept]
     )
-
-
-def _parameters(given: object) -> StyleParameters:
-    if not isinstance(given, StyleParameters):
-        raise TypeError(f"{given!r} are not the Parameters of MusicGen-Style.")
-    return given

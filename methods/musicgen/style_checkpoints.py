@@ -6,8 +6,7 @@ parameters. None of them has been loaded by this project yet.
 
 from __future__ import annotations
 
-from bench.api import Profile, ProfileInfo
-from bench.weights import HubCheckpoint
+from bench.api import HubCheckpoint, Profile, ProfileInfo
 
 LANGUAGE_MODEL = HubCheckpoint(
     id="facebook/musicgen-style",
@@ -55,4 +54,5 @@ def describe(profile: Profile) -> ProfileInfo:
         weights=tuple(checkpoint.name for checkpoint in HUB_CHECKPOINTS),
         licence=LANGUAGE_MODEL.licence,
         bandwidth_hz=16_000.0,
+        checkpoints=HUB_CHECKPOINTS,
     )

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, TypeVar, final
+from typing import Literal, final
 
 import torch
 
@@ -28,7 +28,6 @@ from bench.api import (
     StyleState,
     TransferRequest,
 )
-from methods.musicgen.generation import Sampling
 from methods.musicgen.inversion import (
     InversionPlan,
     Prompt,
@@ -39,13 +38,14 @@ from methods.musicgen.inversion import (
     read_crops,
     step_together,
 )
-from methods.musicgen.method import MelodyMethod, check_sampling
+from methods.musicgen.method import MelodyMethod
 from methods.musicgen.rendering import Job, Melody, render
+from methods.musicgen.sampling import SamplingParameters
+from methods.presets import choose
 
 Preset = Literal["mini", "full"]
 _FIT, _TRANSFER = {"role": "fit"}, {"role": "transfer"}
 _STYLES_AT_ONCE = 8  # bounds the memory of the activations
-Value = TypeVar("Value")
 
 # mini: ours, for some seconds on one core. full: as reported of the paper (module docstring).
 PRESETS: dict[Preset, InversionPlan] = {
@@ -55,8 +55,10 @@ PRESETS: dict[Preset, InversionPlan] = {
 
 
 @dataclass(frozen=True, slots=True)
-class TextualParameters:
-    """Parameters of textual inversion on MusicGen. None takes the preset's value.
+class TextualParameters(SamplingParameters):
+    """Parameters of textual inversion on MusicGen, beside those of the sampling.
+
+    A parameter left at None takes the preset's value.
 
     Args:
         preset: mini or full.
@@ -66,9 +68,6 @@ class TextualParameters:
         batch_size: Crops per step.
         learning_rate: Of Adam.
         crop_s: Length of a crop in seconds.
-        guidance_scale: At least 1; 1 switches guidance off.
-        top_k: At least 1; None takes the profile's own.
-        temperature: Positive.
         melody: content, or none for generation in the style alone.
 
     Raises:
@@ -82,29 +81,22 @@ class TextualParameters:
     batch_size: int | None = field(default=None, metadata=_FIT)
     learning_rate: float | None = field(default=None, metadata=_FIT)
     crop_s: float | None = field(default=None, metadata=_FIT)
-    guidance_scale: float = field(default=3.0, metadata=_TRANSFER)
-    top_k: int | None = field(default=None, metadata=_TRANSFER)
-    temperature: float = field(default=1.0, metadata=_TRANSFER)
     melody: Melody = field(default="content", metadata=_TRANSFER)
 
     def __post_init__(self) -> None:
         """Check everything now, before a model is loaded."""
         self.plan()
-        check_sampling(self.guidance_scale, self.top_k, self.temperature)
+        SamplingParameters.__post_init__(self)
 
     def plan(self) -> InversionPlan:
         """The preset's plan with the explicit values in place."""
         preset = PRESETS[self.preset]
         return InversionPlan(
-            _choose(self.steps, preset.steps),
-            _choose(self.batch_size, preset.batch_size),
-            _choose(self.learning_rate, preset.learning_rate),
-            _choose(self.crop_s, preset.crop_s),
+            choose(self.steps, preset.steps),
+            choose(self.batch_size, preset.batch_size),
+            choose(self.learning_rate, preset.learning_rate),
+            choose(self.crop_s, preset.crop_s),
         )
-
-
-def _choose(value: Value | None, otherwise: Value) -> Value:
-    return otherwise if value is None else value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,7 +115,7 @@ class _Task:
 
 
 @final
-class MusicgenTextual(MelodyMethod):
+class MusicgenTextual(MelodyMethod[TextualParameters]):
     """Pseudo-words learnt from style clips, with the content's melody.
 
     References:
@@ -131,9 +123,9 @@ class MusicgenTextual(MelodyMethod):
         ours (module docstring).
     """
 
-    Parameters: ClassVar[type] = TextualParameters
-
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[TextualParameters]], progress: Progress
+    ) -> list[StyleState]:
         """Learn each style's pseudo-words; styles with equal plans share the networks' passes.
 
         Raises:
@@ -153,8 +145,8 @@ class MusicgenTextual(MelodyMethod):
                 done += group[0].steps * len(together)
         return [self._state(*pair) for pair in zip(tasks, requests, strict=True)]
 
-    def _begin(self, request: FitRequest) -> _Task:
-        loaded, parameters = self._ready, _parameters(request.parameters)
+    def _begin(self, request: FitRequest[TextualParameters]) -> _Task:
+        loaded, parameters = self._ready, request.parameters
         plan, count = parameters.plan(), parameters.pseudo_words
         crops = read_crops(loaded, request.style.clips, request.style.id, plan.crop_s)
         prompt = make_prompt(loaded, parameters.init_word, count)
@@ -165,8 +157,8 @@ class MusicgenTextual(MelodyMethod):
         fits, prompts = [task.fit for task in together], [task.prompt for task in together]
         step_together(self._ready, fits, prompts, together[0].plan.batch_size)
 
-    def _state(self, task: _Task, request: FitRequest) -> StyleState:
-        parameters = _parameters(request.parameters)
+    def _state(self, task: _Task, request: FitRequest[TextualParameters]) -> StyleState:
+        parameters = request.parameters
         return StyleState(
             arrays={"words": task.fit.words.detach().cpu().numpy().copy()},
             meta={
@@ -181,7 +173,7 @@ class MusicgenTextual(MelodyMethod):
             },
         )
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[TextualParameters]]) -> list[Audio]:
         """Render each content's melody under its style's pseudo-words.
 
         Raises:
@@ -189,17 +181,10 @@ class MusicgenTextual(MelodyMethod):
         """
         return render(self._ready, [self._job(request) for request in requests])
 
-    def _job(self, request: TransferRequest) -> Job:
-        parameters = _parameters(request.parameters)
+    def _job(self, request: TransferRequest[TextualParameters]) -> Job:
+        parameters = request.parameters
         words = torch.from_numpy(request.state.arrays["words"].copy()).to(self._ready.model.device)
         prompt = make_prompt(self._ready, str(request.state.meta["init_word"]), len(words))
-        top_k = _choose(parameters.top_k, self._top_k)
-        sampling = Sampling(parameters.guidance_scale, top_k, parameters.temperature)
+        sampling = parameters.sampling(self._profile)
         text = prompt.with_words(words)
         return Job(request.content, request.seed, text, prompt.mask, sampling, parameters.melody)
-
-
-def _parameters(given: object) -> TextualParameters:
-    if not isinstance(given, TextualParameters):
-        raise TypeError(f"{given!r} are not the Parameters of textual inversion on MusicGen.")
-    return given

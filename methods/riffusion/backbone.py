@@ -149,8 +149,6 @@ class Backbone:
         """Image columns per latent column."""
         return int(2 ** (len(self.parts.vae.config.block_out_channels) - 1))
 
-    # ------------------------------------------------------------------ images
-
     def encode(self, images: torch.Tensor) -> Moments:
         """Posterior of images (batch, mel, frame), uint8; remembered per image.
 
@@ -181,8 +179,6 @@ class Backbone:
         ]
         return torch.cat(images).cpu()
 
-    # ------------------------------------------------------------------ noise
-
     def predict_noise(
         self, latents: torch.Tensor, timesteps: torch.Tensor, contexts: torch.Tensor
     ) -> torch.Tensor:
@@ -208,8 +204,6 @@ class Backbone:
             * int(self.parts.unet.dtype.itemsize)
             * (_MAPS_LEARNING if learning else _MAPS)
         )
-
-    # ------------------------------------------------------------------ text
 
     def find_token(self, word: str) -> int:
         """The id of a word that is exactly one token.
@@ -290,9 +284,6 @@ def _find_by_suffix(model: nn.Module, suffix: str) -> nn.Embedding:
     raise CheckpointError(
         f"the text encoder has no embedding named ...{suffix}; it must be a CLIP text model."
     )
-
-
-# ---------------------------------------------------------------------------- loading
 
 
 def read_backbone(folder: Path, device: str = "cpu", precision: Precision = "float32") -> Backbone:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.api import Profile, ProfileInfo
-from bench.weights import HubCheckpoint
+from bench.api import HubCheckpoint, Profile, ProfileInfo
 
 # What every profile's folder must hold beside the weights themselves, whose suffix differs.
 FILES = (
@@ -41,8 +40,6 @@ RIFFUSION = HubCheckpoint(
     licence="creativeml-openrail-m",
 )
 
-HUB_CHECKPOINTS = (RIFFUSION,)
-
 
 def describe(profile: Profile) -> ProfileInfo:
     """What depends on the profile: rate, longest clip, weights, licence, bandwidth."""
@@ -60,4 +57,5 @@ def describe(profile: Profile) -> ProfileInfo:
         weights=(RIFFUSION.name,),
         licence=RIFFUSION.licence,
         bandwidth_hz=10_000.0,
+        checkpoints=(RIFFUSION,),
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, final
+from typing import final
 
 import torch
 
@@ -16,42 +16,37 @@ from bench.api import (
     Clip,
     FitRequest,
     NoParameters,
+    ParametersT,
     Profile,
     Progress,
     StyleState,
     StyleTransferMethod,
     TransferRequest,
 )
-from methods.riffusion.backbone import VaeSample
 from methods.riffusion.conditioning import ContextTable, PromptConditioning, tabulate
-from methods.riffusion.learning import transfer_styles
 from methods.riffusion.longform import cut_windows, join_windows
-from methods.riffusion.rendering import (
-    CanvasSettings,
-    Painting,
-    draw_image,
-    load_riffusion,
-    sound_images,
-)
-from methods.riffusion.stylisation import StylisationSettings, Switch
-from methods.riffusion.width import GreyImage, WidthMode, from_window, to_window
-
-_TRANSFER = {"role": "transfer"}
+from methods.riffusion.parameters import TRANSFER, UnguidedParameters
+from methods.riffusion.rendering import Painting, draw_image, load_riffusion, sound_images
+from methods.riffusion.stylisation import Switch
+from methods.riffusion.transferring import transfer_styles
+from methods.riffusion.width import GreyImage, from_window, to_window
 
 
-class _Styleless(StyleTransferMethod):
+class _Styleless(StyleTransferMethod[ParametersT]):
     """A control that knows no style: it loads the family's shared model and learns nothing."""
 
     def load(self, profile: Profile, device: str) -> None:
         """Load the frozen model, shared with the other methods of this family."""
         self._model = load_riffusion(profile, device)
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[ParametersT]], progress: Progress
+    ) -> list[StyleState]:
         """Learn nothing: one empty state per request."""
         return [StyleState() for _ in requests]
 
     def _sound(
-        self, requests: Sequence[TransferRequest], images: Sequence[GreyImage]
+        self, requests: Sequence[TransferRequest[ParametersT]], images: Sequence[GreyImage]
     ) -> list[Audio]:
         """Audio of the images that were made of the requests' contents."""
         pairs = zip(requests, images, strict=True)
@@ -65,12 +60,10 @@ class _Styleless(StyleTransferMethod):
 
 
 @final
-class Vocoder(_Styleless):
+class Vocoder(_Styleless[NoParameters]):
     """Spectrogram image and back: what 8-bit mel magnitudes and Griffin-Lim lose."""
 
-    Parameters: ClassVar[type] = NoParameters
-
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[NoParameters]]) -> list[Audio]:
         """Encode and decode each content.
 
         Raises:
@@ -81,12 +74,10 @@ class Vocoder(_Styleless):
 
 
 @final
-class VaeRoundTrip(_Styleless):
+class VaeRoundTrip(_Styleless[NoParameters]):
     """Spectrogram image, VAE mode, and back: what is lost before any style enters."""
 
-    Parameters: ClassVar[type] = NoParameters
-
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[NoParameters]]) -> list[Audio]:
         """Send each content through codec and VAE.
 
         Raises:
@@ -109,45 +100,23 @@ class VaeRoundTrip(_Styleless):
 
 
 @dataclass(frozen=True, slots=True)
-class NullPromptParameters:
-    """The transfer parameters of TVE that need no style, with the same defaults.
+class NullPromptParameters(UnguidedParameters):
+    """The parameters of TVE's stylisation that need no style, with the same defaults.
+
+    There is no guidance: both prompts are empty, so guidance would change nothing.
 
     Args:
-        strength: In (0, 1).
-        num_inference_steps: N, of which int(N strength) are taken.
-        brs: Bias reduction, under the empty prompt.
-        vae_sample: Draw the content's latents from the posterior, or take its mode.
-        width_mode: resize, pad, crop, report.
-        unstretch: Undo the stretching of resize.
+        brs: Bias reduction under the empty prompt, on by default.
     """
 
-    strength: float = field(default=0.65, metadata=_TRANSFER)
-    num_inference_steps: int = field(default=50, metadata=_TRANSFER)
-    brs: Switch = field(default="on", metadata=_TRANSFER)
-    vae_sample: VaeSample = field(default="sample", metadata=_TRANSFER)
-    width_mode: WidthMode = field(default="resize", metadata=_TRANSFER)
-    unstretch: bool = field(default=True, metadata=_TRANSFER)
-
-    def __post_init__(self) -> None:
-        """Check everything now, before a model is loaded."""
-        self.stylisation().itinerary()
-
-    def stylisation(self) -> StylisationSettings:
-        """Without guidance: both prompts are empty, so guidance would change nothing."""
-        return StylisationSettings(self.strength, 1.0, self.num_inference_steps, self.brs)
-
-    def canvas(self) -> CanvasSettings:
-        """The transfer parameters of the window."""
-        return CanvasSettings(self.width_mode, self.unstretch, self.vae_sample)
+    brs: Switch = field(default="on", metadata=TRANSFER)
 
 
 @final
-class NullPrompt(_Styleless):
+class NullPrompt(_Styleless[NullPromptParameters]):
     """The same diffusion, strength, noise and seed under the empty prompt."""
 
-    Parameters: ClassVar[type] = NullPromptParameters
-
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[NullPromptParameters]]) -> list[Audio]:
         """Render each content under the empty prompt.
 
         Raises:
@@ -156,7 +125,9 @@ class NullPrompt(_Styleless):
         backbone = self._model.backbone
         tables: dict[tuple[int, ...], ContextTable] = {}
 
-        def make_table(_request: TransferRequest, visited: tuple[int, ...]) -> ContextTable:
+        def make_table(
+            _request: TransferRequest[NullPromptParameters], visited: tuple[int, ...]
+        ) -> ContextTable:
             if visited not in tables:
                 tables[visited] = tabulate(PromptConditioning(backbone), visited, backbone.device)
             return tables[visited]

@@ -183,9 +183,6 @@ def _fingerprint(images: StyleImages, plan: FittingPlan, seed: int) -> str:
     return f"{plan!r} seed {seed} images {len(images)} {data!r}"
 
 
-# ---------------------------------------------------------------------------- the loop
-
-
 def run_fits(backbone: Backbone, fits: Sequence[Fit], advance: Advance) -> None:
     """Take every fit to its last step, several per pass of the frozen networks.
 
@@ -290,9 +287,6 @@ def weighted_error(
     return (weighted * (predicted - noise) ** 2).sum() / weighted.sum()
 
 
-# ---------------------------------------------------------------------------- checkpoints
-
-
 def _save_when_due(fits: Sequence[Fit]) -> None:
     for fit in fits:
         due = fit.step % fit.plan.checkpoint_every == 0 and fit.step < fit.steps
@@ -328,9 +322,6 @@ def _resume(fit: Fit) -> None:
     fit.optimiser.load_state_dict(kept["optimiser"])
     fit.generator.set_state(kept["generator"])
     fit.restore(kept["losses"])
-
-
-# ---------------------------------------------------------------------------- evidence
 
 
 @dataclass(frozen=True, slots=True)

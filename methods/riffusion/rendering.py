@@ -122,8 +122,6 @@ class Passage:
     amount: float = 0.0
 
 
-# ---------------------------------------------------------------------------- audio and images
-
 _images: Recent[GreyImage] = Recent(_IMAGES_KEPT)
 
 
@@ -214,9 +212,6 @@ def _first_window(model: Riffusion, clip: Clip) -> Clip:
     if clip.audio.num_samples <= longest:
         return clip
     return Clip(clip.id, clip.category, fit_length(clip.audio, longest))
-
-
-# ---------------------------------------------------------------------------- rendering
 
 
 def count_windows(model: Riffusion, content: Clip) -> int:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar, Literal, final
 
 import torch
@@ -31,25 +32,19 @@ from bench.api import (
     StyleTransferMethod,
     TransferRequest,
 )
+from methods.presets import choose
 from methods.riffusion.backbone import Backbone, VaeSample
 from methods.riffusion.conditioning import Learner
 from methods.riffusion.embedding import StaticVector
 from methods.riffusion.inversion import FittingPlan
-from methods.riffusion.learning import (
-    FAMILY,
-    TableMaker,
-    choose,
-    fit_styles,
-    initial_embedding,
-    transfer_styles,
-)
-from methods.riffusion.rendering import CanvasSettings, load_riffusion
-from methods.riffusion.stylisation import StylisationSettings, Switch
+from methods.riffusion.learning import FAMILY, fit_styles, initial_embedding
+from methods.riffusion.parameters import FIT, GuidedParameters
+from methods.riffusion.rendering import load_riffusion
+from methods.riffusion.transferring import TableMaker, transfer_styles
 from methods.riffusion.transition import join_states
 from methods.riffusion.width import WidthMode
 
 Preset = Literal["mini", "ti"]
-FIT, TRANSFER = {"role": "fit"}, {"role": "transfer"}
 
 # mini: ours, for a minute on two CPU cores. ti: steps and batch matched to TVE's paper preset.
 PRESETS: dict[Preset, FittingPlan] = {
@@ -59,8 +54,11 @@ PRESETS: dict[Preset, FittingPlan] = {
 
 
 @dataclass(frozen=True, slots=True)
-class RtiParameters:
-    """Parameters of R+TI. A fit parameter left at None takes the preset's value.
+class RtiParameters(GuidedParameters):
+    """Parameters of R+TI, beside those of the stylisation.
+
+    Bias reduction is off in the baseline; `brs=on` is the ablation "TI + BRS". A fit parameter
+    left at None takes the preset's value.
 
     Args:
         preset: mini, or ti for the full profile.
@@ -73,13 +71,6 @@ class RtiParameters:
             (which tells the model in words what the style is, so it is not the default).
         fit_vae_sample: Draw style latents from the posterior (sample), or take its mode.
         fit_width_mode: How style clips are brought to the window.
-        strength: In (0, 1); more noise, less content, more style.
-        guidance_scale: w >= 1.
-        num_inference_steps: N, of which int(N strength) are taken.
-        brs: Off in the baseline; on is the ablation "TI + BRS".
-        vae_sample: Draw the content's latents from the posterior, or take its mode.
-        width_mode: resize (within 5 % of the window, else pad), pad, crop, report.
-        unstretch: Undo the stretching of resize.
     """
 
     preset: Preset = field(default="mini", metadata=FIT)
@@ -90,18 +81,11 @@ class RtiParameters:
     e0: str = field(default="init_word:music", metadata=FIT)
     fit_vae_sample: VaeSample = field(default="sample", metadata=FIT)
     fit_width_mode: WidthMode = field(default="resize", metadata=FIT)
-    strength: float = field(default=0.65, metadata=TRANSFER)
-    guidance_scale: float = field(default=5.0, metadata=TRANSFER)
-    num_inference_steps: int = field(default=50, metadata=TRANSFER)
-    brs: Switch = field(default="off", metadata=TRANSFER)
-    vae_sample: VaeSample = field(default="sample", metadata=TRANSFER)
-    width_mode: WidthMode = field(default="resize", metadata=TRANSFER)
-    unstretch: bool = field(default=True, metadata=TRANSFER)
 
     def __post_init__(self) -> None:
         """Check everything now, before a model is loaded."""
         self.plan()
-        self.stylisation().itinerary()
+        GuidedParameters.__post_init__(self)
 
     def plan(self) -> FittingPlan:
         """The preset's plan with the explicit values in place."""
@@ -113,16 +97,6 @@ class RtiParameters:
             weight_decay=self.weight_decay,
             vae_sample=self.fit_vae_sample,
         )
-
-    def stylisation(self) -> StylisationSettings:
-        """The transfer parameters of the algorithm."""
-        return StylisationSettings(
-            self.strength, self.guidance_scale, self.num_inference_steps, self.brs
-        )
-
-    def canvas(self) -> CanvasSettings:
-        """The transfer parameters of the window."""
-        return CanvasSettings(self.width_mode, self.unstretch, self.vae_sample)
 
     def build(self, backbone: Backbone, style: str) -> Learner:
         """The vector at its start."""
@@ -139,27 +113,33 @@ class RtiParameters:
             "batch_size": plan.batch_size,
         }
 
+    def released_file(self, style: str) -> Path | None:
+        """None: no published code holds a style in this form."""
+        del style
+        return None
+
 
 @final
-class RTI(StyleTransferMethod):
+class RTI(StyleTransferMethod[RtiParameters]):
     """Textual inversion on Riffusion: one static vector, no bias reduction.
 
     References:
         Gal et al. (2022), arXiv 2208.01618, equation 2; departures in the module's docstring.
     """
 
-    Parameters: ClassVar[type] = RtiParameters
     family: ClassVar[str | None] = FAMILY
 
     def load(self, profile: Profile, device: str) -> None:
         """Load the frozen model, shared with the other methods of this family."""
         self._model = load_riffusion(profile, device)
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[RtiParameters]], progress: Progress
+    ) -> list[StyleState]:
         """Learn each style's vector; styles with equal plans share the frozen networks' passes."""
         return fit_styles(self._model, requests, progress)
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[RtiParameters]]) -> list[Audio]:
         """Render each content in its style, batched over contents and styles.
 
         Raises:

@@ -91,9 +91,6 @@ MINI_PARAMETERS = SpectrogramParameters(
 )
 
 
-# ---------------------------------------------------------------------------- mel bank
-
-
 @cache
 def mel_bank(parameters: SpectrogramParameters, sample_rate: int) -> torch.Tensor:
     """Triangles on the HTK mel scale with peak 1, float32 (mel, bin), computed in float64."""
@@ -136,9 +133,6 @@ def invert_mel(
     return torch.relu(inverse_mel_bank(parameters, sample_rate).to(mel.device) @ mel)
 
 
-# ---------------------------------------------------------------------------- image
-
-
 def mel_to_image(mel: torch.Tensor, power: float = 0.25) -> torch.Tensor:
     """Draw mel magnitudes as a grey image: 255 - 255 (m / max m) ** power, truncated, upside down.
 
@@ -165,9 +159,6 @@ def image_to_pixels(image: torch.Tensor) -> torch.Tensor:
 def pixels_to_image(pixels: torch.Tensor) -> torch.Tensor:
     """Grey image from the first channel, as Riffusion reads it; clamped to [-1, 1] and rounded."""
     return ((pixels[:, 0].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-
-
-# ---------------------------------------------------------------------------- phase
 
 
 def _random_spectra(magnitude: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
@@ -198,9 +189,6 @@ def griffin_lim(
     """
     start = _random_spectra(magnitude, generators)
     return retrieve_phase(magnitude, geometry, start, iterations)
-
-
-# ---------------------------------------------------------------------------- the whole way
 
 
 def encode(

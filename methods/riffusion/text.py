@@ -18,7 +18,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, final
+from typing import final
 
 from bench.api import (
     Audio,
@@ -30,53 +30,26 @@ from bench.api import (
     TransferRequest,
     UnsupportedError,
 )
-from methods.riffusion.backbone import VaeSample
 from methods.riffusion.checkpoints import MINI_FOLDER
 from methods.riffusion.conditioning import ContextTable, PromptConditioning, tabulate
-from methods.riffusion.learning import transfer_styles
-from methods.riffusion.rendering import CanvasSettings, load_riffusion
-from methods.riffusion.stylisation import StylisationSettings, Switch
+from methods.riffusion.parameters import TRANSFER, GuidedParameters
+from methods.riffusion.rendering import load_riffusion
+from methods.riffusion.transferring import transfer_styles
 from methods.riffusion.transition import join_states
-from methods.riffusion.width import WidthMode
-
-_TRANSFER = {"role": "transfer"}
 
 
 @dataclass(frozen=True, slots=True)
-class TextParameters:
-    """Parameters of text-prompted stylisation.
+class TextParameters(GuidedParameters):
+    """Parameters of text-prompted stylisation, which are those of the stylisation.
+
+    The application itself has a strength of 0.55 and no bias reduction; `brs=on` is the ablation
+    "text + BRS".
 
     Args:
-        strength: In (0, 1); more noise, less content, more style. The application's is 0.55.
-        guidance_scale: w >= 1. The application's is 7.
-        num_inference_steps: N, of which int(N strength) are taken.
-        brs: Off in the application; on is the ablation "text + BRS".
-        vae_sample: Draw the content's latents from the posterior, or take its mode.
-        width_mode: resize (within 5 % of the window, else pad), pad, crop, report.
-        unstretch: Undo the stretching of resize.
+        guidance_scale: w >= 1; 7 as in the application.
     """
 
-    strength: float = field(default=0.65, metadata=_TRANSFER)
-    guidance_scale: float = field(default=7.0, metadata=_TRANSFER)
-    num_inference_steps: int = field(default=50, metadata=_TRANSFER)
-    brs: Switch = field(default="off", metadata=_TRANSFER)
-    vae_sample: VaeSample = field(default="sample", metadata=_TRANSFER)
-    width_mode: WidthMode = field(default="resize", metadata=_TRANSFER)
-    unstretch: bool = field(default=True, metadata=_TRANSFER)
-
-    def __post_init__(self) -> None:
-        """Check everything now, before a model is loaded."""
-        self.stylisation().itinerary()
-
-    def stylisation(self) -> StylisationSettings:
-        """The transfer parameters of the algorithm."""
-        return StylisationSettings(
-            self.strength, self.guidance_scale, self.num_inference_steps, self.brs
-        )
-
-    def canvas(self) -> CanvasSettings:
-        """The transfer parameters of the window."""
-        return CanvasSettings(self.width_mode, self.unstretch, self.vae_sample)
+    guidance_scale: float = field(default=7.0, metadata=TRANSFER)
 
 
 def read_vocabulary(folder: Path) -> frozenset[str] | None:
@@ -98,7 +71,7 @@ def words_of(text: str) -> list[str]:
 
 
 @final
-class RiffusionText(StyleTransferMethod):
+class RiffusionText(StyleTransferMethod[TextParameters]):
     """Riffusion with the style's text as prompt.
 
     A model that declares its vocabulary refuses texts with words outside of it, because its output
@@ -108,14 +81,14 @@ class RiffusionText(StyleTransferMethod):
         Forsgren and Martiros (2022), Riffusion; departures in the module's docstring.
     """
 
-    Parameters: ClassVar[type] = TextParameters
-
     def load(self, profile: Profile, device: str) -> None:
         """Load the frozen model, shared with the other methods of this family."""
         self._model = load_riffusion(profile, device)
         self._vocabulary = read_vocabulary(MINI_FOLDER) if profile == "mini" else None
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[TextParameters]], progress: Progress
+    ) -> list[StyleState]:
         """Store each style's text.
 
         Raises:
@@ -125,7 +98,7 @@ class RiffusionText(StyleTransferMethod):
         progress(1.0, "texts stored")
         return states
 
-    def _prompt(self, request: FitRequest) -> str:
+    def _prompt(self, request: FitRequest[TextParameters]) -> str:
         style = request.style
         words = words_of(style.text or "")
         if not words:
@@ -143,7 +116,7 @@ class RiffusionText(StyleTransferMethod):
             )
         return " ".join(words)
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[TextParameters]]) -> list[Audio]:
         """Render each content under its style's text.
 
         Raises:
@@ -152,7 +125,9 @@ class RiffusionText(StyleTransferMethod):
         backbone = self._model.backbone
         tables: dict[tuple[str, tuple[int, ...]], ContextTable] = {}
 
-        def make_table(request: TransferRequest, visited: tuple[int, ...]) -> ContextTable:
+        def make_table(
+            request: TransferRequest[TextParameters], visited: tuple[int, ...]
+        ) -> ContextTable:
             key = (str(request.state.meta["text"]), visited)
             if key not in tables:
                 prompt = PromptConditioning(backbone, key[0])

@@ -58,9 +58,6 @@ class TransitionSettings:
         )
 
 
-# ---------------------------------------------------------------------------- states
-
-
 def join_states(
     first: StyleState, second: StyleState, settings: TransitionSettings | None = None
 ) -> StyleState:
@@ -120,9 +117,6 @@ def _part(state: StyleState, end: str) -> StyleState:
 
 def _number(value: Json) -> float | None:
     return float(value) if isinstance(value, int | float) else None
-
-
-# ---------------------------------------------------------------------------- between two
 
 
 def amounts(count: int, curve: float = 1.0) -> list[float]:

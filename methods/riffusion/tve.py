@@ -17,7 +17,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal, cast, final
 
@@ -34,29 +34,22 @@ from bench.api import (
     StyleTransferMethod,
     TransferRequest,
 )
+from methods.presets import choose
 from methods.riffusion.backbone import Backbone, VaeSample
-from methods.riffusion.conditioning import Learner
+from methods.riffusion.conditioning import ContextTable, Learner
 from methods.riffusion.embedding import ParameterSet, ReportEncoder, TimeVaryingEmbedding
 from methods.riffusion.inversion import FittingPlan
-from methods.riffusion.learning import (
-    FAMILY,
-    TableMaker,
-    build_seeded,
-    choose,
-    fit_styles,
-    initial_embedding,
-    transfer_styles,
-)
-from methods.riffusion.released import import_style
-from methods.riffusion.rendering import CanvasSettings, load_riffusion
+from methods.riffusion.learning import FAMILY, build_seeded, fit_styles, initial_embedding
+from methods.riffusion.parameters import FIT, TRANSFER, GuidedParameters
+from methods.riffusion.rendering import load_riffusion
 from methods.riffusion.schedule import BiasGrid
 from methods.riffusion.stylisation import StylisationSettings, Switch
+from methods.riffusion.transferring import TableMaker, transfer_styles
 from methods.riffusion.transition import join_states
 from methods.riffusion.width import WidthMode
 
 Variant = Literal["musicti", "report", "report_seq"]
 Preset = Literal["mini", "paper", "released", "report"]
-FIT, TRANSFER = {"role": "fit"}, {"role": "transfer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +75,10 @@ PRESETS: dict[Preset, TvePreset] = {
 
 
 @dataclass(frozen=True, slots=True)
-class TveParameters:
-    """Parameters of TVE. A fit parameter left at None takes the preset's value.
+class TveParameters(GuidedParameters):
+    """Parameters of TVE, beside those of the stylisation.
+
+    A fit parameter left at None takes the preset's value.
 
     Args:
         preset: mini, paper, released or report; the published presets are meant for the full
@@ -102,16 +97,10 @@ class TveParameters:
         checkpoint: A style that the released code has learnt, read instead of learning one;
             `{style}` in the path stands for the style's name (`methods.riffusion.released`).
         trust_checkpoint: Must be true with `checkpoint`.
-        strength: In (0, 1); more noise, less content, more style.
-        guidance_scale: w >= 1.
-        num_inference_steps: N, of which int(N strength) are taken.
-        brs: Bias-reduced stylisation on or off.
+        brs: Bias-reduced stylisation, on by default.
         brs_grid: released, or aligned with the first DDIM timestep.
-        vae_sample: Draw the content's latents from the posterior, or take its mode.
         tve_infer_dropout: True keeps dropout live while stylising, as the released code most
             likely does.
-        width_mode: resize (within 5 % of the window, else pad), pad, crop, report.
-        unstretch: Undo the stretching of resize.
     """
 
     preset: Preset = field(default="mini", metadata=FIT)
@@ -125,20 +114,14 @@ class TveParameters:
     fit_width_mode: WidthMode = field(default="resize", metadata=FIT)
     checkpoint: str | None = field(default=None, metadata=FIT)
     trust_checkpoint: bool = field(default=False, metadata=FIT)
-    strength: float = field(default=0.65, metadata=TRANSFER)
-    guidance_scale: float = field(default=5.0, metadata=TRANSFER)
-    num_inference_steps: int = field(default=50, metadata=TRANSFER)
     brs: Switch = field(default="on", metadata=TRANSFER)
     brs_grid: BiasGrid = field(default="released", metadata=TRANSFER)
-    vae_sample: VaeSample = field(default="sample", metadata=TRANSFER)
     tve_infer_dropout: bool = field(default=False, metadata=TRANSFER)
-    width_mode: WidthMode = field(default="resize", metadata=TRANSFER)
-    unstretch: bool = field(default=True, metadata=TRANSFER)
 
     def __post_init__(self) -> None:
         """Check everything now, before a model is loaded."""
         self.plan()
-        self.stylisation().itinerary()
+        GuidedParameters.__post_init__(self)
         if self.checkpoint and not self.trust_checkpoint:
             raise ConfigError(
                 f"checkpoint is {self.checkpoint!r} and trust_checkpoint false; a file of others "
@@ -171,14 +154,8 @@ class TveParameters:
         return choose(self.e0, self._preset.e0)
 
     def stylisation(self) -> StylisationSettings:
-        """The transfer parameters of the algorithm."""
-        return StylisationSettings(
-            self.strength, self.guidance_scale, self.num_inference_steps, self.brs, self.brs_grid
-        )
-
-    def canvas(self) -> CanvasSettings:
-        """The transfer parameters of the window."""
-        return CanvasSettings(self.width_mode, self.unstretch, self.vae_sample)
+        """The settings of the algorithm, with the grid of the bias reduction."""
+        return replace(GuidedParameters.stylisation(self), brs_grid=self.brs_grid)
 
     def build(self, backbone: Backbone, style: str) -> Learner:
         """A learner at its random start."""
@@ -197,6 +174,12 @@ class TveParameters:
             "batch_size": plan.batch_size,
         }
 
+    def released_file(self, style: str) -> Path | None:
+        """The file that `checkpoint` names for a style, None where the style is learnt."""
+        if not self.checkpoint:
+            return None
+        return Path(self.checkpoint.replace("{style}", style)).expanduser()
+
 
 def build_learner(variant: Variant, start: torch.Tensor, parameter_set: ParameterSet) -> Learner:
     """The trainable network of a variant."""
@@ -206,45 +189,46 @@ def build_learner(variant: Variant, start: torch.Tensor, parameter_set: Paramete
 
 
 @final
-class TVE(StyleTransferMethod):
+class TVE(StyleTransferMethod[TveParameters]):
     """Time-varying inversion with bias-reduced stylisation on Riffusion.
 
     References:
         Li et al. (AAAI 2024), arXiv 2402.13763, section 3; departures in the module's docstring.
     """
 
-    Parameters: ClassVar[type] = TveParameters
     family: ClassVar[str | None] = FAMILY
 
     def load(self, profile: Profile, device: str) -> None:
         """Load the frozen model, shared with the other methods of this family."""
         self._model = load_riffusion(profile, device)
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[TveParameters]], progress: Progress
+    ) -> list[StyleState]:
         """Learn each style, or read it from the checkpoint that its parameters name.
 
         Styles with equal plans share the frozen networks' passes.
 
         Raises:
-            CheckpointError: A named checkpoint is none of the released code.
+            CheckpointError: A named checkpoint is not one of the released code.
         """
-        learnt = [request for request in requests if _checkpoint(request) is None]
-        states = iter(fit_styles(self._model, learnt, progress) if learnt else ())
-        return [self._read(request) or next(states) for request in requests]
+        return fit_styles(self._model, requests, progress)
 
-    def _read(self, request: FitRequest) -> StyleState | None:
-        path = _checkpoint(request)
-        if path is None:
-            return None
-        return import_style(path, self._model.backbone.context_dim, request.style.id)
-
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[TveParameters]]) -> list[Audio]:
         """Render each content in its style, batched over contents and styles.
 
         Raises:
             ContentError: A content is too short.
         """
-        make_table = TableMaker(self._model.backbone, self._rebuild)
+        tables = TableMaker(self._model.backbone, self._rebuild)
+
+        def make_table(
+            request: TransferRequest[TveParameters], visited: tuple[int, ...]
+        ) -> ContextTable:
+            if request.parameters.tve_infer_dropout:
+                return tables.with_dropout(request, visited)
+            return tables(request, visited)
+
         return transfer_styles(self._model, requests, make_table)
 
     @classmethod
@@ -257,9 +241,3 @@ class TVE(StyleTransferMethod):
         parameter_set = cast("ParameterSet", state.meta["parameter_set"])
         start = torch.zeros(self._model.backbone.context_dim)
         return build_seeded(lambda: build_learner(variant, start, parameter_set), 0)
-
-
-def _checkpoint(request: FitRequest) -> Path | None:
-    """The file that a style is read from, None where it is learnt."""
-    named = getattr(request.parameters, "checkpoint", "")  # other methods of the family have none
-    return Path(named.replace("{style}", request.style.id)).expanduser() if named else None

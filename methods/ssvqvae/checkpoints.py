@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.api import Profile, ProfileInfo
-from bench.weights import HubCheckpoint
+from bench.api import HubCheckpoint, Profile, ProfileInfo
 
 MINI_FOLDER = Path(__file__).resolve().parent / "weights"
 MINI_FILES = ("config.json", "model.safetensors")
@@ -24,7 +23,6 @@ RELEASED_WEIGHTS = HubCheckpoint(
         "ssvqvae_model_state.pt"
     ),
 )
-HUB_CHECKPOINTS = (RELEASED_WEIGHTS,)
 
 
 def describe(profile: Profile) -> ProfileInfo:
@@ -41,4 +39,5 @@ def describe(profile: Profile) -> ProfileInfo:
         weights=(RELEASED_WEIGHTS.name,),
         licence=RELEASED_WEIGHTS.licence,
         bandwidth_hz=8_000.0,
+        checkpoints=(RELEASED_WEIGHTS,),
     )

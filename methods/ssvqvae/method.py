@@ -4,7 +4,9 @@
 Style Transfer", ICASSP, arXiv 2102.05749; a row of the comparison of Li et al. (2024), arXiv
 2402.13763.
 
-**Conventions**: mono at 16 kHz; an output has exactly the content's samples.
+**Conventions**: mono at 16 kHz with full scale 1, which matters because the network hears and makes
+log(1 + magnitude), (batch, bin, frame). Frame t is centred on sample t * hop_length, with mirrored
+ends. An output has exactly the content's samples.
 
 **Departures**: the source takes one clip of a style; here the vectors of all its clips are
 averaged (`style_clips`). Griffin-Lim starts from phases drawn from the request's seed, in
@@ -18,7 +20,7 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal, final
+from typing import Literal, final
 
 import torch
 from safetensors.torch import load_file
@@ -41,16 +43,17 @@ from bench.api import (
 )
 from bench.seeds import generator
 from bench.weights import fetch_line, hub_folder, require_files
-from methods.phase import Geometry
+from methods.phase import Geometry, retrieve_phase, stft
 from methods.ssvqvae.checkpoints import (
     MINI_FILES,
     MINI_FOLDER,
     RELEASED_WEIGHTS,
 )
 from methods.ssvqvae.network import SHORTEST_STYLE, NetworkSettings, StyleVQVAE
-from methods.ssvqvae.spectra import RELEASED, log_spectra, waveforms_of
 
 StyleClips = Literal["average", "concatenate", "first"]
+# Cifka et al. (2021), section 3.1, and the released configuration.
+RELEASED = Geometry(sample_rate=16_000, n_fft=2048, win_length=2000, hop_length=500)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,27 @@ class Parameters:
         """Check the range."""
         if self.iterations < 1:
             raise ConfigError(f"iterations is {self.iterations}; it must be at least 1. Use 32.")
+
+
+def log_spectra(waveforms: Tensor, geometry: Geometry) -> Tensor:
+    """Spectra (batch, bin, 1 + sample // hop_length) of waveforms (batch, sample)."""
+    return torch.log1p(stft(waveforms, geometry).abs())
+
+
+def waveforms_of(
+    spectra: Tensor, geometry: Geometry, generator: torch.Generator, iterations: int
+) -> Tensor:
+    """Waveforms (batch, (frame - 1) * hop_length) whose magnitudes are those of the spectra.
+
+    Args:
+        spectra: Values below 0 count as 0.
+        geometry: Of the model.
+        generator: On the CPU; for the random phases of the start.
+        iterations: Of the fast Griffin-Lim algorithm; the source takes 32.
+    """
+    magnitude = torch.expm1(spectra.clamp_min(0.0))
+    start = torch.rand(magnitude.shape, dtype=torch.complex64, generator=generator)
+    return retrieve_phase(magnitude, geometry, start.to(magnitude.device), iterations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +175,7 @@ def _widened(tensor: Tensor) -> Tensor:
 
 
 @final
-class SelfSupervisedVqVae(StyleTransferMethod):
+class SelfSupervisedVqVae(StyleTransferMethod[Parameters]):
     """SS VQ-VAE: one-shot transfer by codes and a style vector.
 
     Nothing is learnt per style: `fit` encodes its clips.
@@ -159,8 +183,6 @@ class SelfSupervisedVqVae(StyleTransferMethod):
     References:
         Cifka et al. (2021), section 2; departures in the module's docstring.
     """
-
-    Parameters: ClassVar[type] = Parameters
 
     def __init__(self) -> None:
         self._model: Model | None = None
@@ -182,7 +204,9 @@ class SelfSupervisedVqVae(StyleTransferMethod):
             raise ValueError("the method is not loaded; call load(profile, device) first.")
         return self._model
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[Parameters]], progress: Progress
+    ) -> list[StyleState]:
         """Encode each style's clips into one vector.
 
         Raises:
@@ -192,13 +216,13 @@ class SelfSupervisedVqVae(StyleTransferMethod):
         progress(1.0, "styles encoded")
         return states
 
-    def _encode(self, request: FitRequest) -> StyleState:
+    def _encode(self, request: FitRequest[Parameters]) -> StyleState:
         if not request.style.clips:
             raise UnsupportedError(
                 f"style '{request.style.id}' has 0 clips; SS VQ-VAE hears a style in its clips. "
                 "Add one to the style."
             )
-        model, how = self._ready, _parameters(request.parameters).style_clips
+        model, how = self._ready, request.parameters.style_clips
         clips = request.style.clips[:1] if how == "first" else request.style.clips
         spectra = [model.spectra(clip) for clip in clips]
         if how == "concatenate":
@@ -206,7 +230,7 @@ class SelfSupervisedVqVae(StyleTransferMethod):
         vectors = torch.cat([model.network.encode_style(one) for one in spectra])
         return StyleState({"style": vectors.mean(dim=0).cpu().numpy()}, {"clips": len(clips)})
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[Parameters]]) -> list[Audio]:
         """Render each content with its style's vector, one by one: it takes little time.
 
         Raises:
@@ -214,19 +238,13 @@ class SelfSupervisedVqVae(StyleTransferMethod):
         """
         return [self._render(request) for request in requests]
 
-    def _render(self, request: TransferRequest) -> Audio:
+    def _render(self, request: TransferRequest[Parameters]) -> Audio:
         model = self._ready
         spectra = model.spectra(request.content)
         style = torch.from_numpy(request.state.arrays["style"].copy())[None].to(model.device)
         codes = model.network.vq(model.network.encode_content(spectra)).values
         made = model.network.decode(codes, style, spectra.shape[-1])
-        iterations = _parameters(request.parameters).iterations
+        iterations = request.parameters.iterations
         waveform = waveforms_of(made, model.geometry, generator(request.seed), iterations)
         num_samples = request.content.audio.num_samples
         return Audio(waveform[:, :num_samples].cpu().numpy().copy(), model.geometry.sample_rate)
-
-
-def _parameters(given: object) -> Parameters:
-    if not isinstance(given, Parameters):
-        raise TypeError(f"{given!r} are not the Parameters of SS VQ-VAE.")
-    return given

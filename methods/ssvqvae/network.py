@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 _SLOPE = 0.1  # of the leaky rectifiers
-FRAMES_PER_CODE = 4
 SHORTEST_STYLE = 4  # frames: the kernel of the style encoder, which has no padding
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from bench.api import Profile, ProfileInfo
 from metrics.clap_checkpoints import LAION_630K
 
-HUB_CHECKPOINTS = (LAION_630K,)
-
 
 def describe(profile: Profile) -> ProfileInfo:
     """The same in every profile, but that only the full one has weights."""
@@ -15,4 +13,5 @@ def describe(profile: Profile) -> ProfileInfo:
         weights=(LAION_630K.name,) if profile == "full" else (),
         licence=LAION_630K.licence,
         bandwidth_hz=14_000.0,
+        checkpoints=(LAION_630K,) if profile == "full" else (),
     )

@@ -50,11 +50,10 @@ class Manners:
     factors: tuple[float, ...] = field(default=(1.0, 1.0), metadata={"role": "fit"})
 
 
-class Olden(StyleTransferMethod):
+class Olden(StyleTransferMethod[Manners]):
     """Halves the content, and says where it did so."""
 
     ENVIRONMENT: ClassVar[str] = ENVIRONMENT
-    Parameters: ClassVar[type] = Manners
 
     def load(self, profile: Profile, device: str) -> None:
         if "TOY_NOTES" in os.environ:
@@ -63,20 +62,20 @@ class Olden(StyleTransferMethod):
             facts = f"{sys.prefix}\n{tabulate.__version__}\n{'torch' in sys.modules}\n"
             (Path(os.environ["TOY_NOTES"]) / "place").write_text(facts, encoding="utf-8")
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(self, requests: Sequence[FitRequest[Manners]], progress: Progress) -> list[StyleState]:
         progress(0.5, "half way")
         return [self._learn(request) for request in requests]
 
-    def _learn(self, request: FitRequest) -> StyleState:
+    def _learn(self, request: FitRequest[Manners]) -> StyleState:
         if not isinstance(request.parameters, Manners) or request.style.heldout_clips:
             raise TypeError("not what the contract promises")
         factors = np.asarray((*request.parameters.factors, 2.0))
         return StyleState({"factors": factors}, {"style": request.style.id, "none": None})
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[Manners]]) -> list[Audio]:
         return [self._render(request) for request in requests]
 
-    def _render(self, request: TransferRequest) -> Audio:
+    def _render(self, request: TransferRequest[Manners]) -> Audio:
         manners, audio = request.parameters, request.content.audio
         if request.content.id == "low1" and isinstance(manners, Manners):
             misbehave(manners.how)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.api import CheckpointError, DeviceError
+from bench.api import CheckpointError, DeviceError, HubCheckpoint
 from bench.device import peak_memory_bytes, resolve_device, synchronise
-from bench.weights import HubCheckpoint, check_tokenizer, digest, hub_folder, require_files
+from bench.weights import check_tokenizer, digest, hub_folder, require_files
 
 
 class Words:

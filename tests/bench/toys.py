@@ -6,13 +6,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
 from bench.api import (
     Audio,
     FitRequest,
+    NoParameters,
     Profile,
     Progress,
     StyleState,
@@ -37,15 +37,15 @@ class GainParameters:
     gain: float = field(default=0.5, metadata={"role": "transfer"})
 
 
-class Gain(StyleTransferMethod):
+class Gain(StyleTransferMethod[GainParameters]):
     """Scales the content to the level of the style."""
-
-    Parameters: ClassVar[type] = GainParameters
 
     def load(self, profile: Profile, device: str) -> None:
         count("load")
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[GainParameters]], progress: Progress
+    ) -> list[StyleState]:
         for request in requests:
             count(f"fit {request.style.id}")
             if request.style.heldout_clips:
@@ -53,14 +53,13 @@ class Gain(StyleTransferMethod):
         levels = [np.abs(r.style.clips[0].audio.waveform).max()[None] for r in requests]
         return [StyleState({"level": level}) for level in levels]
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[GainParameters]]) -> list[Audio]:
         count(f"transfer {len(requests)}")
         return [self._render(request) for request in requests]
 
-    def _render(self, request: TransferRequest) -> Audio:
+    def _render(self, request: TransferRequest[GainParameters]) -> Audio:
         parameters, audio = request.parameters, request.content.audio
-        gain = parameters.gain if isinstance(parameters, GainParameters) else 1.0
-        scaled = audio.waveform * (gain * request.state.arrays["level"])
+        scaled = audio.waveform * (parameters.gain * request.state.arrays["level"])
         return Audio(scaled.astype(np.float32), audio.sample_rate)
 
 
@@ -71,7 +70,7 @@ class Gliding(Gain):
     def transition(cls, first: StyleState, second: StyleState) -> StyleState:
         return StyleState({"level": first.arrays["level"], "then": second.arrays["level"]})
 
-    def _render(self, request: TransferRequest) -> Audio:
+    def _render(self, request: TransferRequest[GainParameters]) -> Audio:
         audio, levels = request.content.audio, request.state.arrays
         half = audio.num_samples // 2
         gains = np.repeat(levels["level"], audio.num_samples).astype(np.float32)
@@ -79,18 +78,20 @@ class Gliding(Gain):
         return Audio(audio.waveform * gains, audio.sample_rate)
 
 
-class Picky(StyleTransferMethod):
+class Picky(StyleTransferMethod[NoParameters]):
     """Declines a style, raises on a content, returns NaN on one and a wrong length on another."""
 
     def load(self, profile: Profile, device: str) -> None:
         pass
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[NoParameters]], progress: Progress
+    ) -> list[StyleState]:
         if any(request.style.id == "noise" for request in requests):
             raise UnsupportedError("text unknown to this model")
         return [StyleState() for _ in requests]
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[NoParameters]]) -> list[Audio]:
         return [self._render(request.content.id, request.content.audio) for request in requests]
 
     def _render(self, content: str, audio: Audio) -> Audio:

@@ -41,12 +41,13 @@ from transformers import (
 from bench.api import Audio, Clip
 from bench.seeds import generator
 from methods.musicgen import generation
+from methods.musicgen.sampling import Sampling
 from methods.riffusion.backbone import Backbone, Parts
 from methods.riffusion.conditioning import LearntConditioning, tabulate
 from methods.riffusion.embedding import TimeVaryingEmbedding
 from methods.riffusion.inversion import begin_fit, train_step
 from methods.riffusion.learning import initial_embedding
-from methods.riffusion.mini_models import build_tokenizer
+from methods.riffusion.pretrain.mini_models import build_tokenizer
 from methods.riffusion.rendering import CanvasSettings, Rendering, Riffusion, read_style, render
 from methods.riffusion.schedule import make_schedule
 from methods.riffusion.spectrogram import SpectrogramParameters
@@ -203,7 +204,7 @@ def musicgen() -> None:
     text = torch.randint(3, 30_000, (1, 6), generator=generator(0))
     melody = torch.randint(0, 12, (1, 40), generator=generator(1))
     conditions = generation.Conditions(text, torch.ones_like(text), melody)
-    sampling = generation.Sampling(3.0, 250, 1.0)
+    sampling = Sampling(3.0, 250, 1.0)
     with timed("musicgen: four frames with guidance"):
         codes = generation.generate_codes(model, conditions, 4, sampling, [generator(2)])
         waveform = generation.decode(model, codes)

@@ -12,7 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.api import Json
 from bench.device import frozen_precision
 from bench.seeds import generator
-from methods.musicgen.generation import Conditions, Sampling, decode, generate_codes
+from methods.musicgen.generation import Conditions, decode, generate_codes
+from methods.musicgen.sampling import Sampling
 from methods.riffusion.spectrogram import decode as decode_image
 from methods.riffusion.spectrogram import image_to_mel, invert_mel
 from tests.benchmarks.full_architectures import stable_diffusion

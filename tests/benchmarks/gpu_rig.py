@@ -20,11 +20,11 @@ from bench.plan.suite import load_suite
 from bench.seeds import generator
 from methods.musicgen.checkpoints import MINI_FOLDER
 from methods.musicgen.loading import load_folder
-from methods.riffusion import mini_models
 from methods.riffusion.backbone import Backbone, Parts
 from methods.riffusion.embedding import TimeVaryingEmbedding
 from methods.riffusion.inversion import StyleImages
 from methods.riffusion.learning import initial_embedding
+from methods.riffusion.pretrain import mini_models
 from methods.riffusion.rendering import Riffusion
 from methods.riffusion.schedule import make_schedule
 from methods.riffusion.spectrogram import MINI_PARAMETERS, SpectrogramParameters

@@ -16,17 +16,15 @@ from bench.conformance.method_checks import METHOD_CHECKS
 from bench.conformance.method_subject import MethodSubject
 from bench.plugins import catalog
 
-# These use no randomness in `transfer`: another seed gives the same bytes.
-DETERMINISTIC = {"copy-content", "copy-style", "mix", "eq-match", "envelope-match", "mosaic"}
-# What lacks a mini model is checked in its ablation; the smallest networks do.
+# What lacks a mini model is checked in its ablation, with the smallest networks.
 _ABLATION: dict[str, Json] = {"weights": "random", "thinning": 16, "griffin_lim_iterations": 5}
 OVERRIDES: dict[str, dict[str, Json]] = {
     "vggish": _ABLATION,
     "cnn14": _ABLATION,
     "shallow": {"num_filters": 64, "griffin_lim_iterations": 5},
 }
-# These have no mini model: their own tests ask the contract of random weights. Nor has what lives
-# in an environment of its own (tests/backends).
+# These have no mini model; their own tests ask the contract of random weights. What lives in an
+# environment of its own has none either (tests/backends).
 FULL_ALONE = {"musicgen-style"}
 ANOTHER_SEED = "another seed gives other bytes"
 
@@ -48,7 +46,7 @@ def subject(request: pytest.FixtureRequest) -> MethodSubject:
 @pytest.mark.parametrize("check", METHOD_CHECKS, ids=attrgetter("name"))
 def test_a_method_keeps_the_contract(subject: MethodSubject, check: Check[MethodSubject]) -> None:
     verdict = judge(check, subject)
-    draws_nothing = check.name == ANOTHER_SEED and subject.name in DETERMINISTIC
+    draws_nothing = check.name == ANOTHER_SEED and subject.entry.info.deterministic
     assert verdict.outcome == ("n.a." if draws_nothing else "passed"), verdict.reason
 
 

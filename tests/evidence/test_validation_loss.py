@@ -32,9 +32,10 @@ from methods.riffusion.conditioning import (
 )
 from methods.riffusion.embedding import StaticVector
 from methods.riffusion.inversion import StyleImages, ValidationGrid, validation_loss
-from methods.riffusion.learning import FitParameters, build_seeded, load_arrays
+from methods.riffusion.learning import FitParameters, build_seeded
 from methods.riffusion.rendering import Riffusion, load_riffusion, read_style
 from methods.riffusion.rti import RtiParameters
+from methods.riffusion.transferring import load_arrays
 from methods.riffusion.tve import TveParameters, build_learner
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(5400)]

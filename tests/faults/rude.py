@@ -17,7 +17,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -29,6 +28,7 @@ from bench.api import (
     Metric,
     MetricInfo,
     Output,
+    ParametersT,
     Profile,
     ProfileInfo,
     Progress,
@@ -56,19 +56,21 @@ def pause(stage: str) -> None:
     time.sleep(float(os.environ.get("TOY_PACE", "0")))
 
 
-def describe(profile: Profile) -> ProfileInfo:  # noqa: ARG001 - the signature is the contract's
-    """Called while a run is prepared."""
-    pause("prepare")
-    return ProfileInfo()
-
-
-class Steady(StyleTransferMethod):
+class Steady(StyleTransferMethod[ParametersT]):
     """Scales the content to the level of the style and adds noise of its own seed."""
+
+    @classmethod
+    def describe(cls, profile: Profile) -> ProfileInfo:
+        """Called while a run is prepared."""
+        pause("prepare")
+        return super().describe(profile)
 
     def load(self, profile: Profile, device: str) -> None:
         note(f"pid-{os.getpid()}")
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[ParametersT]], progress: Progress
+    ) -> list[StyleState]:
         states = []
         for place, request in enumerate(requests):
             pause("fit")
@@ -77,31 +79,31 @@ class Steady(StyleTransferMethod):
             states.append(StyleState({"level": level}, {"style": request.style.id}))
         return states
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[ParametersT]]) -> list[Audio]:
         pause("transfer")
         return [self.render(request) for request in requests]
 
-    def render(self, request: TransferRequest) -> Audio:
+    def render(self, request: TransferRequest[ParametersT]) -> Audio:
         audio = request.content.audio
         noise = np.random.default_rng(request.seed).normal(0, 0.01, audio.waveform.shape)
         scaled = audio.waveform * request.state.arrays["level"] * self.gain(request) + noise
         return Audio(scaled.astype(np.float32), audio.sample_rate)
 
-    def gain(self, request: TransferRequest) -> float:
+    def gain(self, request: TransferRequest[ParametersT]) -> float:
         return 0.5
 
 
 class Softer(Steady):
     """A second method."""
 
-    def gain(self, request: TransferRequest) -> float:
+    def gain(self, request: TransferRequest[ParametersT]) -> float:
         return 0.2
 
 
 class Louder(Steady):
     """A third method, whose outputs leave full scale."""
 
-    def gain(self, request: TransferRequest) -> float:
+    def gain(self, request: TransferRequest[ParametersT]) -> float:
         return 3.0
 
 
@@ -113,23 +115,21 @@ class Manners:
     fit: str = field(default="", metadata={"role": "fit"})
 
 
-class Rude(Steady):
+class Rude(Steady[Manners]):
     """Works as `Steady` does but for one style and content, where it does what `how` says."""
 
-    Parameters: ClassVar[type] = Manners
-
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(self, requests: Sequence[FitRequest[Manners]], progress: Progress) -> list[StyleState]:
         for request in requests:
-            if request.style.id == CURSED[0] and isinstance(request.parameters, Manners):
+            if request.style.id == CURSED[0]:
                 act(request.parameters.fit)
         return super().fit(requests, progress)
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[Manners]]) -> list[Audio]:
         outputs = []
         for request in requests:
             audio, manners = self.render(request), request.parameters
             cursed = (request.state.meta["style"], request.content.id) == CURSED
-            if cursed and isinstance(manners, Manners):
+            if cursed:
                 audio = distorted(audio, manners.how)
                 act(manners.how)
             outputs.append(audio)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from transformers import CLIPTokenizer
 
-from methods.riffusion import mini_models, pretrain_stages
-from methods.riffusion.pretrain_corpus import fit_width
+from methods.riffusion.pretrain import mini_models, trainer
+from methods.riffusion.pretrain.corpus import fit_width
 
 WORDS = ["a", "fast", "flute", "melody", "on", "piano", "played"]
 
@@ -84,22 +84,22 @@ def test_short_pictures_are_filled_with_white() -> None:
     ("step", "progress", "expected"), [(0, 0.0, 1e-5), (500, 0.5, 1e-3), (500, 1.0, 3e-5)]
 )
 def test_the_learning_rate_warms_up_and_decays(step: int, progress: float, expected: float) -> None:
-    recipe = pretrain_stages.Recipe("test", minutes=1, learning_rate=1e-3)
-    assert pretrain_stages.learning_rate_at(recipe, step, progress) == pytest.approx(expected)
+    recipe = trainer.Recipe("test", minutes=1, learning_rate=1e-3)
+    assert trainer.learning_rate_at(recipe, step, progress) == pytest.approx(expected)
 
 
 def test_a_stage_continues_where_it_was_saved(tmp_path: Path) -> None:
-    recipe = pretrain_stages.Recipe("line", minutes=0.01, learning_rate=0.05, average=0.9)
+    recipe = trainer.Recipe("line", minutes=0.01, learning_rate=0.05, average=0.9)
     model = torch.nn.Linear(1, 1)
     inputs = torch.linspace(-1, 1, 32)[:, None]
 
     def losses() -> torch.Tensor:
         return torch.nn.functional.mse_loss(model(inputs), 2 * inputs + 1)
 
-    trainer = pretrain_stages.Trainer(model, recipe, tmp_path)
-    trainer.run(iter(losses, None), lambda: {"loss": float(losses())})
-    again = pretrain_stages.Trainer(torch.nn.Linear(1, 1), recipe, tmp_path)
-    assert again.step == trainer.step > 0
-    assert again.curve == trainer.curve
-    torch.testing.assert_close(again.model.state_dict(), trainer.model.state_dict())
-    assert trainer.curve[-1]["loss"] < 0.5
+    trained = trainer.Trainer(model, recipe, tmp_path)
+    trained.run(iter(losses, None), lambda: {"loss": float(losses())})
+    again = trainer.Trainer(torch.nn.Linear(1, 1), recipe, tmp_path)
+    assert again.step == trained.step > 0
+    assert again.curve == trained.curve
+    torch.testing.assert_close(again.model.state_dict(), trained.model.state_dict())
+    assert trained.curve[-1]["loss"] < 0.5

@@ -13,8 +13,8 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from methods.riffusion import mini_models
-from methods.riffusion.pretrain_corpus import fit_width
+from methods.riffusion.pretrain import mini_models
+from methods.riffusion.pretrain.corpus import fit_width
 from methods.riffusion.spectrogram import (
     MINI_PARAMETERS,
     SpectrogramParameters,

@@ -22,15 +22,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 ROOMS = ("bench", "methods", "metrics", "reports", "datasets")
 SMALL = ("--methods", "tve", "--contents", "2", "--seeds", "2")
 LEARNING = "methods/riffusion/learning.py"
+TRANSFERRING = "methods/riffusion/transferring.py"
 SWAPPED = ("for fit, request, start in zip(fits, ", "for fit, request, start in zip(fits[::-1], ")
-DROPOUT = ('if getattr(request.parameters, "tve_infer_dropout", False):', "if True:")
+DROPOUT = ("if request.parameters.tve_infer_dropout:", "if True:")
 HOP = (
     "return Geometry(sample_rate, n_fft, win_length, hop_length)",
     "return Geometry(sample_rate, n_fft, win_length, hop_length + 1)",
 )
 FAULTS = {
     "wrong hop length": ("methods/riffusion/spectrogram.py", *HOP, {"tve", "vocoder"}),
-    "dropout left on": (LEARNING, *DROPOUT, {"tve"}),
+    "dropout left on": ("methods/riffusion/tve.py", *DROPOUT, {"tve"}),
     "swapped style prototypes": (LEARNING, *SWAPPED, {"tve"}),
 }
 REFACTORED = (
@@ -120,7 +121,7 @@ def test_a_planted_fault_turns_the_lane_red(
 
 
 def test_a_refactoring_stays_green(checkout: Path, baseline: Path, tmp_path: Path) -> None:
-    moved = copied(checkout, tmp_path / "checkout", (LEARNING, *REFACTORED))
+    moved = copied(checkout, tmp_path / "checkout", (TRANSFERRING, *REFACTORED))
     moved.run()
     assert moved.gate(baseline, expected=0) == {}
 

@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import numpy as np
 
@@ -20,7 +20,9 @@ from bench.api import (
     MethodInfo,
     Metric,
     MetricInfo,
+    NoParameters,
     Output,
+    ParametersT,
     Profile,
     Progress,
     Score,
@@ -37,34 +39,52 @@ class LevelParameters:
     share: float = field(default=0.5, metadata={"role": "transfer"})
 
 
-class Good(StyleTransferMethod):
+class Noisy(StyleTransferMethod[ParametersT]):
     """The content with noise at the level of the style."""
 
-    Parameters: ClassVar[type] = LevelParameters
     INFO = MethodInfo("Good", ("style audio", "content audio"), fits_per_style=True, source="here")
 
     def load(self, profile: Profile, device: str) -> None:
         self.remembered: dict[int, float] = {}
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[ParametersT]], progress: Progress
+    ) -> list[StyleState]:
         progress(1.0, "listened")
         return [self.learn(request) for request in requests]
 
-    def learn(self, request: FitRequest) -> StyleState:
+    def learn(self, request: FitRequest[ParametersT]) -> StyleState:
         level = np.abs(request.style.clips[0].audio.waveform).max()[None]
         return StyleState({"level": level.astype(np.float64)}, {"style": request.style.id})
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[ParametersT]]) -> list[Audio]:
         return [self.render(request) for request in requests]
 
-    def render(self, request: TransferRequest) -> Audio:
+    def render(self, request: TransferRequest[ParametersT]) -> Audio:
         audio = request.content.audio
         noise = np.random.default_rng(request.seed).uniform(-1, 1, audio.waveform.shape)
         mixed = 0.5 * audio.waveform + 0.1 * request.state.arrays["level"] * noise
         return Audio(mixed.astype(np.float32), audio.sample_rate)
 
 
-class Unfinished(StyleTransferMethod):
+class Good(Noisy[LevelParameters]):
+    """The same with parameters as they should be."""
+
+
+class Undrawn(Good):
+    """Draws nothing and does not say so."""
+
+    def render(self, request: TransferRequest[LevelParameters]) -> Audio:
+        return super().render(dataclasses.replace(request, seed=0))
+
+
+class Overdrawn(Good):
+    """Says that it draws nothing."""
+
+    INFO = dataclasses.replace(Good.INFO, deterministic=True)
+
+
+class Unfinished(StyleTransferMethod[NoParameters]):
     def load(self, profile: Profile, device: str) -> None:
         """Nothing to load."""
 
@@ -79,12 +99,12 @@ class Roleless:
     share: float = 0.5
 
 
-class ThawedParameters(Good):
-    Parameters: ClassVar[type] = Thawed
+class ThawedParameters(Noisy[Thawed]):
+    """Its parameters are not frozen."""
 
 
-class RolelessParameters(Good):
-    Parameters: ClassVar[type] = Roleless
+class RolelessParameters(Noisy[Roleless]):
+    """Its parameters do not say their role."""
 
 
 class Unloadable(Good):
@@ -93,84 +113,90 @@ class Unloadable(Good):
 
 
 class Forgetful(Good):
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[LevelParameters]], progress: Progress
+    ) -> list[StyleState]:
         return []
 
 
 class Percent(Good):
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[LevelParameters]], progress: Progress
+    ) -> list[StyleState]:
         progress(50, "half")
         return super().fit(requests, progress)
 
 
 class UnseededFit(Good):
-    def learn(self, request: FitRequest) -> StyleState:
+    def learn(self, request: FitRequest[LevelParameters]) -> StyleState:
         return StyleState({"level": np.random.default_rng().uniform(0.1, 0.9, 1)})
 
 
 class SharedFit(Good):
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[LevelParameters]], progress: Progress
+    ) -> list[StyleState]:
         level = sum(self.learn(request).arrays["level"] for request in requests)
         return [StyleState({"level": np.asarray(level)}) for _ in requests]
 
 
 class Stereo(Good):
-    def render(self, request: TransferRequest) -> Audio:
+    def render(self, request: TransferRequest[LevelParameters]) -> Audio:
         made = super().render(request)
         return Audio(np.repeat(made.waveform, 2, axis=0), made.sample_rate)
 
 
 class Short(Good):
-    def render(self, request: TransferRequest) -> Audio:
+    def render(self, request: TransferRequest[LevelParameters]) -> Audio:
         made = super().render(request)
         return Audio(made.waveform[:, : made.num_samples // 2].copy(), made.sample_rate)
 
 
 class NotANumber(Good):
-    def render(self, request: TransferRequest) -> Audio:
+    def render(self, request: TransferRequest[LevelParameters]) -> Audio:
         return Audio(super().render(request).waveform * np.float32("nan"), 22050)
 
 
 class Mute(Good):
-    def render(self, request: TransferRequest) -> Audio:
+    def render(self, request: TransferRequest[LevelParameters]) -> Audio:
         audio = request.content.audio
         return Audio(np.zeros_like(audio.waveform), audio.sample_rate)
 
 
 class UnseededTransfer(Good):
-    def render(self, request: TransferRequest) -> Audio:
+    def render(self, request: TransferRequest[LevelParameters]) -> Audio:
         audio = request.content.audio
         noise = np.random.default_rng().uniform(-0.1, 0.1, audio.waveform.shape)
         return Audio((audio.waveform + noise).astype(np.float32), audio.sample_rate)
 
 
 class LevelOfTheBatch(Good):
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[LevelParameters]]) -> list[Audio]:
         made = super().transfer(requests)
         return [Audio(one.waveform / len(made), one.sample_rate) for one in made]
 
 
 class Sorted(Good):
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[LevelParameters]]) -> list[Audio]:
         return super().transfer(sorted(requests, key=lambda request: request.content.id))
 
 
 class Stateful(Good):
     """Keeps what it learnt beside the state."""
 
-    def learn(self, request: FitRequest) -> StyleState:
+    def learn(self, request: FitRequest[LevelParameters]) -> StyleState:
         state = super().learn(request)
         self.remembered[id(state)] = 0.1
         return state
 
-    def render(self, request: TransferRequest) -> Audio:
+    def render(self, request: TransferRequest[LevelParameters]) -> Audio:
         made = super().render(request)
         share = np.float32(self.remembered.get(id(request.state), 0.9))
         return Audio(made.waveform * share, made.sample_rate)
 
 
 class Normalising(Good):
-    def render(self, request: TransferRequest) -> Audio:
+    def render(self, request: TransferRequest[LevelParameters]) -> Audio:
         audio = request.content.audio
         peak = float(np.abs(audio.waveform).max())
         if peak == 0.0:
@@ -179,19 +205,19 @@ class Normalising(Good):
 
 
 class LongWindow(Good):
-    def render(self, request: TransferRequest) -> Audio:
+    def render(self, request: TransferRequest[LevelParameters]) -> Audio:
         if request.content.audio.duration_s < 1.0:
             raise ValueError("a window has 1 s")
         return super().render(request)
 
 
 class FixedRate(Good):
-    def render(self, request: TransferRequest) -> Audio:
+    def render(self, request: TransferRequest[LevelParameters]) -> Audio:
         return Audio(super().render(request).waveform, 22050)
 
 
 class InPlace(Good):
-    def render(self, request: TransferRequest) -> Audio:
+    def render(self, request: TransferRequest[LevelParameters]) -> Audio:
         made = super().render(request)
         request.content.audio.waveform.flags.writeable = True
         request.content.audio.waveform[0, 7] += 1e-7
@@ -199,13 +225,13 @@ class InPlace(Good):
 
 
 class Wandering(Good):
-    def render(self, request: TransferRequest) -> Audio:
+    def render(self, request: TransferRequest[LevelParameters]) -> Audio:
         os.chdir(tempfile.gettempdir())
         return super().render(request)
 
 
 class Sowing(Good):
-    def render(self, request: TransferRequest) -> Audio:
+    def render(self, request: TransferRequest[LevelParameters]) -> Audio:
         np.random.seed(request.seed)  # noqa: NPY002 - this is what is broken
         return super().render(request)
 

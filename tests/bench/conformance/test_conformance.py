@@ -59,6 +59,8 @@ def test_a_method_that_draws_nothing_and_says_little_is_not_failed_for_it() -> N
         ),
         ("SharedFit", {"a style does not depend on those learnt with it"}),
         ("Mute", {"the output is not silent"}),
+        ("Undrawn", {"another seed gives other bytes"}),
+        ("Overdrawn", {"another seed gives other bytes"}),
         ("UnseededTransfer", {SAME_BYTES, COMPANY, ORDER, DISK}),
         ("LevelOfTheBatch", {COMPANY}),
         ("Sorted", {COMPANY, ORDER}),
@@ -98,7 +100,7 @@ def test_an_input_that_is_written_to_is_named() -> None:
     ("name", "last", "reason"),
     [
         ("Unfinished", "it implements the contract", "does not implement fit, transfer"),
-        ("ThawedParameters", "parameters are frozen and say their role", "no frozen dataclass"),
+        ("ThawedParameters", "parameters are frozen and say their role", "not a frozen dataclass"),
         ("RolelessParameters", "parameters are frozen and say their role", "share of Parameters"),
         ("Unloadable", "it loads", "ImportError: no module named antimatter"),
         ("Forgetful", "it learns a style", r"fit returned [] for one style"),

@@ -12,26 +12,34 @@ import pytest
 from bench.api import ConfigError, Entry, MethodInfo, MetricInfo, ProfileInfo, UnknownNameError
 from bench.plugins import catalog
 from bench.plugins.source_digest import code_digest, source_digest
+from methods import METHODS
+from metrics import METRICS
 
 OUTSIDE = '''
 """A method of somebody else."""
 from dataclasses import dataclass
-from bench.api import MethodInfo, ProfileInfo
+from bench.api import MethodInfo, Metric, NoParameters, ProfileInfo, StyleTransferMethod
 
 @dataclass(frozen=True)
 class Settings:
     gain: float = 1.0
 
-class Louder:
+class Louder(StyleTransferMethod[Settings]):
     """Louder."""
     INFO = MethodInfo("Louder", ("content audio",), fits_per_style=False, source="here")
-    Parameters = Settings
 
-class Plain:
+    @classmethod
+    def describe(cls, profile):
+        return ProfileInfo(sample_rate=8000)
+
+class Distant(Louder):
+    ENVIRONMENT = "elsewhere"
+
+class Plain(StyleTransferMethod[NoParameters]):
     pass
 
-def describe(profile):
-    return ProfileInfo(sample_rate=8000)
+class Measure(Metric):
+    pass
 '''
 
 
@@ -100,6 +108,27 @@ def test_a_class_in_a_file_is_a_method(tmp_path: Path) -> None:
     assert catalog.describe(entry, "mini") == ProfileInfo(sample_rate=8000)
     assert catalog.resolve(entry) is catalog.resolve(entry)
     assert catalog.resolve(entry).__name__ == "Louder"
+    assert entry.environment is None
+    distant = catalog.find_method(f"{outside(tmp_path)}:Distant")
+    assert distant.environment == str(tmp_path / "elsewhere")
+
+
+def test_a_class_of_the_other_kind_is_refused(tmp_path: Path) -> None:
+    path = outside(tmp_path)
+    with pytest.raises(ConfigError, match=r"Measure is not a method; it must derive from bench"):
+        catalog.find_method(f"{path}:Measure")
+    with pytest.raises(ConfigError, match=r"Louder is not a metric; it must derive from bench"):
+        catalog.find_metric(f"{path}:Louder")
+
+
+def test_a_line_with_a_class_alone_is_completed_by_the_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(METHODS, "louder", Entry(f"{outside(tmp_path)}:Louder"))
+    monkeypatch.setitem(METRICS, "measure", Entry(f"{outside(tmp_path)}:Measure"))
+    assert catalog.methods()["louder"] == catalog.find_method(f"{outside(tmp_path)}:Louder")
+    assert catalog.find_method("louder").info.title == "Louder"
+    assert catalog.find_metric("measure").info.title == "Measure"
 
 
 def test_a_class_without_info_gets_a_plain_one(tmp_path: Path) -> None:

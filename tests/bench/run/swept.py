@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -36,26 +35,26 @@ class FadeParameters:
     guidance_scale: float = field(default=1.0, metadata={"role": "transfer"})
 
 
-class Fade(StyleTransferMethod):
+class Fade(StyleTransferMethod[FadeParameters]):
     """(1 - strength) times the content plus strength times a clip of the style."""
-
-    Parameters: ClassVar[type] = FadeParameters
 
     def load(self, profile: Profile, device: str) -> None:
         """Nothing to load."""
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[FadeParameters]], progress: Progress
+    ) -> list[StyleState]:
         for request in requests:
             note(f"fit-{request.style.id}")
         return [StyleState({"clip": r.style.clips[0].audio.waveform.copy()}) for r in requests]
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[FadeParameters]]) -> list[Audio]:
         note(f"transfer-{len(requests)}")
         return [self._fade(request) for request in requests]
 
-    def _fade(self, request: TransferRequest) -> Audio:
+    def _fade(self, request: TransferRequest[FadeParameters]) -> Audio:
         audio, parameters = request.content.audio, request.parameters
-        share = parameters.strength if isinstance(parameters, FadeParameters) else 0.0
+        share = parameters.strength
         style = np.resize(request.state.arrays["clip"], audio.waveform.shape)
         mixed = (1 - share) * audio.waveform + share * style
         return Audio(mixed.astype(np.float32), audio.sample_rate)

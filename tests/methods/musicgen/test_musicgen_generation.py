@@ -36,8 +36,9 @@ from bench.api import (
     UnsupportedError,
 )
 from methods.musicgen.chroma import one_hot
-from methods.musicgen.generation import Conditions, Sampling, draw, generate_codes, guided
+from methods.musicgen.generation import Conditions, draw, generate_codes, guided
 from methods.musicgen.method import MusicgenMelody, Parameters
+from methods.musicgen.sampling import Sampling
 
 WORDS = ["<pad>", "</s>", "<unk>", "a", "piano", "violin", "organ", "music", "warm"]
 

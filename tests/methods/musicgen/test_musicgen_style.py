@@ -28,7 +28,8 @@ from bench.conformance.checks import judge_all
 from bench.conformance.method_checks import METHOD_CHECKS
 from bench.conformance.method_subject import MethodSubject
 from bench.plugins.catalog import find_method
-from methods.musicgen.generation import Guide, Sampling, continue_codes, guided
+from methods.musicgen.generation import Guide, continue_codes, guided
+from methods.musicgen.sampling import Sampling
 from methods.musicgen.style import MusicgenStyle, StyleParameters, double_guided, excerpt_of
 from methods.musicgen.style_checkpoints import HUB_CHECKPOINTS, describe
 from methods.musicgen.style_conditioner import (

@@ -17,7 +17,6 @@ from bench.api import (
     UnsupportedError,
 )
 from methods.musicgen.chroma import dominant_pitch_class, one_hot, tile_to
-from methods.musicgen.generation import Sampling
 from methods.musicgen.inversion import (
     Crop,
     begin_fit,
@@ -31,6 +30,7 @@ from methods.musicgen.inversion import (
 )
 from methods.musicgen.loading import Loaded, load_melody
 from methods.musicgen.rendering import Job, render
+from methods.musicgen.sampling import Sampling
 from methods.musicgen.textual import PRESETS, MusicgenTextual, TextualParameters
 
 pytestmark = pytest.mark.weights

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -154,13 +153,7 @@ def tiny_model() -> StyleModel:
     return model.settle("cpu")
 
 
-def describe(profile: Profile) -> ProfileInfo:
-    """The rate of the real method."""
-    del profile
-    return ProfileInfo(sample_rate=32_000)
-
-
-class TinyStyle(StyleTransferMethod):
+class TinyStyle(StyleTransferMethod[StyleParameters]):
     """MusicGen-Style on the tiny model, so that the contract can be asked of it."""
 
     INFO = MethodInfo(
@@ -169,7 +162,12 @@ class TinyStyle(StyleTransferMethod):
         fits_per_style=False,
         source="random weights",
     )
-    Parameters: ClassVar[type] = StyleParameters
+
+    @classmethod
+    def describe(cls, profile: Profile) -> ProfileInfo:
+        """The rate of the real method."""
+        del profile
+        return ProfileInfo(sample_rate=32_000)
 
     def __init__(self) -> None:
         self._method = MusicgenStyle()
@@ -178,8 +176,10 @@ class TinyStyle(StyleTransferMethod):
         del profile, device
         self._method.use(tiny_model())
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[StyleParameters]], progress: Progress
+    ) -> list[StyleState]:
         return self._method.fit(requests, progress)
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[StyleParameters]]) -> list[Audio]:
         return self._method.transfer(requests)

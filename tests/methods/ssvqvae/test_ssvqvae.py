@@ -27,23 +27,25 @@ from bench.conformance.method_subject import MethodSubject
 from bench.plugins.catalog import find_method
 from methods.phase import Geometry
 from methods.ssvqvae.method import (
+    RELEASED,
     Model,
     Parameters,
     SelfSupervisedVqVae,
     load_folder,
     load_released,
+    log_spectra,
+    waveforms_of,
 )
 from methods.ssvqvae.network import NetworkSettings, StyleVQVAE, VectorQuantiser
-from methods.ssvqvae.pretrain import export
-from methods.ssvqvae.pretrain_data import Corpus, draw_pairs, read_folder
-from methods.ssvqvae.pretrain_training import (
+from methods.ssvqvae.pretrain.data import Corpus, draw_pairs, read_folder
+from methods.ssvqvae.pretrain.export import export
+from methods.ssvqvae.pretrain.training import (
     Recipe,
     begin,
     perplexity,
     restart_unused,
     train,
 )
-from methods.ssvqvae.spectra import RELEASED, log_spectra, waveforms_of
 
 SMALL = NetworkSettings(bins=65, width=16, codes=8)
 GEOMETRY = Geometry(16_000, 128, 128, 64)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 
@@ -23,13 +22,7 @@ from methods.ssvqvae.method import Model, Parameters, SelfSupervisedVqVae
 from methods.ssvqvae.network import NetworkSettings, StyleVQVAE
 
 
-def describe(profile: Profile) -> ProfileInfo:
-    """The rate of the real method."""
-    del profile
-    return ProfileInfo(sample_rate=16_000)
-
-
-class TinyVqVae(StyleTransferMethod):
+class TinyVqVae(StyleTransferMethod[Parameters]):
     """The method on the tiny network."""
 
     INFO = MethodInfo(
@@ -38,7 +31,12 @@ class TinyVqVae(StyleTransferMethod):
         fits_per_style=False,
         source="random weights",
     )
-    Parameters: ClassVar[type] = Parameters
+
+    @classmethod
+    def describe(cls, profile: Profile) -> ProfileInfo:
+        """The rate of the real method."""
+        del profile
+        return ProfileInfo(sample_rate=16_000)
 
     def __init__(self) -> None:
         self._method = SelfSupervisedVqVae()
@@ -50,8 +48,10 @@ class TinyVqVae(StyleTransferMethod):
             network = StyleVQVAE(NetworkSettings(bins=65, width=16, codes=8))
         self._method.use(Model(network, Geometry(16_000, 128, 128, 64)), device)
 
-    def fit(self, requests: Sequence[FitRequest], progress: Progress) -> list[StyleState]:
+    def fit(
+        self, requests: Sequence[FitRequest[Parameters]], progress: Progress
+    ) -> list[StyleState]:
         return self._method.fit(requests, progress)
 
-    def transfer(self, requests: Sequence[TransferRequest]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[Parameters]]) -> list[Audio]:
         return self._method.transfer(requests)

@@ -1,6 +1,6 @@
 """Train the mini MusicGen melody language model on codes, chroma and text.
 
-The recipe (see also `pretrain_data` and `pretrain_model`): teacher forcing with the delay pattern;
+The recipe (see also the modules `data` and `model`): teacher forcing with the delay pattern;
 part of the history is corrupted, because with an intact history the chroma only matters where
 notes change, and the model would not learn to read it; condition dropout builds the null
 conditions exactly as generation does (text states zero, chroma all C).
@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from transformers import MusicgenMelodyForConditionalGeneration, PreTrainedTokenizerBase
 
 from methods.musicgen.chroma import one_hot
-from methods.musicgen.pretrain_codec import CODEBOOK_SIZE, NUM_CODEBOOKS
-from methods.musicgen.pretrain_data import NUM_FRAMES, VALIDATION_CLIPS, Corpus
-from methods.musicgen.pretrain_model import ALIASES, PAD, TEMPLATES, TEXT_LENGTH
+from methods.musicgen.pretrain.codec import CODEBOOK_SIZE, NUM_CODEBOOKS
+from methods.musicgen.pretrain.data import NUM_FRAMES, VALIDATION_CLIPS, Corpus
+from methods.musicgen.pretrain.model import ALIASES, PAD, TEMPLATES, TEXT_LENGTH
 
 LOGGER = logging.getLogger(__name__)
 

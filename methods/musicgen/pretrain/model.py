@@ -22,8 +22,8 @@ from transformers import (
     T5EncoderModel,
 )
 
-from methods.musicgen.pretrain_codec import CODEBOOK_SIZE, NUM_CODEBOOKS
-from methods.musicgen.pretrain_data import NUM_FRAMES
+from methods.musicgen.pretrain.codec import CODEBOOK_SIZE, NUM_CODEBOOKS
+from methods.musicgen.pretrain.data import NUM_FRAMES
 
 # Tokens, always: the text lies between chroma and audio, so its length is part of the alignment.
 TEXT_LENGTH = 8

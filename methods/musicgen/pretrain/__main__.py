@@ -18,64 +18,64 @@ from torch import Tensor
 from transformers import EncodecModel, MusicgenMelodyForConditionalGeneration
 from transformers.utils import logging as library_logging
 
-from methods.musicgen import pretrain_codec, pretrain_lm
-from methods.musicgen.pretrain_data import Corpus, load_corpus
-from methods.musicgen.pretrain_evaluate import evaluate
-from methods.musicgen.pretrain_export import export
-from methods.musicgen.pretrain_model import build_model, build_tokenizer
+from methods.musicgen.checkpoints import MINI_FOLDER
+from methods.musicgen.pretrain import codec, lm
+from methods.musicgen.pretrain.data import Corpus, load_corpus
+from methods.musicgen.pretrain.evaluate import evaluate
+from methods.musicgen.pretrain.export import export
+from methods.musicgen.pretrain.model import build_model, build_tokenizer
 
 LOGGER = logging.getLogger(__name__)
-WEIGHTS = Path(__file__).parent / "weights"
 _CODEC_RATE, _DECODER_RATE = 8e-4, 5e-4
 
 
 def codec_stage(work: Path, seconds: float, seed: int) -> None:
     """Train the continuous codec."""
     corpus = load_corpus(work)
-    codec = pretrain_codec.initial_codec(corpus, seed)
-    recipe = pretrain_codec.CodecRecipe(seconds, _CODEC_RATE, seed)
-    curve = pretrain_codec.train(codec, corpus, recipe, work / "codec.pt")
-    scores = pretrain_codec.evaluate(codec, corpus, quantise=False)
+    network = codec.initial_codec(corpus, seed)
+    recipe = codec.CodecRecipe(seconds, _CODEC_RATE, seed)
+    curve = codec.train(network, corpus, recipe, work / "codec.pt")
+    scores = codec.evaluate(network, corpus, quantise=False)
     _note(work, "codec", {"curve": curve, "evaluation": scores})
 
 
 def quantise_stage(work: Path, seconds: float, seed: int) -> None:
     """Fit the code books, write the codes of the corpus, tune the decoder."""
     corpus = load_corpus(work)
-    codec = EncodecModel(pretrain_codec.codec_config())
+    network = EncodecModel(codec.codec_config())
     if (work / "quantised.pt").exists():
-        codec.load_state_dict(torch.load(work / "quantised.pt", weights_only=True))
+        network.load_state_dict(torch.load(work / "quantised.pt", weights_only=True))
     else:
-        codec.load_state_dict(torch.load(work / "codec.pt", weights_only=True)["codec"])
-        latents = pretrain_codec.encode(codec, corpus)
-        ratios = pretrain_codec.fit_quantiser(codec, latents, seed)
-        torch.save(pretrain_codec.codes(codec, latents), work / "codes.pt")
-        torch.save(codec.state_dict(), work / "quantised.pt")
-        before = pretrain_codec.evaluate(codec, corpus, quantise=True)
+        network.load_state_dict(torch.load(work / "codec.pt", weights_only=True)["codec"])
+        latents = codec.encode(network, corpus)
+        ratios = codec.fit_quantiser(network, latents, seed)
+        torch.save(codec.codes(network, latents), work / "codes.pt")
+        torch.save(network.state_dict(), work / "quantised.pt")
+        before = codec.evaluate(network, corpus, quantise=True)
         _note(work, "quantise", {"residual_energy": ratios, "evaluation": before})
-    recipe = pretrain_codec.CodecRecipe(seconds, _DECODER_RATE, seed)
-    curve = pretrain_codec.train(codec, corpus, recipe, work / "decoder.pt", decoder_only=True)
-    scores = pretrain_codec.evaluate(codec, corpus, quantise=True)
+    recipe = codec.CodecRecipe(seconds, _DECODER_RATE, seed)
+    curve = codec.train(network, corpus, recipe, work / "decoder.pt", decoder_only=True)
+    scores = codec.evaluate(network, corpus, quantise=True)
     _note(work, "decoder", {"curve": curve, "evaluation": scores})
 
 
 def lm_stage(work: Path, seconds: float, seed: int) -> None:
     """Train the language model."""
     codes: Tensor = torch.load(work / "codes.pt", weights_only=True)
-    texts = pretrain_lm.TextTable.of(build_tokenizer())
-    examples = pretrain_lm.Examples(load_corpus(work), codes, texts)
-    model = build_model(EncodecModel(pretrain_codec.codec_config()), seed)
-    recipe = pretrain_lm.LanguageRecipe(seconds, seed=seed)
-    _note(work, "lm", {"curve": pretrain_lm.train(model, examples, recipe, work / "lm.pt")})
+    texts = lm.TextTable.of(build_tokenizer())
+    examples = lm.Examples(load_corpus(work), codes, texts)
+    model = build_model(EncodecModel(codec.codec_config()), seed)
+    recipe = lm.LanguageRecipe(seconds, seed=seed)
+    _note(work, "lm", {"curve": lm.train(model, examples, recipe, work / "lm.pt")})
 
 
 def trained_model(work: Path) -> MusicgenMelodyForConditionalGeneration:
     """Assemble the newest codec and language model of `work`."""
-    codec = EncodecModel(pretrain_codec.codec_config())
-    codec.load_state_dict(torch.load(work / "quantised.pt", weights_only=True))
+    network = EncodecModel(codec.codec_config())
+    network.load_state_dict(torch.load(work / "quantised.pt", weights_only=True))
     if (work / "decoder.pt").exists():
-        codec.load_state_dict(torch.load(work / "decoder.pt", weights_only=True)["codec"])
-    model = build_model(codec, seed=0)
+        network.load_state_dict(torch.load(work / "decoder.pt", weights_only=True)["codec"])
+    model = build_model(network, seed=0)
     model.load_state_dict(torch.load(work / "lm.pt", weights_only=True)["model"], strict=False)
     return model
 
@@ -109,10 +109,12 @@ def _note(work: Path, name: str, report: dict[str, object]) -> None:
 
 def main() -> None:
     """Run one stage."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m methods.musicgen.pretrain", description=__doc__
+    )
     parser.add_argument("stage", choices=["codec", "quantise", "lm", "export", "evaluate"])
     parser.add_argument("--work", type=Path, required=True, help="folder for progress and caches")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="where export writes")
+    parser.add_argument("--weights", type=Path, default=MINI_FOLDER, help="where export writes")
     parser.add_argument("--seconds", type=float, default=600.0, help="wall clock of the stage")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

@@ -21,9 +21,9 @@ from torch.nn import functional
 
 from bench.api import Json
 from methods.phase import Geometry
+from methods.ssvqvae.method import log_spectra
 from methods.ssvqvae.network import Quantised, StyleVQVAE
-from methods.ssvqvae.pretrain_data import Corpus, draw_pairs
-from methods.ssvqvae.spectra import log_spectra
+from methods.ssvqvae.pretrain.data import Corpus, draw_pairs
 
 logger = logging.getLogger(__name__)
 

@@ -18,17 +18,12 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from methods.riffusion.pretrain_corpus import render_split, splits
-from methods.riffusion.pretrain_export import export
-from methods.riffusion.pretrain_stages import (
-    UNET_RECIPE,
-    VAE_RECIPE,
-    Recipe,
-    train_autoencoder,
-    train_unet,
-)
-
-WEIGHTS = Path(__file__).parent / "weights"
+from methods.riffusion.checkpoints import MINI_FOLDER
+from methods.riffusion.pretrain.autoencoder import VAE_RECIPE, train_autoencoder
+from methods.riffusion.pretrain.corpus import render_split, splits
+from methods.riffusion.pretrain.denoiser import UNET_RECIPE, train_unet
+from methods.riffusion.pretrain.export import export
+from methods.riffusion.pretrain.trainer import Recipe
 
 
 def _parse() -> argparse.Namespace:
@@ -61,7 +56,7 @@ def main() -> None:
     elif arguments.stage == "unet":
         train_unet(arguments.work, _with_minutes(UNET_RECIPE, arguments.minutes))
     else:
-        export(arguments.work, WEIGHTS)
+        export(arguments.work, MINI_FOLDER)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 from transformers import MusicgenMelodyForConditionalGeneration, PreTrainedTokenizerFast
 
-from methods.musicgen.pretrain_data import (
+from methods.musicgen.pretrain.data import (
     CHROMA,
     INSTRUMENTS,
     SAMPLE_RATE,
     VALIDATION_CLIPS,
 )
-from methods.musicgen.pretrain_model import ALIASES, TEXT_LENGTH, words
+from methods.musicgen.pretrain.model import ALIASES, TEXT_LENGTH, words
 
 
 def vocabulary() -> dict[str, object]:

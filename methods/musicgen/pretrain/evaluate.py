@@ -21,11 +21,11 @@ from torch import Tensor
 from transformers import AutoTokenizer, MusicgenMelodyForConditionalGeneration
 
 from bench.api import Audio, Clip, FitRequest, Style, TransferRequest
-from methods.musicgen import pretrain_lm
 from methods.musicgen.generation import decode
 from methods.musicgen.method import MusicgenMelody, Parameters
-from methods.musicgen.pretrain_codec import chroma_similarity
-from methods.musicgen.pretrain_data import (
+from methods.musicgen.pretrain import lm
+from methods.musicgen.pretrain.codec import chroma_similarity
+from methods.musicgen.pretrain.data import (
     INSTRUMENTS,
     NUM_SAMPLES,
     SAMPLE_RATE,
@@ -109,11 +109,11 @@ def conditions_matter(
     model: MusicgenMelodyForConditionalGeneration, folder: Path, corpus: Corpus, codes: Tensor
 ) -> Figures:
     """Return the leak and the cross entropies on held-out clips."""
-    texts = pretrain_lm.TextTable.of(AutoTokenizer.from_pretrained(folder))
-    batch = pretrain_lm.Examples(corpus, codes, texts).validation()
-    entropy = pretrain_lm.validate(model, batch)
+    texts = lm.TextTable.of(AutoTokenizer.from_pretrained(folder))
+    batch = lm.Examples(corpus, codes, texts).validation()
+    entropy = lm.validate(model, batch)
     return {
-        "future leak": pretrain_lm.future_leak(model),
+        "future leak": lm.future_leak(model),
         **{f"cross entropy, {name}": value for name, value in entropy.items()},
         "gap of other chroma": entropy["other chroma"] - entropy["true"],
         "gap of other text": entropy["other text"] - entropy["true"],

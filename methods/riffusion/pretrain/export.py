@@ -24,8 +24,9 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from bench.api import Json
 from bench.corpus.rendering import HELD_OUT_INSTRUMENTS
-from methods.riffusion import mini_models, pretrain_stages
-from methods.riffusion.pretrain_corpus import Pictures, caption_words, load_split
+from methods.riffusion.pretrain import autoencoder as first_stage
+from methods.riffusion.pretrain import denoiser, mini_models
+from methods.riffusion.pretrain.corpus import Pictures, caption_words, load_split
 from methods.riffusion.spectrogram import MINI_PARAMETERS
 
 logger = logging.getLogger(__name__)
@@ -112,14 +113,12 @@ def evaluate_folder(folder: Path, test: Pictures, held_out: Pictures) -> Evaluat
     text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
     model = nn.ModuleDict({"unet": unet, "text_encoder": text_encoder}).eval()
     ids = mini_models.tokenize(tokenizer, test.captions)
-    latents = pretrain_stages.TextedLatents(
-        *pretrain_stages.encode_pictures(autoencoder, test), ids
-    )
+    latents = denoiser.TextedLatents(*first_stage.encode_pictures(autoencoder, test), ids)
     with torch.no_grad():
         return {
-            "vae_test": pretrain_stages.reconstruction_error(autoencoder, test),
-            "vae_held_out_sounds": pretrain_stages.reconstruction_error(autoencoder, held_out),
-            "unet_test": pretrain_stages.denoising_error(model, latents),
+            "vae_test": first_stage.reconstruction_error(autoencoder, test),
+            "vae_held_out_sounds": first_stage.reconstruction_error(autoencoder, held_out),
+            "unet_test": denoiser.denoising_error(model, latents),
         }
 
 
@@ -136,7 +135,7 @@ def _better(evaluation: Evaluation, folder: Path) -> bool:
 
 def _training_record(curves: dict[str, Json], words: list[str], clips: int) -> dict[str, Json]:
     """Recipe, corpus, vocabulary, curves and versions."""
-    recipes = (pretrain_stages.VAE_RECIPE, pretrain_stages.UNET_RECIPE)
+    recipes = (first_stage.VAE_RECIPE, denoiser.UNET_RECIPE)
     spent_s = {
         name: json.loads(json.dumps(curve))[-1]["elapsed_s"] for name, curve in curves.items()
     }
@@ -167,7 +166,7 @@ def _card(record: Mapping[str, Json], evaluation: Evaluation, folder: Path, soun
         f"| vae | mean absolute error, test, range [-1, 1] | {evaluation['vae_test']['l1']:.4f} |",
         f"| vae | the same, sounds never heard | {evaluation['vae_held_out_sounds']['l1']:.4f} |",
     ]
-    for timestep in (*map(str, pretrain_stages.EVALUATED_TIMESTEPS), ""):
+    for timestep in (*map(str, denoiser.EVALUATED_TIMESTEPS), ""):
         suffix, label = (f"_{timestep}", f"t = {timestep}") if timestep else ("", "mean")
         right, wrong = (evaluation["unet_test"][name + suffix] for name in ("right", "wrong"))
         rows.append(

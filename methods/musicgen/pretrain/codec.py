@@ -26,7 +26,7 @@ from transformers import EncodecConfig, EncodecModel
 from transformers.models.encodec.modeling_encodec import EncodecVectorQuantization
 
 from methods.musicgen.chroma import pitch_class_energy
-from methods.musicgen.pretrain_data import (
+from methods.musicgen.pretrain.data import (
     CHROMA,
     HOP_LENGTH,
     INSTRUMENTS,

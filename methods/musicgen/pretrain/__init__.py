@@ -1,0 +1,1 @@
+"""Training the mini MusicGen melody from scratch: `python -m methods.musicgen.pretrain`."""

@@ -1,0 +1,64 @@
+"""The parameters of stylisation, which the methods of this family share with their checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from methods.riffusion.backbone import VaeSample
+from methods.riffusion.rendering import CanvasSettings
+from methods.riffusion.stylisation import StylisationSettings, Switch
+from methods.riffusion.width import WidthMode
+
+FIT, TRANSFER = {"role": "fit"}, {"role": "transfer"}
+
+
+@dataclass(frozen=True, slots=True)
+class UnguidedParameters:
+    """How far a content is changed, and how it is laid onto the model's window.
+
+    Args:
+        strength: In (0, 1); more noise, less content, more style.
+        num_inference_steps: N, of which int(N strength) are taken.
+        brs: Bias-reduced stylisation on or off.
+        vae_sample: Draw the content's latents from the posterior (sample), or take its mode.
+        width_mode: resize (within 5 % of the window, else pad), pad, crop or report.
+        unstretch: Undo the stretching of resize.
+
+    Raises:
+        ConfigError: A value out of range.
+    """
+
+    strength: float = field(default=0.65, metadata=TRANSFER)
+    num_inference_steps: int = field(default=50, metadata=TRANSFER)
+    brs: Switch = field(default="off", metadata=TRANSFER)
+    vae_sample: VaeSample = field(default="sample", metadata=TRANSFER)
+    width_mode: WidthMode = field(default="resize", metadata=TRANSFER)
+    unstretch: bool = field(default=True, metadata=TRANSFER)
+
+    def __post_init__(self) -> None:
+        """Check everything now, before a model is loaded."""
+        self.stylisation().itinerary()
+
+    def stylisation(self) -> StylisationSettings:
+        """The settings of the algorithm; without guidance, unless a subclass adds it."""
+        return StylisationSettings(self.strength, 1.0, self.num_inference_steps, self.brs)
+
+    def canvas(self) -> CanvasSettings:
+        """The settings of the window."""
+        return CanvasSettings(self.width_mode, self.unstretch, self.vae_sample)
+
+
+@dataclass(frozen=True, slots=True)
+class GuidedParameters(UnguidedParameters):
+    """The same with classifier-free guidance towards the style.
+
+    Args:
+        guidance_scale: w >= 1; 1 leaves the empty prompt out.
+    """
+
+    guidance_scale: float = field(default=5.0, metadata=TRANSFER)
+
+    def stylisation(self) -> StylisationSettings:
+        """The settings of the algorithm, guidance among them."""
+        unguided = UnguidedParameters.stylisation(self)
+        return replace(unguided, guidance_scale=self.guidance_scale)

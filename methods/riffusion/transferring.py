@@ -1,0 +1,144 @@
+"""From contents to outputs: requests are batched over contents, styles and methods.
+
+**Conventions**: requests with equal settings share the passes of the model; a request whose state
+joins two styles is rendered window by window between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import torch
+
+from bench.api import Audio, StyleState, TransferRequest
+from bench.seeds import derive_seed, generator
+from methods.riffusion.backbone import Backbone
+from methods.riffusion.conditioning import ContextTable, Learner, LearntConditioning, tabulate
+from methods.riffusion.parameters import UnguidedParameters
+from methods.riffusion.rendering import (
+    CanvasSettings,
+    Ending,
+    Rendering,
+    Riffusion,
+    count_windows,
+    render,
+)
+from methods.riffusion.stylisation import StylisationSettings
+from methods.riffusion.transition import Transition, amounts, blend_settings, split_state
+
+StylisedT = TypeVar("StylisedT", bound=UnguidedParameters)
+
+
+def load_arrays(learner: Learner, state: StyleState, backbone: Backbone) -> Learner:
+    """Put a state's arrays into a learner and move it beside the model."""
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in state.arrays.items()}
+    learner.load_state_dict(tensors)
+    return learner.to(backbone.device).requires_grad_(False)
+
+
+MakeTable = Callable[[TransferRequest[StylisedT], tuple[int, ...]], ContextTable]
+
+
+def transfer_styles(
+    model: Riffusion,
+    requests: Sequence[TransferRequest[StylisedT]],
+    make_table: MakeTable[StylisedT],
+) -> list[Audio]:
+    """Render every request, batched over contents and styles that share their transfer parameters.
+
+    Args:
+        model: Loaded.
+        requests: In any order.
+        make_table: Contexts of a request at the timesteps that its settings visit.
+    """
+    outputs: dict[int, Audio] = {}
+    # Split once and kept until the end: a state's identity is a key.
+    ways = {id(request.state): split_state(request.state) for request in requests}
+    for (settings, canvas), numbers in _jobs(requests).items():
+        visited = _visited(model, settings)
+        renderings = []
+        for request in [requests[number] for number in numbers]:
+            way = ways[id(request.state)]
+            if way is None:
+                contexts = make_table(request, visited)
+                renderings.append(Rendering(request.content, request.seed, contexts))
+            else:
+                renderings.append(_on_the_way(model, request, way, settings, make_table))
+        audios = render(model, renderings, settings, canvas)
+        outputs |= dict(zip(numbers, audios, strict=True))
+    return [outputs[number] for number in range(len(requests))]
+
+
+def _visited(model: Riffusion, *settings: StylisationSettings) -> tuple[int, ...]:
+    """Every timestep at which the model is asked, for any of several settings."""
+    steps = model.backbone.schedule.num_train_timesteps
+    routes = [one.itinerary(steps) for one in settings]
+    return tuple(dict.fromkeys(t for route in routes for t in (route.start, *route.timesteps)))
+
+
+def _on_the_way(
+    model: Riffusion,
+    request: TransferRequest[StylisedT],
+    way: Transition,
+    start: StylisationSettings,
+    make_table: MakeTable[StylisedT],
+) -> Rendering:
+    """A content that goes from one style to another."""
+    end = way.settings.end(start)
+    count = count_windows(model, request.content)
+    between = [blend_settings(start, end, a) for a in amounts(count, way.settings.curve)]
+    visited = _visited(model, *between)
+    first, second = (
+        make_table(replace(request, state=state), visited) for state in (way.first, way.second)
+    )
+    seed = derive_seed("transition", request.seed)
+    ending = Ending(second, end, seed, way.settings.curve)
+    return Rendering(request.content, request.seed, first, ending)
+
+
+def _jobs(
+    requests: Sequence[TransferRequest[StylisedT]],
+) -> dict[tuple[StylisationSettings, CanvasSettings], list[int]]:
+    """The numbers of the requests that are rendered together, by their settings."""
+    jobs: dict[tuple[StylisationSettings, CanvasSettings], list[int]] = {}
+    for number, request in enumerate(requests):
+        settings = (request.parameters.stylisation(), request.parameters.canvas())
+        jobs.setdefault(settings, []).append(number)
+    return jobs
+
+
+class TableMaker:
+    """Context tables of learnt styles: one per state and route.
+
+    It lives for one call of `transfer`, so that a state's identity is safe as a key.
+    """
+
+    def __init__(self, backbone: Backbone, rebuild: Callable[[StyleState], Learner]) -> None:
+        self._backbone = backbone
+        self._rebuild = rebuild
+        self._tables: dict[tuple[int, tuple[int, ...]], ContextTable] = {}
+
+    def __call__(
+        self, request: TransferRequest[UnguidedParameters], visited: tuple[int, ...]
+    ) -> ContextTable:
+        """The contexts of a request's style at the visited timesteps."""
+        key = (id(request.state), visited)
+        if key not in self._tables:
+            self._tables[key] = self._make(request.state, visited, None)
+        return self._tables[key]
+
+    def with_dropout(
+        self, request: TransferRequest[UnguidedParameters], visited: tuple[int, ...]
+    ) -> ContextTable:
+        """The same with live dropout, drawn from the seed of the request."""
+        dropout = generator(derive_seed("dropout", request.seed))
+        return self._make(request.state, visited, dropout)
+
+    def _make(
+        self, state: StyleState, visited: tuple[int, ...], dropout: torch.Generator | None
+    ) -> ContextTable:
+        learner = load_arrays(self._rebuild(state), state, self._backbone)
+        learnt = LearntConditioning(self._backbone, learner, dropout)
+        return tabulate(learnt, visited, self._backbone.device)

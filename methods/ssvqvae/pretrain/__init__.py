@@ -1,0 +1,1 @@
+"""Training SS VQ-VAE from scratch: `python -m methods.ssvqvae.pretrain`."""
