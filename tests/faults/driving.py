@@ -29,7 +29,7 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     [
         *(
-            "bench.run.request",
+            "bench.run.session",
             "bench.cli.main",
             "reports.write",
             "torch",

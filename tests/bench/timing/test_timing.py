@@ -28,7 +28,7 @@ from bench.records.timings import (
     read_timing,
     rounds,
 )
-from bench.timing.session import rolled
+from bench.timing.supply import rolled
 from reports.costs import cost_tables, spread
 
 TOYS = Path(__file__).parents[1] / "toys.py"
