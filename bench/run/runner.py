@@ -46,7 +46,7 @@ def locked(folder: Path) -> Iterator[None]:
         except OSError as error:
             raise RecordError(
                 f"{folder} is in use by another run; one run folder takes one process. Wait, or "
-                f"choose another --out."
+                "choose another --out."
             ) from error
         yield
 
@@ -61,8 +61,7 @@ def disk_full_is_bad_input(folder: Path) -> Iterator[None]:
             raise
         raise BenchError(
             f"{folder}: no space left on the device; finished cells are safe. Free some space and "
-            f"run the same "
-            "command again to go on where it stopped."
+            "run the same command again to go on where it stopped."
         ) from error
 
 
@@ -117,8 +116,8 @@ def check_space(folder: Path, cells: int, bytes_per_cell: int = 600_000) -> None
     if free < needed:
         raise BenchError(
             f"{folder} has {free / 1e6:.0f} MB free; {cells} cells of audio need about "
-            f"{needed / 1e6:.0f} MB. "
-            "Free some space or choose another folder with --out; nothing was computed or lost."
+            f"{needed / 1e6:.0f} MB. Free some space or choose another folder with --out; nothing "
+            "was computed or lost."
         )
 
 
@@ -163,7 +162,7 @@ def crashes(
 
 
 def _usable(folder: Path, record: CellRecord | None) -> bool:
-    """Settled, and its audio (if it has any) is still there."""
+    """Whether a cell is settled and its audio, if it has any, is still there."""
     return record is not None and (record.audio is None or (folder / record.audio).exists())
 
 
@@ -219,9 +218,9 @@ def _render_all(
             meter.say(f"{studio.label}: {chunk[0].style} x {len(chunk)} contents")
             with _announced(context.folder / "cells.jsonl", chunk, settled):
                 style, attempt = chunk[0].style, begun[chunk[0].cell_id] + 1
-                outcome = render_chunk(studio, chunk, fitted[style], attempt)
-            store.append(context.folder / "cells.jsonl", outcome)
-            settled.update({record.cell_id: record for record in outcome})
+                records = render_chunk(studio, chunk, fitted[style], attempt)
+            store.append(context.folder / "cells.jsonl", records)
+            settled.update({record.cell_id: record for record in records})
             meter.done += len(chunk)
 
 

@@ -199,8 +199,8 @@ def _content(request: SingleRequest) -> ClipSource:
         raise DatasetError(
             f"content {path} is not a file; an audio file is wanted. Check the path."
         )
-    length_s, digest = inspect(path, request.start, request.duration)
-    return ClipSource(path.stem, "content", path, path.stem, request.start, length_s, digest)
+    length_s, sound = inspect(path, request.start, request.duration)
+    return ClipSource(path.stem, "content", path, path.stem, request.start, length_s, sound)
 
 
 def _require_place(request: SingleRequest, styles: Sequence[StyleSource]) -> None:

@@ -239,9 +239,6 @@ def test_words_alone_serve_a_method_that_is_given_words(place: Path) -> None:
         transfer(place, *part, "zebra", "--method", "musicgen", method="Gain")
 
 
-# ------------------------------------------------------------------------------ two styles
-
-
 def test_a_piece_can_go_from_one_style_to_another(place: Path) -> None:
     to = ("--style-to", str(place / "data/style/drums"))
     ends = [
