@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from bench.api import Audio, ConfigError, DatasetError
+from bench.api import Audio, Clip, ConfigError, DatasetError
 
 if TYPE_CHECKING:
     import soundfile
@@ -294,3 +295,16 @@ def to_mono(audio: Audio) -> Audio:
     if audio.waveform.shape[0] == 1:
         return audio
     return Audio(audio.mono[None], audio.sample_rate)
+
+
+def as_heard(clip: Clip, sample_rate: int | None) -> Clip:
+    """A clip as a method receives it: mono, at the method's native rate.
+
+    `bench.outputs.restore` is the way back, from an output to the content's own rate and length.
+
+    Args:
+        clip: As it is in the dataset.
+        sample_rate: The native rate, Hz; None keeps the clip's own.
+    """
+    mono = to_mono(clip.audio)
+    return replace(clip, audio=resample(mono, sample_rate) if sample_rate else mono)

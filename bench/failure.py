@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.api import BenchError, UnsupportedError
+from bench.api import BenchError, CheckpointError, DeviceError, UnsupportedError
 
 CellStatus = Literal[
     "started",
@@ -18,6 +18,10 @@ CellStatus = Literal[
     "crash",
     "cancelled",
 ]
+
+# Errors that the user must fix before any cell can be rendered: they end the run, and are nobody's
+# failure. Whatever else a method raises becomes the record of a cell.
+STOPS_RUN: tuple[type[BenchError], ...] = (CheckpointError, DeviceError)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,12 +81,11 @@ def transfer(**options: Unpack[TransferOptions]) -> None:
     The profile is full where there is CUDA, else mini.
     """
     from bench.failure import Failure
-    from bench.run.single import TransferRequest, commission
-    from bench.run.single import transfer as render
+    from bench.run.single import SingleRequest, prepare_single, render_single
 
-    order = commission(TransferRequest(**options))
-    click.echo(order.announcement, err=True)
-    result = render(order, progress_line())
+    prepared = prepare_single(SingleRequest(**options))
+    click.echo(prepared.announcement, err=True)
+    result = render_single(prepared, progress_line())
     click.echo(err=True)
     if isinstance(result, Failure):
         click.echo(f"failed ({result.status}): {result.reason}", err=True)
@@ -108,12 +107,12 @@ def check(target: str, profile: Profile, device: str) -> None:
 
     examination = examine(target, profile, resolve_device(device))
     click.echo(examination.title)
-    verdicts = []
-    for verdict in examination.verdicts:
-        click.echo(line(verdict))
-        verdicts.append(verdict)
-    click.echo(summary(verdicts))
-    failed = any(verdict.outcome == "failed" for verdict in verdicts)
+    outcomes = []
+    for outcome in examination.outcomes:
+        click.echo(line(outcome))
+        outcomes.append(outcome)
+    click.echo(summary(outcomes))
+    failed = any(outcome.status == "failed" for outcome in outcomes)
     sys.exit(ExitCode.FAILED_CELLS if failed else ExitCode.DONE)
 
 

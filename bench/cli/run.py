@@ -102,8 +102,8 @@ def run(**options: Unpack[RunOptions]) -> None:
 
 def _run(prepared: Prepared, request: RunRequest) -> int:
     from bench.records.schema import FAILED
-    from bench.run.request import start
     from bench.run.runner import disk_full_is_bad_input
+    from bench.run.session import start
 
     with disk_full_is_bad_input(prepared.folder):
         cells = start(prepared, request, progress_line())

@@ -99,7 +99,8 @@ def time(**options: Unpack[TimeOptions]) -> None:
 def _measure(options: TimeOptions) -> Path:
     """Time everything and write the file."""
     from bench.records.timings import write_timing
-    from bench.run.request import RunRequest, require_writable
+    from bench.run.request import RunRequest
+    from bench.run.session import require_writable
     from bench.timing.session import TimingRequest, measure
 
     require_writable(options["out"].resolve().parent, "the times go there. Choose another --out.")

@@ -1,4 +1,4 @@
-"""Finding out whether a method or metric keeps the contract, by name or from outside."""
+"""Checking whether a method or metric keeps the contract, by catalog name or from outside."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bench.api import ConfigError, Metric, Profile, StyleTransferMethod, UnknownNameError
-from bench.conformance.checks import Check, Verdict, judge_all
+from bench.conformance.checks import Check, Outcome, run_checks
 from bench.conformance.method_checks import METHOD_CHECKS
 from bench.conformance.method_subject import MethodSubject
 from bench.conformance.metric_checks import METRIC_CHECKS
@@ -24,10 +24,10 @@ SubjectT = TypeVar("SubjectT", MethodSubject, MetricSubject)
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What is examined, and its verdicts, each made when it is asked for."""
+    """What is checked, and the outcomes of its checks; each is made when it is asked for."""
 
     title: str
-    verdicts: Iterator[Verdict]
+    outcomes: Iterator[Outcome]
 
 
 def examine(target: str, profile: Profile, device: str) -> Examination:
@@ -42,7 +42,7 @@ def examine(target: str, profile: Profile, device: str) -> Examination:
     Raises:
         UnknownNameError: No such name, file or class.
         ConfigError: The class is neither a method nor a metric.
-        CheckpointError: Its weights are missing (raised by the verdicts).
+        CheckpointError: Its weights are missing (raised by the outcomes).
     """
     choice = parse_method(target)
     where = f"{choice.label}, profile {profile} on {device}"
@@ -52,21 +52,21 @@ def examine(target: str, profile: Profile, device: str) -> Examination:
         quiet_loaders()
     if is_metric:
         metric = MetricSubject(choice.name, entry, profile, device)
-        return Examination(f"metric {where}", _judged(METRIC_CHECKS, metric))
+        return Examination(f"metric {where}", _outcomes(METRIC_CHECKS, metric))
     method = MethodSubject(choice.name, entry, profile, device, choice.overrides)
-    return Examination(f"method {where}", _judged(METHOD_CHECKS, method))
+    return Examination(f"method {where}", _outcomes(METHOD_CHECKS, method))
 
 
-def _judged(checks: Sequence[Check[SubjectT]], subject: SubjectT) -> Iterator[Verdict]:
-    """Every verdict; the subject's worker, where it has one, ends after the last."""
+def _outcomes(checks: Sequence[Check[SubjectT]], subject: SubjectT) -> Iterator[Outcome]:
+    """Run every check; the subject's worker, where it has one, ends after the last."""
     try:
-        yield from judge_all(checks, subject)
+        yield from run_checks(checks, subject)
     finally:
         subject.close()
 
 
 def _is_metric(choice: MethodChoice) -> bool:
-    """Whether it is a metric; a class that is neither derives from neither contract."""
+    """Whether a metric was named, and not a method; raises as `examine` does."""
     name = choice.name
     if ":" not in name:
         if name not in methods() and name not in metrics():
@@ -88,18 +88,18 @@ def _is_metric(choice: MethodChoice) -> bool:
     return False
 
 
-def line(verdict: Verdict) -> str:
-    """A verdict as one line of the list.
+def line(outcome: Outcome) -> str:
+    """An outcome as one line of the list.
 
     Example:
-        >>> line(Verdict("it loads", "failed", "ImportError: no such module"))
+        >>> line(Outcome("it loads", "failed", "ImportError: no such module"))
         'failed  it loads: ImportError: no such module'
     """
-    reason = f": {verdict.reason}" if verdict.reason else ""
-    return f"{verdict.outcome:<6}  {verdict.name}{reason}"
+    reason = f": {outcome.reason}" if outcome.reason else ""
+    return f"{outcome.status:<6}  {outcome.name}{reason}"
 
 
-def summary(verdicts: Sequence[Verdict]) -> str:
-    """How many passed, failed and could not be made."""
-    counts = Counter(verdict.outcome for verdict in verdicts)
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """How many checks passed, failed and could not be made."""
+    counts = Counter(outcome.status for outcome in outcomes)
     return f"{counts['passed']} passed, {counts['failed']} failed, {counts['n.a.']} n.a."

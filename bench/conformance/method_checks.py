@@ -1,7 +1,7 @@
 """The checks that every style-transfer method must pass, on clips of one second.
 
-With the shortest fits and samplings: they say that a method keeps the contract, nothing about how
-it sounds.
+Fits and samplings are as short as they can be, so the checks say whether a method keeps the
+contract, and nothing about how it sounds.
 """
 
 from __future__ import annotations
@@ -42,8 +42,6 @@ from bench.plugins.parameters import split_parameters
 COMPANY_TOLERANCE = 1e-3  # of the peak: batched arithmetic differs in the last digits
 ROLES = {"fit", "transfer"}
 
-# ---------------------------------------------------------------------------- declared
-
 
 def _description(subject: MethodSubject) -> str | None:
     info = subject.entry.info
@@ -75,9 +73,6 @@ def _parameters(subject: MethodSubject) -> str | None:
     return None
 
 
-# ---------------------------------------------------------------------------- learning
-
-
 def _load(subject: MethodSubject) -> str | None:
     _ = subject.method
     return None
@@ -92,7 +87,7 @@ def _fit(subject: MethodSubject) -> str | None:
         return f"fit returned a {type(state).__name__}, not a StyleState"
     arrays: dict[str, object] = dict(state.arrays)
     alien = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
-    return f"{', '.join(alien)} in the state are no numpy arrays" if alien else None
+    return f"{', '.join(alien)} in the state are not numpy arrays" if alien else None
 
 
 def _progress(subject: MethodSubject) -> str | None:
@@ -128,9 +123,6 @@ def _state_difference(one: StyleState, other: StyleState, tolerance: float) -> s
         if unlike > tolerance:
             return f"{name} differs by {unlike:.1e} of its largest value"
     return None
-
-
-# ---------------------------------------------------------------------------- rendering
 
 
 def _shape(subject: MethodSubject) -> str | None:
@@ -224,12 +216,12 @@ def _restored(subject: MethodSubject, content: Clip) -> str | None:
 
 def _inputs(subject: MethodSubject) -> str | None:
     _ = subject.output
-    return "; ".join(dict.fromkeys(subject.watch.inputs)) or None
+    return "; ".join(dict.fromkeys(subject.side_effects.inputs)) or None
 
 
 def _surroundings(subject: MethodSubject) -> str | None:
     _ = subject.output
-    return "; ".join(dict.fromkeys(subject.watch.surroundings)) or None
+    return "; ".join(dict.fromkeys(subject.side_effects.surroundings)) or None
 
 
 def _byte_difference(one: Audio, other: Audio) -> str | None:

@@ -1,4 +1,4 @@
-"""A method under examination, on clips of one second and with as little work as possible."""
+"""A method that is checked, on clips of one second and with as little work as possible."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from bench.api import (
     StyleTransferMethod,
     TransferRequest,
 )
-from bench.audio import resample, to_mono
-from bench.conformance.checks import CONTENTS, STYLE_CLIPS, STYLE_TEXT, Watch, bundled_clip
+from bench.audio import as_heard
+from bench.conformance.checks import CONTENTS, STYLE_CLIPS, STYLE_TEXT, bundled_clip
+from bench.conformance.side_effects import SideEffects
 from bench.plugins.catalog import UNDESCRIBED, describe, resolve
-from bench.plugins.isolated import Isolated, Isolation
+from bench.plugins.opening import close, open_method
 from bench.plugins.parameters import make_parameters
 
 SECONDS = 1.0
@@ -33,14 +34,14 @@ SHORTEST: Mapping[str, Json] = {"steps": 2, "num_inference_steps": 3, "batch_siz
 
 
 class MethodSubject:
-    """A method under examination; it is loaded, fitted and heard when a check first asks for it.
+    """A method that is checked; it is loaded, fitted and rendered when a check first asks for it.
 
     Args:
         name: How it was named.
         entry: Its line in the catalog.
         profile: Which checkpoints it loads.
         device: Where it runs.
-        overrides: Parameters that were set by hand; they win over the shortest.
+        overrides: Parameters that were set by hand; they win over `SHORTEST`.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class MethodSubject:
         self.device = device
         self.kind: Any = resolve(entry)
         self.overrides = dict(overrides or {})
-        self.watch = Watch()
+        self.side_effects = SideEffects()
         self.told: list[tuple[object, object]] = []
 
     @property
@@ -73,22 +74,15 @@ class MethodSubject:
     @cached_property
     def method(self) -> StyleTransferMethod[Any]:
         """The method, loaded."""
-        method = self._make()
+        method = open_method(self.name, self.entry, Path(os.devnull))
         method.load(self.profile, self.device)
         return method
-
-    def _make(self) -> StyleTransferMethod[Any]:
-        """In this process, or in a worker where the environment is another."""
-        if self.entry.environment is None:
-            made: StyleTransferMethod[Any] = self.kind()
-            return made
-        return Isolated(Isolation(self.entry), Path(os.devnull))
 
     def close(self) -> None:
         """End the worker, where there is one."""
         made = self.__dict__.pop("method", None)
-        if isinstance(made, Isolated):
-            made.close()
+        if made is not None:
+            close(made)
 
     @cached_property
     def parameters(self) -> object:
@@ -111,7 +105,7 @@ class MethodSubject:
 
     @cached_property
     def states(self) -> list[StyleState]:
-        """What the method learnt of the style, seed 1."""
+        """The states that a fit of the style gives, seed 1."""
         return self.fit(self.style)
 
     @property
@@ -131,15 +125,13 @@ class MethodSubject:
 
     def heard(self, clip: Clip) -> Clip:
         """A clip as the harness hands it to the method: mono, at the native rate."""
-        mono = to_mono(clip.audio)
-        rate = self.sample_rate or mono.sample_rate
-        return dataclasses.replace(clip, audio=resample(mono, rate))
+        return as_heard(clip, self.sample_rate)
 
     def fit(self, *styles: Style) -> list[StyleState]:
         """Learn styles in one call, seed 1."""
         given = {f"clip {clip.id!r}": clip.audio for style in styles for clip in style.clips}
         requests = [FitRequest(style, self.parameters, seed=1) for style in styles]
-        with self.watch.over("fit", given):
+        with self.side_effects.watch("fit", given):
             return self.method.fit(requests, lambda *told: self.told.append(told))
 
     def transfer(
@@ -150,5 +142,5 @@ class MethodSubject:
         given: dict[str, object] = {f"content {clip.id!r}": clip.audio for clip in contents}
         given |= {f"the state's {name!r}": array for name, array in used.arrays.items()}
         requests = [TransferRequest(clip, used, self.parameters, seed) for clip in contents]
-        with self.watch.over("transfer", given):
+        with self.side_effects.watch("transfer", given):
             return self.method.transfer(requests)

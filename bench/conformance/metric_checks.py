@@ -108,7 +108,7 @@ def _silence(subject: MetricSubject) -> str | None:
 
 
 def _broken(spoil: Callable[[np.ndarray], np.ndarray]) -> Callable[[MetricSubject], str | None]:
-    """A check that an output spoilt in one way gets no number, and its neighbour keeps its own."""
+    """Make a check that a spoilt output gets no number, and the output beside it keeps its own."""
 
     def fault(subject: MetricSubject) -> str | None:
         content = subject.content.audio
@@ -166,12 +166,12 @@ def _fingerprint(subject: MetricSubject) -> str | None:
 
 def _inputs(subject: MetricSubject) -> str | None:
     subject.score(*subject.ordinary)
-    return "; ".join(dict.fromkeys(subject.watch.inputs)) or None
+    return "; ".join(dict.fromkeys(subject.side_effects.inputs)) or None
 
 
 def _surroundings(subject: MetricSubject) -> str | None:
     subject.score(*subject.ordinary)
-    return "; ".join(dict.fromkeys(subject.watch.surroundings)) or None
+    return "; ".join(dict.fromkeys(subject.side_effects.surroundings)) or None
 
 
 def _like(subject: MetricSubject, waveform: np.ndarray) -> Audio:

@@ -1,4 +1,4 @@
-"""A metric under examination: what it is given, and what it answers."""
+"""A metric that is checked: what it is given, and what it answers."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from bench.api import Audio, Clip, Entry, Metric, MetricInfo, Output, Profile, Score, Style
-from bench.conformance.checks import CONTENTS, STYLE_CLIPS, STYLE_TEXT, Watch, bundled_clip
+from bench.conformance.checks import CONTENTS, STYLE_CLIPS, STYLE_TEXT, bundled_clip
+from bench.conformance.side_effects import SideEffects
 from bench.plugins.catalog import resolve
-from bench.plugins.isolated import IsolatedMetric, Isolation
+from bench.plugins.opening import close, open_metric
 
 SECONDS = 2.0
 
 
 class MetricSubject:
-    """A metric under examination; it is loaded when a check first asks for it.
+    """A metric that is checked; it is loaded when a check first asks for it.
 
     Args:
         name: How it was named.
@@ -33,7 +34,7 @@ class MetricSubject:
         self.profile: Profile = profile
         self.device = device
         self.kind: Any = resolve(entry)
-        self.watch = Watch()
+        self.side_effects = SideEffects()
 
     @property
     def info(self) -> MetricInfo:
@@ -46,22 +47,15 @@ class MetricSubject:
     @cached_property
     def metric(self) -> Metric:
         """The metric, loaded."""
-        metric = self._make()
+        metric = open_metric(self.name, self.entry, Path(os.devnull))
         metric.load(self.profile, self.device)
         return metric
-
-    def _make(self) -> Metric:
-        """In this process, or in a worker where the environment is another."""
-        if self.entry.environment is None:
-            made: Metric = self.kind()
-            return made
-        return IsolatedMetric(self.name, Isolation(self.entry), Path(os.devnull))
 
     def close(self) -> None:
         """End the worker, where there is one."""
         made = self.__dict__.pop("metric", None)
-        if isinstance(made, IsolatedMetric):
-            made.close()
+        if made is not None:
+            close(made)
 
     @cached_property
     def content(self) -> Clip:
@@ -85,5 +79,5 @@ class MetricSubject:
         clip = self.content if content is None else content
         given: dict[str, object] = {f"output {n + 1}": audio for n, audio in enumerate(outputs)}
         given |= {f"clip {one.id!r}": one.audio for one in (clip, *self.style.clips)}
-        with self.watch.over("score", given):
+        with self.side_effects.watch("score", given):
             return self.metric.score([Output(clip, self.style, audio) for audio in outputs])

@@ -1,4 +1,4 @@
-"""Choices of methods and their parameters: what `--methods` and suites may say.
+"""Reading choices of methods and their parameters, as `--methods` and suites write them.
 
 `tve[strength=0.5|0.7,guidance_scale=3],rti` names three methods: a bar sweeps over values,
 brackets hold parameters, and each variant is a method of its own in every table, under its label.
@@ -17,7 +17,7 @@ from bench.api import ConfigError, Json
 
 @dataclass(frozen=True, slots=True)
 class MethodChoice:
-    """A method with what is set by hand.
+    """A method with the parameters that are set by hand.
 
     Args:
         label: What tables print: the name and, in brackets, the overrides.
@@ -65,7 +65,7 @@ def parse_methods(text: str) -> list[MethodChoice]:
 
 
 def parse_method(text: str) -> MethodChoice:
-    """Read the one method that a command works with, as `parse_methods` reads several.
+    """Read a choice that must name exactly one method, in the notation of `parse_methods`.
 
     Raises:
         ConfigError: None or several are named, or a parameter has several values.
@@ -83,9 +83,8 @@ def _variants(part: str) -> list[MethodChoice]:
     match = re.fullmatch(r"([^\[\]]+)(?:\[([^\[\]]*)\])?", part)
     if match is None:
         raise ConfigError(
-            f"method {part!r} has brackets that do not pair; parameters stand as "
-            "name[key=value,key=value]. "
-            "Mind that a shell wants quotes around brackets and bars."
+            f"method {part!r} has brackets that do not pair; parameters are written "
+            "name[key=value,key=value]. A shell needs quotes around brackets and bars."
         )
     name, inside = match.group(1).strip(), match.group(2) or ""
     settings = [_setting(item, part) for item in inside.split(",") if item.strip()]
@@ -98,7 +97,8 @@ def _setting(item: str, part: str) -> tuple[str, list[Json]]:
     key, equals, values = (text.strip() for text in item.partition("="))
     if not (key and equals and values):
         raise ConfigError(
-            f"method {part!r}: {item!r} is no setting; it stands as key=value. Write strength=0.5."
+            f"method {part!r}: {item!r} is not a setting; one is written key=value. "
+            "Write strength=0.5."
         )
     return key, [parse_value(value.strip()) for value in values.split("|")]
 

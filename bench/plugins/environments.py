@@ -1,9 +1,9 @@
-"""Environments of their own, for back ends whose pins cannot meet ours.
+"""The environments of back ends whose pinned versions contradict those of this project.
 
 A project is a folder with `pyproject.toml` (what the back end needs, and `requires-python`),
 `uv.lock` (every version of it) and, where one wants an exact interpreter, `.python-version`. Its
 environment lies in the cache under the digest of these files, is built by uv when it is first
-needed and stays; another lock is another environment. Nothing of the project itself is installed.
+needed and stays; another lock makes another environment. The project itself is not installed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bench.checkout import CHECKOUT
 FILES = ("pyproject.toml", "uv.lock", ".python-version")
 UV_LINE = "pip install -e '.[backends]'"
 WHOLE = "bench-complete"  # written last: without it an environment was not finished
-# What points at another environment than the one that a child is started in.
+# Variables that lead to another environment than the one that a child is started in.
 _MISLEADING = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "UV_PROJECT", "UV_PROJECT_ENVIRONMENT")
 _TAIL_LINES = 3
 Say = Callable[[str], object]
@@ -59,22 +59,22 @@ def environment_digest(project: Path) -> str:
 
 
 def environment_folder(project: Path) -> Path:
-    """Where the environment of a project lies, or will lie."""
+    """The folder of a project's environment, whether or not it has been built."""
     digest = environment_digest(project)
     return Cache.default().root / "environments" / f"{project.name}-{digest[:12]}"
 
 
 def is_built(project: Path) -> bool:
-    """Whether the environment is there, whole."""
+    """Whether the environment has been built completely."""
     return (environment_folder(project) / WHOLE).is_file()
 
 
 def python_of(project: Path, say: Say) -> Path:
-    """The interpreter of a project's environment, which is built first where it is not there.
+    """The interpreter of a project's environment, which is built first where it is missing.
 
     Args:
         project: As `project_of` gives it.
-        say: Told in words that it is being built.
+        say: Is told in words that the environment is being built.
 
     Raises:
         ConfigError: uv is missing or cannot build it.
@@ -91,7 +91,7 @@ def python_of(project: Path, say: Say) -> Path:
 
 
 def child_environment() -> dict[str, str]:
-    """This process's variables without those that lead to our own packages."""
+    """The variables of this process without those that lead to its own packages."""
     kept = {key: value for key, value in os.environ.items() if key not in _MISLEADING}
     return {**kept, "PYTHONNOUSERSITE": "1"}
 
@@ -115,7 +115,7 @@ def _build(project: Path, folder: Path) -> None:
 
 
 def uv_program() -> str | None:
-    """The program uv: of this environment, else of the PATH; None where there is none."""
+    """The path of uv, in this environment or else on the PATH; None where it is not installed."""
     beside = Path(sys.executable).with_name("uv")
     return str(beside) if beside.is_file() else shutil.which("uv")
 

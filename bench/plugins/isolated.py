@@ -3,19 +3,18 @@
 `Isolated` stands for a method whose real instance lives in a worker process, of this environment or
 of the back end's own. Calls and results are the same to the last bit as in-process. A worker that
 dies, or that takes longer than its limit, is killed with all its children and the call raises
-`WorkerLostError`; its user makes a new `Isolated` for the next chunk.
+`WorkerLostError`; its user makes a new `Isolated` for the next chunk. `bench.plugins.opening`
+decides what lives in a worker.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.api import (
     Audio,
-    ConfigError,
     Entry,
     FitRequest,
     Json,
@@ -29,84 +28,43 @@ from bench.api import (
     TransferRequest,
 )
 from bench.failure import WorkerError, WorkerLostError
-from bench.plugins.catalog import built_in
 from bench.plugins.environments import environment_digest, project_of
 from bench.plugins.process import Worker
 
 LONGEST_LOAD_S = 300.0  # large checkpoints from a slow disk
 
 
-@dataclass(frozen=True, slots=True)
-class Isolation:
-    """How a plug-in is kept in a worker.
+class _PluginInWorker:
+    """A plug-in and its worker process, which starts when the plug-in is loaded.
 
     Args:
-        entry: Its line of the catalog.
-        limit_s: Longest time for one chunk and for each style of a fit; None: no limit. Loading
-            may take `LONGEST_LOAD_S` where that is longer.
-    """
-
-    entry: Entry
-    limit_s: float | None = None
-
-
-def require_consistent(isolate: bool | None, timeout_s: float | None) -> None:
-    """Refuse a time limit without workers.
-
-    Raises:
-        ConfigError: Both were asked for.
-    """
-    if isolate is False and timeout_s is not None:
-        raise ConfigError(
-            f"--timeout {timeout_s:g} was given with --no-isolate; only a method in a worker "
-            "process can be stopped. Leave one of them out."
-        )
-
-
-def isolation_for(
-    name: str,
-    entry: Entry,
-    isolate: bool | None,
-    timeout_s: float | None,
-) -> Isolation | None:
-    """Whether a method gets a worker.
-
-    As asked, else if it is from outside or has a time limit; always where its environment is
-    another.
-    """
-    if entry.environment is not None:
-        return Isolation(entry, timeout_s)
-    wanted = isolate if isolate is not None else timeout_s is not None or not built_in(name)
-    return Isolation(entry, timeout_s) if wanted else None
-
-
-class _Lodging:
-    """A plug-in in its worker: loaded when it moves in, gone when the worker is.
-
-    Args:
-        isolation: Which plug-in, and its time limit.
+        entry: The plug-in's line of the catalog.
         log: Where the worker's output goes; its folder must exist.
+        longest_load_s: Longest time for loading, seconds; None sets no limit.
     """
 
-    def __init__(self, isolation: Isolation, log: Path) -> None:
-        self.limit_s = isolation.limit_s
+    def __init__(self, entry: Entry, log: Path, longest_load_s: float | None = None) -> None:
         self.peak_bytes = 0
-        self._entry = isolation.entry
+        self._entry = entry
         self._log = log
+        self._longest_load_s = longest_load_s
         self._worker: Worker | None = None
 
     def load(self, profile: Profile, device: str) -> None:
         """Start the worker and load the plug-in in it."""
         self._worker = Worker(self._entry, profile, self._log)
-        longest_s = None if self.limit_s is None else max(self.limit_s, LONGEST_LOAD_S)
         try:
-            self.call("load", [self._entry.target, profile, device], longest_s)
+            self.call("load", [self._entry.target, profile, device], self._longest_load_s)
         except WorkerError:
             self.close()
             raise
 
     def call(
-        self, verb: str, payload: list[Any], limit_s: float | None, progress: Progress | None = None
+        self,
+        verb: str,
+        payload: list[Any],
+        limit_s: float | None = None,
+        progress: Progress | None = None,
     ) -> Any:  # noqa: ANN401 - what comes back differs by verb and is for the caller to judge
         """Have the plug-in do something.
 
@@ -140,21 +98,25 @@ class Isolated(StyleTransferMethod[Any]):
     """A method that lives in a worker process.
 
     Args:
-        isolation: Which method, and its time limit.
+        entry: The method's line of the catalog.
         log: Where the worker's output goes; its folder must exist.
+        limit_s: Longest time for one chunk and for each style of a fit, seconds; None sets no
+            limit. Loading may take `LONGEST_LOAD_S` where that is longer.
     """
 
-    def __init__(self, isolation: Isolation, log: Path) -> None:
-        self._lodging = _Lodging(isolation, log)
+    def __init__(self, entry: Entry, log: Path, limit_s: float | None = None) -> None:
+        longest_load_s = None if limit_s is None else max(limit_s, LONGEST_LOAD_S)
+        self._plugin = _PluginInWorker(entry, log, longest_load_s)
+        self._limit_s = limit_s
 
     @property
     def peak_bytes(self) -> int:
         """Largest memory of the worker so far."""
-        return self._lodging.peak_bytes
+        return self._plugin.peak_bytes
 
     def load(self, profile: Profile, device: str) -> None:
         """Start the worker and load the method in it; raises what `fit` raises."""
-        self._lodging.load(profile, device)
+        self._plugin.load(profile, device)
 
     def fit(self, requests: Sequence[FitRequest[Any]], progress: Progress) -> list[StyleState]:
         """As the method does; the limit grows with the number of styles.
@@ -163,19 +125,18 @@ class Isolated(StyleTransferMethod[Any]):
             WorkerLostError: The worker died or was stopped; this object is of no use any more.
             WorkerError: The method raised.
         """
-        limit_s = self._lodging.limit_s and self._lodging.limit_s * len(requests)
-        states: list[StyleState] = self._lodging.call("fit", [list(requests)], limit_s, progress)
+        limit_s = self._limit_s and self._limit_s * len(requests)
+        states: list[StyleState] = self._plugin.call("fit", [list(requests)], limit_s, progress)
         return states
 
     def transfer(self, requests: Sequence[TransferRequest[Any]]) -> list[Audio]:
         """As the method does; raises what `fit` raises."""
-        limit_s = self._lodging.limit_s
-        audios: list[Audio] = self._lodging.call("transfer", [list(requests)], limit_s)
+        audios: list[Audio] = self._plugin.call("transfer", [list(requests)], self._limit_s)
         return audios
 
     def close(self) -> None:
         """End the worker; harmless where there is none."""
-        self._lodging.close()
+        self._plugin.close()
 
 
 class IsolatedMetric(Metric):
@@ -185,25 +146,25 @@ class IsolatedMetric(Metric):
     again has no score, and the others keep theirs.
 
     Args:
-        name: Of the metric, for the scores that it cannot give.
-        isolation: Which metric, and its time limit for one batch.
+        name: The metric's name, for the scores that it cannot give.
+        entry: The metric's line of the catalog.
         log: Where the worker's output goes; its folder must exist.
     """
 
-    def __init__(self, name: str, isolation: Isolation, log: Path) -> None:
+    def __init__(self, name: str, entry: Entry, log: Path) -> None:
         self._name = name
-        self._project = project_of(isolation.entry)
-        self._lodging = _Lodging(isolation, log)
+        self._project = project_of(entry)
+        self._plugin = _PluginInWorker(entry, log)
         self._loaded: tuple[Profile, str] | None = None
 
     def load(self, profile: Profile, device: str) -> None:
         """Start the worker and load the metric in it."""
         self._loaded = (profile, device)
-        self._lodging.load(profile, device)
+        self._plugin.load(profile, device)
 
     def fingerprint(self) -> Mapping[str, Json]:
         """What the metric says, and the digest of its environment."""
-        said: dict[str, Json] = self._lodging.call("fingerprint", [], self._lodging.limit_s)
+        said: dict[str, Json] = self._plugin.call("fingerprint", [])
         if self._project is None:
             return said
         return {**said, "environment": environment_digest(self._project)[:12]}
@@ -211,11 +172,9 @@ class IsolatedMetric(Metric):
     def score(self, outputs: Sequence[Output]) -> list[Score]:
         """As the metric does."""
         try:
-            scores: list[Score] = self._lodging.call(
-                "score", [list(outputs)], self._lodging.limit_s
-            )
+            scores: list[Score] = self._plugin.call("score", [list(outputs)])
         except WorkerLostError as lost:
-            self._lodging.load(*self._require_loaded())
+            self._plugin.load(*self._require_loaded())
             if len(outputs) > 1:
                 return [score for output in outputs for score in self.score([output])]
             return [Score(self._name, None, status="unsupported", reason=lost.failure.reason)]
@@ -223,7 +182,7 @@ class IsolatedMetric(Metric):
 
     def close(self) -> None:
         """End the worker; harmless where there is none."""
-        self._lodging.close()
+        self._plugin.close()
 
     def _require_loaded(self) -> tuple[Profile, str]:
         if self._loaded is None:

@@ -1,4 +1,4 @@
-"""What a process prints, kept in a log of bounded size."""
+"""Keeping what a process prints in a log of bounded size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Capture:
     """Reads streams to their end and appends them to a log.
 
     Once the log holds `limit_bytes`, what follows is read and dropped, so the printing process
-    never waits. A log that cannot be written is no reason to stop either.
+    never waits. Nor does it stop when the log cannot be written.
     """
 
     def __init__(self, log: Path, limit_bytes: int = LOG_LIMIT_BYTES) -> None:
@@ -35,7 +35,7 @@ class Capture:
     def finish(self, patience_s: float = 1.0) -> None:
         """Wait for the streams to end, and close the log.
 
-        A process that escaped and still holds a stream is waited for no longer than `patience_s`.
+        Waits at most `patience_s` seconds for a process that escaped and still holds a stream open.
         """
         for reader in self._readers:
             reader.join(patience_s)
@@ -49,7 +49,7 @@ class Capture:
 
     @property
     def last_line(self) -> str:
-        """The last line with words that came through a quotable stream, cut to 200 characters."""
+        """The last line that is not empty of a quotable stream, cut to 200 characters."""
         lines = [line.strip() for line in self._tail.decode(errors="replace").splitlines()]
         return next((line[:LINE_LIMIT] for line in reversed(lines) if line), "")
 

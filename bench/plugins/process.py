@@ -30,8 +30,8 @@ from bench.plugins.log import Capture
 from bench.plugins.wire import Wire
 from bench.weights import hub_folder
 
-LOOK_EVERY_S = 0.05  # how soon the death of a worker is seen; answers are seen at once
-FAREWELL_S = 2.0  # what a worker gets to end by itself after its last answer
+POLL_EVERY_S = 0.05  # how soon the death of a worker is seen; answers are seen at once
+SHUTDOWN_S = 2.0  # what a worker gets to end by itself after its last answer
 START = (
     "import json, sys; facts = json.loads(sys.argv[1]); sys.path[:0] = facts['path']; "
     "from bench.plugins.worker import serve; serve(sys.argv[1])"
@@ -40,42 +40,48 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Surroundings:
-    """The interpreter of a worker, what it can import beside its own packages, its variables."""
+class _Interpreter:
+    """What a worker process is started with.
+
+    Args:
+        python: The Python program.
+        path: Where it looks for modules before its own packages.
+        variables: Its environment variables.
+    """
 
     python: str
     path: list[str]
     variables: Mapping[str, str]
 
 
-def _surroundings(entry: Entry, profile: Profile) -> _Surroundings:
-    """This environment, or the back end's own with nothing of ours but the checkout."""
+def _interpreter_of(entry: Entry, profile: Profile) -> _Interpreter:
+    """The interpreter of this environment, or of the back end's with this checkout on its path."""
     project = project_of(entry)
     if project is None:
-        return _Surroundings(sys.executable, sys.path, os.environ)
+        return _Interpreter(sys.executable, sys.path, os.environ)
     folders = {c.title: str(hub_folder(c)) for c in checkpoints_of(entry, profile)}
     variables = {**child_environment(), FOLDERS_VARIABLE: json.dumps(folders)}
-    return _Surroundings(str(python_of(project, logger.info)), [str(CHECKOUT)], variables)
+    return _Interpreter(str(python_of(project, logger.info)), [str(CHECKOUT)], variables)
 
 
 class Worker:
     """A running worker process and the link to it.
 
     Args:
-        entry: The plug-in that it is for.
+        entry: The plug-in that will live in it.
         profile: Which of its checkpoints it will load.
         log: Where its output goes; the folder must exist.
     """
 
     def __init__(self, entry: Entry, profile: Profile, log: Path) -> None:
-        surroundings = _surroundings(entry, profile)
+        interpreter = _interpreter_of(entry, profile)
         self._capture = Capture(log)
         self._files = Path(tempfile.mkdtemp(prefix="bench-worker-"))
         near, far = socket.socketpair()
         self._wire = Wire(near, self._files, "run")
         ending, self._lifeline = os.pipe()
         self._numbers = itertools.count()
-        self._process = self._start(surroundings, far, ending)
+        self._process = self._start(interpreter, far, ending)
         os.close(ending)
         far.close()
         for stream in (self._process.stdout, self._process.stderr):
@@ -83,12 +89,12 @@ class Worker:
                 self._capture.follow(stream, quotable=stream is self._process.stderr)
 
     def _start(
-        self, surroundings: _Surroundings, far: socket.socket, ending: int
+        self, interpreter: _Interpreter, far: socket.socket, ending: int
     ) -> subprocess.Popen[bytes]:
         numbers = {"link": far.fileno(), "lifeline": ending, "log": self._capture.fileno()}
-        facts = {**numbers, "files": str(self._files), "path": surroundings.path}
+        facts = {**numbers, "files": str(self._files), "path": interpreter.path}
         return subprocess.Popen(  # noqa: S603 - an interpreter of our own choice with our own code
-            [surroundings.python, "-c", START, json.dumps(facts)],
+            [interpreter.python, "-c", START, json.dumps(facts)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -96,7 +102,7 @@ class Worker:
             pass_fds=tuple(numbers.values()),
             start_new_session=True,
             env={
-                **surroundings.variables,
+                **interpreter.variables,
                 "PYTHONUNBUFFERED": "1",
                 "HF_HUB_DISABLE_PROGRESS_BARS": "1",
             },
@@ -116,14 +122,14 @@ class Worker:
             self._wire.send(number, verb, payload)
             return self._answer(number, progress, limit_s)
         except (EOFError, ConnectionError):
-            self._mourn()
+            self._report_end()
 
     def _answer(
         self, number: int, progress: Progress | None, limit_s: float | None
     ) -> dict[str, Any]:
         deadline = None if limit_s is None else time.monotonic() + limit_s
         while deadline is None or time.monotonic() < deadline:
-            if self._wire.poll(LOOK_EVERY_S):
+            if self._wire.poll(POLL_EVERY_S):
                 message = self._wire.receive()
                 value = self._wire.value_of(message)
                 if message.number != number:
@@ -135,29 +141,29 @@ class Worker:
                 if progress is not None:
                     progress(*value)
             elif self._process.poll() is not None:
-                self._mourn()
+                self._report_end()
         self.kill()
         raise WorkerLostError(
             Failure("timeout", f"took longer than {limit_s:g} s; {self._last_line()}")
         )
 
-    def _mourn(self) -> NoReturn:
-        """Name the death of the worker."""
+    def _report_end(self) -> NoReturn:
+        """Raise an error that says how the worker ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(LOOK_EVERY_S * 10)
+            self._process.wait(POLL_EVERY_S * 10)
         code = self._process.poll()
         self.kill()
-        raise WorkerLostError(Failure("crash", f"{_cause_of_death(code)}; {self._last_line()}"))
+        raise WorkerLostError(Failure("crash", f"{_how_it_ended(code)}; {self._last_line()}"))
 
     def _last_line(self) -> str:
         line = self._capture.last_line
-        return f"last words: {line}" if line else "no last words"
+        return f"its last output: {line}" if line else "no output"
 
     def close(self) -> None:
         """Let the worker end by itself, then make sure of it and of its children."""
         self._wire.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(FAREWELL_S)
+            self._process.wait(SHUTDOWN_S)
         self.kill()
 
     def kill(self) -> None:
@@ -177,7 +183,7 @@ def _raise(failure: Failure, trace: str, stops_run: str | None) -> NoReturn:
     raise WorkerError(failure, trace)
 
 
-def _cause_of_death(code: int | None) -> str:
+def _how_it_ended(code: int | None) -> str:
     if code is None:
         return "the worker closed its link"
     if code >= 0:

@@ -18,9 +18,10 @@ from bench.plugins.environments import environment_digest, project_of
 
 
 def source_digest(entry: Entry) -> str:
-    """Digest the code of a plug-in, of what it imports from its own package, and its own lock.
+    """SHA-256 of a plug-in's code, of what it imports from its own package, and of its lock file.
 
-    SHA-256, 64 hex digits. Static: nothing is imported. An import computed at run time is not seen.
+    It has 64 hex digits. The files are read and not imported, so an import that is computed at run
+    time is not seen.
     """
     place = entry.target.rpartition(":")[0]
     files = [Path(place).expanduser()] if place.endswith(".py") else _family(place)
@@ -35,14 +36,14 @@ def source_digest(entry: Entry) -> str:
 
 
 def _family(module: str) -> list[Path]:
-    """The files of a module and of all it imports, directly or not, below the same root package."""
+    """The files of a module and of all that it imports from its root package, also indirectly."""
     root = module.partition(".")[0]
     folder = _root_folder(root)
     if folder is None:
         return [_file_of_plain_module(root)]
     if _file_of(module, folder) is None:
         raise UnknownNameError(
-            f"module {module!r} has no file in {folder}; a plug-in is one. Restore it."
+            f"module {module!r} has no file in {folder}; a plug-in must have one. Restore it."
         )
     found: dict[str, Path] = {}
     waiting = [module]
@@ -65,7 +66,9 @@ def _root_folder(root: str) -> Path | None:
 def _file_of_plain_module(name: str) -> Path:
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
-        raise UnknownNameError(f"module {name!r} has no source file; a plug-in is one. Install it.")
+        raise UnknownNameError(
+            f"module {name!r} has no source file; a plug-in must have one. Install it."
+        )
     return Path(spec.origin)
 
 
@@ -78,7 +81,7 @@ def _file_of(module: str, root_folder: Path) -> Path | None:
 
 
 def _imports(path: Path, module: str) -> list[str]:
-    """Every module name that an import statement anywhere in the file may mean."""
+    """Every module of the same root package that an import statement in the file may name."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     names: list[str] = []
     for node in ast.walk(ast.parse(path.read_bytes())):
@@ -122,7 +125,7 @@ def code_digest(source: str) -> str:
 
 
 def _is_text(statement: ast.stmt) -> bool:
-    """A string standing alone: a docstring, or one under an attribute."""
+    """Whether a statement is only a string: a docstring, or one that explains an attribute."""
     return (
         isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Constant)

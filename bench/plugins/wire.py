@@ -2,11 +2,11 @@
 
 The two ends may have different versions of Python and of every library, so nothing is pickled:
 values are JSON, numpy arrays (`.npy`, exact to the last bit), and the contract's own types by name.
-A leaf without other libraries than numpy.
+This module needs no library but numpy.
 
 **Conventions**: a message is a flat object with `number`, `kind` and `value`. In a value an object
 with the key `$` stands for what JSON does not have: `array` names a file in the folder of the
-wire, which its reader removes; any other kind is a type of this module or of `bench.api`.
+wire, which the reader removes; any other kind is a type of this module or of `bench.api`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _KINDS: dict[str, type] = {
         *(api.Output, api.Score, Failure),
     )
 }
-# What is neither JSON nor of the contract: how it is taken apart, and put together again.
+# Types that are neither JSON nor of the contract: how each is taken apart, and put together again.
 _APART: tuple[tuple[str, type, Callable[[Any], object]], ...] = (
     ("map", Mapping, dict),
     ("tuple", tuple, list),
@@ -54,7 +54,7 @@ _TOGETHER: dict[str, Callable[[Any], Any]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Message:
-    """What came: the number of the call, what kind of message, and its value as JSON."""
+    """A message as it was received: the number of its call, its kind, and its value as JSON."""
 
     number: int
     kind: str
@@ -66,8 +66,8 @@ class Wire:
 
     Args:
         channel: A connected stream socket.
-        folder: Where arrays lie while they travel; both ends see it.
-        side: Tells the files of the two ends apart.
+        folder: Where the files of arrays lie until they are read; both ends see it.
+        side: The beginning of file names, which keeps the files of the two ends apart.
         parameters: What makes an object of a method's parameters, once the method is known.
     """
 
@@ -83,7 +83,7 @@ class Wire:
         """Write one message.
 
         Raises:
-            TypeError: The value holds something that does not travel; nothing was written.
+            TypeError: The value holds something that cannot be sent; nothing was written.
             OSError: The other end is gone.
         """
         packed = self._packed(value, {})
@@ -116,8 +116,6 @@ class Wire:
         """Close this end."""
         self._channel.close()
 
-    # ------------------------------------------------------------------ what travels
-
     def _packed(self, value: object, sent: Sent) -> object:
         """JSON of a value."""
         if value is None or isinstance(value, (bool, int, float, str)):
@@ -141,7 +139,7 @@ class Wire:
         return sent[id(array)][0]
 
     def value_of(self, message: Message) -> Any:  # noqa: ANN401 - whatever was sent
-        """Put the value of a message together again; once, because its files are then removed."""
+        """Rebuild the value of a message, once, as this removes the files of its arrays."""
         return self._unpacked(message.value, {})
 
     def _unpacked(self, value: Any, read: dict[str, NDArray[Any]]) -> Any:  # noqa: ANN401 - any JSON

@@ -1,11 +1,11 @@
-"""The far side of isolation: a process that holds one plug-in and answers calls until told to stop.
+"""The worker process: it holds one plug-in and answers calls until it is told to stop.
 
-Started by `bench.plugins.isolated`, never by hand, in this environment or in that of a back end:
-here are the standard library, numpy and the contract, and nothing newer than Python 3.10. Calls and
-answers travel over a socket of their own (`bench.plugins.wire`), so a plug-in may print what it
-likes. Calls have the kinds load, fit, transfer, fingerprint and score; answers progress, done and
-failed. The process ends with its parent, whatever the plug-in is doing then, and takes the
-processes that it left behind along.
+`bench.plugins.process` starts it, in this environment or in that of a back end. This module
+therefore uses the standard library, numpy and the contract alone, and nothing newer than Python
+3.10. Calls and answers travel over a socket of their own (`bench.plugins.wire`), so a plug-in may
+print what it likes. Calls have the kinds load, fit, transfer, fingerprint and score; answers have
+the kinds progress, done and failed. The process ends with its parent, whatever the plug-in is doing
+then, and ends the processes that the plug-in started.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.api import CheckpointError, DeviceError, StyleTransferMethod
+from bench.api import StyleTransferMethod
 from bench.device import peak_memory_bytes
-from bench.failure import failure_of
+from bench.failure import STOPS_RUN, failure_of
 from bench.plugins.loading import load_class
 from bench.plugins.wire import Wire
 
@@ -44,8 +44,8 @@ def serve(facts: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to handle
     faulthandler.enable(told["log"])
     threading.Thread(target=_end_with, args=(told["lifeline"],), daemon=True).start()
-    desk = Desk(Wire(socket.socket(fileno=told["link"]), Path(told["files"]), "worker"))
-    while desk.answer():
+    server = Server(Wire(socket.socket(fileno=told["link"]), Path(told["files"]), "worker"))
+    while server.answer():
         pass
 
 
@@ -56,8 +56,8 @@ def _end_with(lifeline: int) -> None:
 
 
 @dataclass
-class Desk:
-    """Takes calls from a wire and gives them to the plug-in."""
+class Server:
+    """Takes calls from a wire, passes them to the plug-in and sends its answers back."""
 
     wire: Wire
     owner: int = field(default_factory=os.getpid)
@@ -104,7 +104,7 @@ class Desk:
         return say
 
     def _send(self, number: int, kind: str, value: object) -> None:
-        if os.getpid() != self.owner:  # a fork of the plug-in ran on to here: it has no say
+        if os.getpid() != self.owner:  # a process that the plug-in forked ran on to here
             os._exit(0)
         self.wire.send(number, kind, value)
 
@@ -112,10 +112,10 @@ class Desk:
 def _refusal(error: BaseException) -> dict[str, object]:
     """A call that raised, named as it would be in-process.
 
-    `stops_run` names the class of an error that the user must mend before any cell can be made,
+    `stops_run` names the class of an error that the user must fix before any cell can be rendered,
     such as a missing checkpoint.
     """
-    stops = isinstance(error, (CheckpointError, DeviceError))
+    stops = isinstance(error, STOPS_RUN)
     return {
         "failure": failure_of(error),
         "trace": "".join(traceback.format_exception(error)),

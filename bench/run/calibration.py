@@ -1,4 +1,4 @@
-"""What is measured beside a chunk: a calibration kernel's time, and the operations it took.
+"""Measuring the machine beside a chunk: the time of a calibration kernel, and counted operations.
 
 The kernel is a fixed mix of Fourier transforms and matrix products on the device of the run, timed
 shortly before the chunk in the same process. A chunk's time relative to it says what the method
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 FRESH_S = 2.0  # chunks of a few milliseconds share one timing, which would cost more than they do
-REPEATS = 12  # the fastest counts: whatever disturbs a kernel makes it slower
+REPEATS = 12  # the fastest counts, because a disturbance can only make a kernel slower
 SIGNALS, SAMPLES, SIZE = 16, 2**14, 256
 
 
@@ -26,21 +26,21 @@ _latest: dict[str, tuple[float, float]] = {}  # device -> (when, seconds of the 
 
 
 class GaugeFacts(TypedDict, total=False):
-    """What a cell record says about it."""
+    """What a cell record says about the machine while its chunk was rendered."""
 
     calibration_s: float
     operations: dict[str, int] | None
 
 
 class Gauge:
-    """Made right before a chunk, read after it."""
+    """Measures the machine beside one chunk; make it right before the chunk, and read it after."""
 
     def __init__(self, device: str) -> None:
         self.calibration_s = recent_kernel_s(device)
         self._before = counts.counts()
 
     def facts(self) -> GaugeFacts:
-        """The kernel's time in seconds, and the calls counted since; None where none were."""
+        """The kernel's time in seconds, and the operations counted since; None without any."""
         calls = dict(counts.counts() - self._before)
         return {"calibration_s": self.calibration_s, "operations": calls or None}
 

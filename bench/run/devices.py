@@ -1,8 +1,8 @@
-"""Several devices for one run: one process each, over shares of the same plan.
+"""Working on several devices: one process for each, over shares of the same plan.
 
 What one style of one method and repetition needs (its fit and its cells) stays on one device. All
-processes append to the records of one folder; whatever a process leaves undone, because it died or
-was stopped, the next session of the run does.
+processes append to the records of one folder. What a process leaves undone, because it ended early
+or was stopped, is done by the next session of the run.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Work = Callable[[str, frozenset[str]], None]  # a device, and the ids of the cel
 def assign(plan: Sequence[PlannedCell], count: int) -> list[frozenset[str]]:
     """Split a plan into `count` shares of about equal work: the ids of their cells.
 
-    The longest group goes first, always to the share with least work (Graham 1969, which ends at
-    most a third later than the best split).
+    Groups are dealt out by length, the longest first, each to the share with least work so far; the
+    result takes at most a third longer than the best split (Graham 1969).
     """
 
     def group_of(cell: PlannedCell) -> tuple[str, int, str]:
@@ -44,13 +44,13 @@ def assign(plan: Sequence[PlannedCell], count: int) -> list[frozenset[str]]:
 def work_through(
     work: Work, devices: Sequence[str], shares: Sequence[frozenset[str]], poll: Callable[[], None]
 ) -> None:
-    """Do every share in a process of its own, and wait; processes end with this one.
+    """Run every share in a process of its own and wait for all; processes end with this one.
 
     Args:
-        work: Importable by name, because processes are started anew.
-        devices: One per share.
-        shares: Empty ones are left out.
-        poll: Called every second.
+        work: What a process does; importable by name, because processes are started anew.
+        devices: One for each share.
+        shares: The ids of the cells of each process; nothing is started for an empty share.
+        poll: Is called every second.
     """
     context = multiprocessing.get_context("spawn")
     processes: list[BaseProcess] = [
@@ -71,7 +71,7 @@ def work_through(
 
 
 def _work_while_parent_lives(work: Work, device: str, share: frozenset[str]) -> None:
-    """The process of one share; without its parent it would work on behind the next run's back."""
+    """Work on one share, and end with the parent, so that its next run has the folder to itself."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     work(device, share)
 

@@ -1,6 +1,6 @@
 """The header of a run: everything about it that is known before its first cell.
 
-What is compared, with what, on which device, by which versions.
+It says what is compared with what, on which device and by which versions.
 """
 
 from __future__ import annotations

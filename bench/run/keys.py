@@ -12,14 +12,25 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.api import Audio, Json, Style
+from bench.api import Audio, Json, Profile, Style
+from bench.device import device_kind
+from bench.plan.plan import PlannedMethod
+from bench.plugins.catalog import find_method
+from bench.plugins.source_digest import source_digest
+from bench.weights import digest as weights_digest
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a method is, for keys.
+    """The part of a cache key that identifies a method.
 
-    Version, digest of its source, profile, digests of its weights, device type.
+    Args:
+        name: Its name in the catalog, or `file.py:Class`.
+        version: As its description says.
+        source: Digest of its code.
+        profile: Which of its checkpoints are loaded.
+        weights: Digests of those checkpoints.
+        device_type: "cpu", "cuda" or "mps", with the precision where it is not float32.
     """
 
     name: str
@@ -28,6 +39,22 @@ class Identity:
     profile: str
     weights: tuple[str, ...]
     device_type: str
+
+
+def identity_of(method: PlannedMethod, profile: Profile, device: str) -> Identity:
+    """The identity of a method of a run.
+
+    Raises:
+        CheckpointError: A checkpoint of the method is missing.
+    """
+    return Identity(
+        name=method.choice.name,
+        version=method.info.version,
+        source=source_digest(find_method(method.choice.name)),
+        profile=profile,
+        weights=tuple(weights_digest(name) for name in method.profile.weights),
+        device_type=device_kind(device),
+    )
 
 
 def digest(value: Json) -> str:
@@ -42,9 +69,9 @@ def digest(value: Json) -> str:
 
 
 def fit_key(identity: Identity, parameters: Mapping[str, Json], style: Style, seed: int) -> str:
-    """Name of one fit. `style` is what the method was handed.
+    """The name of one fit in the cache.
 
-    Without held-out clips unless it is a control.
+    `style` is what the method was handed: without held-out clips unless the method is a control.
     """
     return digest(
         {
@@ -66,9 +93,9 @@ def chunk_key(
     contents: Sequence[Audio],
     seeds: Sequence[int],
 ) -> str:
-    """Name of one rendered chunk.
+    """The name of one rendered chunk in the cache.
 
-    Its company is part of it, because a batch is re-run whole or not at all.
+    All contents of the chunk are part of it, because a chunk is rendered whole or not at all.
     """
     return digest(
         {

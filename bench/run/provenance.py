@@ -1,7 +1,4 @@
-"""What a run must say about the machine and the software that made it.
-
-Facts only, no secrets, no host name.
-"""
+"""What a run says about the machine and the software that made it, without secrets or host name."""
 
 from __future__ import annotations
 
@@ -23,10 +20,7 @@ PACKAGES = (
 
 
 def collect(device: str) -> dict[str, Any]:
-    """Versions, commit, processor features and threads of this process.
-
-    And the name of `device`.
-    """
+    """Versions, commit, processor, threads of this process, and the name of `device`."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -43,7 +37,7 @@ def collect(device: str) -> dict[str, Any]:
 
 
 def _cpu_model() -> str:
-    """The processor as its maker names it; on systems without /proc what Python knows."""
+    """The processor's name as its maker gives it; without /proc, what Python knows of it."""
     facts = Path("/proc/cpuinfo")
     lines = facts.read_text(encoding="utf-8").splitlines() if facts.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -51,9 +45,9 @@ def _cpu_model() -> str:
 
 
 def _cpu_features() -> str:
-    """Eight hex digits of what the processor can do, as hosts call unlike processors by one name.
+    """Digest of what the processor can do, 8 hex digits; empty on systems without /proc.
 
-    Empty on systems without /proc.
+    It tells processors apart that a host calls by one name.
     """
     facts = Path("/proc/cpuinfo")
     lines = facts.read_text(encoding="utf-8").splitlines() if facts.is_file() else []

@@ -1,10 +1,9 @@
 """Running a plan: methods one after another, then the metrics.
 
-Everything written down as soon as it is known.
-
-`execute` may be called again on the same folder at any time: cells with an outcome are not
-repeated, chunks that were interrupted are re-run whole, and a chunk that twice began and never
-ended is recorded as `crash` and skipped.
+Every outcome is written down as soon as it is known, so `execute` may be called again on the same
+folder at any time: cells with an outcome are not repeated, chunks that were interrupted are
+rendered again whole, and a chunk that began twice and never ended is recorded as `crash` and
+skipped.
 """
 
 from __future__ import annotations
@@ -25,9 +24,10 @@ from bench.api import BenchError, Progress, RecordError
 from bench.plan.plan import CELLS_PER_FIT
 from bench.records import store
 from bench.records.schema import FAILED, CellRecord, PlannedCell, ScoreRecord
-from bench.run.joint_fit import fit_jointly
+from bench.run.chunks import render_chunk
+from bench.run.context import RunContext
 from bench.run.scoring import LoadedMetric, missing, score
-from bench.run.studio import Bench, Studio
+from bench.run.studio import Studio, fit_jointly
 
 CRASHES_TOLERATED = 2
 logger = logging.getLogger(__name__)
@@ -46,17 +46,14 @@ def locked(folder: Path) -> Iterator[None]:
         except OSError as error:
             raise RecordError(
                 f"{folder} is in use by another run; one run folder takes one process. Wait, or "
-                f"choose another --out."
+                "choose another --out."
             ) from error
         yield
 
 
 @contextmanager
 def disk_full_is_bad_input(folder: Path) -> Iterator[None]:
-    """Turn a full disk into a message.
-
-    What was written before is confirmed line by line and stays.
-    """
+    """Turn a full disk into a message; everything that was written before stays."""
     try:
         yield
     except OSError as error:
@@ -64,53 +61,53 @@ def disk_full_is_bad_input(folder: Path) -> Iterator[None]:
             raise
         raise BenchError(
             f"{folder}: no space left on the device; finished cells are safe. Free some space and "
-            f"run the same "
-            "command again to go on where it stopped."
+            "run the same command again to go on where it stopped."
         ) from error
 
 
 def execute(
-    bench: Bench,
+    context: RunContext,
     plan: Sequence[PlannedCell],
     studios: Mapping[str, Studio],
     metrics: Sequence[LoadedMetric],
     *,
     retry: bool = False,
 ) -> dict[str, CellRecord]:
-    """Render what is missing, then score what is missing.
-
-    Returns the latest record of every cell.
-    """
-    settled = render(bench, plan, studios, retry=retry)
-    _score_all(bench, plan, metrics, settled)
-    note_session(bench)
+    """Render what is missing, then score it; returns the latest record of every cell."""
+    settled = render(context, plan, studios, retry=retry)
+    _score_all(context, plan, metrics, settled)
+    note_session(context)
     return settled
 
 
 def render(
-    bench: Bench, plan: Sequence[PlannedCell], studios: Mapping[str, Studio], *, retry: bool = False
+    context: RunContext,
+    plan: Sequence[PlannedCell],
+    studios: Mapping[str, Studio],
+    *,
+    retry: bool = False,
 ) -> dict[str, CellRecord]:
-    """Render what is missing of a plan, or of a share of it; the latest record of every cell."""
-    log, mine = bench.folder / "cells.jsonl", {cell.cell_id for cell in plan}
+    """Render what is missing of a plan, or of a share of it; returns the latest records."""
+    log, mine = context.folder / "cells.jsonl", {cell.cell_id for cell in plan}
     history = [record for record in store.read(log, CellRecord) if record.cell_id in mine]
     settled = settle(history, retry=retry)
     crashed = crashes(history, settled, retry=retry)
     if crashed:
         store.append(log, crashed)
         settled |= {record.cell_id: record for record in crashed}
-    todo = [cell for cell in plan if not _usable(bench.folder, settled.get(cell.cell_id))]
-    check_space(bench.folder, len(todo))
+    todo = [cell for cell in plan if not _usable(context.folder, settled.get(cell.cell_id))]
+    check_space(context.folder, len(todo))
     try:
-        if bench.fit_together:
-            fit_jointly(todo, studios, bench.progress)
-        _render_all(bench, plan, studios, settled, attempts(history))
+        if context.fit_together:
+            fit_jointly(todo, studios, context.progress)
+        _render_all(context, plan, studios, settled, attempts(history))
     finally:
         _close(studios.values())
     return settled
 
 
 def check_space(folder: Path, cells: int, bytes_per_cell: int = 600_000) -> None:
-    """Stop before the work when the disk cannot hold its audio.
+    """Stop before any work when the disk cannot hold the planned audio.
 
     Raises:
         BenchError: Less space is free than the planned audio needs.
@@ -119,8 +116,8 @@ def check_space(folder: Path, cells: int, bytes_per_cell: int = 600_000) -> None
     if free < needed:
         raise BenchError(
             f"{folder} has {free / 1e6:.0f} MB free; {cells} cells of audio need about "
-            f"{needed / 1e6:.0f} MB. "
-            "Free some space or choose another folder with --out; nothing was computed or lost."
+            f"{needed / 1e6:.0f} MB. Free some space or choose another folder with --out; nothing "
+            "was computed or lost."
         )
 
 
@@ -141,9 +138,9 @@ def attempts(history: Sequence[CellRecord]) -> Counter[str]:
 def crashes(
     history: Sequence[CellRecord], settled: Mapping[str, CellRecord], *, retry: bool
 ) -> list[CellRecord]:
-    """Cells begun twice since their last outcome without ending.
+    """A crash record for each cell that has begun twice since its last outcome and never ended.
 
-    They take the process down, so they are skipped.
+    Such a cell ends the whole process, so it is not tried again unless `retry` says so.
     """
     if retry:
         return []
@@ -165,13 +162,19 @@ def crashes(
 
 
 def _usable(folder: Path, record: CellRecord | None) -> bool:
-    """Settled, and its audio (if it has any) is still there."""
+    """Whether a cell is settled and its audio, if it has any, is still there."""
     return record is not None and (record.audio is None or (folder / record.audio).exists())
 
 
 @dataclass(slots=True)
-class Tally:
-    """How far a run is: cells count 1, a fit that learns counts as many cells as it may cost."""
+class ProgressMeter:
+    """How far a run is: a cell counts 1, a fit that learns counts `CELLS_PER_FIT`.
+
+    Args:
+        progress: Is told the share that is done.
+        total: All of the work, in cells.
+        done: What is done, in cells.
+    """
 
     progress: Progress
     total: float
@@ -189,42 +192,45 @@ class Tally:
 
 
 def _render_all(
-    bench: Bench,
+    context: RunContext,
     plan: Sequence[PlannedCell],
     studios: Mapping[str, Studio],
     settled: dict[str, CellRecord],
     begun: Counter[str],
 ) -> None:
-    """Fit and render, one method and repetition after another; `settled` is filled as cells end."""
+    """Fit and render, one method and repetition after another; adds the outcomes to `settled`."""
     order = {label: place for place, label in enumerate(studios)}
     ordered = sorted(plan, key=lambda cell: (order[cell.method], cell.repetition))
     groups = [
         list(group) for _, group in groupby(ordered, lambda cell: (cell.method, cell.repetition))
     ]
-    tally = Tally(bench.progress, sum(_worth(studios[group[0].method], group) for group in groups))
+    meter = ProgressMeter(
+        context.progress, sum(_worth(studios[group[0].method], group) for group in groups)
+    )
     for group in groups:
         studio = studios[group[0].method]
         _close(other for other in studios.values() if other is not studio)
-        pending = _pending(bench.folder, group, settled)
+        pending = _pending(context.folder, group, settled)
         fit_share = _worth(studio, group) - len(group)
-        fitted = studio.fit(group, tally.within(fit_share, studio.label)) if pending else {}
-        tally.done += fit_share + len(group) - sum(map(len, pending))
+        fitted = studio.fit(group, meter.within(fit_share, studio.label)) if pending else {}
+        meter.done += fit_share + len(group) - sum(map(len, pending))
         for chunk in pending:
-            tally.say(f"{studio.label}: {chunk[0].style} x {len(chunk)} contents")
-            with _announced(bench.folder / "cells.jsonl", chunk, settled):
-                outcome = studio.render(chunk, fitted[chunk[0].style], begun[chunk[0].cell_id] + 1)
-            store.append(bench.folder / "cells.jsonl", outcome)
-            settled.update({record.cell_id: record for record in outcome})
-            tally.done += len(chunk)
+            meter.say(f"{studio.label}: {chunk[0].style} x {len(chunk)} contents")
+            with _announced(context.folder / "cells.jsonl", chunk, settled):
+                style, attempt = chunk[0].style, begun[chunk[0].cell_id] + 1
+                records = render_chunk(studio, chunk, fitted[style], attempt)
+            store.append(context.folder / "cells.jsonl", records)
+            settled.update({record.cell_id: record for record in records})
+            meter.done += len(chunk)
 
 
 @contextmanager
 def _announced(
     log: Path, chunk: Sequence[PlannedCell], settled: Mapping[str, CellRecord]
 ) -> Iterator[None]:
-    """Write that a chunk has begun, so that a death in it is seen on resume.
+    """Write that a chunk has begun, so that a crash in it is seen on resume.
 
-    An interrupt by the user closes it again: that is no crash.
+    An interrupt by the user is not a crash, and is written down as `cancelled`.
     """
     store.append(log, [CellRecord(cell_id=cell.cell_id, status="started") for cell in chunk])
     try:
@@ -242,7 +248,7 @@ def _announced(
 
 
 def _close(studios: Iterable[Studio]) -> None:
-    """Let go of worker processes that are not needed now."""
+    """End worker processes that are not needed now."""
     for studio in studios:
         studio.close()
 
@@ -256,7 +262,7 @@ def _worth(studio: Studio, group: Sequence[PlannedCell]) -> float:
 def _pending(
     folder: Path, group: Sequence[PlannedCell], settled: Mapping[str, CellRecord]
 ) -> list[list[PlannedCell]]:
-    """The chunks of a group in which a cell is still to be made; they are made whole."""
+    """The chunks of a group in which a cell is still to be rendered; they are rendered whole."""
     chunks = [list(chunk) for _, chunk in groupby(group, key=lambda cell: cell.chunk)]
     return [
         chunk
@@ -266,27 +272,27 @@ def _pending(
 
 
 def _score_all(
-    bench: Bench,
+    context: RunContext,
     plan: Sequence[PlannedCell],
     metrics: Sequence[LoadedMetric],
     settled: Mapping[str, CellRecord],
 ) -> None:
     known = {
-        (s.cell_id, s.metric): s for s in store.read(bench.folder / "scores.jsonl", ScoreRecord)
+        (s.cell_id, s.metric): s for s in store.read(context.folder / "scores.jsonl", ScoreRecord)
     }
     for metric in metrics:
         todo = missing(metric, plan, settled, known)
-        for done in score(bench, metric, todo, settled):
-            bench.progress(done / len(todo), f"scoring {metric.name}: {done}/{len(todo)}")
+        for done in score(context, metric, todo, settled):
+            context.progress(done / len(todo), f"scoring {metric.name}: {done}/{len(todo)}")
 
 
-def note_session(bench: Bench) -> None:
-    """Append where this session's time went.
+def note_session(context: RunContext) -> None:
+    """Append where the time of this session went, for people to read.
 
-    The tables read costs from the cell records, people read this.
+    Tables take costs from the records of cells instead.
     """
     line = json.dumps(
-        {stage: round(seconds, 3) for stage, seconds in bench.watch.account().items()}
+        {stage: round(seconds, 3) for stage, seconds in context.watch.account().items()}
     )
-    with (bench.folder / "logs" / "sessions.jsonl").open("a", encoding="utf-8") as file:
+    with (context.folder / "logs" / "sessions.jsonl").open("a", encoding="utf-8") as file:
         file.write(line + "\n")

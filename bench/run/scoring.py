@@ -1,26 +1,31 @@
-"""Scoring: finished cells by each metric that has not scored them with its present fingerprint."""
+"""Scoring finished cells by each metric that has not scored them with its present fingerprint."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.api import Entry, Metric, Output
 from bench.audio import read_audio
-from bench.plugins.catalog import resolve
-from bench.plugins.isolated import IsolatedMetric, Isolation
+from bench.plugins.opening import open_metric
 from bench.records import store
 from bench.records.schema import CellRecord, PlannedCell, ScoreRecord
+from bench.run.context import RunContext
 from bench.run.keys import digest
-from bench.run.studio import Bench
 
 BATCH = 32  # outputs held in memory at a time
-LONGEST_NAME = 100  # of a log file: a metric from outside is named by its path
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedMetric:
-    """A metric ready to score, with the short name of its fingerprint and what that stands for."""
+    """A metric that is ready to score.
+
+    Args:
+        name: Its name in the catalog, or `file.py:Class`.
+        metric: The metric, loaded.
+        fingerprint: Digest of all that decides a score beside the audio, 12 hex digits.
+        detail: What the fingerprint is a digest of.
+    """
 
     name: str
     metric: Metric
@@ -28,31 +33,13 @@ class LoadedMetric:
     detail: Mapping[str, object]
 
 
-def load_metric(bench: Bench, name: str, entry: Entry) -> LoadedMetric:
-    """Load a metric, in a worker where its environment is another, and name its fingerprint.
-
-    The name has 12 hex digits.
-    """
-    metric = _make(bench, name, entry)
-    with bench.watch.measure("load metrics", bench.device):
-        metric.load(bench.profile, bench.device)  # type: ignore[arg-type]  # checked by the suite
+def load_metric(context: RunContext, name: str, entry: Entry) -> LoadedMetric:
+    """Load a metric, in a worker where it has an environment of its own."""
+    metric = open_metric(name, entry, context.log_of(name))
+    with context.watch.measure("load metrics", context.device):
+        metric.load(context.profile, context.device)
     detail = dict(metric.fingerprint())
     return LoadedMetric(name, metric, digest(detail)[:12], detail)
-
-
-def _make(bench: Bench, name: str, entry: Entry) -> Metric:
-    if entry.environment is None:
-        made: Metric = resolve(entry)()
-        return made
-    log = bench.folder / "logs" / f"{name.replace('/', '_')[-LONGEST_NAME:]}.log"
-    return IsolatedMetric(name, Isolation(entry), log)
-
-
-def close(metrics: Iterable[LoadedMetric]) -> None:
-    """Let go of the workers of metrics; those in this process need nothing."""
-    for loaded in metrics:
-        if isinstance(loaded.metric, IsolatedMetric):
-            loaded.metric.close()
 
 
 def missing(
@@ -75,16 +62,19 @@ def missing(
 
 
 def score(
-    bench: Bench, metric: LoadedMetric, todo: Sequence[PlannedCell], cells: Mapping[str, CellRecord]
+    context: RunContext,
+    metric: LoadedMetric,
+    todo: Sequence[PlannedCell],
+    cells: Mapping[str, CellRecord],
 ) -> Iterator[int]:
     """Score `todo` in batches, appending the records of each; yields how many are done."""
     for start in range(0, len(todo), BATCH):
         batch = todo[start : start + BATCH]
-        outputs = [_output(bench, cell, cells[cell.cell_id]) for cell in batch]
-        before = bench.watch.total_s
-        with bench.watch.measure("score", bench.device):
+        outputs = [_output(context, cell, cells[cell.cell_id]) for cell in batch]
+        before = context.watch.total_s
+        with context.watch.measure("score", context.device):
             results = metric.metric.score(outputs)
-        share_s = (bench.watch.total_s - before) / len(batch)
+        share_s = (context.watch.total_s - before) / len(batch)
         rows = [
             ScoreRecord(
                 cell_id=cell.cell_id,
@@ -98,10 +88,10 @@ def score(
             )
             for cell, result in zip(batch, results, strict=True)
         ]
-        store.append(bench.folder / "scores.jsonl", rows)
+        store.append(context.folder / "scores.jsonl", rows)
         yield start + len(batch)
 
 
-def _output(bench: Bench, cell: PlannedCell, record: CellRecord) -> Output:
-    audio = read_audio(bench.folder / str(record.audio))
-    return Output(bench.material.content(cell.content), bench.material.style(cell.style), audio)
+def _output(context: RunContext, cell: PlannedCell, record: CellRecord) -> Output:
+    audio = read_audio(context.folder / str(record.audio))
+    return Output(context.material.content(cell.content), context.material.style(cell.style), audio)

@@ -1,9 +1,9 @@
-"""One content in one style: for people who just want the sound.
+"""Rendering one content in one style, for people who just want the sound.
 
-The order is laid out as a plan of a single cell and worked through by the same studio that serves a
-run, with the same keys: a fit that a run has learnt is taken from the cache, and the other way
-round, and the sound is the one that a run would record for this cell. The content's rate and length
-are kept; the output is mono.
+The request becomes a plan of a single cell, which is worked through as in a run and with the same
+cache keys: a fit that a run has learnt is taken from the cache, and the other way round, and the
+sound is the one that a run would record for this cell. The content's rate and length are kept; the
+output is mono.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from bench.plan.plan import Plan, PlannedMethod, make_plan, prepare_methods
 from bench.plan.suite import Suite, default_suite, load_suite
 from bench.plugins.choices import parse_method
 from bench.records.schema import CellRecord, PlannedCell
+from bench.run.chunks import render_chunk
+from bench.run.context import RunContext
 from bench.run.keys import digest
-from bench.run.request import open_studio
 from bench.run.stopwatch import Stopwatch
-from bench.run.studio import Bench, Fitted, Studio
+from bench.run.studio import Fitted, Studio, open_studio
 from bench.weights import quiet_loaders
 
 # Where the parameters of a profile come from, beside the method's own defaults.
@@ -39,7 +40,7 @@ FIT_SHARE = 0.9  # of the progress shown, where learning the style is most of th
 
 
 @dataclass(frozen=True, slots=True)
-class TransferRequest:
+class SingleRequest:
     """What was asked for on the command line; None where nothing was said.
 
     Args:
@@ -70,7 +71,7 @@ class TransferRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Commission:
+class PreparedSingle:
     """A request that has passed every check that needs no model."""
 
     plan: Plan
@@ -93,7 +94,7 @@ class Commission:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A file that was written, and what it cost."""
+    """A file that was written, and the record of its cell."""
 
     path: Path
     record: CellRecord
@@ -112,11 +113,11 @@ class Rendered:
         )
 
 
-def commission(request: TransferRequest) -> Commission:
+def prepare_single(request: SingleRequest) -> PreparedSingle:
     """Check a request; nothing is computed and nothing is written.
 
     Raises:
-        BenchError: Anything the user can mend, each with its way out.
+        BenchError: Anything that the user can fix; the message says how.
     """
     watch = Stopwatch()
     with watch.measure("prepare"):
@@ -128,10 +129,10 @@ def commission(request: TransferRequest) -> Commission:
         _require_place(request, styles)
         dataset = Dataset("transfer", "unknown", False, (content,), styles)
         plan = make_plan(suite, dataset, (method,))
-    return Commission(plan, device, why, request.out, watch)
+    return PreparedSingle(plan, device, why, request.out, watch)
 
 
-def _suite(request: TransferRequest, device: str) -> tuple[Suite, str]:
+def _suite(request: SingleRequest, device: str) -> tuple[Suite, str]:
     """The suite of the profile, for its parameters, cut down to one method and all its clips."""
     name, why = default_suite(device.startswith("cuda"))
     if request.profile is not None:
@@ -150,8 +151,8 @@ def _suite(request: TransferRequest, device: str) -> tuple[Suite, str]:
     return load_suite(name).model_copy(update=one), why
 
 
-def _require_conditions(method: PlannedMethod, request: TransferRequest) -> None:
-    """A method must be given what it is conditioned on, and nothing it would not look at."""
+def _require_conditions(method: PlannedMethod, request: SingleRequest) -> None:
+    """Require what the method is conditioned on, and refuse what it would not look at."""
     label, given = method.choice.label, method.info.conditioned_on
     if "style audio" in given and request.style is None:
         raise ConfigError(
@@ -159,7 +160,7 @@ def _require_conditions(method: PlannedMethod, request: TransferRequest) -> None
         )
     if request.style is None and request.text is None:
         raise ConfigError(
-            f"{label} is given {', '.join(given)}; neither --style nor --text is there. Give one."
+            f"{label} is given {', '.join(given)}; neither --style nor --text was given. Give one."
         )
     if request.text is not None and "style text" not in given:
         raise ConfigError(
@@ -168,14 +169,14 @@ def _require_conditions(method: PlannedMethod, request: TransferRequest) -> None
         )
 
 
-def _style(request: TransferRequest) -> StyleSource:
+def _style(request: SingleRequest) -> StyleSource:
     if request.style is not None:
         return read_style(request.style, request.text)
     words = request.text or ""
     return StyleSource(words, "instrument", words, "card", ())
 
 
-def _styles(request: TransferRequest, method: PlannedMethod) -> tuple[StyleSource, ...]:
+def _styles(request: SingleRequest, method: PlannedMethod) -> tuple[StyleSource, ...]:
     """The style, and the one it goes to where one was named."""
     first, words = _style(request), request.style_to
     if words is None:
@@ -192,15 +193,17 @@ def _styles(request: TransferRequest, method: PlannedMethod) -> tuple[StyleSourc
     return first, second
 
 
-def _content(request: TransferRequest) -> ClipSource:
+def _content(request: SingleRequest) -> ClipSource:
     path = request.content
     if not path.is_file():
-        raise DatasetError(f"content {path} is no file; an audio file is wanted. Check the path.")
-    length_s, digest = inspect(path, request.start, request.duration)
-    return ClipSource(path.stem, "content", path, path.stem, request.start, length_s, digest)
+        raise DatasetError(
+            f"content {path} is not a file; an audio file is wanted. Check the path."
+        )
+    length_s, sound = inspect(path, request.start, request.duration)
+    return ClipSource(path.stem, "content", path, path.stem, request.start, length_s, sound)
 
 
-def _require_place(request: TransferRequest, styles: Sequence[StyleSource]) -> None:
+def _require_place(request: SingleRequest, styles: Sequence[StyleSource]) -> None:
     """Check the output's format and place before minutes are spent on its sound."""
     import soundfile
 
@@ -221,43 +224,43 @@ def _require_place(request: TransferRequest, styles: Sequence[StyleSource]) -> N
         raise ConfigError(f"output {out} cannot be written: no right to write in {there}.")
 
 
-def transfer(order: Commission, progress: Progress) -> Rendered | Failure:
+def render_single(prepared: PreparedSingle, progress: Progress) -> Rendered | Failure:
     """Fit the style, or take its fit from the cache, render the content and write the file.
 
     Returns:
-        The written file, or why the method made none; a traceback lies in the file that the
-        reason names.
+        The written file, or why there is none; the reason names a file with the traceback.
 
     Raises:
         UnsupportedError: The method declines this style or content.
         ConfigError: The output is louder than the format of the file can hold.
+        BenchError: The file cannot be written.
     """
     folder = Path(tempfile.mkdtemp(prefix="bench-transfer-"))
     logs = folder / "logs"
     for inside in (folder / "audio", logs):
         inside.mkdir()
     try:
-        return _result(_work(order, folder, progress), order, folder)
+        return _result(_work(prepared, folder, progress), prepared, folder)
     finally:
         if not any(logs.iterdir()):
             shutil.rmtree(folder)
 
 
-def _result(record: CellRecord, order: Commission, folder: Path) -> Rendered | Failure:
+def _result(record: CellRecord, prepared: PreparedSingle, folder: Path) -> Rendered | Failure:
     if record.status == "ok":
-        _write(folder / str(record.audio), order.out)
-        return Rendered(order.out, record)
+        _write(folder / str(record.audio), prepared.out)
+        return Rendered(prepared.out, record)
     if record.status == "unsupported":
-        raise UnsupportedError(f"{order.plan.cells[0].method} declines: {record.reason}")
-    said = [f"; what it said is in {log}" for log in (folder / "logs").iterdir()]
-    return Failure(record.status, f"{record.reason}{''.join(said)}")
+        raise UnsupportedError(f"{prepared.plan.cells[0].method} declines: {record.reason}")
+    logs = [f"; its output is in {log}" for log in (folder / "logs").iterdir()]
+    return Failure(record.status, f"{record.reason}{''.join(logs)}")
 
 
-def _work(order: Commission, folder: Path, progress: Progress) -> CellRecord:
+def _work(prepared: PreparedSingle, folder: Path, progress: Progress) -> CellRecord:
     """Fit the plan's style or styles and render its first cell."""
-    studio = _studio(order, folder, progress)
+    studio = _studio(prepared, folder, progress)
     try:
-        return _carry_out(order.plan.cells, studio, progress)
+        return _carry_out(prepared.plan.cells, studio, progress)
     finally:
         studio.close()
 
@@ -267,49 +270,52 @@ def _carry_out(cells: Sequence[PlannedCell], studio: Studio, progress: Progress)
     share = FIT_SHARE if studio.learns else 0.0
     progress(0.0, f"{cell.method}: loading")
     learnt = []
-    for number, one in enumerate(cells):  # each alone: what is in the cache is not learnt again
+    for number, one in enumerate(cells):  # one by one, as the cache may hold one of them
 
         def advance(part: float, text: str, begun: int = number) -> None:
             progress((begun + part) / len(cells) * share, f"{cell.method}: {text}")
 
         learnt.append(studio.fit([one], advance)[one.style])
     progress(share, f"{cell.method}: rendering")
-    (record,) = studio.render([cell], learnt[0] if len(learnt) == 1 else _way(studio, learnt), 1)
+    fitted = learnt[0] if len(learnt) == 1 else _transition(studio, learnt)
+    (record,) = render_chunk(studio, [cell], fitted, 1)
     progress(1.0, f"{cell.method}: done")
     return record
 
 
-def _way(studio: Studio, learnt: Sequence[Fitted]) -> Fitted:
-    """The fits of two styles as that of a piece that goes from one to the other."""
+def _transition(studio: Studio, learnt: Sequence[Fitted]) -> Fitted:
+    """One fit for a piece that goes from the first style to the second, or the fit that failed."""
     first, second = learnt
-    if first.state is None or second.state is None:
-        return first if first.state is None else second
+    if isinstance(first.result, Failure):
+        return first
+    if isinstance(second.result, Failure):
+        return second
     return Fitted(
         key=digest([first.key, second.key]),
-        state=studio.kind.transition(first.state, second.state),
+        result=studio.kind.transition(first.result, second.result),
         cost_s=first.cost_s + second.cost_s,
         cached=first.cached and second.cached,
     )
 
 
-def _studio(order: Commission, folder: Path, progress: Progress) -> Studio:
-    plan, (method,) = order.plan, order.plan.methods
-    bench = Bench(
+def _studio(prepared: PreparedSingle, folder: Path, progress: Progress) -> Studio:
+    plan, (method,) = prepared.plan, prepared.plan.methods
+    context = RunContext(
         folder=folder,
         cache=Cache.default(),
         material=Material(plan.dataset, plan.splits, None),
         profile=plan.suite.profile,
-        device=order.device,
-        watch=order.watch,
+        device=prepared.device,
+        watch=prepared.watch,
         progress=progress,
     )
     if method.profile.weights:
         quiet_loaders()
-    return open_studio(bench, method, plan.suite.profile)
+    return open_studio(context, method)
 
 
 def _write(made: Path, out: Path) -> None:
-    """Write the sound that the studio made in the format of `out`, its level untouched."""
+    """Write the rendered sound in the format of `out`, at its own level."""
     audio = read_audio(made)
     if DEFAULT_SUBTYPE[out.suffix.lower()].startswith("PCM") and not fits_integer(audio):
         raise ConfigError(

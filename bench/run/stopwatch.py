@@ -1,7 +1,4 @@
-"""Where the time of a session goes.
-
-Named stages, measured with a monotonic clock around synchronised devices.
-"""
+"""Adding up where the time of a session goes, stage by stage."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from contextlib import contextmanager
 
 
 class Stopwatch:
-    """Adds up wall-clock seconds per named stage of one session.
+    """Adds up wall-clock seconds per named stage of one session, by a monotonic clock.
 
     Example:
         >>> watch = Stopwatch()

@@ -4,11 +4,10 @@
 memory is that method's alone. The functions here are called in that process, one after the other;
 it keeps what is loaded between calls.
 
-A back end of another environment has its own process already; that one is then timed from here, and
-its memory is the one view that it reports.
+A back end of another environment has its own process already; that process is then timed from here,
+and its memory is the one figure that it reports.
 
-**Conventions**: the device is waited for before a clock is read. Nothing is served from memory of
-an earlier repetition: clips arrive changed each time, and the shared cache is an empty folder.
+**Conventions**: a clock is read after the device has finished its work.
 """
 
 from __future__ import annotations
@@ -35,8 +34,8 @@ from bench.api import (
 )
 from bench.device import peak_memory_bytes, reset_peak_memory, synchronise
 from bench.failure import WorkerError
-from bench.plugins.catalog import find_method, find_metric, method_class, resolve
-from bench.plugins.isolated import Isolated, IsolatedMetric, Isolation
+from bench.plugins.catalog import find_method, find_metric, method_class
+from bench.plugins.opening import open_method, open_metric, worker_peak_bytes
 from bench.plugins.parameters import make_parameters
 from bench.records.timings import Memory
 from bench.run.calibration import recent_kernel_s
@@ -55,8 +54,8 @@ class Lap:
 
 
 @dataclass(slots=True)
-class Workplace:
-    """What this process has loaded."""
+class Loaded:
+    """What this process has loaded and learnt."""
 
     device: str = "cpu"
     method: StyleTransferMethod[Any] | None = None
@@ -65,26 +64,26 @@ class Workplace:
     state: StyleState | None = None
 
 
-_here = Workplace()
+_loaded = Loaded()
 
 
 def load_method(name: str, profile: Profile, device: str) -> tuple[float, Lap]:
     """Import a method and load its models: seconds of the import, and of the loading."""
     begun, entry = time.perf_counter(), find_method(name)
     kind = method_class(entry)
-    method = Isolated(Isolation(entry), _log()) if entry.environment else kind()
+    method = open_method(name, entry, _log())
     imported_s = time.perf_counter() - begun
-    _here.device, _here.method = device, method
-    _here.parameters_type = kind.Parameters
+    _loaded.device, _loaded.method = device, method
+    _loaded.parameters_type = kind.Parameters
     return imported_s, _timed(lambda: method.load(profile, device), calibrated=False)
 
 
 def load_metrics(names: Sequence[str], profile: Profile, device: str) -> tuple[float, Lap]:
     """Import metrics and load their models: seconds of the import, and of the loading."""
     begun = time.perf_counter()
-    metrics = [_make_metric(name) for name in names]
+    metrics = [open_metric(name, find_metric(name), _log()) for name in names]
     imported_s = time.perf_counter() - begun
-    _here.device, _here.metrics = device, metrics
+    _loaded.device, _loaded.metrics = device, metrics
 
     def load() -> None:
         for metric in metrics:
@@ -93,36 +92,28 @@ def load_metrics(names: Sequence[str], profile: Profile, device: str) -> tuple[f
     return imported_s, _timed(load, calibrated=False)
 
 
-def _make_metric(name: str) -> Metric:
-    entry = find_metric(name)
-    if entry.environment:
-        return IsolatedMetric(name, Isolation(entry), _log())
-    made: Metric = resolve(entry)()
-    return made
-
-
 def _log() -> Path:
-    """Where the output of a back end's process goes: into the folder that is removed afterwards."""
+    """The log of a back end's process, in the folder that is removed after the session."""
     return Path(os.environ["BENCH_CACHE"]) / f"{os.getpid()}.log"
 
 
 def fit(style: Style, parameters: Mapping[str, Json], seed: int) -> Lap:
-    """Learn one style; what was learnt is kept for `transfer`."""
+    """Learn one style; its state is kept for `transfer`."""
     method = _method()
-    request = FitRequest(style, make_parameters(_here.parameters_type, parameters), seed)
+    request = FitRequest(style, make_parameters(_loaded.parameters_type, parameters), seed)
 
     def learn() -> None:
-        (_here.state,) = method.fit([request], lambda *_: None)
+        (_loaded.state,) = method.fit([request], lambda *_: None)
 
     return _timed(learn)
 
 
 def transfer(contents: Sequence[Clip], parameters: Mapping[str, Json], first_seed: int) -> Lap:
     """Render contents in the style that was fitted last, in one call."""
-    method, state = _method(), _here.state
+    method, state = _method(), _loaded.state
     if state is None:
         raise ValueError("nothing has been fitted in this process")
-    made: object = make_parameters(_here.parameters_type, parameters)
+    made: object = make_parameters(_loaded.parameters_type, parameters)
     requests = [
         TransferRequest(content, state, made, first_seed + number)
         for number, content in enumerate(contents)
@@ -132,18 +123,18 @@ def transfer(contents: Sequence[Clip], parameters: Mapping[str, Json], first_see
 
 def score(outputs: Sequence[Output]) -> Lap:
     """Score outputs by every metric, one metric after the other, as a run does."""
-    return _timed(lambda: [metric.score(outputs) for metric in _here.metrics])
+    return _timed(lambda: [metric.score(outputs) for metric in _loaded.metrics])
 
 
 def _method() -> StyleTransferMethod[Any]:
-    if _here.method is None:
+    if _loaded.method is None:
         raise ValueError("no method has been loaded in this process")
-    return _here.method
+    return _loaded.method
 
 
 def _timed(work: Callable[[], object], *, calibrated: bool = True) -> Lap:
-    """Time a call between two waits for the device, with the garbage collector at rest."""
-    device = _here.device
+    """Time a call, from and to a device without work, with garbage collection switched off."""
+    device = _loaded.device
     _silence_loaders()
     calibration_s = recent_kernel_s(device) if calibrated else 0.0
     reset_peak_memory(device)
@@ -162,9 +153,9 @@ def _timed(work: Callable[[], object], *, calibrated: bool = True) -> Lap:
 
 
 def _silence_loaders() -> None:
-    """No progress bars of the model libraries; one that the method does not use stays unimported.
+    """Switch off the progress bars of the model libraries that are imported.
 
-    Importing it would count as the method's memory.
+    Importing the others would count as the method's memory.
     """
     for name in ("transformers", "diffusers"):
         if name in sys.modules:
@@ -174,16 +165,16 @@ def _silence_loaders() -> None:
 
 def _memory_now() -> Memory:
     """The memory of the process that holds the method."""
-    device, method = _here.device, _here.method
-    if not isinstance(method, Isolated):
+    device, in_worker = _loaded.device, worker_peak_bytes(_loaded.method)
+    if in_worker is None:
         return memory(device)
     if device.startswith("cuda"):
-        return Memory(allocated=method.peak_bytes)
-    return Memory(resident=method.peak_bytes)
+        return Memory(allocated=in_worker)
+    return Memory(resident=in_worker)
 
 
 def memory(device: str) -> Memory:
-    """The three views, as far as the device has them; the CPU has only the last."""
+    """The memory of this process in three views; the CPU has only the last of them."""
     resident = peak_memory_bytes("cpu")
     if device == "cpu":
         return Memory(resident=resident)

@@ -3,13 +3,10 @@
 Loading is timed in fresh processes. Fits are timed whole, with their own (fewer) repetitions, or at
 two smaller numbers of steps and marked as extrapolated. Transfers of one clip and of a batch follow
 after a warm-up, then the metrics. Within each stage methods take turns, so that a slow hour of the
-machine strikes them all.
+machine affects them all.
 
-**Not served from memory**: networks of this project remember posteriors and embeddings of audio
-they have seen. Each repetition therefore gets clips that were never seen: those of the dataset,
-rolled in time by another number of samples, which leaves level and length as they are. The shared
-cache is an empty folder for the session. What stays remembered is what a run computes once: the
-texts' encodings, and the style's embeddings when outputs are scored.
+Nothing is served from memory that a run would compute: every repetition gets clips that were never
+heard before (`bench.timing.supply`), and the shared cache is an empty folder for the session.
 """
 
 from __future__ import annotations
@@ -18,16 +15,14 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.api import Audio, Clip, ConfigError, Output, Progress, Style
-from bench.audio import resample, to_mono
+from bench.api import ConfigError, Progress
 from bench.data.material import Material
 from bench.plan.plan import PlannedMethod, resolve_parameters
 from bench.plugins.choices import parse_methods
@@ -36,8 +31,8 @@ from bench.run.provenance import collect
 from bench.run.request import Prepared, RunRequest, prepare
 from bench.timing import process
 from bench.timing.subject import Subject, load, result, started
+from bench.timing.supply import Supply
 
-ROLL = 997  # samples; a prime that is no multiple of any hop, so that spectrograms differ as well
 WARM_UPS = 2
 METRICS = "metrics"
 
@@ -63,49 +58,11 @@ class TimingRequest:
     fit_steps: int | None = None
 
 
-@dataclass(slots=True, eq=False)
-class Supply:
-    """Clips that nobody has heard before: those of the dataset, rolled further each time."""
-
-    material: Material
-    contents: Sequence[str]
-    style: Style
-    _turn: Iterator[int] = field(default_factory=lambda: count(1))
-
-    def contents_for(self, clips: int, sample_rate: int | None) -> list[Clip]:
-        """So many contents, mono at a method's rate; the dataset's in turn, as often as needed."""
-        chosen = [self.contents[number % len(self.contents)] for number in range(clips)]
-        return [self._fresh(self.material.content(name), sample_rate) for name in chosen]
-
-    def style_for(self, sample_rate: int | None) -> Style:
-        """The style as a method is handed it: without its held-out clips."""
-        clips = tuple(self._fresh(clip, sample_rate) for clip in self.style.clips)
-        return replace(self.style, clips=clips, heldout_clips=())
-
-    def outputs(self, clips: int) -> list[Output]:
-        """Something to score: contents, and others in place of outputs."""
-        pairs = zip(self.contents_for(clips, None), self.contents_for(clips, None), strict=True)
-        return [Output(content, self.style, made.audio) for content, made in pairs]
-
-    def _fresh(self, clip: Clip, sample_rate: int | None) -> Clip:
-        mono = to_mono(clip.audio)
-        heard = resample(mono, sample_rate) if sample_rate else mono
-        return replace(clip, audio=rolled(heard, ROLL * next(self._turn)))
-
-
-def rolled(audio: Audio, samples: int) -> Audio:
-    """The same sound begun elsewhere: its end comes first."""
-    return Audio(np.roll(audio.waveform, samples, axis=1), audio.sample_rate)
-
-
-# ---------------------------------------------------------------------------- the session
-
-
 def measure(request: TimingRequest, progress: Progress) -> TimingReport:
     """Take all times of a session.
 
     Raises:
-        BenchError: What the user can mend: names, checkpoints, parameters, the device.
+        BenchError: What the user can fix: names, checkpoints, parameters, the device.
     """
     prepared = prepare(request.run)
     methods = [_subject(prepared, method) for method in _asked(prepared)]
@@ -125,7 +82,7 @@ def measure(request: TimingRequest, progress: Progress) -> TimingReport:
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """All that one session of timing works with."""
+    """One session of timing: its subjects, and the stages that they go through in turn."""
 
     request: TimingRequest
     prepared: Prepared
@@ -209,7 +166,7 @@ class Session:
             self._lap(self.scoring, "score", self.batch, (process.score, outputs, number))
 
     def report(self) -> TimingReport:
-        """What was found."""
+        """The times that were taken."""
         plan, device = self.prepared.plan, self.prepared.device
         lengths = [clip.duration_s for clip in plan.contents]
         longest_s = plan.suite.duration_s
@@ -228,9 +185,6 @@ class Session:
             scoring=result(self.scoring),
             provenance=collect(device),
         )
-
-
-# ---------------------------------------------------------------------------- subjects
 
 
 def _asked(prepared: Prepared) -> list[PlannedMethod]:
@@ -277,7 +231,7 @@ def _require_steps(methods: Sequence[Subject], fit_steps: int) -> None:
 
 @contextmanager
 def _no_shared_cache() -> Iterator[None]:
-    """Processes that start within find an empty cache, which is gone afterwards."""
+    """Give processes that start within the block an empty cache, and remove it afterwards."""
     before = os.environ.get("BENCH_CACHE")
     with tempfile.TemporaryDirectory(prefix="bench-time-") as folder:
         os.environ["BENCH_CACHE"] = str(Path(folder))

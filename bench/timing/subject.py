@@ -31,7 +31,7 @@ class Subject:
     failure: str | None = None
 
     def call(self, work: Callable[..., Lap], *arguments: object) -> Lap | None:
-        """Have its process do something; a fault ends its measurement, not that of the others."""
+        """Run `work` in its process; a failure ends the measurement of this subject only."""
         if self.pool is None:
             return None
         try:
@@ -56,7 +56,7 @@ def started(pool: ProcessPoolExecutor, work: tuple[Any, ...]) -> tuple[float, La
 
 
 def load(subject: Subject) -> None:
-    """Put a subject into a fresh process, in place of the one it has; times are kept."""
+    """Load a subject in a fresh process, in place of the one it has; times are kept."""
     if subject.pool is not None:
         subject.pool.shutdown()
     if subject.failure:
@@ -65,7 +65,7 @@ def load(subject: Subject) -> None:
     subject.pool = ProcessPoolExecutor(max_workers=1, mp_context=context)
     try:
         started_s, lap, imported_s = subject.load(subject.pool)
-    except BenchError:  # the user's to mend
+    except BenchError:  # for the user to fix
         raise
     except Exception as error:  # noqa: BLE001 - the boundary where a method's fault becomes a record
         subject.failure = failure_of(error).reason
@@ -74,11 +74,8 @@ def load(subject: Subject) -> None:
     subject.note("load", 1, lap)
 
 
-# ---------------------------------------------------------------------------- results
-
-
 def result(subject: Subject) -> MethodTiming:
-    """What was found of one subject."""
+    """The times of one subject."""
     stages = [_stage(name, clips, laps) for (name, clips), laps in subject.laps.items()]
     if subject.short_fits and not subject.failure:
         stages.insert(2, _extrapolated(subject.short_fits, subject.parameters))

@@ -25,7 +25,7 @@ from bench.api import Audio, Clip, ConfigError, Entry, MethodInfo, Output, Style
 from bench.cli.main import cli
 from bench.plugins.catalog import find_method, find_metric
 from bench.plugins.environments import environment_folder, project_of, python_of
-from bench.plugins.isolated import IsolatedMetric, Isolation
+from bench.plugins.isolated import IsolatedMetric
 from bench.plugins.source_digest import source_digest
 from bench.records.schema import CellRecord
 from bench.records.store import load_run
@@ -220,7 +220,7 @@ def _lives(pid: int) -> bool:
 @pytest.mark.usefixtures("table")
 def test_an_output_that_takes_a_metric_down_has_no_score_and_the_others_have(home: Path) -> None:
     name = f"{home / 'olden.py'}:OldenLevel"
-    metric = IsolatedMetric(name, Isolation(find_metric(name)), Path(os.devnull))
+    metric = IsolatedMetric(name, find_metric(name), Path(os.devnull))
     metric.load("mini", "cpu")
     loud, silent = (Audio(np.full((1, 80), level, np.float32), RATE) for level in (0.5, 0.0))
     clip = Clip("c", "c", loud)

@@ -24,7 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from bench.data.cards import load_dataset
 from bench.plan.plan import make_plan, prepare_methods
 from bench.plan.suite import load_suite
-from bench.run.request import RunRequest, prepare, start
+from bench.run.request import RunRequest, prepare
+from bench.run.session import start
 
 FEW, MANY, STYLES, RATE = 20, 220, 2, 22_050
 

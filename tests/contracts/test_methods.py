@@ -11,7 +11,7 @@ from operator import attrgetter
 import pytest
 
 from bench.api import Json
-from bench.conformance.checks import Check, judge
+from bench.conformance.checks import Check, run_check
 from bench.conformance.method_checks import METHOD_CHECKS
 from bench.conformance.method_subject import MethodSubject
 from bench.plugins import catalog
@@ -45,9 +45,9 @@ def subject(request: pytest.FixtureRequest) -> MethodSubject:
 
 @pytest.mark.parametrize("check", METHOD_CHECKS, ids=attrgetter("name"))
 def test_a_method_keeps_the_contract(subject: MethodSubject, check: Check[MethodSubject]) -> None:
-    verdict = judge(check, subject)
+    outcome = run_check(check, subject)
     draws_nothing = check.name == ANOTHER_SEED and subject.entry.info.deterministic
-    assert verdict.outcome == ("n.a." if draws_nothing else "passed"), verdict.reason
+    assert outcome.status == ("n.a." if draws_nothing else "passed"), outcome.reason
 
 
 def test_titles_are_unique() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bench.api import Direction, Output, Score
-from bench.conformance.checks import Check, judge
+from bench.conformance.checks import Check, run_check
 from bench.conformance.metric_checks import METRIC_CHECKS
 from bench.conformance.metric_subject import MetricSubject
 from bench.plugins import catalog
@@ -36,8 +36,8 @@ def subject(request: pytest.FixtureRequest) -> MetricSubject:
 
 @pytest.mark.parametrize("check", METRIC_CHECKS, ids=attrgetter("name"))
 def test_a_metric_keeps_the_contract(subject: MetricSubject, check: Check[MetricSubject]) -> None:
-    verdict = judge(check, subject)
-    assert (verdict.outcome, verdict.reason) == ("passed", ""), verdict.reason
+    outcome = run_check(check, subject)
+    assert (outcome.status, outcome.reason) == ("passed", ""), outcome.reason
 
 
 @pytest.mark.parametrize("subject", sorted(COMPARES_WITH_CONTENT), indirect=True)

@@ -29,7 +29,7 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     [
         *(
-            "bench.run.request",
+            "bench.run.session",
             "bench.cli.main",
             "reports.write",
             "torch",
@@ -170,7 +170,7 @@ def ended(process: ForkServerProcess) -> int:
 
 
 def alive(number: int) -> bool:
-    """Whether a process exists and is no zombie."""
+    """Whether a process exists and is not a zombie."""
     try:
         state = Path(f"/proc/{number}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:

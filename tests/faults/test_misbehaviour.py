@@ -65,7 +65,7 @@ def test_a_death_costs_one_chunk_and_is_named(battery: Stage, how: str) -> None:
     reason = str(battery.status("battery")[f"Rude[how={how}]", *CELL].reason)
     cause = {"segfault": "SIGSEGV", "exit": "exit code 3", "kill": "SIGKILL"}[how]
     assert cause in reason
-    assert reason.endswith(f"last words: about to {how}")
+    assert reason.endswith(f"its last output: about to {how}")
 
 
 @pytest.mark.parametrize("how", HARMLESS)
@@ -146,7 +146,7 @@ def test_what_takes_too_long_is_stopped(stage: Stage) -> None:
     assert {key[0] for key in failures(stage, "Rude[fit=hang]", "slow")} == {"hard"}
     assert failures(stage, "Steady", "slow") == {}
     reason = stage.status("slow")["Rude[how=hang]", *CELL].reason
-    assert reason == "took longer than 2 s; last words: about to hang"
+    assert reason == "took longer than 2 s; its last output: about to hang"
     stage.require_whole("slow")
     stage.require_nobody_left()
 

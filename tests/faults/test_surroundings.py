@@ -1,7 +1,7 @@
 """A full disk, a damaged cache, a folder of another version, two runs at once.
 
-Each ends with a clear stop or is mended silently; nothing that was finished is lost, and the
-tables in the end are those of a run that met none of it.
+Each ends with a clear stop or is repaired silently; nothing that was finished is lost, and the
+tables in the end are those of a run without any of these faults.
 """
 
 from __future__ import annotations
@@ -33,9 +33,6 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
     stage = Stage(tmp_path_factory.mktemp("surroundings"))
     assert stage.run(*STEADY) == 0
     return stage
-
-
-# ---------------------------------------------------------------------------- disk
 
 
 def largest(folder: Path) -> int:
@@ -92,9 +89,6 @@ def test_a_full_disk_stops_the_run_and_room_lets_it_go_on(
     ]
 
 
-# ---------------------------------------------------------------------------- cache
-
-
 def entries(cache: Cache) -> list[Path]:
     """One entry of each kind."""
     rng = np.random.default_rng(0)
@@ -135,7 +129,7 @@ def test_no_damage_to_an_entry_gives_another_value(tmp_path: Path, kind: str) ->
 
 @pytest.mark.parametrize("damage", ["garbled", pytest.param("cut", marks=pytest.mark.slow)])
 def test_a_damaged_cache_is_computed_again(stage: Stage, damage: str) -> None:
-    out = f"mended-{damage}"
+    out = f"repaired-{damage}"
     cache = stage.home / f"cache-{damage}"
     assert stage.run(*STEADY, out=out, BENCH_CACHE=str(cache)) == 0
     paths = [path for path in cache.rglob("*") if path.suffix in {".npz", ".safetensors"}]
@@ -151,9 +145,6 @@ def test_a_damaged_cache_is_computed_again(stage: Stage, damage: str) -> None:
     third = f"{out}-third"
     assert stage.run(*STEADY, out=third, BENCH_CACHE=str(cache)) == 0
     assert all(c.fit_cached and c.transfer_cached for c in stage.status(third).values())
-
-
-# ---------------------------------------------------------------------------- schema
 
 
 @pytest.fixture
@@ -197,9 +188,6 @@ def test_a_header_that_is_no_header_is_refused(older: Path, text: str) -> None:
     (older / "run.json").write_text(text, encoding="utf-8")
     with pytest.raises(RecordError, match=r"run\.json does not follow schema 1"):
         load_run(older)
-
-
-# ---------------------------------------------------------------------------- two runs
 
 
 def test_a_second_run_in_the_same_folder_is_refused(stage: Stage) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from bench.api import ConfigError, UnknownNameError
 from bench.cli.main import cli
-from bench.conformance.checks import Outcome, Verdict
+from bench.conformance.checks import CheckStatus, Outcome
 from bench.conformance.examine import examine
 from bench.conformance.method_checks import METHOD_CHECKS
 from bench.conformance.metric_checks import METRIC_CHECKS
@@ -28,23 +28,23 @@ NO_NUMBER = {
 }
 
 
-def verdicts(name: str, file: Path = BROKEN) -> list[Verdict]:
-    return list(examine(f"{file}:{name}", "mini", "cpu").verdicts)
+def outcomes(name: str, file: Path = BROKEN) -> list[Outcome]:
+    return list(examine(f"{file}:{name}", "mini", "cpu").outcomes)
 
 
-def named(found: list[Verdict], outcome: Outcome) -> set[str]:
-    return {verdict.name for verdict in found if verdict.outcome == outcome}
+def named(found: list[Outcome], status: CheckStatus) -> set[str]:
+    return {outcome.name for outcome in found if outcome.status == status}
 
 
 @pytest.mark.parametrize("name", ["Good", "GoodMetric"])
 def test_what_keeps_the_contract_passes_every_check(name: str) -> None:
-    found = verdicts(name)
-    assert {verdict.outcome for verdict in found} == {"passed"}
+    found = outcomes(name)
+    assert {outcome.status for outcome in found} == {"passed"}
     assert len(found) == len(METHOD_CHECKS if name == "Good" else METRIC_CHECKS)
 
 
 def test_a_method_that_draws_nothing_and_says_little_is_not_failed_for_it() -> None:
-    found = verdicts("Gain", TOYS)
+    found = outcomes("Gain", TOYS)
     assert not named(found, "failed")
     assert named(found, "n.a.") == {"it says what a table needs", "another seed gives other bytes"}
 
@@ -87,13 +87,13 @@ def test_a_method_that_draws_nothing_and_says_little_is_not_failed_for_it() -> N
     ],
 )
 def test_a_broken_promise_fails_its_own_check(name: str, fails: set[str]) -> None:
-    assert named(verdicts(name), "failed") == fails
+    assert named(outcomes(name), "failed") == fails
 
 
 def test_an_input_that_is_written_to_is_named() -> None:
-    (verdict,) = (v for v in verdicts("InPlace") if v.name == "inputs are left as they were")
-    assert verdict.outcome == "failed"
-    assert "transfer wrote to content 'piano_ode_to_joy'" in verdict.reason
+    (outcome,) = (one for one in outcomes("InPlace") if one.name == "inputs are left as they were")
+    assert outcome.status == "failed"
+    assert "transfer wrote to content 'piano_ode_to_joy'" in outcome.reason
 
 
 @pytest.mark.parametrize(
@@ -113,22 +113,22 @@ def test_an_input_that_is_written_to_is_named() -> None:
 def test_after_what_everything_needs_nothing_else_is_tried(
     name: str, last: str, reason: str
 ) -> None:
-    found = verdicts(name)
-    (failed,) = (verdict for verdict in found if verdict.outcome == "failed")
+    found = outcomes(name)
+    (failed,) = (outcome for outcome in found if outcome.status == "failed")
     assert failed.name == last
     assert reason in failed.reason
     after = found[found.index(failed) + 1 :]
-    assert {verdict.outcome for verdict in after} == {"n.a."}
-    assert all(f"not tried: {last!r} did not pass" in verdict.reason for verdict in after)
+    assert {outcome.status for outcome in after} == {"n.a."}
+    assert all(f"not tried: {last!r} did not pass" in outcome.reason for outcome in after)
 
 
 def test_parameters_can_be_set_as_in_a_run() -> None:
-    found = list(examine(f"{BROKEN}:Good[share=0.1]", "mini", "cpu").verdicts)
+    found = list(examine(f"{BROKEN}:Good[share=0.1]", "mini", "cpu").outcomes)
     assert not named(found, "failed")
     (failed,) = (
-        verdict
-        for verdict in examine(f"{BROKEN}:Good[sharre=0.1]", "mini", "cpu").verdicts
-        if verdict.outcome == "failed"
+        outcome
+        for outcome in examine(f"{BROKEN}:Good[sharre=0.1]", "mini", "cpu").outcomes
+        if outcome.status == "failed"
     )
     assert "parameter 'sharre' is not known" in failed.reason
 

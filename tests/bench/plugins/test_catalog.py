@@ -189,8 +189,8 @@ def test_a_label_reads_back_as_the_same_choice() -> None:
     ("text", "message"),
     [
         ("tve[strength=0.5", "brackets that do not pair"),
-        ("tve[strength]", "'strength' is no setting"),
-        ("tve[=3]", "'=3' is no setting"),
+        ("tve[strength]", "'strength' is not a setting"),
+        ("tve[=3]", "'=3' is not a setting"),
         (" , ", "name none"),
         ("tve,rti,tve", "name 'tve' twice"),
         ("tve[strength=0.5|0.50]", "twice"),

@@ -148,7 +148,13 @@ def test_the_terminal_is_told_where_it_went_and_what_it_cost(
         ([], "Gain[gain=0.3|0.5]", "o.wav", ConfigError, r"names 2; .*exactly one.*gain=0\.3"),
         (["--text", "bells"], "Gain", "o.wav", ConfigError, r"--style is missing"),
         (["--style", "nowhere"], "Gain", "o.wav", DatasetError, r"nowhere does not exist"),
-        (["--content", "nowhere.wav"], "Gain", "o.wav", DatasetError, r"nowhere\.wav is no file"),
+        (
+            ["--content", "nowhere.wav"],
+            "Gain",
+            "o.wav",
+            DatasetError,
+            r"nowhere\.wav is not a file",
+        ),
         (["--start", "9"], "Gain", "o.wav", DatasetError, r"gives 0\.000 s from 9 s on"),
     ],
 )
@@ -209,7 +215,7 @@ def test_a_method_that_breaks_ends_with_5_and_leaves_its_traceback(
     with pytest.raises(SystemExit, match="5"):
         transfer(place, "--content", str(place / "low1.wav"), method="Picky")
     shown = capsys.readouterr().err
-    assert "failed (error): RuntimeError: this clip is cursed; what it said is in " in shown
+    assert "failed (error): RuntimeError: this clip is cursed; its output is in " in shown
     assert not (place / "o.wav").exists()
     log = Path(shown.rpartition("is in ")[2].strip())
     assert "Traceback" in log.read_text(encoding="utf-8")
@@ -231,9 +237,6 @@ def test_words_alone_serve_a_method_that_is_given_words(place: Path) -> None:
     assert (made.sample_rate, made.num_samples) == (RATE, RATE // 2)
     with pytest.raises(UnsupportedError, match=r"musicgen declines: .*'zebra'.*violin"):
         transfer(place, *part, "zebra", "--method", "musicgen", method="Gain")
-
-
-# ------------------------------------------------------------------------------ two styles
 
 
 def test_a_piece_can_go_from_one_style_to_another(place: Path) -> None:

@@ -24,7 +24,7 @@ from bench.api import (
     TransferRequest,
     UnsupportedError,
 )
-from bench.conformance.checks import judge_all
+from bench.conformance.checks import run_checks
 from bench.conformance.method_checks import METHOD_CHECKS
 from bench.conformance.method_subject import MethodSubject
 from bench.plugins.catalog import find_method
@@ -294,7 +294,7 @@ def test_an_excerpt_lies_in_the_clip_and_is_drawn() -> None:
 def test_the_contract_on_random_weights(use: str) -> None:
     entry = find_method(f"{TINY}:TinyStyle")
     subject = MethodSubject("tiny", entry, overrides={"use": use, "excerpt_s": 0.5})
-    failed = [v for v in judge_all(METHOD_CHECKS, subject) if v.outcome != "passed"]
+    failed = [one for one in run_checks(METHOD_CHECKS, subject) if one.status != "passed"]
     assert failed == []
 
 

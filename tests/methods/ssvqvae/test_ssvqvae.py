@@ -21,7 +21,7 @@ from bench.api import (
     TransferRequest,
     UnsupportedError,
 )
-from bench.conformance.checks import judge_all
+from bench.conformance.checks import run_checks
 from bench.conformance.method_checks import METHOD_CHECKS
 from bench.conformance.method_subject import MethodSubject
 from bench.plugins.catalog import find_method
@@ -312,5 +312,5 @@ def test_refusals(method: SelfSupervisedVqVae) -> None:
 def test_the_contract_on_random_weights() -> None:
     place = Path(__file__).parent / "tiny_vqvae.py"
     subject = MethodSubject("tiny", find_method(f"{place}:TinyVqVae"))
-    failed = [v for v in judge_all(METHOD_CHECKS, subject) if v.outcome != "passed"]
+    failed = [one for one in run_checks(METHOD_CHECKS, subject) if one.status != "passed"]
     assert failed == []

@@ -1,0 +1,78 @@
+"""Noting what a call changes although it should not: its process and its inputs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import random
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from bench.api import Audio
+
+
+@dataclass(slots=True)
+class SideEffects:
+    """Changes that calls have made, in words, in the order in which they were seen.
+
+    Attributes:
+        surroundings: Changes of the working directory and of global random generators.
+        inputs: Inputs that were written to.
+    """
+
+    surroundings: list[str] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def watch(self, call: str, inputs: Mapping[str, object]) -> Iterator[None]:
+        """Note the changes of one call; a working directory that was left is entered again.
+
+        Args:
+            call: The name of the call.
+            inputs: What the call is given, by the name that it has in words.
+        """
+        folder, before, given = Path.cwd(), _surroundings(), _digests(inputs)
+        try:
+            yield
+        finally:
+            self.surroundings += [f"{call} changed {what}" for what in _unlike(before)]
+            self.inputs += [
+                f"{call} wrote to {name}"
+                for name, digest in _digests(inputs).items()
+                if digest != given[name]
+            ]
+            os.chdir(folder)
+
+
+def _surroundings() -> dict[str, str]:
+    """Digests of what belongs to the whole process; of torch's generator where torch is loaded."""
+    facts: dict[str, object] = {
+        "the working directory": str(Path.cwd()),
+        "the global generator of `random`": random.getstate(),
+        "the global generator of numpy": repr(np.random.get_state()),  # noqa: NPY002 - only its state is read
+    }
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        facts["the global generator of torch"] = torch.get_rng_state().numpy().tobytes()
+    return {name: _digest(fact) for name, fact in facts.items()}
+
+
+def _unlike(before: Mapping[str, str]) -> list[str]:
+    after = _surroundings()
+    return [name for name, digest in before.items() if after.get(name) != digest]
+
+
+def _digests(values: Mapping[str, object]) -> dict[str, str]:
+    return {name: _digest(value) for name, value in values.items()}
+
+
+def _digest(value: object) -> str:
+    if isinstance(value, Audio):
+        return value.digest
+    return hashlib.sha256(pickle.dumps(value)).hexdigest()

@@ -1,0 +1,46 @@
+"""What all methods and metrics of one run share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.api import Profile, Progress
+from bench.cache import Cache
+from bench.data.material import Material
+from bench.run.stopwatch import Stopwatch
+
+LONGEST_NAME = 100  # characters of a log's name: a plug-in from outside is named by its path
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What all methods and metrics of one run share.
+
+    Args:
+        folder: The run folder; it has the folders `audio` and `logs`.
+        cache: Where fits and outputs are kept for all runs.
+        material: The clips of the run.
+        profile: Which checkpoints methods and metrics load.
+        device: Where they work, such as "cpu" or "cuda:0".
+        watch: Adds up the time of every stage.
+        progress: Is told how far the run is.
+        fit_together: Whether methods of one family learn in one call.
+    """
+
+    folder: Path
+    cache: Cache
+    material: Material
+    profile: Profile
+    device: str
+    watch: Stopwatch
+    progress: Progress
+    fit_together: bool = False
+
+    def log_of(self, name: str) -> Path:
+        """The log of a method or metric, for its tracebacks and the output of its worker.
+
+        Args:
+            name: Its name in the catalog, or `file.py:Class`. Variants of one method share a log.
+        """
+        return self.folder / "logs" / f"{name.replace('/', '_')[-LONGEST_NAME:]}.log"

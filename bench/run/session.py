@@ -1,0 +1,141 @@
+"""A session of a run: writing header and plan, and working through the cells.
+
+`start` writes the header and the plan, or extends those of an existing folder, and executes on one
+device or on several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from bench.api import ConfigError, Progress
+from bench.cache import Cache
+from bench.data.material import Material
+from bench.plugins.catalog import find_method, find_metric
+from bench.plugins.environments import project_of, python_of
+from bench.plugins.opening import close
+from bench.records import store
+from bench.records.schema import CellRecord, PlannedCell
+from bench.run.context import RunContext
+from bench.run.devices import assign, work_through
+from bench.run.header import make_header, merge_headers
+from bench.run.request import Prepared, RunRequest, prepare
+from bench.run.runner import execute, locked, note_session, render, settle
+from bench.run.scoring import LoadedMetric, load_metric
+from bench.run.studio import Studio, open_studio
+from bench.weights import quiet_loaders
+
+
+def start(prepared: Prepared, request: RunRequest, progress: Progress) -> dict[str, CellRecord]:
+    """Write the plan and work through it; returns the latest record of each cell."""
+    folder = prepared.folder
+    for name in ("", "audio", "logs"):
+        require_writable(folder / name, "a run needs a folder of its own. Choose one with --out.")
+    require_writable(
+        Cache.default().root, "fits and outputs are kept there. Set BENCH_CACHE to a folder."
+    )
+    quiet_loaders()
+    with locked(folder):
+        context = _context(prepared, request, prepared.device, progress)
+        _build_environments(prepared, progress)
+        metrics = [load_metric(context, name, find_metric(name)) for name in prepared.metrics]
+        try:
+            _write_plan(prepared, request, metrics)
+            if len(prepared.devices) > 1:
+                _share_out(prepared, request, progress)
+            studios = _studios(context, prepared)
+            retry = request.retry and len(prepared.devices) == 1  # the shares have tried again
+            return execute(context, prepared.cells, studios, metrics, retry=retry)
+        finally:
+            for loaded in metrics:
+                close(loaded.metric)
+
+
+def _context(
+    prepared: Prepared, request: RunRequest, device: str, progress: Progress
+) -> RunContext:
+    plan = prepared.plan
+    return RunContext(
+        folder=prepared.folder,
+        cache=Cache.default(),
+        material=Material(plan.dataset, plan.splits, plan.suite.duration_s),
+        profile=plan.suite.profile,
+        device=device,
+        watch=prepared.watch,
+        progress=progress,
+        fit_together=request.fit_together,
+    )
+
+
+def _studios(context: RunContext, prepared: Prepared) -> dict[str, Studio]:
+    return {
+        method.choice.label: open_studio(context, method, prepared.isolation)
+        for method in prepared.plan.methods
+    }
+
+
+def _share_out(prepared: Prepared, request: RunRequest, progress: Progress) -> None:
+    """Render on every device at once; what is left over is done by the caller."""
+    wanted = {cell.cell_id for cell in prepared.cells}
+    words = f"{len(prepared.devices)} processes on {', '.join(prepared.devices)}"
+
+    def poll() -> None:
+        history = store.read(prepared.folder / "cells.jsonl", CellRecord)
+        progress(len(wanted & settle(history, retry=False).keys()) / max(1, len(wanted)), words)
+
+    with prepared.watch.measure(f"transfer {words}"):
+        work_through(
+            partial(_render_share, request),
+            prepared.devices,
+            assign(prepared.cells, len(prepared.devices)),
+            poll,
+        )
+
+
+def _render_share(request: RunRequest, device: str, share: frozenset[str]) -> None:
+    """Render some cells of a run on one device, in a process of their own."""
+    prepared = prepare(replace(request, device=device))
+    quiet_loaders()
+    context = _context(prepared, request, device, lambda _fraction, _words: None)
+    cells = [cell for cell in prepared.cells if cell.cell_id in share]
+    render(context, cells, _studios(context, prepared), retry=request.retry)
+    note_session(context)
+
+
+def _build_environments(prepared: Prepared, progress: Progress) -> None:
+    """Build the environments of the run's back ends, which takes minutes the first time."""
+    entries = [find_method(method.choice.name) for method in prepared.plan.methods]
+    entries += [find_metric(name) for name in prepared.metrics]
+    for project in dict.fromkeys(map(project_of, entries)):
+        if project is not None:
+            python_of(project, lambda words: progress(0.0, words))
+
+
+def require_writable(folder: Path, rule: str) -> None:
+    """Create a folder and write into it once, so that a fault is found before any work.
+
+    Raises:
+        ConfigError: The folder cannot be created, or nothing can be written into it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written ({error.strerror}); {rule}") from error
+
+
+def _write_plan(prepared: Prepared, request: RunRequest, metrics: Sequence[LoadedMetric]) -> None:
+    folder = prepared.folder
+    new = make_header(prepared.plan, metrics, prepared.devices, request.argv)
+    if (folder / "run.json").exists():
+        new = merge_headers(store.read_header(folder), new)
+    store.write_header(folder, new)
+    known = {cell.cell_id for cell in store.read(folder / "plan.jsonl", PlannedCell)}
+    fresh = [cell for cell in prepared.cells if cell.cell_id not in known]
+    if fresh:
+        store.append(folder / "plan.jsonl", fresh)
