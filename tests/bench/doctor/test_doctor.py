@@ -19,7 +19,7 @@ from bench.doctor import report as doctor
 from bench.doctor.findings import Finding, ask
 from bench.doctor.report import Diagnosis, Needed
 
-WEIGHTS = "metrics/weights"
+WEIGHTS = "metrics/clap/weights"
 HEAVY = ("torch", "diffusers", "transformers", "librosa", "huggingface_hub.hf_api")
 PROBE = """
 import sys
