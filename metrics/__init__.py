@@ -67,7 +67,7 @@ METRICS: dict[str, Entry] = {
         f"{name}.as_published": Entry(
             f"metrics.clap.as_published:{kind}",
             MetricInfo(
-                title=f"{title}, as published",
+                title=f"{title} as published",
                 direction=Direction.MAXIMIZE,
                 range=(0.0, 1.0),
                 source=f"{formula}; {_CLAP}, with the preparation of laion-clap 1.1.7",
