@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.api import Audio, Clip, ConfigError, DatasetError
 
@@ -272,12 +273,31 @@ def resample(audio: Audio, sample_rate: int) -> Audio:
     """
     if audio.sample_rate == sample_rate:
         return audio
-    import soxr
-
-    converted = soxr.resample(audio.waveform.T, audio.sample_rate, sample_rate, quality="HQ")
-    samples = np.ascontiguousarray(converted.T, dtype=np.float32)
+    converted = resample_waveform(audio.waveform.T, audio.sample_rate, sample_rate)
+    samples = np.ascontiguousarray(converted.T)
     length = round(audio.num_samples * sample_rate / audio.sample_rate)
     return fit_length(Audio(samples, sample_rate), length)
+
+
+def resample_waveform(
+    waveform: NDArray[np.float32], original_rate: int, sample_rate: int
+) -> NDArray[np.float32]:
+    """Resample with soxr's high quality; the same array when the rates are equal.
+
+    Args:
+        waveform: Shape (sample,) or (sample, channel).
+        original_rate: Its rate, Hz.
+        sample_rate: The wanted rate, Hz.
+
+    Returns:
+        float32 of as many samples as the resampler rounds to; `resample` has an exact length.
+    """
+    if original_rate == sample_rate:
+        return waveform
+    import soxr
+
+    converted = soxr.resample(waveform, original_rate, sample_rate, quality="HQ")
+    return np.asarray(converted, np.float32)
 
 
 def fit_length(audio: Audio, num_samples: int) -> Audio:

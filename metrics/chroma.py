@@ -1,13 +1,13 @@
-"""Chroma similarity: whether the content's notes are still there, whatever plays them.
+"""Chroma similarity: whether the notes of the content are still there, whatever plays them.
 
-CLAP hears mostly timbre, so a perfect transfer lowers CP; this measure hears pitch classes over
-time and hardly the timbre.
+CLAP hears mostly timbre, so a perfect transfer lowers CP. This measure hears pitch classes over
+time and hardly any timbre.
 
 **Measure**: c_t and o_t are the chroma vectors (12 pitch classes) of content and output in frame
-t, e_t the content's energy in it; similarity = sum_t w_t cos(c_t, o_t) / sum_t w_t with w_t =
-sqrt(e_t), so loud notes count more than their tails and rests count nothing. In [0, 1], higher is
-closer. Frames are compared in place: a shift in time counts as a difference. Absolute octaves are
-not heard.
+t, and e_t is the content's energy in that frame. Then similarity = sum_t w_t cos(c_t, o_t) /
+sum_t w_t with w_t = sqrt(e_t): loud notes count more than their tails, and rests count nothing.
+The result lies in [0, 1], higher is closer. Frames are compared in place, so a shift in time counts
+as a difference. A note and the same note an octave higher are alike.
 
 References:
     Fujishima (1999), "Realtime chord recognition of musical sound", ICMC (pitch class profile);
@@ -26,12 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import Audio, Json, Metric, Output, Profile, Score, UnsupportedError
-from metrics.clap_preprocess import resample
-from metrics.output_rules import judge, require_sound
+from bench.audio import resample_waveform
+from bench.outputs import judge, require_sound
 
 VERSION = "1"
 SAMPLE_RATE = 22050
-N_FFT = 8192  # 2.7 Hz between bins: neighbouring semitones part from about 45 Hz up
+N_FFT = 8192  # 2.7 Hz between bins: neighbouring semitones are told apart from about 45 Hz up
 WIN_LENGTH = 4096  # 186 ms: a quaver at 160 beats per minute
 HOP_LENGTH = 1024
 LOWEST_HZ = 55.0  # below it hum and rumble outweigh notes
@@ -56,7 +56,7 @@ def chroma(audio: Audio) -> Chroma:
     Returns:
         Non-negative (pitch class, frame), in energy, every `HOP_LENGTH` samples at `SAMPLE_RATE`.
     """
-    mono = resample(audio.mono, audio.sample_rate, SAMPLE_RATE)
+    mono = resample_waveform(audio.mono, audio.sample_rate, SAMPLE_RATE)
     spectrum = librosa.stft(mono, n_fft=N_FFT, hop_length=HOP_LENGTH, win_length=WIN_LENGTH)
     return np.asarray(_filter_bank() @ np.abs(spectrum).astype(np.float64) ** 2)
 
@@ -95,7 +95,7 @@ class ChromaSimilarity(Metric):
     name = "chroma"
 
     def load(self, profile: Profile, device: str) -> None:
-        """Nothing to load; the same for every profile and device."""
+        """Load nothing: there is no model, and every profile and device is the same."""
 
     def score(self, outputs: Sequence[Output]) -> list[Score]:
         """Score each output by itself, in order."""

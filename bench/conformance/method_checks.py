@@ -34,9 +34,8 @@ from bench.conformance.checks import (
     is_frozen_dataclass,
 )
 from bench.conformance.method_subject import SECONDS, MethodSubject
-from bench.data.clips import SHORTEST_S
 from bench.failure import Failure
-from bench.outputs import restore
+from bench.outputs import SHORTEST_S, restore
 from bench.plugins.parameters import split_parameters
 
 COMPANY_TOLERANCE = 1e-3  # of the peak: batched arithmetic differs in the last digits

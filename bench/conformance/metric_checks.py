@@ -25,7 +25,7 @@ from bench.conformance.checks import (
     bundled_clip,
 )
 from bench.conformance.metric_subject import MetricSubject
-from bench.data.clips import SHORTEST_S
+from bench.outputs import SHORTEST_S
 from bench.plugins.catalog import UNDESCRIBED
 
 SAME = 1e-5  # scores of the same output in other company may differ in the last digits

@@ -15,10 +15,10 @@ from typing import Literal
 
 from bench.api import Clip, DatasetError, Style
 from bench.audio import decoding, read_audio, require_whole
+from bench.outputs import SHORTEST_S
 
 Kind = Literal["instrument", "natural"]
 TextSource = Literal["card", "text.txt", "folder name"]
-SHORTEST_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bench.api import Profile, ProfileInfo
-from metrics.clap_checkpoints import LAION_630K
+from metrics.clap.checkpoints import LAION_630K
 
 
 def describe(profile: Profile) -> ProfileInfo:
-    """The same in every profile, but that only the full one has weights."""
+    """Describe a profile; they are alike, except that only the full one has weights."""
     return ProfileInfo(
         sample_rate=48_000,
         weights=(LAION_630K.name,) if profile == "full" else (),

@@ -1,12 +1,12 @@
-"""The CLAP scores by laion-clap itself: what `cp`, `sf.*` are to be compared with.
+"""The CLAP scores by laion-clap itself: what `cp` and `sf.*` are to be compared with.
 
-Formulas are those of `metrics.clap_scores`; the network, its front end and its tokenizer are
-laion's own, so preparation is as published: no levelling, whole repetitions, then silence, and of
-what is longer than ten seconds a part drawn at random (here from the digest of the sound).
+The formulas are those of `metrics.clap.scores`; the network, its front end and its tokenizer are
+laion's own. So the preprocessing is as published: no levelling, whole repetitions and then silence,
+and of a clip longer than ten seconds a part drawn at random (here from the digest of the sound).
 
 **Source**: Wu et al. (2023), arXiv 2211.06687, package laion-clap 1.1.7. Runs in the environment of
 this folder. Its checkpoint is a pickle, which that package executes: only the file whose digest
-was checked at its fetch is given to it. The package asks the hub for three tokenizers and
+was checked when it was fetched is given to it. The package asks the hub for three tokenizers and
 roberta-base when it is first imported.
 """
 
@@ -20,10 +20,16 @@ from typing import Any, final
 import numpy as np
 
 from bench.api import Audio, CheckpointError, Json, Profile
+from bench.audio import resample_waveform
 from bench.backend import fetched_folder
-from metrics import clap_scores
-from metrics.clap_preprocess import resample
-from metrics.embeddings import Embedding, unit
+from metrics.clap.directions import Embedder, Embedding, unit
+from metrics.clap.scores import (
+    ClapMetric,
+    content_direction,
+    heldout_direction,
+    seen_direction,
+    text_direction,
+)
 
 TITLE = "630k-audioset-best"
 _FILE = f"{TITLE}.pt"
@@ -45,7 +51,7 @@ class LaionEmbedder:
     def embed_audio(self, audio: Audio) -> Embedding:
         """The direction of a sound: mean of the channels, at 48 kHz."""
         if audio.digest not in self._made:
-            waveform = resample(audio.mono, audio.sample_rate, _RATE)
+            waveform = resample_waveform(audio.mono, audio.sample_rate, _RATE)
             random.seed(audio.digest[:_DIGITS])
             np.random.seed(int(audio.digest[:_DIGITS], 16))  # noqa: NPY002 - what the package draws from
             (found,) = self._module.get_audio_embedding_from_data([waveform], use_tensor=False)
@@ -57,22 +63,22 @@ class LaionEmbedder:
         return [self.embed_audio(audio) for audio in audios]
 
     def embed_text(self, text: str) -> Embedding:
-        """The direction of a text. Two at once: the package drops the batch of a single one."""
+        """The direction of a text. Two are sent at once: the package drops the batch of one."""
         found = self._module.get_text_embedding([text, text], use_tensor=False)
         return unit(found[0])
 
     def fingerprint(self) -> Mapping[str, Json]:
-        """Checkpoint, preparation and libraries."""
+        """Checkpoint, preprocessing and libraries."""
         libraries: dict[str, Json] = {
             name: version(name) for name in ("laion-clap", "torch", "transformers", "soxr")
         }
         return {"checkpoint": TITLE, "preprocessing": "laion-clap", "libraries": libraries}
 
 
-class LaionMetric(clap_scores.ClapMetric):
+class LaionMetric(ClapMetric):
     """A CLAP score on laion's own model; final classes say against what."""
 
-    def load(self, profile: Profile, device: str) -> None:
+    def open_embedder(self, profile: Profile, device: str) -> Embedder:
         """Load the published checkpoint.
 
         Raises:
@@ -87,32 +93,36 @@ class LaionMetric(clap_scores.ClapMetric):
 
         module = laion_clap.CLAP_Module(enable_fusion=False, amodel="HTSAT-tiny", device=device)
         module.load_ckpt(str(fetched_folder(TITLE) / _FILE), verbose=False)
-        self._embedder = LaionEmbedder(module)
+        return LaionEmbedder(module)
 
 
 @final
-class ContentPreservation(LaionMetric, clap_scores.ContentPreservation):
+class ContentPreservation(LaionMetric):
     """CP on laion's own model."""
 
     name = "cp@laion"
+    reference = staticmethod(content_direction)
 
 
 @final
-class StyleFitHeldout(LaionMetric, clap_scores.StyleFitHeldout):
+class StyleFitHeldout(LaionMetric):
     """SF against held-out clips on laion's own model."""
 
     name = "sf.heldout@laion"
+    reference = staticmethod(heldout_direction)
 
 
 @final
-class StyleFitSeen(LaionMetric, clap_scores.StyleFitSeen):
+class StyleFitSeen(LaionMetric):
     """SF against the clips learnt from on laion's own model."""
 
     name = "sf.seen@laion"
+    reference = staticmethod(seen_direction)
 
 
 @final
-class StyleFitText(LaionMetric, clap_scores.StyleFitText):
+class StyleFitText(LaionMetric):
     """SF against the style's text on laion's own model."""
 
     name = "sf.text@laion"
+    reference = staticmethod(text_direction)

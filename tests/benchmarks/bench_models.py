@@ -23,7 +23,7 @@ from methods.riffusion.learning import initial_embedding
 from methods.riffusion.rendering import Riffusion, draw_image, load_riffusion, read_style
 from methods.riffusion.spectrogram import decode, encode, image_to_mel, invert_mel
 from methods.riffusion.stylisation import predict_guided
-from metrics.clap_embedder import ClapEmbedder, load_embedder
+from metrics.clap.embedder import ClapEmbedder, load_embedder
 
 PLAN = FittingPlan(100, 4, 5e-3, 0.01)
 

@@ -52,8 +52,8 @@ from methods.riffusion.rendering import CanvasSettings, Rendering, Riffusion, re
 from methods.riffusion.schedule import make_schedule
 from methods.riffusion.spectrogram import SpectrogramParameters
 from methods.riffusion.tve import TveParameters
-from metrics import clap_laion, mini_clap
-from metrics.clap_embedder import ClapEmbedder, Towers
+from metrics.clap import laion_files, mini
+from metrics.clap.embedder import ClapEmbedder, Towers
 
 RATE = 44_100
 LIMIT_GIB = 24.0
@@ -219,8 +219,8 @@ def clap() -> None:
     with timed("clap: build"):
         model = ClapModel(ClapConfig())
         count("clap", model)
-    words = mini_clap.build_tokenizer(mini_clap.vocabulary(["a piano", "a violin"]))
-    towers = Towers(model.train(mode=False), clap_laion.build_extractor(), words, None)
+    words = mini.build_tokenizer(mini.vocabulary(["a piano", "a violin"]))
+    towers = Towers(model.train(mode=False), laion_files.build_extractor(), words, None)
     embedder = ClapEmbedder(towers, "random", "cpu")
     with timed("clap: one clip"):
         embedding = embedder.embed_audio(noise(5.0, 48_000, 0))

@@ -28,8 +28,8 @@ from methods.riffusion.pretrain import mini_models
 from methods.riffusion.rendering import Riffusion
 from methods.riffusion.schedule import make_schedule
 from methods.riffusion.spectrogram import MINI_PARAMETERS, SpectrogramParameters
-from metrics import clap_laion, mini_clap
-from metrics.clap_embedder import ClapEmbedder, Towers
+from metrics.clap import laion_files, mini
+from metrics.clap.embedder import ClapEmbedder, Towers
 from tests.benchmarks.full_architectures import melody_model, stable_diffusion
 
 WINDOW_S = 5.12
@@ -193,12 +193,12 @@ def melody(rig: Rig) -> MusicgenMelodyForConditionalGeneration:
 
 def embedder(rig: Rig) -> ClapEmbedder:
     """CLAP on the device, untrained."""
-    words = mini_clap.vocabulary(["a piano", "a violin"])
-    tokenizer = mini_clap.build_tokenizer(words)
+    words = mini.vocabulary(["a piano", "a violin"])
+    tokenizer = mini.build_tokenizer(words)
     if rig.reduced:
-        model, extractor = mini_clap.build_model(len(words)), mini_clap.build_extractor()
+        model, extractor = mini.build_model(len(words)), mini.build_extractor()
     else:
-        model, extractor = ClapModel(ClapConfig()), clap_laion.build_extractor()
+        model, extractor = ClapModel(ClapConfig()), laion_files.build_extractor()
     towers = Towers(model.train(mode=False), extractor, tokenizer, None)
     return ClapEmbedder(towers, "random", rig.device)
 

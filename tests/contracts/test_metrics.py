@@ -19,9 +19,14 @@ from bench.conformance.metric_subject import MetricSubject
 from bench.plugins import catalog
 
 # The best output for these is the content itself; their best value is then reached.
-COMPARES_WITH_CONTENT = {"cp", "chroma"}
+COMPARES_WITH_CONTENT = {"cp", "cp.as_published", "chroma"}
 # The best output for these is a recording of the style.
-COMPARES_WITH_STYLE = {"sf.heldout", "sf.seen"}
+COMPARES_WITH_STYLE = {
+    "sf.heldout",
+    "sf.heldout.as_published",
+    "sf.seen",
+    "sf.seen.as_published",
+}
 
 
 @pytest.fixture(
@@ -64,10 +69,14 @@ def _better(one: Score, other: Score, direction: Direction) -> bool:
 @pytest.mark.parametrize(
     ("subject", "lacking"),
     [
-        ("sf.heldout", {"heldout_clips": ()}),
-        ("sf.seen", {"clips": ()}),
-        ("sf.text", {"text": None}),
-        ("sf.text", {"text": "zxqv unheard of"}),
+        (f"{name}{kind}", lacking)
+        for kind in ("", ".as_published")
+        for name, lacking in (
+            ("sf.heldout", {"heldout_clips": ()}),
+            ("sf.seen", {"clips": ()}),
+            ("sf.text", {"text": None}),
+            ("sf.text", {"text": "zxqv unheard of"}),
+        )
     ],
     indirect=["subject"],
 )

@@ -10,8 +10,8 @@ from bench.api import Audio
 from methods.musicgen.method import MusicgenMelody
 from methods.riffusion.backbone import load_backbone
 from methods.riffusion.tve import TVE
-from metrics.clap_embedder import load_embedder
-from metrics.clap_scores import ContentPreservation
+from metrics.clap.embedder import load_embedder
+from metrics.clap.scores import ContentPreservation
 
 
 def main() -> None:

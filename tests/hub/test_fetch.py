@@ -17,7 +17,7 @@ from conftest import CHECKOUT, CLAP, CLAP_COMMIT, MUSICGEN, RIFFUSION, Machine
 from server import COMMIT, Hub, Repository, serving
 
 from methods.riffusion.backbone import read_backbone
-from metrics.clap_checkpoints import LAION_630K, UNFUSED
+from metrics.clap.checkpoints import LAION_630K, UNFUSED
 
 Equipped = Callable[[], tuple[Machine, Hub, subprocess.CompletedProcess[str]]]
 UNUSED = (
@@ -229,7 +229,7 @@ def test_laions_own_checkpoints_are_found_by_name(machine: Machine) -> None:
         for name in (*checkpoint.files, *(group[-1] for group in checkpoint.either)):
             (where / name).write_text("x")
     ask = (
-        "from metrics.clap_checkpoints import describe, locate; found = locate('full'); "
+        "from metrics.clap.checkpoints import describe, locate; found = locate('full'); "
         "print(found.weights_file.name, found.tokenizer.name, describe('full').weights[0])"
     )
     done = machine.run("-c", ask, BENCH_CLAP="630k-audioset-best", HF_HUB_OFFLINE="1")
@@ -257,7 +257,7 @@ def test_a_file_changed_on_disk_stops_a_load(machine: Machine) -> None:
     blob.chmod(0o644)
     blob.write_bytes(blob.read_bytes()[:-1] + b"!")
     load = (
-        "from bench.weights import hub_folder; from metrics.clap_checkpoints import UNFUSED; "
+        "from bench.weights import hub_folder; from metrics.clap.checkpoints import UNFUSED; "
         "hub_folder(UNFUSED)"
     )
     done = machine.run("-c", load, HF_HUB_OFFLINE="1")

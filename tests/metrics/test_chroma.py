@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import librosa
 import numpy as np
 import pytest
 
@@ -86,3 +89,40 @@ def test_a_content_of_rumble_is_declined() -> None:
     silence = Audio(np.zeros((1, RATE), np.float32), RATE)
     with pytest.raises(UnsupportedError, match="no energy above 55 Hz"):
         chroma_similarity(silence, melody([60, 60]))
+
+
+def test_loud_notes_count_by_their_amplitude() -> None:
+    """The weight is the root of the energy: ten times as loud counts ten times, not a hundred.
+
+    Of two notes of eight seconds each, the louder one is kept and the softer one is moved by a
+    tritone, where the cosine is 0.
+    """
+    loud, soft, moved = (melody([pitch] * 16).waveform for pitch in (60, 60, 66))
+    content = Audio(np.concatenate([loud, soft * np.float32(0.1)], axis=1), RATE)
+    output = Audio(np.concatenate([loud, moved], axis=1), RATE)
+    assert chroma_similarity(content, output) == pytest.approx(10 / 11, abs=0.003)
+
+
+def test_the_weighted_mean_agrees_with_one_written_frame_by_frame() -> None:
+    """Spectra by numpy's FFT, energies and cosines by loops; only the filter bank is librosa's."""
+    fading = np.exp(-np.arange(4 * RATE) / RATE).astype(np.float32)
+    content = Audio(melody(SCALE).waveform * fading, RATE)
+    output = melody([60, 66, 64, 70, 67, 61, 71, 62], timbre="strings")
+    bank = librosa.filters.chroma(sr=RATE, n_fft=8192, tuning=0.0)
+    bank[:, np.arange(4097) * RATE / 8192 < 55.0] = 0
+    window = np.zeros(8192)
+    window[2048:6144] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(4096) / 4096)
+    total = weights = 0.0
+    for start in range(0, 4 * RATE + 1, 1024):
+        vectors = []
+        for audio in (content, output):
+            padded = np.pad(audio.mono.astype(float), 4096)
+            power = np.abs(np.fft.rfft(window * padded[start : start + 8192])) ** 2
+            vectors.append([float(row @ power) for row in bank])
+        kept, made = vectors
+        dot = sum(a * b for a, b in zip(kept, made, strict=True))
+        norm = math.hypot(*kept) * math.hypot(*made)
+        weight = math.sqrt(sum(kept))
+        total, weights = total + weight * dot / norm, weights + weight
+    assert 0.3 < total / weights < 0.9
+    assert chroma_similarity(content, output) == pytest.approx(total / weights, abs=1e-4)

@@ -2,7 +2,8 @@
 
 One code path for the mini model and the full checkpoints: what differs (rate, window, mel bands,
 vocabulary) is read from the files of the checkpoint. On the CPU windows are embedded one by one; an
-accelerator takes many at once, and an embedding depends on its company in its last digits alone.
+accelerator takes many at once, and there an embedding depends on the windows beside it in its last
+digits only.
 
 **Conventions**: embeddings are float64 of shape (dim,) with unit norm.
 """
@@ -28,10 +29,10 @@ from bench.batching import Batcher
 from bench.cache import Cache
 from bench.parallel import in_parallel
 from bench.weights import check_tokenizer
-from metrics import clap_laion
-from metrics.clap_checkpoints import Checkpoint, locate
-from metrics.clap_preprocess import Mode, describe, prepare, prepare_as_published
-from metrics.embeddings import Embedding, mean_direction, unit
+from metrics.clap import laion_files
+from metrics.clap.checkpoints import Checkpoint, locate
+from metrics.clap.directions import Embedding, mean_direction, unit
+from metrics.clap.preprocess import Mode, describe, prepare, prepare_as_published
 
 _LONGEST_TEXT = 77  # tokens; laion-clap cuts there
 _WINDOWS_AT_ONCE = 32  # on an accelerator
@@ -40,21 +41,32 @@ _PREPARATIONS = {"version_1": prepare, "as_published": prepare_as_published}
 
 @dataclass(frozen=True, slots=True)
 class Towers:
-    """What a checkpoint holds: network, front end, tokenizer, the words it knows (None: any)."""
+    """What a checkpoint holds.
 
-    model: Any  # a ClapModel; transformers leaves most of its methods untyped
+    Args:
+        model: The network, a `ClapModel`; transformers leaves most of its methods untyped.
+        extractor: Its front end, from samples to mel bands.
+        tokenizer: The front end of its text tower.
+        vocabulary: The words it knows; None where it knows every text.
+    """
+
+    model: Any
     extractor: ClapFeatureExtractor
     tokenizer: Any
     vocabulary: frozenset[str] | None
 
 
 def check_front_end(config: ClapAudioConfig, extractor: ClapFeatureExtractor, folder: Path) -> None:
-    """Refuse what would make scores random or wrong.
+    """Refuse a checkpoint whose scores would be random or wrong.
 
-    That is fusion, another cropping, or a front end that does not fit the tower.
+    Args:
+        config: The configuration of the audio tower.
+        extractor: The front end.
+        folder: Where they come from, for the message.
 
     Raises:
-        CheckpointError: The checkpoint breaks one of these.
+        CheckpointError: The model is fused, crops or pads in another way, or the front end does not
+            fit the tower.
     """
     if (
         config.enable_fusion
@@ -64,8 +76,7 @@ def check_front_end(config: ClapAudioConfig, extractor: ClapFeatureExtractor, fo
         raise CheckpointError(
             f"{folder} has fusion {config.enable_fusion}, truncation {extractor.truncation!r}, "
             f"padding {extractor.padding!r}; scores need an unfused model with 'rand_trunc' and "
-            "'repeatpad'. "
-            "Use laion/clap-htsat-unfused."
+            "'repeatpad'. Use laion/clap-htsat-unfused."
         )
     frames = window_length(extractor) // extractor.hop_length + 1
     most = config.spec_size * (config.spec_size // config.num_mel_bins)
@@ -77,7 +88,7 @@ def check_front_end(config: ClapAudioConfig, extractor: ClapFeatureExtractor, fo
 
 
 def window_length(extractor: ClapFeatureExtractor) -> int:
-    """Samples of the model's window."""
+    """Length of the model's window in samples."""
     samples: float = extractor.max_length_s * extractor.sampling_rate
     return round(samples)
 
@@ -104,8 +115,8 @@ def read_towers(checkpoint: Checkpoint) -> Towers:
     """
     folder = checkpoint.folder
     if checkpoint.weights_file is not None:
-        model: Any = clap_laion.load_laion(checkpoint.weights_file)
-        extractor = clap_laion.build_extractor()
+        model: Any = laion_files.load_laion(checkpoint.weights_file)
+        extractor = laion_files.build_extractor()
     else:
         model = ClapModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
         model.eval()
@@ -124,7 +135,7 @@ class ClapEmbedder:
         towers: The model and its front ends; moved to `device`.
         identity: Digest of the checkpoint.
         device: Where to compute.
-        mode: Preprocessing.
+        mode: What happens to a sound before the model hears it, see `metrics.clap.preprocess`.
         cache: Where embeddings of audio are kept between runs; None keeps them in memory only.
         windows_at_once: How many share a pass; left out, 1 on the CPU and many elsewhere.
     """
@@ -159,7 +170,7 @@ class ClapEmbedder:
 
     @property
     def window_samples(self) -> int:
-        """The model's window."""
+        """Length of the model's window at that rate."""
         return window_length(self._towers.extractor)
 
     def fingerprint(self) -> dict[str, Json]:
@@ -175,7 +186,7 @@ class ClapEmbedder:
         }
 
     def embed_audio(self, audio: Audio) -> Embedding:
-        """Embed a clip: the mean direction of its windows. Remembered by the digest of the audio.
+        """Embed a clip as the mean direction of its windows; a clip is embedded only once.
 
         Args:
             audio: Finite samples, at least one; any rate and length.
@@ -215,10 +226,10 @@ class ClapEmbedder:
         return unit(_pooled(found)[0])
 
     def require_words(self, text: str) -> None:
-        """Check that the model knows every word of a text.
+        """Check that the model knows every word of a text; one without a vocabulary knows all.
 
         Raises:
-            UnsupportedError: It does not; models with open vocabularies know every text.
+            UnsupportedError: It does not, or the text is empty.
         """
         words = set(text.lower().split())
         unknown = (
@@ -237,12 +248,12 @@ class ClapEmbedder:
 
     def _features(self, audio: Audio) -> list[torch.Tensor]:
         """What the tower reads of each window of a clip, (1, 1, frame, mel)."""
-        prepared = _PREPARATIONS[self._mode](audio, self.sample_rate, self.window_samples)
+        windows = _PREPARATIONS[self._mode](audio, self.sample_rate, self.window_samples)
         return [
             self._towers.extractor(window, sampling_rate=self.sample_rate, return_tensors="pt")[
                 "input_features"
             ]
-            for window in prepared.windows
+            for window in windows
         ]
 
     def _embed_windows(self, windows: Sequence[torch.Tensor]) -> list[Embedding]:
@@ -264,12 +275,19 @@ def _short_digest(facts: dict[str, Json]) -> str:
 
 
 @lru_cache(maxsize=4)
-def load_embedder(profile: Profile, device: str) -> ClapEmbedder:
-    """The embedder of a profile, loaded once per device and shared by all metrics.
+def load_embedder(profile: Profile, device: str, mode: Mode = "version_1") -> ClapEmbedder:
+    """The embedder of a profile, made once per device and preprocessing and shared by all metrics.
 
     Raises:
         CheckpointError: The checkpoint is missing or incomplete.
     """
+    towers, identity = _load_towers(profile, device)
+    return ClapEmbedder(towers, identity, device, mode=mode, cache=Cache.default())
+
+
+@lru_cache(maxsize=2)
+def _load_towers(profile: Profile, device: str) -> tuple[Towers, str]:
+    """The model of a profile and its digest; both preprocessings use one copy of it per device."""
+    del device  # a key of the cache: the model is moved to its device
     checkpoint = locate(profile)
-    towers = read_towers(checkpoint)
-    return ClapEmbedder(towers, checkpoint.digest, device, cache=Cache.default())
+    return read_towers(checkpoint), checkpoint.digest

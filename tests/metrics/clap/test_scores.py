@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from bench.api import Audio, Clip, Metric, Output, Score, Style
-from metrics.clap_embedder import load_embedder
-from metrics.clap_scores import (
+from metrics.clap.directions import cosine
+from metrics.clap.embedder import load_embedder
+from metrics.clap.scores import (
     ContentPreservation,
     StyleFitHeldout,
     StyleFitSeen,
     StyleFitText,
-    cosine,
     prototype,
     to_score,
 )

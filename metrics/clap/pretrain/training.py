@@ -1,23 +1,17 @@
-"""Train the mini CLAP model from scratch on audio this project renders itself.
+"""The training of the mini CLAP model: recipe, losses, steps, and how it continues.
 
-`python -m metrics.pretrain all --work FOLDER` renders the clips, trains, and exports to
-`metrics/weights`; the steps are also commands of their own (`render`, `train`, `export`,
-`evaluate`), and each continues where it was interrupted. The loss is the symmetric contrastive
-loss of CLAP (Elizalde et al. 2023, eq. 3; Wu et al. 2023, eq. 1) plus the cross-entropy of each
-clip against one plain text per sound, because a batch holds several clips of a sound and the
-contrastive loss calls them negatives.
-
-Needs the optional extra `corpus`. Not part of a benchmark run.
+The loss is the symmetric contrastive loss of CLAP (Elizalde et al. 2023, eq. 3; Wu et al. 2023,
+eq. 1) plus the cross-entropy of each clip against one plain text per sound. The second part is
+there because a batch holds several clips of a sound and the contrastive loss calls them negatives.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +21,8 @@ from torch.nn.functional import cross_entropy, normalize
 from transformers import ClapModel, PreTrainedTokenizerFast
 
 from bench.corpus.rendering import TRAINED_SOUNDS
-from metrics.mini_clap import build_extractor, build_model, build_tokenizer, vocabulary
-from metrics.pretrain_corpus import (
+from metrics.clap.mini import build_extractor, build_model, build_tokenizer, vocabulary
+from metrics.clap.pretrain.corpus import (
     Pool,
     clip_features,
     evaluation_clips,
@@ -36,16 +30,14 @@ from metrics.pretrain_corpus import (
     read_shards,
     vocabulary_texts,
     word_caption,
-    write_shards,
 )
-from metrics.pretrain_export import WEIGHTS, evaluate, export_weights, read_embedder
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Every choice of a training; it is written beside the weights."""
+    """All choices of a training; they are written beside the weights."""
 
     seed: int = 0
     rounds: int = 110
@@ -136,14 +128,14 @@ def contrastive_loss(
 
 
 def _learning_rate(recipe: Recipe, step: int) -> float:
-    """Linear warm-up, then half a cosine down to 2 %."""
+    """The learning rate of a step: linear warm-up, then half a cosine down to 2 %."""
     warm_up = min(1.0, (step + 1) / recipe.warm_up_steps)
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / recipe.steps)))
     return recipe.learning_rate * warm_up * (0.02 + 0.98 * cosine)
 
 
 def train_step(trainer: Trainer, pool: Pool, sounds: NDArray[np.int64]) -> float:
-    """One optimiser step; returns the loss."""
+    """Make one optimiser step and return its loss."""
     indices, captions = draw_batch(pool, sounds, trainer.recipe, trainer.step)
     generator = torch.Generator().manual_seed(trainer.recipe.seed * 1_000_003 + trainer.step)
     features = augment(torch.from_numpy(pool.features[indices].astype(np.float32)), generator)
@@ -172,7 +164,7 @@ def zero_shot(trainer: Trainer, features: NDArray[np.float16], sounds: NDArray[n
 
 
 def start(recipe: Recipe, work: Path) -> Trainer:
-    """A fresh training, or the one that was interrupted in this folder."""
+    """Begin a training, or take up the one that was interrupted in this folder."""
     torch.manual_seed(recipe.seed)
     word_ids = vocabulary(vocabulary_texts())
     model = build_model(len(word_ids))
@@ -190,7 +182,7 @@ def start(recipe: Recipe, work: Path) -> Trainer:
 
 
 def save(trainer: Trainer, work: Path) -> None:
-    """Keep a training so that it can go on."""
+    """Save a training so that it can continue."""
     state = {
         "model": trainer.model.state_dict(),
         "optimiser": trainer.optimiser.state_dict(),
@@ -206,7 +198,7 @@ def _sound_numbers(pool: Pool) -> NDArray[np.int64]:
 
 
 def load_pool(recipe: Recipe, work: Path, round_trips: Path | None) -> Pool:
-    """All training clips: the rendered rounds, and prepared round trips where a folder is named."""
+    """Load all training clips: the rendered rounds, and round trips where a folder is named."""
     pool = read_shards(work / "shards", recipe.rounds)
     if round_trips is None:
         return pool
@@ -219,7 +211,7 @@ def load_pool(recipe: Recipe, work: Path, round_trips: Path | None) -> Pool:
 
 
 def train(recipe: Recipe, work: Path, round_trips: Path | None, check_every: int = 100) -> None:
-    """Train to the recipe's last step, saving and checking on unseen clips now and then."""
+    """Train to the last step of the recipe, saving and checking on unseen clips now and then."""
     pool = load_pool(recipe, work, round_trips)
     sounds = _sound_numbers(pool)
     clips = list(evaluation_clips(per_sound=6))
@@ -238,39 +230,3 @@ def train(recipe: Recipe, work: Path, round_trips: Path | None, check_every: int
         losses = []
         save(trainer, work)
         logger.info("%s after %.0f s", json.dumps(trainer.curve[-1]), time.monotonic() - began)
-
-
-def export(recipe: Recipe, work: Path, folder: Path) -> None:
-    """Write the training as it stands as a checkpoint, with its recipe and curve."""
-    trainer = start(recipe, work)
-    trainer.model.train(mode=False)
-    training = {"recipe": asdict(recipe), "steps_done": trainer.step, "curve": trainer.curve}
-    found = export_weights(trainer.model, trainer.tokenizer, folder, training)
-    logger.info("%s", json.dumps(found.facts()))
-
-
-def main() -> None:
-    """Read the command line and run one step, or all of them."""
-    parser = argparse.ArgumentParser(prog="python -m metrics.pretrain", description=__doc__)
-    parser.add_argument("command", choices=["render", "train", "export", "evaluate", "all"])
-    parser.add_argument("--work", type=Path, default=Path("runs/mini-clap"), help="scratch folder")
-    parser.add_argument("--out", type=Path, default=WEIGHTS, help="folder of the checkpoint")
-    parser.add_argument("--roundtrips", type=Path, help="folder of FLAC round trips by sound")
-    parser.add_argument("--steps", type=int, default=Recipe().steps)
-    parser.add_argument("--rounds", type=int, default=Recipe().rounds)
-    options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(1)
-    recipe = Recipe(steps=options.steps, rounds=options.rounds)
-    if options.command in {"render", "all"}:
-        write_shards(build_extractor(), options.work / "shards", recipe.rounds, recipe.codec_every)
-    if options.command in {"train", "all"}:
-        train(recipe, options.work, options.roundtrips)
-    if options.command in {"export", "all"}:
-        export(recipe, options.work, options.out)
-    if options.command == "evaluate":
-        logger.info("%s", json.dumps(evaluate(read_embedder(options.out)).facts()))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""Embeddings as directions, and what gives them; numpy alone, for every environment.
+"""Embeddings as directions, and what makes them; numpy alone, for every environment.
 
 **Conventions**: embeddings are float64 of shape (dim,) with unit norm.
 """
@@ -29,7 +29,7 @@ class Embedder(Protocol):
         """The direction of a text; `UnsupportedError` where the model cannot know it."""
 
     def fingerprint(self) -> Mapping[str, Json]:
-        """All that decides an embedding."""
+        """All that decides an embedding beside the sound or text."""
 
 
 def unit(vector: NDArray[np.floating]) -> Embedding:
@@ -37,6 +37,10 @@ def unit(vector: NDArray[np.floating]) -> Embedding:
 
     Raises:
         ValueError: It has no direction.
+
+    Example:
+        >>> unit(np.array([3.0, 4.0])).tolist()
+        [0.6, 0.8]
     """
     wide = np.asarray(vector, np.float64)
     norm = float(np.linalg.norm(wide))
@@ -51,3 +55,8 @@ def unit(vector: NDArray[np.floating]) -> Embedding:
 def mean_direction(embeddings: Sequence[Embedding]) -> Embedding:
     """The mean of unit embeddings, scaled to unit norm: a prototype of several clips or windows."""
     return unit(np.mean(embeddings, axis=0))
+
+
+def cosine(first: Embedding, second: Embedding) -> float:
+    """Cosine of two unit embeddings, in [-1, 1], higher is closer."""
+    return max(-1.0, min(1.0, float(first @ second)))

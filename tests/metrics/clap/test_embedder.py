@@ -12,16 +12,11 @@ import torch
 
 from bench.api import Audio, CheckpointError, UnsupportedError
 from bench.cache import Cache
-from metrics import clap_checkpoints
-from metrics.clap_checkpoints import MINI_FOLDER, Checkpoint, locate
-from metrics.clap_embedder import (
-    ClapEmbedder,
-    load_embedder,
-    mean_direction,
-    read_towers,
-    unit,
-)
-from metrics.clap_preprocess import prepare
+from metrics.clap import checkpoints
+from metrics.clap.checkpoints import MINI_FOLDER, Checkpoint, locate
+from metrics.clap.directions import mean_direction, unit
+from metrics.clap.embedder import ClapEmbedder, load_embedder, read_towers
+from metrics.clap.preprocess import prepare
 
 RATE = 22050
 
@@ -79,7 +74,7 @@ def test_a_gain_hardly_moves_an_embedding(embedder: ClapEmbedder) -> None:
 
 def test_a_long_clip_is_the_mean_of_its_windows(embedder: ClapEmbedder) -> None:
     clip = noise(5, seconds=12.0)
-    windows = prepare(clip, RATE, embedder.window_samples).windows
+    windows = prepare(clip, RATE, embedder.window_samples)
     assert len(windows) == 3
     single = [embedder.embed_audio(Audio(window[None], RATE)) for window in windows]
     expected = np.mean(single, axis=0) / np.linalg.norm(np.mean(single, axis=0))
@@ -170,13 +165,13 @@ def test_missing_tokenizer_files_are_not_silence(weights_copy: Path) -> None:
     (weights_copy / "tokenizer.json").unlink()
     (weights_copy / "tokenizer_config.json").unlink()
     with pytest.raises((CheckpointError, OSError, ValueError), match="tokenizer"):
-        read_towers(Checkpoint(weights_copy, "transformers", "copy"))
+        read_towers(Checkpoint(weights_copy, "copy"))
 
 
 def test_a_missing_front_end_is_refused(weights_copy: Path) -> None:
     (weights_copy / "preprocessor_config.json").unlink()
     with pytest.raises(CheckpointError, match=r"no preprocessor_config\.json"):
-        read_towers(Checkpoint(weights_copy, "transformers", "copy"))
+        read_towers(Checkpoint(weights_copy, "copy"))
 
 
 @pytest.mark.parametrize(
@@ -193,7 +188,7 @@ def test_an_unfit_front_end_is_refused(
 ) -> None:
     edit(weights_copy, "preprocessor_config.json", **change)
     with pytest.raises(CheckpointError, match=reason):
-        read_towers(Checkpoint(weights_copy, "transformers", "copy"))
+        read_towers(Checkpoint(weights_copy, "copy"))
 
 
 def test_a_fused_model_is_refused(weights_copy: Path) -> None:
@@ -201,30 +196,30 @@ def test_a_fused_model_is_refused(weights_copy: Path) -> None:
     config["audio_config"]["enable_fusion"] = True
     (weights_copy / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="fusion True"):
-        read_towers(Checkpoint(weights_copy, "transformers", "copy"))
+        read_towers(Checkpoint(weights_copy, "copy"))
 
 
 def test_a_folder_of_ones_own_takes_the_place_of_the_full_checkpoint(
     weights_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(clap_checkpoints.ENVIRONMENT, str(weights_copy))
+    monkeypatch.setenv(checkpoints.ENVIRONMENT, str(weights_copy))
     found = locate("full")
-    assert (found.folder, found.layout) == (weights_copy, "transformers")
-    assert clap_checkpoints.describe("full").weights == (str(weights_copy),)
+    assert (found.folder, found.weights_file) == (weights_copy, None)
+    assert checkpoints.describe("full").weights == (str(weights_copy),)
 
 
 def test_a_laion_file_needs_its_tokenizer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save({}, tmp_path / "630k-audioset-best.pt")
-    monkeypatch.setenv(clap_checkpoints.ENVIRONMENT, str(tmp_path))
+    monkeypatch.setenv(checkpoints.ENVIRONMENT, str(tmp_path))
     with pytest.raises(CheckpointError, match="tokenizer of the laion checkpoint"):
         locate("full")
     (tmp_path / "tokenizer_config.json").write_text("{}")
-    assert locate("full").layout == "laion"
+    assert locate("full").weights_file == tmp_path / "630k-audioset-best.pt"
 
 
 def test_an_empty_folder_of_ones_own_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(clap_checkpoints.ENVIRONMENT, str(tmp_path))
+    monkeypatch.setenv(checkpoints.ENVIRONMENT, str(tmp_path))
     with pytest.raises(CheckpointError, match=r"one laion \.pt file"):
         locate("full")

@@ -1,12 +1,12 @@
-"""Training clips of the mini CLAP model: how they are rendered, described, and seen.
+"""The training clips of the mini CLAP model: how they are rendered, described, and seen.
 
-Every clip passes the preprocessing that the scores use (`metrics.clap_preprocess`) and the same
+Every clip passes the preprocessing that the scores use (`metrics.clap.preprocess`) and the same
 feature extractor. Part of the clips is also heard through a mel spectrogram and Griffin-Lim
-phases, because the methods under comparison all speak through such a codec and a model that never
-heard one takes its hiss for a change of instrument.
+phases. The methods under comparison make their sounds in this way, and a model that never heard
+its hiss takes it for a change of instrument.
 
-**Conventions**: features are float16 (clip, frame, mel) in dB; one shard per round, where a round
-has every sound once.
+**Conventions**: features are float16 (clip, frame, mel) in dB; one shard per round, and in a round
+every sound occurs once.
 """
 
 from __future__ import annotations
@@ -27,17 +27,15 @@ from transformers import ClapFeatureExtractor
 from bench.api import Audio
 from bench.corpus.melodies import HELD_OUT_TUNES, TRAINING_TUNES, Melody, random_melody, tune_melody
 from bench.corpus.rendering import INSTRUMENTS, TRAINED_SOUNDS, render_sound, tempo_word
-from metrics.clap_preprocess import prepare
+from metrics.clap.mini import SAMPLE_RATE, WINDOW_S, WINDOW_SAMPLES
+from metrics.clap.preprocess import prepare
 
 logger = logging.getLogger(__name__)
 
-SAMPLE_RATE = 22050
-WINDOW_S = 5.12
-WINDOW_SAMPLES = 112896
 _TUNE_SHARE = 1 / 12
 _TRAINING_SEED, _EVALUATION_SEED = 4511, 7711
-# The codec of the round trips; near the methods' own, yet not theirs, so that scores do not
-# favour one of them.
+# The codec of the round trips is similar to those of the methods, but none of theirs, so that
+# scores do not favour one of them.
 _CODEC: Any = {"n_fft": 2048, "hop_length": 441}
 _CODEC_MELS, _CODEC_TOP_HZ, _CODEC_ITERATIONS = 128, 10000, 16
 
@@ -53,7 +51,7 @@ _NATURE_WORDINGS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What captions may say about a clip; the words of melody are empty for sounds of nature."""
+    """What captions may say about a clip; for sounds of nature, all words but `sound` are empty."""
 
     sound: str
     tempo: str = ""
@@ -112,7 +110,7 @@ def vocabulary_texts() -> list[str]:
 
 
 def _draw_melody(rng: np.random.Generator, *, unseen: bool) -> Melody:
-    """A melody for training, or for evaluation, where half are tunes that no training has."""
+    """Draw a melody for training, or for evaluation, where half are tunes kept out of training."""
     tunes = HELD_OUT_TUNES if unseen else TRAINING_TUNES
     if rng.random() >= (0.5 if unseen else _TUNE_SHARE):
         return random_melody(rng, duration_s=WINDOW_S)
@@ -155,8 +153,8 @@ def codec_round_trip(audio: Audio, seed: int) -> Audio:
 
 
 def clip_features(extractor: ClapFeatureExtractor, clips: Sequence[Audio]) -> NDArray[np.float16]:
-    """Features of clips after the owned preprocessing, first window of each."""
-    windows = [prepare(clip, SAMPLE_RATE, WINDOW_SAMPLES).windows[0] for clip in clips]
+    """Features of the first window of each clip, after our own preprocessing."""
+    windows = [prepare(clip, SAMPLE_RATE, WINDOW_SAMPLES)[0] for clip in clips]
     features = extractor(windows, sampling_rate=SAMPLE_RATE, return_tensors="np")["input_features"]
     return np.asarray(features[:, 0], np.float16)
 
@@ -178,8 +176,8 @@ def write_shards(
     Args:
         extractor: The model's feature extractor.
         folder: Where the shards lie.
-        rounds: Rounds in all.
-        codec_every: Every such round also has each clip after a codec round trip.
+        rounds: How many rounds there shall be.
+        codec_every: In one of so many rounds, each clip also comes after a codec round trip.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for index in range(rounds):
@@ -216,7 +214,7 @@ def read_round_trips(extractor: ClapFeatureExtractor, folder: Path) -> Pool:
     Their captions name the sound only. Files of sounds outside the training are skipped.
 
     Raises:
-        ValueError: None is left.
+        ValueError: There is no other file.
     """
     clips, descriptions = [], []
     for path in sorted(folder.rglob("*.flac")):
@@ -236,7 +234,7 @@ def read_round_trips(extractor: ClapFeatureExtractor, folder: Path) -> Pool:
 
 
 def evaluation_clips(per_sound: int) -> Iterator[tuple[Audio, Description]]:
-    """Clips that no training saw: other seeds, half of the melodies tunes kept out of it."""
+    """Render clips that no training saw: other seeds, and half of the melodies are unseen tunes."""
     for number, sound in enumerate(TRAINED_SOUNDS):
         for index in range(per_sound):
             rng = np.random.default_rng((_EVALUATION_SEED, index, number))

@@ -1,6 +1,6 @@
 """Laion checkpoints load into `ClapModel`.
 
-A model is written under laion's names by an inverse of the key map, made here.
+A model is written under laion's names by the inverse of the key map, which is made here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from transformers import ClapAudioConfig, ClapConfig, ClapModel, ClapTextConfig
 
 from bench.api import CheckpointError
-from metrics import clap_laion
+from metrics.clap import laion_files
 
 
 def tiny_model() -> ClapModel:
@@ -99,7 +99,7 @@ def test_a_model_under_laions_names_gives_the_same_embeddings(
     state = laion_state(model, prefix)
     path = tmp_path / "630k.pt"
     torch.save({"epoch": 1, "state_dict": state} if nested else state, path)
-    loaded = clap_laion.load_laion(path)
+    loaded = laion_files.load_laion(path)
     ids = torch.tensor([[0, 7, 9, 2]])
     features = torch.randn(1, 1, 1001, 64)
     longer = torch.zeros(1, 1, dtype=torch.bool)
@@ -114,7 +114,7 @@ def test_a_model_under_laions_names_gives_the_same_embeddings(
 
 def test_the_configuration_is_read_off_the_shapes() -> None:
     model = tiny_model()
-    config = clap_laion.read_config(clap_laion.convert(laion_state(model)))
+    config = laion_files.read_config(laion_files.convert(laion_state(model)))
     audio, expected = config.audio_config, model.config.audio_config
     assert audio.depths == expected.depths
     assert audio.num_attention_heads == expected.num_attention_heads
@@ -134,21 +134,21 @@ def test_names_of_the_published_checkpoint_are_mapped() -> None:
         "module.audio_branch.bn0.running_var": "audio_model.audio_encoder.batch_norm.running_var",
         "module.audio_projection.2.bias": "audio_projection.linear2.bias",
     }
-    assert {name: clap_laion.rename(name) for name in pairs} == pairs
+    assert {name: laion_files.rename(name) for name in pairs} == pairs
 
 
 def test_a_fused_checkpoint_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "fusion.pt"
     torch.save({"audio_branch.patch_embed.fusion_model.local_att.0.weight": torch.ones(1)}, path)
     with pytest.raises(CheckpointError, match="fused CLAP model"):
-        clap_laion.load_laion(path)
+        laion_files.load_laion(path)
 
 
 def test_a_checkpoint_with_code_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "code.pt"
     torch.save({"state_dict": Path}, path)
     with pytest.raises(CheckpointError, match="cannot be read as tensors only"):
-        clap_laion.load_laion(path)
+        laion_files.load_laion(path)
 
 
 def test_an_incomplete_checkpoint_is_refused(tmp_path: Path) -> None:
@@ -157,18 +157,18 @@ def test_an_incomplete_checkpoint_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "cut.pt"
     torch.save(state, path)
     with pytest.raises(CheckpointError, match=r"lacks .*output\.dense\.bias"):
-        clap_laion.load_laion(path)
+        laion_files.load_laion(path)
 
 
 def test_another_networks_checkpoint_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.pt"
     torch.save({"weight": torch.ones(1)}, path)
-    with pytest.raises(CheckpointError, match="no laion CLAP model"):
-        clap_laion.load_laion(path)
+    with pytest.raises(CheckpointError, match="not a laion CLAP model"):
+        laion_files.load_laion(path)
 
 
 def test_the_front_end_is_that_of_the_published_checkpoint() -> None:
-    extractor = clap_laion.build_extractor()
+    extractor = laion_files.build_extractor()
     assert extractor.sampling_rate == 48000
     assert extractor.nb_max_samples == 480000
     assert (extractor.fft_window_size, extractor.hop_length) == (1024, 480)

@@ -17,10 +17,10 @@ from transformers import ClapModel, PreTrainedTokenizerFast
 from bench.api import Audio
 from bench.corpus.rendering import TRAINED_SOUNDS
 from bench.weights import digest
-from metrics.clap_checkpoints import MINI_FOLDER, Checkpoint
-from metrics.clap_embedder import ClapEmbedder, read_towers
-from metrics.mini_clap import build_extractor
-from metrics.pretrain_corpus import codec_round_trip, evaluation_clips
+from metrics.clap.checkpoints import MINI_FOLDER, Checkpoint
+from metrics.clap.embedder import ClapEmbedder, read_towers
+from metrics.clap.mini import build_extractor
+from metrics.clap.pretrain.corpus import codec_round_trip, evaluation_clips
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +39,10 @@ on any CPU in seconds.
   through mel and Griffin-Lim round trips. The last steps (those with more `pool_clips` in the
   curve) also heard clips after the codec and the VAE of the mini Riffusion model. Kalimba and
   bagpipe were kept out, and so were all tunes of the bundled contents.
-* **Training**: `python -m metrics.pretrain all`; recipe, seed, curve and evaluation are in
+* **Training**: `python -m metrics.clap.pretrain all`; recipe, seed, curve and evaluation are in
   `training.json`.
 * **Evaluation** on unseen clips, half of their melodies unseen tunes, through
-  `metrics.clap_embedder`: zero-shot accuracy over {sounds} sounds {zero_shot:.3f} (chance
+  `metrics.clap.embedder`: zero-shot accuracy over {sounds} sounds {zero_shot:.3f} (chance
   {chance:.3f}); mean cosine of a clip and its codec round trip {round_trip:.3f}, of two clips of
   one sound {same:.3f}, of two sounds {different:.3f}.
 * **Vocabulary**: the {words} words of `vocabulary.json`. A text with any other word has no score.
@@ -88,7 +88,7 @@ class Evaluation:
 
 def read_embedder(folder: Path) -> ClapEmbedder:
     """The product's embedder on a checkpoint folder, on the CPU, without any cache."""
-    checkpoint = Checkpoint(folder, "transformers", digest(str(folder)))
+    checkpoint = Checkpoint(folder, digest(str(folder)))
     return ClapEmbedder(read_towers(checkpoint), checkpoint.digest, "cpu")
 
 

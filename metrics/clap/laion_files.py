@@ -1,11 +1,10 @@
 """Read laion-clap checkpoints into transformers' `ClapModel`.
 
-Such as `630k-audioset-best.pt` and `music_audioset_epoch_15_esc_90.14.pt`.
-
-Both are the same network (HTSAT and RoBERTa with two-layer projections) under other names; the
-query, key and value of the audio tower lie in one matrix in laion's. The configuration is read
-off the shapes, so tiny and base towers load alike. Only models without fusion: a fused one draws
-at random on short clips.
+Such checkpoints are `630k-audioset-best.pt` and `music_audioset_epoch_15_esc_90.14.pt`. Both are
+the same network (HTSAT and RoBERTa with two-layer projections) under other names; in laion's, the
+query, key and value of the audio tower lie in one matrix. The configuration is read off the shapes,
+so tiny and base towers load alike. Only models without fusion are read: a fused one draws at random
+on short clips.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from transformers import ClapConfig, ClapFeatureExtractor, ClapModel
 
 from bench.api import CheckpointError
 
-# In this order: later rules see what earlier ones made.
+# The order matters: later rules see what earlier ones made.
 _RENAMED = (
     (r"^module\.", ""),
     (r"^text_branch", "text_model"),
@@ -139,7 +138,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
     """Read a `.pt` file without running code from it; tensors lie under "state_dict" or at the top.
 
     Raises:
-        CheckpointError: The file cannot be read so, or belongs to a fused model.
+        CheckpointError: The file holds more than tensors, or belongs to a fused model.
     """
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
@@ -168,7 +167,7 @@ def load_laion(path: Path) -> ClapModel:
         model = ClapModel(read_config(state))
     except KeyError as error:
         raise CheckpointError(
-            f"{path} has no tensor {error}; it is no laion CLAP model. Check the file."
+            f"{path} has no tensor {error}; it is not a laion CLAP model. Check the file."
         ) from error
     missing, unexpected = model.load_state_dict(state, strict=False)
     own = [
@@ -178,8 +177,8 @@ def load_laion(path: Path) -> ClapModel:
     ]
     if own or unexpected:
         raise CheckpointError(
-            f"{path} lacks {own[:3]} and has unknown {unexpected[:3]}; it is no unfused laion CLAP "
-            "model. Check the file."
+            f"{path} lacks {own[:3]} and has unknown {unexpected[:3]}; it is not an unfused laion "
+            "CLAP model. Check the file."
         )
     model.train(mode=False)
     return model

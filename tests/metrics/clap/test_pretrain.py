@@ -10,12 +10,17 @@ import pytest
 import torch
 
 from bench.corpus.rendering import HELD_OUT_INSTRUMENTS, TRAINED_SOUNDS
-from metrics import pretrain
-from metrics.clap_checkpoints import MINI_FILES, MINI_FOLDER
-from metrics.mini_clap import build_extractor, build_model, build_tokenizer, vocabulary
-from metrics.pretrain_corpus import (
+from metrics.clap.checkpoints import MINI_FILES, MINI_FOLDER
+from metrics.clap.mini import (
     SAMPLE_RATE,
     WINDOW_SAMPLES,
+    build_extractor,
+    build_model,
+    build_tokenizer,
+    vocabulary,
+)
+from metrics.clap.pretrain import training
+from metrics.clap.pretrain.corpus import (
     Description,
     Pool,
     describe_melody,
@@ -63,10 +68,10 @@ def test_held_out_instruments_are_unknown_words() -> None:
 
 
 def test_a_batch_holds_every_sound_alike() -> None:
-    clips, recipe = pool(3), pretrain.Recipe(batch_size=2 * len(TRAINED_SOUNDS))
-    indices, captions = pretrain.draw_batch(clips, sounds_of(clips), recipe, step=5)
+    clips, recipe = pool(3), training.Recipe(batch_size=2 * len(TRAINED_SOUNDS))
+    indices, captions = training.draw_batch(clips, sounds_of(clips), recipe, step=5)
     assert np.bincount(sounds_of(clips)[indices]).tolist() == [2] * len(TRAINED_SOUNDS)
-    again, same = pretrain.draw_batch(clips, sounds_of(clips), recipe, step=5)
+    again, same = training.draw_batch(clips, sounds_of(clips), recipe, step=5)
     assert np.array_equal(indices, again)
     assert captions == same
 
@@ -74,24 +79,24 @@ def test_a_batch_holds_every_sound_alike() -> None:
 def test_augmenting_follows_its_generator_and_spares_the_input() -> None:
     features = torch.randn(2, 251, 64)
     before = features.clone()
-    first, second = (pretrain.augment(features, torch.Generator().manual_seed(3)) for _ in range(2))
+    first, second = (training.augment(features, torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(first, second)
     assert torch.equal(features, before)
     assert not torch.equal(first, features)
 
 
 def test_an_interrupted_training_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
-    clips, recipe = pool(), pretrain.Recipe(batch_size=4, steps=3)
+    clips, recipe = pool(), training.Recipe(batch_size=4, steps=3)
     sounds = sounds_of(clips)
-    whole = pretrain.start(recipe, tmp_path)
+    whole = training.start(recipe, tmp_path)
     whole.model.train(mode=False)  # dropout draws from the global generator
-    pretrain.train_step(whole, clips, sounds)
-    pretrain.save(whole, tmp_path)
-    expected = pretrain.train_step(whole, clips, sounds)
-    resumed = pretrain.start(recipe, tmp_path)
+    training.train_step(whole, clips, sounds)
+    training.save(whole, tmp_path)
+    expected = training.train_step(whole, clips, sounds)
+    resumed = training.start(recipe, tmp_path)
     resumed.model.train(mode=False)
     assert resumed.step == 1
-    assert pretrain.train_step(resumed, clips, sounds) == pytest.approx(expected, abs=1e-6)
+    assert training.train_step(resumed, clips, sounds) == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_front_end_has_the_corpus_window() -> None:

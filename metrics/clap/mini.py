@@ -1,8 +1,8 @@
-"""The mini CLAP model's anatomy: configuration, feature extractor, word-level tokenizer.
+"""The anatomy of the mini CLAP model: configuration, feature extractor, word-level tokenizer.
 
-A `ClapModel` of the usual library class with a three-stage HTSAT tower and a two-layer text
+It is a `ClapModel` of the usual library class with a three-stage HTSAT tower and a two-layer text
 tower, about 0.65 M parameters, sized so that a clip is embedded in tens of milliseconds on one
-CPU core. Built here once for training; everyone else reads the files that `export` writes.
+CPU core. Training builds it here; everything else reads the files that the training exports.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from metrics.pretrain_corpus import SAMPLE_RATE, WINDOW_S
-
+SAMPLE_RATE = 22050
+WINDOW_S = 5.12
+WINDOW_SAMPLES = 112896
 _PROJECTION = 128
 _LONGEST_TEXT = 32
 # Ids as in RoBERTa, whose text tower derives positions from the padding id.
@@ -29,7 +30,7 @@ _SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 
 
 def build_extractor() -> ClapFeatureExtractor:
-    """64 mel bands from 40 to 10,000 Hz, 251 frames; the tower takes at most 256."""
+    """The front end: 64 mel bands from 40 to 10,000 Hz, 251 frames; the tower takes at most 256."""
     return ClapFeatureExtractor(
         feature_size=64,
         sampling_rate=SAMPLE_RATE,

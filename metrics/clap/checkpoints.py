@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from bench import weights
 from bench.api import CheckpointError, HubCheckpoint, Profile, ProfileInfo
@@ -87,14 +86,12 @@ class Checkpoint:
 
     Args:
         folder: Its files, those of its tokenizer among them unless `tokenizer` says otherwise.
-        layout: A saved `ClapModel`, or a laion `.pt` file.
         digest: What identifies it in the keys of cached results.
-        weights_file: The laion file.
-        tokenizer: Folder of the tokenizer, where that is another.
+        weights_file: The laion `.pt` file; None for a saved `ClapModel`.
+        tokenizer: Folder of the tokenizer, where that is another one.
     """
 
     folder: Path
-    layout: Literal["transformers", "laion"]
     digest: str
     weights_file: Path | None = None
     tokenizer: Path | None = None
@@ -104,28 +101,28 @@ def locate(profile: Profile) -> Checkpoint:
     """Find the checkpoint of a profile on this machine.
 
     Raises:
-        CheckpointError: It is missing or not whole.
+        CheckpointError: It is missing or incomplete.
     """
     if profile == "mini":
         weights.require_files(MINI_FOLDER, MINI_FILES, "the mini CLAP model")
-        return Checkpoint(MINI_FOLDER, "transformers", weights.digest(str(MINI_FOLDER)))
+        return Checkpoint(MINI_FOLDER, weights.digest(str(MINI_FOLDER)))
     named = os.environ.get(ENVIRONMENT)
     if named in LAION_FILES:
         return _laion(LAION_FILES[named])
     if named:
         return _own_folder(Path(named).expanduser())
-    return Checkpoint(weights.hub_folder(UNFUSED), "transformers", weights.digest(UNFUSED.name))
+    return Checkpoint(weights.hub_folder(UNFUSED), weights.digest(UNFUSED.name))
 
 
 def _laion(checkpoint: HubCheckpoint) -> Checkpoint:
     folder, tokenizer = weights.hub_folder(checkpoint), weights.hub_folder(UNFUSED)
     file = folder / checkpoint.files[0]
-    return Checkpoint(folder, "laion", weights.digest(checkpoint.name), file, tokenizer)
+    return Checkpoint(folder, weights.digest(checkpoint.name), file, tokenizer)
 
 
 def _own_folder(folder: Path) -> Checkpoint:
     if (folder / "config.json").is_file():
-        return Checkpoint(folder, "transformers", weights.digest(str(folder)))
+        return Checkpoint(folder, weights.digest(str(folder)))
     found = list(folder.glob("*.pt"))
     if len(found) != 1:
         raise CheckpointError(
@@ -136,15 +133,15 @@ def _own_folder(folder: Path) -> Checkpoint:
     weights.require_files(
         folder, ("tokenizer_config.json",), "the tokenizer of the laion checkpoint"
     )
-    return Checkpoint(folder, "laion", weights.digest(str(folder)), found[0])
+    return Checkpoint(folder, weights.digest(str(folder)), found[0])
 
 
 def describe(profile: Profile) -> ProfileInfo:
-    """What depends on the profile: rate, weights, licence, bandwidth."""
+    """Describe a profile: rate, weights, licence, bandwidth."""
     if profile == "mini":
         return ProfileInfo(
             sample_rate=22_050,
-            weights=("metrics/weights",),
+            weights=("metrics/clap/weights",),
             licence="MIT (trained by this project on audio it renders)",
             bandwidth_hz=10_000.0,
         )
