@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from bench.api import Audio, ConfigError, DatasetError
+from bench.files import replace_file
 
 if TYPE_CHECKING:
     import soundfile
@@ -186,7 +187,7 @@ def write_audio(path: str | Path, audio: Audio, subtype: str | None = None) -> N
 
     Raises:
         ValueError: An integer subtype would clip a sample, or the suffix has no default subtype.
-            Levels beyond full scale belong into a float WAV, see `lossless_suffix`.
+            Levels beyond full scale need a float WAV, see `unclipped_suffix`.
     """
     where = Path(path)
     chosen = subtype or DEFAULT_SUBTYPE.get(where.suffix.lower())
@@ -218,18 +219,6 @@ def _encoded(audio: Audio, suffix: str, subtype: str) -> bytes:
     return buffer.getvalue()
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file atomically; where that fails, as on a full disk, nothing is left behind."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        scratch.write_bytes(data)
-    except OSError:
-        scratch.unlink(missing_ok=True)
-        raise
-    scratch.replace(path)
-
-
 def require_format(path: Path, sample_rate: int) -> None:
     """Check, before any work, that `write_audio` can write this file at this rate (Hz).
 
@@ -258,9 +247,12 @@ def fits_integer(audio: Audio) -> bool:
     return bool(np.isfinite(audio.waveform).all() and (np.abs(audio.waveform) <= 1.0).all())
 
 
-def lossless_suffix(audio: Audio) -> str:
-    """The suffix that keeps the level: ".flac", or ".wav" beyond full scale or with NaN."""
-    return ".flac" if fits_integer(audio) else ".wav"
+def unclipped_suffix(audio: Audio) -> str:
+    """The suffix of a file that clips no sample: ".flac" below full scale, else (float) ".wav".
+
+    A sample of exactly 1 is a step too large for the integers of a FLAC.
+    """
+    return ".flac" if bool((np.abs(audio.waveform) < 1.0).all()) else ".wav"
 
 
 def resample(audio: Audio, sample_rate: int) -> Audio:

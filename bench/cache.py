@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import Audio, Json, StyleState
-from bench.audio import replace_file
+from bench.files import replace_file
 
 ValueT = TypeVar("ValueT")
 

@@ -10,8 +10,6 @@ again: where it differs, the file is hashed.
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -20,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.api import CheckpointError
 from bench.cache import Cache
+from bench.files import file_digest, replace_file
 
 LOCK = "checkpoints.lock.json"
 
@@ -71,12 +70,8 @@ def read_locked(name: str) -> Locked | None:
 
 def write_locked(name: str, locked: Locked) -> None:
     """Record what was fetched under a name; the file is replaced whole."""
-    path = lock_path()
     entries = {**_read().entries, name: locked}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
-    scratch.write_text(_Lock(entries=entries).model_dump_json(indent=1) + "\n", encoding="utf-8")
-    scratch.replace(path)
+    replace_file(lock_path(), _Lock(entries=entries).model_dump_json(indent=1) + "\n")
 
 
 def _read() -> _Lock:
@@ -99,9 +94,7 @@ def facts_of(folder: Path, names: Iterable[str]) -> dict[str, FileFact]:
 
 def _fact(path: Path) -> FileFact:
     stat = path.stat()
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileFact(bytes=stat.st_size, sha256=digest, mtime_ns=stat.st_mtime_ns)
+    return FileFact(bytes=stat.st_size, sha256=file_digest(path), mtime_ns=stat.st_mtime_ns)
 
 
 def require_same(found: Mapping[str, FileFact], locked: Mapping[str, FileFact], what: str) -> None:

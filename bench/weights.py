@@ -11,13 +11,13 @@ import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from bench.api import CheckpointError
 from bench.cache import Cache
 from bench.checkout import CHECKOUT
+from bench.files import remembered_digest
 from bench.first_use import Locked, read_locked, require_unchanged
 
 FETCH = "python -m bench fetch <suite> --accept-licences"
@@ -217,9 +217,8 @@ def digest(name: str) -> str:
         )
     whole = hashlib.sha256()
     for path in files:
-        stat = path.stat()
-        content = _file_digest(path, stat.st_mtime_ns, stat.st_size)
-        whole.update(f"{path.relative_to(folder).as_posix()}:{content}\n".encode())
+        name = path.relative_to(folder).as_posix()
+        whole.update(f"{name}:{remembered_digest(path)}\n".encode())
     return whole.hexdigest()
 
 
@@ -244,13 +243,6 @@ def _counts(path: Path) -> bool:
     return (
         path.suffix != ".md" and not path.name.startswith(".") and "__pycache__" not in path.parts
     )
-
-
-@lru_cache(maxsize=4096)
-def _file_digest(path: Path, mtime_ns: int, size: int) -> str:
-    del mtime_ns, size  # only keys of the cache: a changed file is read again
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_tokenizer(

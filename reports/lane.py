@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
+from bench.files import replace_file
 from bench.gate.history import HistoryLine, line_of
 from bench.gate.power import foresee
 from bench.gate.verdict import Lane, Verdict
@@ -51,7 +52,7 @@ def judge_and_write(
     for kind, render in texts.items():
         path = wanted.get(kind)
         if path is not None:
-            _write(path, render(given.verdicts))
+            replace_file(path, render(given.verdicts))
     report = wanted.get("report")
     if report is not None:
         write(report, given)
@@ -71,7 +72,7 @@ def write(folder: Path, given: Judgement) -> None:
         "smaller.json": lambda one: _json(series(one, bigger=False)),
     }
     for name, render in renders.items():
-        _write(folder / name, render(given))
+        replace_file(folder / name, render(given))
 
 
 def headline(given: Judgement) -> str:
@@ -184,8 +185,3 @@ def _times(line: HistoryLine) -> Series:
 
 def _json(content: Series) -> str:
     return json.dumps(content, indent=1) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")

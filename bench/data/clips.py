@@ -6,8 +6,6 @@ file is hashed and its head is checked.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Literal
 
 from bench.api import Clip, DatasetError, Style
 from bench.audio import decoding, read_audio, require_whole
+from bench.files import json_digest, remembered_digest
 
 Kind = Literal["instrument", "natural"]
 TextSource = Literal["card", "text.txt", "folder name"]
@@ -98,7 +97,7 @@ class Dataset:
         for style in self.styles:
             lines.append([style.id, style.kind, style.text])
             lines += [_identity(clip) for clip in style.clips]
-        return hashlib.sha256(json.dumps(lines).encode()).hexdigest()
+        return json_digest(lines)
 
 
 def _identity(clip: ClipSource) -> list[str | float | None]:
@@ -115,7 +114,7 @@ def inspect(path: Path, start_s: float = 0.0, duration_s: float | None = None) -
     """
     require_whole(path)
     stat = path.stat()
-    whole_s, digest = _inspect_file(path, stat.st_mtime_ns, stat.st_size)
+    whole_s = _length_s(path, stat.st_mtime_ns, stat.st_size)
     length_s = whole_s - start_s if duration_s is None else min(duration_s, whole_s - start_s)
     if length_s < SHORTEST_S:
         raise DatasetError(
@@ -123,15 +122,14 @@ def inspect(path: Path, start_s: float = 0.0, duration_s: float | None = None) -
             f"{SHORTEST_S} s. "
             "Remove it or name a longer part."
         )
-    return length_s, digest
+    return length_s, remembered_digest(path)
 
 
 @lru_cache(maxsize=4096)
-def _inspect_file(path: Path, mtime_ns: int, size: int) -> tuple[float, str]:
+def _length_s(path: Path, mtime_ns: int, size: int) -> float:
     del mtime_ns, size  # only keys of the cache: a changed file is looked at again
     import soundfile
 
     with decoding(path):
         head = soundfile.info(str(path))
-    with path.open("rb") as file:
-        return head.frames / head.samplerate, hashlib.file_digest(file, "sha256").hexdigest()
+    return float(head.frames / head.samplerate)

@@ -10,7 +10,6 @@ set itself; the groups stand in `manifest.json` of the data folder, where they c
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -25,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.api import DatasetError
 from bench.audio import READABLE, read_audio
+from bench.files import file_digest, replace_file
 
 MANIFEST = "manifest.json"
 ALIKE_DB = 3.0
@@ -67,9 +67,8 @@ def write_manifest(root: Path, archive_sha256: str) -> Manifest:
     clips = [clip for folder in folders for clip in _describe_folder(root, folder)]
     rule = f"consecutive numbers, same format, mean spectra within {ALIKE_DB:g} dB (unverified)"
     manifest = Manifest(archive_sha256=archive_sha256, grouping=rule, clips=clips)
-    (root / MANIFEST).write_text(
-        json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8"
-    )
+    text = json.dumps(manifest.model_dump(mode="json"), indent=1)
+    replace_file(root / MANIFEST, text + "\n")
     return manifest
 
 
@@ -116,7 +115,7 @@ def _describe_folder(root: Path, folder: Path) -> list[ManifestClip]:
     return [
         ManifestClip(
             path=path.relative_to(root).as_posix(),
-            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            sha256=file_digest(path),
             sample_rate=sounds[path].sample_rate,
             frames=sounds[path].num_samples,
             recording=groups[path],

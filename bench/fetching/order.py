@@ -6,7 +6,6 @@ all that its run needs. Nothing is downloaded before the licences have been acce
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from bench.data.recordings import write_manifest
 from bench.errors import nearest
 from bench.fetching.google_drive import download_archive, drive_url
 from bench.fetching.hub import download
+from bench.files import file_digest
 from bench.first_use import FileFact, Locked, read_locked, require_same, write_locked
 from bench.plan.needed import checkpoints_of_suite
 from bench.plan.suite import load_suite, suites
@@ -183,8 +183,7 @@ def _downloaded(card: Card, source: ArchiveCard) -> Path:
 
 def _recognise(card: Card, file: Path) -> str:
     """Compare an archive with the one that came first, or record it; returns its SHA-256."""
-    with file.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    digest = file_digest(file)
     facts = {"archive": FileFact(bytes=file.stat().st_size, sha256=digest, mtime_ns=0)}
     name = f"dataset:{card.name}"
     locked = read_locked(name)

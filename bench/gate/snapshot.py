@@ -19,6 +19,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from bench.api import RecordError
+from bench.files import replace_file
 from bench.records.benchmarks import Benchmark
 from bench.records.schema import CellRecord, MetricEntry, PlannedCell, Record
 from bench.records.store import Run
@@ -253,10 +254,7 @@ def write_snapshot(path: Path, kept: Snapshot) -> None:
         f' "{name}": [\n{_one_per_line(records)}\n ]'
         for name, records in (("benchmarks", kept.benchmarks), ("cells", kept.cells))
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(path.name + ".part")
-    scratch.write_text(f"{head},\n{lists}\n}}\n", encoding="utf-8")
-    scratch.replace(path)
+    replace_file(path, f"{head},\n{lists}\n}}\n")
 
 
 def _one_per_line(records: Sequence[Record]) -> str:

@@ -8,8 +8,6 @@ and run whole.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,10 +24,12 @@ from bench.api import (
 )
 from bench.data.clips import ClipSource, Dataset, StyleSource, StyleSplit
 from bench.data.selection import select_contents, select_pairs, select_styles, split_style
+from bench.files import json_digest
 from bench.plan.suite import Suite
 from bench.plugins.catalog import describe, find_method, resolve
 from bench.plugins.choices import MethodChoice
 from bench.plugins.parameters import make_parameters, split_parameters
+from bench.records.sameness import RETIRED
 from bench.records.schema import PlannedCell
 from bench.seeds import derive_seed
 
@@ -167,7 +167,7 @@ def _cells(
 ) -> Iterator[PlannedCell]:
     parameters = resolve_parameters(suite, method, split.id)
     common = {
-        "suite": [suite.style_clips, suite.duration_s, suite.normalisation, suite.profile],
+        "suite": [suite.style_clips, suite.duration_s, RETIRED["normalisation"], suite.profile],
         "method": [method.choice.label, method.choice.name, method.info.version, parameters],
         "style": [split.id, split.text, *([c.id, c.digest, c.start_s] for c in split.clips)],
     }
@@ -224,7 +224,7 @@ def _blame(suite: Suite, method: PlannedMethod, style: str, values: Mapping[str,
 
 
 def _short(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+    return json_digest(value)[:16]
 
 
 # -------------------------------------------------------------------------------------- chunks

@@ -1,7 +1,7 @@
 """Suites: what a benchmark run consists of, declared in one TOML file and fixed by a digest.
 
-The suites of this project lie in `bench/suites/`. A suite changed on the command line becomes a
-derived suite with a name that says what was changed and a digest of its own.
+The suites of this project lie in `bench/plan/suites/`. A suite changed on the command line becomes
+a derived suite with a name that says what was changed and a digest of its own.
 """
 
 from __future__ import annotations
@@ -74,9 +74,7 @@ class Suite(Declared):
         duration_s: Cut every clip to this many seconds, or None.
         chunk_size: How many contents run as one batch.
         parameters: Per method name the parameters that differ from its defaults; a table `styles`
-        in it holds those of single
-            styles.
-        normalisation: Level of what methods are given; "none" leaves it as it is in the dataset.
+            in it holds those of single styles.
         family: The comparisons that this suite is run for.
     """
 
@@ -98,18 +96,17 @@ class Suite(Declared):
     duration_s: float | None = Field(default=None, ge=0.5)
     chunk_size: int = Field(default=8, ge=1)
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    normalisation: Literal["none"] = "none"
     family: Family | None = None
     _file: TomlFile | None = PrivateAttr(default=None)
 
     def remembering(self, file: TomlFile | None) -> Suite:
-        """This suite, from now on able to say where in its file a key stands."""
+        """Keep the file that this suite was read from, for messages, and return the suite."""
         self._file = file
         return self
 
     @property
     def file(self) -> TomlFile | None:
-        """The file it was read from, as far as a suite has one."""
+        """The file that the suite was read from; None where it was not read from one."""
         return self._file
 
     def at(self, *place: str) -> str:
@@ -146,18 +143,17 @@ def load_suite(name: str) -> Suite:
     if name not in known and not (path.suffix == ".toml" and path.is_file()):
         raise UnknownNameError(
             f"suite {name!r} is not known; there are {', '.join(known)}, or give the path of a "
-            ".toml "
-            f"file.{nearest(name, known)}"
+            f".toml file.{nearest(name, known)}"
         )
     file = read_toml(path, ConfigError)
     return _checked(parse(Suite, file.values, file.at, ConfigError).remembering(file))
 
 
 def derive(suite: Suite, **overrides: Json) -> Suite:
-    """The suite with some values replaced; the same object where nothing changes.
+    """Replace some values of a suite; without any change the same object is returned.
 
     Args:
-        suite: Where from.
+        suite: The suite to begin with.
         overrides: Values by the names of `Suite`; those that are None are left alone.
 
     Returns:
@@ -187,9 +183,11 @@ def _named(key: str, value: object) -> str:
 
 
 def _checked(suite: Suite, changed: Sequence[str] = ()) -> Suite:
-    """Check the names that a catalog knows; those of the dataset are checked with it.
+    """Check the names of methods and metrics; those of styles are checked with the dataset.
 
-    `changed` are the keys that do not come from the suite's file.
+    Args:
+        suite: The suite.
+        changed: Keys whose values do not come from the suite's file.
     """
     known = catalog_methods()
     named: list[tuple[str, Iterable[str], Mapping[str, object]]] = [
@@ -231,7 +229,7 @@ def check_style_tables(suite: Suite, styles: Iterable[str]) -> None:
 
 
 def default_suite(cuda_present: bool) -> tuple[str, str]:
-    """The suite that `run` takes without `--suite`, and why, in words to be shown."""
+    """The suite that `run` takes without `--suite`, and the reason in words."""
     if cuda_present:
         return "table2", "a CUDA device is present, so the full checkpoints can run"
     return "mini", "no CUDA device is present; the full checkpoints would take days on this machine"

@@ -23,6 +23,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from bench.api import RecordError
+from bench.files import replace_file
 from bench.records.schema import CellRecord, PlannedCell, Record, RunHeader, ScoreRecord
 
 
@@ -120,13 +121,8 @@ def read_header(folder: Path) -> RunHeader:
 
 def write_header(folder: Path, header: RunHeader) -> None:
     """Replace `run.json` atomically: a kill leaves the former or the new one, never half of it."""
-    scratch = folder / "run.json.part"
-    scratch.write_text(
-        json.dumps(header.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8"
-    )
-    with scratch.open("rb") as file:
-        os.fsync(file.fileno())
-    scratch.replace(folder / "run.json")
+    text = json.dumps(header.model_dump(mode="json"), indent=1)
+    replace_file(folder / "run.json", text + "\n")
 
 
 @contextmanager

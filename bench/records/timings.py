@@ -19,6 +19,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from bench.api import RecordError
+from bench.files import replace_file
 from bench.records.schema import Record
 
 StageName = Literal["start", "load", "fit", "transfer", "score"]
@@ -201,9 +202,7 @@ def rounds(items: Sequence[Item], repetitions: int) -> Iterator[tuple[int, Item]
 
 def write_timing(path: Path, report: TimingReport) -> None:
     """Write a report as JSON, its keys in order."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(report.model_dump(mode="json"), indent=1)
-    path.write_text(text + "\n", encoding="utf-8")
+    replace_file(path, json.dumps(report.model_dump(mode="json"), indent=1) + "\n")
 
 
 def read_timing(path: Path) -> TimingReport:

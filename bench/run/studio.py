@@ -30,7 +30,7 @@ from bench.api import (
     StyleTransferMethod,
     TransferRequest,
 )
-from bench.audio import read_audio, resample, to_mono, write_audio
+from bench.audio import read_audio, resample, to_mono, unclipped_suffix, write_audio
 from bench.cache import Cache
 from bench.data.material import Material
 from bench.device import peak_memory_bytes
@@ -335,8 +335,7 @@ class Studio:
         cached: bool = False,
     ) -> CellRecord:
         peak = float(np.abs(audio.waveform).max())
-        # FLAC holds no sample beyond full scale; louder outputs stay float, as loud as they are.
-        name = f"audio/{cell.cell_id}.{'flac' if peak < 1.0 else 'wav'}"
+        name = f"audio/{cell.cell_id}{unclipped_suffix(audio)}"
         path = self.bench.folder / name
         write_audio(path, audio)
         return CellRecord(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.files import replace_file
 from bench.records.schema import FAILED
 from bench.records.store import Run
 from reports import formats, inputs, notes, reading
@@ -278,7 +279,5 @@ def _examples(page: Path, report: Report) -> list[HtmlExample]:
 
 def _write(path: Path, text: str) -> Path:
     """Replace a file whole, so that a reader never sees half a page."""
-    scratch = path.with_name(path.name + ".part")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(path)
+    replace_file(path, text)
     return path
