@@ -25,11 +25,10 @@ from bench.api import (
 from bench.data.clips import ClipSource, Dataset, StyleSource, StyleSplit
 from bench.data.selection import select_contents, select_pairs, select_styles, split_style
 from bench.files import json_digest
-from bench.plan.suite import Suite
+from bench.plan.suite import RETIRED, Suite
 from bench.plugins.catalog import describe, find_method, resolve
 from bench.plugins.choices import MethodChoice
 from bench.plugins.parameters import make_parameters, split_parameters
-from bench.records.sameness import RETIRED
 from bench.records.schema import PlannedCell
 from bench.seeds import derive_seed
 

@@ -17,19 +17,14 @@ from bench.files import json_digest
 from bench.records.schema import RunHeader
 
 ASKED = ("methods", "controls", "metrics")
-# A key that suites once had, with the only value that it could take. Records and baselines hold
-# digests that were made with it, so it still belongs to what is digested.
-RETIRED = {"normalisation": "none"}
-NOT_OF_THE_SETTING = frozenset({"name", "description", "dataset", *ASKED, *RETIRED})
+NOT_OF_THE_SETTING = frozenset({"name", "description", "dataset", *ASKED})
 
 
 def suite_digest(suite: Mapping[str, Any]) -> str:
     """SHA-256 of everything but the description and absent family and pairs, 64 hex digits."""
     absent = {key for key in ("family", "pairs") if not suite.get(key)}
     left_out = {"description", *absent}
-    return json_digest(
-        {**RETIRED, **{key: value for key, value in suite.items() if key not in left_out}}
-    )
+    return json_digest({key: value for key, value in suite.items() if key not in left_out})
 
 
 def setting(suite: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,7 +39,7 @@ def setting(suite: Mapping[str, Any]) -> dict[str, Any]:
 
 def setting_digest(header: RunHeader) -> str:
     """SHA-256 of a run's setting and of its dataset's clips, 64 hex digits."""
-    return json_digest([{**RETIRED, **setting(header.suite)}, header.dataset.get("digest")])
+    return json_digest([setting(header.suite), header.dataset.get("digest")])
 
 
 def differences(first: RunHeader, second: RunHeader) -> list[str]:
