@@ -1,7 +1,7 @@
 """Where the clips of a dataset lie, and reading them.
 
-**Conventions**: times in seconds. Sound is read only when a clip is asked for; before that each
-file is hashed and its head is checked.
+**Conventions**: times are in seconds. The sound is read only when a clip is asked for; before that,
+each file is hashed and its header is checked.
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ from bench.audio import decoding, read_audio, require_whole
 from bench.files import json_digest, remembered_digest
 
 Kind = Literal["instrument", "natural"]
-TextSource = Literal["card", "text.txt", "folder name"]
 SHORTEST_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class ClipSource:
-    """Where a clip lies.
+    """A clip that has not been read, and where it lies.
 
     Args:
         id: Unique among the contents, or among the clips of one style.
         category: Category of a content, or id of the style.
         path: The file.
-        recording: What it was cut from; clips of one recording stay on one side of a split.
+        recording: The recording that it was cut from; all clips of one stay on one side of a split.
         start_s: Where the clip begins in the file.
         duration_s: Its length.
         digest: SHA-256 of the file.
@@ -54,12 +53,11 @@ class ClipSource:
 
 @dataclass(frozen=True, slots=True)
 class StyleSource:
-    """A style and where its clips lie. `kind` decides how many clips the paper's protocol takes."""
+    """A style and its clips. `kind` decides how many of them the paper's protocol learns from."""
 
     id: str
     kind: Kind
-    text: str | None
-    text_source: TextSource
+    text: str
     clips: tuple[ClipSource, ...]
 
 
@@ -82,7 +80,7 @@ class StyleSplit:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Contents and styles with what may be done with them."""
+    """Contents and styles, with the licence and whether they may be passed on."""
 
     name: str
     licence: str
@@ -92,7 +90,7 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over all that identifies the clips, whatever folder they lie in."""
+        """SHA-256 of all that identifies the clips, whichever folder they lie in, 64 hex digits."""
         lines: list[list[str | float | None]] = [_identity(clip) for clip in self.contents]
         for style in self.styles:
             lines.append([style.id, style.kind, style.text])
@@ -119,8 +117,7 @@ def inspect(path: Path, start_s: float = 0.0, duration_s: float | None = None) -
     if length_s < SHORTEST_S:
         raise DatasetError(
             f"{path} gives {max(length_s, 0.0):.3f} s from {start_s:g} s on; a clip has at least "
-            f"{SHORTEST_S} s. "
-            "Remove it or name a longer part."
+            f"{SHORTEST_S} s. Remove it or name a longer part."
         )
     return length_s, remembered_digest(path)
 

@@ -1,8 +1,8 @@
 """Which clips of a fetched dataset were cut from one recording, and the file that says so.
 
 The authors of MusicTI cut longer recordings into consecutive five-second clips and published no
-list. A held-out clip of a recording that a method has learnt from is no held-out clip, so clips
-are grouped here by a rule of our own: two clips of a style belong together where their numbers
+list. A clip of a recording that a method has learnt from cannot count as held out, so clips are
+grouped here by a rule of our own: two clips of a style belong together where their numbers
 follow each other, their rates and channels agree, and their mean spectra differ by less than 3 dB
 (root mean square over third octaves from 100 Hz up, levels aside). The rule was not checked on the
 set itself; the groups stand in `manifest.json` of the data folder, where they can be corrected.
@@ -73,7 +73,7 @@ def write_manifest(root: Path, archive_sha256: str) -> Manifest:
 
 
 def read_recordings(root: Path) -> dict[str, str]:
-    """The recording of each clip by its path below the folder; empty where there is no manifest.
+    """The recording of each clip, by its path below the folder; empty if there is no manifest.
 
     Raises:
         DatasetError: The manifest is damaged.

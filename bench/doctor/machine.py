@@ -22,9 +22,6 @@ LEAST_MEMORY, LEAST_DISK = 2e9, 500e6  # bytes: a mini run peaks at 1 GB and wri
 NVIDIA = (Path("/dev/nvidiactl"), Path("/proc/driver/nvidia/version"))
 
 
-# ---------------------------------------------------------------------------- hardware
-
-
 def device() -> list[Finding]:
     """The accelerator that `--device auto` would take."""
     is_apple = sys.platform == "darwin" and platform.machine() == "arm64"
@@ -108,9 +105,6 @@ def threads() -> list[Finding]:
     return [Finding("threads", f"{usable} of {os.cpu_count()} processors{said}")]
 
 
-# ---------------------------------------------------------------------------- software
-
-
 def python() -> list[Finding]:
     """The interpreter."""
     words = f"{platform.python_version()} in {sys.prefix}"
@@ -167,9 +161,6 @@ def synthesiser() -> list[Finding]:
         words = f"absent ({', '.join(lacking)}); only rendering the bundled clips again needs it"
         return [Finding("synthesiser", words)]
     return [Finding("synthesiser", "present")]
-
-
-# ---------------------------------------------------------------------------- cache
 
 
 def cache() -> list[Finding]:

@@ -72,9 +72,6 @@ def diagnose() -> Diagnosis:
     )
 
 
-# ---------------------------------------------------------------------------- checkpoints
-
-
 @dataclass(slots=True)
 class Needed:
     """Weights by name, with the methods and metrics that load them."""
@@ -200,9 +197,6 @@ def _hub_finding(checkpoint: HubCheckpoint, held: Needed) -> Finding:
     except BenchError as error:
         return Finding(checkpoint.title, str(error), "note", mend)
     return Finding(checkpoint.title, f"absent, {words}", "note", mend)
-
-
-# ---------------------------------------------------------------------------- back ends
 
 
 def back_ends() -> list[Finding]:

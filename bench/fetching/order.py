@@ -12,7 +12,8 @@ from pathlib import Path
 
 from bench.api import CheckpointError, DatasetError, UnknownNameError
 from bench.data.archive import ArchiveCard, data_folder, unpack
-from bench.data.cards import Card, card_root, datasets, load_dataset, read_card
+from bench.data.card_model import Card, card_root, read_card
+from bench.data.cards import datasets, load_dataset
 from bench.data.clips import Dataset
 from bench.data.recordings import write_manifest
 from bench.errors import nearest
@@ -76,9 +77,6 @@ def _fetched(path: Path | None) -> tuple[Path, ...]:
     return (path,) if path is not None and read_card(path).archive is not None else ()
 
 
-# ------------------------------------------------------------------------------------- showing
-
-
 def describe_order(order: Order) -> str:
     """What would be fetched: name, size, licence, revision, and whether it is here already."""
     rows = [("what", "size", "here", "revision", "licence")]
@@ -117,9 +115,6 @@ def _here(checkpoint: HubCheckpoint) -> str:
 
 def _size(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 10**8 else f"{count / 1e6:.1f} MB"
-
-
-# ------------------------------------------------------------------------------------ fetching
 
 
 def carry_out(

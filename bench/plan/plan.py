@@ -226,9 +226,6 @@ def _short(value: object) -> str:
     return json_digest(value)[:16]
 
 
-# -------------------------------------------------------------------------------------- chunks
-
-
 def into_chunks(cells: Iterable[PlannedCell], size: int) -> Iterator[PlannedCell]:
     """Give each cell its chunk: at most `size` cells of one method, style and repetition."""
     groups: dict[str, list[PlannedCell]] = {}

@@ -108,9 +108,6 @@ class TimingReport(Record):
     provenance: dict[str, Any]
 
 
-# ---------------------------------------------------------------------------- figures
-
-
 def quartiles(stage: StageTiming) -> tuple[float, float, float]:
     """Lower quartile, median and upper quartile of the seconds per clip.
 
@@ -195,9 +192,6 @@ def rounds(items: Sequence[Item], repetitions: int) -> Iterator[tuple[int, Item]
         first = number % len(items) if items else 0
         for item in (*items[first:], *items[:first]):
             yield number, item
-
-
-# ---------------------------------------------------------------------------- files
 
 
 def write_timing(path: Path, report: TimingReport) -> None:

@@ -34,9 +34,6 @@ def lock_of(machine: Machine) -> dict[str, dict[str, object]]:
     return dict(json.loads(text)["entries"])
 
 
-# ----------------------------------------------------------------------------------- what works
-
-
 def test_without_acceptance_sizes_and_licences_are_shown_and_nothing_is_asked(
     machine: Machine, hub: Hub
 ) -> None:
@@ -135,9 +132,6 @@ def test_safetensors_are_preferred_to_pickles(machine: Machine, hub: Hub) -> Non
     assert hub.downloads("pytorch_model.bin") == []
 
 
-# ------------------------------------------------------------------------------------ what fails
-
-
 def refused(done: subprocess.CompletedProcess[str]) -> str:
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
@@ -194,9 +188,6 @@ def test_a_full_disk_is_said_so(machine: Machine) -> None:
     )
     done = machine.run("-c", limited, "fetch", CLAP, "--accept-licences")
     assert "the disk is full, or a file may not grow so large" in refused(done)
-
-
-# --------------------------------------------------------------------------------------- trust
 
 
 def test_other_bytes_under_a_known_name_are_refused(equipped: Equipped, tmp_path: Path) -> None:

@@ -77,9 +77,6 @@ def run(place: Path, *arguments: str) -> Run:
     return load_run(place / "run")
 
 
-# ------------------------------------------------------------------------------ broken files
-
-
 def cut(path: Path, share: float) -> None:
     """Cut a file short."""
     data = path.read_bytes()
@@ -161,9 +158,6 @@ def test_ten_minutes_are_too_long_for_a_window_and_the_way_out_is_named(place: P
     assert prepare(request(place, methods="tve", duration=5.0)).cells
 
 
-# ------------------------------------------------------------------------------ odd but sound
-
-
 def shapes() -> dict[str, tuple[np.ndarray, int, str]]:
     """Name -> samples, rate, subtype of what must go through."""
     square = np.sign(tone())
@@ -230,9 +224,6 @@ def test_odd_names_come_through_to_the_tables(place: Path) -> None:
     assert {cell.status for cell in done.cells.values()} == {"ok"}
     table = (place / "run" / "report" / "table1.md").read_text(encoding="utf-8")
     assert len({line.count(" | ") for line in table.splitlines() if line.startswith("|")}) <= 2
-
-
-# ------------------------------------------------------------------------------ folders
 
 
 LAYOUTS: dict[str, tuple[Callable[[Path], object], str]] = {

@@ -197,9 +197,6 @@ def test_lines_are_found_under_quotes_dots_and_comments() -> None:
     }
 
 
-# --------------------------------------------------------------------------- the command itself
-
-
 def bench(*words: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bench", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
