@@ -248,7 +248,7 @@ LAYOUTS: dict[str, tuple[Callable[[Path], object], str]] = {
             shutil.move(shutil.copytree(data, data.parent / "x"), data)
             and [shutil.rmtree(data / name) for name in ("content", "style")]
         ),
-        "/x is laid out so: name that folder",
+        "/x is laid out like that: name that folder",
     ),
     "an empty style": (lambda data: (data / "style" / "harp").mkdir(), "harp holds no audio"),
     "no content": (lambda data: shutil.rmtree(data / "content"), "no folder 'content'"),

@@ -65,7 +65,7 @@ def test_ids_keep_the_order_of_the_dataset() -> None:
     [
         (0, ConfigError, "contents is 0; dataset made has 3"),
         (4, ConfigError, "contents is 4; dataset made has 3"),
-        (["a0", "a0"], ConfigError, "each once"),
+        (["a0", "a0"], ConfigError, "each may stand once"),
         ([], ConfigError, "none given"),
         (["c3"], UnknownNameError, "'c3' is not known; there are a0, b1, c2.*mean 'c2'"),
     ],
