@@ -1,7 +1,7 @@
 """Timings of methods, and what follows from them: quartiles, amortised costs, crossovers.
 
-`bench.timing.session` takes the times, `reports.costs` draws them; everything between is here and
-pure.
+`bench.timing.session` takes the times and `reports.costs` draws them. What lies between is here,
+and apart from reading and writing files it is pure.
 
 **Conventions**: wall-clock seconds; memory in bytes, None where a device has no such view. A
 repetition handles `clips` clips (styles, for a fit); per clip is the repetition divided by them.
@@ -42,7 +42,7 @@ class Memory(Record):
 
 
 class Extrapolation(Record):
-    """How long fits were taken to be from shorter ones: a line through two numbers of steps.
+    """The length of a fit, estimated from shorter ones: a line through two numbers of steps.
 
     Attributes:
         steps: What the fit really takes.
@@ -91,7 +91,7 @@ class MethodTiming(Record):
 
 
 class TimingReport(Record):
-    """What one session of timing found, and where."""
+    """The results of one session of timing, with the machine and the suite they belong to."""
 
     created_at: str
     suite_name: str
@@ -203,7 +203,7 @@ def read_timing(path: Path) -> TimingReport:
     """Read a report.
 
     Raises:
-        RecordError: No such file, or none of `python -m bench time`.
+        RecordError: The file does not exist, or `python -m bench time` did not write it.
     """
     try:
         return TimingReport.model_validate_json(path.read_text(encoding="utf-8"))
