@@ -1,4 +1,4 @@
-"""Trust on first use: what fetched files were when they first came, and whether they still are.
+"""Trust on first use: fetched files are recorded once, and later ones must be the same.
 
 The lock file lies in the cache folder (`checkpoints.lock.json` under BENCH_CACHE) and is shared by
 all hub caches of the user. A checkpoint or archive fetched for the first time is recorded with the
@@ -28,7 +28,7 @@ class _Stored(BaseModel):
 
 
 class FileFact(_Stored):
-    """What a file was when it was first fetched."""
+    """Size, digest and time of a file when it was first fetched."""
 
     bytes: int
     sha256: str
@@ -40,7 +40,7 @@ class Locked(_Stored):
 
     Attributes:
         commit: Commit of the repository; empty for an archive.
-        folder: Where it lies if not in the hub's cache.
+        folder: The folder that it was fetched to, if that is not the hub's cache.
         files: Facts by path within the checkpoint.
     """
 
@@ -55,7 +55,7 @@ class _Lock(_Stored):
 
 
 def lock_path() -> Path:
-    """Where the lock file lies, whether or not it is there."""
+    """The lock file, whether or not it exists."""
     return Cache.default().root / LOCK
 
 
@@ -69,7 +69,7 @@ def read_locked(name: str) -> Locked | None:
 
 
 def write_locked(name: str, locked: Locked) -> None:
-    """Record what was fetched under a name; the file is replaced whole."""
+    """Record what was fetched under a name."""
     entries = {**_read().entries, name: locked}
     replace_file(lock_path(), _Lock(entries=entries).model_dump_json(indent=1) + "\n")
 
@@ -88,7 +88,7 @@ def _read() -> _Lock:
 
 
 def facts_of(folder: Path, names: Iterable[str]) -> dict[str, FileFact]:
-    """Size and digest of files, read whole."""
+    """Size and digest of files, each of which is read from beginning to end."""
     return {name: _fact(folder / name) for name in names}
 
 
@@ -98,7 +98,7 @@ def _fact(path: Path) -> FileFact:
 
 
 def require_same(found: Mapping[str, FileFact], locked: Mapping[str, FileFact], what: str) -> None:
-    """Refuse files that differ from what was recorded.
+    """Refuse files that differ from those recorded.
 
     Raises:
         CheckpointError: A file has another size or digest, or was not there at first.
@@ -115,7 +115,7 @@ def require_same(found: Mapping[str, FileFact], locked: Mapping[str, FileFact], 
 
 
 def require_unchanged(folder: Path, locked: Locked, what: str) -> None:
-    """Check files on disk against the record; only those touched since are read whole.
+    """Compare files on disk with the record; only those touched since then are read.
 
     Raises:
         CheckpointError: A file is gone or is not what it was.

@@ -1,4 +1,4 @@
-"""Weights: where checkpoints lie, whether they are whole, and which they are.
+"""Weights: where checkpoints lie, whether they are complete, and how they are identified.
 
 A checkpoint is either a folder of this checkout (mini models) or files of a hub repository (full
 models), read from the hub's local cache or from the folder they were fetched to. Nothing here
@@ -25,12 +25,12 @@ COMMIT_LENGTH = 40
 
 
 class AbsentCheckpointError(CheckpointError):
-    """A checkpoint has not been fetched, or not wholly."""
+    """A checkpoint has not been fetched, or not completely."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubCheckpoint:
-    """Files of a hub repository, fixed.
+    """Files of a hub repository at one revision.
 
     Args:
         id: "owner/name".
@@ -38,11 +38,12 @@ class HubCheckpoint:
         files: Files without which it cannot be used.
         bytes: Their total size, for the message before a download.
         licence: Licence of the weights.
-        either: Of each group, the first that the repository holds: safetensors before pickles.
-        optional: Files that are used where they are there.
+        either: Groups of alternatives: of each, the first file that the repository holds is used,
+            safetensors before pickles.
+        optional: Files that are used if the repository holds them.
         sha256: Digests that are known beforehand, as (file, digest).
-        part: What of the repository, where it holds several checkpoints.
-        url: Where its one file was published, if on no hub; `id` and `revision` then only name it.
+        part: The part that this is, if the repository holds several checkpoints.
+        url: Address of its one file if no hub holds it; `id` and `revision` then only name it.
     """
 
     id: str
@@ -63,7 +64,7 @@ class HubCheckpoint:
 
     @property
     def title(self) -> str:
-        """What a user calls it."""
+        """The name that a user gives: the part, or the id of the repository."""
         return self.part or self.id
 
 
@@ -71,7 +72,7 @@ def choose_files(checkpoint: HubCheckpoint, present: Collection[str]) -> tuple[s
     """The files of a checkpoint among those of a repository or folder.
 
     Raises:
-        AbsentCheckpointError: One that is needed is not there.
+        AbsentCheckpointError: A file that is needed is not there.
     """
     chosen = [name for name in checkpoint.optional if name in present]
     for group in (*((name,) for name in checkpoint.files), *checkpoint.either):
@@ -118,8 +119,8 @@ def hub_folder(checkpoint: HubCheckpoint) -> Path:
     """The local files of a hub checkpoint. Never uses the network.
 
     Raises:
-        AbsentCheckpointError: It has not been fetched, or not wholly.
-        CheckpointError: It is not what it was when it was fetched.
+        AbsentCheckpointError: It has not been fetched, or not completely.
+        CheckpointError: It differs from what was fetched.
     """
     locked = read_locked(checkpoint.name)
     folder = _snapshot(checkpoint, locked)
@@ -131,10 +132,10 @@ def hub_folder(checkpoint: HubCheckpoint) -> Path:
 
 
 def is_here(checkpoint: HubCheckpoint) -> bool:
-    """Whether a checkpoint lies whole in the cache or in the folder it was fetched to.
+    """Whether a complete checkpoint lies in the cache or in the folder that it was fetched to.
 
     Raises:
-        CheckpointError: It is here but is not what it was when it was fetched.
+        CheckpointError: It is here but differs from what was fetched.
     """
     try:
         hub_folder(checkpoint)
@@ -171,7 +172,7 @@ def _absent(checkpoint: HubCheckpoint, revision: str) -> AbsentCheckpointError:
 
 
 def published_folder() -> Path:
-    """Where files lie that no hub holds: BENCH_CHECKPOINTS, or `checkpoints` in the cache."""
+    """The folder of files that no hub holds: BENCH_CHECKPOINTS, or `checkpoints` in the cache."""
     named = os.environ.get("BENCH_CHECKPOINTS")
     return Path(named).expanduser() if named else Cache.default().root / "checkpoints"
 
@@ -195,17 +196,17 @@ def client_line(checkpoint: HubCheckpoint) -> str:
 
 
 def digest(name: str) -> str:
-    """What identifies a checkpoint in the keys of cached results.
+    """The text that identifies a checkpoint in the keys of cached results.
 
     Args:
-        name: A folder (relative ones are looked up in the checkout too), or "hub:<id>@<revision>".
+        name: A folder (a relative one is looked up in the checkout too), or "hub:<id>@<revision>".
 
     Returns:
         SHA-256 over the names and bytes of the folder's files, 64 hex digits; a hub name is its
         own identity, with the commit that was recorded at the first fetch in place of a branch.
 
     Raises:
-        CheckpointError: There is no such folder, or it is empty.
+        CheckpointError: The folder does not exist, or it is empty.
     """
     if name.startswith("hub:"):
         return _with_commit(name)
@@ -234,12 +235,12 @@ def _locate(name: str) -> Path:
         if folder.is_dir():
             return folder.resolve()
     raise CheckpointError(
-        f"{name} is no folder; weights were expected there. Restore it with git checkout."
+        f"{name} is not a folder; weights were expected there. Restore it with git checkout."
     )
 
 
 def _counts(path: Path) -> bool:
-    """Model cards and hidden files say nothing about the numbers."""
+    """Whether a file can change a result; model cards and hidden files cannot."""
     return (
         path.suffix != ".md" and not path.name.startswith(".") and "__pycache__" not in path.parts
     )
@@ -250,8 +251,8 @@ def check_tokenizer(
 ) -> None:
     """Refuse a tokenizer that knows only its special tokens.
 
-    A folder without tokenizer files gives such a one without any error; every text then looks the
-    same to the model and the scores look valid.
+    A folder without tokenizer files gives such a tokenizer without any error. Every text then looks
+    the same to the model, and the scores look valid.
 
     Args:
         tokenizer: Called with a text it returns a mapping with "input_ids"; it has a length.
@@ -267,13 +268,13 @@ def check_tokenizer(
         return
     raise CheckpointError(
         f"the tokenizer of {folder} has {size} entries and gives {len(ids)} different readings of "
-        f"{len(set(texts))} texts; "
-        f"its files are missing or broken. Restore the folder, or run `{FETCH}`."
+        f"{len(set(texts))} texts; its files are missing or broken. Restore the folder, or run "
+        f"`{FETCH}`."
     )
 
 
 def quiet_loaders() -> None:
-    """Keep the model libraries from drawing progress bars of their own over ours."""
+    """Keep the model libraries from drawing their own progress bars over ours."""
     import diffusers
     import transformers
 

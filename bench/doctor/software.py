@@ -67,7 +67,7 @@ def pins(constraints: Path) -> dict[str, str]:
 
 def synthesiser() -> list[Finding]:
     """The software that renders the training corpus and the bundled clips; a run needs none."""
-    from bench.corpus.rendering import SOUNDFONT
+    from bench.corpus.synthesiser import SOUNDFONT
 
     lacking = [] if importlib.util.find_spec("fluidsynth") else ["package pyfluidsynth"]
     lacking += [] if SOUNDFONT.is_file() else [f"soundfont {SOUNDFONT}"]
@@ -108,9 +108,7 @@ def back_ends() -> list[Finding]:
     found = [
         Finding(project.name, f"built in {environment_folder(project)}; {', '.join(names)}")
         if is_built(project)
-        else Finding(
-            project.name, f"not built yet, the first run builds it; {', '.join(names)}", "note"
-        )
+        else Finding(project.name, f"not built yet: the first run does; {', '.join(names)}", "note")
         for project, names in users.items()
     ]
     if uv_program() is None:

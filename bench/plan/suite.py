@@ -143,7 +143,8 @@ def load_suite(name: str) -> Suite:
     """Load a suite of this checkout by name, or any by the path of its TOML file.
 
     Raises:
-        UnknownNameError: No such suite; or it names a metric or control that the catalog lacks.
+        UnknownNameError: The suite does not exist, or names a metric or control that the catalog
+            lacks.
         ConfigError: The file breaks a rule; the message names the line and the key.
     """
     known = suites()
@@ -168,8 +169,8 @@ def derive(suite: Suite, **overrides: Json) -> Suite:
         A suite named after the changes: "mini+contents=2+methods".
 
     Raises:
-        UnknownNameError: A key that a suite does not have.
-        ConfigError: A value that breaks a rule.
+        UnknownNameError: A suite does not have a key.
+        ConfigError: A value breaks a rule.
     """
     values = suite.model_dump()
     given = {key: _as_tuple(value) for key, value in overrides.items() if value is not None}
@@ -221,10 +222,10 @@ def _require_known(name: str, known: Mapping[str, object], what: str) -> None:
 
 
 def check_style_tables(suite: Suite, styles: Iterable[str]) -> None:
-    """Refuse parameters of a style that the dataset lacks: misspelt, they would be left out.
+    """Refuse parameters of a style that the dataset lacks: they would be ignored silently.
 
     Raises:
-        UnknownNameError: A table `[parameters.<method>.styles.<style>]` of an unknown style.
+        UnknownNameError: A table `[parameters.<method>.styles.<style>]` names an unknown style.
     """
     known = list(styles)
     for method, table in suite.parameters.items():

@@ -156,7 +156,7 @@ def test_minutes_of_ogg_are_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "rate", "message"),
     [
-        ("a.m4a", 44100, r"suffix '\.m4a'; it is one of \.flac, .*Name it a\.wav"),
+        ("a.m4a", 44100, r"suffix '\.m4a'; it must be one of \.flac, .*Name it a\.wav"),
         ("a", 44100, r"suffix ''.*Name it a\.wav"),
         ("a.mp3", 96_000, r"\.mp3 has no rate of 96000 Hz.*Name it a\.wav"),
         ("a.OGG", 384_000, r"\.ogg has no rate of 384000 Hz"),

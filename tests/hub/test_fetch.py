@@ -50,7 +50,7 @@ def test_a_fetch_gets_the_files_that_are_used_and_no_others(equipped: Equipped) 
     _, hub, done = equipped()
     assert done.returncode == 0, done.stderr
     for name in (RIFFUSION, MUSICGEN, CLAP):
-        assert f"{name}: whole, in " in done.stdout
+        assert f"{name}: complete, in " in done.stdout
     assert [name for name in UNUSED if hub.downloads(name)] == []
     assert len(hub.downloads("model-00002-of-00002.safetensors")) == 1
 
@@ -98,7 +98,7 @@ def test_what_is_here_is_checked_and_not_fetched_again(equipped: Equipped) -> No
     assert done.returncode == 0, done.stderr
     assert again.downloads("pytorch_model.bin") == []
     offline = machine.fetch(CLAP, HF_HUB_OFFLINE="1")
-    assert f"{CLAP}: whole, in " in offline.stdout
+    assert f"{CLAP}: complete, in " in offline.stdout
 
 
 def test_a_broken_transfer_is_resumed(machine: Machine, hub: Hub) -> None:

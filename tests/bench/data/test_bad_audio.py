@@ -109,7 +109,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: (path.unlink(), path.symlink_to("gone.wav")),
         "does not exist.*Check the path",
     ),
-    "a pipe": (lambda path: (path.unlink(), os.mkfifo(path)), "is no file"),
+    "a pipe": (lambda path: (path.unlink(), os.mkfifo(path)), "is not a file"),
 }
 
 
