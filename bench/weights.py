@@ -80,7 +80,7 @@ def choose_files(checkpoint: HubCheckpoint, present: Collection[str]) -> tuple[s
         if not held:
             raise AbsentCheckpointError(
                 f"{checkpoint.title}: {' or '.join(group)} is missing in {checkpoint.id} at "
-                f"{checkpoint.revision}; the checkpoint must be whole. Fetch it (again): "
+                f"{checkpoint.revision}; the checkpoint must be complete. Fetch it (again): "
                 f"`{fetch_line(checkpoint.title)}`"
             )
         chosen.append(held[0])
@@ -108,7 +108,7 @@ def require_files(folder: Path, names: Iterable[str], what: str) -> Path:
         if not path.is_file() or path.stat().st_size == 0:
             fact = "is empty" if path.is_file() else "is missing"
             raise CheckpointError(
-                f"{what}: {name} {fact} in {folder}; the checkpoint must be whole. "
+                f"{what}: {name} {fact} in {folder}; the checkpoint must be complete. "
                 f"Restore the folder (git checkout for mini weights), or run `{FETCH}` for full "
                 "ones."
             )

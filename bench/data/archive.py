@@ -69,7 +69,7 @@ def data_folder() -> Path:
 
 
 def unpack(archive: Path, target: Path, card: ArchiveCard) -> None:
-    """Unpack the clips of an archive into a folder that appears only when it is whole.
+    """Unpack the clips of an archive into a folder that appears only when it is complete.
 
     Raises:
         DatasetError: It is not a zip archive, has an entry that leads out of the folder or is a

@@ -124,7 +124,7 @@ def _is_offline() -> bool:
 
 
 def _checked_offline(checkpoint: HubCheckpoint, locked: Locked) -> Path:
-    """Read every file whole and compare it with the record."""
+    """Read every file from beginning to end and compare it with the record."""
     folder = hub_folder(checkpoint)
     require_same(facts_of(folder, locked.files), locked.files, checkpoint.title)
     return folder

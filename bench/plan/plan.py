@@ -59,7 +59,7 @@ class Plan:
 
     Args:
         suite: The suite that was asked for.
-        dataset: The dataset whole.
+        dataset: The whole dataset.
         methods: The methods and controls, in the order in which they run.
         contents: The chosen contents.
         splits: The chosen styles by id, divided into seen and held-out clips.

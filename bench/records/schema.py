@@ -111,7 +111,7 @@ class MethodEntry(Record):
 class MetricEntry(Record):
     """The facts about a metric that tables print.
 
-    `fingerprint` maps its short hash to what it stands for.
+    `fingerprint` is a short hash, and `fingerprint_detail` says what it stands for.
     """
 
     name: str

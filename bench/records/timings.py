@@ -65,7 +65,7 @@ class StageTiming(Record):
         calibration_s: Of the calibration kernel before each, see `bench.run.calibration`; none for
             start and load.
         memory: After the last repetition.
-        extrapolated: Where `seconds` were not measured whole.
+        extrapolated: How `seconds` were estimated, if the stage was not measured to its end.
     """
 
     stage: StageName
