@@ -1,8 +1,8 @@
 """Reading, writing and reshaping sound.
 
-**Conventions**: `Audio` is float32 (channel, sample), nominal range [-1, 1]; rates in Hz; times in
-seconds. Everything here
-is deterministic: the same input gives the same samples.
+**Conventions**: `Audio` is float32 (channel, sample) with the nominal range [-1, 1]; sample
+rates are in Hz, times in seconds. Everything here is deterministic: the same input gives the same
+samples.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import Audio, Clip, ConfigError, DatasetError
+from bench.files import replace_file
 
 if TYPE_CHECKING:
     import soundfile
@@ -42,12 +43,12 @@ def read_audio(path: str | Path, start_s: float = 0.0, duration_s: float | None 
 
     Args:
         path: The file.
-        start_s: Where to begin, seconds.
-        duration_s: How much to read, seconds; None reads to the end. Less comes back where the
+        start_s: Where to begin, in seconds.
+        duration_s: How much to read, in seconds; None reads to the end. Less comes back if the
             file ends earlier.
 
     Raises:
-        DatasetError: The file is missing, empty, no audio, broken off, or holds NaN or infinity.
+        DatasetError: The file is missing, empty, cut short or not audio, or holds NaN or infinity.
     """
     import soundfile
 
@@ -69,14 +70,14 @@ def _read_frames(file: soundfile.SoundFile, start_s: float, duration_s: float | 
     if len(frames) < wanted - slack:
         raise DatasetError(
             f"{file.name} breaks off after {start + len(frames)} of {file.frames} samples; audio "
-            "must be whole. Copy the file again or remove it."
+            "must be complete. Copy the file again or remove it."
         )
     return np.ascontiguousarray(frames.T)
 
 
 @contextmanager
 def decoding(path: Path) -> Iterator[None]:
-    """Turn what the decoder says into a `DatasetError` that names the file."""
+    """Turn the decoder's errors into a `DatasetError` that names the file."""
     import soundfile
 
     try:
@@ -89,16 +90,18 @@ def decoding(path: Path) -> Iterator[None]:
 
 
 def require_whole(path: Path) -> None:
-    """Check what needs no decoder: a file that can be opened, with bytes, and not cut short.
+    """Check without a decoder that a file can be opened, is not empty, and was not cut short.
 
     Raises:
-        DatasetError: It is missing, no file, not readable, empty, or a WAV that ends before its
-            header says.
+        DatasetError: It is missing, not a file, not readable or empty, or it is a WAV or OGG that
+            ends earlier than it says.
     """
     if not path.exists():
         raise DatasetError(f"{path} does not exist; an audio file was expected. Check the path.")
     if not path.is_file():
-        raise DatasetError(f"{path} is no file; an audio file was expected. Remove or rename it.")
+        raise DatasetError(
+            f"{path} is not a file; an audio file was expected. Remove or rename it."
+        )
     size = path.stat().st_size
     if size == 0:
         raise DatasetError(
@@ -114,14 +117,14 @@ def require_whole(path: Path) -> None:
     if promised > size:
         raise DatasetError(
             f"{path} breaks off: it has {size} bytes and should have {promised} or more; audio "
-            "must be whole. Copy the file again or remove it."
+            "must be complete. Copy the file again or remove it."
         )
 
 
 def _promised_bytes(path: Path) -> int:
-    """How long a WAV or OGG says it is, at least; a decoder takes a broken-off one for shorter.
+    """The least size that a WAV or OGG says it has, in bytes; 0 for other files.
 
-    0 for other files.
+    A decoder takes a file that was cut short for a shorter one.
     """
     with path.open("rb") as file:
         head = file.read(12)
@@ -133,7 +136,7 @@ def _promised_bytes(path: Path) -> int:
 
 
 def _promised_by_ogg(file: BinaryIO) -> int:
-    """Where the last page of an OGG ends, or one byte more than there are if it is not the last.
+    """The end of an OGG's last page; one byte more than the file has if that page is missing.
 
     A page is "OggS", a byte of version, one of flags (4: the last page), and from byte 26 on the
     number of its segments and the length of each.
@@ -149,7 +152,7 @@ def _promised_by_ogg(file: BinaryIO) -> int:
 
 
 def _promised_by_wav(file: BinaryIO) -> int:
-    """Where the samples of a WAV end by its header; 0 where they were streamed.
+    """The end of a WAV's samples as its header says; 0 if the file was streamed.
 
     A RIFF file is a list of chunks, each a name of four bytes and a length of four; the samples are
     in the chunk "data". Programs that write to a pipe do not know the length beforehand and leave
@@ -177,18 +180,18 @@ def _require_samples(waveform: np.ndarray, path: Path) -> None:
 
 
 def write_audio(path: str | Path, audio: Audio, subtype: str | None = None) -> None:
-    """Write an audio file, atomically: a kill leaves the former file or the new one.
+    """Write an audio file, as a whole or not at all.
 
     Args:
         path: The file; its suffix picks the container: `.flac` (16-bit by default), `.wav`
             (32-bit float by default), `.ogg` (Vorbis) or `.mp3`. Other suffixes that libsndfile
             knows need `subtype`.
-        audio: What to write.
+        audio: The sound to write.
         subtype: A libsndfile subtype, such as "PCM_24" or "FLOAT".
 
     Raises:
         ValueError: An integer subtype would clip a sample, or the suffix has no default subtype.
-            Levels beyond full scale belong into a float WAV, see `lossless_suffix`.
+            Levels beyond full scale need a float WAV, see `unclipped_suffix`.
     """
     where = Path(path)
     chosen = subtype or DEFAULT_SUBTYPE.get(where.suffix.lower())
@@ -200,8 +203,7 @@ def write_audio(path: str | Path, audio: Audio, subtype: str | None = None) -> N
     if chosen in PCM_STEP and not fits_integer(audio):
         raise ValueError(
             f"{where}: peak {float(np.abs(audio.waveform).max()):.3f} is beyond full scale; "
-            f"{chosen} would clip it. "
-            "Write a float .wav."
+            f"{chosen} would clip it. Write a float .wav."
         )
     replace_file(where, _encoded(audio, where.suffix, chosen))
 
@@ -220,29 +222,17 @@ def _encoded(audio: Audio, suffix: str, subtype: str) -> bytes:
     return buffer.getvalue()
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file atomically; where that fails, as on a full disk, nothing is left behind."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        scratch.write_bytes(data)
-    except OSError:
-        scratch.unlink(missing_ok=True)
-        raise
-    scratch.replace(path)
-
-
 def require_format(path: Path, sample_rate: int) -> None:
     """Check, before any work, that `write_audio` can write this file at this rate (Hz).
 
     Raises:
-        ConfigError: The suffix is none that can be written, or its format lacks the rate.
+        ConfigError: Files with that suffix cannot be written, or not at that rate.
     """
     suffix = path.suffix.lower()
     if suffix not in DEFAULT_SUBTYPE:
         raise ConfigError(
-            f"output {path} has the suffix {suffix!r}; it is one of {', '.join(DEFAULT_SUBTYPE)}. "
-            f"Name it {path.with_suffix('.wav').name}."
+            f"output {path} has the suffix {suffix!r}; it must be one of "
+            f"{', '.join(DEFAULT_SUBTYPE)}. Name it {path.with_suffix('.wav').name}."
         )
     lacks_rate = {
         ".mp3": sample_rate not in MP3_RATES,
@@ -260,9 +250,12 @@ def fits_integer(audio: Audio) -> bool:
     return bool(np.isfinite(audio.waveform).all() and (np.abs(audio.waveform) <= 1.0).all())
 
 
-def lossless_suffix(audio: Audio) -> str:
-    """The suffix that keeps the level: ".flac", or ".wav" beyond full scale or with NaN."""
-    return ".flac" if fits_integer(audio) else ".wav"
+def unclipped_suffix(audio: Audio) -> str:
+    """The suffix of a file that clips no sample: ".flac" below full scale, else (float) ".wav".
+
+    A sample of exactly 1 is a step too large for the integers of a FLAC.
+    """
+    return ".flac" if bool((np.abs(audio.waveform) < 1.0).all()) else ".wav"
 
 
 def resample(audio: Audio, sample_rate: int) -> Audio:

@@ -1,8 +1,8 @@
-"""A content-addressed store of what is dear to compute: fits, outputs, embeddings.
+"""A content-addressed store of what is expensive to compute: fits, outputs, embeddings.
 
 A key is a hash of everything that decides the value, so an entry is never wrong, only absent.
-Entries are written to a scratch file and renamed. Each carries checksums: one that is cut short
-or altered in any byte that matters counts as absent and is computed again.
+Each entry carries checksums: if it was cut short, or altered in any byte that matters, it counts as
+absent and is computed again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import Audio, Json, StyleState
-from bench.audio import replace_file
+from bench.files import replace_file
 
 ValueT = TypeVar("ValueT")
 
@@ -45,7 +45,7 @@ class Cache:
         )
 
     def state_path(self, key: str) -> Path:
-        """Where the state of a fit lies, whether or not it is there."""
+        """The file of the state of a fit, whether or not it exists."""
         return self._path("fits", key, ".safetensors")
 
     def load_state(self, key: str) -> StyleState | None:
@@ -64,12 +64,12 @@ class Cache:
         replace_file(self.state_path(key), save(arrays, words))
 
     def load_cost(self, key: str) -> dict[str, float] | None:
-        """What the fit of that key cost when it was computed, or None."""
+        """What the fit of a key cost when it was computed, or None."""
         path = self.state_path(key)
         return _absent_if_broken(path, lambda: _numbers(_read_state(path)[1]))
 
     def load_audio(self, key: str) -> tuple[Audio, dict[str, float]] | None:
-        """An output with what it cost, or None."""
+        """An output and what it cost, or None."""
         path = self._path("outputs", key, ".npz")
         return _absent_if_broken(path, lambda: _read_audio(path))
 
@@ -90,7 +90,8 @@ class Cache:
     def _path(self, kind: str, key: str, suffix: str) -> Path:
         if not re.fullmatch(r"[\w.@+=-]+", key) or not re.fullmatch(r"[\w.-]+", kind):
             raise ValueError(
-                f"cache key {kind!r}/{key!r} is no plain name; use letters, digits and . _ - only."
+                f"cache key {kind!r}/{key!r} is not a plain name; use only letters, digits and "
+                ". _ -"
             )
         return self.root / kind / key[:2] / f"{key}{suffix}"
 

@@ -1,4 +1,4 @@
-"""TOML files of this project: reading them and saying what is wrong in them, and in which line."""
+"""The TOML files of this project: reading them, and saying what is wrong in which line."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TomlFile:
 
     Args:
         path: The file.
-        values: What it says.
+        values: The values in it.
         lines: The line, from 1, of each table heading and key, by its full name in parts.
     """
 
@@ -69,7 +69,7 @@ def read_toml(path: Path, error: type[BenchError]) -> TomlFile:
         return TomlFile(path, tomllib.loads(text), find_lines(text))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:
         raise error(
-            f"{path} cannot be read as TOML ({cause}). Mend or restore the file."
+            f"{path} cannot be read as TOML ({cause}). Correct or restore the file."
         ) from cause
 
 
@@ -103,10 +103,10 @@ def parse(
     """Check values against a model, raising `error` with the place and the nearest key.
 
     Args:
-        model: What they must be.
-        values: What was read.
+        model: The model that they must follow.
+        values: The values that were read.
         where: Names the place of a key, such as `TomlFile.at`.
-        error: The class to raise.
+        error: The class of the error to raise.
     """
     try:
         return model.model_validate(values)

@@ -1,4 +1,4 @@
-"""Trust on first use: what fetched files were when they first came, and whether they still are.
+"""Trust on first use: fetched files are recorded once, and later ones must be the same.
 
 The lock file lies in the cache folder (`checkpoints.lock.json` under BENCH_CACHE) and is shared by
 all hub caches of the user. A checkpoint or archive fetched for the first time is recorded with the
@@ -10,8 +10,6 @@ again: where it differs, the file is hashed.
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -20,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.api import CheckpointError
 from bench.cache import Cache
+from bench.files import file_digest, replace_file
 
 LOCK = "checkpoints.lock.json"
 
@@ -29,7 +28,7 @@ class _Stored(BaseModel):
 
 
 class FileFact(_Stored):
-    """What a file was when it was first fetched."""
+    """Size, digest and time of a file when it was first fetched."""
 
     bytes: int
     sha256: str
@@ -41,7 +40,7 @@ class Locked(_Stored):
 
     Attributes:
         commit: Commit of the repository; empty for an archive.
-        folder: Where it lies if not in the hub's cache.
+        folder: The folder that it was fetched to, if that is not the hub's cache.
         files: Facts by path within the checkpoint.
     """
 
@@ -56,7 +55,7 @@ class _Lock(_Stored):
 
 
 def lock_path() -> Path:
-    """Where the lock file lies, whether or not it is there."""
+    """The lock file, whether or not it exists."""
     return Cache.default().root / LOCK
 
 
@@ -70,13 +69,9 @@ def read_locked(name: str) -> Locked | None:
 
 
 def write_locked(name: str, locked: Locked) -> None:
-    """Record what was fetched under a name; the file is replaced whole."""
-    path = lock_path()
+    """Record what was fetched under a name."""
     entries = {**_read().entries, name: locked}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.part")
-    scratch.write_text(_Lock(entries=entries).model_dump_json(indent=1) + "\n", encoding="utf-8")
-    scratch.replace(path)
+    replace_file(lock_path(), _Lock(entries=entries).model_dump_json(indent=1) + "\n")
 
 
 def _read() -> _Lock:
@@ -93,19 +88,17 @@ def _read() -> _Lock:
 
 
 def facts_of(folder: Path, names: Iterable[str]) -> dict[str, FileFact]:
-    """Size and digest of files, read whole."""
+    """Size and digest of files, each of which is read from beginning to end."""
     return {name: _fact(folder / name) for name in names}
 
 
 def _fact(path: Path) -> FileFact:
     stat = path.stat()
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileFact(bytes=stat.st_size, sha256=digest, mtime_ns=stat.st_mtime_ns)
+    return FileFact(bytes=stat.st_size, sha256=file_digest(path), mtime_ns=stat.st_mtime_ns)
 
 
 def require_same(found: Mapping[str, FileFact], locked: Mapping[str, FileFact], what: str) -> None:
-    """Refuse files that differ from what was recorded.
+    """Refuse files that differ from those recorded.
 
     Raises:
         CheckpointError: A file has another size or digest, or was not there at first.
@@ -122,7 +115,7 @@ def require_same(found: Mapping[str, FileFact], locked: Mapping[str, FileFact], 
 
 
 def require_unchanged(folder: Path, locked: Locked, what: str) -> None:
-    """Check files on disk against the record; only those touched since are read whole.
+    """Compare files on disk with the record; only those touched since then are read.
 
     Raises:
         CheckpointError: A file is gone or is not what it was.

@@ -1,4 +1,4 @@
-"""Weights: where checkpoints lie, whether they are whole, and which they are.
+"""Weights: where checkpoints lie, whether they are complete, and how they are identified.
 
 A checkpoint is either a folder of this checkout (mini models) or files of a hub repository (full
 models), read from the hub's local cache or from the folder they were fetched to. Nothing here
@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from bench.api import CheckpointError, HubCheckpoint
 from bench.cache import Cache
 from bench.checkout import CHECKOUT
+from bench.files import remembered_digest
 from bench.first_use import Locked, read_locked, require_unchanged
 
 FETCH = "python -m bench fetch <suite> --accept-licences"
@@ -24,14 +24,14 @@ COMMIT_LENGTH = 40
 
 
 class AbsentCheckpointError(CheckpointError):
-    """A checkpoint has not been fetched, or not wholly."""
+    """A checkpoint has not been fetched, or not completely."""
 
 
 def choose_files(checkpoint: HubCheckpoint, present: Collection[str]) -> tuple[str, ...]:
     """The files of a checkpoint among those of a repository or folder.
 
     Raises:
-        AbsentCheckpointError: One that is needed is not there.
+        AbsentCheckpointError: A file that is needed is not there.
     """
     chosen = [name for name in checkpoint.optional if name in present]
     for group in (*((name,) for name in checkpoint.files), *checkpoint.either):
@@ -39,7 +39,7 @@ def choose_files(checkpoint: HubCheckpoint, present: Collection[str]) -> tuple[s
         if not held:
             raise AbsentCheckpointError(
                 f"{checkpoint.title}: {' or '.join(group)} is missing in {checkpoint.id} at "
-                f"{checkpoint.revision}; the checkpoint must be whole. Fetch it (again): "
+                f"{checkpoint.revision}; the checkpoint must be complete. Fetch it (again): "
                 f"`{fetch_line(checkpoint.title)}`"
             )
         chosen.append(held[0])
@@ -67,7 +67,7 @@ def require_files(folder: Path, names: Iterable[str], what: str) -> Path:
         if not path.is_file() or path.stat().st_size == 0:
             fact = "is empty" if path.is_file() else "is missing"
             raise CheckpointError(
-                f"{what}: {name} {fact} in {folder}; the checkpoint must be whole. "
+                f"{what}: {name} {fact} in {folder}; the checkpoint must be complete. "
                 f"Restore the folder (git checkout for mini weights), or run `{FETCH}` for full "
                 "ones."
             )
@@ -78,8 +78,8 @@ def hub_folder(checkpoint: HubCheckpoint) -> Path:
     """The local files of a hub checkpoint. Never uses the network.
 
     Raises:
-        AbsentCheckpointError: It has not been fetched, or not wholly.
-        CheckpointError: It is not what it was when it was fetched.
+        AbsentCheckpointError: It has not been fetched, or not completely.
+        CheckpointError: It differs from what was fetched.
     """
     locked = read_locked(checkpoint.name)
     folder = _snapshot(checkpoint, locked)
@@ -91,10 +91,10 @@ def hub_folder(checkpoint: HubCheckpoint) -> Path:
 
 
 def is_here(checkpoint: HubCheckpoint) -> bool:
-    """Whether a checkpoint lies whole in the cache or in the folder it was fetched to.
+    """Whether a complete checkpoint lies in the cache or in the folder that it was fetched to.
 
     Raises:
-        CheckpointError: It is here but is not what it was when it was fetched.
+        CheckpointError: It is here but differs from what was fetched.
     """
     try:
         hub_folder(checkpoint)
@@ -131,7 +131,7 @@ def _absent(checkpoint: HubCheckpoint, revision: str) -> AbsentCheckpointError:
 
 
 def published_folder() -> Path:
-    """Where files lie that no hub holds: BENCH_CHECKPOINTS, or `checkpoints` in the cache."""
+    """The folder of files that no hub holds: BENCH_CHECKPOINTS, or `checkpoints` in the cache."""
     named = os.environ.get("BENCH_CHECKPOINTS")
     return Path(named).expanduser() if named else Cache.default().root / "checkpoints"
 
@@ -155,17 +155,17 @@ def client_line(checkpoint: HubCheckpoint) -> str:
 
 
 def digest(name: str) -> str:
-    """What identifies a checkpoint in the keys of cached results.
+    """The text that identifies a checkpoint in the keys of cached results.
 
     Args:
-        name: A folder (relative ones are looked up in the checkout too), or "hub:<id>@<revision>".
+        name: A folder (a relative one is looked up in the checkout too), or "hub:<id>@<revision>".
 
     Returns:
         SHA-256 over the names and bytes of the folder's files, 64 hex digits; a hub name is its
         own identity, with the commit that was recorded at the first fetch in place of a branch.
 
     Raises:
-        CheckpointError: There is no such folder, or it is empty.
+        CheckpointError: The folder does not exist, or it is empty.
     """
     if name.startswith("hub:"):
         return _with_commit(name)
@@ -177,9 +177,8 @@ def digest(name: str) -> str:
         )
     whole = hashlib.sha256()
     for path in files:
-        stat = path.stat()
-        content = _file_digest(path, stat.st_mtime_ns, stat.st_size)
-        whole.update(f"{path.relative_to(folder).as_posix()}:{content}\n".encode())
+        name = path.relative_to(folder).as_posix()
+        whole.update(f"{name}:{remembered_digest(path)}\n".encode())
     return whole.hexdigest()
 
 
@@ -195,22 +194,15 @@ def _locate(name: str) -> Path:
         if folder.is_dir():
             return folder.resolve()
     raise CheckpointError(
-        f"{name} is no folder; weights were expected there. Restore it with git checkout."
+        f"{name} is not a folder; weights were expected there. Restore it with git checkout."
     )
 
 
 def _counts(path: Path) -> bool:
-    """Model cards and hidden files say nothing about the numbers."""
+    """Whether a file can change a result; model cards and hidden files cannot."""
     return (
         path.suffix != ".md" and not path.name.startswith(".") and "__pycache__" not in path.parts
     )
-
-
-@lru_cache(maxsize=4096)
-def _file_digest(path: Path, mtime_ns: int, size: int) -> str:
-    del mtime_ns, size  # only keys of the cache: a changed file is read again
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_tokenizer(
@@ -218,8 +210,8 @@ def check_tokenizer(
 ) -> None:
     """Refuse a tokenizer that knows only its special tokens.
 
-    A folder without tokenizer files gives such a one without any error; every text then looks the
-    same to the model and the scores look valid.
+    A folder without tokenizer files gives such a tokenizer without any error. Every text then looks
+    the same to the model, and the scores look valid.
 
     Args:
         tokenizer: Called with a text it returns a mapping with "input_ids"; it has a length.
@@ -235,13 +227,13 @@ def check_tokenizer(
         return
     raise CheckpointError(
         f"the tokenizer of {folder} has {size} entries and gives {len(ids)} different readings of "
-        f"{len(set(texts))} texts; "
-        f"its files are missing or broken. Restore the folder, or run `{FETCH}`."
+        f"{len(set(texts))} texts; its files are missing or broken. Restore the folder, or run "
+        f"`{FETCH}`."
     )
 
 
 def quiet_loaders() -> None:
-    """Keep the model libraries from drawing progress bars of their own over ours."""
+    """Keep the model libraries from drawing their own progress bars over ours."""
     import diffusers
     import transformers
 

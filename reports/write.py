@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.files import replace_file
 from bench.records.store import Run, load_run
 from reports import sounds
 from reports.listening.ratings import heard
@@ -147,7 +148,5 @@ def _folders(runs: Path | str | Sequence[Path]) -> list[Path]:
 
 def _write(path: Path, text: str) -> Path:
     """Replace a file whole, so that a reader never sees half a table."""
-    scratch = path.with_name(path.name + ".part")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(path)
+    replace_file(path, text)
     return path

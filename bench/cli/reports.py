@@ -64,11 +64,11 @@ def report(runs: tuple[Path, ...], **options: Unpack[ReportOptions]) -> None:
         sys.exit(_check(options["check"], runs))
     if not runs:
         raise click.UsageError("Missing argument 'RUNS...'.")
-    from bench.records.store import uncollected
+    from bench.records.store import without_garbage_collection
 
     atexit.register(gc.freeze)  # no garbage collection over all records as the process ends
     left_out = {key: options[key] for key in ("without_inputs", "without_sounds")}
-    with uncollected():
+    with without_garbage_collection():
         finished = show(runs, page=options["html"], **left_out)
         if options["paper"]:
             from reports.paper.write import write_paper

@@ -1,18 +1,19 @@
 """Datasets: contents to be rendered and styles to be learnt, from a card or a plain folder.
 
-A card is a TOML file in `datasets/` that names the clips of a dataset with their licence,
-recordings and descriptions. Any folder laid out as `content/<category>/<clip>` and
-`style/<style>/<clip>` (wav, flac, ogg, mp3; any rate; mono or stereo; half a second or longer) is
-a dataset too; `timbre` is read as `style`. A file `dataset.toml` in it is its card.
+A card is a TOML file in `datasets/` that names a dataset, its licence and, as far as it needs to,
+its clips with their recordings and texts. A folder laid out as `content/<category>/<clip>` and
+`style/<style>/<clip>` is a dataset too; `timbre` is read as `style`. Its clips are wav, flac, ogg
+or mp3 files of any sample rate, mono or stereo, of half a second or longer. If the folder contains
+a file `dataset.toml`, that is its card.
 
-**Recordings**: clips cut from one recording must not be on both sides of a split. A card says so
-with `recording`. In a plain
+**Recordings**: clips that were cut from one recording must not lie on both sides of a split. A card
+says which they are with `recording`; for a fetched dataset `manifest.json` says it. In a plain
 folder nothing is known: "bell1" and "bell2" may be two pieces of one recording or two bells. There
-each file counts as a recording of its own; write a card where that is wrong.
+each file counts as a recording of its own. Write a card if that is wrong.
 
-**Texts**: a style's text comes from its card, else from `style/<style>/text.txt`, else from the
-folder's name in words ("church_bell": "church bell"); `StyleSource.text_source` records which.
+**Texts**: the text of a style comes from its card, else from `style/<style>/text.txt`, else from
+the name of its folder in words ("church_bell": "church bell").
 
-**Conventions**: times in seconds. Sound is read only when a clip is asked for; at loading each
-file is hashed and its head is checked.
+**Conventions**: times are in seconds. When a dataset is loaded, each file is hashed and its header
+is checked; the sound is read only when a clip is asked for.
 """

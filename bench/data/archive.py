@@ -1,6 +1,6 @@
 """Datasets that are fetched: an archive, unpacked with care into the data folder.
 
-Such a dataset may not be redistributed, so nothing of it lies in this checkout. Its card says
+Such a dataset may not be redistributed, so no part of it lies in this checkout. Its card says
 where the archive is, how many clips it holds, and which folder names are misspelt.
 
 **Layout**: `.../content/<category>/<clip>` and `.../timbre/<style>/<clip>` (or `style`) at any
@@ -69,10 +69,10 @@ def data_folder() -> Path:
 
 
 def unpack(archive: Path, target: Path, card: ArchiveCard) -> None:
-    """Unpack the clips of an archive into a folder that appears only when it is whole.
+    """Unpack the clips of an archive into a folder that appears only when it is complete.
 
     Raises:
-        DatasetError: It is no zip archive, has an entry that leads out of the folder or is a
+        DatasetError: It is not a zip archive, has an entry that leads out of the folder or is a
             link, is larger than the card allows, or does not hold what the card says.
     """
     scratch = target.with_name(f".{target.name}.part")
@@ -88,8 +88,8 @@ def unpack(archive: Path, target: Path, card: ArchiveCard) -> None:
         scratch.replace(target)
     except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
         raise DatasetError(
-            f"{archive} is no whole zip archive ({error}); the dataset comes as one. Fetch it "
-            "again, or download it by hand and give --zip FILE."
+            f"{archive} is not a complete zip archive ({error}); the dataset comes as one. Fetch "
+            "it again, or download it by hand and give --zip FILE."
         ) from error
     except OSError as error:
         raise DatasetError(
@@ -134,7 +134,7 @@ def _require_harmless(entry: zipfile.ZipInfo, archive: str) -> None:
     drive = bool(path.parts) and ":" in path.parts[0]
     facts = {
         "leads out of the folder": path.is_absolute() or ".." in path.parts or drive,
-        "is no plain file or folder": kind not in {0, stat.S_IFREG, stat.S_IFDIR},
+        "is not a plain file or folder": kind not in {0, stat.S_IFREG, stat.S_IFDIR},
         "is encrypted": bool(entry.flag_bits & 1),
     }
     for fact, true in facts.items():
@@ -146,7 +146,7 @@ def _require_harmless(entry: zipfile.ZipInfo, archive: str) -> None:
 
 
 def _member(entry: zipfile.ZipInfo, spellings: dict[str, str]) -> Member | None:
-    """Where a clip goes; None for what is no clip."""
+    """Where a clip goes; None for an entry that is not a clip."""
     path = PurePosixPath(entry.filename.replace("\\", "/"))
     parts = path.parts
     hidden = any(part.startswith((".", "__")) for part in parts)
@@ -163,7 +163,7 @@ def require_counts(members: Iterable[Member], counts: dict[str, int], archive: s
     """Compare what an archive holds with what its card says.
 
     Raises:
-        DatasetError: Some count differs; the message lists those.
+        DatasetError: A count differs; the message lists those that do.
     """
     found = _counts(members)
     unlike = [
@@ -191,7 +191,7 @@ def _counts(members: Iterable[Member]) -> dict[str, int]:
 
 
 def _extract(opened: zipfile.ZipFile, member: Member, folder: Path, allowed: int) -> int:
-    """Write one clip and return its size; the sizes that an archive states may be lies."""
+    """Write one clip and return its size; the sizes that an archive states may be wrong."""
     path = folder / member.target
     path.parent.mkdir(parents=True, exist_ok=True)
     written = 0

@@ -1,13 +1,11 @@
 """Where the clips of a dataset lie, and reading them.
 
-**Conventions**: times in seconds. Sound is read only when a clip is asked for; before that each
-file is hashed and its head is checked.
+**Conventions**: times are in seconds. The sound is read only when a clip is asked for; before that,
+each file is hashed and its header is checked.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -15,21 +13,21 @@ from typing import Literal
 
 from bench.api import Clip, DatasetError, Style
 from bench.audio import decoding, read_audio, require_whole
+from bench.files import json_digest, remembered_digest
 from bench.outputs import SHORTEST_S
 
 Kind = Literal["instrument", "natural"]
-TextSource = Literal["card", "text.txt", "folder name"]
 
 
 @dataclass(frozen=True, slots=True)
 class ClipSource:
-    """Where a clip lies.
+    """A clip that has not been read, and where it lies.
 
     Args:
         id: Unique among the contents, or among the clips of one style.
         category: Category of a content, or id of the style.
         path: The file.
-        recording: What it was cut from; clips of one recording stay on one side of a split.
+        recording: The recording that it was cut from; all clips of one stay on one side of a split.
         start_s: Where the clip begins in the file.
         duration_s: Its length.
         digest: SHA-256 of the file.
@@ -55,12 +53,11 @@ class ClipSource:
 
 @dataclass(frozen=True, slots=True)
 class StyleSource:
-    """A style and where its clips lie. `kind` decides how many clips the paper's protocol takes."""
+    """A style and its clips. `kind` decides how many of them the paper's protocol learns from."""
 
     id: str
     kind: Kind
-    text: str | None
-    text_source: TextSource
+    text: str
     clips: tuple[ClipSource, ...]
 
 
@@ -83,7 +80,7 @@ class StyleSplit:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Contents and styles with what may be done with them."""
+    """Contents and styles, with the licence and whether they may be passed on."""
 
     name: str
     licence: str
@@ -93,12 +90,12 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over all that identifies the clips, whatever folder they lie in."""
+        """SHA-256 of all that identifies the clips, whichever folder they lie in, 64 hex digits."""
         lines: list[list[str | float | None]] = [_identity(clip) for clip in self.contents]
         for style in self.styles:
             lines.append([style.id, style.kind, style.text])
             lines += [_identity(clip) for clip in style.clips]
-        return hashlib.sha256(json.dumps(lines).encode()).hexdigest()
+        return json_digest(lines)
 
 
 def _identity(clip: ClipSource) -> list[str | float | None]:
@@ -115,23 +112,21 @@ def inspect(path: Path, start_s: float = 0.0, duration_s: float | None = None) -
     """
     require_whole(path)
     stat = path.stat()
-    whole_s, digest = _inspect_file(path, stat.st_mtime_ns, stat.st_size)
+    whole_s = _length_s(path, stat.st_mtime_ns, stat.st_size)
     length_s = whole_s - start_s if duration_s is None else min(duration_s, whole_s - start_s)
     if length_s < SHORTEST_S:
         raise DatasetError(
             f"{path} gives {max(length_s, 0.0):.3f} s from {start_s:g} s on; a clip has at least "
-            f"{SHORTEST_S} s. "
-            "Remove it or name a longer part."
+            f"{SHORTEST_S} s. Remove it or name a longer part."
         )
-    return length_s, digest
+    return length_s, remembered_digest(path)
 
 
 @lru_cache(maxsize=4096)
-def _inspect_file(path: Path, mtime_ns: int, size: int) -> tuple[float, str]:
+def _length_s(path: Path, mtime_ns: int, size: int) -> float:
     del mtime_ns, size  # only keys of the cache: a changed file is looked at again
     import soundfile
 
     with decoding(path):
         head = soundfile.info(str(path))
-    with path.open("rb") as file:
-        return head.frames / head.samplerate, hashlib.file_digest(file, "sha256").hexdigest()
+    return float(head.frames / head.samplerate)

@@ -1,6 +1,6 @@
-"""The audio of a run, read when needed.
+"""The audio of a run, read when it is needed.
 
-Contents at full rate and channels, styles split into seen and held-out clips.
+Contents keep their sample rate and channels; styles are split into seen and held-out clips.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def check_clips(
     """Decode every clip that a run will use once, so that a broken one is found before the work.
 
     Raises:
-        DatasetError: A clip that breaks off, cannot be decoded or holds NaN; the message names it.
+        DatasetError: A clip breaks off, cannot be decoded or holds NaN; the message names it.
     """
     for clip in contents:
         clip.read(duration_s)

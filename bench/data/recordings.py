@@ -1,8 +1,8 @@
 """Which clips of a fetched dataset were cut from one recording, and the file that says so.
 
 The authors of MusicTI cut longer recordings into consecutive five-second clips and published no
-list. A held-out clip of a recording that a method has learnt from is no held-out clip, so clips
-are grouped here by a rule of our own: two clips of a style belong together where their numbers
+list. A clip of a recording that a method has learnt from cannot count as held out, so clips are
+grouped here by a rule of our own: two clips of a style belong together where their numbers
 follow each other, their rates and channels agree, and their mean spectra differ by less than 3 dB
 (root mean square over third octaves from 100 Hz up, levels aside). The rule was not checked on the
 set itself; the groups stand in `manifest.json` of the data folder, where they can be corrected.
@@ -10,7 +10,6 @@ set itself; the groups stand in `manifest.json` of the data folder, where they c
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -25,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.api import DatasetError
 from bench.audio import READABLE, read_audio
+from bench.files import file_digest, replace_file
 
 MANIFEST = "manifest.json"
 ALIKE_DB = 3.0
@@ -67,14 +67,13 @@ def write_manifest(root: Path, archive_sha256: str) -> Manifest:
     clips = [clip for folder in folders for clip in _describe_folder(root, folder)]
     rule = f"consecutive numbers, same format, mean spectra within {ALIKE_DB:g} dB (unverified)"
     manifest = Manifest(archive_sha256=archive_sha256, grouping=rule, clips=clips)
-    (root / MANIFEST).write_text(
-        json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8"
-    )
+    text = json.dumps(manifest.model_dump(mode="json"), indent=1)
+    replace_file(root / MANIFEST, text + "\n")
     return manifest
 
 
 def read_recordings(root: Path) -> dict[str, str]:
-    """The recording of each clip by its path below the folder; empty where there is no manifest.
+    """The recording of each clip, by its path below the folder; empty if there is no manifest.
 
     Raises:
         DatasetError: The manifest is damaged.
@@ -116,7 +115,7 @@ def _describe_folder(root: Path, folder: Path) -> list[ManifestClip]:
     return [
         ManifestClip(
             path=path.relative_to(root).as_posix(),
-            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            sha256=file_digest(path),
             sample_rate=sounds[path].sample_rate,
             frames=sounds[path].num_samples,
             recording=groups[path],

@@ -1,6 +1,6 @@
 """Choosing the contents and styles of a run, and dividing the clips of a style.
 
-Everything here is a pure function of the dataset and a seed.
+Everything here is a pure function of the dataset and of a seed.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ def select_contents(
     """Choose contents, in the order of the dataset.
 
     Args:
-        dataset: Where from.
+        dataset: The dataset to choose from.
         wanted: Ids; or a number, drawn evenly from the categories (a larger number contains the
             smaller one's choice); or None for all.
         seed: Decides the draw.
 
     Raises:
-        UnknownNameError: An id that the dataset does not hold.
-        ConfigError: A number below 1 or above what there is, or an id given twice.
+        UnknownNameError: The dataset does not hold an id.
+        ConfigError: The number is below 1 or above what there is, or an id is given twice.
     """
     if wanted is None:
         return dataset.contents
@@ -39,8 +39,7 @@ def select_contents(
     if not 1 <= wanted <= len(dataset.contents):
         raise ConfigError(
             f"contents is {wanted}; dataset {dataset.name} has {len(dataset.contents)}, so 1 to "
-            "that many are possible. "
-            "Give a number in that range, or ids."
+            "that many are possible. Give a number in that range, or ids."
         )
     chosen = {clip.id for clip in _in_turn(dataset.contents, seed)[:wanted]}
     return tuple(clip for clip in dataset.contents if clip.id in chosen)
@@ -61,8 +60,8 @@ def select_styles(dataset: Dataset, wanted: Sequence[str] | None) -> tuple[Style
     """Choose styles by id, in the order of the dataset; None for all.
 
     Raises:
-        UnknownNameError: An id that the dataset does not hold.
-        ConfigError: An id given twice, or none.
+        UnknownNameError: The dataset does not hold an id.
+        ConfigError: An id is given twice, or none is given.
     """
     if wanted is None:
         return dataset.styles
@@ -77,7 +76,7 @@ def select_pairs(
     A larger number contains the smaller one's choice.
 
     Raises:
-        ConfigError: More pairs than there are.
+        ConfigError: More pairs are wanted than there are.
     """
     every = [(content.id, style.id) for content in contents for style in styles]
     if count > len(every):
@@ -93,8 +92,8 @@ def _by_id(sources: tuple[SourceT, ...], wanted: Sequence[str], what: str) -> tu
     known = [source.id for source in sources]
     if not wanted or len(set(wanted)) < len(wanted):
         raise ConfigError(
-            f"{what}: {', '.join(wanted) or 'none'} given; at least one, each once. Correct the "
-            "list."
+            f"{what}: {', '.join(wanted) or 'none'} given; at least one is needed, and each may "
+            "stand once. Correct the list."
         )
     for name in wanted:
         if name not in known:

@@ -1,4 +1,4 @@
-"""What the doctor says about one thing, and asking without ever failing."""
+"""What the doctor says about one topic, and how it asks without ever failing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Verdict = Literal["ok", "note", "wrong"]
+Severity = Literal["ok", "note", "wrong"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,21 +14,21 @@ class Finding:
     """One line of the doctor's report.
 
     Args:
-        topic: What it is about, in a word or two.
+        topic: The topic in a word or two.
         text: What was found.
-        verdict: "ok"; "note" is worth knowing and stops nothing in the mini profile; "wrong" stops
-            it.
-        mend: The one command, or deed, that mends it.
+        severity: "ok"; "note" for what is worth knowing but does not prevent a run of the mini
+            profile; "wrong" for what prevents it.
+        fix: The command, or the action, that fixes it.
     """
 
     topic: str
     text: str
-    verdict: Verdict = "ok"
-    mend: str = ""
+    severity: Severity = "ok"
+    fix: str = ""
 
 
 def ask(topic: str, question: Callable[[], Sequence[Finding]]) -> list[Finding]:
-    """Ask a question; an answer that cannot be had is a finding too."""
+    """Ask a question; that it cannot be answered is a finding too."""
     try:
         return list(question())
     except Exception as error:  # noqa: BLE001 - a doctor reports what it cannot find out
@@ -37,7 +37,7 @@ def ask(topic: str, question: Callable[[], Sequence[Finding]]) -> list[Finding]:
 
 
 def listed(findings: Sequence[Finding]) -> str:
-    """Findings one below the other; what mends one stands under it.
+    """Findings one below the other, each with its fix under it.
 
     Example:
         >>> print(listed([Finding("disk", "1 MB free", "wrong", "free some space")]))
@@ -47,7 +47,7 @@ def listed(findings: Sequence[Finding]) -> str:
     width = max((len(finding.topic) for finding in findings), default=0)
     lines = []
     for finding in findings:
-        lines.append(f"  {finding.verdict:<5}  {finding.topic:<{width}}  {finding.text}")
-        if finding.mend:
-            lines.append(f"{'':<{width + 11}}-> {finding.mend}")
+        lines.append(f"  {finding.severity:<5}  {finding.topic:<{width}}  {finding.text}")
+        if finding.fix:
+            lines.append(f"{'':<{width + 11}}-> {finding.fix}")
     return "\n".join(lines)

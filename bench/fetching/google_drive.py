@@ -1,7 +1,7 @@
 """Archives from Google Drive.
 
-Google Drive gives a file of this size through a page of its own once it is told to `confirm`; where
-its rules change, a page comes instead of the file. That is recognised and said, and the file can
+Google Drive offers a file of this size on a page of its own until it is told to `confirm`. If its
+rules change, a page comes instead of the file. That is recognised and reported, and the file can
 then be downloaded in a browser and given with `--zip`.
 """
 
@@ -10,40 +10,37 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.api import DatasetError
-from bench.fetching.https import fetch_part
+from bench.fetching.https import fetch_file
 
 DRIVE_URL = "https://drive.usercontent.google.com/download?id={id}&export=download&confirm=t"
 ZIP_SIGNATURE = b"PK\x03\x04"
 
 
 def drive_url(file_id: str) -> str:
-    """Where Google Drive gives a public file."""
+    """The address at which Google Drive offers a public file."""
     return DRIVE_URL.format(id=file_id)
 
 
 def download_archive(url: str, target: Path, by_hand: str) -> Path:
-    """Download a zip archive; a part that is there already is continued.
+    """Download a zip archive; what an earlier try left is continued.
 
     Args:
-        url: https (http only for this machine).
-        target: Where it goes; a part of it lies beside it as `<name>.part`.
-        by_hand: What to do where this fails, for the message.
+        url: The address: https, or http on this machine.
+        target: The file.
+        by_hand: What the user can do if this fails, for the message.
 
     Raises:
-        DatasetError: The server cannot be reached, or gives something that is no archive, or the
-            disk is full.
+        DatasetError: The server cannot be reached, or sends something that is not an archive, or
+            the disk is full.
     """
-    part = fetch_part(url, target, by_hand, DatasetError)
-    _require_archive(part, by_hand)
-    return part.replace(target)
 
+    def require_archive(part: Path) -> None:
+        with part.open("rb") as file:
+            begin = file.read(len(ZIP_SIGNATURE))
+        if begin != ZIP_SIGNATURE:
+            raise DatasetError(
+                f"{url} sent something that is not a zip archive (it begins with {begin!r}), most "
+                f"likely a page about quotas or viruses. {by_hand}"
+            )
 
-def _require_archive(part: Path, by_hand: str) -> None:
-    with part.open("rb") as file:
-        begin = file.read(len(ZIP_SIGNATURE))
-    if begin != ZIP_SIGNATURE:
-        part.unlink()
-        raise DatasetError(
-            f"what came is no zip archive (it begins with {begin!r}): most likely a page about "
-            f"quotas or viruses. {by_hand}"
-        )
+    return fetch_file(url, target, by_hand, DatasetError, require_archive)

@@ -1,10 +1,11 @@
-"""Download of one large file over https, resumed where it broke off."""
+"""Download of one large file over https, continued where it broke off."""
 
 from __future__ import annotations
 
 import logging
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from bench.api import BenchError
@@ -17,21 +18,40 @@ _PARTIAL = 206
 logger = logging.getLogger(__name__)
 
 
-def fetch_part(url: str, target: Path, by_hand: str, kind: type[BenchError]) -> Path:
-    """Download a file into `<name>.part` beside its target; a part that is there is continued.
+def fetch_file(
+    url: str,
+    target: Path,
+    by_hand: str,
+    kind: type[BenchError],
+    check: Callable[[Path], None] | None = None,
+) -> Path:
+    """Download a file; what an earlier try left in `<name>.part` beside it is continued.
 
     Args:
-        url: https (http only for this machine).
-        target: Where the file is to go once the caller has looked at the part.
-        by_hand: What to do where this fails, for the message.
+        url: The address: https, or http on this machine.
+        target: The file, which appears once it is complete and `check` has passed.
+        by_hand: What the user can do if this fails, for the message.
         kind: The error to raise.
+        check: Called with the complete part; it raises if that is not what was asked for.
 
     Returns:
-        The part, whole.
+        The target.
 
     Raises:
-        BenchError: Of `kind`: the server cannot be reached or refuses, or the disk is full.
+        BenchError: An error of `kind`: the server cannot be reached or refuses, or the disk is
+            full.
     """
+    part = _fetch_part(url, target, by_hand, kind)
+    if check is not None:
+        try:
+            check(part)
+        except BenchError:
+            part.unlink()
+            raise
+    return part.replace(target)
+
+
+def _fetch_part(url: str, target: Path, by_hand: str, kind: type[BenchError]) -> Path:
     if not url.startswith(("https://", "http://127.0.0.1:")):
         raise kind(f"{url} is not https; files are fetched over https only. {by_hand}")
     part = target.with_name(f"{target.name}.part")
@@ -44,7 +64,7 @@ def fetch_part(url: str, target: Path, by_hand: str, kind: type[BenchError]) -> 
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", error)
         raise kind(
-            f"{url} cannot be reached or broke off ({reason}). Fetch again to go on where it "
+            f"{url} cannot be reached or broke off ({reason}). Fetch again to continue where it "
             f"stopped. {by_hand}"
         ) from error
     except OSError as error:

@@ -1,9 +1,9 @@
-"""Download of one hub checkpoint through the hub's own client, checked and recorded.
+"""Download of one checkpoint, from the hub or from where it was published, checked and recorded.
 
-The client gives progress, resumption of a broken transfer, tokens, and the variables HF_HOME,
-HF_HUB_OFFLINE and HF_ENDPOINT. What is added here: files are chosen from what the repository
-holds, sizes and digests are compared with what the hub announces and with what was recorded at the
-first fetch, and every error becomes one that says what to do.
+The hub's own client shows progress, continues a broken transfer, and respects tokens and the
+variables HF_HOME, HF_HUB_OFFLINE and HF_ENDPOINT. Added here: files are chosen from those that the
+repository holds, sizes and digests are compared with what the hub announces and with what was
+recorded at the first fetch, and every error becomes one that says what to do.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 from bench.api import CheckpointError, HubCheckpoint
-from bench.fetching.https import fetch_part
+from bench.fetching.https import fetch_file
 from bench.first_use import FileFact, Locked, facts_of, read_locked, require_same, write_locked
 from bench.weights import (
     COMMIT_LENGTH,
@@ -38,7 +38,7 @@ MIRROR_VARIABLE = "BENCH_MIRROR"
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """What the hub says of a repository at one commit: sizes and, for large files, digests."""
+    """What a server says about files: their commit, sizes and, for large files, digests."""
 
     commit: str
     sizes: Mapping[str, int]
@@ -46,10 +46,10 @@ class Announced:
 
 
 def download(checkpoint: HubCheckpoint, local_dir: Path | None = None) -> Path:
-    """Fetch a checkpoint, or complete and check the copy that is there; returns its folder.
+    """Fetch a checkpoint, or complete and check the copy that is there, and return its folder.
 
     Args:
-        checkpoint: What to fetch.
+        checkpoint: The checkpoint.
         local_dir: Put the files into `<local_dir>/<owner>/<name>` and not into the hub's cache.
 
     Raises:
@@ -60,47 +60,58 @@ def download(checkpoint: HubCheckpoint, local_dir: Path | None = None) -> Path:
     if locked is not None and _is_offline() and is_here(checkpoint):
         return _checked_offline(checkpoint, locked)
     if checkpoint.url:
-        return _download_published(checkpoint, locked, local_dir)
+        return _download_published(checkpoint, local_dir)
     folder = None if local_dir is None else (local_dir / checkpoint.id).expanduser().resolve()
     with _explained(checkpoint):
         announced = _announced(checkpoint, locked)
         names = choose_files(checkpoint, announced.sizes)
         _require_room(checkpoint, sum(announced.sizes[name] for name in names), folder)
         found = _snapshot(checkpoint, announced.commit, names, folder)
-    facts = facts_of(found, names)
-    _require_announced(checkpoint, found, facts, announced)
-    if locked is not None:
-        require_same(facts, locked.files, checkpoint.title)
-    kept = None if folder is None else str(folder)
-    write_locked(checkpoint.name, Locked(commit=announced.commit, folder=kept, files=facts))
+    _accept(checkpoint, found, facts_of(found, names), announced, chosen=folder is not None)
     return found
 
 
-def _download_published(
-    checkpoint: HubCheckpoint, locked: Locked | None, local_dir: Path | None
-) -> Path:
-    """Fetch a file that no hub holds; its digest stands for the commit that it lacks."""
+def _download_published(checkpoint: HubCheckpoint, local_dir: Path | None) -> Path:
+    """Fetch a file that no hub holds; its digest takes the place of a commit."""
     folder = published_folder() if local_dir is None else local_dir.expanduser().resolve()
     name = checkpoint.files[0]
     if not (folder / name).is_file():
         _require_room(checkpoint, checkpoint.bytes, folder)
         by_hand = f"By hand: `{client_line(checkpoint)}`, and fetch again to have it checked."
-        fetch_part(_source(checkpoint), folder / name, by_hand, CheckpointError).replace(
-            folder / name
-        )
+        fetch_file(_source(checkpoint), folder / name, by_hand, CheckpointError)
     facts = facts_of(folder, [name])
-    announced = Announced("", {name: facts[name].bytes}, {})
-    _require_announced(checkpoint, folder, facts, announced)
-    if locked is not None:
-        require_same(facts, locked.files, checkpoint.title)
-    kept = None if local_dir is None else str(folder)
-    commit = facts[name].sha256[:COMMIT_LENGTH]
-    write_locked(checkpoint.name, Locked(commit=commit, folder=kept, files=facts))
+    announced = Announced(facts[name].sha256[:COMMIT_LENGTH], {name: facts[name].bytes}, {})
+    _accept(checkpoint, folder, facts, announced, chosen=local_dir is not None)
     return folder
 
 
+def _accept(
+    checkpoint: HubCheckpoint,
+    folder: Path,
+    facts: Mapping[str, FileFact],
+    announced: Announced,
+    *,
+    chosen: bool,
+) -> None:
+    """Check files that came and record them.
+
+    Args:
+        checkpoint: The checkpoint.
+        folder: The folder of the files.
+        facts: Their sizes and digests.
+        announced: What they should be.
+        chosen: Whether the user chose the folder, so that it has to be remembered.
+    """
+    _require_announced(checkpoint, folder, facts, announced)
+    locked = read_locked(checkpoint.name)
+    if locked is not None:
+        require_same(facts, locked.files, checkpoint.title)
+    kept = str(folder) if chosen else None
+    write_locked(checkpoint.name, Locked(commit=announced.commit, folder=kept, files=dict(facts)))
+
+
 def _source(checkpoint: HubCheckpoint) -> str:
-    """Where to ask for a published file: where it was published, or under its name at a mirror."""
+    """The address of a published file: where it was published, or under its name at a mirror."""
     mirror = os.environ.get(MIRROR_VARIABLE)
     return f"{mirror.rstrip('/')}/{quote(checkpoint.files[0])}" if mirror else checkpoint.url
 
@@ -112,7 +123,7 @@ def _is_offline() -> bool:
 
 
 def _checked_offline(checkpoint: HubCheckpoint, locked: Locked) -> Path:
-    """Read every file whole and compare it with the record."""
+    """Read every file from beginning to end and compare it with the record."""
     folder = hub_folder(checkpoint)
     require_same(facts_of(folder, locked.files), locked.files, checkpoint.title)
     return folder
@@ -213,7 +224,7 @@ def _reason(checkpoint: HubCheckpoint, error: Exception) -> str:
         or (
             f"{where} cannot be reached or broke off ({type(error).__name__}: "
             f"{_first_line(error)}). Check the network, proxy and HF_ENDPOINT and fetch again: "
-            "whole files are kept."
+            "complete files are kept."
         )
     )
 
@@ -238,7 +249,7 @@ def _refused_here(error: Exception) -> str | None:
     from huggingface_hub import errors
 
     if isinstance(error, errors.OfflineModeIsEnabled):
-        return "HF_HUB_OFFLINE is set, and it is not wholly here. Unset it for the fetch."
+        return "HF_HUB_OFFLINE is set, and some of its files are missing. Unset it for the fetch."
     if isinstance(error, OSError) and error.errno in _FULL:
         return (
             f"the disk is full, or a file may not grow so large ({error.strerror}). Free space, "

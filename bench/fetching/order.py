@@ -1,4 +1,4 @@
-"""What `python -m bench fetch` does: say what would come and under which licence, then get it.
+"""The order of `python -m bench fetch`: what it would download, under which licences, and doing so.
 
 Targets are suites, methods, metrics, datasets, and checkpoints by their title; a suite stands for
 all that its run needs. Nothing is downloaded before the licences have been accepted.
@@ -6,19 +6,20 @@ all that its run needs. Nothing is downloaded before the licences have been acce
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.api import CheckpointError, DatasetError, HubCheckpoint, UnknownNameError
 from bench.data.archive import ArchiveCard, data_folder, unpack
-from bench.data.cards import Card, card_root, datasets, load_dataset, read_card
+from bench.data.card_model import Card, card_root, read_card
+from bench.data.cards import datasets, load_dataset
 from bench.data.clips import Dataset
 from bench.data.recordings import write_manifest
 from bench.errors import nearest
 from bench.fetching.google_drive import download_archive, drive_url
 from bench.fetching.hub import download
+from bench.files import file_digest
 from bench.first_use import FileFact, Locked, read_locked, require_same, write_locked
 from bench.plan.needed import checkpoints_of_suite
 from bench.plan.suite import load_suite, suites
@@ -29,7 +30,7 @@ from bench.weights import client_line, fetch_line, is_here
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What was asked for: the words, the checkpoints and the datasets behind them."""
+    """The targets that were asked for, with the checkpoints and datasets that they stand for."""
 
     targets: tuple[str, ...]
     checkpoints: tuple[HubCheckpoint, ...]
@@ -45,7 +46,7 @@ def make_order(targets: Sequence[str]) -> Order:
     """Find out what targets stand for.
 
     Raises:
-        UnknownNameError: A target that is no suite, method, metric, dataset or checkpoint.
+        UnknownNameError: A target is not a suite, method, metric, dataset or checkpoint.
     """
     parts = [_order_one(target) for target in targets]
     checkpoints = dict.fromkeys(found for part in parts for found in part.checkpoints)
@@ -76,11 +77,8 @@ def _fetched(path: Path | None) -> tuple[Path, ...]:
     return (path,) if path is not None and read_card(path).archive is not None else ()
 
 
-# ------------------------------------------------------------------------------------- showing
-
-
 def describe_order(order: Order) -> str:
-    """What would be fetched: name, size, licence, revision, and whether it is here already."""
+    """A table of what would be fetched: name, size, whether it is here, revision and licence."""
     rows = [("what", "size", "here", "revision", "licence")]
     rows += [
         (c.title, _size(c.bytes), _here(c), c.revision[:12], c.licence) for c in order.checkpoints
@@ -119,17 +117,14 @@ def _size(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 10**8 else f"{count / 1e6:.1f} MB"
 
 
-# ------------------------------------------------------------------------------------ fetching
-
-
 def carry_out(
     order: Order, local_dir: Path | None = None, archive: Path | None = None
 ) -> Iterator[str]:
-    """Fetch everything of an order, one line of text per finished part.
+    """Fetch everything of an order and yield a line of text for each finished part.
 
     Args:
-        order: What `make_order` gave.
-        local_dir: Where checkpoints go, if not into the hub's cache.
+        order: The order.
+        local_dir: A folder for checkpoints in place of the hub's cache.
         archive: A zip file that the user has, in place of a download of the dataset.
 
     Raises:
@@ -143,7 +138,7 @@ def carry_out(
             "one dataset or a suite with one."
         )
     for checkpoint in order.checkpoints:
-        yield f"{checkpoint.title}: whole, in {download(checkpoint, local_dir)}"
+        yield f"{checkpoint.title}: complete, in {download(checkpoint, local_dir)}"
     for path in order.cards:
         card = read_card(path)
         root = card_root(card, path)
@@ -156,14 +151,16 @@ def fetch_dataset(card: Card, root: Path, archive: Path | None) -> Dataset:
     """Unpack a dataset from an archive, downloaded unless one is given, and load it.
 
     Raises:
-        DatasetError: It cannot be had, is not what it was at the first fetch, or differs from
-            the card.
+        DatasetError: It cannot be downloaded, differs from the one that was fetched first, or
+            differs from the card.
     """
     source = _archive(card)
     root.parent.mkdir(parents=True, exist_ok=True)
     file = archive or _downloaded(card, source)
     if not file.is_file():
-        raise DatasetError(f"{file} does not exist; --zip names the archive of the dataset.")
+        raise DatasetError(
+            f"{file} does not exist; --zip names the archive of the dataset. Check the path."
+        )
     digest = _recognise(card, file)
     unpack(file, root, source)
     write_manifest(root, digest)
@@ -182,9 +179,8 @@ def _downloaded(card: Card, source: ArchiveCard) -> Path:
 
 
 def _recognise(card: Card, file: Path) -> str:
-    """Compare an archive with the one that came first, or record it; returns its SHA-256."""
-    with file.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    """Compare an archive with the one that came first, or record it, and return its SHA-256."""
+    digest = file_digest(file)
     facts = {"archive": FileFact(bytes=file.stat().st_size, sha256=digest, mtime_ns=0)}
     name = f"dataset:{card.name}"
     locked = read_locked(name)

@@ -1,11 +1,11 @@
-"""What the main branch looked like over time: one line per run, and the steps in it.
+"""The history of the main branch: one line per run, and the steps in it.
 
 A gate sees one change at a time, so a method may lose a little with each of many changes and pass
 every time. `history.jsonl` keeps a line per run of the main branch; here its lines become series
 and each series a sequence of levels, cut where it stepped.
 
-Two points of a series are comparable: the same suite, profile and data set, the same measure, and
-for times the same machine class. Where that changed, the series begins anew.
+Any two points of a series are comparable: they have the same suite, profile and dataset, the same
+measure, and for times the same machine class. Where that changed, the series begins anew.
 
 **Conventions**: levels of metrics are raw means over the cells that ended well; times are in units
 of the calibration kernel that ran beside them; newest points last.
@@ -30,10 +30,8 @@ from bench.records.schema import Record
 from bench.records.store import append, read
 from bench.statistics.change_points import steps
 
-FINEST = {
-    "metric": 1e-3,
-    "time": 0.02,
-}  # what platforms alone may move; no step below is looked for
+# What platforms alone may move: no step below it is looked for.
+FINEST = {"metric": 1e-3, "time": 0.02}
 LONGEST = 200  # runs looked at: the search takes seconds for forty series of that length
 Kind = Literal["metric", "time"]
 Word = Literal["worse", "better", "steady"]
@@ -50,7 +48,7 @@ class HistoryLine(Record):
     run_id: str
     commit: str
     suite_name: str
-    setting: str  # what must agree for metrics: suite digest, profile, data set
+    setting: str  # what must agree for metrics: suite digest, profile, dataset
     machine: str  # what must agree for times
     fingerprints: dict[str, str]
     directions: dict[str, Literal["maximize", "minimize"]]
@@ -89,7 +87,7 @@ class Trend:
         starts: Index of the first point of each level; the first is 0.
         levels: Median of each level.
         change: Newest level against the best before it: a difference of metrics, a ratio of times.
-        word: Whether that is `worse` or `better` beyond what matters, or `steady`.
+        word: `worse` or `better` where the change is large enough to matter, else `steady`.
     """
 
     series: Series
@@ -138,10 +136,10 @@ def _times(cells: Sequence[MeasuredCell]) -> dict[str, float]:
 
 
 def add(path: Path, line: HistoryLine) -> bool:
-    """Append a line, unless the run is there already; says whether it was appended.
+    """Append a line, unless the run is there already, and return whether it was appended.
 
     Raises:
-        RecordError: The file holds something else.
+        RecordError: The file holds something other than a history.
     """
     known = read(path, HistoryLine)
     if line.run_id in {old.run_id for old in known}:
@@ -155,7 +153,7 @@ def read_history(path: Path) -> list[HistoryLine]:
     """The lines of a file, oldest first.
 
     Raises:
-        RecordError: No such file, nothing in it, or something else.
+        RecordError: The file does not exist, is empty, or holds something other than a history.
     """
     lines = read(path, HistoryLine)
     if not lines:

@@ -1,11 +1,12 @@
 """The regression gate: a candidate against a baseline, one verdict per method and quantity.
 
-Lanes, because the causes differ: lost **cells**, other **audio** from the same seeds, other scores
-of the same audio (**metric** drift: an output whose digest did not change is frozen golden audio),
-**quality** paired per cell, **time**, **memory**, counted **operations**, and **controls** out of
-order. The measured lanes have their rules in `bench.gate.quality` and `bench.gate.cost`.
+There are several lanes, because the causes differ: lost **cells**, other **audio** from the same
+seeds, other scores of the same audio (**metric** drift: an output whose digest did not change is
+frozen golden audio), **quality** paired per cell, **time**, **memory**, counted **operations**, and
+**controls** out of order. The rules of the measured lanes are in `bench.gate.quality` and
+`bench.gate.cost`.
 
-A suite, a data set or a measure that differs is `incomparable` and never passes quietly. Nothing
+A suite, a dataset or a measure that differs is `incomparable` and never passes quietly. Nothing
 here needs torch.
 """
 
@@ -17,9 +18,8 @@ from bench.gate import cost, quality
 from bench.gate.snapshot import MeasuredCell, Snapshot
 from bench.gate.verdict import Verdict
 
-Pair = tuple[
-    MeasuredCell | None, MeasuredCell
-]  # candidate (None where it has no such cell), baseline
+# Candidate, which is None where it has no such cell, and baseline.
+Pair = tuple[MeasuredCell | None, MeasuredCell]
 SHOWN = 3  # cells named in a reason
 
 
@@ -27,8 +27,8 @@ def judge(candidate: Snapshot, baseline: Snapshot) -> list[Verdict]:
     """Compare a candidate with a baseline.
 
     Args:
-        candidate: What is to be accepted or refused.
-        baseline: What was accepted before.
+        candidate: The run to be accepted or refused.
+        baseline: The run that was accepted before.
 
     Returns:
         The verdicts; a single `incomparable` one where suite, profile or data differ. Methods and
@@ -40,7 +40,7 @@ def judge(candidate: Snapshot, baseline: Snapshot) -> list[Verdict]:
     measures = list(_measures(candidate, baseline))
     comparable = set(baseline.metrics) - {verdict.subject for verdict in measures}
     verdicts = [*_controls(candidate, baseline), *measures]
-    material: list[quality.Material] = []
+    parts: list[quality.MetricCells] = []
     for label, pairs in _by_method(candidate, baseline).items():
         verdicts += _lost(label, pairs, comparable)
         ended = [
@@ -50,13 +50,13 @@ def judge(candidate: Snapshot, baseline: Snapshot) -> list[Verdict]:
         ]
         verdicts += _audio(label, ended, candidate, baseline)
         verdicts += cost.verdicts(label, ended, candidate, baseline)
-        material += [
-            quality.Material(label, name, baseline.metrics[name], baseline.methods[label], ended)
+        parts += [
+            quality.MetricCells(label, name, baseline.metrics[name], baseline.methods[label], ended)
             for name in baseline.metrics
             if name in comparable
         ]
     same_platform = candidate.platform == baseline.platform
-    return [*verdicts, *quality.verdicts(material, same_platform=same_platform)]
+    return [*verdicts, *quality.verdicts(parts, same_platform=same_platform)]
 
 
 def _unlike(candidate: Snapshot, baseline: Snapshot) -> str:
@@ -64,7 +64,7 @@ def _unlike(candidate: Snapshot, baseline: Snapshot) -> str:
     facts = {
         "suite digest": (candidate.suite_digest[:12], baseline.suite_digest[:12]),
         "profile": (candidate.profile, baseline.profile),
-        "data set": (candidate.dataset[:12], baseline.dataset[:12]),
+        "dataset": (candidate.dataset[:12], baseline.dataset[:12]),
     }
     unlike = [f"{name} {new} is not {old}" for name, (new, old) in facts.items() if new != old]
     return f"{'; '.join(unlike)}: write a new baseline" if unlike else ""
@@ -104,7 +104,7 @@ def _measures(candidate: Snapshot, baseline: Snapshot) -> Iterator[Verdict]:
 
 
 def _lost(label: str, pairs: Sequence[Pair], metrics: set[str]) -> Iterator[Verdict]:
-    """Cells and scores that the baseline had and the candidate has not."""
+    """Cells and scores that the baseline has and the candidate lacks."""
     gone = [old for new, old in pairs if old.status == "ok" and (new is None or new.status != "ok")]
     if gone:
         yield Verdict("cells", label, "cells", "regressed", _lost_words(gone, len(pairs)))
@@ -131,7 +131,7 @@ def _lost_words(cells: Sequence[MeasuredCell], planned: int) -> str:
 def _audio(
     label: str, ended: Sequence[quality.Ended], candidate: Snapshot, baseline: Snapshot
 ) -> Iterator[Verdict]:
-    """Other audio where it must be the same: same seeds, same platform, same declared version."""
+    """Audio that differs although seeds, platform and declared version are the same."""
     other = [(new, old) for new, old in ended if new.audio_digest != old.audio_digest]
     unseeded = [new for new, old in other if new.seed == old.seed]
     if not ended:

@@ -1,4 +1,4 @@
-"""What the gate would find if all noise were drawn anew: foreseen from a baseline alone.
+"""The smallest drop that the gate would find if all noise were drawn anew, from a baseline alone.
 
 A change that moves the random numbers leaves nothing of the pairing: both sides of every cell then
 differ by the chance of seeds. A baseline with several repetitions shows how large that chance is,

@@ -15,7 +15,7 @@ Verdict, with d the mean change towards better and m the margin:
   pairs that changed, is at most `ALPHA`. Then the whole gate is wrong in at most `ALPHA` of runs.
 * `improved`: the same upwards.
 * `equivalent`: the 95 % interval of d lies above -m (non-inferior).
-* `inconclusive`: neither; about so many cells would decide it.
+* `inconclusive`: none of these; the verdict says about how many cells would decide it.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ SETTLED = 1e-12  # rounding of a sum, no more
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Material:
-    """The cells of one method for one metric."""
+class MetricCells:
+    """The cells of one method that a metric is judged on."""
 
     method: str
     metric: str
@@ -57,10 +57,10 @@ class Paired:
     fits: np.ndarray  # index from 0 without gaps
 
 
-def verdicts(material: Sequence[Material], *, same_platform: bool) -> list[Verdict]:
+def verdicts(parts: Sequence[MetricCells], *, same_platform: bool) -> list[Verdict]:
     """Judge all method x metric pairs together, since the correction runs over all of them."""
-    paired = [_paired(part) for part in material]
-    judged = [(part, cells) for part, cells in zip(material, paired, strict=True) if len(cells.new)]
+    paired = [_paired(part) for part in parts]
+    judged = [(part, cells) for part, cells in zip(parts, paired, strict=True) if len(cells.new)]
     still = [_settled(part, cells, same_platform=same_platform) for part, cells in judged]
     spreads = [_spread(part, cells) for part, cells in judged]
     drops = {str(i): one_sided_p(s) for i, s in enumerate(spreads) if not still[i]}
@@ -79,7 +79,7 @@ def verdicts(material: Sequence[Material], *, same_platform: bool) -> list[Verdi
     return found
 
 
-def _paired(part: Material) -> Paired:
+def _paired(part: MetricCells) -> Paired:
     rows = [
         (new.values[part.metric], old.values[part.metric], new.audio_digest == old.audio_digest,
          f"{old.style}\n{old.repetition}")
@@ -104,7 +104,7 @@ def tolerance(measure: MeasuredMetric, baseline: np.ndarray, *, same_platform: b
     return np.asarray(absolute + relative * np.abs(baseline))
 
 
-def _metric_drift(part: Material, cells: Paired, *, same_platform: bool) -> Iterator[Verdict]:
+def _metric_drift(part: MetricCells, cells: Paired, *, same_platform: bool) -> Iterator[Verdict]:
     moved = np.abs(cells.new - cells.old)
     allowed = tolerance(part.measure, cells.old, same_platform=same_platform)
     beyond = cells.frozen & (moved > allowed)
@@ -119,13 +119,13 @@ def _metric_drift(part: Material, cells: Paired, *, same_platform: bool) -> Iter
     yield Verdict("metric", part.method, part.metric, "changed", reason, delta=change)
 
 
-def _settled(part: Material, cells: Paired, *, same_platform: bool) -> bool:
-    """All audio the same and all scores within the tolerance: nothing is left to chance."""
+def _settled(part: MetricCells, cells: Paired, *, same_platform: bool) -> bool:
+    """Whether all audio is the same and all scores lie within the tolerance, so chance is out."""
     allowed = tolerance(part.measure, cells.old, same_platform=same_platform)
     return bool((cells.frozen & (np.abs(cells.new - cells.old) <= allowed)).all())
 
 
-def _spread(part: Material, cells: Paired) -> Spread:
+def _spread(part: MetricCells, cells: Paired) -> Spread:
     """Mean change towards better, with the error that seeds alone leave in it."""
     towards = 1.0 if part.measure.direction == "maximize" else -1.0
     change = towards * (cells.new - cells.old)
@@ -180,7 +180,7 @@ def detectable_drop(spread: Spread, *, alpha: float = ALPHA, power: float = POWE
 
 
 def quality_verdict(
-    part: Material, spread: Spread, p_values: tuple[float, float], family: int
+    part: MetricCells, spread: Spread, p_values: tuple[float, float], family: int
 ) -> Verdict:
     """The verdict of one method and metric.
 
@@ -208,9 +208,9 @@ def quality_verdict(
 
 
 def _undecided(given: Verdict, spread: Spread, margin: float) -> Verdict:
-    """What an inconclusive verdict leaves open."""
+    """The given verdict as inconclusive, with what would decide it."""
     if spread.degrees < 1:
-        return replace(given, reason="one fit gives no idea of chance; run more styles or seeds")
+        return replace(given, reason="one fit tells nothing about chance; run more styles or seeds")
     needed = math.ceil(spread.n * (given.detectable / margin) ** 2)
     reason = (
         f"a drop of {given.detectable:.3f} would have been found; {margin:g} needs about {needed} "
@@ -219,7 +219,7 @@ def _undecided(given: Verdict, spread: Spread, margin: float) -> Verdict:
     return replace(given, reason=reason, needed=needed)
 
 
-def _unchanged(part: Material, spread: Spread) -> Verdict:
+def _unchanged(part: MetricCells, spread: Spread) -> Verdict:
     return Verdict(
         "quality", part.method, part.metric, "equivalent", "the same audio and scores",
         delta=spread.mean, low=spread.mean, high=spread.mean, p=1.0,

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from bench.api import RecordError
+from bench.files import replace_file
 from bench.records.benchmarks import Benchmark
 from bench.records.schema import CellRecord, MetricEntry, PlannedCell, Record
 from bench.records.store import Run
@@ -26,9 +27,8 @@ from bench.records.store import Run
 MARGIN = 0.01  # a change of CP or SF below it matters to nobody (two decimals are printed)
 ATOL_SAME, ATOL_OTHER = 1e-6, 1e-3  # of one audio's score: same platform, another one unmeasured
 ATOL_MEASURED = 1e-5  # the least that is allowed between platforms
-SPREAD = Path(__file__).with_name(
-    "tolerances.json"
-)  # tests/benchmarks/platform_spread.py writes it
+# Written by tests/benchmarks/platform_spread.py.
+SPREAD = Path(__file__).with_name("tolerances.json")
 ROOM = 100.0  # only torch's own code paths were varied: not GPUs, not the resampler's
 DIGEST = 16  # hex digits that are kept: a chance match of two sounds is one in 10^19
 DECIMALS = 8  # of scores and seconds, below what any lane looks at
@@ -63,7 +63,7 @@ class MeasuredCell(Record):
 
 
 class MeasuredMethod(Record):
-    """What decides whether two outputs of a method may differ."""
+    """The facts about a method that decide whether two of its outputs may differ."""
 
     version: str
     fits_per_style: bool
@@ -71,7 +71,7 @@ class MeasuredMethod(Record):
 
 
 class MeasuredMetric(Record):
-    """What decides whether two scores may be compared, and how far they may lie apart.
+    """The facts about a metric that decide whether two scores may be compared, and how closely.
 
     `margin` is the smallest mean change that matters; `atol` and `rtol` bound the change of one
     audio's score between platforms.
@@ -237,7 +237,7 @@ def _hardware(facts: Mapping[str, Any], device: str) -> str:
 
 
 def write_snapshot(path: Path, kept: Snapshot) -> None:
-    """Write a baseline file whole: a cell or benchmark per line, so that a change can be read.
+    """Write a baseline file with one cell or benchmark per line, so that a change can be read.
 
     Raises:
         RecordError: The reason is empty.
@@ -253,10 +253,7 @@ def write_snapshot(path: Path, kept: Snapshot) -> None:
         f' "{name}": [\n{_one_per_line(records)}\n ]'
         for name, records in (("benchmarks", kept.benchmarks), ("cells", kept.cells))
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(path.name + ".part")
-    scratch.write_text(f"{head},\n{lists}\n}}\n", encoding="utf-8")
-    scratch.replace(path)
+    replace_file(path, f"{head},\n{lists}\n}}\n")
 
 
 def _one_per_line(records: Sequence[Record]) -> str:
@@ -267,7 +264,7 @@ def read_snapshot(path: Path) -> Snapshot:
     """Read a baseline file.
 
     Raises:
-        RecordError: No such file, or not a baseline of this schema.
+        RecordError: The file does not exist, or is not a baseline of this schema.
     """
     if not path.is_file():
         raise RecordError(

@@ -1,4 +1,4 @@
-"""What the gate says about one method and one quantity, and what follows for the exit code."""
+"""What the gate says about one method and one quantity, and the exit code that follows from it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Verdict:
         method: Label of the method, or what else it is about.
         subject: The metric or quantity.
         word: The verdict. `changed`: other audio or other scores where they should be the same.
-        reason: Why, in words with the numbers that decided.
+        reason: The reason in words, with the numbers that decided.
         delta: Candidate - baseline in the units of the subject; a ratio in the lanes time and
             memory. NaN where nothing was measured.
         low: Lower end of the 95 % interval of `delta`.
         high: Upper end.
         p: Chance of such a drop if there were none, corrected for the number of verdicts (Holm).
         detectable: Smallest drop that would have been found in 4 of 5 cases.
-        needed: Cells that would decide an inconclusive verdict, about.
+        needed: About how many cells would decide an inconclusive verdict.
         advisory: True where the verdict informs and never fails the gate.
     """
 

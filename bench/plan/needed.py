@@ -21,7 +21,7 @@ def require_checkpoints(suite: Suite) -> None:
     """Stop before any work where a run would lack a checkpoint.
 
     Raises:
-        CheckpointError: Some are not here; the message has their sizes and the command.
+        CheckpointError: Some are missing; the message gives their sizes and the command.
     """
     absent = [needed for needed in checkpoints_of_suite(suite) if not is_here(needed)]
     if not absent:

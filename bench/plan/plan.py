@@ -8,8 +8,6 @@ and run whole.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +23,8 @@ from bench.api import (
 )
 from bench.data.clips import ClipSource, Dataset, StyleSource, StyleSplit
 from bench.data.selection import select_contents, select_pairs, select_styles, split_style
-from bench.plan.suite import Suite
+from bench.files import json_digest
+from bench.plan.suite import RETIRED, Suite
 from bench.plugins.catalog import describe, find_method, method_class
 from bench.plugins.choices import MethodChoice
 from bench.plugins.parameters import make_parameters, split_parameters
@@ -38,12 +37,12 @@ CELLS_PER_FIT = 12
 
 @dataclass(frozen=True, slots=True)
 class PlannedMethod:
-    """A chosen method with all that a plan must know of it.
+    """A chosen method with all that a plan must know about it.
 
     Args:
         choice: Its label, name and overrides.
         info: Its static description.
-        profile: What depends on the profile, such as the longest clip.
+        profile: The facts that depend on the profile, such as the longest clip.
         parameters_type: Its `Parameters` class.
     """
 
@@ -58,8 +57,8 @@ class Plan:
     """All that a run will do.
 
     Args:
-        suite: What was asked for.
-        dataset: The dataset whole.
+        suite: The suite that was asked for.
+        dataset: The whole dataset.
         methods: The methods and controls, in the order in which they run.
         contents: The chosen contents.
         splits: The chosen styles by id, divided into seen and held-out clips.
@@ -78,8 +77,8 @@ def prepare_methods(suite: Suite) -> tuple[PlannedMethod, ...]:
     """Look up the methods and controls of a suite. Imports their modules to see their parameters.
 
     Raises:
-        UnknownNameError: A method that is not known.
-        ConfigError: A method that cannot be imported.
+        UnknownNameError: A method is not known.
+        ConfigError: A method cannot be imported.
     """
     return tuple(prepare_method(choice, suite) for choice in suite.choices)
 
@@ -99,14 +98,14 @@ def make_plan(suite: Suite, dataset: Dataset, methods: Sequence[PlannedMethod]) 
     """Lay out every cell of a run. Pure: the same arguments give the same plan.
 
     Args:
-        suite: What to run.
-        dataset: Where contents and styles come from.
-        methods: What `prepare_methods` gave; their order is the order of the run.
+        suite: The suite to run.
+        dataset: The dataset that contents and styles come from.
+        methods: The result of `prepare_methods`; their order is the order of the run.
 
     Raises:
-        UnknownNameError: A style, content or parameter that is not known.
-        ConfigError: A label that stands twice, or a parameter that breaks a rule.
-        ContentError: A content longer than a method's window.
+        UnknownNameError: A style, content or parameter is not known.
+        ConfigError: A label stands twice, or a parameter breaks a rule.
+        ContentError: A content is longer than a method's window.
     """
     _require_single_labels(methods)
     contents = select_contents(dataset, suite.contents, suite.base_seed)
@@ -155,9 +154,8 @@ def _require_windows(
     if length_s > limit_s:
         raise ContentError(
             f"content {longest.id!r} is {length_s:.2f} s; {label} ({suite.profile}) takes at most "
-            f"{limit_s:.2f} s in one "
-            f"window. Cut every clip with --duration {math.floor(limit_s * 10) / 10:g}, or leave "
-            "the method out."
+            f"{limit_s:.2f} s in one window. Cut every clip with --duration "
+            f"{math.floor(limit_s * 10) / 10:g}, or leave the method out."
         )
 
 
@@ -166,7 +164,7 @@ def _cells(
 ) -> Iterator[PlannedCell]:
     parameters = resolve_parameters(suite, method, split.id)
     common = {
-        "suite": [suite.style_clips, suite.duration_s, suite.normalisation, suite.profile],
+        "suite": [suite.style_clips, suite.duration_s, RETIRED["normalisation"], suite.profile],
         "method": [method.choice.label, method.choice.name, method.info.version, parameters],
         "style": [split.id, split.text, *([c.id, c.digest, c.start_s] for c in split.clips)],
     }
@@ -196,8 +194,8 @@ def resolve_parameters(suite: Suite, method: PlannedMethod, style: str) -> dict[
     the method and style, and that by what the choice itself says.
 
     Raises:
-        UnknownNameError: A parameter that the method does not have.
-        ConfigError: A value that breaks a rule.
+        UnknownNameError: The method does not have a parameter.
+        ConfigError: A value breaks a rule.
     """
     table = dict(suite.parameters.get(method.choice.name, {}))
     per_style = table.pop("styles", {}).get(style, {})
@@ -223,10 +221,7 @@ def _blame(suite: Suite, method: PlannedMethod, style: str, values: Mapping[str,
 
 
 def _short(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
-# -------------------------------------------------------------------------------------- chunks
+    return json_digest(value)[:16]
 
 
 def into_chunks(cells: Iterable[PlannedCell], size: int) -> Iterator[PlannedCell]:
@@ -253,7 +248,7 @@ def missing_cells(plan: Plan, existing: Iterable[PlannedCell]) -> tuple[PlannedC
 
 
 def describe_styles(plan: Plan) -> Mapping[str, dict[str, Json]]:
-    """What a run records of each style: its text, kind and which clips are on which side."""
+    """What a run records about each style: its text, kind, and which clips are on which side."""
     return {
         split.id: {
             "text": split.text,

@@ -1,7 +1,7 @@
 """Suites: what a benchmark run consists of, declared in one TOML file and fixed by a digest.
 
-The suites of this project lie in `bench/suites/`. A suite changed on the command line becomes a
-derived suite with a name that says what was changed and a digest of its own.
+The suites of this project lie in `bench/plan/suites/`. A suite changed on the command line becomes
+a derived suite with a name that says what was changed and a digest of its own.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from bench.records.sameness import suite_digest
 
 CONTROLS = ("copy-content", "copy-style", "mix", "noise", "vocoder", "vae", "null")
 METRICS = ("cp", "sf.heldout", "sf.seen", "sf.text", "chroma")
+# A key that suites once had, with the only value that it could take. It stays in what is recorded
+# and digested, because records and baselines hold digests that were made with it.
+RETIRED = {"normalisation": "none"}
 NOUNS = {
     "metrics": "metric",
     "controls": "control",
@@ -74,9 +77,7 @@ class Suite(Declared):
         duration_s: Cut every clip to this many seconds, or None.
         chunk_size: How many contents run as one batch.
         parameters: Per method name the parameters that differ from its defaults; a table `styles`
-        in it holds those of single
-            styles.
-        normalisation: Level of what methods are given; "none" leaves it as it is in the dataset.
+            in it holds those of single styles.
         family: The comparisons that this suite is run for.
     """
 
@@ -98,18 +99,17 @@ class Suite(Declared):
     duration_s: float | None = Field(default=None, ge=0.5)
     chunk_size: int = Field(default=8, ge=1)
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    normalisation: Literal["none"] = "none"
     family: Family | None = None
     _file: TomlFile | None = PrivateAttr(default=None)
 
     def remembering(self, file: TomlFile | None) -> Suite:
-        """This suite, from now on able to say where in its file a key stands."""
+        """Keep the file that this suite was read from, for messages, and return the suite."""
         self._file = file
         return self
 
     @property
     def file(self) -> TomlFile | None:
-        """The file it was read from, as far as a suite has one."""
+        """The file that the suite was read from; None where it was not read from one."""
         return self._file
 
     def at(self, *place: str) -> str:
@@ -119,7 +119,12 @@ class Suite(Declared):
     @property
     def digest(self) -> str:
         """SHA-256 of everything but the description and absent family and pairs, 64 hex digits."""
-        return suite_digest(self.model_dump(mode="json"))
+        return suite_digest(self.recorded)
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """The suite as it stands in the header of a run."""
+        return {**self.model_dump(mode="json"), **RETIRED}
 
     @property
     def choices(self) -> list[MethodChoice]:
@@ -138,7 +143,8 @@ def load_suite(name: str) -> Suite:
     """Load a suite of this checkout by name, or any by the path of its TOML file.
 
     Raises:
-        UnknownNameError: No such suite; or it names a metric or control that the catalog lacks.
+        UnknownNameError: The suite does not exist, or names a metric or control that the catalog
+            lacks.
         ConfigError: The file breaks a rule; the message names the line and the key.
     """
     known = suites()
@@ -146,26 +152,25 @@ def load_suite(name: str) -> Suite:
     if name not in known and not (path.suffix == ".toml" and path.is_file()):
         raise UnknownNameError(
             f"suite {name!r} is not known; there are {', '.join(known)}, or give the path of a "
-            ".toml "
-            f"file.{nearest(name, known)}"
+            f".toml file.{nearest(name, known)}"
         )
     file = read_toml(path, ConfigError)
     return _checked(parse(Suite, file.values, file.at, ConfigError).remembering(file))
 
 
 def derive(suite: Suite, **overrides: Json) -> Suite:
-    """The suite with some values replaced; the same object where nothing changes.
+    """Replace some values of a suite; without any change the same object is returned.
 
     Args:
-        suite: Where from.
+        suite: The suite to begin with.
         overrides: Values by the names of `Suite`; those that are None are left alone.
 
     Returns:
         A suite named after the changes: "mini+contents=2+methods".
 
     Raises:
-        UnknownNameError: A key that a suite does not have.
-        ConfigError: A value that breaks a rule.
+        UnknownNameError: A suite does not have a key.
+        ConfigError: A value breaks a rule.
     """
     values = suite.model_dump()
     given = {key: _as_tuple(value) for key, value in overrides.items() if value is not None}
@@ -187,9 +192,11 @@ def _named(key: str, value: object) -> str:
 
 
 def _checked(suite: Suite, changed: Sequence[str] = ()) -> Suite:
-    """Check the names that a catalog knows; those of the dataset are checked with it.
+    """Check the names of methods and metrics; those of styles are checked with the dataset.
 
-    `changed` are the keys that do not come from the suite's file.
+    Args:
+        suite: The suite.
+        changed: Keys whose values do not come from the suite's file.
     """
     known = catalog_methods()
     named: list[tuple[str, Iterable[str], Mapping[str, object]]] = [
@@ -215,10 +222,10 @@ def _require_known(name: str, known: Mapping[str, object], what: str) -> None:
 
 
 def check_style_tables(suite: Suite, styles: Iterable[str]) -> None:
-    """Refuse parameters of a style that the dataset lacks: misspelt, they would be left out.
+    """Refuse parameters of a style that the dataset lacks: they would be ignored silently.
 
     Raises:
-        UnknownNameError: A table `[parameters.<method>.styles.<style>]` of an unknown style.
+        UnknownNameError: A table `[parameters.<method>.styles.<style>]` names an unknown style.
     """
     known = list(styles)
     for method, table in suite.parameters.items():
@@ -231,7 +238,7 @@ def check_style_tables(suite: Suite, styles: Iterable[str]) -> None:
 
 
 def default_suite(cuda_present: bool) -> tuple[str, str]:
-    """The suite that `run` takes without `--suite`, and why, in words to be shown."""
+    """The suite that `run` takes without `--suite`, and the reason in words."""
     if cuda_present:
         return "table2", "a CUDA device is present, so the full checkpoints can run"
     return "mini", "no CUDA device is present; the full checkpoints would take days on this machine"

@@ -38,7 +38,7 @@ def read_benchmarks(path: Path) -> list[Benchmark]:
     """Read the benchmarks of a pytest-benchmark file, without the yardstick itself.
 
     Raises:
-        RecordError: No such file, or not one of pytest-benchmark.
+        RecordError: The file does not exist, or pytest-benchmark did not write it.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -46,8 +46,8 @@ def read_benchmarks(path: Path) -> list[Benchmark]:
         medians = {str(entry["fullname"]): float(entry["stats"]["median"]) for entry in entries}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecordError(
-            f"{path} cannot be read as JSON of pytest-benchmark ({type(error).__name__}: {error}); "
-            "write it with `pytest --benchmark-json=FILE`."
+            f"{path} cannot be read as JSON of pytest-benchmark ({type(error).__name__}: {error}). "
+            "Write it with `pytest --benchmark-json=FILE`."
         ) from error
     yardsticks = [median for name, median in medians.items() if CALIBRATION in name]
     return [

@@ -84,9 +84,10 @@ RUN_COLUMNS = ("run_id", "suite", "profile", "device")
 
 
 def frame(run: Run) -> pd.DataFrame:
-    """One row per planned cell.
+    """The table of a run, one row per planned cell.
 
-    Identity, outcome, cost, and per metric `<metric>`, `<metric>.raw`, `<metric>.status`.
+    Columns hold identity, outcome and cost, and for each metric `<metric>`, `<metric>.raw` and
+    `<metric>.status`.
     """
     import pandas as pd
 
@@ -103,10 +104,10 @@ def frame(run: Run) -> pd.DataFrame:
 
 
 def load_frame(folder: str | Path) -> pd.DataFrame:
-    """The table of `frame` with the run's own columns in front; its `attrs` say what each means.
+    """The table of `frame` with the run's own columns first; its `attrs` explain every column.
 
     Raises:
-        RecordError: The folder is no run, or one that this version cannot read.
+        RecordError: The folder holds no run, or one that this version cannot read.
     """
     run = load_run(folder)
     table, header = frame(run), run.header

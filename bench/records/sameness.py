@@ -1,4 +1,4 @@
-"""What a run's suite shares with others, so that runs can be extended and joined.
+"""Which runs belong together: what must agree before a run is extended or two are joined.
 
 A suite says what is compared (methods, controls, metrics) and on what (styles, contents, seeds,
 clips, profile, parameters). The second part is its setting. Runs of one setting differ only in what
@@ -10,11 +10,10 @@ Everything here is a pure function of suites as they stand in records.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from bench.files import json_digest
 from bench.records.schema import RunHeader
 
 ASKED = ("methods", "controls", "metrics")
@@ -25,7 +24,7 @@ def suite_digest(suite: Mapping[str, Any]) -> str:
     """SHA-256 of everything but the description and absent family and pairs, 64 hex digits."""
     absent = {key for key in ("family", "pairs") if not suite.get(key)}
     left_out = {"description", *absent}
-    return _digest({key: value for key, value in suite.items() if key not in left_out})
+    return json_digest({key: value for key, value in suite.items() if key not in left_out})
 
 
 def setting(suite: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,7 +39,7 @@ def setting(suite: Mapping[str, Any]) -> dict[str, Any]:
 
 def setting_digest(header: RunHeader) -> str:
     """SHA-256 of a run's setting and of its dataset's clips, 64 hex digits."""
-    return _digest([setting(header.suite), header.dataset.get("digest")])
+    return json_digest([setting(header.suite), header.dataset.get("digest")])
 
 
 def differences(first: RunHeader, second: RunHeader) -> list[str]:
@@ -52,7 +51,7 @@ def differences(first: RunHeader, second: RunHeader) -> list[str]:
 
 
 def joined(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    """The second suite, asking for all that either asks for, under the name of the first.
+    """Return the second suite under the name of the first, asking for all that either asks for.
 
     Example:
         >>> joined({"name": "a", "methods": ["tve"]}, {"name": "b", "methods": ["rti", "tve"]})
@@ -64,7 +63,3 @@ def joined(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any
         if key in first or key in second
     }
     return {**second, "name": first["name"], **union}
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,6 +1,6 @@
-"""What stands in a run folder: what was planned, what happened to each cell, and what was scored.
+"""The records of a run folder: what was planned, what happened to each cell, and what was scored.
 
-**Conventions**: times in seconds, memory in bytes, rates in Hz.
+**Conventions**: times are in seconds, memory in bytes, rates in Hz.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class ScoreRecord(Record):
 
 
 class MethodEntry(Record):
-    """The static words about a method that tables print."""
+    """The facts about a method that tables print."""
 
     label: str
     name: str
@@ -109,9 +109,9 @@ class MethodEntry(Record):
 
 
 class MetricEntry(Record):
-    """The static words about a metric that tables print.
+    """The facts about a metric that tables print.
 
-    `fingerprint` maps its short hash to what it stands for.
+    `fingerprint` is a short hash, and `fingerprint_detail` says what it stands for.
     """
 
     name: str
@@ -136,9 +136,8 @@ class RunHeader(Record):
     profile: Literal["mini", "full"]
     device: str
     duration_s: float | None
-    styles: dict[
-        str, dict[str, Any]
-    ]  # id -> {"text", "clips": [ids], "heldout_clips": [ids], "kind"}
+    # id -> {"text", "clips": [ids], "heldout_clips": [ids], "kind"}
+    styles: dict[str, dict[str, Any]]
     contents: dict[str, dict[str, Any]]  # id -> {"category", "duration_s", "channels", "digest"}
     methods: list[MethodEntry]
     metrics: list[MetricEntry]
@@ -147,5 +146,5 @@ class RunHeader(Record):
 
 
 def failed(cells: Sequence[CellRecord]) -> list[CellRecord]:
-    """The records whose cell failed (declined cells, `unsupported`, are no failures)."""
+    """The records whose cell failed; declined cells (`unsupported`) do not count as failures."""
     return [cell for cell in cells if cell.status in FAILED]

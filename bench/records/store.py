@@ -23,14 +23,15 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from bench.api import RecordError
+from bench.files import replace_file
 from bench.records.schema import CellRecord, PlannedCell, Record, RunHeader, ScoreRecord
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """A run folder read whole; a value of its own, not compared by content.
+    """What a run folder holds: the plan and, for each planned cell, its latest record and scores.
 
-    The plan and, for each planned cell, its latest record and scores.
+    Two runs are never equal, whatever they hold.
     """
 
     folder: Path
@@ -44,25 +45,22 @@ RecordT = TypeVar("RecordT", bound=Record)
 
 
 def append(path: Path, records: Iterable[Record]) -> None:
-    """Append records as JSON lines with one write and one fsync, mending a torn last line first.
+    """Append records as JSON lines with one write and one fsync.
 
-    Processes that share a run take turns.
+    A torn last line is cut first. Processes that share a run take turns.
     """
     text = "".join(record.model_dump_json() + "\n" for record in records)
     with path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # the kernel frees it however the process ends
-        mend(path)
+        _cut_torn_line(path)
         file.write(text.encode())
         file.flush()
         os.fsync(file.fileno())
 
 
-def mend(path: Path) -> None:
-    """Cut a torn last line.
-
-    Bytes after the last newline were never confirmed, so nothing is lost.
-    """
-    if not path.exists() or path.stat().st_size == 0:
+def _cut_torn_line(path: Path) -> None:
+    """Cut what follows the last newline: it was never confirmed, so nothing is lost."""
+    if path.stat().st_size == 0:
         return
     with path.open("rb+") as file:
         size = file.seek(0, os.SEEK_END)
@@ -101,47 +99,42 @@ def read_header(folder: Path) -> RunHeader:
     """Read `run.json`.
 
     Raises:
-        RecordError: No run there, or one that this version cannot read.
+        RecordError: The folder holds no run, or one that this version cannot read.
     """
     path = folder / "run.json"
     if not path.exists():
         raise RecordError(
             f"{folder} holds no run.json; a run folder is what `python -m bench run --out` "
-            f"writes. Name such a folder."
+            "writes. Name such a folder."
         )
     try:
         return RunHeader.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise RecordError(
-            f"{path} does not follow schema 1 ({error.errors()[0]['msg']}). Use the version that "
-            f"wrote it, or --out."
+            f"{path} does not follow schema 1 ({error.errors()[0]['msg']}); this version reads no "
+            "other. Use the version that wrote it, or start a new run folder with --out."
         ) from error
 
 
 def write_header(folder: Path, header: RunHeader) -> None:
     """Replace `run.json` atomically: a kill leaves the former or the new one, never half of it."""
-    scratch = folder / "run.json.part"
-    scratch.write_text(
-        json.dumps(header.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8"
-    )
-    with scratch.open("rb") as file:
-        os.fsync(file.fileno())
-    scratch.replace(folder / "run.json")
+    text = json.dumps(header.model_dump(mode="json"), indent=1)
+    replace_file(folder / "run.json", text + "\n")
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
-    """Without searching for garbage in circles, of which records have none.
+def without_garbage_collection() -> Iterator[None]:
+    """Switch Python's cyclic garbage collection off for a while: records hold no reference cycles.
 
-    The search walks through every object again and again; it takes a third of the time of reading
-    100,000 records.
+    The collector walks through every object again and again, which takes a third of the time of
+    reading 100,000 records.
     """
-    searched = gc.isenabled()
+    enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if searched:
+        if enabled:
             gc.enable()
 
 
@@ -149,7 +142,7 @@ def load_run(folder: str | Path) -> Run:
     """Read a run folder; the latest record of each cell and of each (cell, metric) wins."""
     where = Path(folder)
     header = read_header(where)
-    with uncollected():
+    with without_garbage_collection():
         plan = {cell.cell_id: cell for cell in read(where / "plan.jsonl", PlannedCell)}
         cells = {
             record.cell_id: record

@@ -1,7 +1,7 @@
 """Timings of methods, and what follows from them: quartiles, amortised costs, crossovers.
 
-`bench.timing.session` takes the times, `reports.tables.timings` shows them; everything between is
-here and pure.
+`bench.timing.session` takes the times and `reports.tables.timings` shows them. What lies between is
+here, and apart from reading and writing files it is pure.
 
 **Conventions**: wall-clock seconds; memory in bytes, None where a device has no such view. A
 repetition handles `clips` clips (styles, for a fit); per clip is the repetition divided by them.
@@ -19,6 +19,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from bench.api import RecordError
+from bench.files import replace_file
 from bench.records.schema import Record
 
 StageName = Literal["start", "load", "fit", "transfer", "score"]
@@ -41,7 +42,7 @@ class Memory(Record):
 
 
 class Extrapolation(Record):
-    """How long fits were taken to be from shorter ones: a line through two numbers of steps.
+    """The length of a fit, estimated from shorter ones: a line through two numbers of steps.
 
     Attributes:
         steps: What the fit really takes.
@@ -64,7 +65,7 @@ class StageTiming(Record):
         calibration_s: Of the calibration kernel before each, see `bench.run.calibration`; none for
             start and load.
         memory: After the last repetition.
-        extrapolated: Where `seconds` were not measured whole.
+        extrapolated: How `seconds` were estimated, if the stage was not measured to its end.
     """
 
     stage: StageName
@@ -90,7 +91,7 @@ class MethodTiming(Record):
 
 
 class TimingReport(Record):
-    """What one session of timing found, and where."""
+    """The results of one session of timing, with the machine and the suite they belong to."""
 
     created_at: str
     suite_name: str
@@ -105,9 +106,6 @@ class TimingReport(Record):
     methods: tuple[MethodTiming, ...]
     scoring: MethodTiming
     provenance: dict[str, Any]
-
-
-# ---------------------------------------------------------------------------- figures
 
 
 def quartiles(stage: StageTiming) -> tuple[float, float, float]:
@@ -196,21 +194,16 @@ def rounds(items: Sequence[Item], repetitions: int) -> Iterator[tuple[int, Item]
             yield number, item
 
 
-# ---------------------------------------------------------------------------- files
-
-
 def write_timing(path: Path, report: TimingReport) -> None:
     """Write a report as JSON, its keys in order."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(report.model_dump(mode="json"), indent=1)
-    path.write_text(text + "\n", encoding="utf-8")
+    replace_file(path, json.dumps(report.model_dump(mode="json"), indent=1) + "\n")
 
 
 def read_timing(path: Path) -> TimingReport:
     """Read a report.
 
     Raises:
-        RecordError: No such file, or none of `python -m bench time`.
+        RecordError: The file does not exist, or `python -m bench time` did not write it.
     """
     try:
         return TimingReport.model_validate_json(path.read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ from typing import TypedDict
 import numpy as np
 
 from bench.api import Audio, Clip, StyleState, TransferRequest
-from bench.audio import as_heard, read_audio, write_audio
+from bench.audio import as_heard, read_audio, unclipped_suffix, write_audio
 from bench.failure import STOPS_RUN, Failure, WorkerLostError, failure_of
 from bench.outputs import restore
 from bench.parallel import in_parallel
@@ -159,8 +159,7 @@ def _transfer(
 def _finished(job: _Job, cell: PlannedCell, audio: Audio, facts: TransferFacts) -> CellRecord:
     """Write the audio of a cell; the record says what the file holds."""
     peak = float(np.abs(audio.waveform).max())
-    # FLAC holds no sample beyond full scale; louder outputs stay float, as loud as they are.
-    name = f"audio/{cell.cell_id}.{'flac' if peak < 1.0 else 'wav'}"
+    name = f"audio/{cell.cell_id}{unclipped_suffix(audio)}"
     path = job.studio.context.folder / name
     write_audio(path, audio)
     return CellRecord(

@@ -28,7 +28,7 @@ def make_header(
         run_id=f"{now:%Y%m%dT%H%M%S}-{suite.digest[:8]}",
         created_at=now.isoformat(timespec="seconds"),
         argv=list(argv),
-        suite=suite.model_dump(mode="json"),
+        suite=suite.recorded,
         suite_name=suite.name,
         suite_digest=suite.digest,
         profile=suite.profile,

@@ -7,13 +7,12 @@ and their seeds. Comments, docstrings, paths and the names of styles and content
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.api import Audio, Json, Profile, Style
 from bench.device import device_kind
+from bench.files import json_digest
 from bench.plan.plan import PlannedMethod
 from bench.plugins.catalog import find_method
 from bench.plugins.source_digest import source_digest
@@ -64,8 +63,7 @@ def digest(value: Json) -> str:
         >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
         True
     """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return json_digest(value, separators=(",", ":"))[:32]
 
 
 def fit_key(identity: Identity, parameters: Mapping[str, Json], style: Style, seed: int) -> str:

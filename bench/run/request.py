@@ -175,7 +175,7 @@ def _continue(folder: Path, plan: Plan, precision: str) -> tuple[PlannedCell, ..
     if not (folder / "run.json").exists():
         return plan.cells
     header = store.read_header(folder)
-    theirs, ours = setting(header.suite), setting(plan.suite.model_dump(mode="json"))
+    theirs, ours = setting(header.suite), setting(plan.suite.recorded)
     unlike = sorted(key for key in ours if theirs.get(key) != ours[key])
     if header.provenance.get("precision", precision) != precision:
         unlike.append("the precision of frozen networks")

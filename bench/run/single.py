@@ -19,8 +19,8 @@ from bench.api import BenchError, ConfigError, DatasetError, Json, Progress, Uns
 from bench.audio import DEFAULT_SUBTYPE, fits_integer, read_audio, require_format, write_audio
 from bench.cache import Cache
 from bench.data.clips import ClipSource, Dataset, StyleSource, inspect
+from bench.data.folders import read_style
 from bench.data.material import Material
-from bench.data.one_style import read_style
 from bench.device import resolve_device
 from bench.failure import Failure
 from bench.plan.plan import Plan, PlannedMethod, make_plan, prepare_methods
@@ -173,7 +173,7 @@ def _style(request: SingleRequest) -> StyleSource:
     if request.style is not None:
         return read_style(request.style, request.text)
     words = request.text or ""
-    return StyleSource(words, "instrument", words, "card", ())
+    return StyleSource(words, "instrument", words, ())
 
 
 def _styles(request: SingleRequest, method: PlannedMethod) -> tuple[StyleSource, ...]:
@@ -182,9 +182,7 @@ def _styles(request: SingleRequest, method: PlannedMethod) -> tuple[StyleSource,
     if words is None:
         return (first,)
     in_words = "style audio" not in method.info.conditioned_on and not Path(words).exists()
-    second = (
-        StyleSource(words, "instrument", words, "card", ()) if in_words else read_style(Path(words))
-    )
+    second = StyleSource(words, "instrument", words, ()) if in_words else read_style(Path(words))
     if second.id == first.id:
         raise ConfigError(
             f"--style and --style-to are both {first.id!r}; they must be two styles. Leave "

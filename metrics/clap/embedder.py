@@ -10,7 +10,6 @@ digits only.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from transformers import AutoTokenizer, ClapAudioConfig, ClapFeatureExtractor, C
 from bench.api import Audio, CheckpointError, Json, Profile, UnsupportedError
 from bench.batching import Batcher
 from bench.cache import Cache
+from bench.files import json_digest
 from bench.parallel import in_parallel
 from bench.weights import check_tokenizer
 from metrics.clap import laion_files
@@ -161,7 +161,7 @@ class ClapEmbedder:
         self._known: dict[str, Embedding] = {}
         kind_of_device = device.split(":", maxsplit=1)[0]
         facts = {**self.fingerprint(), "device": kind_of_device}
-        self._kind = f"clap-{_short_digest(facts)}"
+        self._kind = f"clap-{json_digest(facts)[:16]}"
 
     @property
     def sample_rate(self) -> int:
@@ -268,10 +268,6 @@ class ClapEmbedder:
 def _pooled(found: Any) -> NDArray[np.float32]:  # noqa: ANN401 - a tensor in transformers 4, an object in 5
     tensor = found if isinstance(found, torch.Tensor) else found.pooler_output
     return np.asarray(tensor.float().cpu().numpy())
-
-
-def _short_digest(facts: dict[str, Json]) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @lru_cache(maxsize=4)

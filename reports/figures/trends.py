@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.api import RecordError
+from bench.files import replace_file
 from bench.gate.history import Trend
 from reports.figures import draw
 from reports.figures.data import numbers_csv
@@ -96,9 +97,8 @@ def write(path: Path, found: Sequence[Trend]) -> None:
             f"figure {path} ends in {path.suffix or 'nothing'}; figures are .svg or .pdf. Name one."
         )
     shown = panels(found)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.with_suffix(".csv").write_text(panels_csv(shown), encoding="utf-8")
-    path.write_bytes(draw.encoded(picture(shown), "pdf" if path.suffix == ".pdf" else "svg"))
+    replace_file(path.with_suffix(".csv"), panels_csv(shown))
+    replace_file(path, draw.encoded(picture(shown), "pdf" if path.suffix == ".pdf" else "svg"))
 
 
 def picture(shown: Sequence[Panel]) -> Figure:

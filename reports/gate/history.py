@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.files import replace_file
 from bench.gate.history import HistoryLine, Trend, add, line_of, read_history, series_of, trend
 from bench.gate.snapshot import snapshot
 from bench.records.benchmarks import read_benchmarks
@@ -60,7 +61,7 @@ def show(path: Path, report: Path | None = None) -> tuple[str, int]:
     shown = table(lines, found)
     if report is not None:
         figure.write(report / "trends.svg", found)
-        (report / "trends.md").write_text(formats.markdown(shown), encoding="utf-8")
+        replace_file(report / "trends.md", formats.markdown(shown))
     text = formats.terminal(shown)
     return text, EXIT_DRIFTED if any(one.word == "worse" for one in found) else 0
 

@@ -12,6 +12,7 @@ import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from bench.files import replace_file
 from bench.gate.history import HistoryLine, line_of
 from bench.gate.verdict import Lane, Verdict
 from reports.gate import verdicts
@@ -52,7 +53,7 @@ def judge_and_write(
     for kind, text_of in texts.items():
         path = wanted.get(kind)
         if path is not None:
-            _write(path, text_of(given.verdicts))
+            replace_file(path, text_of(given.verdicts))
     report = wanted.get("report")
     if report is not None:
         write(report, given)
@@ -73,7 +74,7 @@ def write(folder: Path, given: Judgement) -> None:
         "smaller.json": _json(series(line, bigger=False)),
     }
     for name, text in texts.items():
-        _write(folder / name, text)
+        replace_file(folder / name, text)
 
 
 def headline(given: Judgement) -> str:
@@ -192,8 +193,3 @@ def _times(line: HistoryLine) -> Series:
 
 def _json(content: Series) -> str:
     return json.dumps(content, indent=1) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")

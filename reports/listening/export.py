@@ -16,6 +16,7 @@ import numpy as np
 
 from bench.api import Audio, ConfigError
 from bench.audio import read_audio, resample, write_audio
+from bench.files import replace_file
 from bench.records.store import Run, load_run
 from reports import sounds
 from reports.listening import foreign
@@ -76,11 +77,11 @@ def export(
     public, key = _blind(run, chosen, seed, secret)
     _write_sounds(run_folder, out / "sounds", chosen, secret)
     _write_page(out, key.test, public)
-    _write_text(out / "webmushra.yaml", foreign.webmushra(key.test, public))
-    _write_text(out / "beaqlejs-config.js", foreign.beaqle(key.test, public))
-    _write_text(out / "README.txt", foreign.INSTRUCTIONS)
+    replace_file(out / "webmushra.yaml", foreign.webmushra(key.test, public))
+    replace_file(out / "beaqlejs-config.js", foreign.beaqle(key.test, public))
+    replace_file(out / "README.txt", foreign.INSTRUCTIONS)
     path = run_folder / FOLDER / f"{key.test}.key.json"
-    _write_text(path, key.model_dump_json(indent=1))
+    replace_file(path, key.model_dump_json(indent=1))
     clips = sum(len(one["items"]) for one in public)
     return Exported(out, path, len(public), clips, "" if sounds.with_inputs(run) else _licence(run))
 
@@ -151,11 +152,6 @@ def _write_page(out: Path, test: str, public: Sequence[PublicSet]) -> None:
     questions = [(name, TITLES[name], WORDS[name]) for name in QUESTIONS]
     values = {"test": test, "sets": public, "questions": questions, "marks": MARKS}
     page = render(ASSETS / "listen.html.j2", values)
-    _write_text(out / "index.html", page)
+    replace_file(out / "index.html", page)
     for name in ("listen.css", "listen.js"):
         shutil.copyfile(ASSETS / name, out / name)
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.api import RecordError
-from bench.audio import replace_file
+from bench.files import replace_file
 from reports.listening.design import PASS_MARK, PASSED_SHARE
 from reports.listening.foreign_ratings import read_ratings
 from reports.listening.records import (
@@ -65,7 +65,7 @@ def import_ratings(paths: Sequence[Path], run_folder: Path) -> list[Path]:
                 f"{path}: listener {ratings.rater!r} handed in other ratings of test "
                 f"{ratings.test} before; each person counts once. Remove {target} to take these."
             )
-        replace_file(target, ratings.model_dump_json(indent=1).encode())
+        replace_file(target, ratings.model_dump_json(indent=1))
         kept.append(target)
     return kept
 

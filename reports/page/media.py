@@ -17,7 +17,8 @@ from urllib.parse import quote
 import numpy as np
 
 from bench.api import Audio, DatasetError
-from bench.audio import read_audio, replace_file, write_audio
+from bench.audio import read_audio, write_audio
+from bench.files import replace_file
 from reports.figures.mel import mel_levels
 from reports.loudness import matched
 from reports.page.grid import Grid, Needed, Sound

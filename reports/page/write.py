@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.files import replace_file
 from bench.records.schema import FAILED
 from bench.records.store import Run
 from reports import sounds
@@ -199,7 +200,5 @@ def _examples(page: Path, report: Report) -> list[HtmlExample]:
 
 def _write(path: Path, text: str) -> Path:
     """Replace a file whole, so that a reader never sees half a page."""
-    scratch = path.with_name(path.name + ".part")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(path)
+    replace_file(path, text)
     return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bench.files import replace_file
 from reports.figures import draw
 from reports.figures.examples import examples
 from reports.figures.plates import Plate, plates
@@ -33,21 +34,18 @@ def write_paper(report: Report) -> Path:
     Tables that are too long for a page are left out; their files are in `report/`.
     """
     out = report.out / "paper"
-    (out / "figures").mkdir(parents=True, exist_ok=True)
     tables = [table for table in report.tables if 0 < len(table.rows) <= LONGEST]
     parts = [_table(report, table, out) for table in tables]
     drawn = [*plates(report.run, {table.label: table for table in report.tables})]
     drawn += [example.plate for example in examples(report.run, report.folders)]
     for plate in drawn:
-        (out / "figures" / f"{plate.label}.pdf").write_bytes(draw.encoded(plate.draw(), "pdf"))
-        (out / "figures" / f"{plate.label}.csv").write_text(plate.csv, encoding="utf-8")
+        replace_file(out / "figures" / f"{plate.label}.pdf", draw.encoded(plate.draw(), "pdf"))
+        replace_file(out / "figures" / f"{plate.label}.csv", plate.csv)
         parts.append(_figure(plate))
     if not parts:
         parts = ["No cell of this run has finished.\n"]
     paper = out / "paper.tex"
-    paper.write_text(
-        _PREAMBLE + "\n".join(parts) + "\\clearpage\n\\end{document}\n", encoding="utf-8"
-    )
+    replace_file(paper, _PREAMBLE + "\n".join(parts) + "\\clearpage\n\\end{document}\n")
     return paper
 
 

@@ -9,11 +9,11 @@ import soundfile
 from bench.api import Audio, ConfigError, DatasetError
 from bench.audio import (
     fit_length,
-    lossless_suffix,
     read_audio,
     require_format,
     resample,
     to_mono,
+    unclipped_suffix,
     write_audio,
 )
 
@@ -50,8 +50,13 @@ def test_a_level_beyond_full_scale_is_never_clipped_silently(tmp_path: Path) -> 
     loud = Audio(2.5 * tone(16000).waveform, 16000)
     with pytest.raises(ValueError, match=r"peak 1\.250 is beyond full scale"):
         write_audio(tmp_path / "a.flac", loud)
-    assert lossless_suffix(loud) == ".wav"
-    assert lossless_suffix(tone(16000)) == ".flac"
+    assert unclipped_suffix(loud) == ".wav"
+    assert unclipped_suffix(tone(16000)) == ".flac"
+
+
+def test_full_scale_itself_is_beyond_the_integers_of_a_flac() -> None:
+    assert unclipped_suffix(Audio(np.array([[0.5, 1.0]], np.float32), 8000)) == ".wav"
+    assert unclipped_suffix(Audio(np.array([[0.5, -1.0]], np.float32), 8000)) == ".wav"
 
 
 def test_a_part_of_a_file_is_the_slice_of_the_whole(tmp_path: Path) -> None:
@@ -151,7 +156,7 @@ def test_minutes_of_ogg_are_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "rate", "message"),
     [
-        ("a.m4a", 44100, r"suffix '\.m4a'; it is one of \.flac, .*Name it a\.wav"),
+        ("a.m4a", 44100, r"suffix '\.m4a'; it must be one of \.flac, .*Name it a\.wav"),
         ("a", 44100, r"suffix ''.*Name it a\.wav"),
         ("a.mp3", 96_000, r"\.mp3 has no rate of 96000 Hz.*Name it a\.wav"),
         ("a.OGG", 384_000, r"\.ogg has no rate of 384000 Hz"),
@@ -163,5 +168,7 @@ def test_what_cannot_be_written_is_known_beforehand(name: str, rate: int, messag
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.FLAC", "a.ogg", "a.mp3"])
-def test_what_can_be_written_passes(name: str) -> None:
+def test_what_passes_can_be_written(name: str, tmp_path: Path) -> None:
     require_format(Path(name), 48_000)
+    write_audio(tmp_path / name, tone(48_000))
+    assert read_audio(tmp_path / name).sample_rate == 48_000

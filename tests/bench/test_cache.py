@@ -75,7 +75,7 @@ def test_no_scratch_file_is_left_behind(tmp_path: Path) -> None:
 
 
 def test_a_key_cannot_leave_the_folder(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="is no plain name"):
+    with pytest.raises(ValueError, match="is not a plain name"):
         Cache(tmp_path).load_array("clap", "../../x")
 
 

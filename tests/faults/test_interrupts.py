@@ -78,13 +78,13 @@ def test_an_interrupt_while_the_report_is_written(stage: Stage) -> None:
     """A pipe that nobody reads stands where the first table is written, and holds the run there."""
     report = stage.home / "halted" / "report"
     report.mkdir(parents=True)
-    os.mkfifo(report / "table2.md.part")
+    os.mkfifo(report / "table2.md")
     process = stage.start(*THREE, "--no-isolate", out="halted")
     scores = stage.home / "halted" / "scores.jsonl"
     wait_until(lambda: len(read(scores, ScoreRecord)) == 18, "all scores")
     time.sleep(0.5)
     assert interrupted(process) == 130
-    (report / "table2.md.part").unlink()
+    (report / "table2.md").unlink()
     require_resumed(stage, "halted", "--no-isolate")
 
 

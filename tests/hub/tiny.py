@@ -72,9 +72,6 @@ def _read(folder: Path) -> Files:
     }
 
 
-# ----------------------------------------------------------------------------------- Riffusion
-
-
 def _added(word: str) -> dict[str, object]:
     sides = {"lstrip": False, "rstrip": False, "single_word": False}
     return {"content": word, "normalized": True, **sides}
@@ -203,9 +200,6 @@ def riffusion() -> Files:
     }
 
 
-# ------------------------------------------------------------------------------------ MusicGen
-
-
 def musicgen(folder: Path) -> Files:
     """The files of a tiny `facebook/musicgen-melody`; `folder` is scratch."""
     torch.manual_seed(0)
@@ -305,9 +299,6 @@ def _decoder() -> MusicgenMelodyForCausalLM:
             bos_token_id=2048,
         )
     )
-
-
-# ---------------------------------------------------------------------------------------- CLAP
 
 
 def _clap_model(num_words: int) -> ClapModel:

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench.corpus.melodies import Note
-from bench.corpus.rendering import render_notes
+from bench.corpus.synthesiser import render_notes
 from methods.musicgen.chroma import ChromaSettings, dominant_pitch_class
 
 LOGGER = logging.getLogger(__name__)

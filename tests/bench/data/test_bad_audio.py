@@ -77,9 +77,6 @@ def run(place: Path, *arguments: str) -> Run:
     return load_run(place / "run")
 
 
-# ------------------------------------------------------------------------------ broken files
-
-
 def cut(path: Path, share: float) -> None:
     """Cut a file short."""
     data = path.read_bytes()
@@ -112,7 +109,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: (path.unlink(), path.symlink_to("gone.wav")),
         "does not exist.*Check the path",
     ),
-    "a pipe": (lambda path: (path.unlink(), os.mkfifo(path)), "is no file"),
+    "a pipe": (lambda path: (path.unlink(), os.mkfifo(path)), "is not a file"),
 }
 
 
@@ -161,9 +158,6 @@ def test_ten_minutes_are_too_long_for_a_window_and_the_way_out_is_named(place: P
     assert prepare(request(place, methods="tve", duration=5.0)).cells
 
 
-# ------------------------------------------------------------------------------ odd but sound
-
-
 def shapes() -> dict[str, tuple[np.ndarray, int, str]]:
     """Name -> samples, rate, subtype of what must go through."""
     square = np.sign(tone())
@@ -187,6 +181,7 @@ def test_odd_sounds_come_through_at_their_own_rate_and_length(place: Path) -> No
     for name, (samples, rate, subtype) in given.items():
         write(folder / f"{name}.wav", samples, rate, subtype)
     done = run(place)
+    assert {cell.content for cell in done.plan} == {*given, "good"}
     for cell in done.plan:
         if cell.content == "good":
             continue
@@ -232,9 +227,6 @@ def test_odd_names_come_through_to_the_tables(place: Path) -> None:
     assert len({line.count(" | ") for line in table.splitlines() if line.startswith("|")}) <= 2
 
 
-# ------------------------------------------------------------------------------ folders
-
-
 LAYOUTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "clips beside the styles": (
         lambda data: (data / "style" / "bells" / "bell0.wav").rename(data / "style" / "bell0.wav"),
@@ -257,7 +249,7 @@ LAYOUTS: dict[str, tuple[Callable[[Path], object], str]] = {
             shutil.move(shutil.copytree(data, data.parent / "x"), data)
             and [shutil.rmtree(data / name) for name in ("content", "style")]
         ),
-        "/x is laid out so: name that folder",
+        "/x is laid out like that: name that folder",
     ),
     "an empty style": (lambda data: (data / "style" / "harp").mkdir(), "harp holds no audio"),
     "no content": (lambda data: shutil.rmtree(data / "content"), "no folder 'content'"),

@@ -13,10 +13,10 @@ import pytest
 from bench.api import ProfileInfo
 from bench.checkout import CHECKOUT
 from bench.cli.main import cli
-from bench.doctor import machine
-from bench.doctor import report as doctor
+from bench.doctor import checkpoints, machine, software
+from bench.doctor.checkpoints import Needed
 from bench.doctor.findings import Finding, ask
-from bench.doctor.report import Diagnosis, Needed
+from bench.doctor.report import Diagnosis
 
 WEIGHTS = "metrics/clap/weights"
 HEAVY = ("torch", "diffusers", "transformers", "librosa", "huggingface_hub.hf_api")
@@ -68,8 +68,8 @@ def test_what_stops_the_mini_profile_ends_with_2(
     with pytest.raises(SystemExit, match="2"):
         cli.main(["doctor"], standalone_mode=False)
     shown = capsys.readouterr().out
-    assert "file is no writable folder" in shown
-    assert "cannot run. First: set BENCH_CACHE to a folder that you may write (cache)" in shown
+    assert "file is not a writable folder" in shown
+    assert "cannot run. First: set BENCH_CACHE to a folder that you may write to (cache)" in shown
 
 
 def test_a_question_without_an_answer_is_a_line() -> None:
@@ -77,7 +77,7 @@ def test_a_question_without_an_answer_is_a_line() -> None:
         raise ZeroDivisionError("no such thing")
 
     (finding,) = ask("disk", question)
-    assert (finding.verdict, finding.topic) == ("note", "disk")
+    assert (finding.severity, finding.topic) == ("note", "disk")
     assert finding.text == "could not be found out (ZeroDivisionError: no such thing)"
     assert Diagnosis({"machine": [finding]}).mini_can_run
 
@@ -89,25 +89,25 @@ def test_packages_are_compared_with_what_is_needed_and_what_was_tested(tmp_path:
     (tmp_path / "pyproject.toml").write_text(
         f"[project]\ndependencies = {wanted}\n", encoding="utf-8"
     )
-    pins = machine.pins(CHECKOUT / "constraints.txt")
+    pins = software.pins(CHECKOUT / "constraints.txt")
     (tmp_path / "constraints.txt").write_text(
         f"# tested\nnumpy==99.0\nclick==0.1\npydantic=={pins['pydantic']}\n", encoding="utf-8"
     )
-    found = {finding.topic: finding for finding in machine.packages(tmp_path)}
+    found = {finding.topic: finding for finding in software.packages(tmp_path)}
     assert found["packages"].text == "1 of 4 as tested"
     assert found["numpy"].text == f"{np.__version__}; at least 99 is needed"
     assert found["no-such-package"].text == "not installed"
     assert "tested with 0.1" in found["click"].text
-    assert [found[name].verdict for name in ("numpy", "no-such-package", "click")] == [
+    assert [found[name].severity for name in ("numpy", "no-such-package", "click")] == [
         "wrong",
         "wrong",
         "note",
     ]
-    assert found["numpy"].mend == "python -m pip install -c constraints.txt -e ."
+    assert found["numpy"].fix == "python -m pip install -c constraints.txt -e ."
 
 
 def test_this_checkout_has_the_packages_that_it_pins() -> None:
-    assert {finding.verdict for finding in machine.packages()} <= {"ok", "note"}
+    assert {finding.severity for finding in software.packages()} <= {"ok", "note"}
 
 
 @pytest.fixture
@@ -118,12 +118,12 @@ def weights(checkout: Path, tmp_path: Path) -> Path:
 
 def finding_of(folder: Path, *lost: str) -> Finding:
     held = Needed(ProfileInfo(licence="MIT"), ["cp", "sf.seen"])
-    return doctor.folder_finding(WEIGHTS, folder, held, lost)
+    return checkpoints.folder_finding(WEIGHTS, folder, held, lost)
 
 
 def test_whole_weights_come_with_size_licence_and_users(weights: Path) -> None:
     finding = finding_of(weights)
-    assert finding.verdict == "ok"
+    assert finding.severity == "ok"
     assert finding.text.endswith(" MB, MIT; cp, sf.seen")
 
 
@@ -132,40 +132,40 @@ def test_weights_that_were_cut_are_wrong(weights: Path, kept: int) -> None:
     file = weights / "model.safetensors"
     file.write_bytes(file.read_bytes()[:kept])
     finding = finding_of(weights)
-    assert finding.verdict == "wrong"
+    assert finding.severity == "wrong"
     assert finding.text.startswith("model.safetensors ")
     assert finding.text.endswith("needed by cp, sf.seen")
-    assert finding.mend == f"git checkout -- {WEIGHTS}"
+    assert finding.fix == f"git checkout -- {WEIGHTS}"
 
 
 def test_a_folder_without_weights_is_wrong(weights: Path) -> None:
     (weights / "model.safetensors").unlink()
     assert "holds no weights" in finding_of(weights).text
-    assert finding_of(weights / "nowhere").verdict == "wrong"
+    assert finding_of(weights / "nowhere").severity == "wrong"
 
 
 def test_a_text_in_the_place_of_weights_is_wrong(weights: Path) -> None:
     (weights / "model.safetensors").write_text("version https://git-lfs", encoding="utf-8")
-    assert "model.safetensors (23 bytes) is no weights file" in finding_of(weights).text
+    assert "model.safetensors (23 bytes) is not a weights file" in finding_of(weights).text
 
 
 def test_a_committed_file_that_is_gone_is_named(weights: Path, tmp_path: Path) -> None:
-    assert doctor.deleted(tmp_path) == []
+    assert checkpoints.deleted(tmp_path) == []
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
     for words in (["init", "-q"], ["add", "weights"], ["commit", "-q", "-m", "weights"]):
         subprocess.run([*git, *words], check=True, capture_output=True)
     (weights / "tokenizer.json").unlink()
-    lost = doctor.deleted(tmp_path)
+    lost = checkpoints.deleted(tmp_path)
     assert lost == ["weights/tokenizer.json"]
     finding = finding_of(weights, *lost)
-    assert (finding.verdict, finding.text.partition(";")[0]) == (
+    assert (finding.severity, finding.text.partition(";")[0]) == (
         "wrong",
         "weights/tokenizer.json is gone",
     )
 
 
 def test_every_checkpoint_of_the_catalogs_is_named_with_its_users() -> None:
-    mini, full = doctor.needed("mini"), doctor.needed("full")
+    mini, full = checkpoints.needed("mini"), checkpoints.needed("full")
     assert set(mini["methods/riffusion/weights"].users) >= {"tve", "rti", "vocoder", "vae", "null"}
     assert any(name.startswith("hub:facebook/musicgen-melody@") for name in full)
     scores = ("cp", "sf.heldout", "sf.seen", "sf.text")

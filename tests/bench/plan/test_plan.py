@@ -45,7 +45,7 @@ def clip(name: str, category: str, duration_s: float = 5.0) -> ClipSource:
 def dataset(*durations_s: float) -> Dataset:
     contents = tuple(clip(f"c{n}", "ab"[n % 2], s) for n, s in enumerate(durations_s or (5.0,) * 5))
     styles = tuple(
-        StyleSource(s, "instrument", s, "card", tuple(clip(f"{s}{n}", s) for n in range(4)))
+        StyleSource(s, "instrument", s, tuple(clip(f"{s}{n}", s) for n in range(4)))
         for s in ("harp", "bell")
     )
     return Dataset("made", "CC0", True, contents, styles)

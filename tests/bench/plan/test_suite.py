@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 
 from bench.api import ConfigError, UnknownNameError
+from bench.checkout import CHECKOUT
 from bench.data.cards import datasets, load_dataset
+from bench.gate.snapshot import read_snapshot
 from bench.plan.suite import CONTROLS, default_suite, derive, load_suite, suites
+from bench.records.sameness import suite_digest
 
 MINIMAL = """
 schema_version = 1
@@ -50,6 +53,19 @@ def test_table2_has_the_settings_of_the_report() -> None:
 
 def test_no_two_suites_share_a_digest() -> None:
     assert len({load_suite(name).digest for name in suites()}) == len(suites())
+
+
+def test_digests_are_those_that_records_and_baselines_hold() -> None:
+    assert load_suite("mini").digest.startswith("64fc881f8406982a93cc18a2a0534d51")
+    baseline = read_snapshot(CHECKOUT / "tests" / "regression" / "baseline.json")
+    assert load_suite(baseline.suite_name).digest == baseline.suite_digest
+
+
+def test_a_suite_is_recorded_as_ever() -> None:
+    """Runs of before can be extended: the recorded setting still has the retired key."""
+    suite = load_suite("mini")
+    assert suite.recorded == {**suite.model_dump(mode="json"), "normalisation": "none"}
+    assert suite_digest(suite.recorded) == suite.digest
 
 
 def test_the_digest_ignores_the_description_only(tmp_path: Path) -> None:

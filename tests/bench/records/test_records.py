@@ -27,9 +27,7 @@ def test_records_come_back_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 5, 30])
-def test_a_torn_last_line_is_ignored_and_mended_by_the_next_append(
-    tmp_path: Path, cut: int
-) -> None:
+def test_a_torn_last_line_is_ignored_and_cut_by_the_next_append(tmp_path: Path, cut: int) -> None:
     log = tmp_path / "cells.jsonl"
     store.append(log, [cell("a"), cell("b")])
     log.write_bytes(log.read_bytes()[:-cut])

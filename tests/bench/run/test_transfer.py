@@ -175,7 +175,7 @@ def test_a_content_beyond_the_longest_names_the_option_that_cuts_it(place: Path)
 
 
 def test_a_folder_of_styles_is_pointed_to_one_of_them(place: Path) -> None:
-    with pytest.raises(DatasetError, match=r"one style is wanted\. Name one, such as .*bells"):
+    with pytest.raises(DatasetError, match=r"one style is needed\. Name one, such as .*bells"):
         transfer(place, "--style", str(place / "data"))
     (place / "empty").mkdir()
     with pytest.raises(DatasetError, match=r"empty holds no audio .* at least one clip"):

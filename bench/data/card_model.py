@@ -1,0 +1,105 @@
+"""Dataset cards as they are declared: the TOML file that describes the clips of a dataset.
+
+What counts as a recording, and what a card may leave out, is said in `bench.data`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from bench.api import DatasetError
+from bench.data.archive import ArchiveCard, data_folder
+from bench.data.clips import ClipSource, Kind, inspect
+from bench.data.recordings import recording_of
+from bench.declarations import Declared, TomlFile, parse, read_toml
+
+
+class ClipCard(Declared):
+    """A clip of a card. `path` is relative to the card's root; times in seconds."""
+
+    path: str
+    recording: str | None = None
+    start_s: float = Field(default=0.0, ge=0)
+    duration_s: float | None = Field(default=None, gt=0)
+
+
+class ContentCard(ClipCard):
+    """A content of a card."""
+
+    category: str
+
+
+class StyleCard(Declared):
+    """A style of a card. Without `clips`, they are the files in the folder `style/<style>`."""
+
+    text: str | None = None
+    kind: Kind = "instrument"
+    clips: list[ClipCard] = Field(default_factory=list)
+
+
+class Card(Declared):
+    """A dataset card. Without `contents`, they are the files in the folder `content`.
+
+    The clips of a card with an `archive` lie in the data folder, where `python -m bench fetch` puts
+    them.
+    """
+
+    schema_version: Literal[1]
+    name: str
+    licence: str
+    redistributable: bool
+    root: str = "."
+    obtain: str = ""
+    archive: ArchiveCard | None = None
+    contents: dict[str, ContentCard] = Field(default_factory=dict)
+    styles: dict[str, StyleCard] = Field(default_factory=dict)
+    sha256: dict[str, str] = Field(default_factory=dict)  # path below the root -> 64 hex digits
+
+    @property
+    def names_every_clip(self) -> bool:
+        """Whether no folder has to be searched for the clips of a style."""
+        return bool(self.styles) and all(style.clips for style in self.styles.values())
+
+
+def read_card(path: Path) -> Card:
+    """Read a card without looking at its clips.
+
+    Raises:
+        DatasetError: The card breaks a rule.
+    """
+    return parse_card(read_toml(path, DatasetError))
+
+
+def parse_card(file: TomlFile) -> Card:
+    """Check the contents of a TOML file against the rules of a card.
+
+    Raises:
+        DatasetError: The card breaks a rule; the message names the line and the key.
+    """
+    return parse(Card, file.values, file.at, DatasetError)
+
+
+def card_root(card: Card, path: Path) -> Path:
+    """The folder of a card's clips: beside the card, or in the data folder if they are fetched."""
+    return (path.parent if card.archive is None else data_folder()).joinpath(card.root).resolve()
+
+
+def clip_source(root: Path, name: str, category: str, card: ClipCard) -> ClipSource:
+    """Look at the file of a clip and say where the clip lies.
+
+    Args:
+        root: The folder of the dataset.
+        name: Id of the clip.
+        category: Category of a content, or id of the style.
+        card: The clip as a card names it.
+
+    Raises:
+        DatasetError: The file cannot be used.
+    """
+    path = root / card.path
+    length_s, digest = inspect(path, card.start_s, card.duration_s)
+    recording = card.recording or recording_of(root, path) or path.stem
+    return ClipSource(name, category, path, recording, card.start_s, length_s, digest)

@@ -1,0 +1,181 @@
+"""Folders of audio: the contents and styles of a dataset, or a single style, found by their place.
+
+The layout is described in `bench.data`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.api import DatasetError
+from bench.audio import READABLE
+from bench.data.card_model import ClipCard, clip_source
+from bench.data.clips import ClipSource, StyleSource
+from bench.errors import nearest
+
+LAYOUT = "content/<category>/<clip> and style/<style>/<clip> (wav, flac, ogg, mp3)"
+
+
+def style_folder(root: Path) -> Path:
+    """The folder in which the styles of a dataset lie: `timbre` if there is one, else `style`."""
+    return root / "timbre" if (root / "timbre").is_dir() else root / "style"
+
+
+def style_names(root: Path) -> list[str]:
+    """The styles of a dataset: the names of the folders in its folder of styles.
+
+    Raises:
+        DatasetError: The folder is not laid out as a dataset.
+    """
+    return [folder.name for folder in _subfolders(style_folder(root))]
+
+
+def scan_contents(root: Path) -> list[ClipSource]:
+    """Find the contents of a dataset; one whose file name stands twice gets its category before it.
+
+    Raises:
+        DatasetError: The folder is not laid out as a dataset, or a file cannot be used.
+    """
+    files = [
+        (folder.name, path)
+        for folder in _subfolders(root / "content")
+        for path in _files_of_category(folder)
+    ]
+    counts = Counter(path.stem for _, path in files)
+    return [
+        clip_source(
+            root,
+            path.stem if counts[path.stem] == 1 else f"{category}_{path.stem}",
+            category,
+            ClipCard(path=str(path)),
+        )
+        for category, path in files
+    ]
+
+
+def scan_style(root: Path, name: str) -> list[ClipSource]:
+    """Find the clips of one style of a dataset.
+
+    Raises:
+        DatasetError: The style has no clip, or one that cannot be used.
+    """
+    return _clips(root, name, _files_of_category(style_folder(root) / name))
+
+
+def read_style(place: Path, text: str | None = None) -> StyleSource:
+    """Find the clips of a style outside a dataset and hash them; their sound is read later.
+
+    Args:
+        place: A folder whose audio files are the clips, or one audio file. Its name becomes the
+            style's.
+        text: The style in words; None takes `text.txt` in the folder, else the name in words.
+
+    Raises:
+        DatasetError: The place does not exist, has no clip, or has one that cannot be used.
+    """
+    if not place.exists():
+        raise DatasetError(
+            f"style {place} does not exist; it must be a folder of clips or one clip. Check the "
+            "path."
+        )
+    where = place.resolve()
+    files = [where] if where.is_file() else _audio_in(where) or _none_in(place)
+    name = where.stem if where.is_file() else where.name
+    clips = tuple(_clips(where, name, files))
+    return StyleSource(name, "instrument", style_text(where, name, text), clips)
+
+
+def style_text(folder: Path, name: str, given: str | None) -> str:
+    """The text of a style: the given one, else that of `text.txt`, else its name in words.
+
+    Args:
+        folder: The folder of the style's clips.
+        name: Name of the style: "church_bell" becomes "church bell".
+        given: What a card or the user says.
+    """
+    if given is not None:
+        return given
+    note = folder / "text.txt"
+    words = note.read_text(encoding="utf-8").strip() if note.is_file() else ""
+    return words or name.replace("_", " ")
+
+
+def _clips(root: Path, style: str, files: list[Path]) -> list[ClipSource]:
+    return [clip_source(root, path.stem, style, ClipCard(path=str(path))) for path in files]
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    """The folders in `content` or `style`, which hold nothing else."""
+    if not folder.is_dir():
+        loose = len(_audio_in(folder.parent))
+        raise DatasetError(
+            f"{folder.parent} has no folder {folder.name!r} ({loose} audio files lie loose in "
+            f"it); a dataset is laid out {LAYOUT}.{_lead(folder)} Sort the clips into such folders."
+        )
+    if loose_files := _audio_in(folder):
+        raise DatasetError(
+            f"{loose_files[0]} lies directly in {folder.name!r}; a dataset is laid out {LAYOUT}. "
+            "Move it one folder down."
+        )
+    found = sorted(path for path in folder.iterdir() if path.is_dir() and _is_visible(path))
+    if not found:
+        raise DatasetError(f"{folder} is empty; a dataset is laid out {LAYOUT}. Add clips.")
+    return found
+
+
+def _lead(missing: Path) -> str:
+    """Say where the missing folder may be: under a similar name, or one folder deeper."""
+    inside = sorted(path for path in missing.parent.iterdir() if path.is_dir())
+    for folder in inside:
+        if (folder / "content").is_dir() and style_folder(folder).is_dir():
+            return f" {folder} is laid out like that: name that folder."
+    return nearest(missing.name, [folder.name for folder in inside])
+
+
+def _files_of_category(folder: Path) -> list[Path]:
+    """The audio files of a category or style, which lie directly in its folder."""
+    for inner in sorted(path for path in folder.iterdir() if path.is_dir() and _is_visible(path)):
+        if _audio_in(inner):
+            raise DatasetError(
+                f"{inner} holds audio one folder too deep; a dataset is laid out {LAYOUT}. Move "
+                "it one folder up."
+            )
+    found = _audio_in(folder)
+    if not found:
+        raise DatasetError(
+            f"{folder} holds no audio; each category and style has at least one clip "
+            f"({', '.join(READABLE)}). Add one or remove the folder."
+        )
+    return found
+
+
+def _none_in(place: Path) -> list[Path]:
+    """Say what is wrong with a folder without clips; point to a style where it holds several."""
+    deeper = sorted(path for path in place.glob("**/") if path != place and _audio_in(path))
+    styles = [path for path in deeper if path.parent.name in {"style", "timbre"}] or deeper
+    if styles:
+        raise DatasetError(
+            f"style {place} has no clips of its own, only folders with clips in them; one style is "
+            f"needed. Name one, such as {styles[0]}."
+        )
+    raise DatasetError(
+        f"style {place} holds no audio ({', '.join(READABLE)}); a style has at least one clip. "
+        "Add one, or name another folder."
+    )
+
+
+def _audio_in(folder: Path) -> list[Path]:
+    """The audio files that lie directly in a folder, sorted; none if the folder does not exist."""
+    return sorted(_readable(folder)) if folder.is_dir() else []
+
+
+def _readable(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if path.suffix.lower() in READABLE and _is_visible(path) and not path.is_dir():
+            yield path
+
+
+def _is_visible(path: Path) -> bool:
+    return not path.name.startswith((".", "__"))

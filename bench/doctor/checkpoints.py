@@ -1,0 +1,141 @@
+"""What the doctor finds out about the weights of both profiles; no model is loaded."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.api import BenchError, HubCheckpoint, Profile, ProfileInfo
+from bench.checkout import CHECKOUT
+from bench.doctor.findings import Finding
+from bench.weights import fetch_line, is_here
+
+FULL_SUITE = "table2"
+
+
+@dataclass(slots=True)
+class Needed:
+    """Weights by name, with the methods and metrics that load them."""
+
+    profile: ProfileInfo
+    users: list[str]
+
+
+def needed(profile: Profile) -> dict[str, Needed]:
+    """Every checkpoint that a method or metric of the catalogs loads in a profile, by its name."""
+    from bench.plugins.catalog import describe, methods, metrics
+
+    found: dict[str, Needed] = {}
+    for name, entry in {**methods(), **metrics()}.items():
+        info = describe(entry, profile)
+        for weights in info.weights:
+            found.setdefault(weights, Needed(info, [])).users.append(name)
+    return found
+
+
+def mini_checkpoints() -> list[Finding]:
+    """The weights in this checkout: whether they are complete, their size, licence and users."""
+    lost = deleted(CHECKOUT)
+    return [
+        folder_finding(
+            name, CHECKOUT / name, held, [path for path in lost if path.startswith(name)]
+        )
+        for name, held in needed("mini").items()
+    ]
+
+
+def folder_finding(name: str, folder: Path, held: Needed, lost: Sequence[str]) -> Finding:
+    """Whether a checkpoint folder is complete.
+
+    Args:
+        name: Path of the folder in the checkout.
+        folder: The folder.
+        held: The methods and metrics that need it.
+        lost: Files of it that were committed and are gone.
+    """
+    faults = [f"{path} is gone" for path in lost] or list(broken(folder))
+    if faults:
+        users = f"needed by {', '.join(held.users)}"
+        return Finding(name, f"{faults[0]}; {users}", "wrong", f"git checkout -- {name}")
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    words = f"{size / 1e6:.1f} MB, {held.profile.licence}; {', '.join(held.users)}"
+    return Finding(name, words)
+
+
+def broken(folder: Path) -> Iterator[str]:
+    """What is wrong with the weights in a folder, as far as their headers tell."""
+    weights = sorted(folder.rglob("*.safetensors"))
+    if not weights:
+        yield f"{folder} holds no weights"
+    for path in weights:
+        size, promised = path.stat().st_size, _promised_bytes(path)
+        if promised is None:
+            yield f"{path.name} ({size} bytes) is not a weights file"
+        elif promised != size:
+            yield f"{path.name} has {size} bytes, but its header promises {promised}"
+
+
+def _promised_bytes(path: Path) -> int | None:
+    """The size of a safetensors file by its own header: 8 bytes, a JSON table, the tensors."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > path.stat().st_size:
+            return None
+        try:
+            table: dict[str, dict[str, list[int]]] = json.loads(file.read(length))
+        except ValueError:
+            return None
+    ends = [entry["data_offsets"][1] for key, entry in table.items() if key != "__metadata__"]
+    return 8 + length + max(ends, default=0)
+
+
+def deleted(root: Path) -> list[str]:
+    """Files that are committed but missing; none if this is not a git checkout."""
+    try:
+        done = subprocess.run(  # noqa: S603 - a fixed program with literal arguments
+            ["git", "-C", str(root), "ls-files", "--deleted"],  # noqa: S607 - git is looked up on PATH on purpose
+            capture_output=True, text=True, timeout=10, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return done.stdout.splitlines() if done.returncode == 0 else []
+
+
+def full_checkpoints() -> list[Finding]:
+    """The hub checkpoints: whether they are present, their size, licence and users, and the fetch.
+
+    The mini profile runs without them.
+    """
+    from bench.plan.needed import checkpoints_of_suite
+    from bench.plan.suite import load_suite
+    from bench.plugins.checkpoints import checkpoint_table
+
+    by_name = {checkpoint.name: checkpoint for checkpoint in checkpoint_table().values()}
+    wanted = needed("full")
+    found = [
+        _hub_finding(by_name[name], held)
+        if name in by_name
+        else Finding(name, f"a folder of yours; {', '.join(held.users)}")
+        for name, held in wanted.items()
+    ]
+    lacking = {n for n, f in zip(wanted, found, strict=True) if f.severity != "ok"}
+    suite = checkpoints_of_suite(load_suite(FULL_SUITE))
+    absent = [checkpoint.bytes for checkpoint in suite if checkpoint.name in lacking]
+    if absent:
+        words = f"{len(absent)} to fetch, {sum(absent) / 1e9:.1f} GB"
+        found.append(Finding(f"for {FULL_SUITE}", words, "note", fetch_line(FULL_SUITE)))
+    return found
+
+
+def _hub_finding(checkpoint: HubCheckpoint, held: Needed) -> Finding:
+    words = f"{checkpoint.bytes / 1e9:.1f} GB, {checkpoint.licence}; {', '.join(held.users)}"
+    fix = fetch_line(checkpoint.title)
+    try:
+        if is_here(checkpoint):
+            return Finding(checkpoint.title, f"present, {words}")
+    except BenchError as error:
+        return Finding(checkpoint.title, str(error), "note", fix)
+    return Finding(checkpoint.title, f"absent, {words}", "note", fix)

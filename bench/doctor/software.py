@@ -1,0 +1,116 @@
+"""What the doctor finds out about Python, the packages, the cache and the back ends."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import re
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+from bench.cache import Cache
+from bench.checkout import CHECKOUT
+from bench.doctor.findings import Finding
+
+INSTALL = "python -m pip install -c constraints.txt -e ."
+OLDEST_PYTHON = (3, 11)
+
+
+def python() -> list[Finding]:
+    """The interpreter."""
+    words = f"{platform.python_version()} in {sys.prefix}"
+    if sys.version_info < OLDEST_PYTHON:
+        return [Finding("python", words, "wrong", "make install PYTHON=python3.11")]
+    return [Finding("python", words)]
+
+
+def packages(root: Path = CHECKOUT) -> list[Finding]:
+    """The packages that pyproject.toml asks for, against the versions in constraints.txt."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    tested = pins(root / "constraints.txt")
+    found = [_package(line, tested) for line in project["dependencies"]]
+    unlike = [finding for finding in found if finding.severity != "ok"]
+    if not unlike:
+        return [Finding("packages", f"all {len(found)} as tested (constraints.txt)")]
+    return [Finding("packages", f"{len(found) - len(unlike)} of {len(found)} as tested"), *unlike]
+
+
+def _package(requirement: str, tested: dict[str, str]) -> Finding:
+    """Compare what is installed with a line such as "numpy>=2.0" and with the tested version."""
+    name, _, least = requirement.partition(">=")
+    pin = tested.get(name, "")
+    try:
+        installed = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return Finding(name, "not installed", "wrong", INSTALL)
+    if _release(installed) < _release(least):
+        return Finding(name, f"{installed}; at least {least} is needed", "wrong", INSTALL)
+    if installed.partition("+")[0] != pin:
+        return Finding(name, f"{installed}; tested with {pin}", "note", INSTALL)
+    return Finding(name, installed)
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """The numbers of a version: "2.13.0+cpu" is (2, 13, 0)."""
+    return tuple(int(part) for part in re.findall(r"\d+", version.partition("+")[0]))
+
+
+def pins(constraints: Path) -> dict[str, str]:
+    """Versions by package name."""
+    lines = constraints.read_text(encoding="utf-8").splitlines()
+    pairs = (line.partition("==") for line in lines if "==" in line and not line.startswith("#"))
+    return {name.strip(): version.strip() for name, _, version in pairs}
+
+
+def synthesiser() -> list[Finding]:
+    """The software that renders the training corpus and the bundled clips; a run needs none."""
+    from bench.corpus.synthesiser import SOUNDFONT
+
+    lacking = [] if importlib.util.find_spec("fluidsynth") else ["package pyfluidsynth"]
+    lacking += [] if SOUNDFONT.is_file() else [f"soundfont {SOUNDFONT}"]
+    if lacking:
+        words = f"absent ({', '.join(lacking)}); only rendering the bundled clips again needs it"
+        return [Finding("synthesiser", words)]
+    return [Finding("synthesiser", "present")]
+
+
+def cache() -> list[Finding]:
+    """The shared cache of fits, outputs and embeddings: where, how large, and whether it works."""
+    root = Cache.default().root
+    sizes = [path.stat().st_size for path in root.rglob("*") if path.is_file()]
+    words = f"{root}: {len(sizes)} entries, {sum(sizes) / 1e6:.1f} MB; safe to delete"
+    there = next(folder for folder in (root, *root.parents) if folder.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        fix = "set BENCH_CACHE to a folder that you may write to"
+        return [Finding("cache", f"{words}; {there} is not a writable folder", "wrong", fix)]
+    return [Finding("cache", words)]
+
+
+def back_ends() -> list[Finding]:
+    """The environments that back ends need: whether they are built. The mini profile needs none."""
+    from bench.plugins.catalog import methods, metrics
+    from bench.plugins.environments import (
+        UV_LINE,
+        environment_folder,
+        is_built,
+        project_of,
+        uv_program,
+    )
+
+    users: dict[Path, list[str]] = {}
+    for name, entry in {**methods(), **metrics()}.items():
+        project = project_of(entry)
+        if project is not None:
+            users.setdefault(project, []).append(name)
+    found = [
+        Finding(project.name, f"built in {environment_folder(project)}; {', '.join(names)}")
+        if is_built(project)
+        else Finding(project.name, f"not built yet: the first run does; {', '.join(names)}", "note")
+        for project, names in users.items()
+    ]
+    if uv_program() is None:
+        found.append(Finding("uv", "builds these environments and is absent", "note", UV_LINE))
+    return found
