@@ -100,6 +100,15 @@ def clip_source(root: Path, name: str, category: str, card: ClipCard) -> ClipSou
         DatasetError: The file cannot be used.
     """
     path = root / card.path
-    length_s, digest = inspect(path, card.start_s, card.duration_s)
+    file = inspect(path, card.start_s, card.duration_s)
     recording = card.recording or recording_of(root, path) or path.stem
-    return ClipSource(name, category, path, recording, card.start_s, length_s, digest)
+    return ClipSource(
+        name,
+        category,
+        path,
+        recording,
+        card.start_s,
+        file.duration_s,
+        file.digest,
+        file.channels,
+    )

@@ -89,7 +89,7 @@ def _check_sums(given: CardOnDisk) -> None:
     for name, wanted in given.card.sha256.items():
         path = given.root / name
         with given.file.blamed("sha256", name):
-            _, found = inspect(path)
+            found = inspect(path).digest
             if found != wanted.lower():
                 raise DatasetError(
                     f"{path} has SHA-256 {found[:12]}..., the card says {wanted[:12]}...; a "

@@ -31,6 +31,7 @@ class ClipSource:
         start_s: Where the clip begins in the file.
         duration_s: Its length.
         digest: SHA-256 of the file.
+        channels: Of the file; methods receive their mean.
     """
 
     id: str
@@ -40,6 +41,7 @@ class ClipSource:
     start_s: float
     duration_s: float
     digest: str
+    channels: int
 
     def read(self, duration_s: float | None = None) -> Clip:
         """Read the sound, at most `duration_s` seconds from its beginning.
@@ -103,8 +105,17 @@ def _identity(clip: ClipSource) -> list[str | float | None]:
     return [*place, clip.start_s, clip.duration_s, clip.digest]
 
 
-def inspect(path: Path, start_s: float = 0.0, duration_s: float | None = None) -> tuple[float, str]:
-    """Length in seconds of (the given part of) an audio file, and the file's SHA-256.
+@dataclass(frozen=True, slots=True)
+class ClipFile:
+    """What is known of (a part of) an audio file before it is read: see `ClipSource`."""
+
+    duration_s: float
+    digest: str
+    channels: int
+
+
+def inspect(path: Path, start_s: float = 0.0, duration_s: float | None = None) -> ClipFile:
+    """Look at (the given part of) an audio file without decoding it.
 
     Raises:
         DatasetError: The file is missing, empty, undecodable, or the part is shorter than half a
@@ -112,21 +123,22 @@ def inspect(path: Path, start_s: float = 0.0, duration_s: float | None = None) -
     """
     require_whole(path)
     stat = path.stat()
-    whole_s = _length_s(path, stat.st_mtime_ns, stat.st_size)
+    whole_s, channels = _head(path, stat.st_mtime_ns, stat.st_size)
     length_s = whole_s - start_s if duration_s is None else min(duration_s, whole_s - start_s)
     if length_s < SHORTEST_S:
         raise DatasetError(
             f"{path} gives {max(length_s, 0.0):.3f} s from {start_s:g} s on; a clip has at least "
             f"{SHORTEST_S} s. Remove it or name a longer part."
         )
-    return length_s, remembered_digest(path)
+    return ClipFile(length_s, remembered_digest(path), channels)
 
 
 @lru_cache(maxsize=4096)
-def _length_s(path: Path, mtime_ns: int, size: int) -> float:
+def _head(path: Path, mtime_ns: int, size: int) -> tuple[float, int]:
+    """Length in seconds and number of channels."""
     del mtime_ns, size  # only keys of the cache: a changed file is looked at again
     import soundfile
 
     with decoding(path):
         head = soundfile.info(str(path))
-    return float(head.frames / head.samplerate)
+    return float(head.frames / head.samplerate), int(head.channels)

@@ -39,6 +39,7 @@ def make_header(
             clip.id: {
                 "category": clip.category,
                 "duration_s": clip.duration_s,
+                "channels": clip.channels,
                 "digest": clip.digest,
             }
             for clip in plan.contents

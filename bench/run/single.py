@@ -197,8 +197,17 @@ def _content(request: SingleRequest) -> ClipSource:
         raise DatasetError(
             f"content {path} is not a file; an audio file is wanted. Check the path."
         )
-    length_s, sound = inspect(path, request.start, request.duration)
-    return ClipSource(path.stem, "content", path, path.stem, request.start, length_s, sound)
+    file = inspect(path, request.start, request.duration)
+    return ClipSource(
+        path.stem,
+        "content",
+        path,
+        path.stem,
+        request.start,
+        file.duration_s,
+        file.digest,
+        file.channels,
+    )
 
 
 def _require_place(request: SingleRequest, styles: Sequence[StyleSource]) -> None:

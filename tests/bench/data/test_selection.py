@@ -14,7 +14,9 @@ from bench.data.selection import select_contents, select_styles, split_style
 def style_of(recordings: str, kind: Kind = "instrument") -> StyleSource:
     """A style with one clip per letter; equal letters are one recording."""
     clips = tuple(
-        ClipSource(f"clip{n}", "x", Path(f"{n}.wav"), letter, float(n), 1.0, f"{ord(letter):04d}")
+        ClipSource(
+            f"clip{n}", "x", Path(f"{n}.wav"), letter, float(n), 1.0, f"{ord(letter):04d}", 1
+        )
         for n, letter in enumerate(recordings)
     )
     return StyleSource("x", kind, "x", clips)
@@ -22,7 +24,7 @@ def style_of(recordings: str, kind: Kind = "instrument") -> StyleSource:
 
 def made_of(*categories: str) -> Dataset:
     contents = tuple(
-        ClipSource(f"{c}{n}", c, Path("x"), str(n), 0.0, 1.0, str(n))
+        ClipSource(f"{c}{n}", c, Path("x"), str(n), 0.0, 1.0, str(n), 1)
         for n, c in enumerate(categories)
     )
     return Dataset("made", "CC0", True, contents, (style_of("a"),))

@@ -38,7 +38,7 @@ class Settings:
 
 def clip(name: str, category: str, duration_s: float = 5.0) -> ClipSource:
     return ClipSource(
-        name, category, Path(f"{name}.wav"), name, 0.0, duration_s, f"digest of {name}"
+        name, category, Path(f"{name}.wav"), name, 0.0, duration_s, f"digest of {name}", 1
     )
 
 
@@ -208,7 +208,8 @@ def test_a_method_without_parameters_is_planned() -> None:
 
 def test_a_method_from_a_file_is_planned(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
-    path.write_text("class Mine:\n    pass\n", encoding="utf-8")
+    text = "from bench.api import StyleTransferMethod\nclass Mine(StyleTransferMethod):\n    pass\n"
+    path.write_text(text, encoding="utf-8")
     changed = derive(load_suite("mini"), methods=[f"{path}:Mine"], dataset="made")
     planned = prepare_method(changed.choices[0], changed)
     cells = make_plan(derive(changed, styles=["harp"], contents=2), dataset(), [planned]).cells

@@ -51,6 +51,29 @@ def write(path: Path, samples: np.ndarray) -> None:
     soundfile.write(path, samples, RATE, subtype="PCM_16")
 
 
+def test_stereo_contents_are_recorded_and_said_to_give_mono_outputs(
+    toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two of four contents are stereo: header, outputs and the note below the table say so."""
+    for name in ("low/low1", "high/high2"):
+        path = toy / "data" / "content" / f"{name}.wav"
+        tone, _ = soundfile.read(path)
+        write(path, np.stack([tone, 0.3 * tone], axis=1))
+    assert run(toy) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "2 of 4 contents have several channels; methods receive their mean" in told
+    found = load_run(toy / "run")
+    channels = {name: facts["channels"] for name, facts in found.header.contents.items()}
+    assert channels == {"low1": 2, "low2": 1, "high1": 1, "high2": 2}
+    for record in found.cells.values():
+        assert soundfile.info(toy / "run" / str(record.audio)).channels == 1
+
+
+def test_mono_contents_need_no_note(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(toy) == 0
+    assert "several channels" not in capsys.readouterr().out
+
+
 def run(toy: Path, *arguments: str, out: str = "run") -> int:
     """Run the command; the exit code."""
     words = ["run", "--suite", str(toy / "toy.toml"), "--device", "cpu", "--out", str(toy / out)]
