@@ -92,7 +92,7 @@ def _fit(subject: MethodSubject) -> str | None:
         return f"fit returned a {type(state).__name__}, not a StyleState"
     arrays: dict[str, object] = dict(state.arrays)
     alien = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
-    return f"{', '.join(alien)} in the state are no numpy arrays" if alien else None
+    return f"{', '.join(alien)} in the state are not numpy arrays" if alien else None
 
 
 def _progress(subject: MethodSubject) -> str | None:
@@ -168,7 +168,7 @@ def _other_seed(subject: MethodSubject) -> str | None:
     if same:
         return "seeds 1 and 2 gave the same bytes, but INFO does not say deterministic=True"
     if deterministic:
-        return "seeds 1 and 2 gave unlike bytes, but INFO says deterministic=True"
+        return "seeds 1 and 2 gave different bytes, but INFO says deterministic=True"
     return None
 
 
