@@ -236,9 +236,6 @@ class Sowing(Good):
         return super().render(request)
 
 
-# ---------------------------------------------------------------------------- metrics
-
-
 class GoodMetric(Metric):
     """One minus the largest sample-wise difference of content and output levels."""
 
