@@ -198,7 +198,7 @@ METHODS: dict[str, Entry] = {
                 "Roebel and Rodet (2005), Efficient spectral envelope estimation and its "
                 "application to pitch shifting and envelope preservation, DAFx, section 3"
             ),
-            departures=("the style's envelope of the moment with the likest pitch and level",),
+            departures=("the style's envelope of the moment most similar in pitch and level",),
             deterministic=True,
         ),
         _DSP,

@@ -159,7 +159,7 @@ def _other_seed(subject: MethodSubject) -> str | None:
     if same:
         return "seeds 1 and 2 gave the same bytes, but INFO does not say deterministic=True"
     if deterministic:
-        return "seeds 1 and 2 gave unlike bytes, but INFO says deterministic=True"
+        return "seeds 1 and 2 gave different bytes, but INFO says deterministic=True"
     return None
 
 

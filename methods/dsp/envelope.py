@@ -79,7 +79,7 @@ class Description:
 
 @final
 class EnvelopeMatch(StyleTransferMethod[EnvelopeMatchParameters]):
-    """Spectral-envelope swap, frame by frame, with the style's envelope of the likest moment.
+    """Spectral-envelope swap, frame by frame, with the style's envelope of the most similar moment.
 
     References:
         Roebel and Rodet (2005), Efficient spectral envelope estimation and its application to

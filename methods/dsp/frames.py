@@ -24,7 +24,7 @@ _TINY = 1e-12
 
 
 def describe(profile: Profile) -> ProfileInfo:
-    """The rate of the profile; clips of any length, no weights, the whole band."""
+    """The rate of the profile; clips may have any length, and there are no weights."""
     return ProfileInfo(sample_rate=SAMPLE_RATE[profile], licence="none needed (no weights)")
 
 
@@ -83,7 +83,7 @@ def analyse(waveform: Array, framing: Framing) -> Spectra:
 def synthesise(spectra: Spectra, framing: Framing, num_samples: int) -> Array:
     """The waveform whose spectra are nearest in the least-squares sense.
 
-    Exactly the one that was analysed where nothing was changed.
+    Spectra that were not changed give exactly the waveform that was analysed.
 
     References:
         Griffin and Lim (1984), Signal estimation from modified short-time Fourier transform,
@@ -100,7 +100,7 @@ def samples(audio: Audio) -> Array:
 
 
 def finish(waveform: Array, content: Audio) -> Audio:
-    """Audio of a waveform (sample,); quieter as a whole where its peak would pass full scale.
+    """Audio of a waveform (sample,), scaled down if its peak would pass full scale.
 
     A content that is louder than full scale may stay as loud as it is.
     """

@@ -1,8 +1,8 @@
 """Mosaic: the content rebuilt from short grains of the style's recordings.
 
 Every grain of the output is a piece of a style clip, chosen for its likeness to what the content
-does there and for going on from the grain before. It sounds like the style beyond doubt, because it
-is the style; how much of the content is left depends on what the clips have to offer.
+does there and for going on from the grain before. It certainly sounds like the style, because it is
+the style; how much of the content is left depends on what the clips have to offer.
 
 **Conventions**: grains overlap by half; a grain takes the content's level. Nothing is random.
 """
@@ -145,7 +145,7 @@ def semitone_spectra(grains: Array, sample_rate: int) -> Array:
 def compare_by(spectra: Array, average: Array) -> Array:
     """Features (grain, pitch): semitone spectra over an average (pitch,), so colour counts less.
 
-    Unit vectors; zero for silent grains.
+    Each row is a unit vector, or zero for a silent grain.
     """
     flat = spectra / (average + 0.1 * max(float(average.max()), np.finfo(float).tiny))
     flat[spectra.max(axis=1) <= _SILENCE * spectra.max()] = 0

@@ -74,8 +74,8 @@ def gram(features: torch.Tensor) -> torch.Tensor:
     """Mean over positions of the products of channels, (channel, channel).
 
     References:
-        Gatys et al. (2016), equation 3, divided by the number of positions so that clips of unlike
-        lengths compare.
+        Gatys et al. (2016), equation 3, divided by the number of positions so that
+        clips of different lengths compare.
     """
     return features @ features.T / features.shape[1]
 

@@ -57,7 +57,7 @@ GEOMETRY = Geometry(SHALLOW_RATE, n_fft=2048, win_length=2048, hop_length=512)
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """A network: its layers are alike. Kernels in frames."""
+    """The sizes of a network whose layers are all alike; kernel lengths are in frames."""
 
     num_layers: int
     num_filters: int
@@ -106,7 +106,7 @@ PRESETS: dict[Preset, ShallowPreset] = {
 
 @dataclass(frozen=True, slots=True)
 class ShallowParameters:
-    """Parameters of the shallow network. One left at None takes the preset's value.
+    """Parameters of the shallow network; one left at None takes the preset's value.
 
     Args:
         preset: cpu, ulyanov, duong or grinstein.

@@ -136,7 +136,7 @@ class Cnn14Trunk(nn.Module):
     def forward(self, image: torch.Tensor) -> Features:
         """Features of an image (batch 1, 1, frame, mel).
 
-        Style is the first convolution of each block, content the second of the third.
+        The first convolution of each block is the style, the second of the third block the content.
         """
         image = self.bn0(image.transpose(1, 3)).transpose(1, 3)
         style, content = [], []
@@ -171,7 +171,7 @@ class MelNetwork:
     def image(self, magnitude: torch.Tensor) -> torch.Tensor:
         """Logarithmic mel image (1, 1, frame, mel) of magnitudes (bin, frame).
 
-        VGGish: log(mel + 0.01) of magnitudes. CNN14: decibels of powers, at least -100.
+        VGGish sees log(mel + 0.01) of magnitudes, CNN14 decibels of powers, at least -100.
         """
         if self._vggish:
             image = torch.log(self._bank @ magnitude + 0.01)
@@ -200,7 +200,9 @@ def load_cnn14(trunk: Cnn14Trunk, state: Mapping[str, torch.Tensor]) -> None:
     """
     inner = state.get("model", state)
     if not isinstance(inner, Mapping):
-        raise CheckpointError("CNN14: 'model' of the file is no state dict. Fetch the file again.")
+        raise CheckpointError(
+            "CNN14: 'model' of the file is not a state dict. Fetch the file again."
+        )
     left_out = (
         "spectrogram_extractor.",
         "logmel_extractor.",

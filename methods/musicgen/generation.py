@@ -5,7 +5,7 @@ steps later) and 2.3 (conditions as a prefix), with classifier-free guidance (Ho
 equation 6, in the parametrisation unconditional + scale x (conditional - unconditional)).
 
 **Why not the library's `generate`**: it draws from one global stream, so that a clip's result
-depends on its company in the batch. Here each clip has a generator of its own on the CPU, and
+depends on the others of the batch. Here each clip has a generator of its own on the CPU, and
 draws by the Gumbel-max identity: the argmax of log-probabilities plus Gumbel noise is a draw from
 the distribution (Gumbel 1954).
 
@@ -50,7 +50,7 @@ Combine = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Guide:
-    """States before the audio codes, in versions of unlike conditions, and what joins them.
+    """States before the audio codes, in versions with different conditions, and their combination.
 
     Args:
         states: (version * batch, position, dim), all clips of a version together.

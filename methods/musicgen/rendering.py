@@ -47,7 +47,7 @@ def render(loaded: Loaded, jobs: Sequence[Job]) -> list[Audio]:
     """Render every job, in order.
 
     Jobs of equal text length, duration and sampling are generated together; padding a text would
-    move the melody relative to the audio, so unlike lengths never share a batch.
+    move the melody relative to the audio, so that different lengths never share a batch.
 
     Raises:
         ContentError: A content has another rate, no samples, or is longer than the window.

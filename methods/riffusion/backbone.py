@@ -4,10 +4,10 @@ Stable Diffusion's parts in diffusers' folder layout, as Riffusion v1 ships them
 and as this project's own small models are stored (mini profile). Sizes, latent channels, context
 width and token ids all come from the folder's configs.
 
-**Conventions**: images uint8 (batch, mel, frame), as `spectrogram.encode` draws them; latents
-    float32 (batch, channel, row, column),
-already multiplied by the VAE's scaling factor; contexts float32 (batch, token, dim). The U-Net
-alone may work in fewer bits: it does nearly all of the arithmetic. Its result is float32 again.
+**Conventions**: images are uint8 (batch, mel, frame), as `spectrogram.encode` draws them; latents
+are float32 (batch, channel, row, column), already multiplied by the VAE's scaling factor; contexts
+are float32 (batch, token, dim). The U-Net alone may work in fewer bits, because it does nearly all
+of the arithmetic; its result is float32 again.
 """
 
 from __future__ import annotations
@@ -49,10 +49,8 @@ _MAPS, _MAPS_LEARNING = 60, 800
 class Moments:
     """The VAE's posterior of images: mean and standard deviation, scaled like latents.
 
-    Both are (batch, channel, row, column).
-
-    Caching these and drawing from them anew at each step keeps the distribution that encoding
-    anew would give.
+    Both are (batch, channel, row, column). Keeping them and drawing from them at each step gives
+    the distribution that encoding each time would give.
     """
 
     mean: torch.Tensor
@@ -152,8 +150,8 @@ class Backbone:
     def encode(self, images: torch.Tensor) -> Moments:
         """Posterior of images (batch, mel, frame), uint8; remembered per image.
 
-        Images go through the VAE one at a time, so an image's posterior does not depend on its
-        company.
+        Images go through the VAE one at a time, so that an image's posterior does not depend on
+        the others of the batch.
         """
         return join_moments([self._encode_one(image) for image in images])
 
@@ -289,9 +287,8 @@ def _find_by_suffix(model: nn.Module, suffix: str) -> nn.Embedding:
 def read_backbone(folder: Path, device: str = "cpu", precision: Precision = "float32") -> Backbone:
     """Load a diffusers-style folder (vae, unet, text_encoder, tokenizer, scheduler).
 
-    The U-Net is loaded in `precision`, all else in float32.
-
-    Pickled weights are read without executing code: both libraries pass weights_only to torch.load.
+    The U-Net is loaded in `precision`, everything else in float32. Pickled weights are read without
+    executing code: both libraries pass weights_only to torch.load.
 
     Raises:
         CheckpointError: A file is missing, or the tokenizer is empty.

@@ -5,8 +5,8 @@ token, dim)`. What is learnt is either a row of the token-embedding table (`RowL
 embedding, a static vector) or a map of text-encoder outputs (`ContextLearner`: the reproduction
 report's placement).
 
-**Conventions**: timesteps are integer tensors (batch,); dropout is live exactly where a generator
-    is given.
+**Conventions**: timesteps are integer tensors (batch,); dropout is live only where a generator is
+given.
 """
 
 from __future__ import annotations
@@ -167,9 +167,9 @@ class ContextTable:
 
 
 def find_rows(visited: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-    """Where timesteps stand among ascending ones; past the end, so an error, where they do not.
+    """Positions of timesteps in an ascending list; of others a position past its end, an error.
 
-    Done on the device: a look at a value would make it wait at every step of a stylisation.
+    The device computes them: reading a value would make it wait at every step of a stylisation.
 
     Example:
         >>> find_rows(torch.tensor([1, 21, 41]), torch.tensor([41, 1, 2])).tolist()
@@ -186,9 +186,8 @@ def tabulate(
 ) -> ContextTable:
     """Compute contexts once, one timestep at a time.
 
-    So they equal those computed on the fly bit by bit.
-
-    With live dropout a table holds one draw per timestep.
+    They are not batched, so that they equal those computed on the fly to the last bit. With live
+    dropout a table holds one draw per timestep.
     """
     visited = torch.tensor(sorted(set(timesteps)), device=device)
     return ContextTable(

@@ -4,9 +4,8 @@ Both time-varying forms contain attention that does nothing: the placeholder is 
 softmax runs over one key, and what is left is an affine map. `live` parameters leave the idle
 weights out; outputs and gradients are the same (tested).
 
-**Conventions**: dim is the width of the text encoder (768 at full size); dropout is live exactly
-    where a generator is given, and its
-masks are drawn on the CPU.
+**Conventions**: dim is the width of the text encoder (768 at full size); dropout is live only where
+a generator is given, and its masks are drawn on the CPU.
 
 References:
     Li et al. (AAAI 2024), arXiv 2402.13763, section "time-varying textual inversion"; its

@@ -4,13 +4,13 @@ One loop serves every learner and several styles at once. Styles share the froze
 and nothing else: each has its own parameters, optimiser and random numbers, and the loss is the
 sum over styles, so each style's gradient is what it would be alone.
 
-**Conventions**: latents float32 (batch, channel, row, column); everything in float32; random
-    numbers come from one CPU generator per style.
+**Conventions**: latents are (batch, channel, row, column); everything is float32; random numbers
+come from one CPU generator per style.
 
 References:
     Gal et al. (2022), arXiv 2208.01618, equation 2; Li et al. (AAAI 2024), arXiv 2402.13763.
     Departure: padded columns, which only clips far shorter than the window have, do not enter the
-        loss.
+    loss.
 """
 
 from __future__ import annotations
@@ -295,7 +295,7 @@ def _save_when_due(fits: Sequence[Fit]) -> None:
 
 
 def save_progress(fit: Fit, folder: Path) -> None:
-    """Write all that continuing needs; the file is replaced as a whole or not at all."""
+    """Write everything that a continued fit needs; the file is replaced wholly or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     kept = {
         "fingerprint": fit.fingerprint,
@@ -326,14 +326,12 @@ def _resume(fit: Fit) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ValidationGrid:
-    """Timesteps and noises on which conditionings are compared.
-
-    Minibatch losses are far too noisy for that.
+    """Timesteps and noises on which conditionings are compared; minibatch losses are too noisy.
 
     Args:
         timesteps: Each is applied to each image.
         draws: Noises per image and timestep.
-        seed: Decides the noises, and nothing else does.
+        seed: Decides the noises alone.
     """
 
     timesteps: tuple[int, ...] = (100, 300, 500, 700, 900)

@@ -5,7 +5,7 @@ is painted on its own; where two meet, their powers fade into each other with we
 1. Phases are found for the whole piece at once, so no cross-fade of waveforms is needed and nothing
 cancels.
 
-**Conventions**: images uint8 (mel, frame), 255 is silence; grey values are fourth roots of
+**Conventions**: images are uint8 (mel, frame), 255 is silence; grey values are fourth roots of
 magnitudes, so powers are eighth powers.
 
 References:
@@ -36,8 +36,8 @@ def count_overlap(window: int) -> int:
 def place_windows(columns: int, window: int) -> list[int]:
     """First columns of windows that cover an image, evenly spaced from its start to its end.
 
-    One window where the image is at most a column wider: a clip as long as the window has one
-    frame more than the window.
+    An image that is at most one column wider gets one window, because a clip as long as the window
+    has one frame more.
 
     Example:
         >>> place_windows(250, 256), place_windows(600, 256)

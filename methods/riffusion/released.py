@@ -152,7 +152,7 @@ def read_without_executing(path: Path) -> object:
     """The value of a file that torch.save wrote, with `Inert` records for its modules.
 
     Raises:
-        CheckpointError: It is no such file, or names something that is not on the list.
+        CheckpointError: It is not such a file, or names something that is not on the list.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -1,8 +1,8 @@
 """From audio to latents and back: what the methods share around stylisation.
 
-**Conventions**: audio is mono at the profile's rate; images uint8 (mel, frame); a request's noise
-    depends on its seed alone, and all methods
-draw it in the same order (posterior, noise), so methods share noise.
+**Conventions**: audio is mono at the profile's rate; images are uint8 (mel, frame). A request's
+noise depends on its seed alone, and all methods draw it in the same order (posterior, noise), so
+that methods share noise.
 """
 
 from __future__ import annotations
@@ -100,9 +100,10 @@ class Ending:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rendering:
-    """One content to be rendered: its seed, the contexts of its style, and of another it goes to.
+    """One content to be rendered: its seed, and the contexts of its style.
 
-    Both tables hold the timesteps that `visited` gives.
+    `ending` is given where the content goes to another style; both tables then hold the same
+    timesteps.
     """
 
     content: Clip
@@ -159,7 +160,7 @@ class Painting:
 def sound_images(model: Riffusion, paintings: Sequence[Painting]) -> list[Audio]:
     """Audio of spectrograms, in order, cut or filled to length; peaks at -0.1 dBFS as in Riffusion.
 
-    Those of equal width are decoded together, except on the CPU.
+    Images of equal width are decoded together, except on the CPU.
     """
     on_cpu = model.backbone.device.type == "cpu"
     batcher = Batcher(1 if on_cpu else _SOUNDS_AT_ONCE)
@@ -192,9 +193,8 @@ def _level(waveform: torch.Tensor) -> torch.Tensor:
 def read_style(model: Riffusion, clips: Sequence[Clip], mode: WidthMode) -> StyleImages:
     """Posteriors of a style's clips.
 
-    They are stretched with the bicubic kernel, as in the released training code.
-
-    A style's recording may be longer than the window: its first window is used.
+    Clips are stretched with the bicubic kernel, as in the released training code. Of a recording
+    longer than the window, the first window is used.
     """
     images = [draw_image(model, _first_window(model, clip)) for clip in clips]
     window = model.codec.num_frames

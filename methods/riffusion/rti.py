@@ -3,10 +3,9 @@
 One static vector takes the placeholder's row at every timestep; contents are partially noised and
 denoised under it, without bias reduction.
 
-Departures: captions are "*" only, as for TVE, so that the two differ in the embedding and the
-    bias reduction alone; only the vector is
-trained, not the embedding table around it; the paper gives neither steps nor rate nor initial
-word, so ours are stated here.
+Departures: captions are "*" only, as for TVE, so that the two differ in nothing but the embedding
+and the bias reduction; only the vector is trained, not the embedding table around it; the paper
+gives neither steps nor rate nor initial word, so ours are stated here.
 
 References:
     Gal et al. (2022), arXiv 2208.01618, equation 2; Li et al. (AAAI 2024), arXiv 2402.13763,
@@ -103,7 +102,7 @@ class RtiParameters(GuidedParameters):
         return StaticVector(initial_embedding(backbone, self.e0, style))
 
     def describe_fit(self) -> dict[str, Json]:
-        """For the reader of a state."""
+        """What a state records of the fit, for its reader."""
         plan = self.plan()
         return {
             "variant": "ti",

@@ -146,7 +146,7 @@ def mel_to_image(mel: torch.Tensor, power: float = 0.25) -> torch.Tensor:
 def image_to_mel(image: torch.Tensor, power: float = 0.25) -> torch.Tensor:
     """Read mel magnitudes from a grey image; the darkest possible pixel is 1.
 
-    Inverse of `mel_to_image` up to scale and rounding.
+    This undoes `mel_to_image` up to scale and rounding.
     """
     return ((255 - image.flip(-2).float()) / 255) ** (1 / power)
 

@@ -33,7 +33,7 @@ Switch = Literal["on", "off"]
 
 @dataclass(frozen=True, slots=True)
 class StylisationSettings:
-    """How far and how hard to push.
+    """How far a content is changed, and how strongly it is guided to the style.
 
     Args:
         strength: s in (0, 1); larger means more noise, less content, more style.

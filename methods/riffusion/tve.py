@@ -163,7 +163,7 @@ class TveParameters(GuidedParameters):
         return build_learner(self.chosen_variant(), start, self.parameter_set)
 
     def describe_fit(self) -> dict[str, Json]:
-        """What `rebuild` needs, and the rest for the reader."""
+        """What a state records of the fit: what rebuilding needs, and the rest for its reader."""
         plan = self.plan()
         return {
             "variant": self.chosen_variant(),

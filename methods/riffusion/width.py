@@ -1,11 +1,11 @@
 """Width policy: spectrograms have as many columns as frames, the model one width.
 
-**Conventions**: images uint8 (mel, frame), 255 is silence.
+**Conventions**: images are uint8 (mel, frame), 255 is silence.
 
 References:
     MusicTI resizes to the model's square and never undoes it, which slows a 5 s clip by 2 %.
-    Departures: the output is resized back to the content's columns (`unstretch`), and clips
-        further than 5 % from the window are padded instead.
+    Departures: the output is resized back to the content's columns (`unstretch`), and clips that
+    differ from the window by more than 5 % are padded instead.
 """
 
 from __future__ import annotations
@@ -53,10 +53,13 @@ def to_window(
 ) -> GreyImage:
     """Bring an image to the model's width.
 
-    resize: resample where it is within 5 % of the window. pad: silence at the end; a column too
-        many is dropped. crop: the middle.
-    report: columns floored to a multiple of 32, not to the window (the reproduction report's
-        habit).
+    Args:
+        image: (mel, frame).
+        window: Columns of the model.
+        mode: resize resamples an image within 5 % of the window and pads others; pad adds silence
+            at the end, or drops columns there; crop takes the middle; report resamples to a
+            multiple of 32 columns, not to the window, as the reproduction report does.
+        kernel: Of the resampling.
     """
     columns = image.shape[1]
     applied = choose_mode(columns, window, mode)

@@ -144,7 +144,7 @@ def load_released(path: Path) -> Model:
     network = StyleVQVAE()
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (RuntimeError, pickle.UnpicklingError) as error:  # unlike names or shapes, or no tensors
+    except (RuntimeError, pickle.UnpicklingError) as error:  # other names or shapes, or no tensors
         raise CheckpointError(
             f"SS VQ-VAE: {path} does not fit the published network ({error}). Delete it and run "
             f"`{fetch_line('ssvqvae')}`"

@@ -89,17 +89,11 @@ def test_the_length_is_the_contents(kind: type[StyleTransferMethod], samples: in
     assert _render(kind, content, _clip(_noise(1, 0, 0))).num_samples == samples
 
 
-# ---------------------------------------------------------------------------- frames
-
-
 def test_frames_go_back_to_the_waveform() -> None:
     waveform = _noise(0.37, 0, 3)
     framing = Framing(256, 64)
     back = synthesise(analyse(waveform, framing), framing, len(waveform))
     assert np.abs(back - waveform).max() < 1e-12
-
-
-# ---------------------------------------------------------------------------- eq-match
 
 
 def _third_octave_levels(waveform: np.ndarray) -> np.ndarray:
@@ -160,9 +154,6 @@ def test_bands_are_thirds_of_octaves() -> None:
     assert edges[2:-1] / edges[1:-2] == pytest.approx(np.full(len(edges) - 3, 2 ** (1 / 3)))
 
 
-# ---------------------------------------------------------------------------- envelope-match
-
-
 def test_an_envelope_lies_on_the_peaks() -> None:
     magnitude = np.abs(analyse(_melody(1, 0), Framing(2048, 512)))
     logs = np.log(np.maximum(magnitude, 1e-4 * magnitude.max()))
@@ -189,9 +180,6 @@ def test_the_envelope_is_the_styles_and_the_pitch_the_contents() -> None:
     assert np.median(np.array(at) / np.array(between)) > 50
     assert 20 * np.log10(at[1] / at[-1]) > 10
     assert made.std() == pytest.approx(content.std(), rel=0.1)
-
-
-# ---------------------------------------------------------------------------- mosaic
 
 
 def test_the_grains_come_from_the_clip_that_plays_the_note() -> None:
@@ -232,9 +220,6 @@ def test_the_cheapest_path_is_the_cheapest_of_all() -> None:
 def test_silence_stays_silence() -> None:
     made = _render(Mosaic, _clip(np.zeros(RATE)), _clip(_melody(1, 0)))
     assert not made.waveform.any()
-
-
-# ---------------------------------------------------------------------------- parameters
 
 
 @pytest.mark.parametrize(

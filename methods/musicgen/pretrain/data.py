@@ -1,10 +1,10 @@
 """The training corpus of the mini MusicGen melody: melodies on the token grid, and chroma.
 
 Notes begin on token borders, with one velocity and one gain per instrument, so that the same
-instrument, pitch and time
-since the onset give the same waveform and nearly the same codes: this is what makes a model of
-this size learnable. The melody condition is drawn from the clip itself or from the same melody on
-another instrument, perhaps in another octave, so that the model reads pitch classes and not timbre.
+instrument, pitch and time since the onset give the same waveform and nearly the same codes, which
+a model of this size needs to learn anything. The melody condition is drawn from the clip itself or
+from the same melody on another instrument, perhaps in another octave, so that the model reads pitch
+classes and not timbre.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def delayed(codes: Tensor) -> Tensor:
 def logits(model: MusicgenMelodyForConditionalGeneration, batch: Batch, history: Tensor) -> Tensor:
     """Return the logits of every delayed step given the (possibly corrupted) history of codes.
 
-    Shape (batch, codebook, step, code); step i predicts column i of `delayed`.
+    The shape is (batch, codebook, step, code); step i predicts column i of `delayed`.
     """
     inputs = delayed(history)
     start = torch.full_like(inputs[..., :1], PAD)

@@ -81,7 +81,7 @@ def _render(clips_per_sound: int, sample_rate: int) -> dict[str, Recording]:
 def read_folder(folder: Path, sample_rate: int) -> Corpus:
     """Recordings of any folder: those of one sub-folder are one source.
 
-    Files that lie in the folder itself are each a source of their own.
+    Each file in the folder itself is a source of its own.
 
     Raises:
         DatasetError: There is no audio in it.

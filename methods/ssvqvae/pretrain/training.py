@@ -128,7 +128,7 @@ class Training:
         self.used.zero_()
 
     def save(self, path: Path) -> None:
-        """Write all that continuing needs, in one replacement."""
+        """Write everything that a continued training needs, in one replacement."""
         kept = {
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -184,11 +184,11 @@ def train(
 def evaluate(
     network: StyleVQVAE, held_out: Corpus, geometry: Geometry, num_samples: int
 ) -> dict[str, Json]:
-    """Errors on recordings that were not trained on; empty where there are none.
+    """Errors on recordings that were not trained on; empty without such recordings.
 
-    With a style of the same source, of another one, and with none (a vector of zeros): the first
-    is lowest where the style vector is listened to. "mean spectrum" is what the average over
-    time would have: an error below it means that the codes carry notes.
+    They are measured with a style of the same source, of another one, and with none (a vector of
+    zeros); the first is lowest where the network listens to the style vector. "mean spectrum" is
+    the error of each clip's average over time: an error below it means that the codes carry notes.
     """
     if not held_out.sources:
         return {}

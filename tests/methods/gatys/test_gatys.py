@@ -64,9 +64,6 @@ def _loss_after(
     return float(style_loss(found, target)), float(content_loss(found, target))
 
 
-# ---------------------------------------------------------------------------- losses
-
-
 def test_a_gram_matrix_is_the_mean_product_of_channels() -> None:
     features = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     assert gram(features).tolist() == [[2.5, 5.5], [5.5, 12.5]]
@@ -119,9 +116,6 @@ def test_the_networks_weights_have_the_spread_of_the_source() -> None:
         assert float(weight.std()) == pytest.approx(expected, rel=0.02)
 
 
-# ---------------------------------------------------------------------------- optimiser
-
-
 def test_the_optimiser_makes_all_its_iterations_and_the_loss_falls() -> None:
     before = counts.counts()
     weights = torch.linspace(0.1, 3, 60).reshape(6, 10)
@@ -164,9 +158,6 @@ def test_more_weight_on_the_content_keeps_more_of_it() -> None:
         for weight in (0.0, 0.1, 10.0)
     ]
     assert losses[0] > losses[1] > losses[2]
-
-
-# ---------------------------------------------------------------------------- method
 
 
 def _render(content: Clip, *style: Clip, seed: int = 1, **parameters: object) -> Audio:

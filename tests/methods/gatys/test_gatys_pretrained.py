@@ -92,9 +92,6 @@ def _clip(seconds: float, rate: int, pitch_hz: float = 440.0) -> Clip:
     return Clip("tone", "tests", Audio(tone.astype(np.float32)[None], rate))
 
 
-# ---------------------------------------------------------------------------- published files
-
-
 def test_the_published_vggish_loads_strictly() -> None:
     state = _published_vggish()
     trunk = VggishTrunk()
@@ -148,9 +145,6 @@ def test_a_file_that_is_no_state_dict_is_refused(tmp_path: Path) -> None:
         read_trunk("vggish", tmp_path / "x.pth")
 
 
-# ---------------------------------------------------------------------------- networks
-
-
 def test_images_are_those_of_the_sources() -> None:
     magnitude = torch.rand(257, 20)
     bank = librosa.filters.mel(
@@ -190,9 +184,6 @@ def test_a_style_has_no_loss_to_itself_and_gradients_flow(
     style_loss(network(other, 1.0), target).backward()
     assert other.grad is not None
     assert other.grad.abs().sum() > 0
-
-
-# ---------------------------------------------------------------------------- methods
 
 
 @pytest.mark.parametrize("trunk", ["vggish", "cnn14"])

@@ -76,8 +76,6 @@ def method(model: StyleModel) -> MusicgenStyle:
     return made
 
 
-# ---------------------------------------------------------------------------- double guidance
-
 LOGITS = torch.randn(3, 4, 16, generator=torch.Generator().manual_seed(3))
 BOTH, STYLE, NOTHING = LOGITS.chunk(3)
 
@@ -103,9 +101,6 @@ def test_scales_of_zero_are_no_condition() -> None:
 def test_equal_logits_are_left_alone_by_any_scale() -> None:
     same = torch.cat([BOTH, BOTH, BOTH])
     assert torch.allclose(double_guided(same, 4.0, 6.0), BOTH, atol=1e-5)
-
-
-# ---------------------------------------------------------------------------- names
 
 
 def test_every_published_weight_has_its_place() -> None:
@@ -173,9 +168,6 @@ def test_features_load_under_both_names_of_weight_normalisation(tmp_path: Path) 
         features_of(tmp_path)
 
 
-# ---------------------------------------------------------------------------- conditioner
-
-
 def test_positions_begin_at_cosine_one_and_sine_zero() -> None:
     positions = sinusoid(3, 8)
     assert positions[0].tolist() == [1.0] * 4 + [0.0] * 4
@@ -216,9 +208,6 @@ def test_every_fifteenth_frame_is_kept(model: StyleModel) -> None:
     with torch.no_grad():
         whole = model.conditioner(features, 2)
     assert whole.shape == (1, 15, tiny.HIDDEN)
-
-
-# ---------------------------------------------------------------------------- generation
 
 
 def test_given_codes_stay_and_the_rest_is_drawn(model: StyleModel) -> None:

@@ -81,9 +81,6 @@ SLOW_COMPILING = (
 )
 
 
-# ---------------------------------------------------------------------------- learning
-
-
 def test_a_step_of_unlike_methods_together_has_the_gradients_of_each_alone(
     tiny_backbone: Backbone,
 ) -> None:
@@ -129,9 +126,6 @@ def test_a_step_that_runs_out_of_memory_is_done_in_halves(tiny_backbone: Backbon
     train_step(tiny_backbone, halved, Batcher(1))
     for ours, theirs in zip(whole, halved, strict=True):
         torch.testing.assert_close(_weights(ours), _weights(theirs), rtol=1e-4, atol=1e-6)
-
-
-# ---------------------------------------------------------------------------- stylising
 
 
 def _stylise(
@@ -203,9 +197,6 @@ def _mini_latents(backbone: Backbone, settings: StylisationSettings) -> torch.Te
     return stylise(
         backbone.predict_noise, backbone.schedule, prompt, settings, latents=latents, noise=noise
     )
-
-
-# ---------------------------------------------------------------------------- faster passes
 
 
 def test_attention_is_fused_and_convolutions_have_the_fast_layout() -> None:
@@ -380,9 +371,6 @@ def test_precision_enters_the_name_of_a_device(monkeypatch: pytest.MonkeyPatch) 
         frozen_precision("cpu")
 
 
-# ---------------------------------------------------------------------------- memory
-
-
 def test_batches_are_halved_when_memory_runs_out_and_stay_so() -> None:
     tried: list[int] = []
 
@@ -404,9 +392,6 @@ def test_one_item_that_does_not_fit_is_the_callers_to_record() -> None:
 
     with pytest.raises(torch.OutOfMemoryError, match="tried to take 3 GiB"):
         Batcher(2).run([1, 2], work)
-
-
-# ---------------------------------------------------------------------------- methods together
 
 
 def test_methods_of_a_family_learn_in_one_call_what_each_learns_alone() -> None:

@@ -73,9 +73,6 @@ def test_equal_powers_stay_in_the_fade() -> None:
     assert (joined == 100).all()
 
 
-# ---------------------------------------------------------------------------- methods
-
-
 def _tones(seconds: float) -> Clip:
     times = np.arange(round(seconds * RATE)) / RATE
     pitch = 330 * 2 ** (np.floor(times * 2) % 5 / 12)

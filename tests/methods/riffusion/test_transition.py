@@ -33,9 +33,6 @@ def _state(text: str, size: int = 2) -> StyleState:
     return StyleState({"vector": np.full(size, len(text), np.float32)}, {"text": text})
 
 
-# ---------------------------------------------------------------------------- between two
-
-
 @pytest.mark.parametrize("curve", [0.5, 1.0, 2.0])
 def test_amounts_rise_from_0_to_1_and_are_symmetric(curve: float) -> None:
     steps = amounts(7, curve)
@@ -86,9 +83,6 @@ def test_a_curve_must_be_positive() -> None:
         TransitionSettings(curve=0)
 
 
-# ---------------------------------------------------------------------------- states
-
-
 def test_joined_states_come_apart_again_also_from_the_disk(tmp_path: Path) -> None:
     joined = join_states(_state("bells"), _state("organ", 3), TransitionSettings(strength=0.7))
     cache = Cache(tmp_path)
@@ -104,9 +98,6 @@ def test_joined_states_come_apart_again_also_from_the_disk(tmp_path: Path) -> No
 
 def test_the_state_of_one_style_is_no_transition() -> None:
     assert split_state(_state("bells")) is None
-
-
-# ---------------------------------------------------------------------------- rendering
 
 
 def _tones(seconds: float) -> Clip:
