@@ -41,7 +41,7 @@ class PublishedPreprocessing(ClapMetric):
 
 @final
 class ContentPreservation(PublishedPreprocessing):
-    """CP with the preprocessing of published scores, in [0, 1], higher is closer."""
+    """CP: closeness of output and content, in [0, 1], higher is closer."""
 
     name = "cp.as_published"
     reference = staticmethod(content_direction)
@@ -49,7 +49,7 @@ class ContentPreservation(PublishedPreprocessing):
 
 @final
 class StyleFitHeldout(PublishedPreprocessing):
-    """SF against held-out clips with the preprocessing of published scores, in [0, 1]."""
+    """SF against style clips that no method has seen, in [0, 1], higher is closer."""
 
     name = "sf.heldout.as_published"
     reference = staticmethod(heldout_direction)
@@ -57,7 +57,7 @@ class StyleFitHeldout(PublishedPreprocessing):
 
 @final
 class StyleFitSeen(PublishedPreprocessing):
-    """SF against the clips learnt from with the preprocessing of published scores, in [0, 1]."""
+    """SF against the clips that methods learnt from, in [0, 1], higher is closer."""
 
     name = "sf.seen.as_published"
     reference = staticmethod(seen_direction)
@@ -65,7 +65,7 @@ class StyleFitSeen(PublishedPreprocessing):
 
 @final
 class StyleFitText(PublishedPreprocessing):
-    """SF against the style's text with the preprocessing of published scores, in [0, 1]."""
+    """SF against the style's text as it stands, in [0, 1], higher is closer."""
 
     name = "sf.text.as_published"
     reference = staticmethod(text_direction)

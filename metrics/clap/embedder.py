@@ -210,7 +210,7 @@ class ClapEmbedder:
         return [self._known[key] for key in keys]
 
     def embed_text(self, text: str) -> Embedding:
-        """Embed a text.
+        """Embed a text; what is longer than laion-clap reads is cut.
 
         Raises:
             UnsupportedError: The model's vocabulary lacks a word of it.

@@ -53,7 +53,7 @@ def level_gain(waveform: Mono, sample_rate: int) -> float:
 
 
 def quantise(waveform: NDArray[np.floating]) -> Mono:
-    """Clip to [-1, 1] and round to the 65,535 levels of symmetric 16-bit audio. Idempotent."""
+    """Clip to [-1, 1] and round to the 65,535 levels of 16-bit audio; twice is the same as once."""
     clipped = np.clip(waveform, -1.0, 1.0)
     return np.asarray(np.rint(clipped * _INT16_SCALE) / _INT16_SCALE, np.float32)
 

@@ -76,7 +76,7 @@ class Evaluation:
     per_sound: Mapping[str, float]
 
     def facts(self) -> dict[str, object]:
-        """As plain values, rounded to four decimals."""
+        """The figures as plain values, rounded to four decimals."""
         by_sound = {sound: round(share, 3) for sound, share in self.per_sound.items()}
         names = ("zero_shot", "zero_shot_codec", "round_trip", "same", "different")
         return {
@@ -87,7 +87,7 @@ class Evaluation:
 
 
 def read_embedder(folder: Path) -> ClapEmbedder:
-    """The product's embedder on a checkpoint folder, on the CPU, without any cache."""
+    """The embedder that scores use, on a checkpoint folder, on the CPU and without any cache."""
     checkpoint = Checkpoint(folder, digest(str(folder)))
     return ClapEmbedder(read_towers(checkpoint), checkpoint.digest, "cpu")
 
@@ -128,7 +128,7 @@ def export_weights(
     folder: Path,
     training: Mapping[str, object],
 ) -> Evaluation:
-    """Write everything a checkpoint needs, with its training facts and card; evaluate it.
+    """Write a checkpoint with its card, evaluate it, and write the training facts beside it.
 
     Args:
         model: In evaluation mode; saved in float16.
