@@ -31,7 +31,7 @@ def load_records(run: str | Path) -> pd.DataFrame:
         and per metric `<metric>`, `<metric>.raw` and `<metric>.status`.
 
     Raises:
-        RecordError: The folder is no run, or one that this version cannot read.
+        RecordError: The folder is not a run, or one that this version cannot read.
     """
     from bench.records.frame import load_frame
 

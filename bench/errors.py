@@ -23,7 +23,7 @@ class ExitCode(IntEnum):
 
 
 class BenchError(Exception):
-    """Anything the user can mend: its message is printed without a traceback, with exit code 2.
+    """Anything the user can fix: its message is printed without a traceback, with exit code 2.
 
     BenchError
     +- ConfigError          a suite, option or parameter that breaks a rule

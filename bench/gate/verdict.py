@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from bench.errors import ExitCode
+
 Word = Literal["regressed", "changed", "improved", "equivalent", "inconclusive", "incomparable"]
 Lane = Literal[
     "suite", "cells", "audio", "metric", "quality", "time", "memory", "operations", "controls"
 ]
-
-EXIT_OK, EXIT_REGRESSED, EXIT_INCOMPARABLE = 0, 3, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,10 @@ class Verdict:
         return self.word in {"regressed", "changed"} and not self.advisory
 
 
-def exit_code(verdicts: Iterable[Verdict]) -> int:
+def exit_code(verdicts: Iterable[Verdict]) -> ExitCode:
     """3 with any red verdict, else 4 with any that could not be compared, else 0."""
     given = list(verdicts)
     if any(verdict.red for verdict in given):
-        return EXIT_REGRESSED
+        return ExitCode.REGRESSED
     uncompared = any(v.word == "incomparable" and not v.advisory for v in given)
-    return EXIT_INCOMPARABLE if uncompared or not given else EXIT_OK
+    return ExitCode.NOT_COMPARABLE if uncompared or not given else ExitCode.DONE

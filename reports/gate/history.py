@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.errors import ExitCode
 from bench.files import replace_file
 from bench.gate.history import HistoryLine, Trend, add, line_of, read_history, series_of, trend
 from bench.gate.snapshot import snapshot
@@ -15,7 +16,6 @@ from reports.figures import trends as figure
 from reports.text import formats
 from reports.text.result_table import Column, ResultTable, Row
 
-EXIT_DRIFTED = 3
 COMMIT = 12
 COLUMNS = (
     Column("word", "Now", text=True),
@@ -46,7 +46,7 @@ def add_run(folder: Path, out: Path, benchmarks: Path | None = None) -> str:
     return f"{'Added to' if added else 'Already in'} {out}: {len(read_history(out))} runs"
 
 
-def show(path: Path, report: Path | None = None) -> tuple[str, int]:
+def show(path: Path, report: Path | None = None) -> tuple[str, ExitCode]:
     """The terminal text of a history, and its exit code: 3 if a quantity became worse, else 0.
 
     Args:
@@ -63,7 +63,8 @@ def show(path: Path, report: Path | None = None) -> tuple[str, int]:
         figure.write(report / "trends.svg", found)
         replace_file(report / "trends.md", formats.markdown(shown))
     text = formats.terminal(shown)
-    return text, EXIT_DRIFTED if any(one.word == "worse" for one in found) else 0
+    worse = any(one.word == "worse" for one in found)
+    return text, ExitCode.REGRESSED if worse else ExitCode.DONE
 
 
 def table(lines: Sequence[HistoryLine], found: Sequence[Trend]) -> ResultTable:
