@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from bench.checkout import DATASETS
 from bench.corpus import rendering
 from bench.corpus.melodies import (
     HELD_OUT_TUNES,
@@ -20,7 +20,7 @@ from bench.corpus.melodies import (
 from bench.corpus.nature import NATURAL
 from bench.corpus.synthesiser import render_notes
 
-MINI = Path(__file__).resolve().parents[3] / "datasets" / "mini"
+MINI = DATASETS / "mini"
 RATE = 22_050
 
 
