@@ -99,9 +99,6 @@ def noise(seconds: float, rate: int, seed: int) -> Audio:
     return Audio(drawn.astype(np.float32), rate)
 
 
-# ----------------------------------------------------------------------------------- Riffusion
-
-
 def stable_diffusion() -> Parts:
     """The parts of Stable Diffusion 1.5, untrained; the tokenizer knows few words."""
     tokenizer = build_tokenizer(["n", "music", "piano", "violin"])
@@ -158,9 +155,6 @@ def riffusion() -> None:
     say(f"loss {fit.losses[0]:.3f}; output {output.waveform.shape}, {_finite(output.waveform)}")
 
 
-# ------------------------------------------------------------------------------------ MusicGen
-
-
 def melody_model() -> MusicgenMelodyForConditionalGeneration:
     """MusicGen melody at its published size, untrained."""
     text = T5Config(d_model=768, d_kv=64, d_ff=3072, num_layers=12, num_heads=12)
@@ -209,9 +203,6 @@ def musicgen() -> None:
         codes = generation.generate_codes(model, conditions, 4, sampling, [generator(2)])
         waveform = generation.decode(model, codes)
     say(f"codes {tuple(codes.shape)}; waveform {tuple(waveform.shape)}, {_finite(waveform)}")
-
-
-# ---------------------------------------------------------------------------------------- CLAP
 
 
 def clap() -> None:

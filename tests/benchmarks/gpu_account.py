@@ -140,9 +140,6 @@ def clip_account(figures: Figures) -> list[tuple[str, float, float | None]]:
     return [*rows, ("spectrogram, copies, the rest", rest, None), ("whole clip", whole, None)]
 
 
-# ---------------------------------------------------------------------------- report
-
-
 def report(facts: Mapping[str, Json], stages: Mapping[str, Mapping[str, Json]]) -> str:
     """Markdown: where it ran, targets, Table II in parts, and every stage's figures."""
     figures = {name: _figures(stage) for name, stage in stages.items()}

@@ -24,9 +24,6 @@ TERA = 1e12
 Figures = dict[str, Json]
 
 
-# ---------------------------------------------------------------------------- ceiling and account
-
-
 def ceiling(rig: Rig) -> Figures:
     """Largest rate of square matrix products in the format of the frozen networks."""
     dtype = getattr(torch, frozen_precision(rig.device))
@@ -84,9 +81,6 @@ def count_flops(
                 work()
             counted[name] = counter.get_total_flops() / TERA
     return counted
-
-
-# ---------------------------------------------------------------------------- single networks
 
 
 def unet(rig: Rig) -> Figures:

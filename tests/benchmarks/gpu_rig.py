@@ -203,9 +203,6 @@ def embedder(rig: Rig) -> ClapEmbedder:
     return ClapEmbedder(towers, "random", rig.device)
 
 
-# ---------------------------------------------------------------------------- clock
-
-
 def clock(
     rig: Rig, work: Callable[[int], object], *, warm_ups: int = 1, repetitions: int | None = None
 ) -> list[float]:

@@ -54,9 +54,6 @@ class Stage:
     work: Callable[[Rig], Figures]
 
 
-# ---------------------------------------------------------------------------- memory
-
-
 def memory(rig: Rig) -> Figures:
     """Peak memory of one content's transfer and of one style's fit, the U-Net in float16."""
     reset_peak_memory(rig.device)
@@ -76,9 +73,6 @@ def memory(rig: Rig) -> Figures:
     if rig.device.startswith("cuda"):
         figures["reserved_gib"] = torch.cuda.max_memory_reserved(rig.device) / GIB
     return figures
-
-
-# ---------------------------------------------------------------------------- training
 
 
 def train(rig: Rig) -> Figures:
@@ -126,9 +120,6 @@ def _learners(rig: Rig, backbone: Backbone, styles: tuple[int, int]) -> list[Lea
     start = initial_embedding(backbone, "letter_n")
     tve: list[Learner] = [rig.learner(backbone, seed) for seed in range(styles[0])]
     return [*tve, *(StaticVector(start).to(backbone.device) for _ in range(styles[1]))]
-
-
-# ---------------------------------------------------------------------------- stylising
 
 
 def stylise_clips(rig: Rig) -> Figures:
@@ -181,9 +172,6 @@ def _table(backbone: Backbone, learner: TimeVaryingEmbedding) -> ContextTable:
     route = SETTINGS.itinerary()
     conditioning = LearntConditioning(backbone, learner)
     return tabulate(conditioning, (route.start, *route.timesteps), backbone.device)
-
-
-# ---------------------------------------------------------------------------- as published
 
 
 def published(rig: Rig) -> Figures:
