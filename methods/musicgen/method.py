@@ -36,7 +36,7 @@ from methods.musicgen.sampling import SamplingParameters
 __all__ = ["MelodyMethod", "MusicgenMelody", "Parameters", "Vocabulary"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters(SamplingParameters):
     """Settings of MusicGen melody: how its codes are drawn."""
 

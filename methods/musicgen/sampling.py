@@ -27,7 +27,7 @@ class Sampling:
     temperature: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParameters:
     """What a user may set of the sampling; the defaults are those published with MusicGen.
 

@@ -51,7 +51,7 @@ _LONGEST_PROMPT_S = 3.0
 _SHORTEST_EXCERPT_S = 0.05  # a frame of features takes 25 ms
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StyleParameters(SamplingParameters):
     """Parameters of MusicGen-Style, beside those of the sampling.
 

@@ -54,7 +54,7 @@ PRESETS: dict[Preset, InversionPlan] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TextualParameters(SamplingParameters):
     """Parameters of textual inversion on MusicGen, beside those of the sampling.
 

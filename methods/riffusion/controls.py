@@ -99,7 +99,7 @@ class VaeRoundTrip(_Styleless[NoParameters]):
         return from_window(painted, image.shape[1], "resize")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NullPromptParameters(UnguidedParameters):
     """The parameters of TVE's stylisation that need no style, with the same defaults.
 

@@ -12,7 +12,7 @@ from methods.riffusion.width import WidthMode
 FIT, TRANSFER = {"role": "fit"}, {"role": "transfer"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnguidedParameters:
     """How far a content is changed, and how it is laid onto the model's window.
 
@@ -48,7 +48,7 @@ class UnguidedParameters:
         return CanvasSettings(self.width_mode, self.unstretch, self.vae_sample)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GuidedParameters(UnguidedParameters):
     """The same with classifier-free guidance towards the style.
 

@@ -52,7 +52,7 @@ PRESETS: dict[Preset, FittingPlan] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RtiParameters(GuidedParameters):
     """Parameters of R+TI, beside those of the stylisation.
 

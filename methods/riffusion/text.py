@@ -38,7 +38,7 @@ from methods.riffusion.transferring import transfer_styles
 from methods.riffusion.transition import join_states
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TextParameters(GuidedParameters):
     """Parameters of text-prompted stylisation, which are those of the stylisation.
 

@@ -74,7 +74,7 @@ PRESETS: dict[Preset, TvePreset] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TveParameters(GuidedParameters):
     """Parameters of TVE, beside those of the stylisation.
 

@@ -67,7 +67,9 @@ def test_every_word_of_the_vocabulary_is_one_token(method: RiffusionText) -> Non
 
 
 def test_hardly_any_strength_leaves_the_round_trip(method: RiffusionText) -> None:
-    settings = [TextParameters(s, 1.0, 50, vae_sample="mode") for s in (0.02, 0.9)]
+    settings = [
+        TextParameters(strength=s, guidance_scale=1.0, vae_sample="mode") for s in (0.02, 0.9)
+    ]
     state = _fit(method, "bells")
     weak, strong = method.transfer([TransferRequest(_content(), state, p, 3) for p in settings])
     trip = VaeRoundTrip()
