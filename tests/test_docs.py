@@ -104,9 +104,10 @@ def test_the_examples_keep_the_contract(section: str, capsys: pytest.CaptureFixt
 @pytest.mark.usefixtures("desk")
 @pytest.mark.parametrize("section", ["A method", "A metric", "A dataset card"])
 def test_the_examples_can_be_planned(section: str) -> None:
-    for words in commands(SECTIONS[section]):
-        if words[0] == "run":
-            assert run([*words, "--device", "cpu", "--dry-run"]) == 0
+    planned = [words for words in commands(SECTIONS[section]) if words[0] == "run"]
+    assert planned
+    for words in planned:
+        assert run([*words, "--device", "cpu", "--dry-run"]) == 0
 
 
 @pytest.mark.usefixtures("desk")
@@ -120,7 +121,9 @@ def test_the_suite_runs_with_the_method_and_the_metric(capsys: pytest.CaptureFix
 @pytest.mark.usefixtures("desk")
 @pytest.mark.parametrize("section", ADDITIONS)
 def test_every_command_runs_as_it_stands(section: str) -> None:
-    for words in commands(SECTIONS[section]):
+    shown = commands(SECTIONS[section])
+    assert shown
+    for words in shown:
         assert run(words) == 0
 
 

@@ -163,5 +163,7 @@ def test_what_cannot_be_written_is_known_beforehand(name: str, rate: int, messag
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.FLAC", "a.ogg", "a.mp3"])
-def test_what_can_be_written_passes(name: str) -> None:
+def test_what_passes_can_be_written(name: str, tmp_path: Path) -> None:
     require_format(Path(name), 48_000)
+    write_audio(tmp_path / name, tone(48_000))
+    assert read_audio(tmp_path / name).sample_rate == 48_000

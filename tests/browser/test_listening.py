@@ -71,6 +71,7 @@ def test_nothing_that_listeners_get_names_a_method(tmp_path: Path) -> None:
     run = sounding_run(tmp_path / "run")
     made = export(run.folder, tmp_path / "test", SETS, 0)
     texts = [p for p in made.folder.rglob("*") if p.suffix in {".html", ".js", ".yaml", ".css"}]
+    assert {path.suffix for path in texts} >= {".html", ".js", ".yaml"}
     for path in texts:
         for word in ("tve", "rti", "copy-", "harp", run.header.run_id + '"'):
             assert word not in path.read_text(encoding="utf-8"), (path.name, word)

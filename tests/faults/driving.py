@@ -141,6 +141,7 @@ class Stage:
         plan = [cell.cell_id for cell in read(folder / "plan.jsonl", PlannedCell)]
         lines = read(folder / "cells.jsonl", CellRecord)
         final = [line for line in lines if line.status not in {"started", "cancelled"}]
+        assert plan
         assert len(plan) == len(set(plan))
         assert Counter(line.cell_id for line in final) == Counter(plan)
         finished = {line.cell_id: line for line in final if line.status == "ok"}

@@ -98,7 +98,7 @@ def test_an_unknown_word_is_declined(embedder: ClapEmbedder) -> None:
 
 def test_the_vocabulary_is_that_of_the_tokenizer() -> None:
     towers = read_towers(locate("mini"))
-    assert towers.vocabulary is not None
+    assert towers.vocabulary
     for word in towers.vocabulary:
         assert towers.tokenizer.unk_token_id not in towers.tokenizer(word)["input_ids"]
     assert towers.tokenizer.unk_token_id in towers.tokenizer("kalimba")["input_ids"]

@@ -114,7 +114,9 @@ def test_noise_and_other_instruments_preserve_less(piano: Clip, accordion: Style
 
 @pytest.mark.parametrize("text", ["bells ringing", "organ music", "music box music"])
 def test_the_texts_of_the_mini_dataset_are_known(text: str) -> None:
-    load_embedder("mini", "cpu").require_words(text)
+    embedder = load_embedder("mini", "cpu")
+    embedder.require_words(text)
+    assert np.linalg.norm(embedder.embed_text(text)) == pytest.approx(1)
 
 
 def test_texts_name_the_bundled_styles(bundled: ClipReader) -> None:

@@ -187,6 +187,7 @@ def test_odd_sounds_come_through_at_their_own_rate_and_length(place: Path) -> No
     for name, (samples, rate, subtype) in given.items():
         write(folder / f"{name}.wav", samples, rate, subtype)
     done = run(place)
+    assert {cell.content for cell in done.plan} == {*given, "good"}
     for cell in done.plan:
         if cell.content == "good":
             continue

@@ -152,8 +152,9 @@ def test_values_have_the_type_that_they_look_like() -> None:
 
 
 def test_a_label_reads_back_as_the_same_choice() -> None:
-    for choice in catalog.parse_methods("tve[strength=0.5|0.7,variant=v4,x=false],a/b.py:C[n=2]"):
-        assert catalog.parse_methods(choice.label)[0] == dataclasses.replace(choice)
+    choices = catalog.parse_methods("tve[strength=0.5|0.7,variant=v4,x=false],a/b.py:C[n=2]")
+    assert len(choices) == 3
+    assert [catalog.parse_methods(choice.label) for choice in choices] == [[c] for c in choices]
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,20 @@ def test_a_curve_must_reach_the_matched_cp_in_nine_of_ten_resamples(last: float,
     assert found["other"].at_matched.mean == pytest.approx(0.45)
 
 
+@pytest.mark.parametrize(("percent", "high"), [(95, 2 / 3), (98, 1.0), (50, 1 / 3)])
+def test_an_interval_of_a_curve_holds_its_level_of_the_resamples(percent: int, high: float) -> None:
+    """With three of four contents drawn, the last one comes k times with chance Bin(3, 1/4).
+
+    At most 0, 1, 2, 3 times in 0.42, 0.84, 0.98, 1 of all resamples; SF is k / 3.
+    """
+    shape = (3, 4)
+    sf = crossed(np.broadcast_to([0.0, 0.0, 0.0, 1.0], shape))
+    curve = [Scored(crossed(np.full(shape, cp)), sf) for cp in (0.2, 0.8)]
+    _, found = tradeoffs({"curve": curve}, level=percent / 100)
+    at = found["curve"].at_matched
+    assert (at.mean, at.low, at.high) == pytest.approx((0.25, 0.0, high))
+
+
 @pytest.mark.parametrize("points", [20, 60])
 def test_a_step_must_gain_more_than_its_penalty(points: int) -> None:
     """Without noise a step of height h in the middle gains h points / 2 in units of `finest`."""

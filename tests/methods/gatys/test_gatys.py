@@ -89,7 +89,9 @@ def test_a_style_has_no_style_loss_and_a_content_no_content_loss() -> None:
 def test_several_clips_give_the_mean_of_their_gram_matrices() -> None:
     network = _network(num_bins=8)
     clips = [network(torch.rand(8, 20) + n, 1.0) for n in range(3)]
-    for layer, mean in enumerate(mean_grams(clips)):
+    means = mean_grams(clips)
+    assert len(means) == len(clips[0].style) > 0
+    for layer, mean in enumerate(means):
         each = torch.stack([gram(one.style[layer]) for one in clips])
         assert torch.allclose(mean, each.mean(dim=0))
 

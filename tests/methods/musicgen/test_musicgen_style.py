@@ -207,6 +207,7 @@ def test_each_stage_of_the_quantiser_leaves_less() -> None:
     left = [float((values - quantiser(values, stages)).square().mean()) for stages in range(5)]
     assert left[0] == pytest.approx(float(values.square().mean()))
     assert all(later <= earlier for earlier, later in pairwise(left))
+    assert left[-1] < 0.9 * left[0]
 
 
 def test_every_fifteenth_frame_is_kept(model: StyleModel) -> None:

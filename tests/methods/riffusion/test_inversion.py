@@ -64,6 +64,7 @@ def test_a_fit_repeats_bit_by_bit(tiny_backbone: Backbone) -> None:
         fit = _fit(4)
         run_fits(tiny_backbone, [fit], _silent)
         states.append(fit.learner.state_dict())
+    assert states[0].keys() == states[1].keys() > set()
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
