@@ -10,6 +10,8 @@ TABLE2 ?= runs/table2
 TABLE2_SUITE ?= table2
 TABLE2_BASELINE ?= $(HOME)/.cache/music-style-bench/table2.json
 HISTORY ?= runs/history/history.jsonl
+PROCESSES ?= 2
+ONLY ?=
 # Times fail the gate only where the pace of a machine can be relied on: ADVISORY= on such a runner.
 ADVISORY ?= --advisory time
 
@@ -18,7 +20,7 @@ STAMP := $(VENV)/.installed
 # A cache of its own, so that everything is computed anew; two threads, as in the baseline.
 LANE = BENCH_CACHE=$(abspath $(REGRESSION))/cache OMP_NUM_THREADS=2 $(BIN)/python
 
-.PHONY: install run test lint actionlint check clean help
+.PHONY: install run test lint actionlint check mutants clean help
 .PHONY: regression regression-run regression-gate regression-base regression-summary baseline table2
 .PHONY: history history-add history-fetch history-push
 
@@ -26,6 +28,7 @@ help:
 	@echo "make install   create $(VENV) and install the project with its pinned dependencies"
 	@echo "make run       compare METHODS=$(METHODS) on SUITE=$(SUITE), records and tables in OUT=$(OUT)"
 	@echo "make test      install, then lint, types, import rules, tests"
+	@echo "make mutants   put small faults into a copy of the checkout, one at a time; the tests must notice each"
 	@echo "make regression   run the suite of the gate, judge it by BASELINE=$(BASELINE); report in REGRESSION=$(REGRESSION)/gate"
 	@echo "make baseline REASON='...'   accept the numbers of that run"
 	@echo "make clean     remove caches and build products; keeps $(VENV) and runs/"
@@ -58,6 +61,10 @@ check: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 test: check
+
+# Minutes, so nightly; `make mutants ONLY=chroma` takes only those that mention a word.
+mutants: install
+	$(BIN)/python tests/mutants/mutation.py -j $(PROCESSES) -k "$(ONLY)"
 
 regression: regression-run regression-gate
 

@@ -15,7 +15,7 @@ import pytest
 
 from bench.api import Audio, Clip, FitRequest, Output, Score, Style, StyleState, TransferRequest
 from bench.failure import Failure
-from bench.plugins.wire import Wire
+from bench.plugins.wire import Message, Wire
 
 Ends = tuple[Wire, Wire]
 
@@ -156,3 +156,35 @@ def test_waiting_ends_when_nothing_comes(ends: Ends) -> None:
     assert not ends[0].poll(0.01)
     ends[1].send(1, "done", os.getpid())
     assert ends[0].poll(1)
+
+
+def test_a_message_that_came_with_another_can_be_read_at_once(tmp_path: Path) -> None:
+    near, far = socket.socketpair()
+    wire = Wire(far, tmp_path, "worker")
+    line = b'{"number": 1, "kind": "a", "value": 1}\n'
+    near.sendall(line + line.replace(b"1", b"2"))
+    assert wire.receive().number == 1
+    assert wire.poll(0)
+    assert wire.receive().number == 2
+    assert not wire.poll(0)
+    near.close()
+    wire.close()
+
+
+def test_a_file_that_would_run_code_is_not_opened(ends: Ends, tmp_path: Path) -> None:
+    np.save(tmp_path / "run-0.npy", np.array([Path("x")], dtype=object), allow_pickle=True)
+    forged = Message(1, "done", {"$": "array", "of": "run-0.npy"})
+    with pytest.raises(ValueError, match="Object arrays cannot be loaded"):
+        ends[1].value_of(forged)
+
+
+def test_arrays_of_both_ends_do_not_take_each_others_place(ends: Ends) -> None:
+    ends[0].send(1, "fit", np.zeros(3))
+    ends[1].send(1, "done", np.ones(3))
+    assert ends[1].value_of(ends[1].receive()).tolist() == [0, 0, 0]
+    assert ends[0].value_of(ends[0].receive()).tolist() == [1, 1, 1]
+
+
+def test_many_scalars_keep_their_values(ends: Ends) -> None:
+    values = [np.int16(n) for n in range(50)]
+    assert sent(ends, values) == values

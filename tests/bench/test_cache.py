@@ -84,3 +84,25 @@ def test_the_environment_names_the_default_folder(
 ) -> None:
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     assert Cache.default().root == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("written", "altered"),
+    [(b"\x00\x00\x80?", b"\x00\x00\x80@"), (b'"F32"', b'"I32"'), (b"[2,3]", b"[3,2]"),
+     (b"bells", b"balls"), (b"1.5", b"2.5")],
+    ids=["value", "type", "shape", "text", "cost"],
+)  # fmt: skip
+def test_a_state_that_was_altered_counts_as_absent(
+    tmp_path: Path, written: bytes, altered: bytes
+) -> None:
+    cache = Cache(tmp_path)
+    state = StyleState({"x": np.ones((2, 3), np.float32)}, {"text": "bells"})
+    cache.save_state(KEY, state, {"fit_s": 1.5})
+    path = cache.state_path(KEY)
+    whole = path.read_bytes()
+    assert written in whole
+    path.write_bytes(whole.replace(written, altered, 1))
+    assert cache.load_state(KEY) is None
+    assert cache.load_cost(KEY) is None
+    path.write_bytes(whole)
+    assert cache.load_state(KEY) is not None

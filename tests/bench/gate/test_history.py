@@ -84,6 +84,19 @@ def test_the_direction_of_a_metric_decides(subject: str, later: float, word: str
     assert drifted([0.5] * 6 + [later] * 4, subject).word == word
 
 
+@pytest.mark.parametrize(
+    ("subject", "levels", "word", "change"),
+    [("cp", (0.5, 0.6, 0.55), "worse", -0.05), ("distance", (0.5, 0.4, 0.45), "worse", 0.05),
+     ("cp", (0.6, 0.5, 0.65), "better", 0.05), ("distance", (0.4, 0.5, 0.35), "better", -0.05)],
+)  # fmt: skip
+def test_the_newest_level_is_held_against_the_best_before_it(
+    subject: str, levels: tuple[float, ...], word: str, change: float
+) -> None:
+    found = drifted([level for level in levels for _ in range(6)], subject)
+    assert found.levels == pytest.approx(levels)
+    assert (found.word, found.change) == (word, pytest.approx(change))
+
+
 def test_times_change_by_ratios() -> None:
     found = drifted([0.5] * 10, times=[10.0] * 6 + [13.0] * 4)
     assert (found.word, found.change) == ("worse", pytest.approx(1.3))

@@ -232,3 +232,28 @@ def test_random_pairs_are_shared_by_methods_and_repetitions_and_grow() -> None:
 
 def test_a_suite_without_pairs_keeps_its_digest() -> None:
     assert suite().digest == suite(pairs=None).digest != suite(pairs=3).digest
+
+
+def test_a_clip_as_long_as_the_window_fits() -> None:
+    assert make_plan(suite(), dataset(5.0, 5.0), methods("m", 5.0)).cells
+    with pytest.raises(ContentError, match=r"is 5\.01 s; m \(mini\) takes at most 5\.00 s"):
+        make_plan(suite(), dataset(5.0, 5.01), methods("m", 5.0))
+
+
+def test_other_sound_under_the_same_name_is_another_cell() -> None:
+    def ids(of: Dataset) -> set[str]:
+        return {cell.cell_id for cell in make_plan(suite(), of, methods("m")).cells}
+
+    made = dataset()
+    contents = tuple(replace(one, digest=f"new {one.digest}") for one in made.contents)
+    styles = tuple(
+        replace(style, clips=tuple(replace(one, digest=f"new {one.digest}") for one in style.clips))
+        for style in made.styles
+    )
+    texts = tuple(replace(style, text="another text") for style in made.styles)
+    for other in (
+        replace(made, contents=contents),
+        replace(made, styles=styles),
+        replace(made, styles=texts),
+    ):
+        assert not ids(other) & ids(made)

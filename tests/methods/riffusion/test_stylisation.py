@@ -16,8 +16,9 @@ from methods.riffusion.schedule import (
     ddim_step,
     make_schedule,
     plan_itinerary,
+    read_schedule,
 )
-from methods.riffusion.stylisation import StylisationSettings, stylise
+from methods.riffusion.stylisation import StylisationSettings, predict_guided, stylise
 from methods.riffusion.width import from_window, to_window
 
 SCHEDULE = make_schedule()
@@ -247,3 +248,38 @@ def test_far_from_the_window_the_image_is_padded_with_silence() -> None:
 
 def test_the_reports_width_is_a_multiple_of_32() -> None:
     assert to_window(np.zeros((8, 502), np.uint8), 512, "report").shape == (8, 480)
+
+
+def test_betas_may_rise_linearly() -> None:
+    linear = make_schedule(1e-4, 0.02, kind="linear")
+    expected = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))
+    np.testing.assert_allclose(linear.alphas_cumprod, expected, rtol=1e-6)
+
+
+def test_a_config_that_says_nothing_is_that_of_stable_diffusion() -> None:
+    assert torch.equal(read_schedule({}).alphas_cumprod, SCHEDULE.alphas_cumprod)
+    said = read_schedule({"beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear"})
+    expected = make_schedule(1e-4, 0.02, kind="linear").alphas_cumprod
+    assert torch.equal(said.alphas_cumprod, expected)
+
+
+def test_a_grid_has_fewer_steps_than_the_model_was_trained_on() -> None:
+    assert ddim_grid(999) == tuple(range(1, 1000))
+    with pytest.raises(ConfigError, match=r"num_inference_steps is 1000; it must be in 1\.\.999"):
+        ddim_grid(1000)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.5, 7.0])
+def test_guidance_is_a_straight_line_through_both_predictions(scale: float) -> None:
+    def predict(_: torch.Tensor, t: torch.Tensor, contexts: torch.Tensor) -> torch.Tensor:
+        return contexts[:, :, :, None].expand(len(t), *SHAPE[1:])
+
+    latents, t = torch.zeros(SHAPE), torch.full((SHAPE[0],), 10)
+    found = predict_guided(predict, Contexts(), latents, t, scale)
+    assert torch.equal(found, torch.full(SHAPE, -1 + scale * (10 - -1)))
+
+
+def test_a_guidance_below_one_is_refused() -> None:
+    assert StylisationSettings(guidance_scale=1.0).guidance_scale == 1
+    with pytest.raises(ConfigError, match=r"guidance_scale is 0\.99; it must be at least 1"):
+        StylisationSettings(guidance_scale=0.99)

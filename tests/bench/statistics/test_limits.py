@@ -1,0 +1,125 @@
+"""Rules of the statistics at their limits: designs small enough to count every case by hand."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from crossed_design import crossed
+
+from bench.statistics.bootstrap import rank_intervals
+from bench.statistics.change_points import steps
+from bench.statistics.intervals import observe
+from bench.statistics.multiway import multiway_interval, multiway_variance
+from bench.statistics.paired import indistinguishable, sign_flip_p, spread_of
+from bench.statistics.tradeoff import Anchors, Scored, Tradeoff, tradeoffs
+from bench.statistics.variances import crossing, two_way_variance
+
+
+def test_effects_that_cancel_in_every_style_and_content_leave_no_variance() -> None:
+    """Without the floor the variance of a checkerboard would be below 0."""
+    cells = crossed(np.where(np.indices((6, 6)).sum(axis=0) % 2, 1.0, -1.0))
+    index = crossing(cells.styles, cells.contents, cells.categories)
+    assert float(two_way_variance(cells.values, index)) == pytest.approx(0, abs=1e-15)
+    names = [cells.styles.tolist(), cells.contents.tolist()]
+    assert multiway_variance(cells.values, names) == pytest.approx(0, abs=1e-15)
+
+
+def test_an_interval_over_clusters_of_one_size_is_that_of_their_means() -> None:
+    y = np.random.default_rng(1).normal(0.3, 1.0, (6, 5)) + np.arange(6)[:, None]
+    found = multiway_interval(y.ravel(), [np.repeat(list("abcdef"), 5).tolist()], level=0.9)
+    expected = stats.ttest_1samp(y.mean(axis=1), 0).confidence_interval(0.9)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_each_stratum_of_contents_takes_a_degree_of_freedom() -> None:
+    y = np.random.default_rng(2).normal(size=(3, 9))
+    assert spread_of(crossed(y), "contents").degrees == 8
+    assert spread_of(crossed(y, list("aaabbbccc")), "contents").degrees == 6
+
+
+def test_twelve_clusters_are_counted_and_thirteen_sampled() -> None:
+    """Only the pattern itself and its mirror image reach a total of equal parts."""
+    assert sign_flip_p(crossed(np.full((1, 12), 0.1)), "contents") == 2 / 4096
+    sampled = sign_flip_p(crossed(np.full((1, 40), 0.1)), "contents")
+    assert sampled == 1 / 4097  # none of 4096 draws is as extreme, only the observed pattern
+
+
+def test_a_method_that_cannot_be_compared_is_not_told_apart() -> None:
+    y = np.random.default_rng(3).normal(0.5, 0.01, (6, 8))
+    elsewhere = observe([0.1, 0.1], ["other"] * 2, ["x", "y"])
+    found = indistinguishable({"best": crossed(y), "elsewhere": elsewhere}, maximize=True)
+    assert found == {"best", "elsewhere"}
+
+
+def test_ranks_hold_the_middle_share_of_all_resamples() -> None:
+    """With four contents three are drawn; all three are the last one in 1 of 64 resamples."""
+    base = np.random.default_rng(4).normal(0.5, 0.1, (3, 4))
+    scores = {"a": crossed(base + np.array([0.1, 0.1, 0.1, -0.04])), "b": crossed(base)}
+    assert rank_intervals(scores, maximize=True, level=0.95) == {"a": (1, 1), "b": (2, 2)}
+    assert rank_intervals(scores, maximize=True, level=0.98) == {"a": (1, 2), "b": (1, 2)}
+
+
+def level(cp: float | list[float], sf: float, shape: tuple[int, int] = (6, 8)) -> Scored:
+    """Scores that are the same in every cell, or CP that depends on the content alone."""
+    values = np.broadcast_to(np.asarray(cp, dtype=np.float64), shape)
+    return Scored(crossed(values), crossed(np.full(shape, sf)))
+
+
+def test_the_area_is_measured_between_the_controls_of_each_score() -> None:
+    controls = Anchors(level(0.1, 0.05), level(0.9, 0.2), level(0.3, 0.8))
+    _, found = tradeoffs({"m": [level(0.5, 0.5)]}, controls)
+    assert found["m"].volume.mean == pytest.approx(0.5 * 0.5)
+
+
+@pytest.mark.parametrize(
+    ("last", "kind"),
+    [(0.2, "on these styles"), (0.0, "none")],
+    ids=["reached by 63 of 64", "reached by 54 of 64"],
+)
+def test_a_curve_must_reach_the_matched_cp_in_nine_of_ten_resamples(last: float, kind: str) -> None:
+    """Three of four contents are drawn: the last one thrice in 1 of 64, at least twice in 10."""
+    shape = (3, 4)
+    curve = [level(0.2, 0.6, shape), level([0.8, 0.8, 0.8, last], 0.3, shape)]
+    other = [level(0.2, 0.5, shape), level(0.5, 0.4, shape)]
+    matched, found = tradeoffs({"curve": curve, "other": other})
+    assert matched == pytest.approx(0.35)
+    at: Tradeoff = found["curve"]
+    assert at.at_matched.kind == kind
+    assert math.isnan(at.at_matched.low) is (kind == "none")
+    assert found["other"].at_matched.mean == pytest.approx(0.45)
+
+
+@pytest.mark.parametrize(("percent", "high"), [(95, 2 / 3), (98, 1.0), (50, 1 / 3)])
+def test_an_interval_of_a_curve_holds_its_level_of_the_resamples(percent: int, high: float) -> None:
+    """With three of four contents drawn, the last one comes k times with chance Bin(3, 1/4).
+
+    At most 0, 1, 2, 3 times in 0.42, 0.84, 0.98, 1 of all resamples; SF is k / 3.
+    """
+    shape = (3, 4)
+    sf = crossed(np.broadcast_to([0.0, 0.0, 0.0, 1.0], shape))
+    curve = [Scored(crossed(np.full(shape, cp)), sf) for cp in (0.2, 0.8)]
+    _, found = tradeoffs({"curve": curve}, level=percent / 100)
+    at = found["curve"].at_matched
+    assert (at.mean, at.low, at.high) == pytest.approx((0.25, 0.0, high))
+
+
+@pytest.mark.parametrize("points", [20, 60])
+def test_a_step_must_gain_more_than_its_penalty(points: int) -> None:
+    """Without noise a step of height h in the middle gains h points / 2 in units of `finest`."""
+    needed = (5.5 + math.log(points) / 2) / (points / 2)
+    for factor, starts in ((0.98, (0,)), (1.02, (0, points // 2))):
+        series = np.repeat([0.0, needed * factor], points // 2)
+        assert steps(series.tolist(), finest=1.0) == starts
+
+
+def test_two_points_are_no_level_and_three_are() -> None:
+    assert steps([0.0] * 8 + [9.0] * 2 + [0.0] * 8, finest=1.0) == (0,)
+    assert steps([0.0] * 8 + [9.0] * 3 + [0.0] * 8, finest=1.0) == (0, 8, 11)
