@@ -12,7 +12,7 @@ from scipy import stats
 from bench.gate.cost import benchmark_verdicts
 from bench.gate.judge import judge
 from bench.gate.power import foresee
-from bench.gate.quality import ALPHA, Material, one_sided_p, quality_verdict, tolerance
+from bench.gate.quality import ALPHA, MetricCells, one_sided_p, quality_verdict, tolerance
 from bench.gate.snapshot import MeasuredCell, MeasuredMethod, MeasuredMetric, Snapshot
 from bench.gate.verdict import Verdict
 from bench.records.benchmarks import Benchmark
@@ -20,7 +20,7 @@ from bench.statistics.paired import Spread
 
 METHOD = MeasuredMethod(version="1", fits_per_style=True, control=False)
 METRIC = MeasuredMetric(fingerprint="f", direction="maximize", margin=0.01)
-PART = Material("tve", "cp", METRIC, METHOD, ())
+PART = MetricCells("tve", "cp", METRIC, METHOD, ())
 DROPPED = Spread(-0.03, 0.01, 10, 48, "cells")
 
 
