@@ -131,8 +131,11 @@ class MethodSubject:
         """Learn styles in one call, seed 1."""
         given = {f"clip {clip.id!r}": clip.audio for style in styles for clip in style.clips}
         requests = [FitRequest(style, self.parameters, seed=1) for style in styles]
+        method = (
+            self.method
+        )  # loaded before the watch: building a network may draw its first weights
         with self.side_effects.watch("fit", given):
-            return self.method.fit(requests, lambda *told: self.told.append(told))
+            return method.fit(requests, lambda *told: self.told.append(told))
 
     def transfer(
         self, *contents: Clip, seed: int = 1, state: StyleState | None = None
@@ -142,5 +145,6 @@ class MethodSubject:
         given: dict[str, object] = {f"content {clip.id!r}": clip.audio for clip in contents}
         given |= {f"the state's {name!r}": array for name, array in used.arrays.items()}
         requests = [TransferRequest(clip, used, self.parameters, seed) for clip in contents]
+        method = self.method
         with self.side_effects.watch("transfer", given):
-            return self.method.transfer(requests)
+            return method.transfer(requests)

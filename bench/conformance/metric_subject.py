@@ -79,5 +79,6 @@ class MetricSubject:
         clip = self.content if content is None else content
         given: dict[str, object] = {f"output {n + 1}": audio for n, audio in enumerate(outputs)}
         given |= {f"clip {one.id!r}": one.audio for one in (clip, *self.style.clips)}
+        metric = self.metric
         with self.side_effects.watch("score", given):
-            return self.metric.score([Output(clip, self.style, audio) for audio in outputs])
+            return metric.score([Output(clip, self.style, audio) for audio in outputs])

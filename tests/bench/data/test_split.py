@@ -11,10 +11,10 @@ from bench.data.selection import split_style
 def style(kind: Kind, *clips: tuple[str, str, str, float]) -> StyleSource:
     """A style of clips, each an id, a digest, a recording and its start."""
     sources = tuple(
-        ClipSource(name, "x", Path(f"{name}.wav"), recording, start_s, 5.0, digest)
+        ClipSource(name, "x", Path(f"{name}.wav"), recording, start_s, 5.0, digest, 1)
         for name, digest, recording, start_s in clips
     )
-    return StyleSource("x", kind, "x", "card", sources)
+    return StyleSource("x", kind, "x", sources)
 
 
 def test_a_new_name_of_a_clip_does_not_change_its_side() -> None:
