@@ -208,7 +208,8 @@ def test_a_method_without_parameters_is_planned() -> None:
 
 def test_a_method_from_a_file_is_planned(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
-    path.write_text("class Mine:\n    pass\n", encoding="utf-8")
+    text = "from bench.api import StyleTransferMethod\nclass Mine(StyleTransferMethod):\n    pass\n"
+    path.write_text(text, encoding="utf-8")
     changed = derive(load_suite("mini"), methods=[f"{path}:Mine"], dataset="made")
     planned = prepare_method(changed.choices[0], changed)
     cells = make_plan(derive(changed, styles=["harp"], contents=2), dataset(), [planned]).cells
