@@ -89,7 +89,7 @@ def test_the_learning_rate_warms_up_and_decays(step: int, progress: float, expec
 
 
 def test_a_stage_continues_where_it_was_saved(tmp_path: Path) -> None:
-    recipe = trainer.Recipe("line", minutes=0.01, learning_rate=0.05, average=0.9)
+    recipe = trainer.Recipe("line", minutes=0.03, learning_rate=0.05, average=0.9)
     model = torch.nn.Linear(1, 1)
     inputs = torch.linspace(-1, 1, 32)[:, None]
 
