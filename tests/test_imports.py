@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 HEAVY = ("torch", "diffusers", "transformers", "librosa", "scipy.signal")
+# Only what reads a user's file checks it; help and lists of names do without.
+NO_CHECKS = ("pydantic", "pandas", "scipy")
 PROBE = """
 import json, sys
 heavy = json.loads(sys.argv.pop(1))
@@ -60,6 +62,16 @@ def test_a_reading_command_imports_nothing_heavy(arguments: list[str], checkout:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stderr.splitlines()[-1]) == {"code": 0, "imported": []}
     assert done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["list", "methods"], ["list", "metrics"], ["list", "suites"]],
+    ids=" ".join,
+)
+def test_help_and_lists_check_nothing(arguments: list[str], checkout: Path) -> None:
+    done = _python(PROBE, json.dumps(NO_CHECKS), *arguments, cwd=checkout)
+    assert json.loads(done.stderr.splitlines()[-1]) == {"code": 0, "imported": []}
 
 
 @pytest.mark.parametrize("room", ["bench", "methods", "metrics", "reports", "methods.controls"])

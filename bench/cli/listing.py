@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench.api import DatasetError, MethodInfo, MetricInfo
+from bench.checkout import SUITES
 from bench.plugins import catalog
 
 if TYPE_CHECKING:
@@ -68,12 +69,12 @@ def _contents_words(dataset: Dataset) -> str:
 
 
 def _suites() -> list[tuple[str, str]]:
-    from bench.plan.suite import load_suite, suites
+    """What every suite must say, as it stands; a run is what checks it."""
+    import tomllib
 
-    return [
-        (
-            suite.name,
-            f"profile {suite.profile}, dataset {suite.dataset}, {', '.join(suite.methods)}",
-        )
-        for suite in map(load_suite, suites())
-    ]
+    found = []
+    for path in sorted(SUITES.glob("*.toml")):
+        suite = tomllib.loads(path.read_text(encoding="utf-8"))
+        words = f"profile {suite['profile']}, dataset {suite['dataset']}"
+        found.append((suite["name"], f"{words}, {', '.join(suite['methods'])}"))
+    return found

@@ -31,28 +31,7 @@ from bench.api import (
     UnknownNameError,
 )
 from bench.errors import nearest
-from bench.plugins.choices import MethodChoice, parse_methods
 from bench.plugins.loading import load_class, load_module
-from bench.plugins.parameters import make_parameters, split_parameters
-from bench.plugins.source_digest import source_digest
-
-__all__ = [
-    "UNDESCRIBED",
-    "MethodChoice",
-    "built_in",
-    "describe",
-    "find_method",
-    "find_metric",
-    "make_parameters",
-    "method_class",
-    "methods",
-    "metrics",
-    "parse_methods",
-    "resolve",
-    "select_metrics",
-    "source_digest",
-    "split_parameters",
-]
 
 Kind = Literal["method", "metric"]
 ROOMS: dict[Kind, tuple[str, str]] = {

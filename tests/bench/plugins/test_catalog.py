@@ -11,6 +11,8 @@ import pytest
 
 from bench.api import ConfigError, Entry, MethodInfo, MetricInfo, ProfileInfo, UnknownNameError
 from bench.plugins import catalog
+from bench.plugins.choices import parse_methods
+from bench.plugins.parameters import make_parameters, split_parameters
 from bench.plugins.source_digest import code_digest, source_digest
 from methods import METHODS
 from metrics import METRICS
@@ -165,7 +167,7 @@ def test_a_file_that_does_not_import_says_why(tmp_path: Path) -> None:
 
 def test_sweeps_give_every_combination() -> None:
     text = "tve[strength=0.5|0.7,guidance_scale=3|5], rti"
-    assert [choice.label for choice in catalog.parse_methods(text)] == [
+    assert [choice.label for choice in parse_methods(text)] == [
         "tve[strength=0.5,guidance_scale=3]",
         "tve[strength=0.5,guidance_scale=5]",
         "tve[strength=0.7,guidance_scale=3]",
@@ -175,15 +177,15 @@ def test_sweeps_give_every_combination() -> None:
 
 
 def test_values_have_the_type_that_they_look_like() -> None:
-    choice = catalog.parse_methods("m[a=true,b=3,c=1e-4,d=none,e=some text]")[0]
+    choice = parse_methods("m[a=true,b=3,c=1e-4,d=none,e=some text]")[0]
     assert choice.overrides == {"a": True, "b": 3, "c": 1e-4, "d": None, "e": "some text"}
     assert choice.label == "m[a=true,b=3,c=0.0001,d=null,e=some text]"
 
 
 def test_a_label_reads_back_as_the_same_choice() -> None:
-    choices = catalog.parse_methods("tve[strength=0.5|0.7,variant=v4,x=false],a/b.py:C[n=2]")
+    choices = parse_methods("tve[strength=0.5|0.7,variant=v4,x=false],a/b.py:C[n=2]")
     assert len(choices) == 3
-    assert [catalog.parse_methods(choice.label) for choice in choices] == [[c] for c in choices]
+    assert [parse_methods(choice.label) for choice in choices] == [[c] for c in choices]
 
 
 @pytest.mark.parametrize(
@@ -199,11 +201,11 @@ def test_a_label_reads_back_as_the_same_choice() -> None:
 )
 def test_a_broken_list_of_methods_is_explained(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        catalog.parse_methods(text)
+        parse_methods(text)
 
 
 def test_parameters_are_typed() -> None:
-    made = catalog.make_parameters(Settings, {"strength": 1, "layers": [3], "variant": "v4"})
+    made = make_parameters(Settings, {"strength": 1, "layers": [3], "variant": "v4"})
     assert made == Settings(strength=1.0, layers=(3,), variant="v4")
     assert isinstance(made.strength, float)
 
@@ -220,16 +222,16 @@ def test_parameters_are_typed() -> None:
 )
 def test_a_wrong_value_is_refused(overrides: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        catalog.make_parameters(Settings, overrides)  # type: ignore[arg-type]  # wrong on purpose
+        make_parameters(Settings, overrides)  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_a_misspelt_parameter_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match=r"'strenght' is not known.*mean 'strength'"):
-        catalog.make_parameters(Settings, {"strenght": 0.5})
+        make_parameters(Settings, {"strenght": 0.5})
 
 
 def test_parameters_divide_by_role() -> None:
-    fit, transfer = catalog.split_parameters(Settings())
+    fit, transfer = split_parameters(Settings())
     assert fit == {"variant": "v3", "layers": [1, 2], "text": None}
     assert transfer == {"strength": 0.65, "num_inference_steps": 50}
 
@@ -237,7 +239,7 @@ def test_parameters_divide_by_role() -> None:
 def test_a_parameter_without_a_role_is_a_mistake() -> None:
     made = dataclasses.make_dataclass("Made", [("gain", float, 1.0)])()
     with pytest.raises(ValueError, match=r"Made\.gain has role None"):
-        catalog.split_parameters(made)
+        split_parameters(made)
 
 
 def test_only_code_decides_a_code_digest() -> None:
