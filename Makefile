@@ -20,7 +20,7 @@ STAMP := $(VENV)/.installed
 # A cache of its own, so that everything is computed anew; two threads, as in the baseline.
 LANE = BENCH_CACHE=$(abspath $(REGRESSION))/cache OMP_NUM_THREADS=2 $(BIN)/python
 
-.PHONY: install run test lint actionlint check mutants clean help
+.PHONY: install run test lint actionlint check mutants simulations clean help
 .PHONY: regression regression-run regression-gate regression-base regression-summary baseline table2
 .PHONY: history history-add history-fetch history-push
 
@@ -28,6 +28,7 @@ help:
 	@echo "make install   create $(VENV) and install the project with its pinned dependencies"
 	@echo "make run       compare METHODS=$(METHODS) on SUITE=$(SUITE), records and tables in OUT=$(OUT)"
 	@echo "make test      install, then lint, types, import rules, tests"
+	@echo "make simulations   how often intervals hold a known truth: tests/bench/statistics/simulations.txt"
 	@echo "make mutants   put small faults into a copy of the checkout, one at a time; the tests must notice each"
 	@echo "make regression   run the suite of the gate, judge it by BASELINE=$(BASELINE); report in REGRESSION=$(REGRESSION)/gate"
 	@echo "make baseline REASON='...'   accept the numbers of that run"
@@ -61,6 +62,10 @@ check: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 test: check
+
+# About two minutes; the tests hold the table to what intervals and comparisons promise.
+simulations: install
+	$(BIN)/python tests/bench/statistics/simulate.py -o tests/bench/statistics/simulations.txt
 
 # Minutes, so nightly; `make mutants ONLY=chroma` takes only those that mention a word.
 mutants: install

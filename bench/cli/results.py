@@ -15,7 +15,7 @@ from bench.cli.options import FILE, FOLDER, benchmarks_option
 from bench.errors import ExitCode
 
 if TYPE_CHECKING:
-    from bench.statistics.paired import Population
+    from bench.statistics.spread import Population
 
 
 @click.command()

@@ -23,7 +23,7 @@ from bench.gate.quality import ALPHA, Ended, change_spread, detectable_drop, one
 from bench.gate.snapshot import MeasuredCell, Snapshot
 from bench.gate.verdict import Verdict, Word
 from bench.records.benchmarks import Benchmark, rounds_differ, time_ratio
-from bench.statistics.paired import ends
+from bench.statistics.spread import ends
 
 TIME_RATIO = 1.25  # shared machines move by a fifth even relative to a kernel
 MEMORY_RATIO = 1.02  # an allocator rounds

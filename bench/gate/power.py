@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.gate.quality import ALPHA, SETTLED, detectable_drop
+from bench.gate.quality import ALPHA, detectable_drop
 from bench.gate.snapshot import MeasuredCell, Snapshot
-from bench.statistics.paired import Spread
+from bench.statistics.spread import SETTLED, Spread
 
 FEWEST_REPETITIONS = 2
 

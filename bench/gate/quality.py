@@ -28,12 +28,12 @@ import numpy as np
 
 from bench.gate.snapshot import ATOL_SAME, MeasuredCell, MeasuredMethod, MeasuredMetric
 from bench.gate.verdict import Verdict
-from bench.statistics.paired import LEVEL, POWER, Spread, ends, holm
+from bench.statistics.paired import holm
+from bench.statistics.spread import LEVEL, POWER, SETTLED, Spread, ends
 from bench.statistics.variances import cell_variance, one_way_variance
 
 Ended = tuple[MeasuredCell, MeasuredCell]  # candidate and baseline, both with audio
 ALPHA = 0.015  # chance of any false `regressed`; below the 2 % asked for, as t is only nearly right
-SETTLED = 1e-12  # rounding of a sum, no more
 
 
 @dataclass(frozen=True, slots=True, eq=False)

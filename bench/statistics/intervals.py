@@ -4,31 +4,61 @@ One style and one content occur in many cells of a run, so the rows are not inde
 interval over rows is far too narrow. The seeds of a (style, content) cell are averaged first; what
 remains is a crossed design.
 
-* With `MIN_STYLES` styles or more: the two-way cluster-robust t interval over styles and contents.
+* With `MIN_STYLES` styles or more: two-way cluster-robust, over styles and contents in general,
+  with ``min(S, C) - 1`` degrees of freedom.
 * With fewer, nothing honest can be said about styles in general. The interval then holds "on these
-  styles": contents are resampled within their category while the styles stay fixed.
+  styles": contents vary within their category while the styles stay fixed, with as many degrees of
+  freedom as contents less categories.
+
+In both cases, and for means, gains and differences alike, the ends are those of
+`bench.statistics.spread.ends`.
 
 **Conventions**: observations are parallel arrays, one entry per output; NaN means "no number" and
 is left out; `n` counts (style, content) cells; an interval that the data cannot give has NaN ends
 and the kind "none".
+
+References:
+    Cameron, Gelbach, Miller (2011), Robust Inference With Multiway Clustering, JBES 29(2), section
+    2: the two-way variance and its degrees of freedom.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 
-from bench.statistics.variances import Crossing, Floats, Names, crossing, strata, two_way_variance
+from bench.statistics.spread import (
+    LEVEL,
+    SETTLED,
+    UNBOUNDED,
+    Population,
+    Range,
+    Spread,
+    difference_bounds,
+    ends,
+)
+from bench.statistics.variances import (
+    Crossing,
+    Floats,
+    Names,
+    cell_variance,
+    cluster_third_moment,
+    crossing,
+    one_way_variance,
+    these_styles_third_moment,
+    these_styles_variance,
+    two_way_third_moment,
+    two_way_variance,
+)
 
 Kind = Literal["two-way", "on these styles", "none"]
 
 MIN_STYLES = 5  # with fewer, S - 1 degrees of freedom cover styles in general too seldom
 MIN_CLUSTERS = 2  # a variance between clusters needs two
-RESAMPLES = 4000  # the 2.5 % point then rests on 100 draws
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,102 +136,107 @@ def average_seeds(observations: Observations) -> Observations:
     )
 
 
-def interval(observations: Observations, *, level: float = 0.95, seed: int = 0) -> Interval:
-    """Choose the interval that the styles allow: two-way from `MIN_STYLES` on, else on these."""
-    cells = average_seeds(observations)
-    if len(np.unique(cells.styles)) >= MIN_STYLES:
-        return two_way_interval(cells, level=level)
-    return these_styles_interval(cells, level=level, seed=seed)
-
-
-def two_way_interval(observations: Observations, *, level: float = 0.95) -> Interval:
-    """Two-way cluster-robust t interval of a mean over styles x contents.
-
-    ``mean -+ t(min(S, C) - 1) * sqrt(V)`` with V of `bench.statistics.variances.two_way_variance`.
-
-    Returns:
-        The interval over styles and contents in general; kind "none" with fewer than two of either.
-
-    References:
-        Cameron, Gelbach, Miller (2011), Robust Inference With Multiway Clustering, JBES 29(2),
-        section 2.
-    """
-    from scipy.special import stdtrit
-
-    cells = average_seeds(observations)
-    size, mean = len(cells.values), _mean(cells.values)
-    crossed = crossing_of(cells)
-    clusters = min(crossed.n_styles, crossed.n_contents)
-    if clusters < MIN_CLUSTERS:
-        return Interval(mean, np.nan, np.nan, size, "none")
-    spread = float(np.sqrt(two_way_variance(cells.values, crossed)))
-    margin = float(stdtrit(clusters - 1, (1 + level) / 2)) * spread
-    return Interval(mean, mean - margin, mean + margin, size, "two-way")
-
-
 def crossing_of(cells: Observations) -> Crossing:
     """The styles, contents and strata of cells as indices."""
     return crossing(cells.styles, cells.contents, cells.categories)
 
 
-def these_styles_interval(
-    observations: Observations, *, level: float = 0.95, seed: int = 0, resamples: int = RESAMPLES
-) -> Interval:
-    """Percentile bootstrap of a mean on the given styles: contents are redrawn by category.
+def population_of(styles: int) -> Population:
+    """What may be generalised to with so many styles: both, or contents on these styles."""
+    return "both" if styles >= MIN_STYLES else "contents"
 
-    Categories of a single content are pooled, see `bench.statistics.variances.strata`. With very
-    few contents a percentile interval is still somewhat narrow, as normal quantiles are beside
-    those of t.
+
+def spread_of(
+    observations: Observations,
+    population: Population | None = None,
+    bounds: Range = UNBOUNDED,
+) -> Spread:
+    """Mean, standard error, skewness and degrees of freedom for a population.
 
     Args:
-        observations: Scores on the styles the statement is restricted to.
-        level: Confidence level in (0, 1).
-        seed: Decides the draws; the order of the observations does not.
-        resamples: Bootstrap replicates.
-
-    Returns:
-        The interval on these styles; kind "none" with fewer than two contents.
-
-    References:
-        Efron, Tibshirani (1993), An Introduction to the Bootstrap, section 13.3 (percentiles).
+        observations: Scores; seeds are averaged first.
+        population: What to generalise to; by default what the number of styles allows.
+        bounds: Smallest and largest value that a score can have.
     """
     cells = average_seeds(observations)
-    mean = _mean(cells.values)
-    names, first, index = np.unique(cells.contents, return_index=True, return_inverse=True)
-    if len(names) < MIN_CLUSTERS:
-        return Interval(mean, np.nan, np.nan, len(cells.values), "none")
-    totals = np.bincount(index, weights=cells.values)
-    counts = np.bincount(index).astype(np.float64)
-    weights = content_weights(tuple(cells.categories[first].tolist()), resamples, seed)
-    means = (weights @ totals) / (weights @ counts)
-    tail = (1 - level) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return Interval(mean, float(low), float(high), len(cells.values), "on these styles")
+    crossed = crossing_of(cells)
+    chosen = population or population_of(crossed.n_styles)
+    size = len(cells.values)
+    mean = float(cells.values.mean()) if size else math.nan
+    degrees = degrees_of(crossed, chosen, size)
+    if degrees < 1:
+        return Spread(mean, math.nan, 0, size, chosen, bounds=bounds)
+    variance = float(variance_of(cells.values, crossed, chosen))
+    third = float(third_moment_of(cells.values, crossed, chosen))
+    skewness = third / variance**1.5 if variance > SETTLED**2 else 0.0
+    return Spread(mean, math.sqrt(variance), degrees, size, chosen, skewness, bounds)
 
 
-@lru_cache(maxsize=4)
-def content_weights(categories: tuple[str, ...], resamples: int, seed: int) -> Floats:
-    """How often each resample counts each content, shape (resample, content); each sums to C.
+def variance_of(values: Floats, crossed: Crossing, population: Population) -> Floats:
+    """Variance of the mean along the last axis, by the formulas of `bench.statistics.variances`."""
+    if population == "both":
+        return two_way_variance(values, crossed)
+    if population == "contents":
+        return these_styles_variance(values, crossed)
+    if population == "styles":
+        return one_way_variance(values, crossed.styles, crossed.n_styles)
+    return cell_variance(values)
 
-    From a stratum of n contents n - 1 are drawn and count n/(n - 1) each: with n draws a resampled
-    mean would vary by (n - 1)/n too little, which shows with few contents per category. The result
-    is kept, as all methods share the contents.
 
-    References:
-        McCarthy, Snowden (1985), The Bootstrap and Finite Population Sampling, Vital and Health
-        Statistics 2(95); Rao, Wu (1988), Resampling Inference With Complex Survey Data, JASA
-        83(401): n_h - 1 draws make the variance of a mean unbiased.
+def third_moment_of(values: Floats, crossed: Crossing, population: Population) -> Floats:
+    """Third central moment of the mean along the last axis, with clusters as in `variance_of`."""
+    if population == "both":
+        return two_way_third_moment(values, crossed)
+    if population == "contents":
+        return these_styles_third_moment(values, crossed)
+    if population == "styles":
+        return cluster_third_moment(values, crossed.styles, crossed.n_styles)
+    size = values.shape[-1]
+    return cluster_third_moment(values, np.arange(size), size)
+
+
+def degrees_of(crossed: Crossing, population: Population, cells: int) -> float:
+    """Degrees of freedom of a mean of so many cells; 0 where there is no error to be had."""
+    if population == "both":
+        smaller = min(crossed.n_styles, crossed.n_contents)
+        return smaller - 1 if smaller >= MIN_CLUSTERS else 0
+    if population == "contents":
+        return crossed.content_degrees
+    return max(0, (crossed.n_styles if population == "styles" else cells) - 1)
+
+
+def interval(
+    observations: Observations,
+    *,
+    bounds: Range = UNBOUNDED,
+    population: Population | None = None,
+    level: float = LEVEL,
+) -> Interval:
+    """The interval of a mean, over what the number of styles allows if no population is given.
+
+    Args:
+        observations: Scores; seeds are averaged within their cell.
+        bounds: Smallest and largest value that a score can have.
+        population: What to generalise to.
+        level: Confidence level in (0, 1).
+
+    Returns:
+        The interval of `bench.statistics.spread.ends`; kind "none" where the cells allow none.
+
+    Example:
+        >>> cells = observe([0.2, 0.4, 0.3], ["s"] * 3, ["a", "b", "c"])
+        >>> interval(cells, bounds=(0.0, 1.0)).kind
+        'on these styles'
     """
-    index = strata(np.asarray(categories, dtype=np.str_))
-    generator = np.random.default_rng(seed)
-    weights = np.zeros((resamples, len(categories)))
-    for stratum in np.unique(index):
-        members = np.flatnonzero(index == stratum)
-        size = len(members)
-        draws = max(1, size - 1)
-        counts = generator.multinomial(draws, np.full(size, 1 / size), resamples)
-        weights[:, members] = counts * (size / draws)
-    return weights
+    spread = spread_of(observations, population, bounds)
+    low, high = ends(spread, level=level)
+    kind = kind_of(spread.population) if spread.degrees else "none"
+    return Interval(spread.mean, low, high, spread.n, kind)
+
+
+def kind_of(population: Population) -> Kind:
+    """The word that a table has for what an interval generalises to."""
+    return "two-way" if population == "both" else "on these styles"
 
 
 def paired_differences(candidate: Observations, baseline: Observations) -> Observations:
@@ -219,19 +254,20 @@ def paired_differences(candidate: Observations, baseline: Observations) -> Obser
 
 
 def paired_interval(
-    candidate: Observations, baseline: Observations, *, level: float = 0.95, seed: int = 0
+    candidate: Observations,
+    baseline: Observations,
+    *,
+    bounds: Range = UNBOUNDED,
+    level: float = LEVEL,
 ) -> Interval:
-    """Interval of the paired difference candidate - baseline, of the kind `interval` chooses.
+    """Interval of the paired difference candidate - baseline.
 
     Pairing removes what a cell's style and content do to both methods, which is most of the
-    variance.
+    variance. `bounds` are those of a score, not of the difference.
     """
-    return interval(paired_differences(candidate, baseline), level=level, seed=seed)
+    cells = paired_differences(candidate, baseline)
+    return interval(cells, bounds=difference_bounds(bounds), level=level)
 
 
 def _cell_keys(cells: Observations) -> list[tuple[str, str]]:
     return list(zip(cells.styles.tolist(), cells.contents.tolist(), strict=True))
-
-
-def _mean(values: Floats) -> float:
-    return float(np.mean(values)) if len(values) else float("nan")

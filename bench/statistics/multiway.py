@@ -11,7 +11,8 @@ from itertools import combinations
 import numpy as np
 
 from bench.statistics.intervals import MIN_CLUSTERS, Interval
-from bench.statistics.variances import Floats, Indices, one_way_variance
+from bench.statistics.spread import LEVEL, UNBOUNDED, Range, Spread, ends
+from bench.statistics.variances import Floats, Indices, cluster_third_moment, one_way_variance
 
 
 def multiway_variance(values: Floats, clusterings: Sequence[Sequence[str]]) -> float:
@@ -42,23 +43,35 @@ def multiway_variance(values: Floats, clusterings: Sequence[Sequence[str]]) -> f
 
 
 def multiway_interval(
-    values: Floats, clusterings: Sequence[Sequence[str]], *, level: float = 0.95
+    values: Floats,
+    clusterings: Sequence[Sequence[str]],
+    *,
+    bounds: Range = UNBOUNDED,
+    level: float = LEVEL,
 ) -> Interval:
-    """Cluster-robust t interval of a mean; its degrees of freedom are the fewest clusters - 1.
+    """Cluster-robust interval of a mean; its degrees of freedom are the fewest clusters - 1.
 
     Returns:
-        The interval with the number of values as `n`; kind "none" where a clustering has fewer than
-        two clusters, else "two-way" as for tables.
+        The interval of `bench.statistics.spread.ends` with the number of values as `n`; kind "none"
+        where a clustering has fewer than two clusters, else "two-way" as for tables.
     """
-    from scipy.special import stdtrit
-
     mean = float(np.mean(values)) if len(values) else float("nan")
     fewest = min((len(set(names)) for names in clusterings), default=0)
     if fewest < MIN_CLUSTERS:
         return Interval(mean, np.nan, np.nan, len(values), "none")
-    spread = multiway_variance(values, clusterings) ** 0.5
-    margin = float(stdtrit(fewest - 1, (1 + level) / 2)) * spread
-    return Interval(mean, mean - margin, mean + margin, len(values), "two-way")
+    variance = multiway_variance(values, clusterings)
+    skewness = _third_moment(values, clusterings) / variance**1.5 if variance > 0 else 0.0
+    spread = Spread(mean, variance**0.5, fewest - 1, len(values), "both", skewness, bounds)
+    low, high = ends(spread, level=level)
+    return Interval(mean, low, high, len(values), "two-way")
+
+
+def _third_moment(values: Floats, clusterings: Sequence[Sequence[str]]) -> float:
+    """The third central moments of the single clusterings, added."""
+    indices = [np.unique(np.asarray(names), return_inverse=True)[1] for names in clusterings]
+    return sum(
+        float(cluster_third_moment(values, index, int(index.max()) + 1)) for index in indices
+    )
 
 
 def _joint(indices: Sequence[Indices]) -> Indices:

@@ -8,7 +8,7 @@ the direction of the metric; p-values are two-sided unless said; `population` sa
 generalised to:
 
 * ``both``: styles and contents in general (two-way cluster-robust, df = min(S, C) - 1),
-* ``contents``: contents in general on these styles (df = contents - strata),
+* ``contents``: contents in general on these styles (df: `Crossing.content_degrees`),
 * ``styles``: styles in general on these contents (df = S - 1),
 * ``cells``: nothing beyond these very cells (df = N - 1); what differs is chance, such as seeds.
 """
@@ -18,46 +18,31 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from itertools import combinations
 
 import numpy as np
 
 from bench.statistics.intervals import (
-    MIN_CLUSTERS,
-    MIN_STYLES,
     Observations,
     average_seeds,
     crossing_of,
     paired_differences,
+    spread_of,
 )
-from bench.statistics.variances import (
-    Crossing,
-    Floats,
-    Indices,
-    cell_variance,
-    cluster_sums,
-    one_way_variance,
-    these_styles_variance,
-    two_way_variance,
+from bench.statistics.spread import (
+    LEVEL,
+    UNBOUNDED,
+    Population,
+    Range,
+    difference_bounds,
+    ends,
+    p_value,
+    smallest_detectable,
 )
+from bench.statistics.variances import Floats, Indices, cluster_sums
 
-Population = Literal["both", "contents", "styles", "cells"]
-
-LEVEL = 0.95
-POWER = 0.8  # of the smallest detectable effect, as usual in planning
 MIN_FLIPPED = 6  # with fewer clusters the smallest p of a sign flip is above .03
 FLIPS = 4096  # all sign patterns of 12 clusters; more clusters are sampled
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """A mean with its standard error and degrees of freedom; NaN error where there is none."""
-
-    mean: float
-    standard_error: float
-    degrees: int
-    n: int
-    population: Population
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +76,11 @@ class Comparison:
     population: Population
 
 
-def population_of(styles: int) -> Population:
-    """What may be generalised to with so many styles, see `bench.statistics.intervals`."""
-    return "both" if styles >= MIN_STYLES else "contents"
-
-
 def compare(
     candidate: Observations,
     baseline: Observations,
     *,
+    bounds: Range = UNBOUNDED,
     population: Population | None = None,
     level: float = LEVEL,
     seed: int = 0,
@@ -109,6 +90,7 @@ def compare(
     Args:
         candidate: Scores of the one.
         baseline: Scores of the other.
+        bounds: Smallest and largest value that a score can have.
         population: What to generalise to; by default what the number of styles allows.
         level: Confidence level of the interval, in (0, 1).
         seed: Decides the sampled sign patterns of the check.
@@ -118,102 +100,21 @@ def compare(
     """
     cells = paired_differences(candidate, baseline)
     crossed = crossing_of(cells)
-    chosen = population or population_of(crossed.n_styles)
-    spread = spread_of(cells, chosen)
+    spread = spread_of(cells, population, difference_bounds(bounds))
     low, high = ends(spread, level=level)
     return Comparison(
         spread.mean,
         low,
         high,
-        paired_p(spread),
+        p_value(spread),
         smallest_detectable(spread, level=level),
-        sign_flip_p(cells, chosen, seed=seed),
+        sign_flip_p(cells, spread.population, seed=seed),
         spread.n,
         crossed.n_styles,
         crossed.n_contents,
         _won(cells.values),
-        chosen,
+        spread.population,
     )
-
-
-def spread_of(observations: Observations, population: Population) -> Spread:
-    """Mean, standard error and degrees of freedom for a population, seeds averaged first."""
-    cells = average_seeds(observations)
-    crossed = crossing_of(cells)
-    mean = float(cells.values.mean()) if len(cells.values) else math.nan
-    degrees = _degrees(crossed, population, len(cells.values))
-    if degrees < 1:
-        return Spread(mean, math.nan, 0, len(cells.values), population)
-    error = math.sqrt(float(variance_of(cells.values, crossed, population)))
-    return Spread(mean, error, degrees, len(cells.values), population)
-
-
-def variance_of(values: Floats, crossed: Crossing, population: Population) -> Floats:
-    """Variance of the mean along the last axis for a population.
-
-    The formulas stand in `bench.statistics.variances`.
-    """
-    if population == "both":
-        return two_way_variance(values, crossed)
-    if population == "contents":
-        return these_styles_variance(values, crossed)
-    if population == "styles":
-        return one_way_variance(values, crossed.styles, crossed.n_styles)
-    return cell_variance(values)
-
-
-def _degrees(crossed: Crossing, population: Population, cells: int) -> int:
-    if population == "both":
-        smaller = min(crossed.n_styles, crossed.n_contents)
-        return smaller - 1 if smaller >= MIN_CLUSTERS else 0
-    if population == "contents":
-        return crossed.n_contents - crossed.n_strata
-    return (crossed.n_styles if population == "styles" else cells) - 1
-
-
-def ends(spread: Spread, *, level: float = LEVEL) -> tuple[float, float]:
-    """The ends ``mean -+ t((1 + level)/2, df) * error`` of a t interval."""
-    from scipy.special import stdtrit
-
-    if spread.degrees < 1:
-        return math.nan, math.nan
-    margin = float(stdtrit(spread.degrees, (1 + level) / 2)) * spread.standard_error
-    return spread.mean - margin, spread.mean + margin
-
-
-def paired_p(spread: Spread) -> float:
-    """Two-sided p-value of a mean difference of 0: ``2 * P(t(df) > |mean| / error)``.
-
-    It is at most 1 - level exactly where the interval of that level leaves out 0. Differences that
-    are 0 in every cell have p = 1, others that are all alike p = 0.
-
-    References:
-        Cameron, Gelbach, Miller (2011), section 2: the Wald test with t(min(S, C) - 1).
-    """
-    from scipy.special import stdtr
-
-    if spread.degrees < 1:
-        return math.nan
-    if spread.standard_error == 0:
-        return 1.0 if spread.mean == 0 else 0.0
-    return float(2 * stdtr(spread.degrees, -abs(spread.mean) / spread.standard_error))
-
-
-def smallest_detectable(spread: Spread, *, level: float = LEVEL, power: float = POWER) -> float:
-    """Smallest true difference that a two-sided test finds with probability `power`.
-
-    ``(t((1 + level)/2, df) + t(power, df)) * error``, in the units of the scores: what "not
-    significant" leaves open.
-
-    References:
-        Bloom (1995), Minimum Detectable Effects, Evaluation Review 19(5).
-    """
-    from scipy.special import stdtrit
-
-    if spread.degrees < 1:
-        return math.nan
-    found = float(stdtrit(spread.degrees, (1 + level) / 2))
-    return (found + float(stdtrit(spread.degrees, power))) * spread.standard_error
 
 
 def sign_flip_p(
@@ -297,26 +198,38 @@ def holm(p_values: Mapping[str, float], *, size: int | None = None) -> dict[str,
     return adjusted
 
 
-def indistinguishable(
-    scores: Mapping[str, Observations], *, maximize: bool, level: float = LEVEL
+def unbeaten(
+    scores: Mapping[str, Observations],
+    *,
+    maximize: bool,
+    bounds: Range = UNBOUNDED,
+    level: float = LEVEL,
 ) -> set[str]:
-    """The best of several methods by its mean, and all that are not significantly worse.
+    """The methods that no other method is shown to be better than.
 
-    Each is compared with the best on the cells that both have; Holm over these comparisons. A
-    method that cannot be compared (no interval, no common cell) cannot be told apart and stays in.
+    Each pair is compared on the cells that both have, so that nobody gains by lacking a hard style.
+    A method is beaten where a difference points to worse and its p, after Holm over all pairs, is
+    at most ``1 - level``. With all methods alike, any is left out in at most ``1 - level`` of
+    experiments. A pair that cannot be compared (no interval, no common cell) tells nothing.
 
     Args:
         scores: Scores per method; methods without any number are left out.
         maximize: Whether a larger number is better.
-        level: 1 - level is the chance of leaving out any that is as good as the best.
+        bounds: Smallest and largest value that a score can have.
+        level: 1 - level is the chance of leaving out any method where all are alike.
     """
-    means = {name: spread_of(scores[name], "cells").mean for name in scores}
-    known = {name: mean for name, mean in means.items() if not math.isnan(mean)}
-    if not known:
-        return set()
-    best = max(known, key=lambda name: known[name] if maximize else -known[name])
-    p_values = {
-        name: compare(scores[name], scores[best], level=level).p for name in known if name != best
+    known = [name for name, score in scores.items() if np.isfinite(score.values).any()]
+    pairs = {f"{first}\n{second}": (first, second) for first, second in combinations(known, 2)}
+    spreads = {
+        key: spread_of(
+            paired_differences(scores[first], scores[second]), bounds=difference_bounds(bounds)
+        )
+        for key, (first, second) in pairs.items()
     }
-    adjusted = holm(p_values)
-    return {best} | {name for name, p in adjusted.items() if not p <= 1 - level}
+    adjusted = holm({key: p_value(spread) for key, spread in spreads.items()})
+    beaten = {
+        pairs[key][1 if (spreads[key].mean > 0) == maximize else 0]
+        for key, p in adjusted.items()
+        if p <= 1 - level
+    }
+    return set(known) - beaten

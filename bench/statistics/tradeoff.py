@@ -16,17 +16,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.statistics.bootstrap import panel, panel_means, percentiles
+from bench.statistics.bootstrap import RESAMPLES, panel, panel_means
 from bench.statistics.intervals import (
-    MIN_CLUSTERS,
-    MIN_STYLES,
-    RESAMPLES,
     Interval,
-    Kind,
     Observations,
-    average_seeds,
+    degrees_of,
+    kind_of,
+    population_of,
 )
-from bench.statistics.variances import Floats
+from bench.statistics.spread import (
+    LEVEL,
+    SETTLED,
+    UNBOUNDED,
+    Population,
+    Range,
+    Spread,
+    ends,
+)
+from bench.statistics.variances import Floats, crossing
 
 INSIDE = 0.9  # share of resamples in which a curve must reach the matched CP to have an interval
 
@@ -145,19 +152,34 @@ class Tradeoff:
     volume: Interval
 
 
+@dataclass(frozen=True, slots=True)
+class _Design:
+    """What the cells allow to be said, see `bench.statistics.intervals.spread_of`."""
+
+    population: Population
+    degrees: float
+    cells: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Drawn:
     """Means as they are (index 0) and per resample, shape (1 + resample, setting)."""
 
     cp: Floats
     sf: Floats
+    design: _Design
+
+    def part(self, start: int, stop: int) -> _Drawn:
+        """Some of the settings."""
+        return _Drawn(self.cp[:, start:stop], self.sf[:, start:stop], self.design)
 
 
 def tradeoffs(
     methods: Mapping[str, Sequence[Scored]],
     anchors: Anchors | None = None,
     *,
-    level: float = 0.95,
+    bounds: Range = UNBOUNDED,
+    level: float = LEVEL,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> tuple[float, dict[str, Tradeoff]]:
@@ -170,7 +192,8 @@ def tradeoffs(
     Args:
         methods: The settings of each method.
         anchors: The controls, if the run has them.
-        level: Confidence level of the percentile intervals.
+        bounds: Smallest and largest value that SF can have.
+        level: Confidence level of the intervals.
         resamples: Bootstrap resamples.
         seed: Decides the draws.
 
@@ -184,19 +207,17 @@ def tradeoffs(
     drawn = _draw(flat, resamples, seed)
     parts, start = {}, 0
     for name, settings in methods.items():
-        part = slice(start, start + len(settings))
-        parts[name] = _Drawn(drawn.cp[:, part], drawn.sf[:, part])
+        parts[name] = drawn.part(start, start + len(settings))
         start += len(settings)
-    ends = None if anchors is None else _Drawn(drawn.cp[:, start:], drawn.sf[:, start:])
+    ends_drawn = None if anchors is None else drawn.part(start, len(flat))
     curves = [part.cp[0][np.isfinite(part.cp[0])] for part in parts.values()]
     matched = matched_cp([curve for curve in curves if len(curve) > 1])
-    kind, cells = _kind(flat)
     return matched, {
         name: Tradeoff(
             part.cp[0],
             part.sf[0],
-            _summary(sf_at(part.cp, part.sf, matched), level, kind, cells),
-            _summary(_volumes(part, ends), level, kind, cells),
+            _summary(sf_at(part.cp, part.sf, matched), drawn.design, bounds, level),
+            _summary(_volumes(part, ends_drawn), drawn.design, (0.0, 1.0), level),
         )
         for name, part in parts.items()
     }
@@ -206,33 +227,30 @@ def _draw(flat: Sequence[Scored], resamples: int, seed: int) -> _Drawn:
     lined = panel([scored.cp for scored in flat] + [scored.sf for scored in flat])
     whole, drawn = panel_means(lined, resamples=resamples, seed=seed)
     rows = np.concatenate([whole[None, :], drawn])
-    return _Drawn(rows[:, : len(flat)], rows[:, len(flat) :])
+    cells = int(np.isfinite(lined.values[: len(flat)]).sum(axis=1).max())
+    crossed = crossing(lined.styles, lined.contents, lined.categories)
+    population = population_of(crossed.n_styles)
+    design = _Design(population, degrees_of(crossed, population, cells), cells)
+    return _Drawn(rows[:, : len(flat)], rows[:, len(flat) :], design)
 
 
-def _volumes(part: _Drawn, ends: _Drawn | None) -> Floats:
-    if ends is None:
+def _volumes(part: _Drawn, anchors: _Drawn | None) -> Floats:
+    if anchors is None:
         return np.full(len(part.cp), np.nan)
     noise, copy_content, copy_style = range(3)
-    cp = rescaled(part.cp, ends.cp[:, [noise]], ends.cp[:, [copy_content]])
-    sf = rescaled(part.sf, ends.sf[:, [copy_content]], ends.sf[:, [copy_style]])
+    cp = rescaled(part.cp, anchors.cp[:, [noise]], anchors.cp[:, [copy_content]])
+    sf = rescaled(part.sf, anchors.sf[:, [copy_content]], anchors.sf[:, [copy_style]])
     return hypervolume(cp, sf)
 
 
-def _kind(flat: Sequence[Scored]) -> tuple[Kind, int]:
-    """The kind of interval that the cells allow, and how many cells a setting has at most."""
-    cells = [average_seeds(scored.cp) for scored in flat]
-    styles = {name for part in cells for name in part.styles.tolist()}
-    contents = {name for part in cells for name in part.contents.tolist()}
-    size = max(len(part.values) for part in cells)
-    if len(contents) < MIN_CLUSTERS:
-        return "none", size
-    return ("two-way" if len(styles) >= MIN_STYLES else "on these styles"), size
-
-
-def _summary(values: Floats, level: float, kind: Kind, cells: int) -> Interval:
-    """The first value with percentiles of the others, if nearly all of these exist."""
-    value, drawn = float(values[0]), values[1:]
-    if kind == "none" or math.isnan(value) or np.isfinite(drawn).mean() < INSIDE:
-        return Interval(value, math.nan, math.nan, cells, "none")
-    low, high = percentiles(drawn, level)
-    return Interval(value, low, high, cells, kind)
+def _summary(values: Floats, design: _Design, bounds: Range, level: float) -> Interval:
+    """The first value, with the error and skewness of the others if nearly all of these exist."""
+    value, drawn = float(values[0]), values[1:][np.isfinite(values[1:])]
+    reached = len(drawn) >= INSIDE * (len(values) - 1) and not math.isnan(value)
+    if not design.degrees or not reached:
+        return Interval(value, math.nan, math.nan, design.cells, "none")
+    error = float(drawn.std())
+    skewness = float(np.mean((drawn - drawn.mean()) ** 3)) / error**3 if error > SETTLED else 0.0
+    spread = Spread(value, error, design.degrees, design.cells, design.population, skewness, bounds)
+    low, high = ends(spread, level=level)
+    return Interval(value, low, high, design.cells, kind_of(design.population))

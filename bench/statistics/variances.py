@@ -18,6 +18,8 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 Names = NDArray[np.str_]
 
+SKEWED = 3  # clusters without which nothing is known of skewness
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Crossing:
@@ -36,6 +38,20 @@ class Crossing:
     def n_strata(self) -> int:
         """How many strata the contents form."""
         return int(self.strata.max()) + 1 if len(self.strata) else 0
+
+    @property
+    def content_degrees(self) -> float:
+        """Degrees of freedom of the contents within their strata.
+
+        Skewed scores make the few contents of a small suite look more alike than they are, and the
+        correction for skewness knows it only roughly, or not at all where every stratum is a pair.
+        The degrees that are taken off for it were chosen by simulation
+        (tests/bench/statistics/simulations.txt).
+        """
+        sizes = np.bincount(self.strata) if len(self.strata) else np.zeros(0, np.intp)
+        pairs = len(sizes) > 1 and int(sizes.max()) < SKEWED
+        free = self.n_contents - self.n_strata
+        return max(float(min(free, 1)), free - (1.0 if pairs else 0.25))
 
 
 def crossing(styles: Names, contents: Names, categories: Names) -> Crossing:
@@ -143,6 +159,40 @@ def these_styles_variance(values: Floats, crossed: Crossing) -> Floats:
     squares = cluster_sums((sums - means[..., crossed.strata]) ** 2, crossed.strata)
     factors = sizes / np.maximum(sizes - 1, 1)
     return np.asarray(np.sum(factors * squares, axis=-1) / values.shape[-1] ** 2)
+
+
+def cluster_third_moment(values: Floats, index: Indices, clusters: int) -> Floats:
+    """Third central moment of a mean over `clusters` clusters; 0 for fewer than three.
+
+    ``K = G^2 / ((G-1)(G-2)) * sum_g (sum of e in cluster g)^3 / N^3`` with residuals e = y - mean:
+    unbiased for clusters of one size.
+    """
+    if clusters < SKEWED:
+        return np.zeros(values.shape[:-1])
+    sums = cluster_sums(_centred(values), index)
+    factor = clusters**2 / ((clusters - 1) * (clusters - 2))
+    return np.asarray(factor * np.sum(sums**3, axis=-1) / values.shape[-1] ** 3)
+
+
+def two_way_third_moment(values: Floats, crossed: Crossing) -> Floats:
+    """Third central moment of a mean over styles x contents: those of both clusterings added."""
+    return np.asarray(
+        cluster_third_moment(values, crossed.styles, crossed.n_styles)
+        + cluster_third_moment(values, crossed.contents, crossed.n_contents)
+    )
+
+
+def these_styles_third_moment(values: Floats, crossed: Crossing) -> Floats:
+    """Third central moment of a mean on fixed styles, as `these_styles_variance`.
+
+    Strata of two contents add nothing: their residuals are opposite.
+    """
+    sums = cluster_sums(_centred(values), crossed.contents)
+    sizes = np.bincount(crossed.strata).astype(np.float64)
+    means = cluster_sums(sums, crossed.strata) / sizes
+    cubes = cluster_sums((sums - means[..., crossed.strata]) ** 3, crossed.strata)
+    factors = np.where(sizes < SKEWED, 0, sizes**2 / np.maximum((sizes - 1) * (sizes - 2), 1))
+    return np.asarray(np.sum(factors * cubes, axis=-1) / values.shape[-1] ** 3)
 
 
 def _centred(values: Floats) -> Floats:

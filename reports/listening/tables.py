@@ -12,7 +12,6 @@ from dataclasses import replace
 import numpy as np
 
 from bench.records.store import Run
-from bench.statistics.bootstrap import percentiles
 from bench.statistics.intervals import MIN_CLUSTERS, MIN_STYLES
 from bench.statistics.multiway import multiway_interval
 from reports.listening.design import PASS_MARK, PASSED_SHARE, QUESTIONS
@@ -89,7 +88,7 @@ def _by_method(ratings: Sequence[Rating]) -> dict[str, list[Rating]]:
 
 
 def _mark(ratings: Sequence[Rating], question: str) -> Estimate:
-    """The mean mark with its interval, clipped to the scale.
+    """The mean mark with its interval, which lies inside the scale.
 
     Styles count as clusters where there are at least `MIN_STYLES`.
     """
@@ -98,9 +97,7 @@ def _mark(ratings: Sequence[Rating], question: str) -> Estimate:
     if len(set(styles)) >= MIN_STYLES:
         clusterings.append(styles)
     values = np.array([getattr(r, question) for r in ratings], dtype=np.float64)
-    found = multiway_interval(values, clusterings)
-    low, high = np.clip([found.low, found.high], *SCALE).tolist()  # NaN stays NaN
-    return estimate(replace(found, low=low, high=high))
+    return estimate(multiway_interval(values, clusterings, bounds=SCALE))
 
 
 def _score(run: Run, ratings: Sequence[Rating], metric: str) -> Value:
@@ -198,7 +195,8 @@ def _ends(
         drawn.append(
             _ranked(marks, values, cells, (first[raters] * second[contents]).astype(float))
         )
-    return percentiles(np.array(drawn))
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def _ranked(

@@ -18,7 +18,8 @@ from bench.records.schema import MetricEntry
 from bench.records.store import Run
 from bench.statistics.bootstrap import rank_intervals
 from bench.statistics.intervals import Observations
-from bench.statistics.paired import LEVEL, Comparison, Population, compare, holm, indistinguishable
+from bench.statistics.paired import Comparison, compare, holm, unbeaten
+from bench.statistics.spread import LEVEL, Population
 from reports.tables import notes, reading
 from reports.tables.reading import Frames
 from reports.text.result_table import Column, Estimate, Missing, ResultTable, Row, Value
@@ -146,7 +147,7 @@ def _compared(frames: Frames, pairing: Pairing) -> Comparison | None:
         reading.scores_of(frames, label, pairing.metric.name)
         for label in (pairing.first, pairing.second)
     )
-    return compare(first, second)
+    return compare(first, second, bounds=pairing.metric.range)
 
 
 def _p(result: Comparison | None) -> float:
@@ -255,7 +256,7 @@ def _ranks(
 
 
 def best_competitors(run: Run) -> Mapping[str, frozenset[str]]:
-    """Per metric, the best competitor and those that cannot be told apart from it.
+    """Per metric, the competitors that no other is shown to be better than.
 
     The set is empty where there is a single competitor.
 
@@ -280,4 +281,5 @@ def _best(scores: Mapping[str, Observations], metric: MetricEntry) -> frozenset[
     scored = {label: s for label, s in scores.items() if np.isfinite(s.values).any()}
     if len(scored) < 2:  # noqa: PLR2004 - one alone is the best of nothing
         return frozenset()
-    return frozenset(indistinguishable(scored, maximize=metric.direction == "maximize"))
+    maximize = metric.direction == "maximize"
+    return frozenset(unbeaten(scored, maximize=maximize, bounds=metric.range))

@@ -10,7 +10,8 @@ from bench.errors import nearest
 from bench.records.schema import MetricEntry
 from bench.records.store import Run, load_run
 from bench.statistics.intervals import Observations
-from bench.statistics.paired import Comparison, Population, compare
+from bench.statistics.paired import Comparison, compare
+from bench.statistics.spread import Population
 from reports.tables import notes, reading
 from reports.tables.comparisons import (
     OUTCOME,
@@ -57,7 +58,7 @@ def contrast_runs(first: Path, second: Path, population: Population | None = Non
                 rows.append(_missing(label, metric, fault))
                 continue
             pair = [_kept(reading.scores_of(f, label, metric.name), same) for f in frames]
-            result = compare(pair[0], pair[1], population=population)
+            result = compare(*pair, bounds=metric.range, population=population)
             populations.add(result.population)
             rows.append(_row(label, metric, result, ("A", "B")))
     title = f"{first} (A) minus {second} (B), paired per cell"
@@ -84,7 +85,7 @@ def contrast_methods(
     rows, populations = [], set()
     for metric in reading.ordered_metrics(run):
         pair = [reading.scores_of(frames, label, metric.name) for label in (first, second)]
-        result = compare(pair[0], pair[1], population=population)
+        result = compare(*pair, bounds=metric.range, population=population)
         populations.add(result.population)
         rows.append(_row(f"{first} - {second}", metric, result, (first, second)))
     return _table(f"{first} minus {second}, paired per cell", run, rows, _notes(populations))

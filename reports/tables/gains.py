@@ -96,7 +96,7 @@ def _gain_row(
     cells: list[Value] = [entries[0].label, entries[1].label, group]
     for metric in reading.ordered_metrics(run):
         ours, theirs = (reading.raw_scores(run, rows, metric.name, group) for rows in frames)
-        result = paired_interval(ours, theirs)
+        result = paired_interval(ours, theirs, bounds=reading.raw_range(metric))
         if result.n == 0:
             cells.append(Missing("n/a", "no cell has both numbers"))
             continue

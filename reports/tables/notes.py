@@ -15,18 +15,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KINDS = {
-    "two-way": "mean [95 % interval]: two-way cluster-robust t over styles and contents",
+    "two-way": (
+        "mean [95 % interval]: over styles and contents in general (two-way cluster-robust t, "
+        "inside the range of the score)"
+    ),
     "on these styles": (
-        "mean [95 % interval] on these styles only (fewer than 5): contents resampled by category, "
-        "nothing is claimed about other styles"
+        "mean [95 % interval] on these styles only (fewer than 5): over contents within their "
+        "category (t, inside the range of the score); nothing is claimed about other styles"
     ),
     "none": "a mean without an interval rests on a single content",
 }
 SHOWN_FAILURES = 10
 STAR = "*"
 BEST = (
-    "bold, or * where there is none: the best competitor and all that are not significantly worse "
-    "(paired per cell, Holm over the comparisons with the best, 5 %)"
+    "bold, or * where there is none: the competitors that no other is significantly better than "
+    "(paired on common cells, Holm over all pairs, 5 %)"
 )
 
 

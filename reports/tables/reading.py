@@ -7,6 +7,7 @@ cell that has not run.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -20,6 +21,7 @@ from bench.records.sameness import setting_digest
 from bench.records.schema import FAILED, MethodEntry, MetricEntry
 from bench.records.store import Run
 from bench.statistics.intervals import Observations, observe
+from bench.statistics.spread import Range
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,6 +139,12 @@ def scores_of(frames: Frames, label: str, metric: str) -> Observations:
     """The reported scores of a method."""
     rows = frames[label]
     return observed(rows, numbers(rows, metric))
+
+
+def raw_range(metric: MetricEntry) -> Range:
+    """What the raw score of a metric can be: a cosine is reported as 0 where it is negative."""
+    low, high = metric.range
+    return (-high, high) if low == 0 and math.isfinite(high) else (low, high)
 
 
 def raw_scores(run: Run, rows: pd.DataFrame, metric: str, kind: str = "all") -> Observations:

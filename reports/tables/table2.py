@@ -125,8 +125,12 @@ def score_value(rows: pd.DataFrame, metric: MetricEntry, kinds: set[str]) -> Val
     """
     values = reading.numbers(rows, metric.name)
     if np.isfinite(values).any():
-        return _estimate(interval(reading.observed(rows, values)), kinds)
+        return _estimate(_interval(rows, values, metric), kinds)
     return _why_missing(rows, metric)
+
+
+def _interval(rows: pd.DataFrame, values: np.ndarray, metric: MetricEntry) -> Interval:
+    return interval(reading.observed(rows, values), bounds=metric.range)
 
 
 def _estimate(result: Interval, kinds: set[str]) -> Estimate:
@@ -157,7 +161,7 @@ def _imputed(
     values = np.where(lost, worst, reading.numbers(rows, metric.name))
     if not np.isfinite(values).any():
         return _why_missing(rows, metric) if applicable.any() else Missing("n/a", "no style has it")
-    return _estimate(interval(reading.observed(rows, values)), kinds)
+    return _estimate(_interval(rows, values, metric), kinds)
 
 
 def _declined_styles(metric: MetricEntry, frames: dict[str, pd.DataFrame]) -> list[str]:

@@ -21,8 +21,8 @@ AREA = (
     "better in one and as good in the other"
 )
 INTERVALS = (
-    "intervals: 95 % percentiles of the bootstrap over styles and contents (contents by category "
-    "with fewer than 5 styles)"
+    "intervals: 95 %, made as those of a mean, with the error and skewness of a bootstrap over "
+    "styles and contents (contents by category with fewer than 5 styles)"
 )
 
 
@@ -48,7 +48,8 @@ def tradeoff(run: Run) -> ResultTable:
         name: [_scored(frames, label, style_fit) for label in labels]
         for name, labels in settings.items()
     }
-    matched, found = tradeoffs(scored, _anchors(run, frames, style_fit))
+    (fit,) = (metric for metric in run.header.metrics if metric.name == style_fit)
+    matched, found = tradeoffs(scored, _anchors(run, frames, style_fit), bounds=fit.range)
     return _table(run, style_fit, _rows(settings, found), [_matched_note(matched)])
 
 

@@ -16,7 +16,7 @@ from bench.gate.quality import ALPHA, MetricCells, one_sided_p, quality_verdict,
 from bench.gate.snapshot import MeasuredCell, MeasuredMethod, MeasuredMetric, Snapshot
 from bench.gate.verdict import Verdict
 from bench.records.benchmarks import Benchmark
-from bench.statistics.paired import Spread
+from bench.statistics.spread import Spread
 
 METHOD = MeasuredMethod(version="1", fits_per_style=True, control=False)
 METRIC = MeasuredMetric(fingerprint="f", direction="maximize", margin=0.01)

@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from crossed_design import crossed
 
-from bench.statistics.bootstrap import panel, panel_means, percentiles, rank_intervals
-from bench.statistics.intervals import Observations, observe, two_way_interval
+from bench.statistics.bootstrap import panel, panel_means, rank_intervals
+from bench.statistics.intervals import Observations, observe, spread_of
 
 
 def scores(seed: int, styles: int = 10, contents: int = 20) -> np.ndarray:
@@ -63,17 +63,9 @@ def test_means_of_a_resample_are_those_of_copied_cells() -> None:
 def test_the_spread_of_means_comes_near_its_formula() -> None:
     cells = crossed(scores(3))
     whole, drawn = panel_means(panel([cells]))
-    low, high = percentiles(drawn[:, 0])
-    formula = two_way_interval(cells)
+    formula = spread_of(cells, "both")
     assert whole[0] == pytest.approx(formula.mean)
-    assert high - low == pytest.approx(formula.high - formula.low, rel=0.3)
-
-
-def test_percentiles_leave_equal_tails_and_skip_what_is_missing() -> None:
-    drawn = np.append(np.arange(101.0), np.nan)
-    assert percentiles(drawn, 0.9) == pytest.approx((5, 95))
-    assert percentiles(drawn, 0.5) == pytest.approx((25, 75))
-    assert np.isnan(percentiles(np.array([np.nan]))).all()
+    assert drawn[:, 0].std() == pytest.approx(formula.standard_error, rel=0.3)
 
 
 def test_a_panel_lines_up_cells_and_marks_those_missing() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,9 @@ from bench.statistics.intervals import (
     observe,
     paired_differences,
     paired_interval,
-    these_styles_interval,
-    two_way_interval,
+    spread_of,
 )
+from bench.statistics.spread import ends
 
 
 def simulate(generator: np.random.Generator, styles: int, contents: int) -> np.ndarray:
@@ -57,22 +58,60 @@ def sandwich_by_pairs(y: np.ndarray) -> float:
 def test_two_way_interval_equals_the_sum_over_pairs(styles: int, contents: int) -> None:
     y = simulate(np.random.default_rng(styles), styles, contents) + 0.4
     margin = stats.t.ppf(0.975, min(styles, contents) - 1) * math.sqrt(sandwich_by_pairs(y))
-    result = two_way_interval(crossed(y))
-    assert result.mean == pytest.approx(y.mean())
-    assert (result.low, result.high) == pytest.approx((y.mean() - margin, y.mean() + margin))
+    spread = spread_of(crossed(y), "both")
+    assert (spread.mean, spread.degrees) == (pytest.approx(y.mean()), min(styles, contents) - 1)
+    assert spread.standard_error == pytest.approx(math.sqrt(sandwich_by_pairs(y)), rel=1e-9)
+    assert ends(replace(spread, skewness=0.0)) == pytest.approx(
+        (y.mean() - margin, y.mean() + margin), rel=1e-9
+    )
+    result = interval(crossed(y), population="both")
+    assert (result.low, result.high) == ends(spread)
     assert (result.n, result.kind) == (y.size, "two-way")
 
 
-def test_two_way_interval_covers_the_truth_where_rows_do_not() -> None:
-    generator = np.random.default_rng(3)
-    two_way, rows = [], []
-    for _ in range(400):
-        y = simulate(generator, 8, 16)
-        result = two_way_interval(crossed(y))
-        two_way.append(result.low <= 0 <= result.high)
-        rows.append(abs(y.mean()) <= 1.96 * y.std(ddof=1) / math.sqrt(y.size))
-    assert 0.91 <= np.mean(two_way) <= 0.995
-    assert np.mean(rows) < 0.75
+def third_moment_by_triples(y: np.ndarray) -> float:
+    """The third central moment of a mean over independent columns, as scipy's k-statistic."""
+    columns = y.mean(axis=0)
+    return float(stats.kstat(columns, 3)) / columns.size**2
+
+
+@pytest.mark.parametrize("shape", [(3, 7), (3, 12)])
+def test_the_skewness_on_fixed_styles_is_the_k_statistic_of_contents(
+    shape: tuple[int, int],
+) -> None:
+    y = np.random.default_rng(1).exponential(size=shape)
+    spread = spread_of(crossed(y), "contents")
+    expected = third_moment_by_triples(y) / stats.sem(y.mean(axis=0)) ** 3
+    assert spread.skewness == pytest.approx(expected, rel=1e-9)
+    assert spread.standard_error == pytest.approx(stats.sem(y.mean(axis=0)), rel=1e-9)
+
+
+def test_the_skewness_over_both_adds_styles_and_contents() -> None:
+    y = np.random.default_rng(2).exponential(size=(6, 9))
+    spread = spread_of(crossed(y), "both")
+    third = third_moment_by_triples(y) + third_moment_by_triples(y.T)
+    assert spread.skewness == pytest.approx(third / sandwich_by_pairs(y) ** 1.5, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("categories", "degrees"),
+    [
+        ("aaaa", 2.75),
+        ("abcd", 2.75),
+        ("aabbccdd", 3.0),
+        ("aaabbb", 3.75),
+        ("aab", 1.75),
+        ("ab", 1.0),
+    ],
+)
+def test_degrees_of_freedom_of_contents(categories: str, degrees: float) -> None:
+    y = np.random.default_rng(3).normal(size=(2, len(categories)))
+    assert spread_of(crossed(y, list(categories)), "contents").degrees == degrees
+
+
+def test_pairs_of_contents_show_no_skewness() -> None:
+    y = np.random.default_rng(4).exponential(size=(3, 8))
+    assert spread_of(crossed(y, list("aabbccdd")), "contents").skewness == pytest.approx(0)
 
 
 def test_these_styles_interval_has_the_stratified_standard_error() -> None:
@@ -81,58 +120,43 @@ def test_these_styles_interval_has_the_stratified_standard_error() -> None:
     y = generator.normal(0, 0.1, (3, 100)) + np.where(np.array(categories) == "a", 0.2, 0.8)
     per_content = y.mean(axis=0)
     variance = sum(
-        (size / 100) ** 2 * per_content[part].var() / size
+        (size / 100) ** 2 * per_content[part].var(ddof=1) / size
         for part, size in ((slice(0, 60), 60), (slice(60, 100), 40))
     )
-    result = these_styles_interval(crossed(y, categories))
-    half = 1.96 * math.sqrt(variance)
-    assert (result.low, result.high) == pytest.approx(
-        (y.mean() - half, y.mean() + half), abs=0.1 * half
-    )
-
-
-def test_these_styles_interval_covers_the_truth_on_fixed_styles() -> None:
-    generator = np.random.default_rng(5)
-    hits = []
-    for _ in range(200):
-        y = generator.normal(0, 0.05, (1, 30)) + generator.normal(0, 0.1, (2, 30))
-        result = these_styles_interval(crossed(y), resamples=600)
-        hits.append(result.low <= 0 <= result.high)
-    assert 0.89 <= np.mean(hits) <= 0.99
+    spread = spread_of(crossed(y, categories), "contents")
+    assert spread.standard_error == pytest.approx(math.sqrt(variance), rel=1e-9)
 
 
 def test_lone_categories_are_pooled_rather_than_frozen() -> None:
     y = np.array([[0.1, 0.5, 0.9, 0.3]])
-    alone = these_styles_interval(crossed(y, ["a", "b", "c", "d"]))
-    pooled = these_styles_interval(crossed(y, ["a", "a", "a", "a"]))
-    assert alone == pooled
+    alone = interval(crossed(y, ["a", "b", "c", "d"]))
+    assert alone == interval(crossed(y, ["a", "a", "a", "a"]))
     assert alone.low < 0.4 < alone.high
 
 
-def test_a_single_lone_category_joins_the_smallest_stratum() -> None:
-    y = np.array([[0.0, 0.0, 0.0, 0.0, 0.0, 1.0]])
-    result = these_styles_interval(crossed(y, ["a", "a", "a", "b", "b", "c"]))
-    assert result.high == pytest.approx(0.5)  # the lone content can be drawn three times, no more
-
-
-def test_draws_depend_on_the_seed_and_not_on_the_order_of_rows() -> None:
+def test_the_order_of_rows_does_not_matter() -> None:
     y = simulate(np.random.default_rng(6), 3, 12)
     rows = crossed(y)
     order = np.random.default_rng(7).permutation(y.size)
     shuffled = Observations(
         rows.values[order], rows.styles[order], rows.contents[order], rows.categories[order]
     )
-    first = these_styles_interval(rows)
-    assert these_styles_interval(shuffled).low == pytest.approx(first.low, abs=1e-12)
-    assert these_styles_interval(rows, seed=1).low != first.low
+    assert interval(shuffled).low == pytest.approx(interval(rows).low, abs=1e-12)
+
+
+def test_the_range_of_a_metric_bounds_means_and_differences() -> None:
+    y = np.random.default_rng(8).beta(0.3, 0.05, (3, 4))
+    wide, bounded = interval(crossed(y)), interval(crossed(y), bounds=(0.0, 1.0))
+    assert bounded.low < bounded.mean < bounded.high <= 1 < wide.high
+    loss = paired_interval(crossed(1 - y), crossed(y), bounds=(0.0, 1.0))
+    assert -1 < loss.low < loss.mean < loss.high < 1
+    assert loss == interval(crossed(1 - 2 * y), bounds=(-1.0, 1.0))
 
 
 def test_seeds_are_averaged_within_their_cell() -> None:
     y = np.random.default_rng(8).normal(0.5, 0.1, (5, 6, 3))
-    assert two_way_interval(crossed(y)).n == 30
-    assert two_way_interval(crossed(y)).high == pytest.approx(
-        two_way_interval(crossed(y.mean(axis=2))).high
-    )
+    assert interval(crossed(y)).n == 30
+    assert interval(crossed(y)).high == pytest.approx(interval(crossed(y.mean(axis=2))).high)
 
 
 def test_a_cell_with_more_seeds_weighs_no_more() -> None:
@@ -159,7 +183,7 @@ def test_one_content_gives_a_mean_without_an_interval(shape: tuple[int, int]) ->
 
 
 def test_one_style_speaks_of_that_style_only() -> None:
-    assert two_way_interval(crossed(np.array([[0.1, 0.3]]))).kind == "none"
+    assert interval(crossed(np.array([[0.1, 0.3]])), population="both").kind == "none"
     assert interval(crossed(np.array([[0.1, 0.3]]))).kind == "on these styles"
 
 

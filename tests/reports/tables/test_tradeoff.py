@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import numpy as np
 from building import CONTENTS, STYLES, header, method, row, run_of, toy
 
 from bench.statistics.bootstrap import panel, panel_means
+from bench.statistics.spread import Spread, ends
 from reports.tables.reading import by_method, scores_of
 from reports.tables.tradeoff import tradeoff
 from reports.text.result_table import Estimate, Missing
@@ -50,7 +51,7 @@ def test_without_a_sweep_there_is_no_curve() -> None:
     assert tradeoff(toy()).rows == ()
 
 
-def test_intervals_are_the_2_5_and_97_5_percentiles_of_the_bootstrap() -> None:
+def test_intervals_have_the_error_and_skewness_of_the_bootstrap() -> None:
     """Each resample gives a method two points; the line between them is read at the matched CP."""
     levels = {
         "tve[strength=0.4]": 0.8, "tve[strength=0.7]": 0.4,
@@ -66,7 +67,11 @@ def test_intervals_are_the_2_5_and_97_5_percentiles_of_the_bootstrap() -> None:
         right, left, sf_right, sf_left = (drawn[:, place + k] for k in (0, 1, 4, 5))
         share = (matched - left) / (right - left)
         reached = (left <= matched) & (matched <= right)  # nothing is extrapolated
-        expected = np.percentile((sf_left + share * (sf_right - sf_left))[reached], [2.5, 97.5])
+        fits = (sf_left + share * (sf_right - sf_left))[reached]
         value = row(table, "method", f"{name}, curve")["sf_at_cp"]
         assert isinstance(value, Estimate)
-        assert [value.low, value.high] == pytest.approx(expected.tolist(), abs=1e-9)
+        degrees = min(len(STYLES), len(CONTENTS)) - 1
+        spread = Spread(
+            value.value, float(fits.std()), degrees, 48, "both", float(stats.skew(fits)), (0.0, 1.0)
+        )
+        assert (value.low, value.high) == pytest.approx(ends(spread), abs=1e-9)
