@@ -33,13 +33,13 @@ import numpy as np
 
 from bench.statistics.spread import (
     LEVEL,
-    SETTLED,
     UNBOUNDED,
     Population,
     Range,
     Spread,
     difference_bounds,
     ends,
+    skewness_of,
 )
 from bench.statistics.variances import (
     Crossing,
@@ -166,10 +166,9 @@ def spread_of(
     degrees = degrees_of(crossed, chosen, size)
     if degrees < 1:
         return Spread(mean, math.nan, 0, size, chosen, bounds=bounds)
-    variance = float(variance_of(cells.values, crossed, chosen))
-    third = float(third_moment_of(cells.values, crossed, chosen))
-    skewness = third / variance**1.5 if variance > SETTLED**2 else 0.0
-    return Spread(mean, math.sqrt(variance), degrees, size, chosen, skewness, bounds)
+    error = math.sqrt(float(variance_of(cells.values, crossed, chosen)))
+    skewness = skewness_of(float(third_moment_of(cells.values, crossed, chosen)), error)
+    return Spread(mean, error, degrees, size, chosen, skewness, bounds)
 
 
 def variance_of(values: Floats, crossed: Crossing, population: Population) -> Floats:

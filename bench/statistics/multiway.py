@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 
 from bench.statistics.intervals import MIN_CLUSTERS, Interval
-from bench.statistics.spread import LEVEL, UNBOUNDED, Range, Spread, ends
+from bench.statistics.spread import LEVEL, UNBOUNDED, Range, Spread, ends, skewness_of
 from bench.statistics.variances import Floats, Indices, cluster_third_moment, one_way_variance
 
 
@@ -59,9 +59,9 @@ def multiway_interval(
     fewest = min((len(set(names)) for names in clusterings), default=0)
     if fewest < MIN_CLUSTERS:
         return Interval(mean, np.nan, np.nan, len(values), "none")
-    variance = multiway_variance(values, clusterings)
-    skewness = _third_moment(values, clusterings) / variance**1.5 if variance > 0 else 0.0
-    spread = Spread(mean, variance**0.5, fewest - 1, len(values), "both", skewness, bounds)
+    error = multiway_variance(values, clusterings) ** 0.5
+    skewness = skewness_of(_third_moment(values, clusterings), error)
+    spread = Spread(mean, error, fewest - 1, len(values), "both", skewness, bounds)
     low, high = ends(spread, level=level)
     return Interval(mean, low, high, len(values), "two-way")
 

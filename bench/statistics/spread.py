@@ -119,6 +119,16 @@ def smallest_detectable(spread: Spread, *, level: float = LEVEL, power: float = 
     return _moved(0.0, errors * spread.standard_error, spread.bounds)
 
 
+def skewness_of(third_moment: float, standard_error: float) -> float:
+    """The third standardised moment of a mean, 0 where it has no error.
+
+    Example:
+        >>> skewness_of(4.0, 2.0)
+        0.5
+    """
+    return third_moment / standard_error**3 if standard_error > SETTLED else 0.0
+
+
 def difference_bounds(bounds: Range) -> Range:
     """What the difference of two scores can be.
 

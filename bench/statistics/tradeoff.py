@@ -26,12 +26,12 @@ from bench.statistics.intervals import (
 )
 from bench.statistics.spread import (
     LEVEL,
-    SETTLED,
     UNBOUNDED,
     Population,
     Range,
     Spread,
     ends,
+    skewness_of,
 )
 from bench.statistics.variances import Floats, crossing
 
@@ -250,7 +250,7 @@ def _summary(values: Floats, design: _Design, bounds: Range, level: float) -> In
     if not design.degrees or not reached:
         return Interval(value, math.nan, math.nan, design.cells, "none")
     error = float(drawn.std())
-    skewness = float(np.mean((drawn - drawn.mean()) ** 3)) / error**3 if error > SETTLED else 0.0
+    skewness = skewness_of(float(np.mean((drawn - drawn.mean()) ** 3)), error)
     spread = Spread(value, error, design.degrees, design.cells, design.population, skewness, bounds)
     low, high = ends(spread, level=level)
     return Interval(value, low, high, design.cells, kind_of(design.population))

@@ -195,7 +195,10 @@ def _ends(
         drawn.append(
             _ranked(marks, values, cells, (first[raters] * second[contents]).astype(float))
         )
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    known = [value for value in drawn if np.isfinite(value)]
+    if not known:
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [0.025, 0.975])
     return float(low), float(high)
 
 

@@ -316,6 +316,13 @@ def test_rank_correlation_finds_agreement_and_its_absence() -> None:
     assert unrelated.low < 0 < unrelated.high  # type: ignore[union-attr]
 
 
+def test_listeners_who_mark_all_alike_leave_a_correlation_without_interval() -> None:
+    run, said = simulated(4, 0.0)
+    alike = replace(said, ratings=tuple(replace(rating, cp=3) for rating in said.ratings))
+    found = ears(run, alike).column("clips")[0]
+    assert np.isnan([found.value, found.low, found.high]).all()  # type: ignore[union-attr]
+
+
 def test_a_single_listener_gives_means_without_intervals() -> None:
     run, said = simulated(1, 1.0)
     ends = {bool(np.isnan(value.low)) for value in listening(run, said).column("human.cp")}  # type: ignore[union-attr]

@@ -30,7 +30,7 @@ from bench.statistics.intervals import (
     variance_of,
 )
 from bench.statistics.paired import unbeaten
-from bench.statistics.spread import UNBOUNDED, Population, Range, Spread, ends
+from bench.statistics.spread import UNBOUNDED, Population, Range, Spread, ends, skewness_of
 from bench.statistics.variances import Crossing, crossing
 
 PART = 500  # experiments drawn at a time
@@ -169,7 +169,7 @@ def simulate(case: Case, count: int, *, level: float = 0.95) -> Found:
         variance = variance_of(values, crossed, case.population)
         third = third_moment_of(values, crossed, case.population)
         for mean, v, k in zip(values.mean(axis=1), variance, third, strict=True):
-            skewness = k / v**1.5 if v > 0 else 0.0
+            skewness = skewness_of(k, v**0.5)
             spread = Spread(
                 mean, v**0.5, degrees, len(kept), case.population, skewness, case.bounds
             )
