@@ -1,4 +1,4 @@
-"""The two-way bootstrap: uncertainty of ranks and trade-offs, which have no formula.
+"""The two-way bootstrap: uncertainty of trade-offs, which have no formula.
 
 A resample draws styles and contents with replacement, independently of each other, and keeps the
 cells at their crossings: a cell counts as often as its style was drawn times its content. So a
@@ -16,18 +16,13 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from bench.statistics.intervals import (
-    MIN_CLUSTERS,
-    MIN_STYLES,
-    Observations,
-    average_seeds,
-)
+from bench.statistics.intervals import MIN_STYLES, Observations, average_seeds
 from bench.statistics.variances import Crossing, Floats, crossing, strata
 
 RESAMPLES = 4000  # the 2.5 % point then rests on 100 draws
@@ -147,48 +142,3 @@ def _weighted_sums(values: Floats, crossed: Crossing, weight: tuple[Floats, Floa
         table = np.bincount(place, weights=row, minlength=shape[0] * shape[1]).reshape(shape)
         sums[:, score] = np.einsum("rc,rc->r", by_style @ table, by_content)
     return sums
-
-
-def rank_intervals(
-    scores: Mapping[str, Observations],
-    *,
-    maximize: bool,
-    level: float = 0.95,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> dict[str, tuple[int, int]]:
-    """Between which ranks each method lies, 1 being the best.
-
-    The two-way bootstrap of the means on the cells that *all* methods have; in each resample a
-    method's rank is 1 + how many are better, ties counting for the method at the low end and
-    against it at the high end. A single content allows no statement: every rank is possible.
-
-    Returns:
-        Per method the whole ranks that hold the middle share `level` of resamples; empty without
-        methods or common cells.
-
-    References:
-        Goldstein, Spiegelhalter (1996), League Tables and Their Limitations, JRSS A 159(3): ranks
-        as intervals.
-    """
-    lined = panel(list(scores.values()))
-    common = np.isfinite(lined.values).all(axis=0)
-    if not scores or not common.any():
-        return {}
-    kept = Panel(
-        lined.values[:, common],
-        lined.styles[common],
-        lined.contents[common],
-        lined.categories[common],
-    )
-    if len(np.unique(kept.contents)) < MIN_CLUSTERS:
-        return dict.fromkeys(scores, (1, len(scores)))
-    _, drawn = panel_means(kept, resamples=resamples, seed=seed)
-    means = drawn[np.isfinite(drawn).all(axis=1)] * (1 if maximize else -1)
-    better = (means[:, None, :] > means[:, :, None]).sum(axis=2)
-    level_with = (means[:, None, :] == means[:, :, None]).sum(axis=2)
-    tail = (1 - level) / 2
-    best = np.quantile(1 + better, tail, axis=0, method="inverted_cdf")
-    worst = np.quantile(better + level_with, 1 - tail, axis=0, method="inverted_cdf")
-    ranks = zip(best.tolist(), worst.tolist(), strict=True)
-    return {name: (int(low), int(high)) for name, (low, high) in zip(scores, ranks, strict=True)}

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -96,6 +96,13 @@ class Observations:
                 f"observations have lengths {sorted(lengths)}; one value, style, content and "
                 "category belong to each output. Pass parallel arrays."
             )
+
+    def where(self, kept: Sequence[bool] | np.ndarray) -> Observations:
+        """The observations for which `kept` is true, one truth value each."""
+        chosen = np.asarray(kept, dtype=np.bool_)
+        return Observations(
+            self.values[chosen], self.styles[chosen], self.contents[chosen], self.categories[chosen]
+        )
 
 
 def observe(
@@ -243,13 +250,19 @@ def paired_differences(candidate: Observations, baseline: Observations) -> Obser
     ours, theirs = average_seeds(candidate), average_seeds(baseline)
     reference = dict(zip(_cell_keys(theirs), theirs.values.tolist(), strict=True))
     matched = np.array([reference.get(key, np.nan) for key in _cell_keys(ours)], dtype=np.float64)
-    both = np.isfinite(matched)
-    return Observations(
-        ours.values[both] - matched[both],
-        ours.styles[both],
-        ours.contents[both],
-        ours.categories[both],
-    )
+    differences = replace(ours, values=ours.values - matched)
+    return differences.where(np.isfinite(matched))
+
+
+def on_common_cells(scores: Sequence[Observations]) -> list[Observations]:
+    """Several scores on the (style, content) cells that all of them have, seeds averaged."""
+    averaged = [average_seeds(score) for score in scores]
+    keys = [_cell_keys(cells) for cells in averaged]
+    shared = set(keys[0]).intersection(*keys[1:]) if keys else set()
+    return [
+        cells.where([key in shared for key in own])
+        for cells, own in zip(averaged, keys, strict=True)
+    ]
 
 
 def paired_interval(

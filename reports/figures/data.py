@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -22,6 +22,7 @@ from reports.text.formats import csv_text
 from reports.text.result_table import Estimate, ResultTable, Row, Value
 
 Kind = Literal["method", "control", "published"]
+LIKE_CELLS = ("measured", "imputed", "common")  # kinds of row, the one that is compared last
 LONGEST_LABEL = 40  # characters; a longer one leaves no room for the axes of a column
 SHOWN_CLIPS = (1, 3, 10, 30, 100, 300, 1000)
 
@@ -31,7 +32,7 @@ class Point:
     """A method in the plane of content preservation and style fit.
 
     `family` is its catalog name, which all settings of one method share; `pareto` marks a
-    competitor that no other one beats in both.
+    competitor whose means no other one beats in both.
     """
 
     label: str
@@ -80,28 +81,39 @@ def style_fits(table2: ResultTable) -> tuple[str, ...]:
     )
 
 
-def scatter(table2: ResultTable, style_fit: str, families: Mapping[str, str]) -> tuple[Point, ...]:
-    """The rows of table II that have both numbers, with the Pareto set of the competitors marked.
+def scatter(
+    table2: ResultTable,
+    style_fit: str,
+    families: Mapping[str, str],
+    unjudged: Collection[str] = (),
+) -> tuple[Point, ...]:
+    """The methods of table II that have both numbers, with the Pareto set of competitors marked.
+
+    Only means over like cells can be compared: where the table has a method on the common cells,
+    that is its point, else the one with its failed cells as the worst score, if any failed.
 
     Args:
         table2: The table of methods.
         style_fit: The column of the vertical axis.
         families: Catalog name of each method label.
+        unjudged: Labels of competitors that finished too few cells to be in the set.
     """
     if "cp" not in [column.key for column in table2.columns]:
         return ()
+    kinds: dict[str, Kind] = {}
+    chosen: dict[str, tuple[int, tuple[Estimate, Estimate]]] = {}
+    for row, cp, sf in zip(table2.rows, table2.column("cp"), table2.column(style_fit), strict=True):
+        label, pair = row.method or str(row.cells[0]), _pair(cp, sf)
+        rank = LIKE_CELLS.index(row.kind) if row.kind in LIKE_CELLS else 0
+        kinds.setdefault(label, _kind(row))
+        if pair is not None and rank >= chosen.get(label, (0, pair))[0]:
+            chosen[label] = rank, pair
     points = [
-        Point(str(row.cells[0]), families.get(str(row.cells[0]), ""), _kind(row), *pair)
-        for row, cp, sf in zip(
-            table2.rows, table2.column("cp"), table2.column(style_fit), strict=True
-        )
-        if row.kind != "imputed" and (pair := _pair(cp, sf)) is not None
+        Point(label, families.get(label, ""), kinds[label], *pair)
+        for label, (_, pair) in chosen.items()
     ]
-    front = pareto([point for point in points if point.kind == "method"])
-    return tuple(
-        Point(p.label, p.family, p.kind, p.cp, p.sf, p.kind == "method" and p.label in front)
-        for p in points
-    )
+    front = pareto([p for p in points if p.kind == "method" and p.label not in unjudged])
+    return tuple(replace(point, pareto=point.label in front) for point in points)
 
 
 def _pair(cp: Value, sf: Value) -> tuple[Estimate, Estimate] | None:

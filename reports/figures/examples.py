@@ -22,7 +22,7 @@ from reports.figures.data import numbers_csv, short_labels
 from reports.figures.mel import RANGE_DB, band_centres, mel_levels
 from reports.figures.plates import Plate
 from reports.sounds import sound_file
-from reports.tables import reading
+from reports.tables import reading, standing
 
 COLUMNS, BANDS = 160, 64
 CONTENT, STYLE = "copy-content", "copy-style"  # controls that play the inputs themselves
@@ -67,10 +67,12 @@ def examples(run: Run, folders: Sequence[Path]) -> tuple[Example, ...]:
 
 
 def best_cell(run: Run, metric: str) -> PlannedCell | None:
-    """The cell of a competitor with the best score among those that have a sound."""
-    entries = {entry.label for entry in run.header.methods if not entry.control}
-    sign = next((-1 if m.direction == "minimize" else 1 for m in run.header.metrics
-                 if m.name == metric), 1)  # fmt: skip
+    """The cell of a judged competitor with the best score among those that have a sound."""
+    measure = next((m for m in run.header.metrics if m.name == metric), None)
+    if measure is None:
+        return None
+    entries = set(standing.competitors(run)) - set(standing.unjudged(run, measure))
+    sign = -1 if measure.direction == "minimize" else 1
     best: tuple[float, PlannedCell] | None = None
     for cell in run.plan:
         score = run.scores.get((cell.cell_id, metric))

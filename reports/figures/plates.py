@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.records.store import Run
 from reports.figures import data, draw
+from reports.tables import standing
 from reports.text.result_table import ResultTable
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def plates(run: Run, tables: Mapping[str, ResultTable]) -> tuple[Plate, ...]:
     found: list[Plate] = []
     if "table2" in tables:
         for measure in data.style_fits(tables["table2"]):
-            found += _scatter(tables["table2"], measure, titles[measure], names)
+            found += _scatter(run, tables["table2"], measure, titles[measure])
     if "table1" in tables and "table2" in tables:
         for measure in data.style_fits(tables["table2"])[:1]:
             found += _curves(tables["table1"], measure, titles[measure], names)
@@ -57,8 +58,10 @@ def plates(run: Run, tables: Mapping[str, ResultTable]) -> tuple[Plate, ...]:
     return tuple(found)
 
 
-def _scatter(table: ResultTable, measure: str, title: str, names: Mapping[str, str]) -> list[Plate]:
-    points = data.scatter(table, measure, names)
+def _scatter(run: Run, table: ResultTable, measure: str, title: str) -> list[Plate]:
+    axes = [metric for metric in run.header.metrics if metric.name in {"cp", measure}]
+    unjudged = {label for metric in axes for label in standing.unjudged(run, metric)}
+    points = data.scatter(table, measure, data.families(run), unjudged)
     if not points:
         return []
     short = data.short_labels(point.label for point in points)
@@ -68,7 +71,8 @@ def _scatter(table: ResultTable, measure: str, title: str, names: Mapping[str, s
     )
     caption = (
         f"{title} against content preservation with 95 % intervals. Grey and hollow: controls; "
-        f"{printed}dashed: competitors that no other beats in both (Pareto set: {front})."
+        f"{printed}dashed: competitors whose means no other beats in both (Pareto set: {front})."
+        f"{_cells_shown(table)}"
     )
     words = "; ".join(f"{p.label}: CP {p.cp.value:.2f}, SF {p.sf.value:.2f}" for p in points)
     label = f"cp-{measure.replace('.', '-')}"
@@ -76,6 +80,13 @@ def _scatter(table: ResultTable, measure: str, title: str, names: Mapping[str, s
         Plate(label, table.label, caption, f"Scatter of {title} against CP. {words}.",
               data.scatter_csv(points), partial(draw.scatter, points, title))
     ]  # fmt: skip
+
+
+def _cells_shown(table: ResultTable) -> str:
+    """Which cells the points are means of, where that needs saying."""
+    kinds = {row.kind for row in table.rows}
+    where = " Means are over the common cells." if "common" in kinds else ""
+    return where + (" Failed cells count as the worst score." if "imputed" in kinds else "")
 
 
 def _curves(table: ResultTable, measure: str, title: str, names: Mapping[str, str]) -> list[Plate]:

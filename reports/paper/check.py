@@ -15,13 +15,22 @@ from pathlib import Path
 from bench.api import ConfigError
 from reports.text.formats import BLANK, escape, show, unescape
 from reports.text.marks import Mark, MarkedTable, marked_tables
-from reports.text.result_table import Column, Estimate, Missing, ResultTable, Row, Value
+from reports.text.result_table import (
+    Column,
+    Estimate,
+    Missing,
+    PValue,
+    ResultTable,
+    Row,
+    Value,
+)
 from reports.write import Report, read_report
 
 _RULES = re.compile(
     r"\\(?:toprule|midrule|bottomrule|hline|addlinespace|cmidrule(?:\(.*?\))?\{.*?\})"
 )
 _NUMBER = re.compile(r"[-\u2212]?\d+(?:\.\d+)?")
+_CELLS = re.compile(r"\(n\s*=\s*(\d+)\)")
 ROUNDING = 0.5 + 1e-6  # of the last digit shown
 
 
@@ -149,10 +158,16 @@ def agrees(text: str, value: Value) -> bool:
     if isinstance(value, Estimate | float | int):
         known = [value.value, value.low, value.high] if isinstance(value, Estimate) else [value]
         known = [number for number in known if math.isfinite(number)]
-        shown = _NUMBER.findall(re.sub(r"(?<!\d)\.", "0.", text))
+        cells = _CELLS.search(text)
+        if cells and not (isinstance(value, Estimate) and value.n == int(cells[1])):
+            return False
+        shown = _NUMBER.findall(re.sub(r"(?<!\d)\.", "0.", _CELLS.sub("", text)))
         return 0 < len(shown) <= len(known) and all(
             _rounds_to(number, shown_one) for number, shown_one in zip(known, shown, strict=False)
         )
+    if isinstance(value, PValue):
+        bound = re.fullmatch(r"<\s*(0?\.\d+)", text)
+        return value.value < float(bound[1]) if bound else agrees(text, value.value)
     words = value.mark if isinstance(value, Missing) else BLANK if value is None else value
     return unescape(escape(words)) == text or (value is None and text == "")
 

@@ -1,31 +1,34 @@
 """Which method is better than which: paired differences, and ranks as intervals.
 
-Only the comparisons that a suite declared before the run are corrected for their number and may be
-called findings; all others are exploratory. The functions are pure functions of a `Run`.
+The comparisons that a suite declared before the run are a family of their own. All other pairs are
+corrected over all pairs of a metric, as bold and ranks are, so that the three cannot disagree. The
+functions are pure functions of a `Run`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import combinations
-
-import numpy as np
 
 from bench.records.schema import MetricEntry
 from bench.records.store import Run
-from bench.statistics.bootstrap import rank_intervals
-from bench.statistics.intervals import Observations
-from bench.statistics.paired import Comparison, compare, holm, unbeaten
+from bench.statistics.paired import Comparison, compare, holm
 from bench.statistics.spread import LEVEL, Population
-from reports.tables import notes, reading
-from reports.tables.reading import Frames
-from reports.text.result_table import Column, Estimate, Missing, ResultTable, Row, Value
+from reports.tables import notes, reading, standing
+from reports.text.result_table import (
+    Column,
+    Estimate,
+    Missing,
+    PValue,
+    ResultTable,
+    Row,
+    Value,
+)
 
-EXPLORED = 6  # with more competitors, exploratory pairs would fill pages
-DECLARED, EXPLORATORY = "declared before the run", "exploratory, uncorrected"
+SHOWN = 6  # with more competitors, all pairs would fill pages
+DECLARED, OTHERS = "declared before the run", "all other pairs"
 POPULATIONS: dict[Population, str] = {
     "both": "styles and contents in general (two-way cluster-robust t)",
     "contents": "other contents on these styles (stratified t; fewer than 5 styles)",
@@ -33,15 +36,16 @@ POPULATIONS: dict[Population, str] = {
     "cells": "these cells only",
 }
 RANKS_NOTE = (
-    "95 % of bootstrap resamples (styles x contents; contents by category with fewer than 5 "
-    "styles) lie between these ranks, on the cells that all methods have"
+    "ranks that a method can have by the tests of all pairs (each on the cells that both have, "
+    "Holm over all pairs): all of them hold at once in 95 % of runs"
 )
+WORST_NOTE = "a failed cell counts as the worst score, an n/a one is left out"
 WON_NOTE = "cells won: share of cells in which the first number is the larger; ties count half"
 NOT_SIGNIFICANT = "not significant"
 OUTCOME = (
     Column("finding", "Finding", text=True),
     Column("detectable", "Detectable"),
-    Column("check_p", "p (sign flips)", decimals=4),
+    Column("check_p", "p (sign flips)"),
     Column("won", "Cells won", decimals=2),
     Column("n", "n", decimals=0),
 )
@@ -49,8 +53,8 @@ COLUMNS = (
     Column("metric", "Metric", text=True),
     Column("comparison", "Difference", text=True),
     Column("delta", "Delta"),
-    Column("p", "p", decimals=4),
-    Column("p_holm", "p (Holm)", decimals=4),
+    Column("p", "p"),
+    Column("p_holm", "p (Holm)"),
     *OUTCOME,
 )
 
@@ -79,15 +83,13 @@ def comparisons(run: Run) -> ResultTable:
     Raises:
         RecordError: Scores of one metric carry different fingerprints.
     """
-    frames = reading.by_method(run)
-    declared, others = _declared(run), _exploratory(run, frames)
-    results = {p.name: _compared(frames, p) for p in (*declared, *others)}
+    declared, others = _declared(run), _others(run)
+    results = {p.name: _compared(run, p) for p in (*declared, *others)}
     size = family_size(run)
     corrected = holm({p.name: _p(results[p.name]) for p in declared}, size=size)
-    rows = [_row(p, results[p.name], corrected[p.name], DECLARED) for p in declared]
-    rows += [
-        _row(p, results[p.name], None, EXPLORATORY) for p in others if results[p.name] is not None
-    ]
+    corrected |= {p.name: _among_all_pairs(run, p) for p in others}
+    groups = (*((p, DECLARED) for p in declared), *((p, OTHERS) for p in others))
+    rows = [_row(run, p, results[p.name], corrected[p.name], group) for p, group in groups]
     populations = {result.population for result in results.values() if result and result.n}
     return ResultTable(
         "Paired differences between methods",
@@ -117,9 +119,10 @@ def family_size(run: Run) -> int:
     return len(family.get("metrics", ())) * len(family.get("pairs", ()))
 
 
-def _exploratory(run: Run, frames: Frames) -> list[Pairing]:
-    labels = competitors(run, frames)
-    if len(labels) > EXPLORED:
+def _others(run: Run) -> list[Pairing]:
+    """The pairs that the suite did not declare."""
+    labels = standing.competitors(run)
+    if len(labels) > SHOWN:
         return []
     declared = {
         (pairing.metric.name, frozenset((pairing.first, pairing.second)))
@@ -133,19 +136,19 @@ def _exploratory(run: Run, frames: Frames) -> list[Pairing]:
     ]
 
 
-def competitors(run: Run, frames: Frames) -> list[str]:
-    """Labels of the methods that are not controls and have cells."""
-    methods = reading.ordered_methods(run)
-    return [m.label for m in methods if not m.control and m.label in frames]
+def _among_all_pairs(run: Run, pairing: Pairing) -> float:
+    """The p of a pair after Holm over all pairs; NaN where a method is not judged."""
+    found = standing.standing(run, pairing.metric).p
+    return found.get((pairing.first, pairing.second), math.nan)
 
 
-def _compared(frames: Frames, pairing: Pairing) -> Comparison | None:
+def _compared(run: Run, pairing: Pairing) -> Comparison | None:
     """The comparison, or None where the run lacks one of the methods."""
-    if pairing.first not in frames or pairing.second not in frames:
+    known = reading.by_method(run)
+    if pairing.first not in known or pairing.second not in known:
         return None
     first, second = (
-        reading.scores_of(frames, label, pairing.metric.name)
-        for label in (pairing.first, pairing.second)
+        standing.judged(run, label, pairing.metric) for label in (pairing.first, pairing.second)
     )
     return compare(first, second, bounds=pairing.metric.range)
 
@@ -154,32 +157,48 @@ def _p(result: Comparison | None) -> float:
     return math.nan if result is None else result.p
 
 
-def _row(pairing: Pairing, result: Comparison | None, corrected: float | None, group: str) -> Row:
+def _row(
+    run: Run, pairing: Pairing, result: Comparison | None, corrected: float, group: str
+) -> Row:
     names = (pairing.metric.title, f"{pairing.first} - {pairing.second}")
     if result is None or result.n == 0:
         why = "method not in this run" if result is None else "no cell has both numbers"
         return Row((*names, Missing("n/a", why), *([None] * (len(COLUMNS) - 3))), group)
-    p = result.p if corrected is None else corrected
+    delta, p_value = difference(result)
+    found = _finding(run, pairing, result, corrected)
+    return Row((*names, delta, p_value, p_of(corrected), found, *strength(result)), group)
+
+
+def _finding(run: Run, pairing: Pairing, result: Comparison, p: float) -> str:
+    """What follows, or why a pair is not judged."""
+    left_out = standing.unjudged(run, pairing.metric)
+    for label in (pairing.first, pairing.second):
+        if label in left_out:
+            return f"not judged: {label} {left_out[label]}"
     follows = finding(pairing.metric, result, p, (pairing.first, pairing.second))
     if follows == NOT_SIGNIFICANT:
         follows += f" (detectable: {result.detectable:.3f})"
-    delta, p_value = difference(result)
-    return Row((*names, delta, p_value, known(corrected), follows, *strength(result)), group)
+    return follows
 
 
 def difference(result: Comparison) -> tuple[Estimate, Value]:
     """The mean difference with its interval, and its uncorrected p."""
-    return Estimate(result.delta, result.low, result.high, result.n), known(result.p)
+    return Estimate(result.delta, result.low, result.high, result.n), p_of(result.p)
 
 
 def strength(result: Comparison) -> tuple[Value, ...]:
     """The columns of `OUTCOME` after the finding."""
-    return (known(result.detectable), known(result.check_p), result.won, result.n)
+    return (known(result.detectable), p_of(result.check_p), result.won, result.n)
 
 
 def known(value: float | None) -> Value:
     """A number, or None where there is none."""
     return value if value is not None and math.isfinite(value) else None
+
+
+def p_of(value: float) -> Value:
+    """A p-value, or None where there is none."""
+    return PValue(value) if math.isfinite(value) else None
 
 
 def finding(metric: MetricEntry, result: Comparison, p: float, names: tuple[str, str]) -> str:
@@ -200,13 +219,15 @@ def population_notes(populations: set[Population]) -> list[str]:
 def _notes(family: int, populations: set[Population]) -> Iterator[str]:
     yield from population_notes(populations)
     yield (
-        f"p (Holm): corrected over the {family} comparisons that the suite declared before "
-        "the run; exploratory ones are uncorrected and prove nothing by themselves"
+        f"p (Holm): corrected over the {family} comparisons that the suite declared before the "
+        "run, or else over all pairs of competitors by this metric, as bold and ranks are; it "
+        "decides the finding"
     )
     yield (
         "detectable: the smallest difference that this run would have found in 4 of 5 cases; "
         f"{WON_NOTE}"
     )
+    yield WORST_NOTE
 
 
 def ranks(run: Run) -> ResultTable:
@@ -215,12 +236,9 @@ def ranks(run: Run) -> ResultTable:
     Raises:
         RecordError: Scores of one metric carry different fingerprints.
     """
-    frames = reading.by_method(run)
-    labels = competitors(run, frames)
+    labels = standing.competitors(run)
     metrics = reading.ordered_metrics(run)
-    best = best_competitors(run)
-    found = {metric.name: _ranks(frames, labels, metric, best[metric.name]) for metric in metrics}
-    rows = [Row((label, *(found[metric.name][label] for metric in metrics))) for label in labels]
+    rows = [Row((label, *(_rank(run, label, metric) for metric in metrics))) for label in labels]
     columns = (
         Column("method", "Method", text=True),
         *(Column(metric.name, metric.title, text=True) for metric in metrics),
@@ -235,51 +253,17 @@ def ranks(run: Run) -> ResultTable:
             *notes.identity_notes(run),
             RANKS_NOTE,
             notes.BEST,
+            WORST_NOTE,
+            *notes.unjudged_notes(run),
             notes.provenance_note(run),
         ),
     )
 
 
-def _ranks(
-    frames: Frames, labels: Sequence[str], metric: MetricEntry, best: frozenset[str]
-) -> dict[str, Value]:
-    scores = {label: reading.scores_of(frames, label, metric.name) for label in labels}
-    scored = {label: s for label, s in scores.items() if np.isfinite(s.values).any()}
-    maximize = metric.direction == "maximize"
-    found = rank_intervals(scored, maximize=maximize)
-    words: dict[str, Value] = {}
-    for label in labels:
-        low, high = found.get(label, (0, 0))
-        mark = notes.STAR if label in best else ""
-        words[label] = f"{low}-{high}{mark}" if low else Missing("n/a", "no common cell")
-    return words
-
-
-def best_competitors(run: Run) -> Mapping[str, frozenset[str]]:
-    """Per metric, the competitors that no other is shown to be better than.
-
-    The set is empty where there is a single competitor.
-
-    Raises:
-        RecordError: Scores of one metric carry different fingerprints.
-    """
-    return _best_competitors(run)
-
-
-@lru_cache(maxsize=1)
-def _best_competitors(run: Run) -> dict[str, frozenset[str]]:
-    """The sets of the latest run are kept, since two tables mark them."""
-    frames = reading.by_method(run)
-    labels = competitors(run, frames)
-    return {
-        metric.name: _best({x: reading.scores_of(frames, x, metric.name) for x in labels}, metric)
-        for metric in run.header.metrics
-    }
-
-
-def _best(scores: Mapping[str, Observations], metric: MetricEntry) -> frozenset[str]:
-    scored = {label: s for label, s in scores.items() if np.isfinite(s.values).any()}
-    if len(scored) < 2:  # noqa: PLR2004 - one alone is the best of nothing
-        return frozenset()
-    maximize = metric.direction == "maximize"
-    return frozenset(unbeaten(scored, maximize=maximize, bounds=metric.range))
+def _rank(run: Run, label: str, metric: MetricEntry) -> Value:
+    """Between which ranks a method lies, with a star where it may be the best."""
+    ranks = standing.standing(run, metric).ranks
+    if label not in ranks:
+        return Missing("n/a", standing.unjudged(run, metric).get(label, "no score"))
+    first, last = ranks[label]
+    return f"{first}-{last}" + (notes.STAR if label in standing.best(run, metric) else "")

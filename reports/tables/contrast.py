@@ -16,18 +16,20 @@ from reports.tables import notes, reading
 from reports.tables.comparisons import (
     OUTCOME,
     WON_NOTE,
+    WORST_NOTE,
     difference,
     finding,
     population_notes,
     strength,
 )
+from reports.tables.standing import judged
 from reports.text.result_table import Column, Estimate, Missing, ResultTable, Row
 
 COLUMNS = (
     Column("method", "Method", text=True),
     Column("metric", "Metric", text=True),
     Column("delta", "Delta"),
-    Column("p", "p", decimals=4),
+    Column("p", "p"),
     *OUTCOME,
 )
 
@@ -42,8 +44,8 @@ def contrast_runs(first: Path, second: Path, population: Population | None = Non
         RecordError: A folder does not hold a run, or nothing in the two can be compared.
     """
     ours, theirs = load_run(first), load_run(second)
-    frames = reading.by_method(ours), reading.by_method(theirs)
-    labels = [label for label in frames[0] if label in frames[1]]
+    theirs_too = reading.by_method(theirs)
+    labels = [label for label in reading.by_method(ours) if label in theirs_too]
     metrics = _shared(ours, theirs)
     if ours.header.profile != theirs.header.profile or not labels or not metrics:
         raise RecordError(
@@ -57,7 +59,7 @@ def contrast_runs(first: Path, second: Path, population: Population | None = Non
             if fault:
                 rows.append(_missing(label, metric, fault))
                 continue
-            pair = [_kept(reading.scores_of(f, label, metric.name), same) for f in frames]
+            pair = [_of_contents(judged(run, label, metric), same) for run in (ours, theirs)]
             result = compare(*pair, bounds=metric.range, population=population)
             populations.add(result.population)
             rows.append(_row(label, metric, result, ("A", "B")))
@@ -84,7 +86,7 @@ def contrast_methods(
             )
     rows, populations = [], set()
     for metric in reading.ordered_metrics(run):
-        pair = [reading.scores_of(frames, label, metric.name) for label in (first, second)]
+        pair = [judged(run, label, metric) for label in (first, second)]
         result = compare(*pair, bounds=metric.range, population=population)
         populations.add(result.population)
         rows.append(_row(f"{first} - {second}", metric, result, (first, second)))
@@ -128,14 +130,8 @@ def _same_contents(ours: Run, theirs: Run) -> set[str]:
     }
 
 
-def _kept(scores: Observations, contents: set[str]) -> Observations:
-    chosen = [name in contents for name in scores.contents.tolist()]
-    return Observations(
-        scores.values[chosen],
-        scores.styles[chosen],
-        scores.contents[chosen],
-        scores.categories[chosen],
-    )
+def _of_contents(scores: Observations, contents: set[str]) -> Observations:
+    return scores.where([name in contents for name in scores.contents.tolist()])
 
 
 def _missing(label: str, metric: MetricEntry, fault: str) -> Row:
@@ -165,5 +161,6 @@ def _notes(populations: set[Population]) -> list[str]:
         "p is uncorrected: with several rows, some fall below .05 by chance",
         "detectable: the smallest difference that would have been found in 4 of 5 cases",
         WON_NOTE,
+        WORST_NOTE,
         *([notes.KINDS["none"]] if not populations else []),
     ]

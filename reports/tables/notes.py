@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.records.store import Run
-from reports.tables import reading
+from reports.tables import reading, standing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,8 +29,13 @@ SHOWN_FAILURES = 10
 STAR = "*"
 BEST = (
     "bold, or * where there is none: the competitors that no other is significantly better than "
-    "(paired on common cells, Holm over all pairs, 5 %)"
+    "(paired on common cells with failed cells as the worst score, Holm over all pairs, 5 %)"
 )
+COMMON = (
+    "common cells: every method on the cells that all judged competitors have, failed ones as the "
+    "worst score, since means over unlike cells cannot be compared"
+)
+CELLS = "n: (style, content) cells behind a row; (n=...) stands beside a number that rests on fewer"
 
 
 def identity_notes(run: Run) -> list[str]:
@@ -150,6 +155,21 @@ def _score_notes(run: Run, rows: pd.DataFrame) -> list[str]:
         if unscored:
             notes.append(f"{metric.title}: {unscored} of {len(rows)} cells not scored yet")
     return notes
+
+
+def unjudged_notes(run: Run) -> list[str]:
+    """The competitors that finished too few cells to be judged."""
+    who: dict[str, list[str]] = {}
+    metrics = reading.ordered_metrics(run)
+    for metric in metrics:
+        for label, why in standing.unjudged(run, metric).items():
+            who.setdefault(f"{label} {why}", []).append(metric.title)
+    share = f"{standing.FINISHED:.0%}".replace("%", " %")
+    return [
+        f"not judged (scores of under {share} of its cells), so never bold or best: {words} "
+        f"({'all columns' if len(titles) == len(metrics) else ', '.join(titles)})"
+        for words, titles in who.items()
+    ]
 
 
 def failure_lines(run: Run, frames: Mapping[str, pd.DataFrame]) -> list[str]:

@@ -135,12 +135,6 @@ def observed(rows: pd.DataFrame, values: np.ndarray) -> Observations:
     )
 
 
-def scores_of(frames: Frames, label: str, metric: str) -> Observations:
-    """The reported scores of a method."""
-    rows = frames[label]
-    return observed(rows, numbers(rows, metric))
-
-
 def raw_range(metric: MetricEntry) -> Range:
     """What the raw score of a metric can be: a cosine is reported as 0 where it is negative."""
     low, high = metric.range

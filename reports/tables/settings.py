@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bench.records.schema import MethodEntry, MetricEntry
 from bench.records.store import Run
 from reports.tables import notes, published, reading
-from reports.tables.table2 import cells_behind, metric_column, score_value
+from reports.tables.table2 import metric_column, score_value, with_cells
 from reports.text.result_table import Column, ResultTable, Row
 
 if TYPE_CHECKING:
@@ -65,15 +65,12 @@ def _setting_rows(
     group = f"{reading.CONTROLS}: {entry.label}" if entry.control else entry.label
     lines = []
     for (style, scale, strength), part in rows.groupby(["style", *SETTINGS], sort=True):
-        values = [score_value(part, metric, kinds) for metric in metrics]
+        values = with_cells([score_value(part, metric, kinds) for metric in metrics])
         setting = (float(str(scale)), float(str(strength)))
-        cells = (entry.label, str(style), *setting, *values, cells_behind(values))
+        cells = (entry.label, str(style), *setting, *values)
         lines.append(Row(cells, group))
-    means = [score_value(rows, metric, kinds) for metric in metrics]
-    return [
-        *lines,
-        Row((entry.label, "mean", None, None, *means, cells_behind(means)), group, "mean"),
-    ]
+    means = with_cells([score_value(rows, metric, kinds) for metric in metrics])
+    return [*lines, Row((entry.label, "mean", None, None, *means), group, "mean")]
 
 
 def _published_settings(run: Run, metrics: list[MetricEntry]) -> list[Row]:

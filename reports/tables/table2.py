@@ -2,7 +2,8 @@
 
 The table is a pure function of a `Run`. Means are over (style, content) cells after averaging
 seeds, with the intervals of `bench.statistics.intervals`. A method with failed cells gets a second
-line in which these count as the worst score, so that failing cannot raise a mean.
+line in which these count as the worst score, so that failing cannot raise a mean. Where methods
+have scores of different cells, all of them stand once more with their means over the common cells.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from bench.records.schema import MethodEntry, MetricEntry
 from bench.records.store import Run
 from bench.statistics.intervals import Interval, interval
-from reports.tables import comparisons, controls, notes, published, reading
+from reports.tables import controls, notes, published, reading, standing
 from reports.tables.capabilities import capability_notes
 from reports.text.result_table import Column, Estimate, Missing, ResultTable, Row, Value, estimate
 
@@ -28,9 +29,9 @@ ARROWS = {"maximize": "↑", "minimize": "↓"}
 def table2(run: Run) -> ResultTable:
     """Show the scores of the methods of a run, first the competitors and then the controls.
 
-    Columns: method, what it sees, the mean of each metric with its interval, n (cells behind the
-    first metric that has a number) and coverage (ended well / planned). Published reference rows
-    stand only in tables of the full profile.
+    Columns: method, what it sees, the mean of each metric with its interval, n (the most cells
+    that a number of the row rests on) and coverage (ended well / planned). Published reference
+    rows stand only in tables of the full profile.
 
     Raises:
         RecordError: Scores of one metric carry different fingerprints.
@@ -38,9 +39,10 @@ def table2(run: Run) -> ResultTable:
     frames = reading.by_method(run)
     metrics = reading.ordered_metrics(run)
     kinds: set[str] = set()
-    rows = _with_best(run, [
+    rows = [
         row for entry in reading.ordered_methods(run) for row in _rows(run, entry, frames, kinds)
-    ])  # fmt: skip
+    ]
+    rows = _with_best(run, rows + _common_rows(run, kinds))
     columns = (
         Column("method", "Method", text=True),
         Column("sees", "Sees", text=True, wide=True),
@@ -54,15 +56,14 @@ def table2(run: Run) -> ResultTable:
         reading.identity(run),
         columns,
         (*rows, *_published_rows(run, metrics)),
-        (*_best_note(rows), *_table2_notes(run, frames, kinds)),
+        (*_reading_notes(rows), *_table2_notes(run, frames, kinds)),
     )
 
 
 def _with_best(run: Run, rows: list[Row]) -> list[Row]:
     """The rows with the best competitors of each metric marked."""
-    found = comparisons.best_competitors(run)
-    best = [found[metric.name] for metric in reading.ordered_metrics(run)]
-    return [_marked(row, best) if row.kind == "measured" else row for row in rows]
+    best = [standing.best(run, metric) for metric in reading.ordered_metrics(run)]
+    return [row if row.kind == "imputed" else _marked(row, best) for row in rows]
 
 
 def _marked(row: Row, best: list[frozenset[str]]) -> Row:
@@ -71,7 +72,7 @@ def _marked(row: Row, best: list[frozenset[str]]) -> Row:
     cells = list(row.cells)
     for position, labels in enumerate(best, start=first):
         value = cells[position]
-        if isinstance(value, Estimate) and row.cells[0] in labels:
+        if isinstance(value, Estimate) and row.method in labels:
             cells[position] = replace(value, best=True)
     return replace(row, cells=tuple(cells))
 
@@ -90,32 +91,69 @@ def _rows(
         return []
     group = reading.group_of(entry)
     metrics = reading.ordered_metrics(run)
-    measured = [score_value(rows, metric, kinds) for metric in metrics]
-    done = int((rows["status"] == "ok").sum())
     sees = " + ".join(entry.conditioned_on)
-    first = (entry.label, sees, *measured, cells_behind(measured), f"{done}/{len(rows)}")
-    lines = [Row(first, group)]
-    lost = _lost(rows, metrics)
+    done = int((rows["status"] == "ok").sum())
+    measured = with_cells([score_value(rows, metric, kinds) for metric in metrics])
+    cells = (entry.label, sees, *measured, f"{done}/{len(rows)}")
+    lines = [Row(cells, group, "measured", entry.label)]
+    lost = _lost(run, rows)
     if lost:
-        imputed = [_imputed(metric, rows, frames, kinds) for metric in metrics]
-        label = f"{entry.label}, failed at 0"
-        lines.append(
-            Row((label, sees, *imputed, cells_behind(imputed), f"{lost} failed"), group, "imputed")
-        )
+        imputed = with_cells([_imputed(run, entry.label, metric, kinds) for metric in metrics])
+        label = f"{entry.label}, failed at {_worst(run)}"
+        cells = (label, sees, *imputed, f"{lost} failed")
+        lines.append(Row(cells, group, "imputed", entry.label))
     return lines
 
 
-def cells_behind(values: list[Value]) -> int | None:
-    """How many cells the first mean rests on; None where there is no mean."""
-    return next((value.n for value in values if isinstance(value, Estimate)), None)
+def with_cells(values: list[Value]) -> list[Value]:
+    """The values and n, the most cells behind any; those that rest on fewer say so themselves."""
+    most = max((value.n for value in values if isinstance(value, Estimate)), default=None)
+    said = [
+        replace(value, says_n=value.n != most) if isinstance(value, Estimate) else value
+        for value in values
+    ]
+    return [*said, most]
 
 
-def _lost(rows: pd.DataFrame, metrics: list[MetricEntry]) -> int:
+def _worst(run: Run) -> str:
+    """What a failed cell counts as, in a word."""
+    ends = {standing.worst(run, metric) for metric in run.header.metrics}
+    return "0" if ends == {0.0} else "worst"
+
+
+def _lost(run: Run, rows: pd.DataFrame) -> int:
     """How many cells failed, themselves or in any of their scores."""
     failed = reading.failures(rows)
-    for metric in metrics:
+    for metric in run.header.metrics:
         failed = failed | reading.failures(rows, metric.name)
     return int(failed.sum())
+
+
+def _common_rows(run: Run, kinds: set[str]) -> list[Row]:
+    """Every method on the cells that all judged competitors have, if these differ."""
+    metrics = reading.ordered_metrics(run)
+    cells = standing.common_cells(run, metrics)
+    rows = []
+    for entry in reading.ordered_methods(run) if cells else ():
+        if entry.label not in reading.by_method(run):
+            continue
+        values = with_cells([
+            _on_cells(run, entry.label, metric, cells[metric.name], kinds) for metric in metrics
+        ])  # fmt: skip
+        sees = " + ".join(entry.conditioned_on)
+        cells_of_row = (f"{entry.label}, common cells", sees, *values, "")
+        group = f"common cells {reading.group_of(entry)}".strip()
+        rows.append(Row(cells_of_row, group, "common", entry.label))
+    return rows
+
+
+def _on_cells(
+    run: Run, label: str, metric: MetricEntry, cells: standing.Cells, kinds: set[str]
+) -> Value:
+    scores = standing.restricted(standing.judged(run, label, metric), cells)
+    if not len(scores.values):
+        return Missing("n/a", "none of the common cells")
+    return _estimate(interval(scores, bounds=metric.range), kinds)
 
 
 def score_value(rows: pd.DataFrame, metric: MetricEntry, kinds: set[str]) -> Value:
@@ -123,14 +161,10 @@ def score_value(rows: pd.DataFrame, metric: MetricEntry, kinds: set[str]) -> Val
 
     The kind of its interval is added to `kinds`.
     """
-    values = reading.numbers(rows, metric.name)
-    if np.isfinite(values).any():
-        return _estimate(_interval(rows, values, metric), kinds)
+    scores = reading.observed(rows, reading.numbers(rows, metric.name))
+    if np.isfinite(scores.values).any():
+        return _estimate(interval(scores, bounds=metric.range), kinds)
     return _why_missing(rows, metric)
-
-
-def _interval(rows: pd.DataFrame, values: np.ndarray, metric: MetricEntry) -> Interval:
-    return interval(reading.observed(rows, values), bounds=metric.range)
 
 
 def _estimate(result: Interval, kinds: set[str]) -> Estimate:
@@ -147,30 +181,12 @@ def _why_missing(rows: pd.DataFrame, metric: MetricEntry) -> Missing:
     return Missing("—", "not scored" if "ok" in status else "not run")
 
 
-def _imputed(
-    metric: MetricEntry, rows: pd.DataFrame, frames: dict[str, pd.DataFrame], kinds: set[str]
-) -> Value:
-    """The mean in which each failure counts as the worst score.
-
-    That is 0, or the upper end of the range of a metric to minimise. A style for which every
-    method's score is n/a (such as one without held-out clips) is not imputed.
-    """
-    worst = 0.0 if metric.direction == "maximize" else metric.range[1]
-    applicable = ~rows["style"].isin(_declined_styles(metric, frames)).to_numpy()
-    lost = reading.failures(rows, metric.name) & applicable
-    values = np.where(lost, worst, reading.numbers(rows, metric.name))
-    if not np.isfinite(values).any():
-        return _why_missing(rows, metric) if applicable.any() else Missing("n/a", "no style has it")
-    return _estimate(_interval(rows, values, metric), kinds)
-
-
-def _declined_styles(metric: MetricEntry, frames: dict[str, pd.DataFrame]) -> list[str]:
-    declined: set[str] = set()
-    scored: set[str] = set()
-    for rows in frames.values():
-        declined |= set(rows.loc[rows[f"{metric.name}.status"] == "unsupported", "style"])
-        scored |= set(rows.loc[np.isfinite(reading.numbers(rows, metric.name)), "style"])
-    return sorted(declined - scored)
+def _imputed(run: Run, label: str, metric: MetricEntry, kinds: set[str]) -> Value:
+    """The mean in which each failure counts as the worst score."""
+    scores = standing.judged(run, label, metric)
+    if not np.isfinite(scores.values).any():
+        return _why_missing(reading.by_method(run)[label], metric)
+    return _estimate(interval(scores, bounds=metric.range), kinds)
 
 
 def _published_rows(run: Run, metrics: list[MetricEntry]) -> list[Row]:
@@ -192,17 +208,21 @@ def _published_rows(run: Run, metrics: list[MetricEntry]) -> list[Row]:
     ]
 
 
-def _best_note(rows: list[Row]) -> tuple[str, ...]:
-    marked = any(isinstance(cell, Estimate) and cell.best for row in rows for cell in row.cells)
-    return (notes.BEST,) if marked else ()
+def _reading_notes(rows: list[Row]) -> list[str]:
+    """How to read the marks, rows and counts that the table has."""
+    found = [cell for row in rows for cell in row.cells if isinstance(cell, Estimate)]
+    lines = [notes.BEST] if any(cell.best for cell in found) else []
+    lines += [notes.COMMON] if any(row.kind == "common" for row in rows) else []
+    return [*lines, notes.CELLS] if any(cell.says_n for cell in found) else lines
 
 
 def _table2_notes(run: Run, frames: dict[str, pd.DataFrame], kinds: set[str]) -> list[str]:
     lines = notes.identity_notes(run) + notes.interval_notes(kinds)
     lines += [*notes.sees_notes(run), *capability_notes(run)]
     lines += notes.missing_notes(run, frames)
-    if any(_lost(rows, reading.ordered_metrics(run)) for rows in frames.values()):
-        lines.append("failed at 0: the same mean with every failed cell counted as the worst score")
+    if any(_lost(run, rows) for rows in frames.values()):
+        lines.append(f"failed at {_worst(run)}: the mean with each failed cell as the worst score")
+    lines += notes.unjudged_notes(run)
     violations = controls.order_violations(run, frames)
     lines += [f"control out of order: {violation}" for violation in violations]
     if run.header.profile == "full":

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from bench.records.schema import MetricEntry
 from bench.records.store import Run
 from bench.statistics.intervals import Interval
 from bench.statistics.tradeoff import Anchors, Scored, Tradeoff, pareto, tradeoffs
-from reports.tables import notes, reading
-from reports.tables.reading import Frames
+from reports.tables import notes, reading, standing
 from reports.text.result_table import Column, Missing, ResultTable, Row, Value, estimate
 
 CONTROLS = ("noise", "copy-content", "copy-style")
@@ -36,46 +36,62 @@ def tradeoff(run: Run) -> ResultTable:
     Raises:
         RecordError: Scores of one metric carry different fingerprints.
     """
-    frames = reading.by_method(run)
+    reading.check_fingerprints(run)
     style_fit = reading.style_fit(run)
     if not {"cp", style_fit} <= {metric.name for metric in run.header.metrics}:
         return _table(run, style_fit, [], [])
-    settings = _settings(run, frames)
-    swept = any(len(labels) > 1 for labels in settings.values())
-    if not swept:
+    cp, fit = (_metric(run, name) for name in ("cp", style_fit))
+    settings = _settings(run, (cp, fit))
+    if not any(len(labels) > 1 for labels in settings.values()):
         return _table(run, style_fit, [], [])
+    common = standing.common_cells(run, (cp, fit))
     scored = {
-        name: [_scored(frames, label, style_fit) for label in labels]
+        name: [_scored(run, label, (cp, fit), common) for label in labels]
         for name, labels in settings.items()
     }
-    (fit,) = (metric for metric in run.header.metrics if metric.name == style_fit)
-    matched, found = tradeoffs(scored, _anchors(run, frames, style_fit), bounds=fit.range)
-    return _table(run, style_fit, _rows(settings, found), [_matched_note(matched)])
+    anchors = _anchors(run, (cp, fit), common)
+    matched, found = tradeoffs(scored, anchors, bounds=fit.range)
+    lines = [_matched_note(matched), *([notes.COMMON] if common else [])]
+    return _table(run, style_fit, _rows(settings, found), lines)
 
 
-def _settings(run: Run, frames: Frames) -> dict[str, list[str]]:
-    """The labels of each competitor that has numbers, by its catalog name."""
+def _metric(run: Run, name: str) -> MetricEntry:
+    return next(metric for metric in run.header.metrics if metric.name == name)
+
+
+def _settings(run: Run, axes: tuple[MetricEntry, MetricEntry]) -> dict[str, list[str]]:
+    """The labels of each judged competitor that has numbers, by its catalog name."""
+    names = {entry.label: entry.name for entry in run.header.methods}
     found: dict[str, list[str]] = {}
-    for entry in reading.ordered_methods(run):
-        if entry.label not in frames or entry.control:
-            continue
-        if np.isfinite(reading.numbers(frames[entry.label], "cp")).any():
-            found.setdefault(entry.name, []).append(entry.label)
+    for label in standing.standing(run, axes[0]).ranks:
+        if label not in standing.unjudged(run, axes[1]):
+            found.setdefault(names[label], []).append(label)
     return found
 
 
-def _scored(frames: Frames, label: str, style_fit: str) -> Scored:
-    return Scored(
-        reading.scores_of(frames, label, "cp"), reading.scores_of(frames, label, style_fit)
-    )
+def _scored(
+    run: Run,
+    label: str,
+    axes: tuple[MetricEntry, MetricEntry],
+    common: Mapping[str, standing.Cells],
+) -> Scored:
+    """CP and style fit of a method, on the common cells where the methods have unlike ones."""
+    scores = [(metric, standing.judged(run, label, metric)) for metric in axes]
+    return Scored(*(
+        standing.restricted(score, common[metric.name]) if common else score
+        for metric, score in scores
+    ))  # fmt: skip
 
 
-def _anchors(run: Run, frames: Frames, style_fit: str) -> Anchors | None:
+def _anchors(
+    run: Run, axes: tuple[MetricEntry, MetricEntry], common: Mapping[str, standing.Cells]
+) -> Anchors | None:
+    known = reading.by_method(run)
     entries = [reading.named(run.header.methods, name) for name in CONTROLS]
-    labels = [entry.label for entry in entries if entry is not None and entry.label in frames]
+    labels = [entry.label for entry in entries if entry is not None and entry.label in known]
     if len(labels) < len(CONTROLS):
         return None
-    return Anchors(*(_scored(frames, label, style_fit) for label in labels))
+    return Anchors(*(_scored(run, label, axes, common) for label in labels))
 
 
 def _rows(settings: Mapping[str, list[str]], found: Mapping[str, Tradeoff]) -> list[Row]:

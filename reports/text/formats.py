@@ -1,6 +1,7 @@
 """A `ResultTable` as text: Markdown, LaTeX, CSV, and plain text that fits a terminal.
 
-Numbers are rounded to the decimals of their column and shown as `mean [low, high]`; CSV keeps ten
+Numbers are rounded to the decimals of their column and shown as `mean [low, high]`. A number whose
+interval is wide, or not known, has two decimals at most: more would be noise. CSV keeps ten
 decimals.
 """
 
@@ -14,11 +15,21 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from reports.text.result_table import Column, Estimate, Missing, ResultTable, Row, Value
+from reports.text.result_table import (
+    Column,
+    Estimate,
+    Missing,
+    PValue,
+    ResultTable,
+    Row,
+    Value,
+)
 
 BLANK = "-"
 STAR = "*"  # in place of bold
 TERMINAL_DECIMALS = 2
+WIDE, WIDE_DECIMALS = 0.02, 2  # an interval wider than this makes further decimals noise
+P_DECIMALS, SMALLEST_P = 3, 0.01  # p-values below it are shown as smaller than it
 SETTLED_DECIMALS = 10
 GAP = "  "
 NARROWEST = 9
@@ -42,33 +53,52 @@ def show(value: Value, decimals: int) -> str:
     """One value as words.
 
     Example:
-        >>> show(Estimate(0.41234, 0.38, 0.45), 2)
-        '0.41 [0.38, 0.45]'
+        >>> show(Estimate(0.41234, 0.38, 0.45), 3), show(Estimate(0.41234, 0.41, 0.415), 3)
+        ('0.41 [0.38, 0.45]', '0.412 [0.410, 0.415]')
+        >>> show(PValue(0.00001), 2), show(PValue(0.0481), 2)
+        ('<0.01', '0.048')
     """
     if isinstance(value, Estimate):
-        number = _number(value.value, decimals)
-        ends = _ends(value, decimals)
-        return f"{number} {ends}" if ends else number
+        return " ".join(estimate_parts(value, decimals))
+    if isinstance(value, PValue):
+        return _p_value(value.value)
     if isinstance(value, Missing):
         return value.mark
-    if isinstance(value, float):
-        return _number(value, decimals)
-    return BLANK if value is None else str(value)
+    number = _number(value, decimals) if isinstance(value, float) else value
+    return BLANK if number is None else str(number)
+
+
+def estimate_parts(value: Estimate, decimals: int) -> list[str]:
+    """A mean, its interval if it has one, and how many cells it rests on where that is said.
+
+    Example:
+        >>> estimate_parts(Estimate(0.41234, 0.38, 0.45, n=8, says_n=True), 3)
+        ['0.41', '[0.38, 0.45]', '(n=8)']
+    """
+    settled = _settled(value.high) - _settled(value.low) <= WIDE  # False where an end is NaN
+    shown = decimals if settled else min(decimals, WIDE_DECIMALS)
+    parts = [_number(value.value, shown)]
+    if math.isfinite(value.low) and math.isfinite(value.high):
+        parts.append(f"[{_number(value.low, shown)}, {_number(value.high, shown)}]")
+    return [*parts, f"(n={value.n})"] if value.says_n else parts
+
+
+def _p_value(p: float) -> str:
+    if not math.isfinite(p):
+        return BLANK
+    return f"<{SMALLEST_P:g}" if _settled(p) < SMALLEST_P else _number(p, P_DECIMALS)
 
 
 def _number(value: float, decimals: int) -> str:
-    return f"{_settled(value):.{decimals}f}" if math.isfinite(value) else BLANK
+    if not math.isfinite(value):
+        return BLANK
+    rounded = round(_settled(value), decimals)
+    return f"{rounded + 0.0:.{decimals}f}"  # adding 0 turns -0.0 into 0.0
 
 
 def _settled(value: float) -> float:
     """Drop the digits that depend on the order of a sum, so that texts are the same everywhere."""
     return round(float(value), SETTLED_DECIMALS)
-
-
-def _ends(value: Estimate, decimals: int) -> str:
-    if not (math.isfinite(value.low) and math.isfinite(value.high)):
-        return ""
-    return f"[{_number(value.low, decimals)}, {_number(value.high, decimals)}]"
 
 
 def markdown(table: ResultTable) -> str:
@@ -211,7 +241,8 @@ def _fields(cell: Value, *, wide: bool) -> list[str]:
         return [*(_whole(x) for x in (cell.value, cell.low, cell.high)), str(cell.n), ""]
     if isinstance(cell, Missing):
         return ["", "", "", "", f"{cell.mark}: {cell.reason}" if cell.reason else cell.mark]
-    text = _whole(cell) if isinstance(cell, float) else "" if cell is None else str(cell)
+    number = cell.value if isinstance(cell, PValue) else cell
+    text = _whole(number) if isinstance(number, float) else "" if number is None else str(number)
     return [text, "", "", "", ""] if wide else [text]
 
 
@@ -243,9 +274,8 @@ def terminal(table: ResultTable, width: int = 100) -> str:
 def _block(value: Value, column: Column) -> Block:
     decimals = min(column.decimals, TERMINAL_DECIMALS)
     if isinstance(value, Estimate):
-        ends = _ends(value, decimals)
-        number = _number(value.value, decimals) + (STAR if value.best else "")
-        return [number, *([ends] if ends else [])]
+        number, *rest = estimate_parts(value, decimals)
+        return [number + (STAR if value.best else ""), *rest]
     return _wrapped(show(value, decimals)) or [""]
 
 

@@ -55,7 +55,7 @@ def html_table(table: ResultTable, methods: Collection[str] = ()) -> HtmlTable:
         cells = tuple(
             html_cell(value, column) for value, column in zip(row.cells, table.columns, strict=True)
         )
-        label = str(row.cells[0])
+        label = row.method or str(row.cells[0])
         ruled = place > 0 and row.group != table.rows[place - 1].group
         rows.append(HtmlRow(cells, row.kind, ruled, label if label in methods else ""))
     return HtmlTable(
@@ -70,12 +70,11 @@ def html_cell(value: Value, column: Column) -> HtmlCell:
         >>> html_cell(Estimate(0.4123, 0.38, 0.45), Column("cp", "CP", decimals=2))
         HtmlCell(text='0.41', ends='[0.38, 0.45]', number=True, best=False, why='')
     """
-    shown = formats.show(value, column.decimals)
     if isinstance(value, Estimate):
-        text, gap, ends = shown.partition(" [")
-        return HtmlCell(text, f"[{ends}" if gap else "", True, value.best)
+        text, *rest = formats.estimate_parts(value, column.decimals)
+        return HtmlCell(text, " ".join(rest), True, value.best)
     why = value.reason if isinstance(value, Missing) else ""
-    return HtmlCell(shown, number=not column.text, why=why)
+    return HtmlCell(formats.show(value, column.decimals), number=not column.text, why=why)
 
 
 def render(template: Path, values: Mapping[str, object]) -> str:

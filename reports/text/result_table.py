@@ -13,7 +13,8 @@ from bench.statistics.intervals import Interval
 class Estimate:
     """A number with the ends of its interval or its quartiles; NaN ends mean that it has none.
 
-    `best` marks the best of a column and whatever cannot be told apart from it.
+    `best` marks the best of a column and whatever cannot be told apart from it. `says_n` prints `n`
+    beside the number, where it rests on fewer cells than its row says.
     """
 
     value: float
@@ -21,6 +22,7 @@ class Estimate:
     high: float = math.nan
     n: int = 0
     best: bool = False
+    says_n: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,14 @@ class Missing:
     reason: str = ""
 
 
-Value: TypeAlias = str | int | float | Estimate | Missing | None
+@dataclass(frozen=True, slots=True)
+class PValue:
+    """A p-value, which is never printed as 0."""
+
+    value: float
+
+
+Value: TypeAlias = str | int | float | Estimate | PValue | Missing | None
 MIB = 1024**2  # bytes; tables show memory in MiB
 
 
@@ -48,11 +57,15 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row; a rule is drawn where `group` changes. `kind` says how its numbers came about."""
+    """One row; a rule is drawn where `group` changes. `kind` says how its numbers came about.
+
+    `method` is the label of the method whose numbers they are, where a figure needs it.
+    """
 
     cells: tuple[Value, ...]
     group: str = ""
-    kind: Literal["measured", "imputed", "mean", "total", "published"] = "measured"
+    kind: Literal["measured", "imputed", "common", "mean", "total", "published"] = "measured"
+    method: str = ""
 
 
 @dataclass(frozen=True, slots=True)

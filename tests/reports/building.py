@@ -183,7 +183,7 @@ def row(table: ResultTable, key: str, name: str) -> dict[str, object]:
 def simple(**values: float) -> Run:
     """A run of tve (and others by keyword) with the same value in every metric."""
     labels = {name: name.replace("_", "-") for name in values}
-    controls = {"copy_content", "noise", "null"}
+    controls = {"copy_content", "noise", "null", "mix"}
     methods = [method(label, control=name in controls) for name, label in labels.items()]
     return run_of(
         header(methods),

@@ -45,8 +45,11 @@ def test_points_are_the_numbers_of_the_table() -> None:
     run = fail(golden_run(), "musicgen/harp/c2/0")
     table = table2(run)
     points = {p.label: p for p in data.scatter(table, "sf.heldout", data.families(run))}
-    assert list(points) == ["tve[strength=0.5]", "musicgen", "copy-content"]  # none imputed
-    assert points["musicgen"].sf == table.column("sf.heldout")[2]
+    assert list(points) == ["tve[strength=0.5]", "musicgen", "copy-content"]
+    rows = {str(r.cells[0]): place for place, r in enumerate(table.rows)}
+    for label in ("tve[strength=0.5]", "musicgen"):  # one cell of each failed
+        assert points[label].sf == table.column("sf.heldout")[rows[f"{label}, failed at 0"]]
+    assert points["copy-content"].sf == table.column("sf.heldout")[rows["copy-content"]]
     assert points["tve[strength=0.5]"].family == "tve"
     assert [p.pareto for p in points.values()] == [True, False, False]
     assert points["copy-content"].kind == "control"

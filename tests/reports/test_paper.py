@@ -56,9 +56,9 @@ def test_an_untouched_paper_agrees(paper: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("& 0.565 ", "& \\textbf{0.565} "),
-        ("& 0.565 {[}0.520, 0.610{]} ", "& $0.57$ "),
-        ("& 0.565 {[}0.520, 0.610{]} ", "& .565 [0.52, 0.61] "),
+        ("& 0.57 ", "& \\textbf{0.57} "),
+        ("& 0.57 {[}0.52, 0.61{]} ", "& $0.57$ "),
+        ("& 0.57 {[}0.52, 0.61{]} ", "& .57 [0.52, 0.61] "),
     ],
 )
 def test_dress_and_rounding_are_free(paper: Path, old: str, new: str) -> None:
@@ -76,9 +76,8 @@ def _table(paper: Path):  # noqa: ANN202 - a ResultTable
 def _with_numbers(text: str, value: Estimate) -> str:
     """The pattern of a case with the numbers of the run in place of those written there."""
     numbers = {
-        "0.565": f"{value.value:.3f}", "0.57": f"{value.value:.2f}", "0.520": f"{value.low:.3f}",
-        "0.610": f"{value.high:.3f}", "0.52,": f"{value.low:.2f},", "0.61]": f"{value.high:.2f}]",
-        " .565": f" {value.value:.3f}".replace("0.", ".", 1),
+        "0.57": f"{value.value:.2f}", "0.52,": f"{value.low:.2f},", "0.61{": f"{value.high:.2f}{{",
+        "0.61]": f"{value.high:.2f}]", " .57": f" {value.value:.2f}".replace("0.", ".", 1),
     }  # fmt: skip
     for written, own in sorted(numbers.items(), key=lambda pair: -len(pair[0])):
         text = text.replace(written, own)
@@ -88,11 +87,11 @@ def _with_numbers(text: str, value: Estimate) -> str:
 def test_a_changed_number_is_told_with_both_values(paper: Path) -> None:
     value = _table(paper).column("cp")[0]
     assert isinstance(value, Estimate)
-    known = f"style audio + content audio & \\textbf{{{value.value:.3f} "
+    known = f"style audio + content audio & \\textbf{{{value.value:.2f} "
     wrong = edited(paper, known, "style audio + content audio & \\textbf{0.999 ")
     (line,) = complaints(wrong)
     assert "CP ↑ is '0.999" in line
-    assert f"{value.value:.3f}" in line
+    assert f"{value.value:.2f}" in line
 
 
 def test_a_changed_name_and_an_unknown_column_are_told(paper: Path) -> None:
@@ -135,7 +134,7 @@ def test_the_command_ends_with_4_where_numbers_differ(
 ) -> None:
     value = _table(paper).column("cp")[0]
     assert isinstance(value, Estimate)
-    wrong = edited(paper, f"& {value.value:.3f} ", "& 0.999 ")
+    wrong = edited(paper, f"& {value.value:.2f} ", "& 0.999 ")
     for path, code in ((paper, 0), (wrong, 4)):
         with pytest.raises(SystemExit, match=str(code)):
             cli.main(["report", "--check", str(path)], standalone_mode=False)

@@ -21,6 +21,7 @@ from bench.api import RecordError
 from bench.records.sameness import setting_digest, suite_digest
 from bench.records.store import Run
 from reports.merging import merge
+from reports.paper.check import agrees
 from reports.tables.table2 import table2
 from reports.text import formats
 from reports.write import failures, terminal_summary, write_report
@@ -60,6 +61,43 @@ def test_csv_keeps_whole_numbers_and_their_ends() -> None:
     assert float(row["cp"]) == pytest.approx(value.value, abs=1e-10)
     assert float(row["cp.low"]) == pytest.approx(value.low, abs=1e-10)
     assert int(row["cp.n"]) == value.n
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (formats.Estimate(0.41234, 0.40, 0.42), "0.412 [0.400, 0.420]"),
+        (formats.Estimate(0.41234, 0.40, 0.4201), "0.41 [0.40, 0.42]"),
+        (formats.Estimate(0.41234), "0.41"),
+        (formats.Estimate(-0.001, -0.5, 0.5), "0.00 [-0.50, 0.50]"),
+        (formats.Estimate(0.41234, 0.38, 0.45, n=8, says_n=True), "0.41 [0.38, 0.45] (n=8)"),
+        (formats.PValue(0.0), "<0.01"),
+        (formats.PValue(0.00999), "<0.01"),
+        (formats.PValue(0.01), "0.010"),
+        (formats.PValue(0.0496), "0.050"),
+        (formats.PValue(float("nan")), "-"),
+    ],
+)
+def test_numbers_have_no_more_digits_than_they_are_worth(
+    value: formats.Estimate | formats.PValue, shown: str
+) -> None:
+    assert formats.show(value, 3) == shown
+
+
+def test_a_paper_may_round_a_p_value_but_not_change_its_bound() -> None:
+    assert agrees("<0.01", formats.PValue(0.004))
+    assert agrees("<.05", formats.PValue(0.004))
+    assert agrees("0.004", formats.PValue(0.004))
+    assert not agrees("<0.001", formats.PValue(0.004))
+    assert not agrees("0.040", formats.PValue(0.004))
+
+
+def test_a_paper_may_leave_out_how_many_cells_but_not_change_it() -> None:
+    value = formats.Estimate(0.4123, 0.38, 0.45, n=8, says_n=True)
+    assert agrees("0.41 [0.38, 0.45] (n=8)", value)
+    assert agrees("0.41 (n = 8)", value)
+    assert agrees("0.41", value)
+    assert not agrees("0.41 [0.38, 0.45] (n=12)", value)
 
 
 def test_a_report_is_written_whole_and_the_same_again(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from bench.statistics.intervals import (
     third_moment_of,
     variance_of,
 )
-from bench.statistics.paired import unbeaten
+from bench.statistics.paired import standings
 from bench.statistics.spread import UNBOUNDED, Population, Range, Spread, ends, skewness_of
 from bench.statistics.variances import Crossing, crossing
 
@@ -207,7 +207,7 @@ def dropped(methods: int, design: Design, effects: str, count: int) -> float:
             )
             for method in range(methods)
         }
-        wrong += len(unbeaten(scores, maximize=True)) < methods
+        wrong += len(standings(scores, maximize=True).best) < methods
     return wrong / count
 
 

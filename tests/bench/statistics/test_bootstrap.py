@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from crossed_design import crossed
 
-from bench.statistics.bootstrap import panel, panel_means, rank_intervals
+from bench.statistics.bootstrap import panel, panel_means
 from bench.statistics.intervals import Observations, observe, spread_of
 
 
@@ -74,28 +74,3 @@ def test_a_panel_lines_up_cells_and_marks_those_missing() -> None:
     whole, drawn = panel_means(lined, resamples=10)
     assert whole.tolist() == [1.5, 3.0]
     assert drawn.shape == (10, 2)
-
-
-def test_a_clear_order_has_single_ranks() -> None:
-    y = scores(6)
-    methods = {name: crossed(y + gain) for name, gain in (("c", 0.0), ("a", 0.2), ("b", 0.1))}
-    ranks = rank_intervals(methods, maximize=True)
-    assert ranks == {"c": (3, 3), "a": (1, 1), "b": (2, 2)}
-    assert rank_intervals(methods, maximize=False)["c"] == (1, 1)
-
-
-def test_methods_that_are_alike_share_their_ranks() -> None:
-    y = scores(7)
-    same = {"a": crossed(y), "b": crossed(y), "far": crossed(y - 1)}
-    assert rank_intervals(same, maximize=True) == {"a": (1, 2), "b": (1, 2), "far": (3, 3)}
-
-
-def test_one_content_leaves_every_rank_open() -> None:
-    single = {"a": observe([1.0], ["s"], ["c"]), "b": observe([2.0], ["s"], ["c"])}
-    assert rank_intervals(single, maximize=True) == {"a": (1, 2), "b": (1, 2)}
-
-
-def test_without_common_cells_there_are_no_ranks() -> None:
-    apart = {"a": observe([1.0], ["s"], ["c"]), "b": observe([2.0], ["s"], ["d"])}
-    assert rank_intervals(apart, maximize=True) == {}
-    assert rank_intervals({}, maximize=True) == {}

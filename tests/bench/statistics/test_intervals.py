@@ -21,6 +21,7 @@ from bench.statistics.intervals import (
     average_seeds,
     interval,
     observe,
+    on_common_cells,
     paired_differences,
     paired_interval,
     spread_of,
@@ -220,3 +221,66 @@ def test_pairing_removes_what_cells_share() -> None:
 def test_unequal_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match=r"observations have lengths \[1, 2\]"):
         observe([0.1, 0.2], ["s"], ["a", "b"])
+
+
+def test_common_cells_are_those_that_all_have() -> None:
+    first = observe([1.0, 2.0, 3.0, math.nan], ["s", "s", "t", "t"], ["a", "b", "a", "b"])
+    second = observe([5.0, 6.0, 8.0], ["s", "t", "t"], ["b", "a", "b"])
+    ours, theirs = on_common_cells([first, second])
+    assert ours.values.tolist() == [2.0, 3.0]
+    assert theirs.values.tolist() == [5.0, 6.0]
+    assert on_common_cells([]) == []
+    apart = observe([1.0], ["u"], ["a"])
+    assert [len(cells.values) for cells in on_common_cells([first, apart])] == [0, 0]
+
+
+def logit_interval(mean: float, error: float, degrees: float) -> tuple[float, float]:
+    """The t interval on the logit scale, by numpy and scipy alone."""
+    margin = stats.t.ppf(0.975, degrees) * error / (mean * (1 - mean))
+    ends_there = np.log(mean / (1 - mean)) + np.array([-margin, margin])
+    low, high = 1 / (1 + np.exp(-ends_there))
+    return float(low), float(high)
+
+
+@pytest.mark.parametrize("missing", [0, 7])
+@pytest.mark.parametrize("shape", [(6, 9), (12, 5)])
+def test_intervals_of_scores_are_those_of_statsmodels_on_the_logit_scale(
+    shape: tuple[int, int], missing: int
+) -> None:
+    """From the scores to the ends: the two-way variance of statsmodels, and the t of scipy."""
+    regression = pytest.importorskip("statsmodels.regression.linear_model")
+    covariance = pytest.importorskip("statsmodels.stats.sandwich_covariance")
+    generator = np.random.default_rng(shape[0] + missing)
+    y = 0.7 + simulate(generator, *shape)
+    y.ravel()[generator.permutation(y.size)[:missing]] = np.nan
+    cells = crossed(y)
+    known = np.isfinite(cells.values)
+    values = cells.values[known]
+    _, styles = np.unique(cells.styles[known], return_inverse=True)
+    _, contents = np.unique(cells.contents[known], return_inverse=True)
+    fitted = regression.OLS(values, np.ones((len(values), 1))).fit()
+    _, by_style, by_content = covariance.cov_cluster_2groups(
+        fitted, styles, contents, use_correction=False
+    )
+    by_cell = covariance.cov_white_simple(fitted, use_correction=False)
+    s, c, n = *shape, len(values)
+    parts = [
+        size / (size - 1) * float(part[0, 0])
+        for size, part in ((s, by_style), (c, by_content), (n, by_cell))
+    ]
+    error = math.sqrt(max(parts[0] + parts[1] - parts[2], *parts[:2]))
+    expected = logit_interval(float(np.mean(values)), error, min(s, c) - 1)
+    found = interval(cells, bounds=(0.0, 1.0))
+    assert (found.low, found.high) == pytest.approx(expected, abs=1e-9)
+
+
+def test_intervals_on_few_styles_are_those_of_the_means_of_contents_within_categories() -> None:
+    """Three styles and two categories: the stratified mean of content means, by numpy alone."""
+    y = 0.6 + simulate(np.random.default_rng(31), 3, 9)
+    categories = ["a"] * 4 + ["b"] * 5
+    means = y.mean(axis=0)
+    parts = [means[:4], means[4:]]
+    variance = sum((len(p) / 9) ** 2 * p.var(ddof=1) / len(p) for p in parts)
+    expected = logit_interval(float(y.mean()), math.sqrt(variance), 9 - 2 - 0.25)
+    found = interval(crossed(y, categories), bounds=(0.0, 1.0))
+    assert (found.low, found.high) == pytest.approx(expected, abs=1e-9)

@@ -14,11 +14,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from crossed_design import crossed
 
-from bench.statistics.bootstrap import rank_intervals
 from bench.statistics.change_points import steps
 from bench.statistics.intervals import interval, observe
 from bench.statistics.multiway import multiway_interval, multiway_variance
-from bench.statistics.paired import sign_flip_p, unbeaten
+from bench.statistics.paired import sign_flip_p, standings
 from bench.statistics.tradeoff import Anchors, Scored, Tradeoff, tradeoffs
 from bench.statistics.variances import crossing, two_way_variance
 
@@ -51,16 +50,8 @@ def test_twelve_clusters_are_counted_and_thirteen_sampled() -> None:
 def test_a_method_that_cannot_be_compared_is_not_told_apart() -> None:
     y = np.random.default_rng(3).normal(0.5, 0.01, (6, 8))
     elsewhere = observe([0.1, 0.1], ["other"] * 2, ["x", "y"])
-    found = unbeaten({"best": crossed(y), "elsewhere": elsewhere}, maximize=True)
-    assert found == {"best", "elsewhere"}
-
-
-def test_ranks_hold_the_middle_share_of_all_resamples() -> None:
-    """With four contents three are drawn; all three are the last one in 1 of 64 resamples."""
-    base = np.random.default_rng(4).normal(0.5, 0.1, (3, 4))
-    scores = {"a": crossed(base + np.array([0.1, 0.1, 0.1, -0.04])), "b": crossed(base)}
-    assert rank_intervals(scores, maximize=True, level=0.95) == {"a": (1, 1), "b": (2, 2)}
-    assert rank_intervals(scores, maximize=True, level=0.98) == {"a": (1, 2), "b": (1, 2)}
+    found = standings({"best": crossed(y), "elsewhere": elsewhere}, maximize=True)
+    assert found.best == {"best", "elsewhere"}
 
 
 def level(cp: float | list[float], sf: float, shape: tuple[int, int] = (6, 8)) -> Scored:

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from crossed_design import crossed
 
 from bench.statistics.intervals import interval, observe, spread_of
-from bench.statistics.paired import compare, holm, sign_flip_p, unbeaten
+from bench.statistics.paired import compare, holm, sign_flip_p, standings
 from bench.statistics.spread import UNBOUNDED, Population, ends, p_value
 from bench.statistics.variances import crossing, strata, these_styles_variance, two_way_variance
 
@@ -193,9 +193,9 @@ def test_the_best_and_those_not_told_apart_from_it() -> None:
         "worse": crossed(base),
         "absent": observe([], [], []),
     }
-    assert unbeaten(scores, maximize=True) == {"best", "close"}
-    assert unbeaten(scores, maximize=False) == {"worse"}
-    assert unbeaten({}, maximize=True) == set()
+    assert standings(scores, maximize=True).best == {"best", "close"}
+    assert standings(scores, maximize=False).best == {"worse"}
+    assert standings({}, maximize=True).ranks == {}
 
 
 def test_a_method_gains_nothing_by_lacking_the_hard_styles() -> None:
@@ -207,15 +207,15 @@ def test_a_method_gains_nothing_by_lacking_the_hard_styles() -> None:
     a[3:] = np.nan
     scores = {"A": crossed(a), "B": crossed(b)}
     assert np.nanmean(a) > b.mean()
-    assert unbeaten(scores, maximize=True) == {"B"}
-    assert unbeaten(scores, maximize=False) == {"A"}
+    assert standings(scores, maximize=True).best == {"B"}
+    assert standings(scores, maximize=False).best == {"A"}
 
 
 def test_methods_without_common_cells_do_not_beat_each_other() -> None:
     y = scattered(19, 6, 8)
     first, second = y.copy(), y - 1
     first[3:], second[:3] = np.nan, np.nan
-    assert unbeaten({"a": crossed(first), "b": crossed(second)}, maximize=True) == {"a", "b"}
+    assert standings({"a": crossed(first), "b": crossed(second)}, maximize=True).best == {"a", "b"}
 
 
 def test_all_pairs_are_corrected_together() -> None:
@@ -224,4 +224,47 @@ def test_all_pairs_are_corrected_together() -> None:
     scores = {str(i): crossed(generator.normal(0, 1, (6, 12))) for i in range(10)}
     found = [compare(scores[a], scores[b]).p for a, b in itertools.combinations(scores, 2)]
     assert min(found) < 0.05 < 45 * min(found)
-    assert unbeaten(scores, maximize=True) == set(scores)
+    assert standings(scores, maximize=True).best == set(scores)
+
+
+def test_a_clear_order_has_single_ranks() -> None:
+    base = scattered(22)
+    noise = np.random.default_rng(23).normal(0, 0.01, (3, *base.shape))
+    scores = {
+        name: crossed(base + gain + one)
+        for name, gain, one in zip("cab", (0.0, 0.2, 0.1), noise, strict=True)
+    }
+    assert standings(scores, maximize=True).ranks == {"c": (3, 3), "a": (1, 1), "b": (2, 2)}
+    assert standings(scores, maximize=False).ranks == {"c": (1, 1), "a": (3, 3), "b": (2, 2)}
+
+
+def test_methods_that_are_alike_share_their_ranks() -> None:
+    y = scattered(24)
+    same = {"a": crossed(y), "b": crossed(y), "far": crossed(y - 1)}
+    found = standings(same, maximize=True)
+    assert found.ranks == {"a": (1, 2), "b": (1, 2), "far": (3, 3)}
+    assert found.p[("a", "b")] == 1.0
+
+
+def test_one_content_leaves_every_rank_open() -> None:
+    single = {"a": observe([1.0], ["s"], ["c"]), "b": observe([2.0], ["s"], ["c"])}
+    assert standings(single, maximize=True).ranks == {"a": (1, 2), "b": (1, 2)}
+
+
+def test_ranks_and_holm_come_from_the_tests_of_the_single_pairs() -> None:
+    base = scattered(25)
+    noise = np.random.default_rng(26).normal(0, 0.05, (3, *base.shape))
+    scores = {
+        name: crossed(base + gain + one)
+        for name, gain, one in zip("abc", (0.0, 0.02, 0.06), noise, strict=True)
+    }
+    pairs = list(itertools.combinations("abc", 2))
+    single = {f"{a}{b}": compare(scores[a], scores[b]).p for a, b in pairs}
+    found = standings(scores, maximize=True)
+    assert {f"{a}{b}": p for (a, b), p in found.p.items()} == holm(single)
+    beaten = {pair for pair, p in holm(single).items() if p <= 0.05}
+    assert 0 < len(beaten) < 3
+    for name, (first, last) in found.ranks.items():
+        better = sum(1 for pair in beaten if pair[0] == name)  # later letters have more
+        worse = sum(1 for pair in beaten if pair[1] == name)
+        assert (first, last) == (1 + better, 3 - worse)

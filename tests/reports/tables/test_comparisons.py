@@ -13,10 +13,11 @@ from dataclasses import replace
 
 from building import row, toy
 
+from bench.statistics.paired import holm
 from reports.tables.comparisons import comparisons, ranks
 from reports.tables.table2 import table2
 from reports.text.formats import latex, markdown, terminal
-from reports.text.result_table import Estimate, Missing
+from reports.text.result_table import Estimate, Missing, PValue
 
 
 def test_declared_comparisons_come_first_and_are_corrected_over_the_family() -> None:
@@ -24,13 +25,13 @@ def test_declared_comparisons_come_first_and_are_corrected_over_the_family() -> 
     declared = [r for r in table.rows if r.group.startswith("declared")]
     assert [r.cells[1] for r in declared] == ["tve - rti", "tve - other"]
     first = row(table, "comparison", "tve - rti")
-    assert isinstance(first["p"], float)
-    assert first["p_holm"] == pytest.approx(2 * first["p"])
+    assert isinstance(first["p"], PValue)
+    assert isinstance(first["p_holm"], PValue)
+    assert first["p_holm"].value == pytest.approx(2 * first["p"].value)
     assert first["finding"] == "tve is better"
     assert isinstance(declared[1].cells[2], Missing)
-    explored = [r for r in table.rows if r.group.startswith("exploratory")]
-    assert len(explored) == 2 + 3  # cp: two pairs that were not declared; sf.heldout: three
-    assert {r.cells[4] for r in explored} == {None}
+    others = [r for r in table.rows if r.group == "all other pairs"]
+    assert len(others) == 2 + 3  # cp: two pairs that were not declared; sf.heldout: three
 
 
 def test_not_significant_stands_beside_what_could_have_been_found() -> None:
@@ -40,10 +41,18 @@ def test_not_significant_stands_beside_what_could_have_been_found() -> None:
     assert isinstance(close["delta"], Estimate)
 
 
-def test_a_suite_without_a_family_has_exploratory_comparisons_only() -> None:
+def test_other_pairs_are_corrected_over_all_pairs_of_their_metric() -> None:
+    table = comparisons(toy())
+    rows = [r for r in table.rows if r.cells[0] == "SF-audio (held-out)"]
+    p = {str(r.cells[1]): v.value for r in rows if isinstance(v := r.cells[3], PValue)}
+    corrected = {str(r.cells[1]): v.value for r in rows if isinstance(v := r.cells[4], PValue)}
+    assert corrected == pytest.approx(holm(p))
+
+
+def test_a_suite_without_a_family_has_other_pairs_only() -> None:
     run = toy()
     plain = replace(run, header=run.header.model_copy(update={"suite": {"name": "toy"}}))
-    assert {r.group for r in comparisons(plain).rows} == {"exploratory, uncorrected"}
+    assert {r.group for r in comparisons(plain).rows} == {"all other pairs"}
 
 
 def test_ranks_are_intervals_and_mark_the_best() -> None:

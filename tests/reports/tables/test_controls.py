@@ -10,25 +10,69 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from building import header, method, number, run_of, scored, simple
+from building import fail, header, jittered, method, number, run_of, scored, simple
 
+from bench.statistics.spread import Spread, smallest_detectable
 from reports.tables.controls import control_order
-from reports.tables.gains import gains
+from reports.tables.gains import gains, verdict
 
 
-def test_a_method_without_a_gain_is_named() -> None:
-    table = gains(simple(tve=0.5, rti=0.3, copy_content=0.3))
-    (note,) = (note for note in table.notes if note.startswith("no gain"))
-    where = "(all, natural, tonal)"
-    assert note == f"no gain in SF-audio (held-out) shown over copy-content: rti {where}"
-    assert not any(n.startswith("no gain") for n in gains(simple(tve=0.5, copy_content=0.3)).notes)
+def test_the_verdict_is_over_the_strongest_trivial_answer() -> None:
+    """The mix has more of the style than the content alone, and than the model without it."""
+    run = jittered(simple(tve=0.8, rti=0.5, copy_content=0.3, mix=0.5, null=0.2))
+    table = gains(run)
+    assert table.column("over")[:3] == ("copy-content", "mix", "null")
+    said = {
+        (row.cells[0], row.cells[1]): row.cells[-1] for row in table.rows if row.cells[2] == "all"
+    }
+    assert said["tve", "mix"] == "gain"
+    assert str(said["rti", "mix"]).startswith("no gain shown (0.0")
+    assert {said[m, c] for m in ("tve", "rti") for c in ("copy-content", "null")} == {""}
+    (note,) = (note for note in table.notes if note.startswith("verdict"))
+    assert "tve (all), tve (natural), tve (tonal): gain over mix" in note
+    assert "rti (all), rti (tonal): no gain shown (0.02 would have been) over mix" in note
+
+
+def test_a_gain_over_weaker_controls_is_no_gain_if_one_cannot_be_told() -> None:
+    """Over null the mean gain is larger, but contents disagree, so nothing is shown."""
+    run = simple(tve=0.5, copy_content=0.3, null=0.2)
+    spoilt = {
+        key: scored(*key, 0.9)
+        for key in run.scores
+        if key[0].startswith("null/") and "/c1/" in key[0]
+    }
+    table = gains(replace(run, scores=run.scores | spoilt))
+    said = {row.cells[1]: row.cells[-1] for row in table.rows if row.cells[2] == "all"}
+    assert said["copy-content"] == ""
+    assert str(said["null"]).startswith("no gain shown (")
+
+
+def test_what_would_have_been_found_stands_in_the_verdict() -> None:
+    spread = Spread(0.1, 0.09, 9, 40, "both", bounds=(-2.0, 2.0))
+    assert verdict(spread) == f"no gain shown ({smallest_detectable(spread):.2f} would have been)"
+    assert verdict(replace(spread, mean=-0.3)).startswith("a loss")
+    assert verdict(replace(spread, degrees=0)) == "too few contents or styles to tell"
+
+
+def test_a_failed_cell_is_no_gain() -> None:
+    """The control's failure is left out; the method's counts as the worst score."""
+    run = simple(tve=0.5, copy_content=0.3)
+    ours = gains(fail(run, "tve/harp/c1/0"))
+    theirs = gains(fail(run, "copy-content/harp/c1/0"))
+    assert number(ours, "cp") == pytest.approx((0.2 * 7 + 0.0 - 0.3) / 8)
+    assert number(theirs, "cp") == pytest.approx(0.2)
+
+
+def test_a_control_that_a_run_lacks_is_named() -> None:
+    notes = gains(simple(tve=0.5, copy_content=0.3)).notes
+    assert "not in this run, so no verdict knows of it: mix, null" in notes
 
 
 def test_gains_are_paired_raw_differences_per_kind_of_style() -> None:
     table = gains(simple(tve=0.5, copy_content=0.3, null=0.45))
-    assert table.column("over") == ("copy-content",) * 3 + ("null",) * 3
-    assert table.column("styles")[:3] == ("all", "natural", "tonal")
-    assert [number(table, "cp", row) for row in (0, 3)] == pytest.approx([0.2, 0.05])
+    assert table.column("over") == ("copy-content", "null") * 3
+    assert table.column("styles")[::2] == ("all", "natural", "tonal")
+    assert [number(table, "cp", row) for row in (0, 1)] == pytest.approx([0.2, 0.05])
 
 
 def ordered() -> dict[str, dict[str, float]]:

@@ -14,7 +14,7 @@ from building import CONTENTS, STYLES, header, method, row, run_of, toy
 
 from bench.statistics.bootstrap import panel, panel_means
 from bench.statistics.spread import Spread, ends
-from reports.tables.reading import by_method, scores_of
+from reports.tables.standing import judged
 from reports.tables.tradeoff import tradeoff
 from reports.text.result_table import Estimate, Missing
 
@@ -59,8 +59,7 @@ def test_intervals_have_the_error_and_skewness_of_the_bootstrap() -> None:
     }  # fmt: skip
     run = toy(**levels)
     table = tradeoff(run)
-    frames = by_method(run)
-    scores = [scores_of(frames, label, key) for key in ("cp", "sf.heldout") for label in levels]
+    scores = [judged(run, label, metric) for metric in run.header.metrics for label in levels]
     whole, drawn = panel_means(panel(scores))
     matched = (max(whole[1], whole[3]) + min(whole[0], whole[2])) / 2
     for place, name in ((0, "tve"), (2, "rti")):

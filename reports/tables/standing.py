@@ -1,0 +1,173 @@
+"""How the competitors of a run stand: which are judged, on which cells, and who beats whom.
+
+Bold, ranks, comparisons and the Pareto line all start from here, so that they cannot contradict
+each other:
+
+* A failed cell counts as the worst score, so that failing cannot raise a mean. A declined one (n/a)
+  is left out.
+* A competitor that finished fewer than `FINISHED` of the cells that it does not decline is not
+  judged.
+* Two competitors are compared on the cells that both have; several, on those that all have.
+
+All functions raise `RecordError` where scores of one metric carry different fingerprints.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.records.schema import MetricEntry
+from bench.records.store import Run
+from bench.statistics.intervals import Observations, on_common_cells
+from bench.statistics.paired import Standings, standings
+from reports.tables import reading
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FINISHED = 0.9  # with fewer of its cells, a method is not judged
+SEVERAL = 2  # one alone is the best of nothing
+
+
+def competitors(run: Run) -> list[str]:
+    """Labels of the methods that are not controls and have cells."""
+    frames = reading.by_method(run)
+    return [m.label for m in reading.ordered_methods(run) if not m.control and m.label in frames]
+
+
+def worst(run: Run, metric: MetricEntry) -> float:
+    """What a failed cell counts as: the bad end of the range, or the worst score if it has none."""
+    low, high = metric.range
+    maximize = metric.direction == "maximize"
+    end = low if maximize else high
+    if math.isfinite(end):
+        return end
+    found = [reading.numbers(rows, metric.name) for rows in reading.by_method(run).values()]
+    known = np.concatenate([values[np.isfinite(values)] for values in found])
+    if not len(known):
+        return math.nan
+    return float(known.min() if maximize else known.max())
+
+
+def judged(run: Run, label: str, metric: MetricEntry, *, raw: bool = False) -> Observations:
+    """The scores of a method with each failed cell as the worst score; `raw` is before clipping.
+
+    A failure in a style for which every method's score is n/a, such as one without held-out clips,
+    stays without a score.
+    """
+    rows = reading.by_method(run)[label]
+    lost = failed(run, rows, metric)
+    values = reading.numbers(rows, metric.name, raw=raw)
+    return reading.observed(rows, np.where(lost, worst(run, metric), values))
+
+
+def failed(run: Run, rows: pd.DataFrame, metric: MetricEntry) -> np.ndarray:
+    """Which rows failed where the metric applies."""
+    applies = ~rows["style"].isin(_declined_styles(run)[metric.name]).to_numpy()
+    return np.asarray(reading.failures(rows, metric.name) & applies)
+
+
+@lru_cache(maxsize=1)
+def _declined_styles(run: Run) -> dict[str, list[str]]:
+    """Per metric, the styles for which no method has a score and some score is n/a."""
+    found = {}
+    for metric in run.header.metrics:
+        declined: set[str] = set()
+        scored: set[str] = set()
+        for rows in reading.by_method(run).values():
+            declined |= set(rows.loc[rows[f"{metric.name}.status"] == "unsupported", "style"])
+            scored |= set(rows.loc[np.isfinite(reading.numbers(rows, metric.name)), "style"])
+        found[metric.name] = sorted(declined - scored)
+    return found
+
+
+def unjudged(run: Run, metric: MetricEntry) -> dict[str, str]:
+    """The competitors with scores of too few of their cells to be judged, and how many they have.
+
+    A method that declines all cells is not among them.
+    """
+    found = {}
+    for label in competitors(run):
+        rows = reading.by_method(run)[label]
+        done = int(np.isfinite(reading.numbers(rows, metric.name)).sum())
+        supported = int((~_declined(run, rows, metric)).sum())
+        if done < FINISHED * supported:
+            found[label] = f"has {done} of {supported} scores"
+    return found
+
+
+def _declined(run: Run, rows: pd.DataFrame, metric: MetricEntry) -> np.ndarray:
+    """Which rows have no score because they cannot: the cell, its score or its style is n/a."""
+    na = (rows["status"] == "unsupported") | (rows[f"{metric.name}.status"] == "unsupported")
+    return np.asarray(na | rows["style"].isin(_declined_styles(run)[metric.name]))
+
+
+def standing(run: Run, metric: MetricEntry) -> Standings:
+    """Which competitors beat which others by a metric; without those that are not judged."""
+    return _standings(run)[metric.name]
+
+
+@lru_cache(maxsize=1)
+def _standings(run: Run) -> dict[str, Standings]:
+    """The standings of the latest run are kept, since several tables need them."""
+    return {
+        metric.name: standings(
+            {label: judged(run, label, metric) for label in _judged_labels(run, metric)},
+            maximize=metric.direction == "maximize",
+            bounds=metric.range,
+        )
+        for metric in run.header.metrics
+    }
+
+
+def _judged_labels(run: Run, metric: MetricEntry) -> list[str]:
+    """The competitors that are judged by a metric and have any number of it."""
+    left_out = unjudged(run, metric)
+    frames = reading.by_method(run)
+    return [
+        label
+        for label in competitors(run)
+        if label not in left_out and np.isfinite(reading.numbers(frames[label], metric.name)).any()
+    ]
+
+
+def best(run: Run, metric: MetricEntry) -> frozenset[str]:
+    """The competitors that no other is shown to be better than; none where one stands alone."""
+    found = standing(run, metric)
+    return found.best if len(found.ranks) >= SEVERAL else frozenset()
+
+
+Cells = frozenset[tuple[str, str]]  # (style, content) pairs
+
+
+def common_cells(run: Run, metrics: Iterable[MetricEntry]) -> Mapping[str, Cells]:
+    """Per metric, the cells that all judged competitors have, failed ones included.
+
+    Empty where all of them have the same cells of every metric, so that their means can be read
+    side by side as they are.
+    """
+    found, differ = {}, False
+    for metric in metrics:
+        scores = [judged(run, label, metric) for label in _judged_labels(run, metric)]
+        each = [_cells(score) for score in scores]
+        differ = differ or len(set(each)) > 1
+        found[metric.name] = _cells(on_common_cells(scores)[0]) if scores else frozenset()
+    return found if differ else {}
+
+
+def _cells(scores: Observations) -> Cells:
+    known = np.isfinite(scores.values)
+    return frozenset(
+        zip(scores.styles[known].tolist(), scores.contents[known].tolist(), strict=True)
+    )
+
+
+def restricted(scores: Observations, cells: Cells) -> Observations:
+    """The scores of some cells."""
+    keys = zip(scores.styles.tolist(), scores.contents.tolist(), strict=True)
+    return scores.where([key in cells for key in keys])
