@@ -231,3 +231,23 @@ def test_numbers_on_fewer_cells_than_their_row_say_so() -> None:
     assert isinstance(shown["sf.heldout"], Estimate)
     assert not shown["cp"].says_n
     assert (shown["sf.heldout"].says_n, shown["sf.heldout"].n) == (True, 100)
+
+
+def test_a_failure_counts_where_another_method_is_scored_though_a_third_declines() -> None:
+    """Only a style that nobody has a score for is left out of the mean with failures at 0."""
+    labels = ("tve", "rti", "musicgen")
+    head = header([method(label) for label in labels], STYLES, CONTENTS[:4], METRICS)
+    run = run_of(head, {label: dict.fromkeys(METRICS, 0.3) for label in labels})
+    status = {("tve", "style0"): "error", ("musicgen", "style0"): "unsupported"}
+    cells, scores = dict(run.cells), dict(run.scores)
+    for cell in run.plan:
+        word = status.get((cell.method, cell.style))
+        if word is not None:
+            cells[cell.cell_id] = CellRecord(cell_id=cell.cell_id, status="ok")
+            for name in METRICS:
+                why = "invalid_output" if word == "error" else word
+                scores[cell.cell_id, name] = scored(cell.cell_id, name, None, status=why)
+    (cp, _) = head.metrics
+    known = standing.judged(replace(run, cells=cells, scores=scores), "tve", cp).values
+    assert np.isfinite(known).all()
+    assert np.sum(known == 0) == 4

@@ -35,7 +35,7 @@ def test_the_verdict_is_over_the_strongest_trivial_answer() -> None:
 
 def test_a_gain_over_weaker_controls_is_no_gain_if_one_cannot_be_told() -> None:
     """Over null the mean gain is larger, but contents disagree, so nothing is shown."""
-    run = simple(tve=0.5, copy_content=0.3, null=0.2)
+    run = simple(tve=0.5, copy_content=0.3, null=0.0)
     spoilt = {
         key: scored(*key, 0.9)
         for key in run.scores
