@@ -8,7 +8,7 @@ functions are pure functions of a `Run`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -171,14 +171,28 @@ def _row(
 
 def _finding(run: Run, pairing: Pairing, result: Comparison, p: float) -> str:
     """What follows, or why a pair is not judged."""
-    left_out = standing.unjudged(run, pairing.metric)
-    for label in (pairing.first, pairing.second):
-        if label in left_out:
-            return f"not judged: {label} {left_out[label]}"
-    follows = finding(pairing.metric, result, p, (pairing.first, pairing.second))
+    names = (pairing.first, pairing.second)
+    follows = not_judged(pairing.metric, dict.fromkeys(names, run))
+    if follows is None:
+        follows = finding(pairing.metric, result, p, names)
     if follows == NOT_SIGNIFICANT:
         follows += f" (detectable: {result.detectable:.3f})"
     return follows
+
+
+def not_judged(metric: MetricEntry, runs: Mapping[str, Run], label: str = "") -> str | None:
+    """Why no finding is drawn from a pair, None where one is.
+
+    Args:
+        metric: The metric.
+        runs: The run of each side by its name, which is the method's label if `label` is empty.
+        label: The method, where one is compared between runs.
+    """
+    for name, run in runs.items():
+        left_out = standing.unjudged(run, metric)
+        if (label or name) in left_out:
+            return f"not judged: {name} {left_out[label or name]}"
+    return None
 
 
 def difference(result: Comparison) -> tuple[Estimate, Value]:

@@ -19,6 +19,7 @@ from reports.tables.comparisons import (
     WORST_NOTE,
     difference,
     finding,
+    not_judged,
     population_notes,
     strength,
 )
@@ -62,7 +63,12 @@ def contrast_runs(first: Path, second: Path, population: Population | None = Non
             pair = [_of_contents(judged(run, label, metric), same) for run in (ours, theirs)]
             result = compare(*pair, bounds=metric.range, population=population)
             populations.add(result.population)
-            rows.append(_row(label, metric, result, ("A", "B")))
+            left_out = not_judged(metric, {"A": ours, "B": theirs}, label)
+            rows.append(
+                _row(
+                    label, metric, result, left_out or finding(metric, result, result.p, ("A", "B"))
+                )
+            )
     title = f"{first} (A) minus {second} (B), paired per cell"
     return _table(title, ours, rows, [*_run_notes(ours, theirs, same), *_notes(populations)])
 
@@ -89,7 +95,9 @@ def contrast_methods(
         pair = [judged(run, label, metric) for label in (first, second)]
         result = compare(*pair, bounds=metric.range, population=population)
         populations.add(result.population)
-        rows.append(_row(f"{first} - {second}", metric, result, (first, second)))
+        left_out = not_judged(metric, {first: run, second: run})
+        follows = left_out or finding(metric, result, result.p, (first, second))
+        rows.append(_row(f"{first} - {second}", metric, result, follows))
     return _table(f"{first} minus {second}, paired per cell", run, rows, _notes(populations))
 
 
@@ -139,10 +147,9 @@ def _missing(label: str, metric: MetricEntry, fault: str) -> Row:
     return Row((label, metric.title, Missing("incomparable", fault), *blank), label)
 
 
-def _row(label: str, metric: MetricEntry, result: Comparison, names: tuple[str, str]) -> Row:
+def _row(label: str, metric: MetricEntry, result: Comparison, follows: str) -> Row:
     if result.n == 0:
         return _missing(label, metric, "no cell has both numbers")
-    follows = finding(metric, result, result.p, names)
     return Row((label, metric.title, *difference(result), follows, *strength(result)), label)
 
 

@@ -26,6 +26,7 @@ from bench.statistics.spread import Range
 if TYPE_CHECKING:
     import pandas as pd
 
+KEPT = 2  # runs whose frames are kept: every table starts from them, and `compare` reads two runs
 Frames = Mapping[str, "pd.DataFrame"]  # the cells of each method, by its label
 CONTROLS = "controls"  # the group of their rows in every table
 STYLE_FITS = ("sf.heldout", "sf.seen", "sf.text")  # in the order of preference
@@ -83,9 +84,8 @@ def by_method(run: Run) -> dict[str, pd.DataFrame]:
     return dict(_by_method(run))
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=KEPT)
 def _by_method(run: Run) -> dict[str, pd.DataFrame]:
-    """The frames of the latest run are kept, since every table of a report starts from them."""
     check_fingerprints(run)
     if not run.plan:
         return {}

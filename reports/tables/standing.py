@@ -72,7 +72,7 @@ def failed(run: Run, rows: pd.DataFrame, metric: MetricEntry) -> np.ndarray:
     return np.asarray(reading.failures(rows, metric.name) & applies)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=reading.KEPT)
 def _declined_styles(run: Run) -> dict[str, list[str]]:
     """Per metric, the styles for which no method has a score and some score is n/a."""
     found = {}
@@ -112,9 +112,8 @@ def standing(run: Run, metric: MetricEntry) -> Standings:
     return _standings(run)[metric.name]
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=reading.KEPT)
 def _standings(run: Run) -> dict[str, Standings]:
-    """The standings of the latest run are kept, since several tables need them."""
     return {
         metric.name: standings(
             {label: judged(run, label, metric) for label in _judged_labels(run, metric)},

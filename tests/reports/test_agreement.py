@@ -27,6 +27,7 @@ from reports.figures.plates import plates
 from reports.page.write import write_page
 from reports.tables import standing
 from reports.tables.comparisons import comparisons, ranks
+from reports.tables.contrast import contrast_methods, contrast_runs
 from reports.tables.table2 import table2
 from reports.tables.tradeoff import tradeoff
 from reports.text.result_table import Estimate, Missing, ResultTable
@@ -189,6 +190,12 @@ def test_a_method_that_fails_often_is_never_the_best(tmp_path: Path) -> None:
     assert ranks(run).column("cp")[0] == Missing("n/a", "has 105 of 120 scores")
     finding = row(comparisons(run), "comparison", "tve - rti")["finding"]
     assert finding == "not judged: tve has 105 of 120 scores"
+    folder = save(run, tmp_path / "compared")
+    found = contrast_methods(folder, "tve", "rti").column("finding")
+    assert set(found) == {"not judged: tve has 105 of 120 scores"}
+    found = contrast_runs(folder, folder).column("finding")
+    assert found[:2] == ("not judged: A has 105 of 120 scores",) * 2
+    assert found[2:] == ("not significant",) * 2
     (plate,) = (p for p in plates(run, {"table2": table}) if p.label == "cp-sf-heldout")
     assert "(Pareto set: rti)" in plate.caption
     chosen = best_cell(with_sounds(run), "cp")
