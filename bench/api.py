@@ -212,20 +212,23 @@ class Output:
     audio: Audio
 
 
-ScoreStatus = Literal["ok", "silent", "unsupported", "invalid_output"]
+ScoreStatus = Literal["ok", "silent", "unsupported", "invalid_output", "invalid_score"]
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One number about one output.
+    """One number about one output; `bench.scores` checks each that a metric gives.
 
     Args:
         name: The metric's name in the catalog, such as "cp".
-        value: The reported number, or None without one.
+        value: The reported number, real and finite and inside the declared range, or None without
+            one.
         raw: The number before clipping (for CLAP metrics the raw cosine, in [-1, 1]), which the
-            statistics use.
+            statistics use; None where it is the value. Inside the declared range, which is mirrored
+            at 0 where it begins there.
         status: "ok"; "silent" (a number with a caveat); "unsupported" or "invalid_output" (no
-            number).
+            number). "invalid_score" (no number) is what the harness records for a metric that
+            raised, or whose score breaks a rule.
         reason: Why the status is not "ok".
     """
 
@@ -387,7 +390,9 @@ class Metric(ABC):
         """One score per output, in order.
 
         A bad output (NaN, wrong length) never raises: its score says `invalid_output`. Waveforms
-        are float32, (channel, sample); contents and style clips may have any rate.
+        are float32, (channel, sample); contents and style clips may have any rate. A call that
+        raises is made again for each output alone; what raises then is an `invalid_score`, and
+        `n/a` for `UnsupportedError`.
         """
 
     @abstractmethod

@@ -47,7 +47,7 @@ class MetricSubject:
     @cached_property
     def metric(self) -> Metric:
         """The metric, loaded."""
-        metric = open_metric(self.name, self.entry, Path(os.devnull))
+        metric = open_metric(self.entry, Path(os.devnull))
         metric.load(self.profile, self.device)
         return metric
 

@@ -12,7 +12,6 @@ resumed run equals an uninterrupted one. Methods that share a frozen network may
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
@@ -31,7 +30,7 @@ from bench.api import (
 )
 from bench.audio import as_heard
 from bench.device import peak_memory_bytes
-from bench.failure import STOPS_RUN, Failure, WorkerError, WorkerLostError, failure_of
+from bench.failure import STOPS_RUN, Failure, WorkerLostError, failure_of
 from bench.plan.plan import PlannedMethod
 from bench.plugins.catalog import find_method, resolve
 from bench.plugins.opening import (
@@ -237,11 +236,7 @@ class Studio:
 
     def keep_traceback(self, error: Exception) -> None:
         """Append the traceback to the method's log; a failed cell's reason is only one line."""
-        if failure_of(error).status == "unsupported":
-            return
-        trace = error.trace if isinstance(error, WorkerError) else None
-        with self.context.log_of(self.identity.name).open("a", encoding="utf-8") as file:
-            file.write((trace or "".join(traceback.format_exception(error))) + "\n")
+        self.context.keep_traceback(self.identity.name, error)
 
 
 def open_studio(

@@ -88,7 +88,9 @@ def contrast_methods(
         result = compare(*pair, bounds=metric.range, population=population)
         populations.add(result.population)
         rows.append(_row(f"{first} - {second}", metric, result, (first, second)))
-    return _table(f"{first} minus {second}, paired per cell", run, rows, _notes(populations))
+    lines = [words] if (words := notes.invalid_note(run)) else []
+    title = f"{first} minus {second}, paired per cell"
+    return _table(title, run, rows, [*lines, *_notes(populations)])
 
 
 def comparable(table: ResultTable) -> bool:
@@ -115,8 +117,7 @@ def _shared(ours: Run, theirs: Run) -> list[tuple[MetricEntry, str]]:
 
 
 def _fingerprint(run: Run, metric: MetricEntry) -> set[str]:
-    found = {score.fingerprint for (_, name), score in run.scores.items() if name == metric.name}
-    return found or {metric.fingerprint}
+    return run.fingerprints().get(metric.name) or {metric.fingerprint}
 
 
 def _same_contents(ours: Run, theirs: Run) -> set[str]:
@@ -155,6 +156,7 @@ def _run_notes(ours: Run, theirs: Run, same: set[str]) -> list[str]:
     lines = [f"{name}: {_words(run)}, run {run.header.run_id}" for name, run in named]
     if ours.header.suite_digest != theirs.header.suite_digest:
         lines.append("the suites differ; only cells of the same style and content audio are paired")
+    lines += [f"{name}: {words}" for name, run in named if (words := notes.invalid_note(run))]
     left_out = len(ours.header.contents) - len(same)
     return lines + ([f"{left_out} contents of A are not in B"] if left_out else [])
 

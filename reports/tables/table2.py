@@ -29,8 +29,8 @@ def table2(run: Run) -> ResultTable:
     """Show the scores of the methods of a run, first the competitors and then the controls.
 
     Columns: method, what it sees, the mean of each metric with its interval, n (cells behind the
-    first metric that has a number) and coverage (ended well / planned). Published reference rows
-    stand only in tables of the full profile.
+    first metric that has a number) and coverage (ended well with valid scores / planned). Published
+    reference rows stand only in tables of the full profile.
 
     Raises:
         RecordError: Scores of one metric carry different fingerprints.
@@ -91,7 +91,7 @@ def _rows(
     group = reading.group_of(entry)
     metrics = reading.ordered_metrics(run)
     measured = [score_value(rows, metric, kinds) for metric in metrics]
-    done = int((rows["status"] == "ok").sum())
+    done = int(((rows["status"] == "ok") & ~reading.invalid(rows, metrics)).sum())
     sees = " + ".join(entry.conditioned_on)
     first = (entry.label, sees, *measured, cells_behind(measured), f"{done}/{len(rows)}")
     lines = [Row(first, group)]
@@ -142,6 +142,8 @@ def _why_missing(rows: pd.DataFrame, metric: MetricEntry) -> Missing:
     status = rows["status"].tolist()
     if reading.failures(rows, metric.name).any():
         return Missing("failed", "every cell that ran failed")
+    if reading.invalid(rows, [metric]).any():
+        return Missing("invalid", "every score broke a rule; the reason is in the notes")
     if "unsupported" in status or (rows[f"{metric.name}.status"] == "unsupported").any():
         return Missing("n/a", "declined; the reason is in the notes")
     return Missing("—", "not scored" if "ok" in status else "not run")
