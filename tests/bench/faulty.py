@@ -3,6 +3,8 @@
 The content `CURSED` sets them off. `FAULTY_FIXED` in the environment stands for a corrected file.
 """
 
+# ruff: noqa: D101 - the names say what is broken
+
 from __future__ import annotations
 
 import os
@@ -43,7 +45,7 @@ class Peak(Metric):
             return self.broken(found)
         return Score("peak", found)
 
-    def broken(self, found: float) -> Any:  # noqa: ANN401 - what breaks the contract has any type
+    def broken(self, found: float) -> Any:  # noqa: ANN401 - whatever breaks the contract
         return Score("peak", found)
 
     def fingerprint(self) -> Mapping[str, Json]:

@@ -1,4 +1,4 @@
-"""Metrics that break the rules of a score: what it costs, where it is shown, and what is retried."""
+"""Metrics that break the rules of a score: what it costs, where it is shown, what is retried."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_broken_rule_costs_one_score_with_the_reason(
     assert {name: found[name][0] for name in CONTENTS} == {
         "low1": "ok", "low2": "invalid_score", "low3": "ok"
     }  # fmt: skip
-    status, value, said = found["low2"]
+    _, value, said = found["low2"]
     assert value is None
     assert said.startswith(f"metric '{FAULTY}:{metric}' ")
     assert reason in said
