@@ -33,6 +33,7 @@ from bench.scores import (
     Range,
     bounded,
     find_number_fault,
+    is_plain,
     raw_range,
 )
 
@@ -133,6 +134,8 @@ def read_scores(folder: Path, ranges: Mapping[str, Range]) -> dict[tuple[str, st
 
 def _checked(score: ScoreRecord, declared: Declared) -> ScoreRecord:
     """The score itself where it is sound, else the one that stands for it."""
+    if is_plain(score.value, score.raw, score.status, declared):
+        return score
     fault = find_number_fault(score.value, score.raw, score.status, declared)
     if fault is not None:
         gone = {"value": None, "raw": None, "status": INVALID, "reason": fault.words}

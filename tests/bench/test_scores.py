@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 
 from bench.api import Score
-from bench.scores import AnswerError, Declared, Range, admit, bounded, raw_range
+from bench.scores import (
+    UNBOUNDED,
+    AnswerError,
+    Declared,
+    Range,
+    admit,
+    bounded,
+    find_number_fault,
+    is_plain,
+    raw_range,
+)
 
 UNIT = Declared("cp", (0.0, 1.0))
 OUTSIDE = Declared("./own.py:Own", (0.0, 1.0))
@@ -151,3 +161,20 @@ def test_before_clipping_a_range_from_0_is_mirrored() -> None:
     assert raw_range((0.0, 2.0)) == (-2.0, 2.0)
     assert the_only(Score("cp", 0.0, -1.0)).raw == -1.0
     assert the_only(Score("cp", 0.0, -1.1)).status == "invalid_score"
+
+
+NUMBERS = (None, math.nan, math.inf, -math.inf, 0, 0.0, 0.5, 1.0, 1.0000001, -0.5, -1.0, 2.0, 57.0)
+
+
+@pytest.mark.parametrize("within", [(0.0, 1.0), (-0.5, 0.5), UNBOUNDED])
+@pytest.mark.parametrize("status", ["ok", "silent", "unsupported", "invalid_output"])
+def test_the_quick_answer_is_the_long_one(within: Range, status: str) -> None:
+    """It says yes where nothing is wrong and nothing has to be brought to an end, and only there."""
+    declared = Declared("cp", within)
+    for value in NUMBERS:
+        for raw in NUMBERS:
+            fault = find_number_fault(value, raw, status, declared)
+            kept = bounded(value, within), bounded(raw, raw_range(within))
+            numbered = type(value) is float and type(raw) in (float, type(None))
+            unchanged = numbered and fault is None and kept == (value, raw)
+            assert is_plain(value, raw, status, declared) is unchanged
