@@ -144,12 +144,15 @@ class Style:
             harness hands methods a style without them, except the controls that declare
             `MethodInfo.control`.
         text: A description for text-driven methods and SF-text, or None.
+        left_out: The recordings of the style that are in neither, because they are silent or cannot
+            be read, each with the reason: "bell1.wav is silent (below -60 dBFS)". For messages.
     """
 
     id: str
     clips: tuple[Clip, ...]
     heldout_clips: tuple[Clip, ...] = ()
     text: str | None = None
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.records.schema import left_out_words
 from bench.records.store import Run
 from bench.scores import INVALID
 from reports.tables import reading
@@ -43,6 +44,7 @@ def identity_notes(run: Run) -> list[str]:
     notes = [suite]
     if header.profile == "mini":
         notes.append("mini models: never compare with published numbers")
+    notes += left_out_words(header.styles)
     stereo = sum(1 for facts in header.contents.values() if int(facts.get("channels") or 1) > 1)
     if stereo:
         notes.append(

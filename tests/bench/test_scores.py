@@ -169,7 +169,7 @@ NUMBERS = (None, math.nan, math.inf, -math.inf, 0, 0.0, 0.5, 1.0, 1.0000001, -0.
 @pytest.mark.parametrize("within", [(0.0, 1.0), (-0.5, 0.5), UNBOUNDED])
 @pytest.mark.parametrize("status", ["ok", "silent", "unsupported", "invalid_output"])
 def test_the_quick_answer_is_the_long_one(within: Range, status: str) -> None:
-    """It says yes where nothing is wrong and nothing has to be brought to an end, and only there."""
+    """It says yes where nothing is wrong and nothing to be brought to an end, and only there."""
     declared = Declared("cp", within)
     for value in NUMBERS:
         for raw in NUMBERS:
