@@ -81,7 +81,9 @@ def test_the_prototype_is_the_mean_direction(accordion: Style) -> None:
     embedder = load_embedder("mini", "cpu")
     total = sum(embedder.embed_audio(clip.audio) for clip in accordion.clips)
     expected = total / np.linalg.norm(total)
-    assert prototype(embedder, accordion, accordion.clips, "clips") == pytest.approx(expected, abs=1e-12)
+    assert prototype(embedder, accordion, accordion.clips, "clips") == pytest.approx(
+        expected, abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("spoilt", ["silent", "nan"])
