@@ -144,12 +144,15 @@ class Style:
             harness hands methods a style without them, except the controls that declare
             `MethodInfo.control`.
         text: A description for text-driven methods and SF-text, or None.
+        left_out: The recordings of the style that are in neither, because they are silent or cannot
+            be read, each with the reason: "bell1.wav is silent (below -60 dBFS)". For messages.
     """
 
     id: str
     clips: tuple[Clip, ...]
     heldout_clips: tuple[Clip, ...] = ()
     text: str | None = None
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,20 +215,23 @@ class Output:
     audio: Audio
 
 
-ScoreStatus = Literal["ok", "silent", "unsupported", "invalid_output"]
+ScoreStatus = Literal["ok", "silent", "unsupported", "invalid_output", "invalid_score"]
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One number about one output.
+    """One number about one output; `bench.scores` checks each that a metric gives.
 
     Args:
         name: The metric's name in the catalog, such as "cp".
-        value: The reported number, or None without one.
+        value: The reported number, real and finite and inside the declared range, or None without
+            one.
         raw: The number before clipping (for CLAP metrics the raw cosine, in [-1, 1]), which the
-            statistics use.
+            statistics use; None where it is the value. Inside the declared range, which is mirrored
+            at 0 where it begins there.
         status: "ok"; "silent" (a number with a caveat); "unsupported" or "invalid_output" (no
-            number).
+            number). "invalid_score" (no number) is what the harness records for a metric that
+            raised, or whose score breaks a rule.
         reason: Why the status is not "ok".
     """
 
@@ -387,7 +393,9 @@ class Metric(ABC):
         """One score per output, in order.
 
         A bad output (NaN, wrong length) never raises: its score says `invalid_output`. Waveforms
-        are float32, (channel, sample); contents and style clips may have any rate.
+        are float32, (channel, sample); contents and style clips may have any rate. A call that
+        raises is made again for each output alone; what raises then is an `invalid_score`, and
+        `n/a` for `UnsupportedError`.
         """
 
     @abstractmethod

@@ -120,7 +120,8 @@ class MetricInfo:
     Args:
         title: Column title, such as "SF-audio (held-out)".
         direction: Which way is better.
-        range: Smallest and largest reported value.
+        range: Smallest and largest reported value; infinite where there is no end. A score outside
+            is invalid.
         source: Paper and equation.
         departures: Where this implementation differs from its source.
         version: Raised by hand when scores change on purpose.

@@ -9,10 +9,13 @@ no number; a silent one scores 0 and says so. In this way failing never looks be
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.api import Audio, Output, Score, UnsupportedError
+from bench.api import Audio, Clip, Output, Score, UnsupportedError
 from bench.audio import fit_length, resample
 from bench.failure import Failure
 
@@ -21,6 +24,7 @@ SHORTEST_S = 0.5  # no dataset has a shorter clip, and nothing shorter is scored
 FRAME_S = 0.05  # frames over which levels and silence are judged
 SILENCE_DBFS = -60.0  # below it a frame, or a whole clip, is silence
 SILENT_SHARE = 0.95  # more silent frames than this make the clip silent
+_THRESHOLD = 10 ** (SILENCE_DBFS / 20)
 
 
 def restore(output: Audio, heard: Audio, content: Audio) -> Audio | Failure:
@@ -113,6 +117,42 @@ def require_sound(audio: Audio, what: str) -> None:
         raise UnsupportedError(f"{what} is silent (below {SILENCE_DBFS:g} dBFS)")
 
 
+@lru_cache(maxsize=64)  # every output is compared with the same few clips
+def reference_fault(audio: Audio) -> str | None:
+    """Why a sound cannot stand for a style, as the rest of a sentence; None where it can.
+
+    Example:
+        >>> reference_fault(Audio(np.zeros((1, 8000), np.float32), 8000))
+        'is silent (below -60 dBFS)'
+    """
+    broken = int(np.count_nonzero(~np.isfinite(audio.waveform)))
+    if broken:
+        return f"holds {broken} samples that are NaN or infinite"
+    if not is_silent(audio):
+        return None
+    mostly = "" if _is_quiet(audio.mono) else f" in more than {SILENT_SHARE:.0%} of its time"
+    return f"is silent (below {SILENCE_DBFS:g} dBFS{mostly})"
+
+
+def usable(clips: Sequence[Clip], what: str) -> list[Clip]:
+    """The clips that can stand for a style.
+
+    The harness leaves the others out before a run; this is for whoever calls a metric by himself.
+
+    Args:
+        clips: Recordings of the style.
+        what: What they are, such as "style 'bells', held-out clips".
+
+    Raises:
+        UnsupportedError: There are clips, and none can be used; the message says why of each.
+    """
+    faults = {clip.id: reference_fault(clip.audio) for clip in clips}
+    if clips and all(faults.values()):
+        words = "; ".join(f"{name} {fault}" for name, fault in faults.items())
+        raise UnsupportedError(f"{what}: none can be used: {words}")
+    return [clip for clip in clips if faults[clip.id] is None]
+
+
 def is_silent(audio: Audio) -> bool:
     """Whether the mean of the channels counts as silence.
 
@@ -124,10 +164,14 @@ def is_silent(audio: Audio) -> bool:
         True
     """
     mono = audio.mono
-    threshold = 10 ** (SILENCE_DBFS / 20)
-    if not len(mono) or np.sqrt(np.mean(mono.astype(np.float64) ** 2)) < threshold:
+    if _is_quiet(mono):
         return True
-    return bool(np.mean(frame_rms(mono, audio.sample_rate) < threshold) > SILENT_SHARE)
+    return bool(np.mean(frame_rms(mono, audio.sample_rate) < _THRESHOLD) > SILENT_SHARE)
+
+
+def _is_quiet(mono: NDArray[np.float32]) -> bool:
+    """Whether one channel lies below `SILENCE_DBFS` as a whole."""
+    return not len(mono) or bool(np.sqrt(np.mean(mono.astype(np.float64) ** 2)) < _THRESHOLD)
 
 
 def frame_rms(waveform: NDArray[np.float32], sample_rate: int) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from bench.errors import ExitCode
 
 if TYPE_CHECKING:
     from bench.run.request import Prepared, RunRequest
+    from reports.write import Report
 
 
 class RunOptions(TypedDict):
@@ -69,7 +70,9 @@ class RunOptions(TypedDict):
     "--duration", type=click.FloatRange(min=0.5), help="Use at most this many seconds of each clip."
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
-@click.option("--retry", is_flag=True, help="Try failed and crashed cells again.")
+@click.option(
+    "--retry", is_flag=True, help="Try failed and crashed cells, and invalid scores, again."
+)
 @click.option(
     "--isolate/--no-isolate",
     default=None,
@@ -104,13 +107,29 @@ def _run(prepared: Prepared, request: RunRequest) -> int:
     from bench.records.schema import FAILED
     from bench.run.runner import disk_full_is_bad_input
     from bench.run.session import start
+    from bench.scores import INVALID
 
     with disk_full_is_bad_input(prepared.folder):
         cells = start(prepared, request, progress_line())
         click.echo(err=True)
-        show((prepared.folder,), page=True, brief=True)
+        finished = show((prepared.folder,), page=True, brief=True)
+    _print_invalid(finished)
     _print_session(prepared)
-    return ExitCode.FAILED_CELLS if any(cell.status in FAILED for cell in cells.values()) else 0
+    unsound = any(
+        score.status == INVALID and cell in cells and metric in prepared.metrics
+        for (cell, metric), score in finished.run.scores.items()
+    )
+    failed = unsound or any(cell.status in FAILED for cell in cells.values())
+    return ExitCode.FAILED_CELLS if failed else ExitCode.DONE
+
+
+def _print_invalid(finished: Report) -> None:
+    """Say how many scores are invalid, where any is."""
+    from reports.tables.notes import invalid_note
+
+    words = invalid_note(finished.run)
+    if words:
+        click.echo(f"{words}; reasons in {finished.out / 'failures.md'}, --retry scores them again")
 
 
 def _print_session(prepared: Prepared) -> None:

@@ -27,6 +27,7 @@ from bench.conformance.checks import (
 from bench.conformance.metric_subject import MetricSubject
 from bench.outputs import SHORTEST_S
 from bench.plugins.catalog import UNDESCRIBED
+from bench.scores import AnswerError, Rule, called_by, counted, find_fault
 
 SAME = 1e-5  # scores of the same output in other company may differ in the last digits
 
@@ -55,21 +56,29 @@ def _load(subject: MetricSubject) -> str | None:
 
 
 def _scores(subject: MetricSubject) -> str | None:
-    scores: object = subject.score(*subject.ordinary)
-    if not isinstance(scores, list) or len(scores) != len(subject.ordinary):
-        return f"score returned {scores!r:.60} for three outputs, not a list of three"
-    alien = [type(score).__name__ for score in scores if not isinstance(score, Score)]
-    if alien:
-        return f"score returned {', '.join(alien)}, not Score"
-    unlike = [f"{s.status} ({s.reason})" for s in scores if s.status != "ok" or s.value is None]
-    return f"ordinary outputs came back {', '.join(unlike)}" if unlike else None
+    try:
+        counted(subject.score(*subject.ordinary), len(subject.ordinary), subject.declared)
+    except AnswerError as error:
+        return str(error)
+    scores: list[object] = list(subject.score(*subject.ordinary))
+    unlike = [
+        f"{s.status} ({s.reason})" for s in scores if isinstance(s, Score) and s.status != "ok"
+    ]
+    fault = _faults(subject, "kind", "number")
+    return fault or (f"ordinary outputs came back {', '.join(unlike)}" if unlike else None)
 
 
 def _name(subject: MetricSubject) -> str | None:
-    names = {score.name for score in subject.score(*subject.ordinary)}
-    if ":" in subject.name:
-        return None if len(names) == 1 else f"its scores are named {', '.join(sorted(names))}"
-    return None if names == {subject.name} else f"its scores are named {', '.join(sorted(names))}"
+    return _faults(subject, "name")
+
+
+def _faults(subject: MetricSubject, *rules: Rule) -> str | None:
+    """Which of these rules the scores of ordinary outputs break, by the gate of every run."""
+    declared, scores = subject.declared, subject.score(*subject.ordinary)
+    called = called_by(scores, declared)
+    faults = [find_fault(score, called, declared) for score in scores]
+    words = [fault.words for fault in faults if fault is not None and fault.rule in rules]
+    return "; ".join(dict.fromkeys(words)) or None
 
 
 def _nothing(subject: MetricSubject) -> str | None:
@@ -78,9 +87,7 @@ def _nothing(subject: MetricSubject) -> str | None:
 
 
 def _range(subject: MetricSubject) -> str | None:
-    low, high = subject.info.range
-    beyond = [s.value for s in subject.score(*subject.ordinary) if not low <= _value(s) <= high]
-    return f"{beyond} lie outside {low} to {high}" if beyond else None
+    return _faults(subject, "range")
 
 
 def _again(subject: MetricSubject) -> str | None:

@@ -12,6 +12,7 @@ from bench.conformance.checks import CONTENTS, STYLE_CLIPS, STYLE_TEXT, bundled_
 from bench.conformance.side_effects import SideEffects
 from bench.plugins.catalog import resolve
 from bench.plugins.opening import close, open_metric
+from bench.scores import Declared
 
 SECONDS = 2.0
 
@@ -44,10 +45,15 @@ class MetricSubject:
             raise TypeError(f"INFO is a {type(info).__name__}, not a MetricInfo")
         return info
 
+    @property
+    def declared(self) -> Declared:
+        """What its scores are checked against."""
+        return Declared(self.name, self.info.range)
+
     @cached_property
     def metric(self) -> Metric:
         """The metric, loaded."""
-        metric = open_metric(self.name, self.entry, Path(os.devnull))
+        metric = open_metric(self.entry, Path(os.devnull))
         metric.load(self.profile, self.device)
         return metric
 
@@ -75,7 +81,7 @@ class MetricSubject:
         return (self.content.audio, style.clips[0].audio, style.heldout_clips[0].audio)
 
     def score(self, *outputs: Audio, content: Clip | None = None) -> list[Score]:
-        """Score outputs in one call."""
+        """What the metric answers for outputs in one call, whatever that is."""
         clip = self.content if content is None else content
         given: dict[str, object] = {f"output {n + 1}": audio for n, audio in enumerate(outputs)}
         given |= {f"clip {one.id!r}": one.audio for one in (clip, *self.style.clips)}

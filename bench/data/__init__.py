@@ -14,6 +14,9 @@ each file counts as a recording of its own. Write a card if that is wrong.
 **Texts**: the text of a style comes from its card, else from `style/<style>/text.txt`, else from
 the name of its folder in words ("church_bell": "church bell").
 
+**Unusable clips**: a content that is broken or too short is an error. A clip of a style that is
+silent, broken or too short is left out of what is learnt and scored with, and is named.
+
 **Conventions**: times are in seconds. When a dataset is loaded, each file is hashed and its header
 is checked; the sound is read only when a clip is asked for.
 """

@@ -5,6 +5,8 @@ What counts as a recording, and what a card may leave out, is said in `bench.dat
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +14,7 @@ from pydantic import Field
 
 from bench.api import DatasetError
 from bench.data.archive import ArchiveCard, data_folder
-from bench.data.clips import ClipSource, Kind, inspect
+from bench.data.clips import ClipSource, Kind, LeftOut, fault_of_file, inspect
 from bench.data.recordings import recording_of
 from bench.declarations import Declared, TomlFile, parse, read_toml
 
@@ -112,3 +114,34 @@ def clip_source(root: Path, name: str, category: str, card: ClipCard) -> ClipSou
         file.digest,
         file.channels,
     )
+
+
+def style_clips(
+    root: Path, style: str, named: Iterable[tuple[str, ClipCard]]
+) -> tuple[tuple[ClipSource, ...], tuple[LeftOut, ...]]:
+    """Look at the files of a style: its clips, and those that are left out as unusable.
+
+    A broken file costs itself and not the dataset; a file that is not there at all is a fault of
+    the card that names it.
+
+    Args:
+        root: The folder of the dataset.
+        style: Id of the style.
+        named: Id of each clip, and the clip as a card names it.
+
+    Raises:
+        DatasetError: A file is missing.
+    """
+    clips: list[ClipSource] = []
+    left_out: list[LeftOut] = []
+    for name, card in named:
+        path = root / card.path
+        try:
+            inspect(path, card.start_s, card.duration_s)
+        except DatasetError as error:
+            if not os.path.lexists(path):
+                raise
+            left_out.append(LeftOut(path.name, fault_of_file(error, path)))
+            continue
+        clips.append(clip_source(root, name, style, card))
+    return tuple(clips), tuple(left_out)

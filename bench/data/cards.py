@@ -5,14 +5,24 @@ The layout of a folder, and what counts as a recording, is said in `bench.data`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.api import DatasetError, UnknownNameError
+from bench.audio import require_whole
 from bench.checkout import DATASETS
-from bench.data.card_model import Card, ClipCard, StyleCard, card_root, clip_source, parse_card
-from bench.data.clips import ClipSource, Dataset, StyleSource, inspect
+from bench.data.card_model import (
+    Card,
+    ClipCard,
+    StyleCard,
+    card_root,
+    clip_source,
+    parse_card,
+    style_clips,
+)
+from bench.data.clips import ClipSource, Dataset, StyleSource
 from bench.data.folders import (
     LAYOUT,
     scan_contents,
@@ -23,6 +33,7 @@ from bench.data.folders import (
 )
 from bench.declarations import TomlFile, read_toml
 from bench.errors import nearest
+from bench.files import remembered_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +100,8 @@ def _check_sums(given: CardOnDisk) -> None:
     for name, wanted in given.card.sha256.items():
         path = given.root / name
         with given.file.blamed("sha256", name):
-            found = inspect(path).digest
+            require_whole(path)
+            found = remembered_digest(path)
             if found != wanted.lower():
                 raise DatasetError(
                     f"{path} has SHA-256 {found[:12]}..., the card says {wanted[:12]}...; a "
@@ -131,8 +143,9 @@ def _names_of_styles(given: CardOnDisk) -> list[str]:
 
 def _style(root: Path, name: str, card: StyleCard) -> StyleSource:
     text = style_text(style_folder(root) / name, name, card.text)
-    named = [clip_source(root, _part_name(clip), name, clip) for clip in card.clips]
-    return StyleSource(name, card.kind, text, tuple(named or scan_style(root, name)))
+    named = [(_part_name(clip), clip) for clip in card.clips]
+    clips, left_out = style_clips(root, name, named or scan_style(root, name))
+    return StyleSource(name, card.kind, text, clips, left_out)
 
 
 def _part_name(clip: ClipCard) -> str:
@@ -149,8 +162,19 @@ def _checked(dataset: Dataset) -> Dataset:
         )
     _require_unlike(dataset.contents, f"contents of {dataset.name}")
     for style in dataset.styles:
-        _require_unlike(style.clips, f"style {style.id} of {dataset.name}")
+        _require_unlike(_without_silent_twins(style.clips), f"style {style.id} of {dataset.name}")
     return dataset
+
+
+def _without_silent_twins(clips: Sequence[ClipSource]) -> list[ClipSource]:
+    """The clips without silent ones that are alike: they are left out of a run, see `sifting`."""
+    alike = Counter(_sound_of(clip) for clip in clips)
+    return [c for c in clips if alike[_sound_of(c)] == 1 or c.reference_fault() is None]
+
+
+def _sound_of(clip: ClipSource) -> tuple[str, float, float]:
+    """What decides the sound of a clip: the file, and which part of it."""
+    return clip.digest, clip.start_s, clip.duration_s
 
 
 def _require_unlike(clips: Sequence[ClipSource], what: str) -> None:
@@ -159,7 +183,7 @@ def _require_unlike(clips: Sequence[ClipSource], what: str) -> None:
     sounds: dict[tuple[str, float, float], ClipSource] = {}
     for clip in clips:
         same_id = ids.setdefault(clip.id, clip)
-        same = sounds.setdefault((clip.digest, clip.start_s, clip.duration_s), clip)
+        same = sounds.setdefault(_sound_of(clip), clip)
         if same_id is not clip or same is not clip:
             other, fact = (same, "the same sound") if same is not clip else (same_id, "the same id")
             raise DatasetError(

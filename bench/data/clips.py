@@ -14,7 +14,7 @@ from typing import Literal
 from bench.api import Clip, DatasetError, Style
 from bench.audio import decoding, read_audio, require_whole
 from bench.files import json_digest, remembered_digest
-from bench.outputs import SHORTEST_S
+from bench.outputs import SHORTEST_S, reference_fault
 
 Kind = Literal["instrument", "natural"]
 
@@ -52,6 +52,36 @@ class ClipSource:
         wanted = self.duration_s if duration_s is None else min(duration_s, self.duration_s)
         return Clip(self.id, self.category, read_audio(self.path, self.start_s, wanted))
 
+    def reference_fault(self, duration_s: float | None = None) -> str | None:
+        """Why the clip cannot stand for a style, as the rest of a sentence; None where it can.
+
+        It is decoded for that, at most `duration_s` seconds from its beginning.
+        """
+        try:
+            fault = reference_fault(self.read(duration_s).audio)
+        except DatasetError as error:
+            return fault_of_file(error, self.path)
+        is_cut = duration_s is not None and duration_s < self.duration_s
+        return f"{fault} in its first {duration_s:g} s" if fault and is_cut else fault
+
+
+def fault_of_file(error: DatasetError, path: Path) -> str:
+    """What an error says about a file, without the path that it begins with."""
+    return str(error).removeprefix(f"{path} ")
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A clip of a style that cannot stand for it, and so is neither learnt from nor scored with.
+
+    Args:
+        clip: The name of its file.
+        reason: What is wrong with it, as the rest of a sentence.
+    """
+
+    clip: str
+    reason: str
+
 
 @dataclass(frozen=True, slots=True)
 class StyleSource:
@@ -61,6 +91,7 @@ class StyleSource:
     kind: Kind
     text: str
     clips: tuple[ClipSource, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +103,14 @@ class StyleSplit:
     text: str | None
     clips: tuple[ClipSource, ...]
     heldout_clips: tuple[ClipSource, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
     def read(self, duration_s: float | None = None) -> Style:
         """Read all clips, at most `duration_s` seconds of each."""
         clips = tuple(clip.read(duration_s) for clip in self.clips)
         heldout = tuple(clip.read(duration_s) for clip in self.heldout_clips)
-        return Style(self.id, clips, heldout, self.text)
+        left_out = tuple(f"{one.clip} {one.reason}" for one in self.left_out)
+        return Style(self.id, clips, heldout, self.text, left_out)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.api import DatasetError
 from bench.audio import READABLE
-from bench.data.card_model import ClipCard, clip_source
+from bench.data.card_model import ClipCard, clip_source, style_clips
 from bench.data.clips import ClipSource, StyleSource
 from bench.errors import nearest
 
@@ -55,13 +55,13 @@ def scan_contents(root: Path) -> list[ClipSource]:
     ]
 
 
-def scan_style(root: Path, name: str) -> list[ClipSource]:
-    """Find the clips of one style of a dataset.
+def scan_style(root: Path, name: str) -> list[tuple[str, ClipCard]]:
+    """Find the files of one style of a dataset, each with its id.
 
     Raises:
-        DatasetError: The style has no clip, or one that cannot be used.
+        DatasetError: The style has no file.
     """
-    return _clips(root, name, _files_of_category(style_folder(root) / name))
+    return _named(_files_of_category(style_folder(root) / name))
 
 
 def read_style(place: Path, text: str | None = None) -> StyleSource:
@@ -73,7 +73,7 @@ def read_style(place: Path, text: str | None = None) -> StyleSource:
         text: The style in words; None takes `text.txt` in the folder, else the name in words.
 
     Raises:
-        DatasetError: The place does not exist, has no clip, or has one that cannot be used.
+        DatasetError: The place does not exist or has no clip.
     """
     if not place.exists():
         raise DatasetError(
@@ -83,8 +83,8 @@ def read_style(place: Path, text: str | None = None) -> StyleSource:
     where = place.resolve()
     files = [where] if where.is_file() else _audio_in(where) or _none_in(place)
     name = where.stem if where.is_file() else where.name
-    clips = tuple(_clips(where, name, files))
-    return StyleSource(name, "instrument", style_text(where, name, text), clips)
+    clips, left_out = style_clips(where, name, _named(files))
+    return StyleSource(name, "instrument", style_text(where, name, text), clips, left_out)
 
 
 def style_text(folder: Path, name: str, given: str | None) -> str:
@@ -102,8 +102,8 @@ def style_text(folder: Path, name: str, given: str | None) -> str:
     return words or name.replace("_", " ")
 
 
-def _clips(root: Path, style: str, files: list[Path]) -> list[ClipSource]:
-    return [clip_source(root, path.stem, style, ClipCard(path=str(path))) for path in files]
+def _named(files: list[Path]) -> list[tuple[str, ClipCard]]:
+    return [(path.stem, ClipCard(path=str(path))) for path in files]
 
 
 def _subfolders(folder: Path) -> list[Path]:

@@ -16,19 +16,14 @@ if TYPE_CHECKING:
 CONTENTS_IN_MEMORY = 64
 
 
-def check_clips(
-    contents: Iterable[ClipSource], splits: Iterable[StyleSplit], duration_s: float | None
-) -> None:
-    """Decode every clip that a run will use once, so that a broken one is found before the work.
+def check_contents(contents: Iterable[ClipSource], duration_s: float | None) -> None:
+    """Decode every content of a run once, so that a broken one is found before the work.
 
     Raises:
-        DatasetError: A clip breaks off, cannot be decoded or holds NaN; the message names it.
+        DatasetError: One breaks off, cannot be decoded or holds NaN; the message names it.
     """
     for clip in contents:
         clip.read(duration_s)
-    for split in splits:
-        for clip in (*split.clips, *split.heldout_clips):
-            clip.read(duration_s)
 
 
 class Material:

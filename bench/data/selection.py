@@ -114,7 +114,7 @@ def split_style(style: StyleSource, rule: StyleClips) -> StyleSplit:
     unused.
     """
     if rule == "all":
-        return StyleSplit(style.id, style.kind, style.text, style.clips, ())
+        return StyleSplit(style.id, style.kind, style.text, style.clips, (), style.left_out)
     target = _number_to_fit(len(style.clips), style.kind, rule)
     fit, heldout = _divide(_recordings(style.clips), target)
     return StyleSplit(
@@ -123,6 +123,7 @@ def split_style(style: StyleSource, rule: StyleClips) -> StyleSplit:
         style.text,
         _sorted(fit[:target] if rule == "paper" else fit),
         _sorted(heldout),
+        style.left_out,
     )
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from bench.api import RecordError
 from bench.gate.cost import STAGES, TIME_RATIO
@@ -55,6 +55,23 @@ class HistoryLine(Record):
     levels: dict[str, dict[str, float]]
     times: dict[str, dict[str, float]] = Field(default_factory=dict)
     benchmarks: dict[str, float] = Field(default_factory=dict)
+
+    @field_validator("levels", mode="before")
+    @classmethod
+    def _without_nan(cls, levels: object) -> object:
+        """Leave out the level of a run whose scores held NaN, which was written as null."""
+        if not isinstance(levels, dict):
+            return levels
+        return {
+            method: {name: value for name, value in own.items() if _is_level(value)}
+            if isinstance(own, dict)
+            else own
+            for method, own in levels.items()
+        }
+
+
+def _is_level(value: object) -> bool:
+    return value is not None and not (isinstance(value, float) and not math.isfinite(value))
 
 
 @dataclass(frozen=True, slots=True)

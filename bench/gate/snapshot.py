@@ -11,18 +11,20 @@ clipped one hides drift); None means "no number".
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from bench.api import RecordError
 from bench.files import replace_file
 from bench.records.benchmarks import Benchmark
 from bench.records.schema import CellRecord, MetricEntry, PlannedCell, Record
 from bench.records.store import Run
+from bench.scores import NUMBERED
 
 MARGIN = 0.01  # a change of CP or SF below it matters to nobody (two decimals are printed)
 ATOL_SAME, ATOL_OTHER = 1e-6, 1e-3  # of one audio's score: same platform, another one unmeasured
@@ -55,6 +57,15 @@ class MeasuredCell(Record):
     calibration_s: float | None = None
     peak_memory_bytes: int | None = None
     operations: dict[str, int] | None = None
+
+    @field_validator("values")
+    @classmethod
+    def _without_nan(cls, values: dict[str, float | None]) -> dict[str, float | None]:
+        """No number in place of NaN and infinity, which a file from elsewhere may hold."""
+        return {
+            name: None if value is None or not math.isfinite(value) else value
+            for name, value in values.items()
+        }
 
     @property
     def place(self) -> tuple[str, str, str, int]:
@@ -153,7 +164,7 @@ def rule_of(violation: str) -> str:
 
 def _metric(run: Run, metric: MetricEntry) -> MeasuredMetric:
     """The fingerprint of the scores themselves, where there are any, else that of the header."""
-    found = {score.fingerprint for (_, name), score in run.scores.items() if name == metric.name}
+    found = run.fingerprints().get(metric.name, set())
     return MeasuredMetric(
         fingerprint="+".join(sorted(found)) or metric.fingerprint,
         direction=metric.direction,
@@ -207,7 +218,7 @@ def _measured(
 
 def _value(run: Run, cell: PlannedCell, outcome: CellRecord, metric: str) -> float | None:
     score = run.scores.get((cell.cell_id, metric))
-    if score is None or outcome.status != "ok" or score.status not in {"ok", "silent"}:
+    if score is None or outcome.status != "ok" or score.status not in NUMBERED:
         return None
     return _rounded(score.value if score.raw is None else score.raw)
 

@@ -22,7 +22,9 @@ from bench.api import (
     UnknownNameError,
 )
 from bench.data.clips import ClipSource, Dataset, StyleSource, StyleSplit
+from bench.data.material import check_contents
 from bench.data.selection import select_contents, select_pairs, select_styles, split_style
+from bench.data.sifting import sift
 from bench.files import json_digest
 from bench.plan.suite import RETIRED, Suite
 from bench.plugins.catalog import describe, find_method, method_class
@@ -121,6 +123,21 @@ def make_plan(suite: Suite, dataset: Dataset, methods: Sequence[PlannedMethod]) 
     ]
     chunked = tuple(into_chunks(cells, suite.chunk_size))
     return Plan(suite, dataset, tuple(methods), contents, splits, chunked)
+
+
+def make_sounding_plan(suite: Suite, dataset: Dataset, methods: Sequence[PlannedMethod]) -> Plan:
+    """Lay out a run over clips that were listened to; raises as `make_plan` does.
+
+    Style clips that cannot stand for their style are left out (`bench.data.sifting`), and the plan
+    is that of a dataset without them.
+
+    Raises:
+        DatasetError: A content cannot be read; the message names it.
+    """
+    plan = make_plan(suite, dataset, methods)
+    check_contents(plan.contents, suite.duration_s)
+    sifted = sift(dataset, plan.splits, suite.duration_s)
+    return plan if sifted == dataset else make_plan(suite, sifted, methods)
 
 
 def _pairing(
@@ -248,13 +265,14 @@ def missing_cells(plan: Plan, existing: Iterable[PlannedCell]) -> tuple[PlannedC
 
 
 def describe_styles(plan: Plan) -> Mapping[str, dict[str, Json]]:
-    """What a run records about each style: its text, kind, and which clips are on which side."""
+    """What a run records about each style: text, kind, the clips of both sides, those left out."""
     return {
         split.id: {
             "text": split.text,
             "kind": split.kind,
             "clips": [clip.id for clip in split.clips],
             "heldout_clips": [clip.id for clip in split.heldout_clips],
+            "left_out": [{"clip": one.clip, "reason": one.reason} for one in split.left_out],
         }
         for split in plan.splits.values()
     }

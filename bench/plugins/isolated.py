@@ -50,6 +50,11 @@ class _PluginInWorker:
         self._longest_load_s = longest_load_s
         self._worker: Worker | None = None
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether there is a worker that holds the plug-in."""
+        return self._worker is not None
+
     def load(self, profile: Profile, device: str) -> None:
         """Start the worker and load the plug-in in it."""
         self._worker = Worker(self._entry, profile, self._log)
@@ -142,17 +147,14 @@ class Isolated(StyleTransferMethod[Any]):
 class IsolatedMetric(Metric):
     """A metric that lives in a worker process, of the back end's own environment.
 
-    A worker that dies is started again and its outputs are scored one by one; what takes it down
-    again has no score, and the others keep theirs.
+    A worker that dies costs the call; the next call starts another.
 
     Args:
-        name: The metric's name, for the scores that it cannot give.
         entry: The metric's line of the catalog.
         log: Where the worker's output goes; its folder must exist.
     """
 
-    def __init__(self, name: str, entry: Entry, log: Path) -> None:
-        self._name = name
+    def __init__(self, entry: Entry, log: Path) -> None:
         self._project = project_of(entry)
         self._plugin = _PluginInWorker(entry, log)
         self._loaded: tuple[Profile, str] | None = None
@@ -170,14 +172,15 @@ class IsolatedMetric(Metric):
         return {**said, "environment": environment_digest(self._project)[:12]}
 
     def score(self, outputs: Sequence[Output]) -> list[Score]:
-        """As the metric does."""
-        try:
-            scores: list[Score] = self._plugin.call("score", [list(outputs)])
-        except WorkerLostError as lost:
+        """As the metric does.
+
+        Raises:
+            WorkerLostError: The worker died.
+            WorkerError: The metric raised.
+        """
+        if not self._plugin.is_loaded:
             self._plugin.load(*self._require_loaded())
-            if len(outputs) > 1:
-                return [score for output in outputs for score in self.score([output])]
-            return [Score(self._name, None, status="unsupported", reason=lost.failure.reason)]
+        scores: list[Score] = self._plugin.call("score", [list(outputs)])
         return scores
 
     def close(self) -> None:

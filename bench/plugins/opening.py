@@ -76,10 +76,10 @@ def open_method(
     return made
 
 
-def open_metric(name: str, entry: Entry, log: Path) -> Metric:
+def open_metric(entry: Entry, log: Path) -> Metric:
     """Make a metric, in the process where it is to live; arguments are those of `open_method`."""
     if entry.environment is not None:
-        return IsolatedMetric(name, entry, log)
+        return IsolatedMetric(entry, log)
     made: Metric = resolve(entry)()
     return made
 

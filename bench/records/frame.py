@@ -58,7 +58,8 @@ OF_PARAMETERS = {"parameter.<name>": "a parameter of the method; empty where it 
 OF_METRICS = {
     "<metric>": "the reported score, such as cp; empty where there is none",
     "<metric>.raw": "before clipping; for CLAP metrics the cosine in [-1, 1]; statistics use it",
-    "<metric>.status": "ok; silent (a number with a caveat); unsupported, invalid_output (none)",
+    "<metric>.status": "ok; silent (a number with a caveat); unsupported, invalid_output, "
+    "invalid_score (none)",
 }
 
 
@@ -70,7 +71,7 @@ def explain(column: str, metrics: list[str]) -> str:
 
     Example:
         >>> explain("sf.seen.status", ["sf.seen"])
-        'ok; silent (a number with a caveat); unsupported, invalid_output (none)'
+        'ok; silent (a number with a caveat); unsupported, invalid_output, invalid_score (none)'
     """
     if column.startswith("parameter."):
         return OF_PARAMETERS["parameter.<name>"]

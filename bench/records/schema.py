@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -136,13 +136,32 @@ class RunHeader(Record):
     profile: Literal["mini", "full"]
     device: str
     duration_s: float | None
-    # id -> {"text", "clips": [ids], "heldout_clips": [ids], "kind"}
+    # id -> {"text", "clips": [ids], "heldout_clips": [ids], "kind",
+    #        "left_out": [{"clip": file, "reason"}]}; the last is absent in older runs
     styles: dict[str, dict[str, Any]]
     contents: dict[str, dict[str, Any]]  # id -> {"category", "duration_s", "channels", "digest"}
     methods: list[MethodEntry]
     metrics: list[MetricEntry]
     provenance: dict[str, Any]
     dataset: dict[str, Any]  # name, licence, redistributable, digest
+
+
+def left_out_words(styles: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Which clips of which style are neither learnt from nor scored with, a line for each style.
+
+    Args:
+        styles: As in `RunHeader.styles`.
+
+    Example:
+        >>> left_out_words({"bell": {"left_out": [{"clip": "b.wav", "reason": "is silent"}]}})
+        ["style 'bell' is used without 1 clip: b.wav is silent"]
+    """
+    return [
+        f"style {style!r} is used without {len(out)} clip{'s' if len(out) > 1 else ''}: "
+        + "; ".join(f"{one['clip']} {one['reason']}" for one in out)
+        for style, facts in styles.items()
+        if (out := facts.get("left_out"))
+    ]
 
 
 def failed(cells: Sequence[CellRecord]) -> list[CellRecord]:

@@ -14,7 +14,8 @@ import fcntl
 import gc
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,16 @@ from pydantic import ValidationError
 from bench.api import RecordError
 from bench.files import replace_file
 from bench.records.schema import CellRecord, PlannedCell, Record, RunHeader, ScoreRecord
+from bench.scores import (
+    INVALID,
+    UNBOUNDED,
+    Declared,
+    Range,
+    bounded,
+    find_number_fault,
+    is_plain,
+    raw_range,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +50,14 @@ class Run:
     plan: tuple[PlannedCell, ...]
     cells: dict[str, CellRecord]
     scores: dict[tuple[str, str], ScoreRecord]  # (cell_id, metric)
+
+    def fingerprints(self) -> dict[str, set[str]]:
+        """The fingerprints of each metric's scores; a metric that gave none has none."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for (_, metric), score in self.scores.items():
+            if score.fingerprint:
+                found[metric].add(score.fingerprint)
+        return dict(found)
 
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -95,6 +114,38 @@ def read(path: Path, kind: type[RecordT]) -> list[RecordT]:
     return records
 
 
+def read_scores(folder: Path, ranges: Mapping[str, Range]) -> dict[tuple[str, str], ScoreRecord]:
+    """The latest score of each (cell, metric) of a run folder.
+
+    They pass the same gate as the answers of a metric (`bench.scores`): a stored NaN or 57 in a
+    range of 0 to 1 is an `invalid_score` and counts nowhere.
+
+    Args:
+        folder: The run folder.
+        ranges: The declared range of each metric; one that is not named has none.
+    """
+    found = {(s.cell_id, s.metric): s for s in read(folder / "scores.jsonl", ScoreRecord)}
+    terms = {name: Declared(name, reported) for name, reported in ranges.items()}
+    return {
+        key: _checked(score, terms.get(score.metric) or Declared(score.metric, UNBOUNDED))
+        for key, score in found.items()
+    }
+
+
+def _checked(score: ScoreRecord, declared: Declared) -> ScoreRecord:
+    """The score itself where it is sound, else the one that stands for it."""
+    if is_plain(score.value, score.raw, score.status, declared):
+        return score
+    fault = find_number_fault(score.value, score.raw, score.status, declared)
+    if fault is not None:
+        gone = {"value": None, "raw": None, "status": INVALID, "reason": fault.words}
+        return score.model_copy(update=gone)
+    value, raw = bounded(score.value, declared.range), bounded(score.raw, raw_range(declared.range))
+    if (value, raw) == (score.value, score.raw):
+        return score
+    return score.model_copy(update={"value": value, "raw": raw})
+
+
 def read_header(folder: Path) -> RunHeader:
     """Read `run.json`.
 
@@ -149,5 +200,5 @@ def load_run(folder: str | Path) -> Run:
             for record in read(where / "cells.jsonl", CellRecord)
             if record.status != "started"
         }
-        scores = {(s.cell_id, s.metric): s for s in read(where / "scores.jsonl", ScoreRecord)}
+        scores = read_scores(where, {metric.name: metric.range for metric in header.metrics})
     return Run(where, header, tuple(plan.values()), cells, scores)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.api import Profile, Progress
 from bench.cache import Cache
 from bench.data.material import Material
+from bench.failure import WorkerError, failure_of
 from bench.run.stopwatch import Stopwatch
 
 LONGEST_NAME = 100  # characters of a log's name: a plug-in from outside is named by its path
@@ -44,3 +46,14 @@ class RunContext:
             name: Its name in the catalog, or `file.py:Class`. Variants of one method share a log.
         """
         return self.folder / "logs" / f"{name.replace('/', '_')[-LONGEST_NAME:]}.log"
+
+    def keep_traceback(self, name: str, error: BaseException) -> None:
+        """Append a traceback to the log of a method or metric; records have one line of it.
+
+        What was declined needs none.
+        """
+        if failure_of(error).status == "unsupported":
+            return
+        trace = error.trace if isinstance(error, WorkerError) else None
+        with self.log_of(name).open("a", encoding="utf-8") as file:
+            file.write((trace or "".join(traceback.format_exception(error))) + "\n")

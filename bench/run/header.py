@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.api import ConfigError, MetricInfo
 from bench.plan.plan import Plan, PlannedMethod, describe_styles
-from bench.plugins.catalog import find_metric
 from bench.records.sameness import joined, suite_digest
 from bench.records.schema import MethodEntry, MetricEntry, RunHeader
 from bench.run.provenance import collect
@@ -59,7 +57,9 @@ def make_header(
 def merge_headers(old: RunHeader, new: RunHeader) -> RunHeader:
     """The header of an extended run: its methods and metrics are those of all its sessions."""
     methods = {m.label: m for m in (*old.methods, *new.methods)}
-    metrics = {m.name: m for m in (*old.metrics, *new.metrics)}
+    known = {m.name for m in old.metrics}  # what could not be loaded now keeps its fingerprint
+    fresh = [m for m in new.metrics if m.fingerprint or m.name not in known]
+    metrics = {m.name: m for m in (*old.metrics, *fresh)}
     suite = joined(old.suite, new.suite)
     return new.model_copy(
         update={
@@ -98,11 +98,7 @@ def _method_entry(method: PlannedMethod) -> MethodEntry:
 
 
 def _metric_entry(metric: LoadedMetric) -> MetricEntry:
-    info = find_metric(metric.name).info
-    if not isinstance(info, MetricInfo):
-        raise ConfigError(
-            f"{metric.name} is described as a method; a metric was named. Correct its INFO."
-        )
+    info = metric.info
     return MetricEntry(
         name=metric.name,
         title=info.title,

@@ -12,15 +12,20 @@ from pathlib import Path
 
 from bench.api import Json, RecordError
 from bench.data.cards import load_dataset
-from bench.data.material import check_clips
 from bench.device import frozen_precision, resolve_device
 from bench.plan.needed import require_checkpoints
-from bench.plan.plan import Plan, make_plan, missing_cells, prepare_methods
+from bench.plan.plan import (
+    Plan,
+    describe_styles,
+    make_sounding_plan,
+    missing_cells,
+    prepare_methods,
+)
 from bench.plan.suite import Suite, check_style_tables, default_suite, derive, load_suite
 from bench.plugins.opening import Isolation
 from bench.records import store
 from bench.records.sameness import setting
-from bench.records.schema import PlannedCell
+from bench.records.schema import PlannedCell, left_out_words
 from bench.run.stopwatch import Stopwatch
 from bench.weights import digest as weights_digest
 
@@ -94,6 +99,7 @@ class Prepared:
                 f"styles {', '.join(self.plan.splits)}",
                 f"contents {len(self.plan.contents)}, seeds {suite.seeds}",
                 f"metrics {', '.join(self.metrics)}",
+                *left_out_words(describe_styles(self.plan)),
                 f"{len(self.cells)} cells in {chunks} chunks into {self.folder}",
             ]
         )
@@ -114,8 +120,7 @@ def prepare(request: RunRequest) -> Prepared:
         dataset = load_dataset(suite.dataset)
         if request.dataset is None:
             check_style_tables(suite, [style.id for style in dataset.styles])
-        plan = make_plan(suite, dataset, prepare_methods(suite))
-        check_clips(plan.contents, plan.splits.values(), suite.duration_s)
+        plan = make_sounding_plan(suite, dataset, prepare_methods(suite))
         devices = tuple(resolve_device(name.strip()) for name in request.device.split(","))
         for name in (name for method in plan.methods for name in method.profile.weights):
             weights_digest(name)  # fails here, before any work, where a checkpoint is missing

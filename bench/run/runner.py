@@ -23,7 +23,7 @@ from pathlib import Path
 from bench.api import BenchError, Progress, RecordError
 from bench.plan.plan import CELLS_PER_FIT
 from bench.records import store
-from bench.records.schema import FAILED, CellRecord, PlannedCell, ScoreRecord
+from bench.records.schema import FAILED, CellRecord, PlannedCell
 from bench.run.chunks import render_chunk
 from bench.run.context import RunContext
 from bench.run.scoring import LoadedMetric, missing, score
@@ -72,10 +72,14 @@ def execute(
     metrics: Sequence[LoadedMetric],
     *,
     retry: bool = False,
+    rescore: bool = False,
 ) -> dict[str, CellRecord]:
-    """Render what is missing, then score it; returns the latest record of every cell."""
+    """Render what is missing, then score it; returns the latest record of every cell.
+
+    Failed cells are rendered again with `retry` only, and invalid scores made again with `rescore`.
+    """
     settled = render(context, plan, studios, retry=retry)
-    _score_all(context, plan, metrics, settled)
+    _score_all(context, plan, metrics, settled, retry=rescore)
     note_session(context)
     return settled
 
@@ -276,12 +280,12 @@ def _score_all(
     plan: Sequence[PlannedCell],
     metrics: Sequence[LoadedMetric],
     settled: Mapping[str, CellRecord],
+    *,
+    retry: bool,
 ) -> None:
-    known = {
-        (s.cell_id, s.metric): s for s in store.read(context.folder / "scores.jsonl", ScoreRecord)
-    }
+    known = store.read_scores(context.folder, {m.name: m.info.range for m in metrics})
     for metric in metrics:
-        todo = missing(metric, plan, settled, known)
+        todo = missing(metric, plan, settled, known, retry=retry)
         for done in score(context, metric, todo, settled):
             context.progress(done / len(todo), f"scoring {metric.name}: {done}/{len(todo)}")
 

@@ -1,45 +1,81 @@
-"""Scoring finished cells by each metric that has not scored them with its present fingerprint."""
+"""Scoring finished cells by each metric that has not scored them with its present fingerprint.
+
+Whatever a metric answers passes the gate of `bench.scores`. What it raises, too few scores, or one
+that breaks a rule becomes an `invalid_score` of the outputs concerned; the other outputs, the other
+metrics and the run go on.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from bench.api import Entry, Metric, Output
+from bench.api import BenchError, ConfigError, Entry, Metric, MetricInfo, Output, Score
 from bench.audio import read_audio
-from bench.plugins.opening import open_metric
+from bench.failure import failure_of
+from bench.plugins.opening import close, open_metric
 from bench.records import store
 from bench.records.schema import CellRecord, PlannedCell, ScoreRecord
 from bench.run.context import RunContext
 from bench.run.keys import digest
+from bench.scores import INVALID, AnswerError, Declared, admit, invalid
 
 BATCH = 32  # outputs held in memory at a time
+# A plug-in that calls sys.exit has failed too, and is not asked whether the run may go on.
+RAISED = (Exception, SystemExit)
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedMetric:
-    """A metric that is ready to score.
+    """A metric that is ready to score, or that could not be loaded.
 
     Args:
         name: Its name in the catalog, or `file.py:Class`.
-        metric: The metric, loaded.
-        fingerprint: Digest of all that decides a score beside the audio, 12 hex digits.
+        info: What it declares.
+        metric: The metric, loaded; None where that failed.
+        fingerprint: Digest of all that decides a score beside the audio, 12 hex digits; empty where
+            it is not known.
         detail: What the fingerprint is a digest of.
+        fault: Why there is no metric.
     """
 
     name: str
-    metric: Metric
-    fingerprint: str
-    detail: Mapping[str, object]
+    info: MetricInfo
+    metric: Metric | None = None
+    fingerprint: str = ""
+    detail: Mapping[str, object] = field(default_factory=dict)
+    fault: str = ""
+
+    @property
+    def declared(self) -> Declared:
+        """What its scores are checked against."""
+        return Declared(self.name, self.info.range)
 
 
 def load_metric(context: RunContext, name: str, entry: Entry) -> LoadedMetric:
-    """Load a metric, in a worker where it has an environment of its own."""
-    metric = open_metric(name, entry, context.log_of(name))
-    with context.watch.measure("load metrics", context.device):
-        metric.load(context.profile, context.device)
-    detail = dict(metric.fingerprint())
-    return LoadedMetric(name, metric, digest(detail)[:12], detail)
+    """Load a metric, in a worker where it has an environment of its own.
+
+    Raises:
+        BenchError: What the user can fix before anything is computed, such as a missing checkpoint.
+            Whatever else it raises is the reason why its cells have no score.
+    """
+    if not isinstance(entry.info, MetricInfo):
+        raise ConfigError(f"{name} is described as a method; a metric was named. Correct its INFO.")
+    metric: Metric | None = None
+    try:
+        with context.watch.measure("load metrics", context.device):
+            metric = open_metric(entry, context.log_of(name))
+            metric.load(context.profile, context.device)
+        detail = dict(metric.fingerprint())
+        return LoadedMetric(name, entry.info, metric, digest(detail)[:12], detail)
+    except BenchError:
+        raise
+    except RAISED as error:
+        if metric is not None:
+            close(metric)
+        context.keep_traceback(name, error)
+        reason = f"metric {name!r} could not be loaded: {failure_of(error).reason}"
+        return LoadedMetric(name, entry.info, fault=reason)
 
 
 def missing(
@@ -47,17 +83,26 @@ def missing(
     plan: Sequence[PlannedCell],
     cells: Mapping[str, CellRecord],
     scores: Mapping[tuple[str, str], ScoreRecord],
+    *,
+    retry: bool = False,
 ) -> list[PlannedCell]:
-    """Finished cells without a score of this metric and fingerprint, in the order of the plan."""
+    """Finished cells that this metric is to score, in the order of the plan.
+
+    They have no score of it, or one of another fingerprint; with `retry`, also an invalid one.
+    """
+
+    def is_open(score: ScoreRecord | None) -> bool:
+        if score is None:
+            return True
+        other = metric.metric is not None and score.fingerprint != metric.fingerprint
+        return other or (retry and score.status == INVALID)
+
     return [
         cell
         for cell in plan
         if (record := cells.get(cell.cell_id)) is not None
         and record.status == "ok"
-        and (
-            (score := scores.get((cell.cell_id, metric.name))) is None
-            or score.fingerprint != metric.fingerprint
-        )
+        and is_open(scores.get((cell.cell_id, metric.name)))
     ]
 
 
@@ -73,7 +118,7 @@ def score(
         outputs = [_output(context, cell, cells[cell.cell_id]) for cell in batch]
         before = context.watch.total_s
         with context.watch.measure("score", context.device):
-            results = metric.metric.score(outputs)
+            results = _scores(context, metric, outputs)
         share_s = (context.watch.total_s - before) / len(batch)
         rows = [
             ScoreRecord(
@@ -90,6 +135,41 @@ def score(
         ]
         store.append(context.folder / "scores.jsonl", rows)
         yield start + len(batch)
+
+
+def _scores(context: RunContext, metric: LoadedMetric, outputs: Sequence[Output]) -> list[Score]:
+    """One sound or invalid score per output.
+
+    A call that raises, or that answers with too few, is made again for each output alone, so that
+    one output at fault costs only itself.
+    """
+    if metric.metric is None:
+        return [invalid(metric.name, metric.fault) for _ in outputs]
+    try:
+        return admit(metric.metric.score(outputs), len(outputs), metric.declared)
+    except RAISED as error:
+        context.keep_traceback(metric.name, error)
+        if len(outputs) == 1:
+            return [_refusal(metric.name, error)]
+    return [_score_alone(metric.metric, output, metric.declared) for output in outputs]
+
+
+def _score_alone(metric: Metric, output: Output, declared: Declared) -> Score:
+    try:
+        (found,) = admit(metric.score([output]), 1, declared)
+    except RAISED as error:
+        return _refusal(declared.name, error)
+    return found
+
+
+def _refusal(name: str, error: BaseException) -> Score:
+    """The score of an output for which the metric raised: n/a where it declines, else invalid."""
+    failure = failure_of(error)
+    if failure.status == "unsupported":
+        return Score(name, None, status="unsupported", reason=failure.reason)
+    if isinstance(error, AnswerError):
+        return invalid(name, str(error))
+    return invalid(name, f"metric {name!r} gave no score: {failure.reason}")
 
 
 def _output(context: RunContext, cell: PlannedCell, record: CellRecord) -> Output:

@@ -49,10 +49,13 @@ def start(prepared: Prepared, request: RunRequest, progress: Progress) -> dict[s
                 _share_out(prepared, request, progress)
             studios = _studios(context, prepared)
             retry = request.retry and len(prepared.devices) == 1  # the shares have tried again
-            return execute(context, prepared.cells, studios, metrics, retry=retry)
+            return execute(
+                context, prepared.cells, studios, metrics, retry=retry, rescore=request.retry
+            )
         finally:
             for loaded in metrics:
-                close(loaded.metric)
+                if loaded.metric is not None:
+                    close(loaded.metric)
 
 
 def _context(

@@ -23,10 +23,16 @@ from bench.data.folders import read_style
 from bench.data.material import Material
 from bench.device import resolve_device
 from bench.failure import Failure
-from bench.plan.plan import Plan, PlannedMethod, make_plan, prepare_methods
+from bench.plan.plan import (
+    Plan,
+    PlannedMethod,
+    describe_styles,
+    make_sounding_plan,
+    prepare_methods,
+)
 from bench.plan.suite import Suite, default_suite, load_suite
 from bench.plugins.choices import parse_method
-from bench.records.schema import CellRecord, PlannedCell
+from bench.records.schema import CellRecord, PlannedCell, left_out_words
 from bench.run.chunks import render_chunk
 from bench.run.context import RunContext
 from bench.run.keys import digest
@@ -86,10 +92,12 @@ class PreparedSingle:
         cell, suite = self.plan.cells[0], self.plan.suite
         content = self.plan.contents[0]
         way = " to ".join(repr(cell.style) for cell in self.plan.cells)
-        return (
+        told = (
             f"{cell.method}, profile {suite.profile} ({self.why_profile}) on {self.device}: "
             f"{content.path.name} ({content.duration_s:.2f} s) in the style {way}"
         )
+        left_out = left_out_words(describe_styles(self.plan))
+        return "\n".join([told, *(f"warning: {words}" for words in left_out)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +136,8 @@ def prepare_single(request: SingleRequest) -> PreparedSingle:
         styles, content = _styles(request, method), _content(request)
         _require_place(request, styles)
         dataset = Dataset("transfer", "unknown", False, (content,), styles)
-        plan = make_plan(suite, dataset, (method,))
+        plan = make_sounding_plan(suite, dataset, (method,))
+        _require_clips(plan)
     return PreparedSingle(plan, device, why, request.out, watch)
 
 
@@ -189,6 +198,17 @@ def _styles(request: SingleRequest, method: PlannedMethod) -> tuple[StyleSource,
             "--style-to out."
         )
     return first, second
+
+
+def _require_clips(plan: Plan) -> None:
+    """Refuse a folder of clips of which none can be used: there is no style to go by."""
+    for split in plan.splits.values():
+        if split.left_out and not split.clips:
+            why = "; ".join(f"{one.clip} {one.reason}" for one in split.left_out)
+            raise DatasetError(
+                f"style {split.id!r} has no clip that can be used: {why}. Name another folder or "
+                "clip."
+            )
 
 
 def _content(request: SingleRequest) -> ClipSource:

@@ -12,7 +12,6 @@ resumed run equals an uninterrupted one. Methods that share a frozen network may
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
@@ -31,7 +30,7 @@ from bench.api import (
 )
 from bench.audio import as_heard
 from bench.device import peak_memory_bytes
-from bench.failure import STOPS_RUN, Failure, WorkerError, WorkerLostError, failure_of
+from bench.failure import STOPS_RUN, Failure, WorkerLostError, failure_of
 from bench.plan.plan import PlannedMethod
 from bench.plugins.catalog import find_method, resolve
 from bench.plugins.opening import (
@@ -136,18 +135,35 @@ class Studio:
             raise
 
     def fit(self, cells: Sequence[PlannedCell], progress: Progress) -> dict[str, Fitted]:
-        """Learn every style of `cells` (one repetition) together, or take all from the cache."""
+        """Learn every style of `cells` (one repetition) together, or take all from the cache.
+
+        A style without a clip is not given to a method that would learn from its clips.
+        """
+        declined = {
+            cell.style: self._decline(cell) for cell in cells if self._lacks_clips(cell.style)
+        }
         requests, keys = self.fits_of(cells)
         cached = {style: self._cached_fit(key) for style, key in keys.items()}
         if all(cached.values()):
-            return {style: fitted for style, fitted in cached.items() if fitted}
-        return self._fit_together(requests, keys, progress)
+            return declined | {style: fitted for style, fitted in cached.items() if fitted}
+        return declined | self._fit_together(requests, keys, progress)
+
+    def _lacks_clips(self, style: str) -> bool:
+        hears = "style audio" in self.planned.info.conditioned_on
+        return hears and not self.context.material.style(style).clips
+
+    def _decline(self, cell: PlannedCell) -> Fitted:
+        left_out = self.context.material.style(cell.style).left_out
+        why = f": {'; '.join(left_out)}" if left_out else ""
+        reason = f"style {cell.style!r} has no clip to learn from{why}"
+        key = self._fit_key(self._fit_request(cell))
+        return Fitted(key, Failure("unsupported", reason))
 
     def fits_of(
         self, cells: Sequence[PlannedCell]
     ) -> tuple[dict[str, FitRequest[Any]], dict[str, str]]:
         """What must be learnt for cells of one repetition, by style, and its names in the cache."""
-        first = {cell.style: cell for cell in reversed(cells)}
+        first = {c.style: c for c in reversed(cells) if not self._lacks_clips(c.style)}
         requests = {style: self._fit_request(cell) for style, cell in sorted(first.items())}
         return requests, {style: self._fit_key(request) for style, request in requests.items()}
 
@@ -237,11 +253,7 @@ class Studio:
 
     def keep_traceback(self, error: Exception) -> None:
         """Append the traceback to the method's log; a failed cell's reason is only one line."""
-        if failure_of(error).status == "unsupported":
-            return
-        trace = error.trace if isinstance(error, WorkerError) else None
-        with self.context.log_of(self.identity.name).open("a", encoding="utf-8") as file:
-            file.write((trace or "".join(traceback.format_exception(error))) + "\n")
+        self.context.keep_traceback(self.identity.name, error)
 
 
 def open_studio(

@@ -81,7 +81,7 @@ def load_method(name: str, profile: Profile, device: str) -> tuple[float, Lap]:
 def load_metrics(names: Sequence[str], profile: Profile, device: str) -> tuple[float, Lap]:
     """Import metrics and load their models: seconds of the import, and of the loading."""
     begun = time.perf_counter()
-    metrics = [open_metric(name, find_metric(name), _log()) for name in names]
+    metrics = [open_metric(find_metric(name), _log()) for name in names]
     imported_s = time.perf_counter() - begun
     _loaded.device, _loaded.metrics = device, metrics
 

@@ -24,8 +24,8 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, final
 
-from bench.api import Clip, Json, Metric, Output, Profile, Score, UnsupportedError
-from bench.outputs import judge, require_sound
+from bench.api import Clip, Json, Metric, Output, Profile, Score, Style, UnsupportedError
+from bench.outputs import judge, require_sound, usable
 from metrics.clap.directions import Embedder, Embedding, cosine, mean_direction
 
 VERSION = "1"
@@ -45,22 +45,18 @@ def heldout_direction(embedder: Embedder, output: Output) -> Embedding:
     """The mean direction of the style clips that no method has seen.
 
     Raises:
-        UnsupportedError: There are none, as for a style of one recording.
+        UnsupportedError: There are none, as for a style of one recording, or all are silent.
     """
-    if not output.style.heldout_clips:
-        raise UnsupportedError(f"style {output.style.id!r} has no held-out clips")
-    return prototype(embedder, output.style.heldout_clips)
+    return prototype(embedder, output.style, output.style.heldout_clips, "held-out clips")
 
 
 def seen_direction(embedder: Embedder, output: Output) -> Embedding:
     """The mean direction of the style clips that methods learnt from.
 
     Raises:
-        UnsupportedError: There are none.
+        UnsupportedError: There are none, or all are silent.
     """
-    if not output.style.clips:
-        raise UnsupportedError(f"style {output.style.id!r} has no clips")
-    return prototype(embedder, output.style.clips)
+    return prototype(embedder, output.style, output.style.clips, "clips")
 
 
 def text_direction(embedder: Embedder, output: Output) -> Embedding:
@@ -74,14 +70,23 @@ def text_direction(embedder: Embedder, output: Output) -> Embedding:
     return embedder.embed_text(output.style.text)
 
 
-def prototype(embedder: Embedder, clips: Sequence[Clip]) -> Embedding:
-    """The mean direction of clips: their style.
+def prototype(embedder: Embedder, style: Style, clips: Sequence[Clip], what: str) -> Embedding:
+    """The mean direction of clips that can stand for their style: silent ones are left out.
 
     Args:
         embedder: Embeds each clip.
-        clips: At least one.
+        style: The style, for messages.
+        clips: Some of its clips.
+        what: Which of them, in words.
+
+    Raises:
+        UnsupportedError: There are none, or none can be used.
     """
-    return mean_direction(embedder.embed_all([clip.audio for clip in clips]))
+    if not clips:
+        why = f"; left out: {'; '.join(style.left_out)}" if style.left_out else ""
+        raise UnsupportedError(f"style {style.id!r} has no {what}{why}")
+    found = usable(clips, f"style {style.id!r}, {what}")
+    return mean_direction(embedder.embed_all([clip.audio for clip in found]))
 
 
 def to_score(name: str, raw: float) -> Score:

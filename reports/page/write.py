@@ -10,6 +10,7 @@ from pathlib import Path
 from bench.files import replace_file
 from bench.records.schema import FAILED
 from bench.records.store import Run
+from bench.scores import INVALID
 from reports import sounds
 from reports.figures import draw
 from reports.figures.examples import examples
@@ -110,11 +111,13 @@ def _words(run: Run, *, without_inputs: bool) -> dict[str, object]:
 def _facts(run: Run) -> list[tuple[str, object]]:
     header, counts = run.header, grids.facts(run)
     ended = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "none"
+    invalid = notes.invalid_note(run)
     return [
         ("Dataset", f"{header.dataset.get('name', 'unnamed')} ({header.dataset.get('licence')})"),
         ("Styles", ", ".join(header.styles)),
         ("Contents", len(header.contents)),
         ("Cells", f"{len(run.plan)} planned: {ended}"),
+        *([("Scores", invalid)] if invalid else []),
         ("Profile and device", f"{header.profile} on {header.device}"),
         ("Suite digest", header.suite_digest[:12]),
         ("Created", header.created_at),
@@ -127,13 +130,16 @@ def _warnings(run: Run) -> list[str]:
         lines.append(f"No cell of this run has finished: {_why_empty(run)}")
     if run.header.profile == "mini":
         lines.append("Mini models: never compare these numbers with published ones.")
+    if invalid := notes.invalid_note(run):
+        lines.append(f"{invalid}: their metrics broke a rule; the reasons are under Failed cells.")
     return lines
 
 
 def _failures(run: Run) -> list[str]:
     """Every failed cell as a line; data frames are built only if there is one."""
     cells = any(record.status in FAILED for record in run.cells.values())
-    scores = any(score.status == "invalid_output" for score in run.scores.values())
+    broken = {"invalid_output", INVALID}
+    scores = any(score.status in broken for score in run.scores.values())
     return notes.failure_lines(run, reading.by_method(run)) if cells or scores else []
 
 

@@ -98,7 +98,9 @@ def contrast_methods(
         left_out = not_judged(metric, {first: run, second: run})
         follows = left_out or finding(metric, result, result.p, (first, second))
         rows.append(_row(f"{first} - {second}", metric, result, follows))
-    return _table(f"{first} minus {second}, paired per cell", run, rows, _notes(populations))
+    lines = [words] if (words := notes.invalid_note(run)) else []
+    title = f"{first} minus {second}, paired per cell"
+    return _table(title, run, rows, [*lines, *_notes(populations)])
 
 
 def comparable(table: ResultTable) -> bool:
@@ -125,8 +127,7 @@ def _shared(ours: Run, theirs: Run) -> list[tuple[MetricEntry, str]]:
 
 
 def _fingerprint(run: Run, metric: MetricEntry) -> set[str]:
-    found = {score.fingerprint for (_, name), score in run.scores.items() if name == metric.name}
-    return found or {metric.fingerprint}
+    return run.fingerprints().get(metric.name) or {metric.fingerprint}
 
 
 def _same_contents(ours: Run, theirs: Run) -> set[str]:
@@ -158,6 +159,7 @@ def _run_notes(ours: Run, theirs: Run, same: set[str]) -> list[str]:
     lines = [f"{name}: {_words(run)}, run {run.header.run_id}" for name, run in named]
     if ours.header.suite_digest != theirs.header.suite_digest:
         lines.append("the suites differ; only cells of the same style and content audio are paired")
+    lines += [f"{name}: {words}" for name, run in named if (words := notes.invalid_note(run))]
     left_out = len(ours.header.contents) - len(same)
     return lines + ([f"{left_out} contents of A are not in B"] if left_out else [])
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.records.schema import left_out_words
 from bench.records.store import Run
+from bench.scores import INVALID
 from reports.tables import reading, standing
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ def identity_notes(run: Run) -> list[str]:
     notes = [suite]
     if header.profile == "mini":
         notes.append("mini models: never compare with published numbers")
+    notes += left_out_words(header.styles)
     stereo = sum(1 for facts in header.contents.values() if int(facts.get("channels") or 1) > 1)
     if stereo:
         notes.append(
@@ -151,6 +154,13 @@ def _score_notes(run: Run, rows: pd.DataFrame) -> list[str]:
             f"{metric.title}: {count} of {len(rows)} cells {word} ({reason})"
             for (word, reason), count in found.items()
         ]
+        broken = done[states == INVALID]
+        if len(broken):
+            reasons = _score_reasons(run, broken, metric.name)
+            notes.append(
+                f"{metric.title}: {len(broken)} of {len(rows)} cells with an invalid score "
+                f"({_first(reasons)})"
+            )
         unscored = int(states.isna().sum())
         if unscored:
             notes.append(f"{metric.title}: {unscored} of {len(rows)} cells not scored yet")
@@ -172,11 +182,32 @@ def unjudged_notes(run: Run) -> list[str]:
     ]
 
 
+def _score_reasons(run: Run, rows: pd.DataFrame, metric: str) -> list[str]:
+    """Why these cells have no sound score, each reason once."""
+    found = [run.scores[str(cell), metric].reason for cell in rows["cell_id"]]
+    return list(dict.fromkeys(reason or INVALID for reason in found))
+
+
+def _first(reasons: Sequence[str]) -> str:
+    """The first reason, and how many others there are: each may name another number."""
+    more = len(reasons) - 1
+    return reasons[0] + (f"; and {counted(more, 'other reason')}" if more else "")
+
+
+def invalid_note(run: Run) -> str:
+    """How many scores of each metric break a rule, where any does."""
+    found = Counter(metric for (_, metric), s in run.scores.items() if s.status == INVALID)
+    if not found:
+        return ""
+    each = ", ".join(f"{metric} {count}" for metric, count in sorted(found.items()))
+    return f"{counted(found.total(), 'score')} invalid ({each})"
+
+
 def failure_lines(run: Run, frames: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Every failed cell with its method, style, content, repetition, status and reason."""
+    """Every cell that failed or has an invalid score, with its place, status and reason."""
     lines = []
     for rows in frames.values():
-        chosen = reading.failures(rows)
+        chosen = reading.failures(rows) | reading.invalid(rows, run.header.metrics)
         for metric in run.header.metrics:
             chosen = chosen | reading.failures(rows, metric.name)
         lines += [_failure_line(run, row) for row in rows[np.asarray(chosen)].to_dict("records")]
@@ -187,13 +218,21 @@ def _failure_line(run: Run, row: Mapping[Any, Any]) -> str:
     where = f"{row['method']} / {row['style']} / {row['content']} / repetition {row['repetition']}"
     if row["status"] != "ok":
         return f"{where}: {row['status']}: {row['reason'] or 'no reason recorded'}"
-    broken = [
-        f"{metric.title}: {score.reason or 'invalid output'}"
-        for metric in reading.ordered_metrics(run)
-        if (score := run.scores.get((str(row["cell_id"]), metric.name))) is not None
-        and score.status == "invalid_output"
+    parts = [
+        f"{status}: {'; '.join(found)}"
+        for status in ("invalid_output", INVALID)
+        if (found := _broken(run, str(row["cell_id"]), status))
     ]
-    return f"{where}: invalid_output: {'; '.join(broken)}"
+    return f"{where}: {'; '.join(parts)}"
+
+
+def _broken(run: Run, cell: str, status: str) -> list[str]:
+    """The metrics that have this status in a cell, each with its reason."""
+    return [
+        f"{metric.title}: {score.reason or status.replace('_', ' ')}"
+        for metric in reading.ordered_metrics(run)
+        if (score := run.scores.get((cell, metric.name))) is not None and score.status == status
+    ]
 
 
 def counted(number: int, word: str) -> str:

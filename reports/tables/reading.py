@@ -2,13 +2,12 @@
 
 **Conventions**: a number counts when its cell ended `ok` and its score is `ok` or `silent`. A
 failed cell or an `invalid_output` score is a failure. An `unsupported` one is neither, and so is a
-cell that has not run.
+cell that has not run. An `invalid_score` is the failure of a metric, not of the method: it has no
+number, is nobody's worst score, and is counted wherever cells are.
 """
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -20,6 +19,8 @@ from bench.records.frame import frame
 from bench.records.sameness import setting_digest
 from bench.records.schema import FAILED, MethodEntry, MetricEntry
 from bench.records.store import Run
+from bench.scores import INVALID, NUMBERED
+from bench.scores import raw_range as raw_range_of
 from bench.statistics.intervals import Observations, observe
 from bench.statistics.spread import Range
 
@@ -98,10 +99,7 @@ def check_fingerprints(run: Run) -> None:
     Raises:
         RecordError: A metric has scores with two fingerprints or more.
     """
-    found: dict[str, set[str]] = defaultdict(set)
-    for (_, metric), score in run.scores.items():
-        found[metric].add(score.fingerprint)
-    for metric, prints in found.items():
+    for metric, prints in run.fingerprints().items():
         if len(prints) > 1:
             raise RecordError(
                 f"metric {metric!r} has scores with fingerprints {', '.join(sorted(prints))}; "
@@ -115,7 +113,7 @@ def numbers(rows: pd.DataFrame, metric: str, *, raw: bool = False) -> np.ndarray
     if raw:
         before = rows[f"{metric}.raw"].to_numpy(dtype=np.float64, na_value=np.nan)
         values = np.where(np.isfinite(before), before, values)
-    counted = (rows["status"] == "ok") & rows[f"{metric}.status"].isin(["ok", "silent"])
+    counted = (rows["status"] == "ok") & rows[f"{metric}.status"].isin(NUMBERED)
     return np.where(counted.to_numpy(), values, np.nan)
 
 
@@ -128,6 +126,14 @@ def failures(rows: pd.DataFrame, metric: str | None = None) -> np.ndarray:
     return np.asarray(failed | broken.to_numpy())
 
 
+def invalid(rows: pd.DataFrame, metrics: Sequence[MetricEntry]) -> np.ndarray:
+    """Which rows ended well and have no sound score of one of the metrics."""
+    found = np.zeros(len(rows), dtype=bool)
+    for metric in metrics:
+        found |= (rows[f"{metric.name}.status"] == INVALID).to_numpy()
+    return found & (rows["status"] == "ok").to_numpy()
+
+
 def observed(rows: pd.DataFrame, values: np.ndarray) -> Observations:
     """The values of some rows with their styles, contents and categories."""
     return observe(
@@ -137,8 +143,7 @@ def observed(rows: pd.DataFrame, values: np.ndarray) -> Observations:
 
 def raw_range(metric: MetricEntry) -> Range:
     """What the raw score of a metric can be: a cosine is reported as 0 where it is negative."""
-    low, high = metric.range
-    return (-high, high) if low == 0 and math.isfinite(high) else (low, high)
+    return raw_range_of(metric.range)
 
 
 def raw_scores(run: Run, rows: pd.DataFrame, metric: str, kind: str = "all") -> Observations:

@@ -30,8 +30,8 @@ def table2(run: Run) -> ResultTable:
     """Show the scores of the methods of a run, first the competitors and then the controls.
 
     Columns: method, what it sees, the mean of each metric with its interval, n (the most cells
-    that a number of the row rests on) and coverage (ended well / planned). Published reference
-    rows stand only in tables of the full profile.
+    that a number of the row rests on) and coverage (ended well with valid scores / planned).
+    Published reference rows stand only in tables of the full profile.
 
     Raises:
         RecordError: Scores of one metric carry different fingerprints.
@@ -92,7 +92,7 @@ def _rows(
     group = reading.group_of(entry)
     metrics = reading.ordered_metrics(run)
     sees = " + ".join(entry.conditioned_on)
-    done = int((rows["status"] == "ok").sum())
+    done = int(((rows["status"] == "ok") & ~reading.invalid(rows, metrics)).sum())
     measured = with_cells([score_value(rows, metric, kinds) for metric in metrics])
     cells = (entry.label, sees, *measured, f"{done}/{len(rows)}")
     lines = [Row(cells, group, "measured", entry.label)]
@@ -176,6 +176,8 @@ def _why_missing(rows: pd.DataFrame, metric: MetricEntry) -> Missing:
     status = rows["status"].tolist()
     if reading.failures(rows, metric.name).any():
         return Missing("failed", "every cell that ran failed")
+    if reading.invalid(rows, [metric]).any():
+        return Missing("invalid", "every score broke a rule; the reason is in the notes")
     if "unsupported" in status or (rows[f"{metric.name}.status"] == "unsupported").any():
         return Missing("n/a", "declined; the reason is in the notes")
     return Missing("—", "not scored" if "ok" in status else "not run")

@@ -23,6 +23,7 @@ from wheels import installed_wheel, tiny_wheel
 
 from bench.api import Audio, Clip, ConfigError, Entry, MethodInfo, Output, Style
 from bench.cli.main import cli
+from bench.failure import WorkerLostError
 from bench.plugins.catalog import find_method, find_metric
 from bench.plugins.environments import environment_folder, project_of, python_of
 from bench.plugins.isolated import IsolatedMetric
@@ -218,18 +219,44 @@ def _lives(pid: int) -> bool:
 
 
 @pytest.mark.usefixtures("table")
-def test_an_output_that_takes_a_metric_down_has_no_score_and_the_others_have(home: Path) -> None:
+def test_a_metric_that_lost_its_worker_starts_another(home: Path) -> None:
     name = f"{home / 'olden.py'}:OldenLevel"
-    metric = IsolatedMetric(name, find_metric(name), Path(os.devnull))
+    metric = IsolatedMetric(find_metric(name), Path(os.devnull))
     metric.load("mini", "cpu")
     loud, silent = (Audio(np.full((1, 80), level, np.float32), RATE) for level in (0.5, 0.0))
     clip = Clip("c", "c", loud)
-    outputs = [Output(clip, Style("s", (clip,)), audio) for audio in (loud, silent, loud)]
-    scores = metric.score(outputs)
+    sounding, fatal = (Output(clip, Style("s", (clip,)), audio) for audio in (loud, silent))
+    for outputs in ([sounding, fatal], [fatal]):
+        with pytest.raises(WorkerLostError, match="exit code 4"):
+            metric.score(outputs)
+    assert [score.value for score in metric.score([sounding])] == [0.25]
     metric.close()
-    assert [score.value for score in scores] == [0.25, None, 0.25]
-    assert scores[1].status == "unsupported"
-    assert "exit code 4" in str(scores[1].reason)
+
+
+@pytest.mark.usefixtures("table")
+def test_an_output_that_takes_a_metric_down_has_an_invalid_score_and_the_others_theirs(
+    home: Path,
+) -> None:
+    """The worker dies of the whole batch first, then of the one output that is silent."""
+    data = home / "quiet"
+    shutil.copytree(home / "data", data)
+    soundfile.write(data / "content/low/low2.wav", np.zeros(RATE), RATE, subtype="PCM_16")
+    metric = f"{home / 'olden.py'}:OldenLevel"
+    options = ("--dataset", str(data), "--metrics", f"{metric},chroma")
+    assert run(home, "copy-content", *options, out="down") == 5
+    done = load_run(home / "down")
+    content = {cell.cell_id: cell.content for cell in done.plan}
+    ends = {
+        (content[cell], score.status)
+        for (cell, name), score in done.scores.items()
+        if name == metric
+    }
+    assert ends == {("low1", "ok"), ("low2", "invalid_score"), ("high1", "ok")}
+    reasons = {score.reason for score in done.scores.values() if score.status == "invalid_score"}
+    assert reasons == {
+        f"metric {metric!r} gave no score: the worker ended with exit code 4; no output"
+    }
+    assert len(done.scores) == 2 * len(done.plan)
 
 
 @pytest.mark.usefixtures("table")

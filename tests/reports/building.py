@@ -69,7 +69,12 @@ def header(
     return RunHeader(**(facts | changes))
 
 
-def run_of(head: RunHeader, values: dict[str, dict[str, float]], repetitions: int = 1) -> Run:
+def run_of(
+    head: RunHeader,
+    values: dict[str, dict[str, float]],
+    repetitions: int = 1,
+    style_step: float = 0.1,
+) -> Run:
     """A finished run: `values[method][metric]` + .01 per content, .1 per style, .001 per seed."""
     plan, cells, scores = [], {}, {}
     for label, by_metric in values.items():
@@ -80,7 +85,7 @@ def run_of(head: RunHeader, values: dict[str, dict[str, float]], repetitions: in
                     plan.append(cell)
                     cells[cell.cell_id] = ended(cell.cell_id, style)
                     for name, value in by_metric.items():
-                        number = value + 0.1 * s + 0.01 * c + 0.001 * r
+                        number = value + style_step * s + 0.01 * c + 0.001 * r
                         scores[cell.cell_id, name] = scored(cell.cell_id, name, number)
     return Run(Path("hand"), head, tuple(plan), cells, scores)
 
@@ -160,7 +165,11 @@ def toy(**levels: float) -> Run:
         entries, STYLES, CONTENTS, ("cp", "sf.heldout"), suite={"name": "toy", "family": FAMILY}
     )
     return jittered(
-        run_of(head, {label: {"cp": v, "sf.heldout": 1 - v} for label, v in labels.items()})
+        run_of(
+            head,
+            {label: {"cp": v, "sf.heldout": 1 - v} for label, v in labels.items()},
+            style_step=0.05,  # what is saved and read again must be in the range of the metrics
+        )
     )
 
 

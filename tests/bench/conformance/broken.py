@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -286,6 +287,24 @@ class Percentage(GoodMetric):
     def one(self, output: Output) -> Score:
         found = super().one(output)
         return found if found.status != "ok" else Score("level", 99.0, 99.0)
+
+
+class Misnamed(GoodMetric):
+    def score(self, outputs: Sequence[Output]) -> list[Score]:
+        return [
+            dataclasses.replace(s, name=f"level{n}") for n, s in enumerate(super().score(outputs))
+        ]
+
+
+class Bare(GoodMetric):
+    def score(self, outputs: Sequence[Output]) -> list[Score]:
+        return [0.5 for _ in outputs]  # type: ignore[misc]  # this is what is broken
+
+
+class Endless(GoodMetric):
+    def one(self, output: Output) -> Score:
+        found = super().one(output)
+        return found if found.status != "ok" else Score("level", math.inf)
 
 
 class FondOfSilence(GoodMetric):

@@ -79,6 +79,7 @@ def test_a_method_that_draws_nothing_and_says_little_is_not_failed_for_it() -> N
         ),
         ("Ranking", {"a score does not depend on order or company"}),
         ("Percentage", {"values lie in the declared range"}),
+        ("Misnamed", {"scores carry its name in the catalog"}),
         ("FondOfSilence", {"silence scores nothing and says so"}),
         ("Trusting", NO_NUMBER),
         ("MonoOnly", {"stereo content is taken"}),
@@ -107,7 +108,9 @@ def test_an_input_that_is_written_to_is_named() -> None:
         ("Stereo", FORM, "2 channels, not 1"),
         ("Short", FORM, "0.500 s, not 1.000 s"),
         ("NotANumber", FORM, "NaN or infinite samples"),
-        ("TooFew", "ordinary outputs get one score each", "not a list of three"),
+        ("TooFew", "ordinary outputs get one score each", "a list of 1 for 3 outputs"),
+        ("Bare", "ordinary outputs get one score each", ", not a Score"),
+        ("Endless", "ordinary outputs get one score each", "a finite real number"),
     ],
 )
 def test_after_what_everything_needs_nothing_else_is_tried(

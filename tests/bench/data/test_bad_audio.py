@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -114,13 +115,29 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("clip", ["content/tones/good.wav", "style/bells/bell1.wav"])
-def test_a_broken_clip_is_refused_before_the_work(place: Path, fault: str, clip: str) -> None:
+def test_a_broken_content_is_refused_before_the_work(place: Path, fault: str) -> None:
     break_it, message = FAULTS[fault]
-    break_it(place / "data" / clip)
-    with pytest.raises(DatasetError, match=rf"{Path(clip).name} {message}"):
+    break_it(place / "data" / "content/tones/good.wav")
+    with pytest.raises(DatasetError, match=rf"good\.wav {message}"):
         prepare(request(place))
     assert not (place / "run").exists()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_broken_clip_of_a_style_is_left_out_and_named(place: Path, fault: str) -> None:
+    """The plan is that of the dataset without the file."""
+    break_it, message = FAULTS[fault]
+    path = place / "data" / "style/bells/bell1.wav"
+    break_it(path)
+    prepared = prepare(request(place))
+    told = rf"style 'bells' is used without 1 clip: bell1\.wav {message}"
+    assert re.search(told, prepared.announcement)
+    assert str(place / "data") not in told
+    path.unlink()
+    without = prepare(request(place))
+    assert without.cells == prepared.cells
+    assert without.plan.dataset.digest == prepared.plan.dataset.digest
+    assert "without" not in without.announcement
 
 
 @pytest.mark.parametrize("suffix", ["flac", "ogg", "mp3"])

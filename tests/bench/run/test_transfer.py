@@ -261,3 +261,34 @@ def test_a_method_without_a_way_between_styles_says_so(place: Path) -> None:
 def test_a_style_cannot_go_to_itself(place: Path) -> None:
     with pytest.raises(ConfigError, match="are both 'bells'"):
         transfer(place, "--style-to", str(place / "data/style/bells"), method="Gliding")
+
+
+def test_clips_that_cannot_be_used_are_left_out_with_a_warning(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The sound is that of the folder without them."""
+    folder = place / "data/style/bells"
+    plain = read_audio(transfer(place)).digest
+    write(folder / "rest.wav", np.zeros(RATE))
+    (folder / "text.wav").write_text("not a sound", encoding="utf-8")
+    capsys.readouterr()
+    assert read_audio(transfer(place, out="again.wav")).digest == plain
+    said = capsys.readouterr().err
+    assert "warning: style 'bells' is used without 2 clips: text.wav cannot be decoded" in said
+    assert "; rest.wav is silent (below -60 dBFS)" in said
+    assert fits(place) == 1
+
+
+@pytest.mark.parametrize("option", ["--style", "--style-to"])
+@pytest.mark.parametrize("clip", ["", "/rest.wav"])
+def test_a_style_without_a_clip_that_can_be_used_is_refused(
+    place: Path, option: str, clip: str
+) -> None:
+    write(place / "quiet/rest.wav", np.zeros(RATE))
+    message = (
+        r"style '(quiet|rest)' has no clip that can be used: rest\.wav is silent \(below -60 dBFS\)"
+        r"\. Name another"
+    )
+    with pytest.raises(DatasetError, match=message):
+        transfer(place, option, f"{place / 'quiet'}{clip}", method="Gliding")
+    assert fits(place) == 0

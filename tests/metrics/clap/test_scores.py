@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,7 +81,27 @@ def test_the_prototype_is_the_mean_direction(accordion: Style) -> None:
     embedder = load_embedder("mini", "cpu")
     total = sum(embedder.embed_audio(clip.audio) for clip in accordion.clips)
     expected = total / np.linalg.norm(total)
-    assert prototype(embedder, accordion.clips) == pytest.approx(expected, abs=1e-12)
+    assert prototype(embedder, accordion, accordion.clips, "clips") == pytest.approx(
+        expected, abs=1e-12
+    )
+
+
+@pytest.mark.parametrize("spoilt", ["silent", "nan"])
+def test_clips_that_cannot_stand_for_a_style_are_no_references(
+    piano: Clip, accordion: Style, spoilt: str
+) -> None:
+    """With others beside them the score is that of the others; alone there is none."""
+    value = np.nan if spoilt == "nan" else 0.0
+    broken = Clip("broken", "x", Audio(np.full((1, 22050), value, np.float32), 22050))
+    for kind, side in ((StyleFitSeen, "clips"), (StyleFitHeldout, "heldout_clips")):
+        clips = getattr(accordion, side)
+        among = replace(accordion, **{side: (broken, *clips)})
+        alone = replace(accordion, **{side: (broken,) * 3})
+        outputs = [Output(piano, style, clips[0].audio) for style in (accordion, among, alone)]
+        plain, same, none = loaded(kind).score(outputs)
+        assert same == plain
+        assert (none.status, none.value) == ("unsupported", None)
+        assert "none can be used: broken " in str(none.reason)
 
 
 def test_held_out_and_seen_use_their_own_clips(piano: Clip, accordion: Style) -> None:
