@@ -142,6 +142,7 @@ METHODS: dict[str, Entry] = {
                 "Hershey et al. (2017), arXiv 1609.09430"
             ),
             departures=("layers, weights and settings are ours",),
+            version="2",  # the mel bank is that of the released code
         ),
         "methods.gatys.checkpoints:describe_vggish",
     ),
@@ -226,6 +227,7 @@ METHODS: dict[str, Entry] = {
             fits_per_style=False,
             source=f"{_CONTROL}: what the mel bands of VGGish leave",
             control=True,
+            version="2",  # the mel bank is that of the released code
         ),
         "methods.gatys.checkpoints:describe_vggish_mel",
     ),

@@ -39,6 +39,9 @@ from methods.phase import Geometry, retrieve_phase, stft
 class SpectrogramParameters:
     """What the codec needs to know; the defaults are Riffusion's.
 
+    They are those of riffusion/spectrogram_params.py in riffusion/riffusion-hobby at commit
+    94c29abbdc1de60b3e03131715ea8c3da12bd933.
+
     Args:
         sample_rate: Hz, or None to work at each clip's own rate (as MusicTI does).
         window_ms: Length of the Hann window.

@@ -52,7 +52,7 @@ from methods.ssvqvae.checkpoints import (
 from methods.ssvqvae.network import SHORTEST_STYLE, NetworkSettings, StyleVQVAE
 
 StyleClips = Literal["average", "concatenate", "first"]
-# Cifka et al. (2021), section 3.1, and the released configuration.
+# Cifka et al. (2021), section 3.1, and the released configuration (see `network`).
 RELEASED = Geometry(sample_rate=16_000, n_fft=2048, win_length=2000, hop_length=500)
 
 
