@@ -299,6 +299,15 @@ class StyleTransferMethod(ABC, Generic[ParametersT]):
         del profile
         return ProfileInfo()
 
+    @classmethod
+    def departures(cls, parameters: ParametersT, profile: Profile) -> tuple[str, ...]:
+        """Where these settings depart from the source, beside `MethodInfo.departures`.
+
+        One clause each, without a semicolon; nowhere by default. Records and tables carry them.
+        """
+        del parameters, profile
+        return ()
+
     @abstractmethod
     def load(self, profile: Profile, device: str) -> None:
         """Load models onto `device` ("cpu", "cuda:0", "mps"); called once, before `fit`.

@@ -32,7 +32,8 @@ class MethodInfo:
         fits_per_style: True where `fit` learns, which costs time; False where it only stores what
             it was given.
         source: Paper and equation or section.
-        departures: Where this implementation differs from its source, equation by equation.
+        departures: Where this implementation differs from its source whatever the settings; what
+            depends on them is said by the class (`StyleTransferMethod.departures`).
         control: True for copy-content and its like: a bound to read the others against, never a
             competitor. Only controls may see held-out style clips.
         version: Raised by hand when results change on purpose.

@@ -14,6 +14,22 @@ _RIFFUSION = "methods.riffusion.checkpoints:describe"
 _DSP = "methods.dsp.frames:describe"
 _CONTROL = "a control of this benchmark"
 
+# Departures that hold whatever the settings; `departures` of a method's class says the others.
+_OWN_STREAMS = "each clip is drawn from its own seed, not from one stream over all"
+_AS_RIFFUSION = (
+    _OWN_STREAMS,
+    "mel spectra are inverted by least squares, as torchaudio does now and did not then",
+)
+_AS_MUSICTI = (
+    *_AS_RIFFUSION,
+    "all clips are heard at one rate, where MusicTI takes each file at its own",
+    "longer contents are painted in windows that fade into each other",
+    "of longer style clips the first window is learnt",
+    "padded columns do not enter the loss",
+    "strength times steps is taken in decimals: .58 of 50 is 29 steps, not 28",
+)
+_AS_MUSICGEN = ("no source separation before the chroma", _OWN_STREAMS)
+
 METHODS: dict[str, Entry] = {
     "tve": Entry(
         "methods.riffusion.tve:TVE",
@@ -25,6 +41,7 @@ METHODS: dict[str, Entry] = {
                 "Li et al. (2024), Music Style Transfer with Time-Varying Inversion of Diffusion "
                 "Models, arXiv 2402.13763, section 3"
             ),
+            departures=_AS_MUSICTI,
         ),
         _RIFFUSION,
     ),
@@ -37,6 +54,11 @@ METHODS: dict[str, Entry] = {
             source=(
                 "Gal et al. (2022), An Image is Worth One Word, arXiv 2208.01618, equation 2, on "
                 "Riffusion, as the baseline R+TI of arXiv 2402.13763"
+            ),
+            departures=(
+                "captions are the placeholder alone, without photo templates",
+                "one vector is trained, not the table of embeddings around it",
+                *_AS_MUSICTI,
             ),
         ),
         _RIFFUSION,
@@ -51,6 +73,7 @@ METHODS: dict[str, Entry] = {
                 "Copet et al. (2023), Simple and Controllable Music Generation, arXiv 2306.05284, "
                 "section 2.2"
             ),
+            departures=_AS_MUSICGEN,
         ),
         "methods.musicgen.checkpoints:describe",
     ),
@@ -64,7 +87,7 @@ METHODS: dict[str, Entry] = {
                 "Copet et al. (2023), Simple and Controllable Music Generation, arXiv 2306.05284, "
                 "package audiocraft 1.3.0"
             ),
-            departures=("reference back end for the full profile, in an environment of its own",),
+            departures=("clips are rendered one by one, each from its own seed",),
         ),
         "methods.audiocraft.melody:AudiocraftMelody.describe",
         "methods/audiocraft",
@@ -79,7 +102,11 @@ METHODS: dict[str, Entry] = {
                 "Rouard et al. (2024), Audio Conditioning for Music Generation via Discrete "
                 "Bottleneck Features, arXiv 2407.12563, textual inversion"
             ),
-            departures=("our combination: joined to the melody of the content",),
+            departures=(
+                "our combination: pseudo-words joined to the melody of the content",
+                "published settings could not be checked against the paper",
+                *_AS_MUSICGEN,
+            ),
         ),
         "methods.musicgen.checkpoints:describe",
     ),
@@ -93,11 +120,7 @@ METHODS: dict[str, Entry] = {
                 "Rouard et al. (2024), Audio Conditioning for Music Generation via Discrete "
                 "Bottleneck Features, arXiv 2407.12563, sections 3.2 and 3.4"
             ),
-            departures=(
-                "its source transfers nothing; use=style hears no content",
-                "use=prompt continues the content",
-                "use=content takes the style's text, not its clips",
-            ),
+            departures=("its source transfers no content", _OWN_STREAMS),
         ),
         "methods.musicgen.style_checkpoints:describe",
     ),
@@ -110,6 +133,11 @@ METHODS: dict[str, Entry] = {
             source=(
                 "Forsgren and Martiros (2022), Riffusion, image to image; Meng et al. (2022), "
                 "SDEdit, arXiv 2108.01073, algorithm 1"
+            ),
+            departures=(
+                "deterministic DDIM steps, where the application samples with DPM-Solver",
+                "longer contents are painted in windows of one picture, not as clips of 5 s",
+                *_AS_RIFFUSION,
             ),
         ),
         _RIFFUSION,
@@ -126,7 +154,8 @@ METHODS: dict[str, Entry] = {
             ),
             departures=(
                 "spectra over their mean, losses relative to the target's energy",
-                "the default preset `cpu` has 256 filters and starts from the content",
+                "values below 0 count as 0",
+                "several style clips give the mean of their Gram matrices",
             ),
         ),
         "methods.gatys.checkpoints:describe_shallow",
@@ -141,7 +170,12 @@ METHODS: dict[str, Entry] = {
                 "Gatys et al. (2016), Image style transfer using convolutional neural networks, on "
                 "Hershey et al. (2017), arXiv 1609.09430"
             ),
-            departures=("layers, weights and settings are ours",),
+            departures=(
+                "layers, weights of the losses and settings are ours",
+                "the linear spectrogram is optimised, with the mel bank inside the graph",
+                "frames are centred with mirrored ends, where VGGish begins with the first sample",
+            ),
+            version="2",  # the mel bank is that of the released code
         ),
         "methods.gatys.checkpoints:describe_vggish",
     ),
@@ -155,7 +189,10 @@ METHODS: dict[str, Entry] = {
                 "Gatys et al. (2016), Image style transfer using convolutional neural networks, on "
                 "Kong et al. (2020), arXiv 1912.10211"
             ),
-            departures=("layers, weights and settings are ours",),
+            departures=(
+                "layers, weights of the losses and settings are ours",
+                "the linear spectrogram is optimised, with the mel bank inside the graph",
+            ),
         ),
         "methods.gatys.checkpoints:describe_cnn14",
     ),
@@ -169,7 +206,7 @@ METHODS: dict[str, Entry] = {
                 "Cifka et al. (2021), Self-Supervised VQ-VAE for One-Shot Music Style Transfer, "
                 "arXiv 2102.05749, section 2"
             ),
-            departures=("the vectors of all clips of a style are averaged",),
+            departures=("Griffin-Lim starts from phases of the cell's own seed",),
         ),
         "methods.ssvqvae.checkpoints:describe",
     ),
@@ -226,6 +263,7 @@ METHODS: dict[str, Entry] = {
             fits_per_style=False,
             source=f"{_CONTROL}: what the mel bands of VGGish leave",
             control=True,
+            version="2",  # the mel bank is that of the released code
         ),
         "methods.gatys.checkpoints:describe_vggish_mel",
     ),

@@ -60,6 +60,7 @@ METRICS: dict[str, Entry] = {
             direction=Direction.MAXIMIZE,
             range=(0.0, 1.0),
             source="mean cosine of the chroma frames of content and output",
+            departures=("frames are weighted by the energy of the content",),
         ),
     ),
     # What published scores heard: louder is another sound, and short clips end in silence.

@@ -72,6 +72,14 @@ def _parameters(subject: MethodSubject) -> str | None:
     return None
 
 
+def _departures(subject: MethodSubject) -> str | None:
+    said: object = subject.kind.departures(subject.parameters, subject.profile)
+    if not isinstance(said, tuple):
+        return f"departures returned {said!r:.60}, not a tuple"
+    alien = [clause for clause in said if not isinstance(clause, str) or ";" in clause]
+    return f"{alien[0]!r:.60} is not one clause of text without a semicolon" if alien else None
+
+
 def _load(subject: MethodSubject) -> str | None:
     _ = subject.method
     return None
@@ -267,6 +275,11 @@ METHOD_CHECKS: tuple[Check[MethodSubject], ...] = (
     ),
     Check("it loads", "nothing can be run", _load, essential=True),
     Check("it learns a style", "nothing can be rendered", _fit, essential=True),
+    Check(
+        "departures are clauses of text",
+        "records and tables join them with semicolons",
+        _departures,
+    ),
     Check("progress is told fractions in [0, 1]", "the time left is computed from them", _progress),
     Check(
         "the same seed learns the same",

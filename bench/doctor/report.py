@@ -1,7 +1,8 @@
 """The doctor's report: what is present, what is missing, and what fixes it, before anything is run.
 
 A doctor reports and never fails: a question that cannot be answered is a line of the report.
-Nothing here loads a model, and torch is imported only where a GPU may be present.
+Nothing here loads a model, and torch is imported only where a GPU may be present; except for the
+reference values of the metrics (`bench.doctor.scores`), which are looked at on request.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from bench.doctor import checkpoints, machine, software
 from bench.doctor.findings import Finding, ask, listed
+
+SCORES = "reference values of the metrics"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,15 @@ class Diagnosis:
     @property
     def mini_can_run(self) -> bool:
         """Whether nothing prevents the mini profile from running."""
-        return all(f.severity != "wrong" for part in self.sections.values() for f in part)
+        return not any(self._wrong(heading) for heading in self.sections if heading != SCORES)
+
+    @property
+    def scores_hold(self) -> bool:
+        """Whether no metric was found to give other scores than its reference values."""
+        return not self._wrong(SCORES)
+
+    def _wrong(self, heading: str) -> list[Finding]:
+        return [f for f in self.sections.get(heading, ()) if f.severity == "wrong"]
 
     @property
     def text(self) -> str:
@@ -35,14 +46,22 @@ class Diagnosis:
         return "\n\n".join([*parts, self._conclusion()])
 
     def _conclusion(self) -> str:
-        wrong = [f for part in self.sections.values() for f in part if f.severity == "wrong"]
+        wrong = [f for heading in self.sections for f in self._wrong(heading)]
         if not wrong:
             return "The mini profile can run: python -m bench run --suite mini"
-        return f"The mini profile cannot run. First: {wrong[0].fix} ({wrong[0].topic})"
+        first = f"First: {wrong[0].fix} ({wrong[0].topic})"
+        if self.mini_can_run:
+            return f"The mini profile can run, but scores here compare with no others. {first}"
+        return f"The mini profile cannot run. {first}"
 
 
-def diagnose() -> Diagnosis:
-    """Look at the machine, the packages, the cache and the checkpoints of both profiles."""
+def diagnose(*, scores: bool = False) -> Diagnosis:
+    """Look at the machine, the packages, the cache and the checkpoints of both profiles.
+
+    Args:
+        scores: Also score frozen sounds with every metric, which loads the models of the mini
+            profile and takes some seconds.
+    """
     return Diagnosis(
         {
             "machine": [
@@ -60,5 +79,12 @@ def diagnose() -> Diagnosis:
             "checkpoints of profile mini": ask("checkpoints", checkpoints.mini_checkpoints),
             "checkpoints of profile full": ask("checkpoints", checkpoints.full_checkpoints),
             "back ends in environments of their own": ask("back ends", software.back_ends),
+            **({SCORES: _scores()} if scores else {}),
         }
     )
+
+
+def _scores() -> list[Finding]:
+    from bench.doctor.scores import reference_values
+
+    return ask("scores", reference_values)

@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bench.api import (
     ConfigError,
@@ -262,6 +263,25 @@ def missing_cells(plan: Plan, existing: Iterable[PlannedCell]) -> tuple[PlannedC
     known = {cell.cell_id for cell in existing}
     new = (cell for cell in plan.cells if cell.cell_id not in known)
     return tuple(into_chunks(new, plan.suite.chunk_size))
+
+
+def departures_of(plan: Plan, method: PlannedMethod) -> list[str]:
+    """Where a method of a run departs from its source: always, and with its settings.
+
+    One that holds for some of the styles only, because their parameters differ, names them.
+    """
+    kind = method_class(find_method(method.choice.name))
+    held: dict[str, list[str]] = {}
+    for style in plan.splits:
+        values = resolve_parameters(plan.suite, method, style)
+        parameters: Any = make_parameters(method.parameters_type, values)
+        for departure in kind.departures(parameters, plan.suite.profile):
+            held.setdefault(departure, []).append(style)
+    by_settings = [
+        text if len(styles) == len(plan.splits) else f"{text}, for {', '.join(styles)}"
+        for text, styles in held.items()
+    ]
+    return [*method.info.departures, *by_settings]
 
 
 def describe_styles(plan: Plan) -> Mapping[str, dict[str, Json]]:

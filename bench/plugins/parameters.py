@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -73,6 +73,8 @@ def _checked(key: str, value: Json, types: Mapping[str, Any], names: Iterable[st
             f"parameter {key!r} is not known; this method has "
             f"{', '.join(names) or 'none'}.{nearest(key, names)}"
         )
+    if value is None and "none" in get_args(types[key]):
+        value = "none"  # the command line reads this word as nothing; here it is one of the choices
     try:
         return TypeAdapter(types[key]).validate_json(json.dumps(value), strict=True)
     except ValidationError as error:

@@ -120,6 +120,7 @@ class MetricEntry(Record):
     range: tuple[float, float]
     source: str
     version: str
+    departures: list[str] = []
     fingerprint: str = ""
     fingerprint_detail: dict[str, Any] = {}
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.plan.plan import Plan, PlannedMethod, describe_styles
+from bench.plan.plan import Plan, PlannedMethod, departures_of, describe_styles
 from bench.records.sameness import joined, suite_digest
 from bench.records.schema import MethodEntry, MetricEntry, RunHeader
 from bench.run.provenance import collect
@@ -42,7 +42,7 @@ def make_header(
             }
             for clip in plan.contents
         },
-        methods=[_method_entry(method) for method in plan.methods],
+        methods=[_method_entry(plan, method) for method in plan.methods],
         metrics=[_metric_entry(metric) for metric in metrics],
         provenance={**collect(devices[0]), "devices": list(devices)},
         dataset={
@@ -74,7 +74,7 @@ def merge_headers(old: RunHeader, new: RunHeader) -> RunHeader:
     )
 
 
-def _method_entry(method: PlannedMethod) -> MethodEntry:
+def _method_entry(plan: Plan, method: PlannedMethod) -> MethodEntry:
     info, profile = method.info, method.profile
     return MethodEntry(
         label=method.choice.label,
@@ -83,7 +83,7 @@ def _method_entry(method: PlannedMethod) -> MethodEntry:
         conditioned_on=list(info.conditioned_on),
         fits_per_style=info.fits_per_style,
         source=info.source,
-        departures=list(info.departures),
+        departures=departures_of(plan, method),
         control=info.control,
         version=info.version,
         sample_rate=profile.sample_rate,
@@ -106,6 +106,7 @@ def _metric_entry(metric: LoadedMetric) -> MetricEntry:
         range=info.range,
         source=info.source,
         version=info.version,
+        departures=list(info.departures),
         fingerprint=metric.fingerprint,
         fingerprint_detail=dict(metric.detail),
     )

@@ -6,8 +6,6 @@ others.
 
 **Conventions**: mono at 32 kHz; an output has exactly the content's samples. Runs in the
 environment of this folder, so everything but numpy is imported where it is used.
-
-**Departures**: clips are rendered one by one, each from its own seed.
 """
 
 from __future__ import annotations
@@ -117,6 +115,18 @@ class AudiocraftMelody(StyleTransferMethod[Parameters]):
         from audiocraft.models import MusicGen
 
         self._model = MusicGen.get_pretrained(str(folder), device=device)
+
+    @classmethod
+    def departures(cls, parameters: Parameters, profile: Profile) -> tuple[str, ...]:
+        """Draws with other settings than the library's own."""
+        del profile
+        if parameters == Parameters():
+            return ()
+        drawn = (
+            f"guidance {parameters.guidance_scale:g}, top_k {parameters.top_k} and temperature "
+            f"{parameters.temperature:g}"
+        )
+        return (f"codes are drawn with {drawn}, where the library has 3, 250 and 1",)
 
     def fit(
         self, requests: Sequence[FitRequest[Parameters]], progress: Progress

@@ -3,7 +3,7 @@
 The linear spectrogram is optimised, with the mel bank inside the graph, so that no mel image has to
 be inverted: that would lose more than the networks do.
 
-Departures: no source fixes layers, weights or settings for sound; all of them are ours (`trunks`).
+No source fixes layers, weights or settings for sound; all of them are ours (`trunks`).
 
 References:
     Gatys, Ecker and Bethge (2016), Image style transfer using convolutional neural networks, CVPR,
@@ -115,6 +115,16 @@ class _Pretrained(StyleTransferMethod[PretrainedParameters]):
         self._device = device
         self._geometry = (VGGISH_MEL if self._trunk == "vggish" else CNN14_MEL).geometry
 
+    @classmethod
+    def departures(cls, parameters: PretrainedParameters, profile: Profile) -> tuple[str, ...]:
+        """Random weights, which are an ablation."""
+        del profile
+        if parameters.weights == "published":
+            return ()
+        if parameters.thinning > 1:
+            return (f"random weights and channels divided by {parameters.thinning}, an ablation",)
+        return ("random weights, an ablation (weights=published)",)
+
     def fit(
         self, requests: Sequence[FitRequest[PretrainedParameters]], progress: Progress
     ) -> list[StyleState]:
@@ -205,7 +215,7 @@ class Vggish(_Pretrained):
     """Gram matrices of VGGish's convolutions, matched by optimising the content's spectrogram.
 
     References:
-        Gatys et al. (2016); departures in the module's docstring.
+        Gatys et al. (2016); layers and settings are ours (module docstring).
 
     Example:
         >>> Vggish.Parameters(weights="random", thinning=16).settings().steps
@@ -220,7 +230,7 @@ class Cnn14(_Pretrained):
     """Gram matrices of CNN14's convolutions, matched by optimising the content's spectrogram.
 
     References:
-        Gatys et al. (2016); departures in the module's docstring.
+        Gatys et al. (2016); layers and settings are ours (module docstring).
 
     Example:
         >>> Cnn14.Parameters(weights="random", thinning=16).settings().steps

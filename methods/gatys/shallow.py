@@ -4,9 +4,9 @@ One or two convolutions over time, with frequencies as channels and random weigh
 short spectral shapes occur; their Gram matrices are the style. Nothing is trained, no weights are
 needed. Found by Ulyanov and Lebedev (2016) and preferred to pretrained networks since.
 
-Departures: spectra are divided by their mean before compression and the losses are relative, so
-that one weight serves all clips (Cifka's re-implementation divides likewise); values below 0
-count as 0; several style clips give the mean of their Gram matrices.
+Spectra are divided by their mean before compression and the losses are relative, so that one weight
+serves all clips (Cifka's re-implementation divides likewise). Departures stand in the catalog and
+in `Shallow.departures`.
 
 References:
     Ulyanov and Lebedev (2016), Audio texture synthesis and style transfer (their code decides);
@@ -17,7 +17,7 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal, final
@@ -158,6 +158,29 @@ class ShallowParameters:
         )
 
 
+def _departures(parameters: ShallowParameters) -> Iterator[str]:
+    """What of a network or its settings no source has."""
+    network, settings = parameters.architecture(), parameters.settings()
+    preset = PRESETS[parameters.preset]
+    if parameters.preset == "cpu" or network != preset.architecture:
+        yield (
+            f"{network.num_layers} layers of {network.num_filters} filters of "
+            f"{network.kernel_length} frames, where {_words_of(PRESETS['ulyanov'].architecture)} "
+            "are published (preset=ulyanov)"
+        )
+    if parameters.preset == "cpu" or settings != preset.settings:
+        yield (
+            f"{settings.steps} steps from {settings.init} with content weight "
+            f"{settings.content_weight:g}, settings of ours (preset=ulyanov)"
+        )
+    if settings.phase == "content":
+        yield "phases start from the content's (phase=griffin-lim)"
+
+
+def _words_of(network: Architecture) -> str:
+    return f"{network.num_layers} of {network.num_filters} of {network.kernel_length}"
+
+
 class RandomNetwork:
     """Convolutions over time without padding or bias, each followed by a rectifier.
 
@@ -200,12 +223,18 @@ class Shallow(StyleTransferMethod[ShallowParameters]):
     `fit` stores the spectra of the style's clips and the seed of the network; nothing is learnt.
 
     References:
-        Ulyanov and Lebedev (2016); departures in the module's docstring.
+        Ulyanov and Lebedev (2016); see `departures`.
 
     Example:
         >>> ShallowParameters(preset="duong").architecture()
         Architecture(num_layers=2, num_filters=2048, kernel_length=11)
     """
+
+    @classmethod
+    def departures(cls, parameters: ShallowParameters, profile: Profile) -> tuple[str, ...]:
+        """A network or settings that no source has."""
+        del profile
+        return tuple(_departures(parameters))
 
     def load(self, profile: Profile, device: str) -> None:
         """Load nothing: weights are drawn from the seed of the fit."""

@@ -7,6 +7,12 @@ The mel bank is part of the graph, so that a linear spectrogram can be optimised
 **Conventions**: magnitudes are float (bin, frame), linear; features (channel, position), positions
 over time and mel together. Everything is in evaluation mode and frozen.
 
+Front ends are those of torchvggish/vggish_params.py and mel_features.py in harritaylor/torchvggish
+at commit f3f90969ce8fb77a05d984b892ddf662e8466377, and of scripts/4_train.sh and pytorch/models.py
+in qiuqiangkong/audioset_tagging_cnn at commit d2f4b8c18eab44737fcc0de1248ae21eb43f6aa4.
+
+Departure: frames are centred, with mirrored ends; VGGish's own begin with the first sample.
+
 References:
     Hershey et al. (2017), CNN architectures for large-scale audio classification, arXiv 1609.09430;
     Kong et al. (2020), PANNs, arXiv 1912.10211, table 2 (CNN14). The released CNN14 pools after
@@ -19,7 +25,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import librosa
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
@@ -38,7 +46,8 @@ class MelScale:
         num_mels: Bands.
         f_min_hz: Lower edge.
         f_max_hz: Upper edge.
-        htk: HTK's mel scale with peaks of 1 (VGGish), or Slaney's with equal areas (CNN14).
+        htk: HTK's mel scale, triangles straight in mel with peaks of 1 (VGGish); or Slaney's,
+            triangles straight in hertz with equal areas (CNN14).
     """
 
     geometry: Geometry
@@ -49,16 +58,29 @@ class MelScale:
 
     def bank(self) -> torch.Tensor:
         """Triangles, float32 (mel, bin)."""
+        if self.htk:
+            return self._triangles_in_mel()
         bank = librosa.filters.mel(
             sr=self.geometry.sample_rate,
             n_fft=self.geometry.n_fft,
             n_mels=self.num_mels,
             fmin=self.f_min_hz,
             fmax=self.f_max_hz,
-            htk=self.htk,
-            norm=None if self.htk else "slaney",
         )
         return torch.from_numpy(bank).float()
+
+    def _triangles_in_mel(self) -> torch.Tensor:
+        bins_hz = np.linspace(0, self.geometry.sample_rate / 2, self.geometry.n_fft // 2 + 1)
+        bins, *ends = (_to_mel(hz) for hz in (bins_hz, self.f_min_hz, self.f_max_hz))
+        step = (ends[1] - ends[0]) / (self.num_mels + 1)
+        centres = ends[0] + step * np.arange(1, self.num_mels + 1)
+        bank = np.maximum(0.0, 1 - np.abs(bins - centres[:, None]) / step)
+        return torch.from_numpy(bank).float()
+
+
+def _to_mel(hertz: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """HTK's mel scale, in the constants of the released code."""
+    return np.asarray(1127.0 * np.log1p(np.asarray(hertz) / 700.0))
 
 
 # 25 ms windows every 10 ms in a transform of 512, magnitudes.

@@ -8,8 +8,7 @@ prompt, content as the melody.
 frames that covers the content and the end is cut, so that an output has exactly the content's
 samples.
 
-**Departures**: style clips are not used; no source separation before the chroma; one random stream
-per clip.
+Style clips are not used. Departures stand in the catalog and in `departures`.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ from bench.api import (
     StyleTransferMethod,
     TransferRequest,
 )
+from methods.musicgen import departures
 from methods.musicgen.loading import Loaded, Vocabulary, load_folder, load_melody
 from methods.musicgen.rendering import Job, render
 from methods.musicgen.sampling import SamplingParameters
@@ -106,6 +106,14 @@ class MusicgenMelody(MelodyMethod[Parameters]):
             ContentError: A content has another rate, no samples, or is longer than the window.
         """
         return render(self._ready, [self._job(request) for request in requests])
+
+    @classmethod
+    def departures(cls, parameters: Parameters, profile: Profile) -> tuple[str, ...]:
+        """The mini model, and draws with other settings than published."""
+        return (
+            *departures.of_profile(profile),
+            *departures.of_sampling(parameters, profile),
+        )
 
     def _job(self, request: TransferRequest[Parameters]) -> Job:
         text = self._ready.tokens(str(request.state.meta["text"]))

@@ -12,13 +12,12 @@ guidance (section 3.4). It is evaluated there as generation, not as style transf
 * `content`: like an excerpt of the *content*, with the style's text, under double guidance. The
   style's clips are not used.
 
-**Departures**: the excerpt's place is drawn from the request's seed, or is the middle; of several
-style clips one is drawn; one random stream per clip.
+Departures stand in the catalog and in `departures`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, final
 
@@ -40,6 +39,7 @@ from bench.api import (
 )
 from bench.audio import resample
 from bench.seeds import derive_seed, generator
+from methods.musicgen import departures
 from methods.musicgen.generation import Guide, continue_codes, guided, undisturbed
 from methods.musicgen.sampling import SamplingParameters
 from methods.musicgen.style_loading import StyleModel, load_style_model
@@ -92,6 +92,38 @@ class StyleParameters(SamplingParameters):
                 f"prompt_s is {self.prompt_s}; it must be above 0 and at most "
                 f"{_LONGEST_PROMPT_S}. Use 1.5."
             )
+
+
+# What each use makes of the method, which its paper does not.
+_USES: dict[Use, tuple[str, ...]] = {
+    "style": (
+        "the content decides nothing but the length (use=content)",
+        "of several style clips one is drawn",
+    ),
+    "prompt": (
+        "the content's first seconds are continued and left out of the output (use=content)",
+        "of several style clips one is drawn",
+    ),
+    "content": ("the excerpt is the content's and the style is heard as text alone (use=style)",),
+}
+
+
+def _departures(parameters: StyleParameters, profile: Profile) -> Iterator[str]:
+    yield from _USES[parameters.use]
+    yield (
+        "the excerpt's place is drawn from the seed of the cell"
+        if parameters.excerpt == "random"
+        else "the excerpt is the clip's middle, not drawn (excerpt=random)"
+    )
+    published = StyleParameters()
+    if (parameters.stages, parameters.excerpt_s) != (published.stages, published.excerpt_s):
+        yield (
+            f"an excerpt of {parameters.excerpt_s:g} s in {parameters.stages} stages, where "
+            f"{published.excerpt_s:g} s in {published.stages} are published"
+        )
+    if profile == "full":  # there is no mini model
+        yield from departures.of_profile(profile)
+        yield from departures.of_sampling(parameters, profile)
 
 
 def double_guided(logits: Tensor, guidance_scale: float, text_guidance_scale: float) -> Tensor:
@@ -156,6 +188,11 @@ class MusicgenStyle(StyleTransferMethod[StyleParameters]):
         if self._model is None:
             raise ValueError("the method is not loaded; call load(profile, device) first.")
         return self._model
+
+    @classmethod
+    def departures(cls, parameters: StyleParameters, profile: Profile) -> tuple[str, ...]:
+        """What the chosen use makes of the method, and other settings than published."""
+        return tuple(_departures(parameters, profile))
 
     def fit(
         self, requests: Sequence[FitRequest[StyleParameters]], progress: Progress

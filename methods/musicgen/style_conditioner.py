@@ -3,7 +3,8 @@
 **Source**: Rouard, Adi, Copet, Roebel and Defossez (2024), "Audio Conditioning for Music Generation
 via Discrete Bottleneck Features", arXiv 2407.12563, section 3.2, and the released configuration:
 features at 75 Hz, a transformer without causal mask, batch normalisation, residual quantisation,
-every 15th frame.
+every 15th frame (config/conditioner/style2music.yaml and audiocraft/modules/conditioners.py of
+facebookresearch/audiocraft at commit 896ec7c47f5e5d1e5aa1e4b260c4405328bf009d).
 
 Its parts have the names of the released checkpoint, so that its state dict loads strictly.
 

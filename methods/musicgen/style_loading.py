@@ -36,7 +36,20 @@ from methods.musicgen.style_conditioner import ConditionerSettings, StyleConditi
 
 STYLE_PREFIX = "condition_provider.conditioners.self_wav."
 TEXT_PREFIX = "condition_provider.conditioners.description.output_proj."
-_HEAD_WIDTH = 64  # of the language model and of the conditioner, at every published size
+# What no weight shows, from facebookresearch/audiocraft at commit
+# 896ec7c47f5e5d1e5aa1e4b260c4405328bf009d: config/model/lm/default.yaml and musicgen_lm.yaml for
+# the language model (model_scale/*.yaml gives 64 per head at every size), and
+# audiocraft/modules/conditioners.py for the conditioner.
+_HEAD_WIDTH = 64
+LANGUAGE_MODEL_CONSTANTS: dict[str, object] = {
+    "activation_function": "gelu",
+    "scale_embedding": False,
+    "audio_channels": 1,
+    "dropout": 0.0,
+    "attention_dropout": 0.0,
+    "activation_dropout": 0.0,
+    "layerdrop": 0.0,
+}
 State = Mapping[str, Tensor]
 
 # Published names to the library's, in this order.
@@ -118,15 +131,16 @@ def decoder_state(state: State) -> dict[str, Tensor]:
     return renamed
 
 
-def decoder_of(state: State) -> MusicgenMelodyForCausalLM:
-    """The language model, with the sizes that its weights have."""
+def decoder_config_of(state: State) -> MusicgenMelodyDecoderConfig:
+    """The language model's configuration: sizes from its weights, the rest as published."""
     codebooks = len([name for name in state if re.fullmatch(r"emb\.\d+\.weight", name)])
     entries, hidden = state["emb.0.weight"].shape
     layers = len(
         [name for name in state if re.fullmatch(r"transformer\.layers\.\d+\.norm1\.bias", name)]
     )
     pad = entries - 1
-    config = MusicgenMelodyDecoderConfig(
+    return MusicgenMelodyDecoderConfig(
+        **LANGUAGE_MODEL_CONSTANTS,
         vocab_size=pad,
         hidden_size=hidden,
         num_hidden_layers=layers,
@@ -136,7 +150,11 @@ def decoder_of(state: State) -> MusicgenMelodyForCausalLM:
         pad_token_id=pad,
         bos_token_id=pad,
     )
-    decoder = MusicgenMelodyForCausalLM(config)
+
+
+def decoder_of(state: State) -> MusicgenMelodyForCausalLM:
+    """The language model, with the sizes that its weights have."""
+    decoder = MusicgenMelodyForCausalLM(decoder_config_of(state))
     # Built from its configuration, it has no attention implementation, and then no causal mask.
     decoder.set_attn_implementation("sdpa")
     _fill(decoder, decoder_state(state), "language model")

@@ -15,7 +15,7 @@ of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, final
 
@@ -24,10 +24,12 @@ import torch
 from bench.api import (
     Audio,
     FitRequest,
+    Profile,
     Progress,
     StyleState,
     TransferRequest,
 )
+from methods.musicgen import departures
 from methods.musicgen.inversion import (
     InversionPlan,
     Prompt,
@@ -114,6 +116,20 @@ class _Task:
         return self.plan, self.fit.crops[0].codes.shape[-1], len(self.prompt.mask)
 
 
+def _departures(parameters: TextualParameters, profile: Profile) -> Iterator[str]:
+    yield from departures.of_profile(profile)
+    plan, reported = parameters.plan(), PRESETS["full"]
+    if plan != reported:
+        yield (
+            f"learnt in {plan.steps} steps of {plan.batch_size} crops of {plan.crop_s:g} s at "
+            f"{plan.learning_rate:g}, where {reported.steps} of {reported.batch_size} of "
+            f"{reported.crop_s:g} s at {reported.learning_rate:g} are reported (preset=full)"
+        )
+    if parameters.melody == "none":
+        yield "the content is not heard (melody=content)"
+    yield from departures.of_sampling(parameters, profile)
+
+
 @final
 class MusicgenTextual(MelodyMethod[TextualParameters]):
     """Pseudo-words learnt from style clips, with the content's melody.
@@ -122,6 +138,11 @@ class MusicgenTextual(MelodyMethod[TextualParameters]):
         Rouard et al. (2024), arXiv 2407.12563, textual inversion; the combination with melody is
         ours (module docstring).
     """
+
+    @classmethod
+    def departures(cls, parameters: TextualParameters, profile: Profile) -> tuple[str, ...]:
+        """The mini model, a plan or draws with other settings than published."""
+        return tuple(_departures(parameters, profile))
 
     def fit(
         self, requests: Sequence[FitRequest[TextualParameters]], progress: Progress

@@ -33,7 +33,7 @@ from bench.weights import check_tokenizer, hub_folder, require_files
 from methods.acceleration import Accelerated, choose_acceleration, place
 from methods.riffusion.checkpoints import FILES, MINI_FOLDER, RIFFUSION
 from methods.riffusion.schedule import Schedule, read_schedule
-from methods.riffusion.spectrogram import image_to_pixels, pixels_to_image
+from methods.riffusion.spectrogram import Picture, image_to_pixels, pixels_to_image
 
 PLACEHOLDER = "*"
 VaeSample = Literal["sample", "mode"]
@@ -169,11 +169,12 @@ class Backbone:
         return Moments(posterior.mean * factor, posterior.std * factor)
 
     @torch.no_grad()
-    def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Images (batch, mel, frame), uint8 on the CPU: first channel, clamped, truncated."""
+    def decode(self, latents: torch.Tensor, picture: Picture = "rounded") -> torch.Tensor:
+        """Images (batch, mel, frame), uint8 on the CPU: first channel, clamped, rounded or cut."""
         factor = float(self.parts.vae.config.scaling_factor)
         images = [
-            pixels_to_image(self.parts.vae.decode(one[None] / factor).sample) for one in latents
+            pixels_to_image(self.parts.vae.decode(one[None] / factor).sample, picture)
+            for one in latents
         ]
         return torch.cat(images).cpu()
 

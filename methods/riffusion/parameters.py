@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from methods.presets import choose
 from methods.riffusion.backbone import VaeSample
 from methods.riffusion.rendering import CanvasSettings
+from methods.riffusion.spectrogram import Picture
 from methods.riffusion.stylisation import StylisationSettings, Switch
 from methods.riffusion.width import WidthMode
 
@@ -23,6 +25,8 @@ class UnguidedParameters:
         vae_sample: Draw the content's latents from the posterior (sample), or take its mode.
         width_mode: resize (within 5 % of the window, else pad), pad, crop or report.
         unstretch: Undo the stretching of resize.
+        picture: How the decoded picture is brought to 8 bits: rounded, as Riffusion does, or
+            truncated, as MusicTI does; left out, what the other settings follow.
 
     Raises:
         ConfigError: A value out of range.
@@ -34,6 +38,7 @@ class UnguidedParameters:
     vae_sample: VaeSample = field(default="sample", metadata=TRANSFER)
     width_mode: WidthMode = field(default="resize", metadata=TRANSFER)
     unstretch: bool = field(default=True, metadata=TRANSFER)
+    picture: Picture | None = field(default=None, metadata=TRANSFER)
 
     def __post_init__(self) -> None:
         """Check everything now, before a model is loaded."""
@@ -45,7 +50,13 @@ class UnguidedParameters:
 
     def canvas(self) -> CanvasSettings:
         """The settings of the window."""
-        return CanvasSettings(self.width_mode, self.unstretch, self.vae_sample)
+        return CanvasSettings(
+            self.width_mode, self.unstretch, self.vae_sample, self.chosen_picture()
+        )
+
+    def chosen_picture(self) -> Picture:
+        """The explicit value, or rounded, unless a subclass follows a code that truncates."""
+        return choose(self.picture, "rounded")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

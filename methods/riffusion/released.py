@@ -8,8 +8,8 @@ checkpoint decides what is heard.
 
 To render as the released code most likely does, besides: `preset=released`,
 `tve_infer_dropout=true`, `unstretch=false`, `width_mode=resize`, `brs_grid=released`. What stays
-different: the order of random draws, the rounding of the picture, and its sampling script's 200
-steps, which are `num_inference_steps=200`.
+different: the order of random draws, and its sampling script's 200 steps, which are
+`num_inference_steps=200`. The picture is truncated to 8 bits as there (`picture`).
 
 **Source**: the format is that of `EmbeddingManager.save` in the released
 `ldm/modules/embedding_manager.py` (Li et al., AAAI 2024, arXiv 2402.13763), in PyTorch's zip

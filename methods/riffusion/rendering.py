@@ -32,6 +32,7 @@ from methods.riffusion.inversion import StyleImages
 from methods.riffusion.longform import cut_windows, join_windows, place_windows
 from methods.riffusion.spectrogram import (
     MINI_PARAMETERS,
+    Picture,
     SpectrogramParameters,
     decode,
     encode,
@@ -81,11 +82,13 @@ class CanvasSettings:
         unstretch: Undo the stretching of `resize`, so that tempo and length are the content's.
         vae_sample: Draw the content's latents from the posterior (the released code) or take its
             mode.
+        picture: How the decoded picture is brought to 8 bits.
     """
 
     width_mode: WidthMode = "resize"
     unstretch: bool = True
     vae_sample: VaeSample = "sample"
+    picture: Picture = "rounded"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -298,7 +301,7 @@ def _paint_batch(
     if len({window.shape for window in windows}) > 1:  # only the report's mode leaves them unlike
         return [_paint_batch(model, [one], canvas)[0] for one in passages]
     latents = stylise_windows(model.backbone, passages, np.stack(windows), canvas)
-    painted = model.backbone.decode(latents).numpy()
+    painted = model.backbone.decode(latents, canvas.picture).numpy()
     return [
         from_window(output, one.image.shape[1], canvas.width_mode, unstretch=canvas.unstretch)
         for output, one in zip(painted, passages, strict=True)

@@ -3,9 +3,8 @@
 One static vector takes the placeholder's row at every timestep; contents are partially noised and
 denoised under it, without bias reduction.
 
-Departures: captions are "*" only, as for TVE, so that the two differ in nothing but the embedding
-and the bias reduction; only the vector is trained, not the embedding table around it; the paper
-gives neither steps nor rate nor initial word, so ours are stated here.
+Captions are "*" only, as for TVE, so that the two differ in nothing but the embedding and the bias
+reduction. Where this departs from its sources is said in the catalog and by `RTI.departures`.
 
 References:
     Gal et al. (2022), arXiv 2208.01618, equation 2; Li et al. (AAAI 2024), arXiv 2402.13763,
@@ -14,7 +13,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, final
@@ -32,6 +31,7 @@ from bench.api import (
     TransferRequest,
 )
 from methods.presets import choose
+from methods.riffusion import departures
 from methods.riffusion.backbone import Backbone, VaeSample
 from methods.riffusion.conditioning import Learner
 from methods.riffusion.embedding import StaticVector
@@ -44,6 +44,7 @@ from methods.riffusion.transition import join_states
 from methods.riffusion.width import WidthMode
 
 Preset = Literal["mini", "ti"]
+_PUBLISHED_DECAY = 0.01  # the default of AdamW, which textual inversion leaves as it is
 
 # mini: ours, for a minute on two CPU cores. ti: steps and batch matched to TVE's paper preset.
 PRESETS: dict[Preset, FittingPlan] = {
@@ -101,6 +102,25 @@ class RtiParameters(GuidedParameters):
         """The vector at its start."""
         return StaticVector(initial_embedding(backbone, self.e0, style))
 
+    def departures(self, profile: Profile) -> Iterator[str]:
+        """Where these settings leave textual inversion and the baseline of the TVE paper."""
+        yield from departures.of_profile(profile)
+        yield (
+            f"fitted in {departures.words_of_plan(self.plan())} from {self.e0}, where the paper "
+            "gives neither steps nor rate nor initial word"
+        )
+        if self.e0 == "style_name":
+            yield "the model is told the style's name (e0=init_word:music)"
+        if self.weight_decay != _PUBLISHED_DECAY:
+            yield (
+                f"weight decay is {self.weight_decay:g}, where textual inversion has "
+                f"{_PUBLISHED_DECAY:g}"
+            )
+        yield from departures.of_styles(self.fit_width_mode, self.plan())
+        if self.brs == "on":
+            yield "with bias reduction, which the baseline lacks, an ablation (brs=off)"
+        yield from departures.of_stylisation(self)
+
     def describe_fit(self) -> dict[str, Json]:
         """What a state records of the fit, for its reader."""
         plan = self.plan()
@@ -123,7 +143,7 @@ class RTI(StyleTransferMethod[RtiParameters]):
     """Textual inversion on Riffusion: one static vector, no bias reduction.
 
     References:
-        Gal et al. (2022), arXiv 2208.01618, equation 2; departures in the module's docstring.
+        Gal et al. (2022), arXiv 2208.01618, equation 2; see `departures`.
     """
 
     family: ClassVar[str | None] = FAMILY
@@ -150,6 +170,11 @@ class RTI(StyleTransferMethod[RtiParameters]):
             return StaticVector(torch.zeros(backbone.context_dim))
 
         return transfer_styles(self._model, requests, TableMaker(backbone, rebuild))
+
+    @classmethod
+    def departures(cls, parameters: RtiParameters, profile: Profile) -> tuple[str, ...]:
+        """Where these settings leave textual inversion and the baseline of the TVE paper."""
+        return tuple(parameters.departures(profile))
 
     @classmethod
     def transition(cls, first: StyleState, second: StyleState) -> StyleState:

@@ -20,6 +20,7 @@ import torch
 from bench.api import CheckpointError, ConfigError, Json
 
 BiasGrid = Literal["released", "aligned"]
+_SCHEDULE_KEYS = ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +53,9 @@ def make_schedule(
 ) -> Schedule:
     """Build abar from the range of betas, in float64, stored as float32.
 
-    `scaled_linear` is Stable Diffusion's: beta_t = linspace(sqrt(start), sqrt(end), T)_t ** 2.
+    `scaled_linear` is Stable Diffusion's: beta_t = linspace(sqrt(start), sqrt(end), T)_t ** 2. The
+    defaults are those of version 1, as in configs/stable-diffusion/v1-inference.yaml of
+    lsfhuihuiff/MusicTI_AAAI2024 at commit 19c2200e7ef6da20cfa8beda6ee6b18b3d094e96.
 
     Raises:
         CheckpointError: `kind` is neither scaled_linear nor linear.
@@ -69,11 +72,21 @@ def make_schedule(
 
 
 def read_schedule(config: Mapping[str, Json]) -> Schedule:
-    """Build the schedule that a diffusers scheduler config describes.
+    """Build the schedule that a diffusers scheduler config describes; nothing is assumed.
+
+    A file without `prediction_type` is older than other predictions than that of the noise.
 
     Raises:
-        CheckpointError: The model does not predict the noise.
+        CheckpointError: A value is missing, betas are given one by one, or the model does not
+            predict the noise.
     """
+    missing = [name for name in _SCHEDULE_KEYS if name not in config]
+    if missing or config.get("trained_betas") is not None:
+        fact = f"lacks {', '.join(missing)}" if missing else "lists its betas one by one"
+        raise CheckpointError(
+            f"scheduler_config.json {fact}; a schedule needs {', '.join(_SCHEDULE_KEYS)}, because "
+            "a guess would be another model's. Restore the file."
+        )
     prediction = config.get("prediction_type", "epsilon")
     if prediction != "epsilon":
         raise CheckpointError(
@@ -81,10 +94,10 @@ def read_schedule(config: Mapping[str, Json]) -> Schedule:
             "the noise (epsilon)."
         )
     return make_schedule(
-        float(str(config.get("beta_start", 0.00085))),
-        float(str(config.get("beta_end", 0.012))),
-        num_train_timesteps=int(str(config.get("num_train_timesteps", 1000))),
-        kind=str(config.get("beta_schedule", "scaled_linear")),
+        float(str(config["beta_start"])),
+        float(str(config["beta_end"])),
+        num_train_timesteps=int(str(config["num_train_timesteps"])),
+        kind=str(config["beta_schedule"]),
     )
 
 

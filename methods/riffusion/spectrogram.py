@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 import librosa
 import numpy as np
@@ -34,10 +35,15 @@ from bench.api import ConfigError
 from bench.parallel import in_parallel
 from methods.phase import Geometry, retrieve_phase, stft
 
+Picture = Literal["rounded", "truncated"]
+
 
 @dataclass(frozen=True, slots=True)
 class SpectrogramParameters:
     """What the codec needs to know; the defaults are Riffusion's.
+
+    They are those of riffusion/spectrogram_params.py in riffusion/riffusion-hobby at commit
+    94c29abbdc1de60b3e03131715ea8c3da12bd933.
 
     Args:
         sample_rate: Hz, or None to work at each clip's own rate (as MusicTI does).
@@ -156,9 +162,16 @@ def image_to_pixels(image: torch.Tensor) -> torch.Tensor:
     return (image.float() / 127.5 - 1)[:, None].expand(-1, 3, -1, -1).contiguous()
 
 
-def pixels_to_image(pixels: torch.Tensor) -> torch.Tensor:
-    """Grey image from the first channel, as Riffusion reads it; clamped to [-1, 1] and rounded."""
-    return ((pixels[:, 0].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+def pixels_to_image(pixels: torch.Tensor, picture: Picture = "rounded") -> torch.Tensor:
+    """Grey image from the first channel, as Riffusion reads it; clamped to [-1, 1], in 8 bits.
+
+    Args:
+        pixels: (batch, 3, mel, frame).
+        picture: "rounded" to the nearest grey level, as Riffusion does; "truncated" to the next
+            darker one, as scripts/txt2img.py of MusicTI does.
+    """
+    grey = (pixels[:, 0].float().clamp(-1, 1) + 1) * 127.5
+    return (grey.round() if picture == "rounded" else grey).to(torch.uint8)
 
 
 def _random_spectra(magnitude: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:

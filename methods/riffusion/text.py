@@ -4,8 +4,7 @@ The content is partially noised and the frozen model denoises it under the words
 style, as the Riffusion application does it. What the model knows of those words is all it knows of
 the style: the style's recordings are not heard.
 
-Departures: the spectrogram is laid onto the window as for TVE (`width_mode`), where the application
-resizes it to a multiple of 32 columns and back.
+Where this departs from the application is said in the catalog and by `RiffusionText.departures`.
 
 References:
     Forsgren and Martiros (2022), Riffusion: image to image; Meng et al. (2022), SDEdit, arXiv
@@ -15,7 +14,7 @@ References:
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
@@ -30,12 +29,17 @@ from bench.api import (
     TransferRequest,
     UnsupportedError,
 )
+from methods.riffusion import departures
 from methods.riffusion.checkpoints import MINI_FOLDER
 from methods.riffusion.conditioning import ContextTable, PromptConditioning, tabulate
 from methods.riffusion.parameters import TRANSFER, GuidedParameters
 from methods.riffusion.rendering import load_riffusion
 from methods.riffusion.transferring import transfer_styles
 from methods.riffusion.transition import join_states
+
+# Strength, guidance and steps of riffusion/streamlit/tasks/audio_to_audio.py in
+# riffusion/riffusion-hobby at commit 94c29abbdc1de60b3e03131715ea8c3da12bd933.
+_APPLICATION = (0.55, 7.0, 25)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,27 @@ class TextParameters(GuidedParameters):
     """
 
     guidance_scale: float = field(default=7.0, metadata=TRANSFER)
+
+
+def _departures(parameters: TextParameters, profile: Profile) -> Iterator[str]:
+    yield from departures.of_profile(profile)
+    told = (parameters.strength, parameters.guidance_scale, parameters.num_inference_steps)
+    if told != _APPLICATION:
+        yield (
+            "strength {}, guidance {:g} and {} steps, where the application begins with {}, {:g} "
+            "and {}".format(*told, *_APPLICATION)
+        )
+    if parameters.width_mode != "report":
+        yield (
+            "pictures are brought to the model's window, where the application takes the nearest "
+            "multiple of 32 columns"
+        )
+    if parameters.brs == "on":
+        yield "with bias reduction, which the application lacks, an ablation (brs=off)"
+    if parameters.picture == "truncated":
+        yield "the decoded picture is truncated to 8 bits, where the application rounds it"
+    if parameters.vae_sample == "mode":
+        yield "the content's latents are the mode of the posterior, not a draw (vae_sample=sample)"
 
 
 def read_vocabulary(folder: Path) -> frozenset[str] | None:
@@ -78,7 +103,7 @@ class RiffusionText(StyleTransferMethod[TextParameters]):
     would be arbitrary.
 
     References:
-        Forsgren and Martiros (2022), Riffusion; departures in the module's docstring.
+        Forsgren and Martiros (2022), Riffusion; see `departures`.
     """
 
     def load(self, profile: Profile, device: str) -> None:
@@ -135,6 +160,11 @@ class RiffusionText(StyleTransferMethod[TextParameters]):
             return tables[key]
 
         return transfer_styles(self._model, requests, make_table)
+
+    @classmethod
+    def departures(cls, parameters: TextParameters, profile: Profile) -> tuple[str, ...]:
+        """Where these settings leave the application."""
+        return tuple(_departures(parameters, profile))
 
     @classmethod
     def transition(cls, first: StyleState, second: StyleState) -> StyleState:

@@ -4,10 +4,8 @@ A small network learns, from a few clips of a style, which token embedding the p
 have at each diffusion timestep. Contents are then partially noised, the bias of that noise is
 reduced, and the frozen model denoises them under the placeholder.
 
-Departures from the released code: dropout is off at inference (`tve_infer_dropout`), outputs keep
-the content's tempo (`unstretch`), idle weights are left out (`parameter_set`), padded columns do
-not enter the loss, and the initial embedding of the mini profile is that of the word "music",
-because its model never saw the letter "n" that the released configuration amounts to.
+Where the settings depart from the paper and its released code is said by `TVE.departures`, and in
+the catalog what departs whatever the settings.
 
 References:
     Li et al. (AAAI 2024), arXiv 2402.13763, section 3, and its released code, which decides where
@@ -16,7 +14,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal, cast, final
@@ -35,6 +33,7 @@ from bench.api import (
     TransferRequest,
 )
 from methods.presets import choose
+from methods.riffusion import departures
 from methods.riffusion.backbone import Backbone, VaeSample
 from methods.riffusion.conditioning import ContextTable, Learner
 from methods.riffusion.embedding import ParameterSet, ReportEncoder, TimeVaryingEmbedding
@@ -43,6 +42,7 @@ from methods.riffusion.learning import FAMILY, build_seeded, fit_styles, initial
 from methods.riffusion.parameters import FIT, TRANSFER, GuidedParameters
 from methods.riffusion.rendering import load_riffusion
 from methods.riffusion.schedule import BiasGrid
+from methods.riffusion.spectrogram import Picture
 from methods.riffusion.stylisation import StylisationSettings, Switch
 from methods.riffusion.transferring import TableMaker, transfer_styles
 from methods.riffusion.transition import join_states
@@ -84,7 +84,8 @@ class TveParameters(GuidedParameters):
         preset: mini, paper, released or report; the published presets are meant for the full
             profile.
         variant: musicti (before the text encoder), report (after it, per position), report_seq
-            (after it, across positions).
+            (after it, across positions). Asked for by name, musicti also treats the decoded picture
+            as its code does (`picture`); as the preset's network it does not.
         steps: Optimiser steps.
         batch_size: Draws per step.
         learning_rate: Constant.
@@ -153,6 +154,60 @@ class TveParameters(GuidedParameters):
         """The explicit initial embedding, or the preset's."""
         return choose(self.e0, self._preset.e0)
 
+    def chosen_picture(self) -> Picture:
+        """The explicit value; truncated where MusicTI's own code is asked for by name."""
+        follows_code = self.variant == "musicti" or self.preset == "released"
+        return choose(self.picture, "truncated" if follows_code else "rounded")
+
+    def departures(self, profile: Profile) -> Iterator[str]:
+        """Where these settings leave the paper and the released code."""
+        yield from departures.of_profile(profile)
+        if not self.checkpoint:
+            yield from self._departures_of_fit()
+        yield from self._departures_of_network()
+        if self.brs == "off":
+            yield "without bias reduction, an ablation (brs=on)"
+        elif self.brs_grid == "aligned":
+            yield "the bias is estimated at the first DDIM timestep (brs_grid=released)"
+        yield from departures.of_stylisation(self)
+
+    def _departures_of_fit(self) -> Iterator[str]:
+        plan = self.plan()
+        said = departures.words_of_plan(plan)
+        published = {
+            "the paper and its README": departures.words_of_plan(PRESETS["paper"].plan),
+            "the shipped configuration": departures.words_of_plan(PRESETS["released"].plan),
+        }
+        others = [f"{words} in {where}" for where, words in published.items() if words != said]
+        yield f"fitted in {said}, not {' or '.join(others)}"
+        yield from departures.of_styles(self.fit_width_mode, plan)
+        if self.chosen_variant() == "musicti" and self.chosen_e0() != "letter_n":
+            yield (
+                f"the initial embedding is {self.chosen_e0()}, where the shipped configuration "
+                "amounts to the letter n (e0=letter_n)"
+            )
+
+    def _departures_of_network(self) -> Iterator[str]:
+        if self.chosen_variant() == "musicti":
+            yield "no feed-forward layer: the paper's figure has one, the released code has not"
+            if self.parameter_set == "live":
+                yield "weights without effect are left out, with equal results (parameter_set=full)"
+        else:
+            yield (
+                "the network stands after the text encoder as in the reproduction report, whose "
+                "PNDM sampler and transposed pictures are not followed (variant=musicti)"
+            )
+            yield (
+                "attention over the positions of the text, an ablation (variant=report)"
+                if self.chosen_variant() == "report_seq"
+                else "no attention across the batch, which the report's code has"
+            )
+        if not self.tve_infer_dropout:
+            yield (
+                "dropout is off while stylising, where MusicTI most likely leaves it on "
+                "(tve_infer_dropout=true)"
+            )
+
     def stylisation(self) -> StylisationSettings:
         """The settings of the algorithm, with the grid of the bias reduction."""
         return replace(GuidedParameters.stylisation(self), brs_grid=self.brs_grid)
@@ -193,7 +248,7 @@ class TVE(StyleTransferMethod[TveParameters]):
     """Time-varying inversion with bias-reduced stylisation on Riffusion.
 
     References:
-        Li et al. (AAAI 2024), arXiv 2402.13763, section 3; departures in the module's docstring.
+        Li et al. (AAAI 2024), arXiv 2402.13763, section 3; see `departures`.
     """
 
     family: ClassVar[str | None] = FAMILY
@@ -230,6 +285,11 @@ class TVE(StyleTransferMethod[TveParameters]):
             return tables(request, visited)
 
         return transfer_styles(self._model, requests, make_table)
+
+    @classmethod
+    def departures(cls, parameters: TveParameters, profile: Profile) -> tuple[str, ...]:
+        """Where these settings leave the paper and the released code."""
+        return tuple(parameters.departures(profile))
 
     @classmethod
     def transition(cls, first: StyleState, second: StyleState) -> StyleState:

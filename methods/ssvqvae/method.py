@@ -8,16 +8,14 @@ Style Transfer", ICASSP, arXiv 2102.05749; a row of the comparison of Li et al. 
 log(1 + magnitude), (batch, bin, frame). Frame t is centred on sample t * hop_length, with mirrored
 ends. An output has exactly the content's samples.
 
-**Departures**: the source takes one clip of a style; here the vectors of all its clips are
-averaged (`style_clips`). Griffin-Lim starts from phases drawn from the request's seed, in
-torchaudio's form of the algorithm.
+Departures stand in the catalog and in `departures`.
 """
 
 from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, final
@@ -52,8 +50,10 @@ from methods.ssvqvae.checkpoints import (
 from methods.ssvqvae.network import SHORTEST_STYLE, NetworkSettings, StyleVQVAE
 
 StyleClips = Literal["average", "concatenate", "first"]
-# Cifka et al. (2021), section 3.1, and the released configuration.
+# Cifka et al. (2021), section 3.1, and the released configuration (see `network`).
 RELEASED = Geometry(sample_rate=16_000, n_fft=2048, win_length=2000, hop_length=500)
+
+_PUBLISHED_ITERATIONS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +70,32 @@ class Parameters:
     """
 
     style_clips: StyleClips = field(default="average", metadata={"role": "fit"})
-    iterations: int = field(default=32, metadata={"role": "transfer"})
+    iterations: int = field(default=_PUBLISHED_ITERATIONS, metadata={"role": "transfer"})
 
     def __post_init__(self) -> None:
         """Check the range."""
         if self.iterations < 1:
             raise ConfigError(f"iterations is {self.iterations}; it must be at least 1. Use 32.")
+
+
+_SEVERAL_CLIPS: dict[StyleClips, str] = {
+    "average": "the vectors of all clips of a style are averaged, the source takes one clip "
+    "(style_clips=first)",
+    "concatenate": "the clips of a style are heard one after the other, the source takes one clip "
+    "(style_clips=first)",
+}
+
+
+def _departures(parameters: Parameters, profile: Profile) -> Iterator[str]:
+    if profile == "mini":
+        yield "the network is a small one of this project, not the released one (--profile full)"
+    if parameters.style_clips in _SEVERAL_CLIPS:
+        yield _SEVERAL_CLIPS[parameters.style_clips]
+    if parameters.iterations != _PUBLISHED_ITERATIONS:
+        yield (
+            f"{parameters.iterations} iterations of Griffin-Lim, where {_PUBLISHED_ITERATIONS} are "
+            "published"
+        )
 
 
 def log_spectra(waveforms: Tensor, geometry: Geometry) -> Tensor:
@@ -181,7 +201,7 @@ class SelfSupervisedVqVae(StyleTransferMethod[Parameters]):
     Nothing is learnt per style: `fit` encodes its clips.
 
     References:
-        Cifka et al. (2021), section 2; departures in the module's docstring.
+        Cifka et al. (2021), section 2; see `departures`.
     """
 
     def __init__(self) -> None:
@@ -215,6 +235,11 @@ class SelfSupervisedVqVae(StyleTransferMethod[Parameters]):
         states = [self._encode(request) for request in requests]
         progress(1.0, "styles encoded")
         return states
+
+    @classmethod
+    def departures(cls, parameters: Parameters, profile: Profile) -> tuple[str, ...]:
+        """The mini model, several clips of a style, another count of iterations."""
+        return tuple(_departures(parameters, profile))
 
     def _encode(self, request: FitRequest[Parameters]) -> StyleState:
         if not request.style.clips:

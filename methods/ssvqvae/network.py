@@ -1,9 +1,11 @@
 """The network of SS VQ-VAE: a quantised content encoder, a style encoder, a decoder of both.
 
 **Source**: Cifka, Ozerov, Simsekli and Richard (2021), "Self-Supervised VQ-VAE for One-Shot Music
-Style Transfer", ICASSP, arXiv 2102.05749, section 2 and figure 1, and the configuration released
-with it, which gives the sizes. At its published size the state dict has the released checkpoint's
-102 tensors (55,661,583 trained weights) under the same names, so that it loads strictly.
+Style Transfer", ICASSP, arXiv 2102.05749, section 2 and figure 1; sizes, slopes and strides are
+those of experiments/model/config.yaml in cifkao/ss-vq-vae at commit
+f890ad54319561d2abacca5ceb5be86b12c70459. At its published size the state dict has the released
+checkpoint's 102 tensors (55,661,583 trained weights) under the same names, so that it loads
+strictly.
 
 **Conventions**: spectra are log(1 + magnitude), (batch, bin, frame); every convolution runs over
 time with frequency bins as channels; a code covers four frames.

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench import weights
 from bench.api import CheckpointError, HubCheckpoint, Profile, ProfileInfo
+from metrics.clap import laion_constants
 
 ENVIRONMENT = "BENCH_CLAP"
 MINI_FOLDER = Path(__file__).resolve().parent / "weights"
@@ -27,7 +28,8 @@ MINI_FILES = (
 )
 
 # A conversion of laion's 630k-audioset-best.pt (HTSAT-tiny without fusion), the checkpoint behind
-# the published scores.
+# the published scores. The library's converter leaves the text tower at the library's defaults, so
+# that tower is read with laion's constants (`Checkpoint.laion_text_tower`).
 UNFUSED = HubCheckpoint(
     id="laion/clap-htsat-unfused",
     revision="8fa0f1c6d0433df6e97c127f64b2a1d6c0dcda8a",
@@ -89,12 +91,15 @@ class Checkpoint:
         digest: What identifies it in the keys of cached results.
         weights_file: The laion `.pt` file; None for a saved `ClapModel`.
         tokenizer: Folder of the tokenizer, where that is another one.
+        laion_text_tower: Whether it is a saved `ClapModel` with laion's weights, whose text tower
+            takes the constants of `laion_constants` in place of those in its own configuration.
     """
 
     folder: Path
     digest: str
     weights_file: Path | None = None
     tokenizer: Path | None = None
+    laion_text_tower: bool = False
 
 
 def locate(profile: Profile) -> Checkpoint:
@@ -111,13 +116,19 @@ def locate(profile: Profile) -> Checkpoint:
         return _laion(LAION_FILES[named])
     if named:
         return _own_folder(Path(named).expanduser())
-    return Checkpoint(weights.hub_folder(UNFUSED), weights.digest(UNFUSED.name))
+    folder = weights.hub_folder(UNFUSED)
+    return Checkpoint(folder, _with_constants(UNFUSED.name), laion_text_tower=True)
+
+
+def _with_constants(name: str) -> str:
+    """The identity of weights that are read with the constants of `laion_constants`."""
+    return f"{weights.digest(name)}+{laion_constants.DIGEST}"
 
 
 def _laion(checkpoint: HubCheckpoint) -> Checkpoint:
     folder, tokenizer = weights.hub_folder(checkpoint), weights.hub_folder(UNFUSED)
     file = folder / checkpoint.files[0]
-    return Checkpoint(folder, weights.digest(checkpoint.name), file, tokenizer)
+    return Checkpoint(folder, _with_constants(checkpoint.name), file, tokenizer)
 
 
 def _own_folder(folder: Path) -> Checkpoint:
@@ -133,7 +144,7 @@ def _own_folder(folder: Path) -> Checkpoint:
     weights.require_files(
         folder, ("tokenizer_config.json",), "the tokenizer of the laion checkpoint"
     )
-    return Checkpoint(folder, weights.digest(str(folder)), found[0])
+    return Checkpoint(folder, _with_constants(str(folder)), found[0])
 
 
 def describe(profile: Profile) -> ProfileInfo:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoTokenizer, ClapAudioConfig, ClapFeatureExtractor, ClapModel
+from transformers import AutoTokenizer, ClapAudioConfig, ClapConfig, ClapFeatureExtractor, ClapModel
 
 from bench.api import Audio, CheckpointError, Json, Profile, UnsupportedError
 from bench.batching import Batcher
@@ -32,6 +32,7 @@ from bench.weights import check_tokenizer
 from metrics.clap import laion_files
 from metrics.clap.checkpoints import Checkpoint, locate
 from metrics.clap.directions import Embedding, mean_direction, unit
+from metrics.clap.laion_constants import TEXT_TOWER
 from metrics.clap.preprocess import Mode, describe, prepare, prepare_as_published
 
 _LONGEST_TEXT = 77  # tokens; laion-clap cuts there
@@ -118,14 +119,24 @@ def read_towers(checkpoint: Checkpoint) -> Towers:
         model: Any = laion_files.load_laion(checkpoint.weights_file)
         extractor = laion_files.build_extractor()
     else:
-        model = ClapModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-        model.eval()
+        model = _read_saved(folder, laion_text_tower=checkpoint.laion_text_tower)
         extractor = _read_extractor(folder)
     check_front_end(model.config.audio_config, extractor, folder)
     words = checkpoint.tokenizer or folder
     tokenizer = AutoTokenizer.from_pretrained(words, local_files_only=True)
     check_tokenizer(tokenizer, words)
     return Towers(model, extractor, tokenizer, _read_vocabulary(folder))
+
+
+def _read_saved(folder: Path, *, laion_text_tower: bool) -> Any:  # noqa: ANN401 - see `Towers`
+    config = ClapConfig.from_pretrained(folder)
+    if laion_text_tower:
+        for name, value in TEXT_TOWER.items():
+            setattr(config.text_config, name, value)
+    model = ClapModel.from_pretrained(
+        folder, config=config, dtype=torch.float32, local_files_only=True
+    )
+    return model.eval()
 
 
 class ClapEmbedder:

@@ -2,9 +2,9 @@
 
 Such checkpoints are `630k-audioset-best.pt` and `music_audioset_epoch_15_esc_90.14.pt`. Both are
 the same network (HTSAT and RoBERTa with two-layer projections) under other names; in laion's, the
-query, key and value of the audio tower lie in one matrix. The configuration is read off the shapes,
-so tiny and base towers load alike. Only models without fusion are read: a fused one draws at random
-on short clips.
+query, key and value of the audio tower lie in one matrix. Sizes are read off the shapes, so tiny
+and base towers load alike; what no shape shows stands in `metrics.clap.laion_constants`. Only
+models without fusion are read: a fused one draws at random on short clips.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from transformers import ClapConfig, ClapFeatureExtractor, ClapModel
 
 from bench.api import CheckpointError
+from metrics.clap.laion_constants import AUDIO_TOWER, FRONT_END, TEXT_HEAD_SIZE, TEXT_TOWER
 
 # The order matters: later rules see what earlier ones made.
 _RENAMED = (
@@ -44,10 +45,6 @@ _UNUSED = (
     "text_transform",
 )
 _POSITION_ID_BUFFERS = ("position_ids", "token_type_ids")
-_TEXT_HEAD_SIZE = 64  # RoBERTa's
-# HTSAT on ten seconds at 48 kHz (laion-clap, HTSAT-tiny.json and HTSAT-base.json).
-SAMPLE_RATE, HOP_LENGTH, N_FFT, WINDOW_S = 48000, 480, 1024, 10
-NUM_MELS, LOWEST_HZ, HIGHEST_HZ = 64, 50, 14000
 
 State = Mapping[str, torch.Tensor]
 
@@ -89,40 +86,50 @@ def _count(state: State, pattern: str) -> int:
 
 def _audio_config(state: State) -> dict[str, object]:
     """The audio tower's configuration, from converted names and shapes."""
-    encoder = r"audio_encoder\.layers\."
-    stages = _count(state, encoder + r"(\d+)\.blocks")
+    tower = "audio_model.audio_encoder"
+    stages = _count(state, r"audio_encoder\.layers\.(\d+)\.blocks")
+    first = f"{tower}.layers.0.blocks.0"
     tables = [
-        state[
-            f"audio_model.audio_encoder.layers.{stage}.blocks.0.attention.self.relative_position_bias_table"
-        ]
+        state[f"{tower}.layers.{stage}.blocks.0.attention.self.relative_position_bias_table"]
         for stage in range(stages)
     ]
-    width = state["audio_model.audio_encoder.patch_embed.proj.weight"].shape[0]
+    width, channels, patch, _ = state[f"{tower}.patch_embed.proj.weight"].shape
     return {
+        **AUDIO_TOWER,
         "patch_embeds_hidden_size": width,
+        "patch_embed_input_channels": channels,
+        "patch_size": patch,
+        "enable_patch_layer_norm": f"{tower}.patch_embed.norm.weight" in state,
         "hidden_size": width * 2 ** (stages - 1),
         "depths": [
-            _count(state, encoder + rf"{stage}\.blocks\.(\d+)\.") for stage in range(stages)
+            _count(state, rf"audio_encoder\.layers\.{stage}\.blocks\.(\d+)\.")
+            for stage in range(stages)
         ],
         "num_attention_heads": [table.shape[1] for table in tables],
         "num_hidden_layers": stages,
         "window_size": (round(tables[0].shape[0] ** 0.5) + 1) // 2,
-        "num_mel_bins": NUM_MELS,
-        "enable_fusion": False,
+        "qkv_bias": f"{first}.attention.self.query.bias" in state,
+        "mlp_ratio": state[f"{first}.intermediate.dense.weight"].shape[0] / width,
+        "num_mel_bins": state[f"{tower}.batch_norm.weight"].shape[0],
     }
 
 
 def _text_config(state: State) -> dict[str, object]:
     """The text tower's configuration, from converted names and shapes."""
-    positions = state["text_model.embeddings.position_embeddings.weight"]
-    vocabulary_size, width = state["text_model.embeddings.word_embeddings.weight"].shape
+    tables = {
+        kind: state[f"text_model.embeddings.{kind}_embeddings.weight"]
+        for kind in ("word", "position", "token_type")
+    }
+    width = tables["word"].shape[1]
     return {
-        "vocab_size": vocabulary_size,
+        **TEXT_TOWER,
+        "vocab_size": tables["word"].shape[0],
         "hidden_size": width,
         "num_hidden_layers": _count(state, r"text_model\.encoder\.layer\.(\d+)\."),
-        "num_attention_heads": max(1, width // _TEXT_HEAD_SIZE),
+        "num_attention_heads": max(1, width // TEXT_HEAD_SIZE),
         "intermediate_size": state["text_model.encoder.layer.0.intermediate.dense.weight"].shape[0],
-        "max_position_embeddings": positions.shape[0],
+        "max_position_embeddings": tables["position"].shape[0],
+        "type_vocab_size": tables["token_type"].shape[0],
     }
 
 
@@ -186,14 +193,4 @@ def load_laion(path: Path) -> ClapModel:
 
 def build_extractor() -> ClapFeatureExtractor:
     """The front end that belongs to laion's unfused checkpoints."""
-    return ClapFeatureExtractor(
-        feature_size=NUM_MELS,
-        sampling_rate=SAMPLE_RATE,
-        hop_length=HOP_LENGTH,
-        max_length_s=WINDOW_S,
-        fft_window_size=N_FFT,
-        frequency_min=LOWEST_HZ,
-        frequency_max=HIGHEST_HZ,
-        truncation="rand_trunc",
-        padding="repeatpad",
-    )
+    return ClapFeatureExtractor(**FRONT_END)

@@ -40,6 +40,11 @@ class GainParameters:
 class Gain(StyleTransferMethod[GainParameters]):
     """Scales the content to the level of the style."""
 
+    @classmethod
+    def departures(cls, parameters: GainParameters, profile: Profile) -> tuple[str, ...]:
+        scaled = (f"a gain of {parameters.gain:g}",) if parameters.gain != 1 else ()
+        return (f"a toy in profile {profile}", *scaled)
+
     def load(self, profile: Profile, device: str) -> None:
         count("load")
 

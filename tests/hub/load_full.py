@@ -37,6 +37,7 @@ def main() -> None:
             "readings": readings,
             "scaling": backbone.parts.vae.config.scaling_factor,
             "alphas": [float(backbone.schedule.alphas_cumprod[t]) for t in (0, 999)],
+            "text_epsilon": embedder._towers.model.config.text_config.layer_norm_eps,
             "checkpoint": metric.fingerprint()["checkpoint"],
         }
     print(json.dumps(seen))  # noqa: T201 - read by the test

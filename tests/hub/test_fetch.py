@@ -18,6 +18,7 @@ from conftest import CHECKOUT, CLAP, CLAP_COMMIT, MUSICGEN, RIFFUSION, Machine
 from server import COMMIT, Hub, Repository, serving
 
 from methods.riffusion.backbone import read_backbone
+from metrics.clap import laion_constants
 from metrics.clap.checkpoints import LAION_630K, UNFUSED
 
 Equipped = Callable[[], tuple[Machine, Hub, subprocess.CompletedProcess[str]]]
@@ -84,7 +85,8 @@ def test_the_full_profile_loads_from_what_was_fetched(
     assert all(len(ids) == 3 and ids[-1] == 1 for ids in seen["readings"])  # two words, the end
     assert seen["scaling"] == 0.18215
     assert seen["alphas"] == pytest.approx([0.99915, 0.00466], rel=1e-4)
-    assert seen["checkpoint"] == f"hub:{CLAP}@{CLAP_COMMIT}"
+    assert seen["checkpoint"] == f"hub:{CLAP}@{CLAP_COMMIT}+{laion_constants.DIGEST}"
+    assert seen["text_epsilon"] == 1e-5  # laion's, not the library's of the file
     served = io.BytesIO(repositories[RIFFUSION].files["vae/diffusion_pytorch_model.bin"])
     state = torch.load(served, weights_only=True)
     former = state["encoder.mid_block.attentions.0.query.weight"]

@@ -108,6 +108,15 @@ class RolelessParameters(Noisy[Roleless]):
     """Its parameters do not say their role."""
 
 
+class Wordy(Good):
+    """Says two things in one departure."""
+
+    @classmethod
+    def departures(cls, parameters: LevelParameters, profile: Profile) -> tuple[str, ...]:
+        del parameters, profile
+        return ("noise is uniform; it is white",)
+
+
 class Unloadable(Good):
     def load(self, profile: Profile, device: str) -> None:
         raise ImportError("no module named antimatter")

@@ -52,6 +52,7 @@ def test_a_method_that_draws_nothing_and_says_little_is_not_failed_for_it() -> N
 @pytest.mark.parametrize(
     ("name", "fails"),
     [
+        ("Wordy", {"departures are clauses of text"}),
         ("Percent", {"progress is told fractions in [0, 1]"}),
         (
             "UnseededFit",
@@ -148,7 +149,7 @@ def test_the_command_lists_the_checks_and_tells_by_its_exit_code(
     assert "failed  the output is not silent: the output of an ordinary content is silent. " in (
         "\n".join(lines)
     )
-    assert "19 passed, 0 failed, 1 n.a." in lines
+    assert "20 passed, 0 failed, 1 n.a." in lines
 
 
 def test_a_name_that_is_neither_method_nor_metric_comes_with_the_nearest() -> None:

@@ -16,7 +16,9 @@ from bench.cli.main import cli
 from bench.doctor import checkpoints, machine, software
 from bench.doctor.checkpoints import Needed
 from bench.doctor.findings import Finding, ask
-from bench.doctor.report import Diagnosis
+from bench.doctor.reference import Row, Verdict
+from bench.doctor.report import SCORES, Diagnosis
+from bench.doctor.scores import _finding
 
 WEIGHTS = "metrics/clap/weights"
 HEAVY = ("torch", "diffusers", "transformers", "librosa", "huggingface_hub.hf_api")
@@ -30,10 +32,12 @@ finally:
 """
 
 
-def run_doctor(checkout: Path, **surrounding: str) -> subprocess.CompletedProcess[str]:
+def run_doctor(
+    checkout: Path, *options: str, **surrounding: str
+) -> subprocess.CompletedProcess[str]:
     code = PROBE.replace("sys.argv.pop()", repr(",".join(HEAVY)))
     return subprocess.run(
-        [sys.executable, "-c", code, "doctor"],
+        [sys.executable, "-c", code, "doctor", *options],
         capture_output=True,
         text=True,
         cwd=checkout,
@@ -58,6 +62,41 @@ def test_it_reports_everything_and_loads_nothing_heavy(checkout: Path, tmp_path:
     if not any(path.exists() for path in machine.NVIDIA):
         imported = done.stderr.splitlines()[-1].split()
         assert not set(imported) & {"torch", "diffusers", "transformers", "librosa"}
+
+
+def test_it_says_whether_metrics_give_their_reference_values(
+    checkout: Path, tmp_path: Path
+) -> None:
+    """The one thing for which it loads models; it remembers nothing of it."""
+    cache = tmp_path / "cache"
+    done = run_doctor(checkout, "--scores", HF_HOME=str(tmp_path), BENCH_CACHE=str(cache))
+    assert done.returncode == 0, done.stderr
+    section = done.stdout.partition("reference values of the metrics")[2]
+    lines = section.splitlines()
+    for name in ("cp", "sf.text", "cp.as_published", "chroma", "chroma (full)"):
+        (line,) = (one for one in lines if one.startswith(f"  ok     {name}  "))
+        assert "3 scores as in the table on " in line
+    assert "that wrote the table: cp (full), sf.heldout (full), " in section
+    assert "an environment of its own, metrics/laion: cp@laion, cp@laion (full)" in section
+    assert not list(cache.rglob("clap-*"))
+
+
+def test_another_score_than_the_reference_is_wrong_but_prevents_no_run() -> None:
+    row = Row("", {"metric": "x"}, ((0.5, 0.5),) * 3, 1e-4)
+    faulty = _finding("cp", row, Verdict("chord scores 0.400000, not 0.500000"), "cpu")
+    assert (faulty.severity, faulty.fix) == ("wrong", software.INSTALL)
+    diagnosis = Diagnosis({"machine": [Finding("disk", "1 MB")], SCORES: [faulty]})
+    assert diagnosis.mini_can_run
+    assert not diagnosis.scores_hold
+    assert diagnosis.text.endswith(
+        "The mini profile can run, but scores here compare with no others. First: "
+        f"{software.INSTALL} (cp)"
+    )
+    fine = _finding("cp", row, Verdict("", 3e-8, ("torch 2.6, not 2.13",)), "cpu")
+    assert fine.severity == "ok"
+    assert fine.text == (
+        "3 scores as in the table on cpu, at most 3e-08 apart (allowed 1e-04); torch 2.6, not 2.13"
+    )
 
 
 def test_what_stops_the_mini_profile_ends_with_2(

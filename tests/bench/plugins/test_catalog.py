@@ -225,6 +225,18 @@ def test_a_wrong_value_is_refused(overrides: dict[str, object], message: str) ->
         make_parameters(Settings, overrides)  # type: ignore[arg-type]  # wrong on purpose
 
 
+def test_the_word_none_is_a_choice_where_a_parameter_has_it() -> None:
+    (choice,) = parse_methods("m[melody=none,seed=none]")
+
+    @dataclass(frozen=True)
+    class Sung:
+        melody: Literal["content", "none"] = field(default="content", metadata={"role": "fit"})
+        seed: int | None = field(default=1, metadata={"role": "fit"})
+
+    made = make_parameters(Sung, choice.overrides)
+    assert (made.melody, made.seed) == ("none", None)
+
+
 def test_a_misspelt_parameter_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match=r"'strenght' is not known.*mean 'strength'"):
         make_parameters(Settings, {"strenght": 0.5})

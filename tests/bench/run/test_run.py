@@ -261,6 +261,22 @@ def test_the_header_says_what_was_run(toy: Path) -> None:
     assert header["provenance"]["packages"]["torch"]
 
 
+def test_the_header_says_where_methods_depart_and_for_which_styles(toy: Path) -> None:
+    tables = f"""
+        [parameters."{TOYS}:Gain"]
+        gain = 1.0
+        [parameters."{TOYS}:Gain".styles.click]
+        gain = 0.25
+    """
+    (toy / "toy.toml").write_text((toy / "toy.toml").read_text() + tables)
+    assert run(toy, "--contents", "1", "--methods", f"{TOYS}:Gain,copy-content") == 0
+    header = load_run(toy / "run").header
+    gain, copy = header.methods
+    assert gain.departures == ["a toy in profile mini", "a gain of 0.25, for click"]
+    assert copy.departures == []
+    assert [len(metric.departures) for metric in header.metrics] == [1]  # chroma's own weights
+
+
 def test_random_pairs_are_run_and_tabulated(toy: Path) -> None:
     text = (toy / "toy.toml").read_text()
     (toy / "toy.toml").write_text(f"pairs = 5\n{text}")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.api import ConfigError
+from bench.api import CheckpointError, ConfigError
 from methods.riffusion.schedule import (
     add_noise,
     ddim_grid,
@@ -256,11 +256,29 @@ def test_betas_may_rise_linearly() -> None:
     np.testing.assert_allclose(linear.alphas_cumprod, expected, rtol=1e-6)
 
 
-def test_a_config_that_says_nothing_is_that_of_stable_diffusion() -> None:
-    assert torch.equal(read_schedule({}).alphas_cumprod, SCHEDULE.alphas_cumprod)
-    said = read_schedule({"beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear"})
+CONFIG = {
+    "beta_start": 1e-4,
+    "beta_end": 0.02,
+    "beta_schedule": "linear",
+    "num_train_timesteps": 1000,
+}
+
+
+def test_a_schedule_is_what_its_file_says() -> None:
     expected = make_schedule(1e-4, 0.02, kind="linear").alphas_cumprod
-    assert torch.equal(said.alphas_cumprod, expected)
+    assert torch.equal(read_schedule(CONFIG).alphas_cumprod, expected)
+    assert torch.equal(read_schedule({**CONFIG, "trained_betas": None}).alphas_cumprod, expected)
+
+
+@pytest.mark.parametrize("name", sorted(CONFIG))
+def test_a_file_that_lacks_a_value_is_refused(name: str) -> None:
+    with pytest.raises(CheckpointError, match=f"lacks {name}; .* Restore the file"):
+        read_schedule({key: value for key, value in CONFIG.items() if key != name})
+
+
+def test_betas_given_one_by_one_are_refused() -> None:
+    with pytest.raises(CheckpointError, match="lists its betas one by one"):
+        read_schedule({**CONFIG, "trained_betas": [0.1]})
 
 
 def test_a_grid_has_fewer_steps_than_the_model_was_trained_on() -> None:

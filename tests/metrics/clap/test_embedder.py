@@ -12,7 +12,7 @@ import torch
 
 from bench.api import Audio, CheckpointError, UnsupportedError
 from bench.cache import Cache
-from metrics.clap import checkpoints
+from metrics.clap import checkpoints, laion_constants
 from metrics.clap.checkpoints import MINI_FOLDER, Checkpoint, locate
 from metrics.clap.directions import mean_direction, unit
 from metrics.clap.embedder import ClapEmbedder, load_embedder, read_towers
@@ -199,6 +199,17 @@ def test_a_fused_model_is_refused(weights_copy: Path) -> None:
         read_towers(Checkpoint(weights_copy, "copy"))
 
 
+@pytest.mark.parametrize(("of_laion", "epsilon"), [(True, 1e-5), (False, 1e-12)])
+def test_a_conversion_of_laions_weights_gets_laions_text_tower(
+    weights_copy: Path, of_laion: bool, epsilon: float
+) -> None:
+    """Any other saved model is what its own configuration says (1e-12 in this one's)."""
+    checkpoint = Checkpoint(weights_copy, "copy", laion_text_tower=of_laion)
+    tower = read_towers(checkpoint).model.text_model
+    norms = [m.eps for m in tower.modules() if isinstance(m, torch.nn.LayerNorm)]
+    assert set(norms) == {epsilon}
+
+
 def test_a_folder_of_ones_own_takes_the_place_of_the_full_checkpoint(
     weights_copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,7 +225,9 @@ def test_a_laion_file_needs_its_tokenizer(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(CheckpointError, match="tokenizer of the laion checkpoint"):
         locate("full")
     (tmp_path / "tokenizer_config.json").write_text("{}")
-    assert locate("full").weights_file == tmp_path / "630k-audioset-best.pt"
+    found = locate("full")
+    assert found.weights_file == tmp_path / "630k-audioset-best.pt"
+    assert found.digest.endswith(f"+{laion_constants.DIGEST}")  # scores depend on them
 
 
 def test_an_empty_folder_of_ones_own_is_refused(

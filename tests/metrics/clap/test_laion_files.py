@@ -5,14 +5,25 @@ A model is written under laion's names by the inverse of the key map, which is m
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import ClapAudioConfig, ClapConfig, ClapModel, ClapTextConfig
+from torch import nn
+from transformers import (
+    ClapAudioConfig,
+    ClapConfig,
+    ClapModel,
+    ClapTextConfig,
+    RobertaConfig,
+    RobertaModel,
+)
 
 from bench.api import CheckpointError
 from metrics.clap import laion_files
+
+ABOUT = ("source", "revision")
 
 
 def tiny_model() -> ClapModel:
@@ -34,6 +45,7 @@ def tiny_model() -> ClapModel:
         intermediate_size=32,
         max_position_embeddings=20,
         projection_dim=16,
+        layer_norm_eps=1e-5,  # RoBERTa's, and so laion's; the library's default is 1e-12
     )
     torch.manual_seed(0)
     config = ClapConfig(text_config=text.to_dict(), audio_config=audio.to_dict(), projection_dim=16)
@@ -121,6 +133,45 @@ def test_the_configuration_is_read_off_the_shapes() -> None:
     assert audio.window_size == expected.window_size
     assert audio.hidden_size == expected.hidden_size
     assert config.text_config.num_hidden_layers == 2
+
+
+def test_texts_are_those_of_roberta_with_its_published_constants(tmp_path: Path) -> None:
+    """The library's own RoBERTa and two linear layers are laion's text tower, built anew.
+
+    Embeddings are small, as RoBERTa's are, and norms have offsets, so that an epsilon shows.
+    """
+    published = tomllib.loads((Path(__file__).parents[2] / "published.toml").read_text())
+    constants = {k: v for k, v in published["roberta_base"].items() if k not in ABOUT}
+    sizes = {"vocab_size": 50, "hidden_size": 128, "num_hidden_layers": 3}
+    sizes |= {"num_attention_heads": 2, "intermediate_size": 256, "max_position_embeddings": 20}
+    torch.manual_seed(1)
+    tower = RobertaModel(RobertaConfig(**{**constants, **sizes})).train(mode=False)
+    for module in tower.modules():
+        if isinstance(module, nn.LayerNorm):
+            nn.init.normal_(module.bias, std=0.5)
+    head = nn.Sequential(nn.Linear(128, 16), nn.ReLU(), nn.Linear(16, 16))
+    state = laion_state(tiny_model())
+    state = {k: v for k, v in state.items() if "text_branch" not in k and "text_proj" not in k}
+    state |= {f"module.text_branch.{name}": v for name, v in tower.state_dict().items()}
+    state |= {f"module.text_projection.{name}": v for name, v in head.state_dict().items()}
+    torch.save(state, tmp_path / "630k.pt")
+    loaded = laion_files.load_laion(tmp_path / "630k.pt")
+    ids = torch.tensor([[0, 7, 9, 30, 31, 2]])
+    with torch.inference_mode():
+        wanted = nn.functional.normalize(head(tower(input_ids=ids).pooler_output))
+        found = nn.functional.normalize(loaded.get_text_features(input_ids=ids).pooler_output)
+    assert float((found - wanted).norm()) < text_rounding(sizes)
+
+
+def text_rounding(sizes: dict[str, int]) -> float:
+    """How far apart two orders of the same float32 sums may put a unit vector.
+
+    Each of the matrix products that follow one another (six in a layer: query and key, values,
+    output, two of the feed-forward, and three at the end) sums at most `intermediate_size` terms,
+    whose errors add up like a random walk.
+    """
+    products = 6 * sizes["num_hidden_layers"] + 3
+    return float(2**-24 * (products * sizes["intermediate_size"]) ** 0.5)
 
 
 def test_names_of_the_published_checkpoint_are_mapped() -> None:

@@ -1,0 +1,68 @@
+"""Where the methods of this family leave their sources, in words for records and tables.
+
+What holds whatever the settings stands in the catalog (`methods/__init__.py`); here stands what
+depends on the settings and the profile. "MusicTI" is the code that the authors of TVE released.
+
+**Conventions**: a departure is one clause without a semicolon, which separates them in tables; what
+undoes it stands in brackets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.api import Profile
+from methods.riffusion.inversion import FittingPlan
+from methods.riffusion.parameters import UnguidedParameters
+from methods.riffusion.width import WidthMode
+
+_WIDTHS: dict[WidthMode, str] = {
+    "resize": "clips more than 5 % off the window are padded, not stretched",
+    "pad": "clips are padded to the window, not stretched",
+    "crop": "the middle of a clip is taken for the window, nothing is stretched",
+    "report": "pictures are a multiple of 32 columns wide, as in the reproduction report",
+}
+
+
+def of_profile(profile: Profile) -> Iterator[str]:
+    """What the frozen model is."""
+    if profile == "mini":
+        yield "the frozen model is a small one of this project, not Riffusion (--profile full)"
+    else:
+        yield "on a GPU the U-Net works in 16 bits (--precision float32)"
+
+
+def of_stylisation(parameters: UnguidedParameters) -> Iterator[str]:
+    """How pictures and latents are handled, against MusicTI."""
+    yield _WIDTHS[parameters.width_mode]
+    if parameters.unstretch and parameters.width_mode in ("resize", "report"):
+        yield (
+            "outputs are stretched back to the content's tempo, where MusicTI leaves them slower "
+            "(unstretch=false)"
+        )
+    if parameters.chosen_picture() == "rounded":
+        yield (
+            "the decoded picture is rounded to 8 bits, where MusicTI truncates it "
+            "(picture=truncated)"
+        )
+    if parameters.vae_sample == "mode":
+        yield "the content's latents are the mode of the posterior, not a draw (vae_sample=sample)"
+
+
+def of_styles(width_mode: WidthMode, plan: FittingPlan) -> Iterator[str]:
+    """How style clips are read."""
+    if width_mode != "resize":
+        yield f"of style clips: {_WIDTHS[width_mode]} (fit_width_mode=resize)"
+    if plan.vae_sample == "mode":
+        yield "style latents are the mode of the posterior, not draws (fit_vae_sample=sample)"
+
+
+def words_of_plan(plan: FittingPlan) -> str:
+    """A plan in words.
+
+    Example:
+        >>> words_of_plan(FittingPlan(3000, 1, 1e-3))
+        '3,000 steps of 1 at 0.001'
+    """
+    kind = "epochs" if plan.steps_per_clip else "steps"
+    return f"{plan.steps:,} {kind} of {plan.batch_size} at {plan.learning_rate:g}"
