@@ -95,7 +95,7 @@ def row(name: str, entry: Entry, profile: Profile) -> dict[str, Any]:
     absent = [one.title for one in loaded if not is_here(one)]
     if absent:
         return {"not_here": f"{', '.join(absent)} was not on the machine that wrote the table"}
-    metric = open_metric(name, entry, Path(os.devnull))
+    metric = open_metric(entry, Path(os.devnull))
     metric.load(profile, "cpu")
     tolerance = tolerance_of(metric)
     return {

@@ -36,7 +36,7 @@ HERE = [key for key, row in ROWS.items() if not row.not_here]
 
 
 def opened(name: str, profile: Profile) -> Metric:
-    metric = open_metric(name, metrics()[name], Path(os.devnull))
+    metric = open_metric(metrics()[name], Path(os.devnull))
     metric.load(profile, "cpu")
     return metric
 
