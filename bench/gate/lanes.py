@@ -150,7 +150,7 @@ def lanes_of(
                 1 if style else len(names),
                 len(np.unique(own.contents)),
                 len(np.unique(own.seeds)),
-                len(names) if style else 0,
+                BORROWED if style else 0,
             ),
         )
 
@@ -184,10 +184,10 @@ def style_spreads(
     A style has few units, so few that its own variance tells little. With n units of variance v in
     a style, and V the mean of all v weighted by n - 1::
 
-        error = sqrt(max(v, V) / n),   df = min(sum of all (n - 1), BORROWED (n - 1))
+        error = sqrt(max(v, V) / n),   df = min(n - 1 + BORROWED, sum of all (n - 1))
 
-    A noisy style keeps its own variance. The limit of the degrees keeps it from being judged as if
-    all the quiet ones had told of its noise; a style of one unit borrows nothing.
+    A noisy style keeps its own variance. That so few degrees are borrowed keeps it from being
+    judged as if all the quiet ones had told of its noise; a style of one unit borrows nothing.
 
     Args:
         change: Candidate - baseline per cell.
@@ -211,5 +211,5 @@ def style_spreads(
 
 def _borrowing(spread: Spread, pooled: float, free: float) -> Spread:
     error = math.sqrt(max(spread.standard_error**2, pooled / (spread.degrees + 1)))
-    degrees = min(free, BORROWED * spread.degrees)
+    degrees = min(free, spread.degrees + BORROWED)
     return Spread(spread.mean, error, degrees, spread.n, "cells", bounds=spread.bounds)

@@ -148,8 +148,8 @@ def _lanes(
     free = sum(table.size - 1 for table in told)
     pooled = sum((table.size - 1) * _variance(table) for table in told) / max(1, free)
     for style, table in tables.items():
-        design = Design(fits, 1, _contents(parts[style]), table.shape[1], len(names))
-        degrees = min(free, BORROWED * (table.size - 1))
+        design = Design(fits, 1, _contents(parts[style]), table.shape[1], BORROWED)
+        degrees = min(free, table.size - 1 + BORROWED) if table.size > 1 else 0
         variance = max(_variance(table), pooled) if degrees else math.nan
         yield _Lane(method, metric, style, design, table, variance, degrees)
 

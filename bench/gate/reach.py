@@ -19,9 +19,9 @@ from bench.statistics.spread import POWER, UNBOUNDED, Range, Spread
 
 NOTHING = math.inf
 EVERYTHING = 1.0  # the least drop that asks nothing of a lane
-# How many times its own degrees of freedom a style may have from all styles of its method: more
-# would trust styles to be equally noisy further than simulation bears (tests/bench/gate).
-BORROWED = 4
+# Degrees of freedom that the noise of a style takes from all styles of its method. More would trust
+# styles to be equally noisy further than simulations bear (tests/bench/gate/simulations.txt).
+BORROWED = 2
 FEWEST_UNITS = 2  # a variance needs two
 MOST_UNITS = 10_000  # nobody runs more; the search ends there
 
@@ -118,14 +118,14 @@ class Design:
         styles: Its styles.
         contents: Contents of a style.
         seeds: Repetitions.
-        lenders: Styles of the method whose noise is pooled; 0 in a lane over all styles.
+        borrowed: Degrees of freedom that its noise takes from other styles.
     """
 
     fits: bool
     styles: int
     contents: int
     seeds: int
-    lenders: int = 0
+    borrowed: int = 0
 
     def units(self, *, contents: int = 0, seeds: int = 0) -> int:
         """Fits, or cells where nothing is fitted, with so many contents and seeds more."""
@@ -134,7 +134,7 @@ class Design:
 
     def degrees(self, units: int) -> int:
         """Degrees of freedom of so many units."""
-        return (units - 1) * max(1, min(BORROWED, self.lenders))
+        return units - 1 + self.borrowed
 
 
 @dataclass(frozen=True, slots=True)

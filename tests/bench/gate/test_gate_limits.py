@@ -181,7 +181,7 @@ def test_foreseen_noise_and_drop_are_those_of_repeated_fits() -> None:
     assert found.noise == pytest.approx(noise)
     assert found.drop == pytest.approx(quantiles * math.sqrt(2) * noise)
     own = means.var(axis=1, ddof=1)
-    least = float(stats.t.ppf(1 - ALPHA / 2 / styles, 8) + stats.t.ppf(0.8, 8))
+    least = float(stats.t.ppf(1 - ALPHA / 2 / styles, 4) + stats.t.ppf(0.8, 4))
     assert [one.style for one in of_styles] == ["s0", "s1", "s2", "s3"]
     for one, variance in zip(of_styles, own, strict=True):
         error = math.sqrt(2 * max(variance, own.mean()) / repetitions)
