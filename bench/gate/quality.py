@@ -297,8 +297,16 @@ def _lost_words(style: Verdict) -> str:
 
 
 def _named(styles: Sequence[Verdict]) -> list[str]:
-    """The reasons of some styles, the worst first; of the others the count."""
+    """The reasons of some styles, the worst first, each reason once; of the others the count."""
     worst = sorted(styles, key=lambda v: -math.inf if math.isnan(v.low) else v.low)
-    named = [f"{verdict.style}: {verdict.reason}" for verdict in worst[:SHOWN]]
-    more = len(worst) - SHOWN
-    return [*named, f"{more} more style{'' if more == 1 else 's'}"] if more > 0 else named
+    names: dict[str, list[str]] = {}
+    for verdict in worst:
+        names.setdefault(verdict.reason, []).append(verdict.style)
+    named = [f"{_listed(own)}: {reason}" for reason, own in list(names.items())[:SHOWN]]
+    more = sum(len(own) for own in list(names.values())[SHOWN:])
+    return [*named, f"{more} more style{'' if more == 1 else 's'}"] if more else named
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -37,7 +37,7 @@ NOTES = (
     "would find: the smallest drop that would have been found in 4 of 5 cases",
     "regressed: beyond the margin and beyond chance, Holm over all methods, metrics and styles",
     "blind: a drop that the suite asks for could not have been found ([gate] least_drop)",
-    "a single style has a row of its own where it regressed; all are in the JSON",
+    "a style has a row of its own where it regressed; verdicts.json has all",
     "advisory verdicts never fail the gate",
 )
 COLUMNS = (
@@ -175,7 +175,8 @@ def full_table(
 def _count(verdicts: Sequence[Verdict]) -> str:
     found = Counter(verdict.word for verdict in verdicts)
     words = ", ".join(f"{found[word]} {word}" for word in ORDER if found[word])
-    return f"{len(verdicts)} verdicts: {words or 'none'}; equivalent ones are not listed"
+    left_out = "not listed are equivalent ones and styles that did not fail"
+    return f"{len(verdicts)} verdicts: {words or 'none'}; {left_out}"
 
 
 def _row(verdict: Verdict) -> Row:
