@@ -165,7 +165,8 @@ def lines(known: Snapshot, gates: int) -> Iterator[str]:
     yield f"False alarms of the whole gate, all noise drawn anew: {false:.4f} of {gates}"
     yield f"Power for a drop of {DROP} on all styles or {STYLE_DROP} on one, and what it would find"
     for one in foresee(known):
-        if one.drop and one.metric in PRIMARY:
+        single = one.style and known.methods[one.method].control  # of no interest by itself
+        if one.drop and one.metric in PRIMARY and not single:
             place = (one.method, one.metric, one.style)
             drop = STYLE_DROP if one.style else DROP
             found = share(simulate(known, gates // 4, {place: drop}), place)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench" / "gate"))
 
-from test_styles import METHODS, STYLES, run
+from styled import METHODS, STYLES, run
 
 from bench.gate.snapshot import read_snapshot
 from reports.gate.foresight import statement
