@@ -28,7 +28,7 @@ help:
 	@echo "make install   create $(VENV) and install the project with its pinned dependencies"
 	@echo "make run       compare METHODS=$(METHODS) on SUITE=$(SUITE), records and tables in OUT=$(OUT)"
 	@echo "make test      install, then lint, types, import rules, tests"
-	@echo "make simulations   how often intervals hold a known truth: tests/bench/statistics/simulations.txt"
+	@echo "make simulations   how often intervals and the gate are right about a known truth: simulations.txt of their tests"
 	@echo "make mutants   put small faults into a copy of the checkout, one at a time; the tests must notice each"
 	@echo "make regression   run the suite of the gate, judge it by BASELINE=$(BASELINE); report in REGRESSION=$(REGRESSION)/gate"
 	@echo "make baseline REASON='...'   accept the numbers of that run"
@@ -63,9 +63,10 @@ check: lint
 
 test: check
 
-# About two minutes; the tests hold the table to what intervals and comparisons promise.
+# About a quarter of an hour; the tests hold the tables to what intervals, comparisons and the gate promise.
 simulations: install
 	$(BIN)/python tests/bench/statistics/simulate.py -o tests/bench/statistics/simulations.txt
+	OMP_NUM_THREADS=1 $(BIN)/python tests/bench/gate/simulate.py -j $(PROCESSES) -o tests/bench/gate/simulations.txt
 
 # Minutes, so nightly; `make mutants ONLY=chroma` takes only those that mention a word.
 mutants: install

@@ -49,10 +49,15 @@ def compare(first: str, second: str, folder: Path | None, population: Population
 @click.option("-o", "out", required=True, type=FILE, help="The JSON file.")
 @benchmarks_option
 def baseline(folder: Path, reason: str, out: Path, benchmarks: Path | None) -> None:
-    """Keep a finished run as the baseline of later gates."""
+    """Keep a finished run as the baseline of later gates.
+
+    It says which drops the gate could find by it, and what is missing where these are too large.
+    """
+    from reports.gate.foresight import statement
     from reports.gate.verdicts import write_baseline
 
-    click.echo(f"Written: {write_baseline(folder, reason, out, benchmarks)}")
+    kept = write_baseline(folder, reason, out, benchmarks)
+    click.echo(f"Written: {out}\n{statement(kept)}", nl=False)
 
 
 class GateOptions(TypedDict):
@@ -61,6 +66,7 @@ class GateOptions(TypedDict):
     known: Path
     benchmarks: Path | None
     advisory: tuple[Literal["time", "memory"], ...]
+    least_drop: float | None
     json_out: Path | None
     junit_out: Path | None
     report: Path | None
@@ -76,6 +82,12 @@ class GateOptions(TypedDict):
     type=click.Choice(["time", "memory"]),
     help="Report this lane without failing; may be repeated. For machines whose speed varies.",
 )
+@click.option(
+    "--least-drop",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="The drop that must be found, as a share of a metric's range; 1 asks for nothing. "
+    "Default: that of the suite, 0.2 if it says none.",
+)
 @click.option("--json", "json_out", type=FILE, help="Write the verdicts to this file.")
 @click.option("--junit", "junit_out", type=FILE, help="Write JUnit XML to this file.")
 @click.option(
@@ -86,7 +98,8 @@ class GateOptions(TypedDict):
 def gate(folder: Path, **options: Unpack[GateOptions]) -> None:
     """Judge a run by a baseline.
 
-    The exit code is 3 if a result regressed and 4 if the two are not comparable.
+    The exit code is 3 if a result regressed, and 4 if the two are not comparable or too few cells
+    could tell of a drop that must be found.
     """
     from reports.gate.lane import judge_and_write
 
@@ -95,6 +108,7 @@ def gate(folder: Path, **options: Unpack[GateOptions]) -> None:
         options["known"],
         benchmarks=options["benchmarks"],
         advisory=options["advisory"],
+        least_drop=options["least_drop"],
         outputs={
             "json": options["json_out"], "junit": options["junit_out"], "report": options["report"]
         },

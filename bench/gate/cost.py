@@ -19,7 +19,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from bench.gate.quality import ALPHA, Ended, change_spread, detectable_drop, one_sided_p
+from bench.gate.lanes import Ended, change_spread
+from bench.gate.quality import ALPHA, one_sided_p
+from bench.gate.reach import detectable_drop
 from bench.gate.snapshot import MeasuredCell, Snapshot
 from bench.gate.verdict import Verdict, Word
 from bench.records.benchmarks import Benchmark, rounds_differ, time_ratio
@@ -86,7 +88,8 @@ def _time_verdict(label: str, subject: str, change: np.ndarray, caveats: list[st
     return Verdict(
         "time", label, subject, word, "; ".join([detail, *caveats]),
         delta=ratio, low=low, high=high, p=slower,
-        detectable=_exp(detectable_drop(spread)) if enough else math.nan, advisory=bool(caveats),
+        detectable=_exp(detectable_drop(spread, alpha=ALPHA)) if enough else math.nan,
+        advisory=bool(caveats),
     )  # fmt: skip
 
 

@@ -2,9 +2,9 @@
 
 There are several lanes, because the causes differ: lost **cells**, other **audio** from the same
 seeds, other scores of the same audio (**metric** drift: an output whose digest did not change is
-frozen golden audio), **quality** paired per cell, **time**, **memory**, counted **operations**, and
-**controls** out of order. The rules of the measured lanes are in `bench.gate.quality` and
-`bench.gate.cost`.
+frozen golden audio), **quality** paired per cell, over all styles and on each **style**, **time**,
+**memory**, counted **operations**, and **controls** out of order. The rules of the measured lanes
+are in `bench.gate.quality` and `bench.gate.cost`.
 
 A suite, a dataset or a measure that differs is `incomparable` and never passes quietly. Nothing
 here needs torch.
@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bench.gate import cost, quality
-from bench.gate.snapshot import MeasuredCell, Snapshot
+from bench.gate.lanes import Ended, MetricCells
+from bench.gate.snapshot import MeasuredCell, Snapshot, with_ranges
 from bench.gate.verdict import Verdict
 
 # Candidate, which is None where it has no such cell, and baseline.
@@ -23,12 +24,16 @@ Pair = tuple[MeasuredCell | None, MeasuredCell]
 SHOWN = 3  # cells named in a reason
 
 
-def judge(candidate: Snapshot, baseline: Snapshot) -> list[Verdict]:
+def judge(
+    candidate: Snapshot, baseline: Snapshot, *, least_drop: float | None = None
+) -> list[Verdict]:
     """Compare a candidate with a baseline.
 
     Args:
         candidate: The run to be accepted or refused.
         baseline: The run that was accepted before.
+        least_drop: What is asked of a lane, see `bench.gate.reach.demanded_drop`; by default what
+            the candidate's suite says.
 
     Returns:
         The verdicts; a single `incomparable` one where suite, profile or data differ. Methods and
@@ -37,10 +42,11 @@ def judge(candidate: Snapshot, baseline: Snapshot) -> list[Verdict]:
     unlike = _unlike(candidate, baseline)
     if unlike:
         return [Verdict("suite", "all", "suite", "incomparable", unlike)]
+    baseline = with_ranges(baseline, candidate)
     measures = list(_measures(candidate, baseline))
     comparable = set(baseline.metrics) - {verdict.subject for verdict in measures}
     verdicts = [*_controls(candidate, baseline), *measures]
-    parts: list[quality.MetricCells] = []
+    parts: list[MetricCells] = []
     for label, pairs in _by_method(candidate, baseline).items():
         verdicts += _lost(label, pairs, comparable)
         ended = [
@@ -51,12 +57,15 @@ def judge(candidate: Snapshot, baseline: Snapshot) -> list[Verdict]:
         verdicts += _audio(label, ended, candidate, baseline)
         verdicts += cost.verdicts(label, ended, candidate, baseline)
         parts += [
-            quality.MetricCells(label, name, baseline.metrics[name], baseline.methods[label], ended)
+            MetricCells(label, name, baseline.metrics[name], baseline.methods[label], ended)
             for name in baseline.metrics
             if name in comparable
         ]
-    same_platform = candidate.platform == baseline.platform
-    return [*verdicts, *quality.verdicts(parts, same_platform=same_platform)]
+    return verdicts + quality.verdicts(
+        parts,
+        same_platform=candidate.platform == baseline.platform,
+        least_drop=candidate.least_drop if least_drop is None else least_drop,
+    )
 
 
 def _unlike(candidate: Snapshot, baseline: Snapshot) -> str:
@@ -129,7 +138,7 @@ def _lost_words(cells: Sequence[MeasuredCell], planned: int) -> str:
 
 
 def _audio(
-    label: str, ended: Sequence[quality.Ended], candidate: Snapshot, baseline: Snapshot
+    label: str, ended: Sequence[Ended], candidate: Snapshot, baseline: Snapshot
 ) -> Iterator[Verdict]:
     """Audio that differs although seeds, platform and declared version are the same."""
     other = [(new, old) for new, old in ended if new.audio_digest != old.audio_digest]

@@ -9,13 +9,23 @@ beyond the chance of seeds. Chance enters a method that fits per style once per 
 the clusters; in any other method each cell has its own. What a change does to some cells more than
 to others is counted as chance too, which errs on the side of "inconclusive".
 
-Verdict, with d the mean change towards better and m the margin:
+**Lanes.** A method and metric have one lane over all styles, and one per style where there are
+several: a style that collapses moves a mean over all of them little, and looks like chance there.
+The noise of a style's mean is the larger of its own and that of all styles pooled, see
+`bench.gate.lanes.style_spreads`.
 
-* `regressed`: d < -m and the one-sided p of "no drop", corrected by Holm over all method x metric
-  pairs that changed, is at most `ALPHA`. Then the whole gate is wrong in at most `ALPHA` of runs.
+Verdict of a lane, with d the mean change towards better and m the margin:
+
+* `regressed`: d < -m and the one-sided p of "no drop" is at most `ALPHA` after correction. Half of
+  `ALPHA` goes to the lanes over all styles that changed and half to those of single styles, and
+  Holm's correction runs over each half. Then the whole gate is wrong in at most `ALPHA` of runs.
 * `improved`: the same upwards.
 * `equivalent`: the 95 % interval of d lies above -m (non-inferior).
 * `inconclusive`: none of these; the verdict says about how many cells would decide it.
+* `blind`: inconclusive, and the lane could not have found the drop that the suite asks for.
+
+What is said of a method and metric is no better than what is said of its styles: `regressed` with
+any style, `blind` with any, `equivalent` only with every one, `improved` only where none fell.
 """
 
 from __future__ import annotations
@@ -26,82 +36,135 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.gate.snapshot import ATOL_SAME, MeasuredCell, MeasuredMethod, MeasuredMetric
-from bench.gate.verdict import Verdict
+from bench.gate.lanes import (
+    Lane,
+    MetricCells,
+    Paired,
+    lanes_of,
+    paired,
+    tolerance,
+)
+from bench.gate.reach import NOTHING, Missing, found_drop, missing, reached, too_weak
+from bench.gate.snapshot import LEAST_DROP
+from bench.gate.verdict import Verdict, Word
 from bench.statistics.paired import holm
-from bench.statistics.spread import LEVEL, POWER, SETTLED, Spread, ends
-from bench.statistics.variances import cell_variance, one_way_variance
+from bench.statistics.spread import LEVEL, SETTLED, Range, Spread, ends
 
-Ended = tuple[MeasuredCell, MeasuredCell]  # candidate and baseline, both with audio
 ALPHA = 0.015  # chance of any false `regressed`; below the 2 % asked for, as t is only nearly right
+SHOWN = 3  # styles named in a reason
+UNDECIDED = frozenset({"inconclusive", "blind"})
+GOOD = frozenset({"improved", "equivalent"})
+POOR: tuple[Word, ...] = ("regressed", "blind")  # what one style makes of a whole lane, worst first
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class MetricCells:
-    """The cells of one method that a metric is judged on."""
+def verdicts(
+    parts: Sequence[MetricCells], *, same_platform: bool, least_drop: float = LEAST_DROP
+) -> list[Verdict]:
+    """Judge all method x metric pairs together, since the correction runs over all of them.
 
-    method: str
-    metric: str
-    measure: MeasuredMetric
-    facts: MeasuredMethod
-    cells: Sequence[Ended]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Paired:
-    """Both numbers of each cell that has both, and the fit it came from."""
-
-    new: np.ndarray
-    old: np.ndarray
-    frozen: np.ndarray  # bool: the audio is the same
-    fits: np.ndarray  # index from 0 without gaps
+    Args:
+        parts: The cells of each method and metric.
+        same_platform: Whether both runs are of one platform.
+        least_drop: What a suite asks of a lane.
+    """
+    numbers = [(part, paired(part)) for part in parts]
+    return judge_numbers(numbers, same_platform=same_platform, least_drop=least_drop)
 
 
-def verdicts(parts: Sequence[MetricCells], *, same_platform: bool) -> list[Verdict]:
-    """Judge all method x metric pairs together, since the correction runs over all of them."""
-    paired = [_paired(part) for part in parts]
-    judged = [(part, cells) for part, cells in zip(parts, paired, strict=True) if len(cells.new)]
-    still = [_settled(part, cells, same_platform=same_platform) for part, cells in judged]
-    spreads = [_spread(part, cells) for part, cells in judged]
-    drops = {str(i): one_sided_p(s) for i, s in enumerate(spreads) if not still[i]}
-    p_drop, p_rise = holm(drops), holm({i: 1 - p for i, p in drops.items()})
+def judge_numbers(
+    numbers: Sequence[tuple[MetricCells, Paired]], *, same_platform: bool, least_drop: float
+) -> list[Verdict]:
+    """As `verdicts`, of numbers that are lined up already."""
+    judged = [(part, cells) for part, cells in numbers if len(cells.new)]
     found = [
         verdict
         for part, cells in judged
         for verdict in _metric_drift(part, cells, same_platform=same_platform)
     ]
-    for i, (part, _) in enumerate(judged):
-        if still[i]:
-            found.append(_unchanged(part, spreads[i]))
-        else:
-            p_values = p_drop[str(i)], p_rise[str(i)]
-            found.append(quality_verdict(part, spreads[i], p_values, len(drops)))
+    bounds = _bounds(judged)
+    every = [
+        list(
+            lanes_of(
+                part,
+                cells,
+                bounds[part.metric],
+                same_platform=same_platform,
+                least_drop=least_drop,
+            )
+        )
+        for part, cells in judged
+    ]
+    chances = _corrected([lane for lanes in every for lane in lanes])
+    for lanes in every:
+        whole, *styles = [lane_verdict(lane, chances[_key(lane)]) for lane in lanes]
+        found += [over_styles(whole, styles), *styles]
     return found
 
 
-def _paired(part: MetricCells) -> Paired:
-    rows = [
-        (new.values[part.metric], old.values[part.metric], new.audio_digest == old.audio_digest,
-         f"{old.style}\n{old.repetition}")
-        for new, old in part.cells
-        if new.values.get(part.metric) is not None and old.values.get(part.metric) is not None
-    ]  # fmt: skip
-    if not rows:
-        empty = np.zeros(0)
-        return Paired(empty, empty, empty.astype(bool), empty.astype(np.intp))
-    new, old, frozen, fits = zip(*rows, strict=True)
-    index = np.unique(np.array(fits), return_inverse=True)[1]
-    return Paired(np.array(new, float), np.array(old, float), np.array(frozen), index)
+def _bounds(judged: Sequence[tuple[MetricCells, Paired]]) -> dict[str, Range]:
+    """What the numbers of each metric can be, by its range and by all that it was."""
+    seen: dict[str, list[float]] = {}
+    measures = {part.metric: part.measure for part, _ in judged}
+    for part, cells in judged:
+        both = (cells.new, cells.old)
+        seen.setdefault(part.metric, []).extend(
+            float(end) for side in both for end in (side.min(), side.max())
+        )
+    return {metric: reached(measure, seen[metric]) for metric, measure in measures.items()}
 
 
-def tolerance(measure: MeasuredMetric, baseline: np.ndarray, *, same_platform: bool) -> np.ndarray:
-    """How far the score of one audio may move: ``atol + rtol * |baseline|``.
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """What the correction over all lanes leaves of one.
 
-    On the platform of the baseline itself only rounding is allowed, `ATOL_SAME`.
+    Args:
+        p_drop: Corrected one-sided p of "no drop"; NaN where the lane was not tested.
+        p_rise: The same of "no rise".
+        alpha: Chance of a false alarm that the lane has at least.
     """
-    absolute = ATOL_SAME if same_platform else measure.atol
-    relative = 0.0 if same_platform else measure.rtol
-    return np.asarray(absolute + relative * np.abs(baseline))
+
+    p_drop: float
+    p_rise: float
+    alpha: float
+
+
+def _key(lane: Lane) -> str:
+    return "\n".join((lane.method, lane.metric, lane.style))
+
+
+def _corrected(lanes: Sequence[Lane]) -> dict[str, Chance]:
+    """The corrected chances of all lanes; only those that moved and have an error are tested."""
+    tested = {_key(one): one_sided_p(one.spread) for one in lanes if not one.still}
+    tested = {key: p for key, p in tested.items() if not math.isnan(p)}
+    kinds = [
+        {key: p for key, p in tested.items() if key.endswith("\n") is whole}
+        for whole in (True, False)
+    ]
+    alphas = shared_alpha(len(kinds[0]), len(kinds[1]))
+    chances: dict[str, Chance] = {}
+    for one in lanes:
+        chances[_key(one)] = Chance(math.nan, math.nan, alphas[bool(one.style)])
+    for own, alpha in zip(kinds, alphas, strict=True):
+        parts = ALPHA / (alpha * max(1, len(own)))  # over how many kinds of lanes ALPHA is shared
+        drops, rises = holm(own), holm({key: 1 - p for key, p in own.items()})
+        for key in own:
+            p_drop, p_rise = (min(1.0, parts * p[key]) for p in (drops, rises))
+            chances[key] = Chance(p_drop, p_rise, alpha)
+    return chances
+
+
+def shared_alpha(over_all: int, of_styles: int) -> tuple[float, float]:
+    """The chance of a false alarm of one lane over all styles, and of one on a style.
+
+    Half of `ALPHA` goes to each kind, so that many styles do not blunt the lanes over all of them;
+    a kind without any tested lane leaves its half to the other.
+
+    Example:
+        >>> shared_alpha(6, 0)[0] == ALPHA / 6, shared_alpha(6, 12)[1] == ALPHA / 24
+        (True, True)
+    """
+    kinds = max(1, (over_all > 0) + (of_styles > 0))
+    return ALPHA / kinds / max(1, over_all), ALPHA / kinds / max(1, of_styles)
 
 
 def _metric_drift(part: MetricCells, cells: Paired, *, same_platform: bool) -> Iterator[Verdict]:
@@ -119,38 +182,6 @@ def _metric_drift(part: MetricCells, cells: Paired, *, same_platform: bool) -> I
     yield Verdict("metric", part.method, part.metric, "changed", reason, delta=change)
 
 
-def _settled(part: MetricCells, cells: Paired, *, same_platform: bool) -> bool:
-    """Whether all audio is the same and all scores lie within the tolerance, so chance is out."""
-    allowed = tolerance(part.measure, cells.old, same_platform=same_platform)
-    return bool((cells.frozen & (np.abs(cells.new - cells.old) <= allowed)).all())
-
-
-def _spread(part: MetricCells, cells: Paired) -> Spread:
-    """Mean change towards better, with the error that seeds alone leave in it."""
-    towards = 1.0 if part.measure.direction == "maximize" else -1.0
-    change = towards * (cells.new - cells.old)
-    return change_spread(change, cells.fits if part.facts.fits_per_style else None)
-
-
-def change_spread(change: np.ndarray, fits: np.ndarray | None) -> Spread:
-    """Mean and standard error of per-cell changes.
-
-    Args:
-        change: Candidate - baseline per cell.
-        fits: The fit of each cell, from 0 without gaps; None where every cell has its own chance.
-
-    Returns:
-        The spread, with (clusters - 1) degrees of freedom; 0 degrees where there is one cluster.
-    """
-    size = len(change)
-    clusters = size if fits is None else int(fits.max()) + 1
-    if clusters < 2:  # noqa: PLR2004 - a variance needs two
-        return Spread(float(change.mean()), math.nan, 0, size, "cells")
-    variance = cell_variance(change) if fits is None else one_way_variance(change, fits, clusters)
-    error = math.sqrt(float(variance))
-    return Spread(float(change.mean()), error, clusters - 1, size, "cells")
-
-
 def one_sided_p(spread: Spread) -> float:
     """P-value of "no drop": the chance of a mean at most this low if the true one were 0."""
     from scipy.special import stdtr
@@ -162,55 +193,53 @@ def one_sided_p(spread: Spread) -> float:
     return float(stdtr(spread.degrees, spread.mean / spread.standard_error))
 
 
-def detectable_drop(spread: Spread, *, alpha: float = ALPHA, power: float = POWER) -> float:
-    """Smallest true drop that the one-sided test at `alpha` finds with probability `power`.
-
-    ``(t(1 - alpha, df) + t(power, df)) * error``. Holm's correction over m verdicts asks at most
-    alpha / m of each.
-
-    References:
-        Bloom (1995), Minimum Detectable Effects, Evaluation Review 19(5).
-    """
-    from scipy.special import stdtrit
-
-    if spread.degrees < 1:
-        return math.nan
-    quantiles = float(stdtrit(spread.degrees, 1 - alpha)) + float(stdtrit(spread.degrees, power))
-    return quantiles * spread.standard_error
-
-
-def quality_verdict(
-    part: MetricCells, spread: Spread, p_values: tuple[float, float], family: int
-) -> Verdict:
-    """The verdict of one method and metric.
+def lane_verdict(lane: Lane, chance: Chance) -> Verdict:
+    """The verdict of one lane by itself.
 
     Args:
-        part: What it is about.
-        spread: Mean change towards better.
-        p_values: Corrected one-sided p of "no drop" and of "no rise".
-        family: Over how many verdicts they were corrected.
+        lane: The lane.
+        chance: Its p-values after correction.
     """
-    (p_drop, p_rise), margin = p_values, part.measure.margin
+    if lane.still:
+        return _unchanged(lane)
+    spread, margin = lane.spread, lane.measure.margin
     low, high = ends(spread, level=LEVEL)
-    found = detectable_drop(spread, alpha=ALPHA / family)
     given = Verdict(
-        "quality", part.method, part.metric, "inconclusive",
-        delta=spread.mean, low=low, high=high, p=p_drop, detectable=found,
+        "style" if lane.style else "quality", lane.method, lane.metric, "inconclusive",
+        delta=spread.mean, low=low, high=high, p=chance.p_drop, style=lane.style,
+        detectable=found_drop(spread, lane.room, alpha=chance.alpha),
     )  # fmt: skip
-    if spread.mean < -margin and p_drop <= ALPHA:
-        reason = f"worse by {-spread.mean:.3f}, margin {margin:g}"
-        return replace(given, word="regressed", reason=reason)
-    if spread.mean > margin and p_rise <= ALPHA:
-        return replace(given, word="improved", reason=f"better by {spread.mean:.3f}")
-    if low > -margin:
-        return replace(given, word="equivalent", reason=f"no drop beyond {margin:g}")
-    return _undecided(given, spread, margin)
+    word: Word = "inconclusive"
+    if spread.mean < -margin and chance.p_drop <= ALPHA:
+        word, reason = "regressed", f"worse by {-spread.mean:.3f}, margin {margin:g}"
+    elif spread.mean > margin and chance.p_rise <= ALPHA:
+        word, reason = "improved", f"better by {spread.mean:.3f}"
+    elif low > -margin:
+        word, reason = "equivalent", f"no drop beyond {margin:g}"
+    else:
+        return _undecided(given, lane, chance.alpha)
+    return replace(given, word=word, reason=reason)
 
 
-def _undecided(given: Verdict, spread: Spread, margin: float) -> Verdict:
-    """The given verdict as inconclusive, with what would decide it."""
-    if spread.degrees < 1:
-        return replace(given, reason="one fit tells nothing about chance; run more styles or seeds")
+def _unchanged(lane: Lane) -> Verdict:
+    reason = f"the same {'audio and scores' if lane.frozen else 'scores'}"
+    return Verdict(
+        "style" if lane.style else "quality", lane.method, lane.metric, "equivalent", reason,
+        delta=lane.spread.mean, low=lane.spread.mean, high=lane.spread.mean, p=1.0,
+        style=lane.style,
+    )  # fmt: skip
+
+
+def _undecided(given: Verdict, lane: Lane, alpha: float) -> Verdict:
+    """The given verdict with what would decide it, blind where too little would be found."""
+    spread, margin = lane.spread, lane.measure.margin
+    if too_weak(given.detectable, lane.room, lane.demanded, margin):
+        asked = min(lane.demanded, lane.room)
+        noise = spread.standard_error * math.sqrt(lane.design.units())
+        lacks = missing(lane.design, noise, asked, alpha=alpha)
+        return replace(given, word="blind", reason=_blind_words(given, lane, asked, lacks))
+    if given.detectable == NOTHING:
+        return replace(given, reason=f"nothing could be found ({_units_words(lane)})")
     needed = math.ceil(spread.n * (given.detectable / margin) ** 2)
     reason = (
         f"a drop of {given.detectable:.3f} would have been found; {margin:g} needs about {needed} "
@@ -219,8 +248,65 @@ def _undecided(given: Verdict, spread: Spread, margin: float) -> Verdict:
     return replace(given, reason=reason, needed=needed)
 
 
-def _unchanged(part: MetricCells, spread: Spread) -> Verdict:
-    return Verdict(
-        "quality", part.method, part.metric, "equivalent", "the same audio and scores",
-        delta=spread.mean, low=spread.mean, high=spread.mean, p=1.0,
-    )  # fmt: skip
+def _units_words(lane: Lane) -> str:
+    units, noun = lane.design.units(), "fit" if lane.design.fits else "cell"
+    return f"{units} {noun}{'' if units == 1 else 's'}"
+
+
+def _blind_words(given: Verdict, lane: Lane, asked: float, lacks: Missing) -> str:
+    found = (
+        "nothing could be found"
+        if given.detectable == NOTHING
+        else f"only a drop of {given.detectable:.3f} would have been found"
+    )
+    return f"{found} ({_units_words(lane)}); {asked:.2g} needs {lacks}"
+
+
+def over_styles(whole: Verdict, styles: Sequence[Verdict]) -> Verdict:
+    """The verdict over all styles, no better than those of the styles.
+
+    Args:
+        whole: That of the lane over all styles by itself.
+        styles: Those of its styles; none where there is one style.
+    """
+    if styles and whole.word in UNDECIDED and all(style.word in GOOD for style in styles):
+        return replace(whole, word="equivalent", reason="no drop on any style", needed=None)
+    for word in POOR:
+        poor = [style for style in styles if style.word == word]
+        if whole.word == word or poor:
+            own = [whole.reason] if whole.word == word else []
+            return replace(whole, word=word, reason="; ".join([*own, *_named(poor)]))
+    return _closed(whole, [style for style in styles if style.word == "inconclusive"])
+
+
+def _closed(whole: Verdict, open_styles: Sequence[Verdict]) -> Verdict:
+    """A verdict over all styles of which none regressed or is blind, some perhaps inconclusive."""
+    hidden = {
+        "equivalent": open_styles,
+        "improved": [style for style in open_styles if style.delta < 0],
+    }.get(whole.word, [])
+    if not hidden:
+        return whole
+    lost = [replace(style, reason=_lost_words(style)) for style in hidden]
+    reason = f"{whole.reason} over all styles, but not on each: {'; '.join(_named(lost))}"
+    return replace(whole, word="inconclusive", reason=reason)
+
+
+def _lost_words(style: Verdict) -> str:
+    return style.reason if math.isnan(style.low) else f"may have lost {-style.low:.3f}"
+
+
+def _named(styles: Sequence[Verdict]) -> list[str]:
+    """The reasons of some styles, the worst first, each reason once; of the others the count."""
+    worst = sorted(styles, key=lambda v: -math.inf if math.isnan(v.low) else v.low)
+    names: dict[str, list[str]] = {}
+    for verdict in worst:
+        names.setdefault(verdict.reason, []).append(verdict.style)
+    named = [f"{_listed(own)}: {reason}" for reason, own in list(names.items())[:SHOWN]]
+    more = sum(len(own) for own in list(names.values())[SHOWN:])
+    return [*named, f"{more} more style{'' if more == 1 else 's'}"] if more else named
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")

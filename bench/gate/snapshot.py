@@ -5,7 +5,10 @@ because pairing per cell cannot be had back from means. A candidate is reduced t
 the gate compares like with like.
 
 **Conventions**: times in seconds, memory in bytes; a value is the raw score where there is one (a
-clipped one hides drift); None means "no number".
+clipped one hides drift); None means "no number", and so do NaN and infinity in a record.
+
+**Versions**: schema 2 holds the range of every metric and what the suite asks of a lane. A baseline
+of schema 1 lacks the ranges and is judged with those of the candidate, see `with_ranges`.
 """
 
 from __future__ import annotations
@@ -15,9 +18,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError
 
 from bench.api import RecordError
 from bench.files import replace_file
@@ -26,6 +29,7 @@ from bench.records.schema import CellRecord, MetricEntry, PlannedCell, Record
 from bench.records.store import Run
 from bench.scores import NUMBERED
 
+LEAST_DROP = 0.2  # what a lane must be able to find unless the suite says otherwise, see `reach`
 MARGIN = 0.01  # a change of CP or SF below it matters to nobody (two decimals are printed)
 ATOL_SAME, ATOL_OTHER = 1e-6, 1e-3  # of one audio's score: same platform, another one unmeasured
 ATOL_MEASURED = 1e-5  # the least that is allowed between platforms
@@ -35,6 +39,13 @@ ROOM = 100.0  # only torch's own code paths were varied: not GPUs, not the resam
 DIGEST = 16  # hex digits that are kept: a chance match of two sounds is one in 10^19
 DECIMALS = 8  # of scores and seconds, below what any lane looks at
 NUMERIC = ("torch", "diffusers", "transformers", "numpy", "scipy", "librosa", "soxr")
+
+
+def _number(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Number = Annotated[float | None, BeforeValidator(_number)]
 
 
 class MeasuredCell(Record):
@@ -51,21 +62,12 @@ class MeasuredCell(Record):
     seed: int
     status: str
     audio_digest: str | None = None
-    values: dict[str, float | None] = Field(default_factory=dict)
+    values: dict[str, Number] = Field(default_factory=dict)
     transfer_s: float | None = None  # None also where the time was taken from a cache
     fit_s: float | None = None
     calibration_s: float | None = None
     peak_memory_bytes: int | None = None
     operations: dict[str, int] | None = None
-
-    @field_validator("values")
-    @classmethod
-    def _without_nan(cls, values: dict[str, float | None]) -> dict[str, float | None]:
-        """No number in place of NaN and infinity, which a file from elsewhere may hold."""
-        return {
-            name: None if value is None or not math.isfinite(value) else value
-            for name, value in values.items()
-        }
 
     @property
     def place(self) -> tuple[str, str, str, int]:
@@ -84,20 +86,25 @@ class MeasuredMethod(Record):
 class MeasuredMetric(Record):
     """The facts about a metric that decide whether two scores may be compared, and how closely.
 
-    `margin` is the smallest mean change that matters; `atol` and `rtol` bound the change of one
-    audio's score between platforms.
+    `range` is that of the scores, None in a baseline of schema 1; `margin` is the smallest mean
+    change that matters; `atol` and `rtol` bound the change of one audio's score between platforms.
     """
 
     fingerprint: str
     direction: Literal["maximize", "minimize"]
+    range: tuple[float, float] | None = None
     margin: float = MARGIN
     atol: float = ATOL_OTHER
     rtol: float = 0.0
 
 
 class Snapshot(Record):
-    """A run as the gate sees it; with a reason it is a baseline."""
+    """A run as the gate sees it; with a reason it is a baseline.
 
+    `least_drop` is what the run's suite asks of a lane, see `bench.gate.reach.demanded_drop`.
+    """
+
+    schema_version: Literal[1, 2] = 2  # type: ignore[assignment] # more than other records have
     suite_name: str
     suite_digest: str
     profile: str
@@ -106,6 +113,7 @@ class Snapshot(Record):
     run_id: str
     commit: str
     reason: str = ""
+    least_drop: float = LEAST_DROP
     platform: str  # what decides the last digits
     machine: str  # what decides the times
     device: str
@@ -141,6 +149,7 @@ def snapshot(
         run_id=header.run_id,
         commit=str((facts.get("git") or {}).get("commit") or ""),
         reason=reason,
+        least_drop=header.suite.get("gate", {}).get("least_drop", LEAST_DROP),
         platform=platform_class(facts, header.device),
         machine=machine_class(facts, header.device),
         device=header.device,
@@ -168,6 +177,7 @@ def _metric(run: Run, metric: MetricEntry) -> MeasuredMetric:
     return MeasuredMetric(
         fingerprint="+".join(sorted(found)) or metric.fingerprint,
         direction=metric.direction,
+        range=metric.range,
         atol=tolerance_of(metric.name),
     )
 
@@ -224,7 +234,17 @@ def _value(run: Run, cell: PlannedCell, outcome: CellRecord, metric: str) -> flo
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, DECIMALS)
+    return None if value is None or not math.isfinite(value) else round(value, DECIMALS)
+
+
+def with_ranges(baseline: Snapshot, candidate: Snapshot) -> Snapshot:
+    """The baseline, with ranges that it lacks (schema 1) taken from a candidate's metrics."""
+    ranges = {name: metric.range for name, metric in candidate.metrics.items()}
+    metrics = {
+        name: metric.model_copy(update={"range": metric.range or ranges.get(name)})
+        for name, metric in baseline.metrics.items()
+    }
+    return baseline.model_copy(update={"metrics": metrics})
 
 
 def platform_class(facts: Mapping[str, Any], device: str) -> str:
@@ -287,6 +307,6 @@ def read_snapshot(path: Path) -> Snapshot:
     except ValidationError as error:
         first = error.errors()[0]
         raise RecordError(
-            f"{path} is not a baseline of schema 1 ({first['msg']} at {list(first['loc'])}); write "
-            "it anew with `python -m bench baseline`."
+            f"{path} is not a baseline of schema 1 or 2 ({first['msg']} at {list(first['loc'])}); "
+            "write it anew with `python -m bench baseline`."
         ) from error

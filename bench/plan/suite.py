@@ -17,6 +17,7 @@ from bench.checkout import SUITES
 from bench.data.selection import StyleClips
 from bench.declarations import Declared, TomlFile, parse, read_toml
 from bench.errors import nearest
+from bench.gate.snapshot import LEAST_DROP
 from bench.plugins.catalog import methods as catalog_methods
 from bench.plugins.catalog import metrics as catalog_metrics
 from bench.plugins.choices import MethodChoice, parse_methods
@@ -56,6 +57,18 @@ class Family(Declared):
     metrics: Names = Field(min_length=1)
 
 
+class Demands(Declared):
+    """What the gate asks of this suite, the table `[gate]`.
+
+    Attributes:
+        least_drop: The drop that every lane (a method and metric, over all styles or on one) must
+            be able to find, as a share of the metric's range; where one cannot, the gate ends with
+            code 4. 1 asks for nothing.
+    """
+
+    least_drop: float = Field(default=LEAST_DROP, gt=0, le=1)
+
+
 class Suite(Declared):
     """What is run.
 
@@ -79,6 +92,7 @@ class Suite(Declared):
         parameters: Per method name the parameters that differ from its defaults; a table `styles`
             in it holds those of single styles.
         family: The comparisons that this suite is run for.
+        gate: What the gate asks of its runs; no part of the digest, as no number depends on it.
     """
 
     schema_version: Literal[1] = 1
@@ -100,6 +114,7 @@ class Suite(Declared):
     chunk_size: int = Field(default=8, ge=1)
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     family: Family | None = None
+    gate: Demands = Demands()
     _file: TomlFile | None = PrivateAttr(default=None)
 
     def remembering(self, file: TomlFile | None) -> Suite:
@@ -118,7 +133,7 @@ class Suite(Declared):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of everything but the description and absent family and pairs, 64 hex digits."""
+        """SHA-256 of all but description, gate and absent family and pairs, 64 hex digits."""
         return suite_digest(self.recorded)
 
     @property

@@ -17,13 +17,15 @@ from bench.files import json_digest
 from bench.records.schema import RunHeader
 
 ASKED = ("methods", "controls", "metrics")
-NOT_OF_THE_SETTING = frozenset({"name", "description", "dataset", *ASKED})
+# What a suite asks of the gate changes no number of a run.
+NOT_OF_A_RUN = frozenset({"description", "gate"})
+NOT_OF_THE_SETTING = frozenset({"name", "dataset", *NOT_OF_A_RUN, *ASKED})
 
 
 def suite_digest(suite: Mapping[str, Any]) -> str:
-    """SHA-256 of everything but the description and absent family and pairs, 64 hex digits."""
+    """SHA-256 of all but description, gate and absent family and pairs, 64 hex digits."""
     absent = {key for key in ("family", "pairs") if not suite.get(key)}
-    left_out = {"description", *absent}
+    left_out = NOT_OF_A_RUN | absent
     return json_digest({key: value for key, value in suite.items() if key not in left_out})
 
 

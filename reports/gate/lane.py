@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from bench.files import replace_file
 from bench.gate.history import HistoryLine, line_of
-from bench.gate.verdict import Lane, Verdict
+from bench.gate.power import Foreseen
+from bench.gate.reach import NOTHING
+from bench.gate.verdict import Lane, Verdict, outcome
 from reports.gate import verdicts
-from reports.gate.verdicts import WORDS, Judgement
+from reports.gate.foresight import DECIMALS, badness, drop_words
+from reports.gate.verdicts import Judgement
 from reports.text import formats
 from reports.text.html import html_table, render
 from reports.text.result_table import Column, ResultTable, Row
 
 TEMPLATE = Path(__file__).with_name("assets") / "gate.html.j2"
-DECIMALS = 3
 EXACT = "exact"
 Series = list[dict[str, object]]
 
@@ -33,6 +35,7 @@ def judge_and_write(
     *,
     benchmarks: Path | None = None,
     advisory: Collection[Lane] = (),
+    least_drop: float | None = None,
     outputs: Mapping[str, Path | None] | None = None,
 ) -> tuple[str, int]:
     """Judge a run, write what was asked for, and return terminal text and exit code.
@@ -42,12 +45,13 @@ def judge_and_write(
         baseline: What it is judged by.
         benchmarks: A file of pytest-benchmark of the candidate.
         advisory: Lanes that only inform.
+        least_drop: What is asked of a lane; by default what the suite of the run says.
         outputs: Where to write: "json" and "junit" are files, "report" a folder for everything.
 
     Raises:
         RecordError: The run, the baseline or a file with them is missing or cannot be read.
     """
-    given = verdicts.judge(folder, baseline, benchmarks, advisory)
+    given = verdicts.judge(folder, baseline, benchmarks, advisory, least_drop)
     wanted = outputs or {}
     texts = {"json": verdicts.as_json, "junit": verdicts.junit}
     for kind, text_of in texts.items():
@@ -80,9 +84,15 @@ def write(folder: Path, given: Judgement) -> None:
 def headline(given: Judgement) -> str:
     """The result in a sentence or two, with what this comparison cannot tell."""
     red = [verdict for verdict in given.verdicts if verdict.red]
-    said = f"Gate: {WORDS[given.code]}."
+    blind = [verdict for verdict in given.verdicts if verdict.word == "blind"]
+    said = f"Gate: {outcome(given.verdicts)}."
     if red:
         said += f" {len(red)} of {len(given.verdicts)} verdicts fail it."
+    if blind:
+        said += (
+            f" {len(blind)} could not have found the drop that must be found. Run what the reasons "
+            "name, or allow weaker lanes: `least_drop` in the [gate] of the suite, or --least-drop."
+        )
     new, old = given.candidate, given.baseline
     if new.platform != old.platform:
         said += (
@@ -93,6 +103,11 @@ def headline(given: Judgement) -> str:
         )
     if new.machine != old.machine:
         said += f" Times are advisory: {new.machine} here, {old.machine} there."
+    if any(metric.range is None for metric in old.metrics.values()):
+        said += (
+            " The baseline is of schema 1 and lacks the ranges of its metrics; those of this run "
+            "are taken. The next `bench baseline` writes them."
+        )
     return said
 
 
@@ -102,10 +117,12 @@ def power(given: Judgement) -> ResultTable:
     "exact" stands where audio and scores are the same, so that any change would have been seen.
     """
     here = {(v.method, v.subject): _found(v) for v in given.verdicts if v.lane == "quality"}
+    weakest = weakest_styles(given.foreseen)
     rows = [
-        Row((one.method, one.metric, seen, _score(one.drop), _score(one.noise)), one.method)
+        Row((*place, seen, drop_words(one), weakest.get(place, ""), _score(one.noise)), one.method)
         for one in given.foreseen
-        if (seen := here.get((one.method, one.metric), EXACT)) != EXACT or one.drop > 0
+        if not one.style
+        and ((seen := here.get(place := (one.method, one.metric), EXACT)) != EXACT or one.drop > 0)
     ]
     return ResultTable(
         "Detectable drops",
@@ -116,23 +133,35 @@ def power(given: Judgement) -> ResultTable:
             Column("metric", "Metric", text=True),
             Column("here", "Here", text=True),
             Column("anew", "With new noise", text=True),
+            Column("style", "In one style", text=True),
             Column("noise", "Noise of the mean", text=True),
         ),
         tuple(rows),
         (
             "the smallest mean drop of a score that the gate finds in 4 of 5 cases",
             "with new noise: after a change that draws all noise anew, from the repetitions",
+            "in one style: the same where one style alone falls, in the style that hides most",
             "exact: the same audio and scores, so that any change would have been seen",
             "methods that do not depend on the seed and did not change are not listed",
         ),
     )
 
 
+def weakest_styles(foreseen: Sequence[Foreseen]) -> dict[tuple[str, str], str]:
+    """The drop that is found in the style that hides most, with its name, by method and metric."""
+    found: dict[tuple[str, str], Foreseen] = {}
+    for one in foreseen:
+        place = one.method, one.metric
+        if one.style and (place not in found or badness(one) > badness(found[place])):
+            found[place] = one
+    return {place: f"{drop_words(one)} ({one.style})" for place, one in found.items()}
+
+
 def _found(verdict: Verdict) -> str:
     """The smallest drop that a quality verdict would have found; "exact" where nothing changed."""
     if verdict.word == "equivalent" and math.isnan(verdict.detectable):
         return EXACT
-    return _score(verdict.detectable)
+    return "nothing" if verdict.detectable == NOTHING else _score(verdict.detectable)
 
 
 def _score(value: float) -> str:
@@ -149,7 +178,7 @@ def summary(given: Judgement) -> str:
     """Markdown for the summary of a CI job, with all but the equivalent verdicts."""
     tables = [table for table in _tables(given)[:2] if table.rows]
     said = "\n".join(formats.markdown(table) for table in tables)
-    return f"# Regression gate: {WORDS[given.code]}\n\n{headline(given)}\n\n{said}"
+    return f"# Regression gate: {outcome(given.verdicts)}\n\n{headline(given)}\n\n{said}"
 
 
 def page(given: Judgement) -> str:

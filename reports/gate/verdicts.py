@@ -14,8 +14,9 @@ from bench.api import RecordError
 from bench.gate import cost
 from bench.gate.judge import judge as judge_snapshot
 from bench.gate.power import Foreseen, foresee
-from bench.gate.snapshot import Snapshot, read_snapshot, snapshot, write_snapshot
-from bench.gate.verdict import Lane, Verdict, Word, exit_code
+from bench.gate.reach import NOTHING
+from bench.gate.snapshot import Snapshot, read_snapshot, snapshot, with_ranges, write_snapshot
+from bench.gate.verdict import Lane, Verdict, Word, exit_code, outcome
 from bench.records.benchmarks import Benchmark, read_benchmarks
 from bench.records.store import Run, load_run
 from reports.tables.controls import control_order
@@ -25,15 +26,18 @@ ORDER: tuple[Word, ...] = (
     "regressed",
     "changed",
     "incomparable",
+    "blind",
     "inconclusive",
     "improved",
     "equivalent",
 )
-WORDS = {0: "passed", 3: "regressed", 4: "not comparable"}
+ERRORS: frozenset[Word] = frozenset({"incomparable", "blind"})  # nothing can be said
 NOTES = (
     "delta: candidate - baseline towards better [95 % interval]; for time and memory their ratio",
     "would find: the smallest drop that would have been found in 4 of 5 cases",
-    "regressed: beyond the margin and beyond chance, Holm over all methods and metrics",
+    "regressed: beyond the margin and beyond chance, Holm over all methods, metrics and styles",
+    "blind: a drop that the suite asks for could not have been found ([gate] least_drop)",
+    "a style has a row of its own where it regressed; verdicts.json has all",
     "advisory verdicts never fail the gate",
 )
 COLUMNS = (
@@ -48,8 +52,10 @@ COLUMNS = (
 )
 
 
-def write_baseline(folder: Path, reason: str, out: Path, benchmarks: Path | None = None) -> Path:
-    """Keep a run as the baseline of later gates.
+def write_baseline(
+    folder: Path, reason: str, out: Path, benchmarks: Path | None = None
+) -> Snapshot:
+    """Keep a run as the baseline of later gates, and return it.
 
     Args:
         folder: The run folder.
@@ -68,8 +74,9 @@ def write_baseline(folder: Path, reason: str, out: Path, benchmarks: Path | None
             f"run {folder} has {len(waiting)} of {len(run.plan)} cells not run; a baseline needs "
             "a finished run. Resume it with `python -m bench run --out`."
         )
-    write_snapshot(out, _snapshot(run, benchmarks, reason))
-    return out
+    kept = _snapshot(run, benchmarks, reason)
+    write_snapshot(out, kept)
+    return kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,7 @@ def judge(
     baseline: Path,
     benchmarks: Path | None = None,
     advisory: Collection[Lane] = (),
+    least_drop: float | None = None,
 ) -> Judgement:
     """Judge a run folder, and timed functions if given, by a baseline file.
 
@@ -107,16 +115,19 @@ def judge(
         baseline: What it is judged by.
         benchmarks: A file of pytest-benchmark of the candidate.
         advisory: Lanes that only inform.
+        least_drop: What is asked of a lane; by default what the suite of the run says.
 
     Raises:
         RecordError: The run, the baseline or a file with them is missing or cannot be read.
     """
     known = read_snapshot(baseline)
     candidate = _snapshot(load_run(folder), benchmarks)
-    verdicts = judge_snapshot(candidate, known)
+    asked = candidate.least_drop if least_drop is None else least_drop
+    verdicts = judge_snapshot(candidate, known, least_drop=asked)
     if known.benchmarks and benchmarks is not None:
         verdicts += cost.benchmark_verdicts(candidate.benchmarks, known.benchmarks)
-    return Judgement(candidate, known, with_advisory(verdicts, advisory), tuple(foresee(known)))
+    foreseen = foresee(with_ranges(known, candidate), least_drop=asked)
+    return Judgement(candidate, known, with_advisory(verdicts, advisory), tuple(foreseen))
 
 
 def with_advisory(verdicts: Sequence[Verdict], lanes: Collection[Lane]) -> tuple[Verdict, ...]:
@@ -132,16 +143,21 @@ def _snapshot(run: Run, benchmarks: Path | None, reason: str = "") -> Snapshot:
 
 
 def table(verdicts: Sequence[Verdict], baseline: Snapshot) -> ResultTable:
-    """Show all verdicts but the equivalent ones, and why the baseline was accepted."""
-    return full_table([v for v in verdicts if v.word != "equivalent"], verdicts, baseline)
+    """Show all verdicts but the equivalent ones, and why the baseline was accepted.
+
+    Of single styles those that fail are shown; what else is to be said of them stands in the row of
+    their method and metric.
+    """
+    shown = [v for v in verdicts if v.word != "equivalent" and (v.red or not v.style)]
+    return full_table(shown, verdicts, baseline)
 
 
 def full_table(
     shown: Sequence[Verdict], verdicts: Sequence[Verdict], baseline: Snapshot
 ) -> ResultTable:
     """Show some of the verdicts under the result of all of them."""
-    code = exit_code(verdicts)
-    identity = f"{WORDS[code]}; suite {baseline.suite_name}, digest {baseline.suite_digest[:12]}"
+    digest = baseline.suite_digest[:12]
+    identity = f"{outcome(verdicts)}; suite {baseline.suite_name}, digest {digest}"
     accepted = (
         f"baseline: run {baseline.run_id}, created {baseline.created_at}, commit "
         f"{baseline.commit[:12] or 'unknown'}, accepted because: {baseline.reason}"
@@ -159,7 +175,8 @@ def full_table(
 def _count(verdicts: Sequence[Verdict]) -> str:
     found = Counter(verdict.word for verdict in verdicts)
     words = ", ".join(f"{found[word]} {word}" for word in ORDER if found[word])
-    return f"{len(verdicts)} verdicts: {words or 'none'}; equivalent ones are not listed"
+    left_out = "not listed are equivalent ones and styles that did not fail"
+    return f"{len(verdicts)} verdicts: {words or 'none'}; {left_out}"
 
 
 def _row(verdict: Verdict) -> Row:
@@ -167,9 +184,18 @@ def _row(verdict: Verdict) -> Row:
     delta: Value = None
     if math.isfinite(verdict.delta):
         delta = Estimate(verdict.delta, verdict.low, verdict.high)
-    numbers = tuple(x if math.isfinite(x) else None for x in (verdict.p, verdict.detectable))
-    cells = (word, verdict.lane, verdict.method, verdict.subject, delta, *numbers, verdict.reason)
+    p = verdict.p if math.isfinite(verdict.p) else None
+    found: Value = verdict.detectable if math.isfinite(verdict.detectable) else None
+    if verdict.detectable == NOTHING:
+        found = "nothing"
+    cells = (
+        word, verdict.lane, verdict.method, _subject(verdict), delta, p, found, verdict.reason
+    )  # fmt: skip
     return Row(cells, "red" if verdict.red else "")
+
+
+def _subject(verdict: Verdict) -> str:
+    return f"{verdict.subject} on {verdict.style}" if verdict.style else verdict.subject
 
 
 def as_json(verdicts: Sequence[Verdict]) -> str:
@@ -178,8 +204,8 @@ def as_json(verdicts: Sequence[Verdict]) -> str:
         {key: _plain(value) for key, value in asdict(verdict).items()} | {"red": verdict.red}
         for verdict in verdicts
     ]
-    code = exit_code(verdicts)
-    return json.dumps({"exit_code": code, "result": WORDS[code], "verdicts": rows}, indent=1) + "\n"
+    said = {"exit_code": exit_code(verdicts), "result": outcome(verdicts), "verdicts": rows}
+    return json.dumps(said, indent=1) + "\n"
 
 
 def _plain(value: object) -> object:
@@ -189,11 +215,11 @@ def _plain(value: object) -> object:
 def junit(verdicts: Sequence[Verdict]) -> str:
     """JUnit XML with one case per verdict.
 
-    Verdicts that fail the gate are failures, incomparable ones are errors, and inconclusive and
-    advisory ones are skipped with their reason.
+    Verdicts that fail the gate are failures, incomparable and blind ones are errors, and
+    inconclusive and advisory ones are skipped with their reason.
     """
     failures = sum(verdict.red for verdict in verdicts)
-    errors = sum(verdict.word == "incomparable" for verdict in verdicts)
+    errors = sum(verdict.word in ERRORS for verdict in verdicts)
     cases = "\n".join(_case(verdict) for verdict in verdicts)
     return (
         '<?xml version="1.0" encoding="utf-8"?>\n'
@@ -203,12 +229,12 @@ def junit(verdicts: Sequence[Verdict]) -> str:
 
 
 def _case(verdict: Verdict) -> str:
-    name = quoteattr(f"{verdict.method} {verdict.subject}")
+    name = quoteattr(f"{verdict.method} {_subject(verdict)}")
     message = quoteattr(f"{verdict.word}: {verdict.reason}")
     start = f"<testcase classname={quoteattr(f'gate.{verdict.lane}')} name={name}"
     if verdict.red:
         return f"{start}><failure message={message}/></testcase>"
-    if verdict.word == "incomparable":
+    if verdict.word in ERRORS:
         return f"{start}><error message={message}/></testcase>"
     if verdict.word == "inconclusive" or verdict.advisory:
         return f"{start}><skipped message={message}/></testcase>"

@@ -86,7 +86,7 @@ def _products(model: nn.Module) -> Iterator[int]:
             yield int(module.weight[0].numel())
 
 
-def row(name: str, entry: Entry, profile: Profile) -> dict[str, Any]:
+def row(entry: Entry, profile: Profile) -> dict[str, Any]:
     """What a metric gives in a profile, or why that is not known here."""
     if entry.environment is not None:
         return {"not_here": f"it runs in an environment of its own, {entry.environment}"}
@@ -110,7 +110,7 @@ def table() -> dict[str, Any]:
     load_embedder.cache_clear()
     with nothing_remembered():
         rows = {
-            name: {profile: row(name, entry, profile) for profile in PROFILES}
+            name: {profile: row(entry, profile) for profile in PROFILES}
             for name, entry in metrics().items()
         }
     load_embedder.cache_clear()

@@ -30,8 +30,10 @@ from bench.gate.snapshot import MeasuredCell, Snapshot, read_snapshot  # noqa: E
 from bench.gate.verdict import Verdict  # noqa: E402 - needs the path above
 
 BASELINE = Path(__file__).with_name("baseline.json")
-DROP = 0.04
+DROP = 0.04  # over all styles
+STYLE_DROP = 0.2  # in a single one
 PRIMARY = ("cp", "sf.heldout")
+Place = tuple[str, str, str]  # method, metric and style, which is empty for all styles
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,12 +41,14 @@ class Model:
     """Means of the cells of one method, metric and style, and the noise around them.
 
     Args:
+        style: The style.
         cells: Index into the baseline's cells, shape (content, repetition).
         means: Mean over the repetitions, shape (content,).
         fit: Standard deviation that all cells of one fit share.
         own: Standard deviation of one output.
     """
 
+    style: str
     cells: np.ndarray
     means: np.ndarray
     fit: float
@@ -59,7 +63,7 @@ def models(baseline: Snapshot) -> dict[tuple[str, str], list[Model]]:
             style = places.setdefault((cell.method, cell.style), {})
             style.setdefault(cell.content, {})[cell.repetition] = number
     found: dict[tuple[str, str], list[Model]] = {}
-    for (method, _), contents in places.items():
+    for (method, style), contents in places.items():
         for metric in baseline.metrics:
             table = np.array([[own[k] for k in sorted(own)] for own in contents.values()])
             values = np.array(
@@ -67,29 +71,31 @@ def models(baseline: Snapshot) -> dict[tuple[str, str], list[Model]]:
             )
             if np.isfinite(values).all():
                 fits = baseline.methods[method].fits_per_style
-                found.setdefault((method, metric), []).append(_model(table, values, fits=fits))
+                found.setdefault((method, metric), []).append(
+                    _model(style, table, values, fits=fits)
+                )
     return found
 
 
-def _model(table: np.ndarray, values: np.ndarray, *, fits: bool) -> Model:
+def _model(style: str, table: np.ndarray, values: np.ndarray, *, fits: bool) -> Model:
     """Noise by the mean squares of contents x repetitions (two-way analysis of variance)."""
     contents, repetitions = values.shape
     means = values.mean(axis=1)
     left = values - means[:, None]
     if not fits:
         own = float((left**2).sum() / (contents * (repetitions - 1)))
-        return Model(table, means, 0.0, math.sqrt(own))
+        return Model(style, table, means, 0.0, math.sqrt(own))
     shared = left.mean(axis=0)
     own = float(((left - shared) ** 2).sum() / ((contents - 1) * (repetitions - 1)))
     between = float((shared**2).sum() / (repetitions - 1))
-    return Model(table, means, math.sqrt(max(0.0, between - own / contents)), math.sqrt(own))
+    return Model(style, table, means, math.sqrt(max(0.0, between - own / contents)), math.sqrt(own))
 
 
 def drawn(
     known: Snapshot,
     found: Mapping[tuple[str, str], list[Model]],
     generator: np.random.Generator,
-    drops: Mapping[tuple[str, str], float],
+    drops: Mapping[Place, float],
 ) -> Snapshot:
     """The baseline with all noise drawn anew, and some means lowered."""
     values: list[dict[str, float]] = [{} for _ in known.cells]
@@ -97,7 +103,8 @@ def drawn(
         for part in parts:
             fit = generator.normal(0, part.fit, part.cells.shape[1])
             own = generator.normal(0, part.own, part.cells.shape)
-            scores = part.means[:, None] + fit + own - drops.get((method, metric), 0.0)
+            fallen = sum(drops.get((method, metric, style), 0.0) for style in ("", part.style))
+            scores = part.means[:, None] + fit + own - fallen
             for number, score in zip(part.cells.ravel(), scores.ravel(), strict=True):
                 values[number][metric] = float(score)
     moves = {method for (method, _), parts in found.items() for p in parts if p.fit + p.own > 0}
@@ -117,13 +124,13 @@ def _renewed(cell: MeasuredCell, values: dict[str, float], mark: int) -> Measure
 
 def quality(verdicts: list[Verdict]) -> Iterator[Verdict]:
     """The verdicts on quality: other audio is certain here and says nothing."""
-    return (verdict for verdict in verdicts if verdict.lane == "quality")
+    return (verdict for verdict in verdicts if verdict.lane in {"quality", "style"})
 
 
 def simulate(
-    known: Snapshot, gates: int, drops: Mapping[tuple[str, str], float], seed: int = 0
+    known: Snapshot, gates: int, drops: Mapping[Place, float], seed: int = 0
 ) -> list[list[Verdict]]:
-    """The quality verdicts of so many gates with both sides drawn anew."""
+    """The verdicts on quality, over all styles and on each, of so many gates drawn anew."""
     found = models(known)
     generator = np.random.default_rng(seed)
     return [
@@ -136,10 +143,11 @@ def simulate(
     ]
 
 
-def share(gates: list[list[Verdict]], place: tuple[str, str] | None = None) -> float:
-    """Share of gates with a red verdict: any, or that of one method and metric."""
+def share(gates: list[list[Verdict]], place: Place | None = None) -> float:
+    """Share of gates with a red verdict: any, or that of one lane."""
     return float(np.mean([
-        any(v.red and place in (None, (v.method, v.subject)) for v in gate) for gate in gates
+        any(v.red and place in (None, (v.method, v.subject, v.style)) for v in gate)
+        for gate in gates
     ]))  # fmt: skip
 
 
@@ -155,12 +163,14 @@ def lines(known: Snapshot, gates: int) -> Iterator[str]:
             yield f"{method} {metric}: {fit:.4f} {own:.4f}"
     false = share(simulate(known, gates, {}))
     yield f"False alarms of the whole gate, all noise drawn anew: {false:.4f} of {gates}"
-    yield f"Power for a drop of {DROP} of one method and metric, and the drop it would find"
+    yield f"Power for a drop of {DROP} on all styles or {STYLE_DROP} on one, and what it would find"
     for one in foresee(known):
-        if one.drop and one.metric in PRIMARY:
-            place = (one.method, one.metric)
-            found = share(simulate(known, gates // 4, {place: DROP}), place)
-            name = f"{one.method} {one.metric}"
+        single = one.style and known.methods[one.method].control  # of no interest by itself
+        if one.drop and one.metric in PRIMARY and not single:
+            place = (one.method, one.metric, one.style)
+            drop = STYLE_DROP if one.style else DROP
+            found = share(simulate(known, gates // 4, {place: drop}), place)
+            name = f"{one.method} {one.metric}{f' on {one.style}' if one.style else ''}"
             yield f"{name}: {found:.3f} of {gates // 4}, would find {one.drop:.4f}"
 
 

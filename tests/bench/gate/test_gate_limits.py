@@ -11,8 +11,10 @@ from scipy import stats
 
 from bench.gate.cost import benchmark_verdicts
 from bench.gate.judge import judge
+from bench.gate.lanes import Lane, tolerance
 from bench.gate.power import foresee
-from bench.gate.quality import ALPHA, MetricCells, one_sided_p, quality_verdict, tolerance
+from bench.gate.quality import ALPHA, Chance, lane_verdict, one_sided_p
+from bench.gate.reach import Design
 from bench.gate.snapshot import MeasuredCell, MeasuredMethod, MeasuredMetric, Snapshot
 from bench.gate.verdict import Verdict
 from bench.records.benchmarks import Benchmark
@@ -20,12 +22,21 @@ from bench.statistics.spread import Spread
 
 METHOD = MeasuredMethod(version="1", fits_per_style=True, control=False)
 METRIC = MeasuredMetric(fingerprint="f", direction="maximize", margin=0.01)
-PART = MetricCells("tve", "cp", METRIC, METHOD, ())
 DROPPED = Spread(-0.03, 0.01, 10, 48, "cells")
 
 
-def judged(spread: Spread, p_drop: float = 0.5, p_rise: float = 0.5, family: int = 1) -> Verdict:
-    return quality_verdict(PART, spread, (p_drop, p_rise), family)
+DESIGN = Design(fits=True, styles=1, contents=8, seeds=6)
+
+
+def judged(
+    spread: Spread, p_drop: float = 0.5, p_rise: float = 0.5, alpha: float = ALPHA, room: float = 1
+) -> Verdict:
+    """The verdict of a lane with a mean change, of which a fall of .2 is to be found."""
+    lane = Lane(
+        method="tve", metric="cp", measure=METRIC, style="", spread=spread, still=False,
+        frozen=False, room=room, demanded=0.2, design=DESIGN,
+    )  # fmt: skip
+    return lane_verdict(lane, Chance(p_drop, p_rise, alpha))
 
 
 @pytest.mark.parametrize(("p", "red"), [(0.0149, True), (0.015, True), (0.0151, False)])
@@ -49,7 +60,7 @@ def test_no_drop_beyond_the_margin_is_left_open_by_an_interval_within_it(
 
 
 def test_an_undecided_verdict_says_what_would_be_found_and_what_it_would_take() -> None:
-    found = judged(DROPPED, p_drop=0.2, family=6)
+    found = judged(DROPPED, p_drop=0.2, alpha=ALPHA / 6)
     detectable = float(stats.t.ppf(1 - ALPHA / 6, 10) + stats.t.ppf(0.8, 10)) * 0.01
     assert found.word == "inconclusive"
     assert found.detectable == pytest.approx(detectable)
@@ -164,8 +175,14 @@ def test_foreseen_noise_and_drop_are_those_of_repeated_fits() -> None:
         cell(s, c, k, values={"cp": float(means[s, k]) + (0.1 if c else -0.1)})
         for s in range(styles) for c in range(2) for k in range(repetitions)
     )  # fmt: skip
-    [found] = foresee(snapshot(cells))
+    found, *of_styles = foresee(snapshot(cells))
     noise = math.sqrt(means.var(axis=1, ddof=1).mean() / means.size)
-    quantiles = float(stats.t.ppf(1 - ALPHA, 11) + stats.t.ppf(0.8, 11))
+    quantiles = float(stats.t.ppf(1 - ALPHA / 2, 11) + stats.t.ppf(0.8, 11))
     assert found.noise == pytest.approx(noise)
     assert found.drop == pytest.approx(quantiles * math.sqrt(2) * noise)
+    own = means.var(axis=1, ddof=1)
+    least = float(stats.t.ppf(1 - ALPHA / 2 / styles, 4) + stats.t.ppf(0.8, 4))
+    assert [one.style for one in of_styles] == ["s0", "s1", "s2", "s3"]
+    for one, variance in zip(of_styles, own, strict=True):
+        error = math.sqrt(2 * max(variance, own.mean()) / repetitions)
+        assert one.drop == pytest.approx(least * error)

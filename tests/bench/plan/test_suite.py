@@ -1,5 +1,6 @@
 """Suites: the bundled ones, deriving from them, and what a broken one is told."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from bench.checkout import CHECKOUT
 from bench.data.cards import datasets, load_dataset
 from bench.gate.snapshot import read_snapshot
 from bench.plan.suite import CONTROLS, default_suite, derive, load_suite, suites
-from bench.records.sameness import suite_digest
+from bench.records.sameness import setting, suite_digest
 
 MINIMAL = """
 schema_version = 1
@@ -153,3 +154,32 @@ def test_a_family_of_unknown_metrics_is_refused(tmp_path: Path) -> None:
     declared = '[family]\npairs = [["tve", "rti"]]\nmetrics = ["cpp"]\n'
     with pytest.raises(UnknownNameError, match="'cpp' is not in the catalog"):
         load_suite(own(tmp_path, declared))
+
+
+def test_what_the_gate_may_ask_stands_in_the_suite_and_not_in_its_digest(tmp_path: Path) -> None:
+    plain = load_suite(own(tmp_path))
+    asking = load_suite(own(tmp_path, "[gate]\nleast_drop = 0.5\n"))
+    assert (plain.gate.least_drop, asking.gate.least_drop) == (0.2, 0.5)
+    assert asking.digest == plain.digest
+    assert asking.recorded["gate"] == {"least_drop": 0.5}
+    assert setting(asking.recorded) == setting(plain.recorded)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("least_drop = 0", "greater than 0"),
+        ("least_drop = -0.2", "greater than 0"),
+        ("least_drop = 1.5", "less than or equal to 1"),
+        ("least_drop = nan", "gate.least_drop is nan"),
+        ('least_drop = "0.2"', "valid number"),
+        ("least_drop = true", "valid number"),
+        ("leastdrop = 0.2", "Did you mean 'least_drop'"),
+    ],
+)
+def test_what_the_gate_may_ask_is_a_share_of_a_range(tmp_path: Path, line: str, said: str) -> None:
+    path = own(tmp_path, f"[gate]\n{line}\n")
+    with pytest.raises(ConfigError, match=re.escape(said)) as caught:
+        load_suite(path)
+    row = 1 + Path(path).read_text().splitlines().index(line)
+    assert f":{row}: " in str(caught.value) or f":{row - 1}: " in str(caught.value)

@@ -23,8 +23,8 @@ METHODS = {
     "copy-content": MeasuredMethod(version="1", fits_per_style=False, control=True),
 }
 METRICS = {
-    "cp": MeasuredMetric(fingerprint="f1", direction="maximize"),
-    "distance": MeasuredMetric(fingerprint="f2", direction="minimize"),
+    "cp": MeasuredMetric(fingerprint="f1", direction="maximize", range=(0.0, 1.0)),
+    "distance": MeasuredMetric(fingerprint="f2", direction="minimize", range=(0.0, 1.0)),
 }
 STYLES, CONTENTS, REPETITIONS = 2, 4, 5
 FIT, OWN = 0.03, 0.05
@@ -65,7 +65,7 @@ def judgement(candidate: Snapshot, baseline: Snapshot) -> Judgement:
 
 def test_findable_drops_are_those_of_a_gate_whose_noise_is_new() -> None:
     baseline = snapshot(0)
-    foreseen = {(one.method, one.metric): one for one in foresee(baseline)}
+    foreseen = {(one.method, one.metric): one for one in foresee(baseline) if not one.style}
     assert foreseen["copy-content", "cp"].drop == 0
     expected = math.sqrt((FIT**2 + OWN**2 / CONTENTS) / (STYLES * REPETITIONS))
     assert foreseen["tve", "cp"].noise == pytest.approx(expected, rel=0.5)
@@ -84,7 +84,11 @@ def test_one_repetition_foresees_nothing() -> None:
     known = snapshot(0)
     first = tuple(cell for cell in known.cells if cell.repetition == 0)
     foreseen = foresee(known.model_copy(update={"cells": first}))
-    assert {math.isnan(one.drop) for one in foreseen} == {True}
+    assert {math.isnan(one.noise) for one in foreseen} == {True}
+    single = [one for one in foreseen if one.method == "tve" and one.style]
+    assert {one.drop for one in single} == {math.inf}
+    assert {math.isnan(one.drop) for one in foreseen if one not in single} == {True}
+    assert {str(one.lacks) for one in foreseen} == {"at least 1 more seed"}
 
 
 def test_the_headline_says_what_another_platform_leaves_open() -> None:
