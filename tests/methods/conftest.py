@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -56,6 +58,14 @@ def _parts(seed: int) -> Parts:
         )
     )
     return Parts(vae, unet, text, tokenizer)
+
+
+@pytest.fixture
+def in_double() -> Iterator[None]:
+    """Networks and draws of the test are float64; ask for it before what builds them."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
 
 
 @pytest.fixture

@@ -71,10 +71,9 @@ def test_quality_is_judged_whatever_the_benchmarks_do(
     )
     python.chmod(0o755)
     (tmp_path / "venv" / ".installed").touch()
-    places = [f"VENV={tmp_path / 'venv'}", f"REGRESSION={tmp_path / 'regression'}"]
-    done = subprocess.run(
-        ["make", "regression", *places], cwd=checkout, capture_output=True, text=True, check=False
-    )
+    folders = [f"VENV={tmp_path / 'venv'}", f"REGRESSION={tmp_path / 'regression'}"]
+    command = ["make", "regression", *folders]
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
     assert (done.returncode == 0) is ended, done.stdout + done.stderr
     lines = said.read_text().splitlines()
     assert lines[:2] == ["bench run", "pytest -q"]
