@@ -82,7 +82,8 @@ def likely(
 def of_fft(length: int, *, scale: float = 1.0, dtype: torch.dtype = torch.float32) -> float:
     """The same for a Fourier transform: log2(length) stages that add two products each.
 
-    `scale` is the root of the sum of squares of what is transformed, to which each stage is true.
+    `scale` is the root of the sum of squares of what is transformed: each stage is off by a part of
+    it in all, and a transform spreads that over its bins.
 
     >>> of_fft(4096) == likely(2, layers=12)
     True

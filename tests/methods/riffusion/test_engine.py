@@ -439,11 +439,15 @@ def test_methods_of_a_family_learn_in_one_call_what_each_learns_alone() -> None:
     for method in methods:
         method.load("mini", "cpu")
     together = methods[0].fit(requests, _silent)
+    parts = load_backbone("mini", "cpu").parts
+    relative = rounding.of_networks(parts.text_encoder, parts.unet, passes=rounding.BACKWARD)
     for state, method, request in zip(together, methods, requests, strict=True):
+        plan = request.parameters.plan()
+        bound = rounding.of_adam_on_average(relative, plan.learning_rate, steps=plan.steps)
         (alone,) = method.fit([request], _silent)
         assert state.meta["steps"] == alone.meta["steps"]
-        for name, array in alone.arrays.items():
-            np.testing.assert_allclose(state.arrays[name], array, atol=1e-4)
+        apart = [(state.arrays[name] - array).ravel() for name, array in alone.arrays.items()]
+        assert np.sqrt(np.mean(np.concatenate(apart) ** 2)) <= bound
 
 
 def _tone() -> Waveform:
