@@ -61,10 +61,13 @@ def _parts(seed: int) -> Parts:
 
 
 @pytest.fixture
-def in_double() -> Iterator[None]:
-    """Networks and draws of the test are float64; ask for it before what builds them."""
+def in_double() -> Iterator[torch.dtype]:
+    """Networks and draws of the test are float64; ask for it before what builds them.
+
+    Not for tests that transform sounds: windows are made once, for all tests of the process.
+    """
     torch.set_default_dtype(torch.float64)
-    yield
+    yield torch.float64
     torch.set_default_dtype(torch.float32)
 
 

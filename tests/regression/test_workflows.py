@@ -62,7 +62,7 @@ def test_a_workflow_grants_reading_alone(path: Path) -> None:
 def test_quality_is_judged_whatever_the_benchmarks_do(
     tmp_path: Path, checkout: Path, benchmarks: int, gate: int, ended: bool
 ) -> None:
-    """The interpreter is a script that ends as told; 3 is pytest's own word for a broken session."""
+    """The interpreter is a script that ends as told; with 3 pytest says that it broke itself."""
     said, python = tmp_path / "said", tmp_path / "venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.write_text(

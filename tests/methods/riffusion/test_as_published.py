@@ -39,7 +39,7 @@ class Twins:
 
 
 @pytest.fixture
-def twins(in_double: None, tiny_backbone: Backbone) -> Twins:
+def twins(in_double: torch.dtype, tiny_backbone: Backbone) -> Twins:
     vae = tiny_backbone.parts.vae
     vae.encoder.register_forward_pre_hook(_widen)
     for attention in vae.modules():
@@ -48,7 +48,7 @@ def twins(in_double: None, tiny_backbone: Backbone) -> Twins:
     alphas = tiny_backbone.schedule.alphas_cumprod.double()
     tiny_backbone.schedule = Schedule(alphas)
     torch.manual_seed(1)
-    learner = TimeVaryingEmbedding(torch.randn(tiny_backbone.context_dim), "full")
+    learner = TimeVaryingEmbedding(torch.randn(tiny_backbone.context_dim, dtype=in_double), "full")
     published = twin(alphas, copy.deepcopy(tiny_backbone.parts), learner)
     image = torch.randint(0, 256, (1, 16, 16), generator=generator(2)).to(torch.uint8)
     return Twins(tiny_backbone, published, learner, image)

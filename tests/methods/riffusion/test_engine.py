@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.api import Audio, Clip, ConfigError, FitRequest, Style, Waveform
@@ -206,7 +208,10 @@ def test_rows_of_tables_read_their_own_table_and_refuse_other_timesteps() -> Non
 def test_bfloat16_stays_near_float32_on_the_trained_small_model(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Stated tolerance: 2 % of the latents' spread on average (1.0 found), 15 % at most (6.1)."""
+    """Not farther than twice what the format alone does: weights and what layers hand on rounded.
+
+    Sums are kept in float32 here, as processors do within a layer; steps between layers are not.
+    """
     settings = StylisationSettings(strength=0.5, guidance_scale=3.5, num_inference_steps=12)
     found = {}
     for precision in ("float32", "bfloat16"):
@@ -214,10 +219,29 @@ def test_bfloat16_stays_near_float32_on_the_trained_small_model(
         backbone = load_backbone("mini", "cpu")
         assert backbone.parts.unet.dtype == getattr(torch, precision)
         found[precision] = _mini_latents(backbone, settings)
-    spread = found["float32"].std()
-    error = (found["bfloat16"] - found["float32"]).abs() / spread
-    assert float(error.mean()) <= 0.02
-    assert float(error.max()) <= 0.15
+    monkeypatch.setenv(PRECISION_VARIABLE, "float32")
+    plain = load_backbone("mini", "cpu")
+    parts = replace(plain.parts, unet=_rounded_to_bfloat16(plain.parts.unet))
+    rounded = Backbone(parts, plain.schedule)
+    allowed = _mini_latents(rounded, settings) - found["float32"]
+    error = found["bfloat16"] - found["float32"]
+    assert 0 < float(error.std()) <= 2 * float(allowed.std())
+    assert float(error.abs().max()) <= 2 * float(allowed.abs().max())
+    assert float(allowed.std()) < 0.05 * float(found["float32"].std())
+
+
+def _rounded_to_bfloat16(unet: nn.Module) -> nn.Module:
+    """A copy that computes in float32 and hands on what bfloat16 can hold."""
+
+    def narrow(_module: object, _inputs: object, output: object) -> object:
+        return output.bfloat16().float() if isinstance(output, torch.Tensor) else output
+
+    copied = copy.deepcopy(unet)
+    copied.bfloat16().float()
+    for module in copied.modules():
+        if not list(module.children()):
+            module.register_forward_hook(narrow)
+    return copied
 
 
 def _mini_latents(backbone: Backbone, settings: StylisationSettings) -> torch.Tensor:

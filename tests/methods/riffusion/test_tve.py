@@ -77,9 +77,9 @@ def _copy(published: PublishedEmbedding, ours: TimeVaryingEmbedding) -> None:
 
 
 @pytest.fixture
-def published(in_double: None) -> PublishedEmbedding:
+def published(in_double: torch.dtype) -> PublishedEmbedding:
     torch.manual_seed(3)
-    return PublishedEmbedding(torch.randn(768) * 0.02).eval()
+    return PublishedEmbedding(torch.randn(768, dtype=in_double) * 0.02).eval()
 
 
 def test_features_are_cosines_then_sines_of_falling_frequencies() -> None:
