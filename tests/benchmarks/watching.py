@@ -19,7 +19,7 @@ import pytest
 
 from bench.run.calibration import kernel_s
 
-LIMIT_S = 120.0  # the longest takes four seconds on two quiet cores
+LIMIT_S = 60.0  # the longest takes four seconds on two quiet cores
 UNFINISHED = pytest.StashKey[list[dict[str, Any]]]()
 
 
