@@ -74,12 +74,13 @@ mutants: install
 
 regression: regression-run regression-gate
 
-# Exit code 5 says that cells failed: that is for the gate to judge.
+# Exit code 5 says that cells failed, and 1 of pytest that a benchmark did: that is for the gate to judge, which
+# gives no verdict on time where the machine was busy, and judges quality all the same.
 regression-run: install
 	rm -rf $(REGRESSION)
 	$(LANE) -m bench run --suite regression --device cpu --out $(REGRESSION)/run || test $$? -eq 5
 	$(LANE) -m pytest -q -p no:cacheprovider tests/benchmarks/bench_models.py \
-		--benchmark-json=$(REGRESSION)/benchmarks.json
+		--benchmark-json=$(REGRESSION)/benchmarks.json || test $$? -eq 1
 
 regression-gate:
 	$(BIN)/python -m bench gate $(REGRESSION)/run --baseline $(BASELINE) $(ADVISORY) \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from bench.api import Audio, Clip
 from bench.audio import read_audio
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(CHECKOUT))  # for `from tests import rounding`, however pytest is started
 MINI = CHECKOUT / "datasets" / "mini"
 
 ClipReader = Callable[[str, float], Clip]

@@ -34,7 +34,7 @@ def _python(code: str, *arguments: str, cwd: Path) -> subprocess.CompletedProces
         text=True,
         cwd=cwd,
         check=False,
-        timeout=120,
+        timeout=600,
     )
 
 

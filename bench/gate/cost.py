@@ -3,7 +3,9 @@
 **Time** is judged as a ratio to a calibration kernel that ran in the same process beside each
 chunk, so that a slower hour of the machine does not look like a slower method. Cells are paired;
 the unit is one style and repetition. Across machine classes, or without the kernel, a verdict is
-only advisory. Times from a cache are left out, and so are stages too short to be timed.
+only advisory. Times from a cache are left out, and so are stages too short to be timed. Where the
+kernel itself took now longer, now shorter, the machine was **disturbed**: there is no verdict on
+time then, and no red one.
 
 **Memory** is tight on a GPU, where the allocator counts; on a CPU it is the peak of the whole
 process and only advisory. **Operations** (such as calls of a UNet) are exact: any increase is red.
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -25,6 +27,7 @@ from bench.gate.reach import detectable_drop
 from bench.gate.snapshot import MeasuredCell, Snapshot
 from bench.gate.verdict import Verdict, Word
 from bench.records.benchmarks import Benchmark, rounds_differ, time_ratio
+from bench.records.disturbance import disturbance
 from bench.statistics.spread import ends
 
 TIME_RATIO = 1.25  # shared machines move by a fifth even relative to a kernel
@@ -60,10 +63,32 @@ def _time(
             units[old.style, old.repetition].append(math.log(spent / before * scale))
     if not units:
         return
+    disturbed = _disturbed_words(
+        disturbance(_kernels(new for new, _ in ended)),
+        disturbance(_kernels(old for _, old in ended)),
+    )
+    if disturbed:
+        yield _no_time_verdict(label, subject, disturbed)
+        return
     change = np.array([np.mean(values) for values in units.values()])
     words = [] if calibrated else ["no calibration kernel in the records"]
     words += [] if same_machine else ["another machine class"]
     yield _time_verdict(label, subject, change, words)
+
+
+def _kernels(cells: Iterable[MeasuredCell]) -> list[float]:
+    """Seconds of the calibration kernel beside some cells."""
+    return [cell.calibration_s for cell in cells if cell.calibration_s]
+
+
+def _disturbed_words(here: str, there: str) -> str:
+    """Why two times cannot be compared; empty where both machines were quiet."""
+    return "; ".join([*([here] if here else []), *([f"baseline: {there}"] if there else [])])
+
+
+def _no_time_verdict(label: str, subject: str, reason: str) -> Verdict:
+    words = f"no verdict on time: the machine was disturbed ({reason})"
+    return Verdict("time", label, subject, "inconclusive", words, advisory=True)
 
 
 def _scale(new: MeasuredCell, old: MeasuredCell) -> float:
@@ -138,6 +163,9 @@ def benchmark_verdicts(
 ) -> list[Verdict]:
     """Verdicts on timed functions, by name: lost ones are red, slower ones on the same machine.
 
+    A function that did not end in its time counts as slower on a quiet machine; on a disturbed one
+    no time is judged.
+
     Slower means a ratio above `TIME_RATIO`, and rounds that a Mann-Whitney test tells apart at
     `ROUNDS_P` where the files hold rounds.
     """
@@ -148,6 +176,15 @@ def benchmark_verdicts(
 def _benchmark(new: Benchmark | None, old: Benchmark) -> Verdict:
     if new is None:
         return Verdict("cells", old.name, "benchmark", "regressed", "not timed any more")
+    disturbed = _disturbed_words(new.disturbed, old.disturbed)
+    if disturbed:
+        return _no_time_verdict(old.name, "benchmark", _ended(new) + disturbed)
+    elsewhere = new.machine != old.machine
+    if new.median_s is None:
+        reason = (
+            f"not done within {new.limit_s:g} s; the baseline took {old.median_s or math.nan:g} s"
+        )
+        return Verdict("time", old.name, "benchmark", "regressed", reason, advisory=elsewhere)
     ratio, p = time_ratio(new, old), rounds_differ(new, old)
     apart = math.isnan(p) or p <= ROUNDS_P
     word: Word = "equivalent"
@@ -157,8 +194,13 @@ def _benchmark(new: Benchmark | None, old: Benchmark) -> Verdict:
         word = "improved"
     elif ratio > TIME_RATIO:
         word = "inconclusive"
-    caveat = "" if new.machine == old.machine else "; another machine class"
+    caveat = "; another machine class" if elsewhere else ""
     reason = f"{ratio:.2f} times as long, {TIME_RATIO:g} is allowed{caveat}"
     return Verdict(
         "time", old.name, "benchmark", word, reason, delta=ratio, p=p, advisory=bool(caveat)
     )
+
+
+def _ended(new: Benchmark) -> str:
+    """What is to be said of a function that did not end."""
+    return f"not done within {new.limit_s:g} s; " if new.median_s is None else ""

@@ -26,6 +26,7 @@ from pydantic import Field, field_validator
 from bench.api import RecordError
 from bench.gate.cost import STAGES, TIME_RATIO
 from bench.gate.snapshot import MARGIN, MeasuredCell, Snapshot
+from bench.records.disturbance import disturbance
 from bench.records.schema import Record
 from bench.records.store import append, read
 from bench.statistics.change_points import steps
@@ -131,7 +132,11 @@ def line_of(kept: Snapshot) -> HistoryLine:
         directions={name: metric.direction for name, metric in kept.metrics.items()},
         levels={method: _levels(own, kept.metrics) for method, own in cells.items()},
         times={method: times for method, own in cells.items() if (times := _times(own))},
-        benchmarks={b.name: b.median_s / (b.calibration_s or 1.0) for b in kept.benchmarks},
+        benchmarks={
+            b.name: b.median_s / (b.calibration_s or 1.0)
+            for b in kept.benchmarks
+            if b.median_s is not None and not b.disturbed
+        },
     )
 
 
@@ -143,6 +148,9 @@ def _levels(cells: Sequence[MeasuredCell], metrics: Iterable[str]) -> dict[str, 
 
 
 def _times(cells: Sequence[MeasuredCell]) -> dict[str, float]:
+    """Median cost of each stage; none of a disturbed machine, whose times are no level."""
+    if disturbance([cell.calibration_s for cell in cells if cell.calibration_s]):
+        return {}
     found: dict[str, list[float]] = defaultdict(list)
     for cell in cells:
         for stage, column in STAGES.items():

@@ -4,6 +4,9 @@
 `calibration` is the yardstick: with one in the file, the others are compared as ratios to it, so
 that a slower machine does not look like a slower function.
 
+`tests/benchmarks/watching.py` adds how busy the machine was, and the functions that did not end in
+their time: neither a disturbed time nor a missing one is a time.
+
 **Conventions**: seconds per call; `rounds` are the single measurements, oldest first.
 """
 
@@ -18,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from bench.api import RecordError
+from bench.records.disturbance import disturbance
 from bench.records.schema import Record
 
 CALIBRATION = "calibration"
@@ -25,13 +29,25 @@ KEPT = 50  # rounds of a function: more tell no more, and a baseline is a file t
 
 
 class Benchmark(Record):
-    """One timed function."""
+    """One timed function.
+
+    Attributes:
+        name: As pytest names it.
+        machine: Processor and cores.
+        median_s: Of its rounds; None where it did not end within `limit_s`.
+        rounds: Some of them.
+        calibration_s: Median of the yardstick in the same file.
+        limit_s: Within which it did not end.
+        disturbed: Why its time cannot be judged; empty on a quiet machine.
+    """
 
     name: str
     machine: str
-    median_s: float
+    median_s: float | None
     rounds: tuple[float, ...] = ()
     calibration_s: float | None = None
+    limit_s: float | None = None
+    disturbed: str = ""
 
 
 def read_benchmarks(path: Path) -> list[Benchmark]:
@@ -50,17 +66,33 @@ def read_benchmarks(path: Path) -> list[Benchmark]:
             "Write it with `pytest --benchmark-json=FILE`."
         ) from error
     yardsticks = [median for name, median in medians.items() if CALIBRATION in name]
+    unfinished = content.get("unfinished") or []
+    watched = {str(e["fullname"]): e.get("extra_info") or {} for e in (*entries, *unfinished)}
+    best = min([s for facts in watched.values() for s in facts.get("kernel_s") or ()], default=None)
+    timed = {
+        str(entry["fullname"]): _thinned(entry["stats"].get("data") or ()) for entry in entries
+    }
     return [
         Benchmark(
-            name=str(entry["fullname"]),
+            name=name,
             machine=machine,
-            median_s=medians[str(entry["fullname"])],
-            rounds=_thinned(entry["stats"].get("data") or ()),
+            median_s=medians.get(name),
+            rounds=timed.get(name, ()),
             calibration_s=yardsticks[0] if yardsticks else None,
+            limit_s=facts.get("limit_s"),
+            disturbed=_disturbed(facts, best),
         )
-        for entry in entries
-        if CALIBRATION not in str(entry["fullname"])
+        for name, facts in watched.items()
+        if CALIBRATION not in name
     ]
+
+
+def _disturbed(facts: Mapping[str, Any], best_s: float | None) -> str:
+    """Why a function's time cannot be judged, from what was seen beside it."""
+    seen = [float(seconds) for seconds in facts.get("kernel_s") or ()]
+    if best_s is not None and seen:
+        seen.append(best_s)
+    return disturbance(seen, load=facts.get("load"), cores=facts.get("cores"))
 
 
 def _thinned(rounds: Sequence[float]) -> tuple[float, ...]:
@@ -77,9 +109,11 @@ def _machine(facts: Mapping[str, Any]) -> str:
 def time_ratio(candidate: Benchmark, baseline: Benchmark) -> float:
     """How many times as long the candidate takes, each relative to its yardstick if both have one.
 
-    1 is as fast, 2 is twice as slow; NaN where the baseline took no time.
+    1 is as fast, 2 is twice as slow; NaN where the baseline took no time, or one has no time.
     """
-    ratio = candidate.median_s / baseline.median_s if baseline.median_s > 0 else math.nan
+    if candidate.median_s is None or not baseline.median_s:
+        return math.nan
+    ratio = candidate.median_s / baseline.median_s
     if candidate.calibration_s and baseline.calibration_s:
         ratio *= baseline.calibration_s / candidate.calibration_s
     return ratio

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from itertools import permutations
 
+from bench.records.disturbance import QUIET
 from bench.records.timings import (
     COUNTS,
     MethodTiming,
@@ -18,7 +19,6 @@ from bench.records.timings import (
 )
 from reports.text.result_table import MIB, Column, Estimate, Missing, ResultTable, Row, Value
 
-QUIET = 1.5  # longest over shortest run of the calibration kernel; above, the machine was busy
 NOT_TIMED = Missing("—", "not timed")
 VIEWS = (("allocated", "Allocated (MiB)"), ("held", "Held (MiB)"), ("resident", "Resident (MiB)"))
 

@@ -115,7 +115,7 @@ def test_a_pipe_is_written_to(tmp_path: Path) -> None:
     reader = threading.Thread(target=lambda: received.append(pipe.read_text()))
     reader.start()
     replace_file(pipe, "through")
-    reader.join(timeout=10)
+    reader.join(timeout=60)
     assert received == ["through"]
     assert pipe.is_fifo()
 

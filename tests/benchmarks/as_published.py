@@ -80,11 +80,11 @@ class PublishedTime(nn.Module):
     def forward(self, timestep: torch.Tensor) -> torch.Tensor:
         """The vector of a timestep, (1, dim)."""
         half = self.dim // 2
-        rates = torch.exp(
-            -math.log(10_000) / half * torch.arange(half, device=timestep.device).float()
-        )
+        index = torch.arange(half, dtype=torch.float32, device=timestep.device)
+        rates = torch.exp(-math.log(10_000) * index / half)
         angles = timestep.float()[:, None] * rates[None]
         features = torch.cat([torch.cos(angles), torch.sin(angles)], dim=-1)
+        features = features.to(self.first.weight.dtype)
         hidden = self.second(functional.silu(self.first(features)))
         out: torch.Tensor = self.third(functional.silu(hidden))
         return out

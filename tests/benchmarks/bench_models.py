@@ -1,6 +1,7 @@
 """What the kernels of a mini run cost: `python -m pytest tests/benchmarks/bench_models.py`.
 
-Not collected by default. Times are of this machine; compare them within one session only.
+Not collected by default. Times are of this machine; compare them within one session only. How busy
+the machine was stands beside them, see `tests/benchmarks/watching.py`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from methods.riffusion.spectrogram import decode, encode, image_to_mel, invert_m
 from methods.riffusion.stylisation import predict_guided
 from metrics.clap.embedder import ClapEmbedder, load_embedder
 
+pytest_plugins = ["tests.benchmarks.watching"]
 PLAN = FittingPlan(100, 4, 5e-3, 0.01)
 
 

@@ -56,7 +56,7 @@ class Machine:
             env=self.environment(**changes),
             capture_output=True,
             text=True,
-            timeout=200,
+            timeout=600,
             check=False,
         )
 

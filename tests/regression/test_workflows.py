@@ -54,3 +54,27 @@ def test_every_job_ends_and_writes_only_where_it_must(name: str) -> None:
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_a_workflow_grants_reading_alone(path: Path) -> None:
     assert yaml.safe_load(path.read_text())["permissions"] == {"contents": "read"}
+
+
+@pytest.mark.parametrize(
+    ("benchmarks", "gate", "ended"), [(0, 0, True), (1, 0, True), (1, 3, False), (3, 0, False)]
+)
+def test_quality_is_judged_whatever_the_benchmarks_do(
+    tmp_path: Path, checkout: Path, benchmarks: int, gate: int, ended: bool
+) -> None:
+    """The interpreter is a script that ends as told; with 3 pytest says that it broke itself."""
+    said, python = tmp_path / "said", tmp_path / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(
+        f'#!/bin/sh\necho "$2 $3" >> {said}\n'
+        f'case "$2 $3" in "pytest "*) exit {benchmarks};; "bench gate") exit {gate};; esac\n'
+    )
+    python.chmod(0o755)
+    (tmp_path / "venv" / ".installed").touch()
+    folders = [f"VENV={tmp_path / 'venv'}", f"REGRESSION={tmp_path / 'regression'}"]
+    command = ["make", "regression", *folders]
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) is ended, done.stdout + done.stderr
+    lines = said.read_text().splitlines()
+    assert lines[:2] == ["bench run", "pytest -q"]
+    assert ("bench gate" in lines) is (benchmarks != 3)

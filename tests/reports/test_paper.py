@@ -184,7 +184,7 @@ def test_tex_compiles_it_as_it_stands(tmp_path: Path, kind: str) -> None:
     paper = write_paper(read_report(folder))
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", paper.name],  # noqa: S607 - skipped where it is missing
-        cwd=paper.parent, capture_output=True, check=False, timeout=200,
+        cwd=paper.parent, capture_output=True, check=False, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
     assert paper.with_suffix(".pdf").read_bytes().startswith(b"%PDF")

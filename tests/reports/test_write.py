@@ -182,9 +182,9 @@ def test_twenty_thousand_cells_take_seconds() -> None:
     run = run_of(
         header([method(x) for x in labels], styles, contents, ("cp", "sf.heldout")), values
     )
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert len(table2(run).rows) == len(labels)
-    assert time.perf_counter() - begin < 15  # 2 s alone; the machine may be shared
+    assert time.process_time() - begin < 15  # of this process, whoever else computes; usually 2
 
 
 def test_reports_import_neither_torch_nor_pandas() -> None:

@@ -43,7 +43,7 @@ def run_doctor(
         cwd=checkout,
         env={**os.environ, **surrounding},
         check=False,
-        timeout=120,
+        timeout=600,
     )
 
 
@@ -219,7 +219,7 @@ def test_without_the_packages_even_the_doctor_is_a_message(checkout: Path) -> No
         cwd=checkout,
         env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
         check=False,
-        timeout=60,
+        timeout=600,
     )
     assert done.returncode == 2
     assert done.stderr.startswith("error: package '")

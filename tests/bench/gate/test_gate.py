@@ -265,6 +265,24 @@ def test_times_that_cannot_be_compared_are_advisory(update: dict[str, object]) -
     assert (verdict.word, verdict.advisory) == ("regressed", True)
 
 
+@pytest.mark.parametrize("side", ["candidate", "baseline"])
+def test_a_disturbed_machine_gives_no_verdict_on_time_and_one_on_quality(side: str) -> None:
+    """The kernel took twice as long beside some cells; the method is slower, and worse."""
+    quiet = baseline()
+    busy = changed(quiet, "tve", lambda c: {"calibration_s": 0.02 if c.style == "style0" else 0.01})
+    new, known = (busy, quiet) if side == "candidate" else (quiet, busy)
+    worse = changed(new, "tve", lambda c: {"transfer_s": 9.0, "values": {**c.values, "cp": 0.1}})
+    verdicts = judge(worse, known)
+    verdict = pick(verdicts, "time", "tve", "transfer")
+    assert (verdict.word, verdict.red) == ("inconclusive", False)
+    assert "no verdict on time: the machine was disturbed" in verdict.reason
+    assert ("baseline: " in verdict.reason) == (side == "baseline")
+    assert pick(verdicts, "quality", "tve", "cp").red
+    assert exit_code(verdicts) == 3
+    slower = changed(new, "tve", lambda _: {"transfer_s": 9.0})
+    assert exit_code(judge(slower, known)) == 0
+
+
 def test_cached_and_very_short_times_are_left_out() -> None:
     known = baseline()
     cached = changed(known, "tve", lambda _: {"transfer_s": None})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from bench.api import RecordError
 from bench.gate.history import HistoryLine, Trend, add, line_of, read_history, series_of, trend
 from bench.gate.snapshot import MeasuredCell, MeasuredMethod, MeasuredMetric, Snapshot
+from bench.records.benchmarks import Benchmark
 from bench.statistics.change_points import noise_scale, steps
 
 
@@ -130,21 +132,38 @@ def test_an_empty_or_foreign_history_is_refused(tmp_path: Path) -> None:
         read_history(tmp_path / "other.jsonl")
 
 
-def test_a_line_holds_means_and_times_in_kernels() -> None:
-    cells = tuple(
-        MeasuredCell(
-            method="tve", style="s", content=f"c{i}", category="piano", repetition=0, seed=0,
-            status="ok" if i < 2 else "oom", values={"cp": value}, transfer_s=1.0,
-            calibration_s=0.1,
-        )
-        for i, value in enumerate([0.2, 0.4, 0.9])
+def measured(content: str, kernel_s: float, cp: float = 0.3, status: str = "ok") -> MeasuredCell:
+    return MeasuredCell(
+        method="tve", style="s", content=content, category="piano", repetition=0, seed=0,
+        status=status, values={"cp": cp}, transfer_s=1.0, calibration_s=kernel_s,
     )  # fmt: skip
-    kept = Snapshot(
+
+
+def taken(cells: Sequence[MeasuredCell], benchmarks: tuple[Benchmark, ...] = ()) -> Snapshot:
+    return Snapshot(
         suite_name="toy", suite_digest="d", profile="mini", dataset="x", created_at="t",
         run_id="r", commit="c", platform="p", machine="m", device="cpu",
         methods={"tve": MeasuredMethod(version="1", fits_per_style=False, control=False)},
-        metrics={"cp": MeasuredMetric(fingerprint="f", direction="maximize")}, cells=cells,
+        metrics={"cp": MeasuredMetric(fingerprint="f", direction="maximize")}, cells=tuple(cells),
+        benchmarks=benchmarks,
     )  # fmt: skip
-    found = line_of(kept)
+
+
+def test_a_line_holds_means_and_times_in_kernels() -> None:
+    values = [(0.2, "ok"), (0.4, "ok"), (0.9, "oom")]
+    cells = [measured(f"c{i}", 0.1, *value) for i, value in enumerate(values)]
+    found = line_of(taken(cells))
     assert found.levels["tve"]["cp"] == pytest.approx(0.3)
     assert math.isclose(found.times["tve"]["transfer"], 10.0)
+
+
+def test_times_of_a_disturbed_machine_are_no_level() -> None:
+    """Neither a function's nor a stage's; metrics count all the same."""
+    cells = [measured(style, kernel_s) for style, kernel_s in (("a", 0.1), ("b", 0.2))]
+    busy = Benchmark(name="f", machine="m", median_s=1.0, disturbed="load average 9.0 on 2 cores")
+    late = Benchmark(name="g", machine="m", median_s=None, limit_s=120.0)
+    well = Benchmark(name="h", machine="m", median_s=1.0)
+    found = line_of(taken(cells, (busy, late, well)))
+    assert found.times == {}
+    assert found.benchmarks == {"h": 1.0}
+    assert found.levels["tve"]["cp"] == pytest.approx(0.3)

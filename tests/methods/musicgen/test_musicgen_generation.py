@@ -39,6 +39,7 @@ from methods.musicgen.chroma import one_hot
 from methods.musicgen.generation import Conditions, draw, generate_codes, guided
 from methods.musicgen.method import MusicgenMelody, Parameters
 from methods.musicgen.sampling import Sampling
+from tests import rounding
 
 WORDS = ["<pad>", "</s>", "<unk>", "a", "piano", "violin", "organ", "music", "warm"]
 
@@ -174,7 +175,8 @@ def test_greedy_codes_are_those_of_the_library(
     )
     expected = model.audio_encoder.decode(ours[None], [None]).audio_values
     assert decoded.shape == (2, 1, 12 * 640)
-    torch.testing.assert_close(expected, decoded)
+    atol = rounding.of_networks(model.audio_encoder.decoder, scale=rounding.magnitude(decoded))
+    torch.testing.assert_close(expected, decoded, rtol=0, atol=atol)
 
 
 def test_draws_follow_the_softmax_of_the_kept_logits() -> None:
@@ -203,12 +205,16 @@ def test_a_clip_draws_the_same_codes_alone_and_in_company(
         assert torch.equal(alone[0], together[row])
 
 
-def test_audio_is_the_same_alone_and_in_company(method: MusicgenMelody) -> None:
+def test_audio_is_the_same_alone_and_in_company(
+    method: MusicgenMelody, model: MusicgenMelodyForConditionalGeneration
+) -> None:
     requests = [request(0.3, 1), request(0.3, 2, "a warm violin music"), request(0.5, 3)]
     together = method.transfer(requests)
     for item, expected in zip(requests, together, strict=True):
         alone = method.transfer([item])[0]
-        assert abs(alone.waveform - expected.waveform).max() < 1e-3
+        loudest = float(abs(alone.waveform).max())
+        bound = rounding.of_networks(model.audio_encoder.decoder, scale=loudest)
+        assert abs(alone.waveform - expected.waveform).max() <= bound
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(

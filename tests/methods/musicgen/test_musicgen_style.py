@@ -46,6 +46,7 @@ from methods.musicgen.style_loading import (
     features_of,
     read_published,
 )
+from tests import rounding
 
 TINY = Path(__file__).parent / "tiny_style.py"
 
@@ -76,31 +77,33 @@ def method(model: StyleModel) -> MusicgenStyle:
     return made
 
 
-LOGITS = torch.randn(3, 4, 16, generator=torch.Generator().manual_seed(3))
+LOGITS = torch.randn(3, 4, 16, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+# Two scales of at most 6, a few sums and products.
+BOUND = rounding.worst(12, scale=6 * 6 * rounding.magnitude(LOGITS), dtype=torch.float64)
 BOTH, STYLE, NOTHING = LOGITS.chunk(3)
 
 
 def test_a_text_scale_of_one_is_ordinary_guidance() -> None:
     ordinary = guided(torch.cat([BOTH, NOTHING]), 3.0)
-    assert torch.allclose(double_guided(LOGITS, 3.0, 1.0), ordinary, atol=1e-6)
+    torch.testing.assert_close(double_guided(LOGITS, 3.0, 1.0), ordinary, rtol=0, atol=BOUND)
 
 
 def test_scales_of_one_are_text_and_style_alone() -> None:
-    assert torch.allclose(double_guided(LOGITS, 1.0, 1.0), BOTH, atol=1e-6)
+    torch.testing.assert_close(double_guided(LOGITS, 1.0, 1.0), BOTH, rtol=0, atol=BOUND)
 
 
 def test_a_text_scale_of_zero_is_guidance_by_the_style() -> None:
     by_style = guided(torch.cat([STYLE, NOTHING]), 3.0)
-    assert torch.allclose(double_guided(LOGITS, 3.0, 0.0), by_style, atol=1e-6)
+    torch.testing.assert_close(double_guided(LOGITS, 3.0, 0.0), by_style, rtol=0, atol=BOUND)
 
 
 def test_scales_of_zero_are_no_condition() -> None:
-    assert torch.allclose(double_guided(LOGITS, 0.0, 5.0), NOTHING, atol=1e-6)
+    torch.testing.assert_close(double_guided(LOGITS, 0.0, 5.0), NOTHING, rtol=0, atol=BOUND)
 
 
 def test_equal_logits_are_left_alone_by_any_scale() -> None:
     same = torch.cat([BOTH, BOTH, BOTH])
-    assert torch.allclose(double_guided(same, 4.0, 6.0), BOTH, atol=1e-5)
+    torch.testing.assert_close(double_guided(same, 4.0, 6.0), BOTH, rtol=0, atol=BOUND)
 
 
 def test_every_published_weight_has_its_place() -> None:
@@ -161,7 +164,9 @@ def test_features_load_under_both_names_of_weight_normalisation(tmp_path: Path) 
     waveform = torch.randn(1, 4000, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected, got = original(waveform), loaded(waveform)
-    assert torch.allclose(expected.last_hidden_state, got.last_hidden_state, atol=1e-6)
+    wanted = expected.last_hidden_state
+    atol = rounding.of_networks(loaded, scale=rounding.magnitude(wanted))
+    torch.testing.assert_close(got.last_hidden_state, wanted, rtol=0, atol=atol)
     del state["encoder.layer_norm.bias"]
     torch.save(state, tmp_path / "pytorch_model.bin")
     with pytest.raises(CheckpointError, match=r"lacks encoder.layer_norm.bias"):
@@ -171,10 +176,11 @@ def test_features_load_under_both_names_of_weight_normalisation(tmp_path: Path) 
 def test_positions_begin_at_cosine_one_and_sine_zero() -> None:
     positions = sinusoid(3, 8)
     assert positions[0].tolist() == [1.0] * 4 + [0.0] * 4
-    assert float(positions[2, 0]) == pytest.approx(np.cos(2.0), abs=1e-6)
-    assert float(positions[2, 7]) == pytest.approx(np.sin(2.0 / 10_000), abs=1e-6)
+    assert float(positions[2, 0]) == pytest.approx(np.cos(2.0), abs=rounding.worst(8))
+    assert float(positions[2, 7]) == pytest.approx(np.sin(2.0 / 10_000), abs=rounding.worst(8))
 
 
+@pytest.mark.usefixtures("in_double")
 def test_a_transformer_layer_is_that_of_the_library() -> None:
     """PyTorch's own layer with the same weights, biases zero."""
     settings = ConditionerSettings(24, 64, 1, 2, 1, 8, 128)
@@ -187,7 +193,9 @@ def test_a_transformer_layer_is_that_of_the_library() -> None:
     theirs.load_state_dict({**state, **ours.state_dict()})
     values = torch.randn(2, 7, 64)
     with torch.no_grad():
-        assert torch.allclose(ours(values), theirs(values), atol=1e-5)
+        expected = theirs(values)
+        atol = rounding.of_networks(ours, scale=rounding.magnitude(expected))
+        torch.testing.assert_close(ours(values), expected, rtol=0, atol=atol)
 
 
 def test_each_stage_of_the_quantiser_leaves_less() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.api import Audio, Clip, ConfigError, FitRequest, Style, Waveform
@@ -43,6 +46,7 @@ from methods.riffusion.learning import build_seeded
 from methods.riffusion.rti import RTI, RtiParameters
 from methods.riffusion.stylisation import StylisationSettings, stylise
 from methods.riffusion.tve import TVE, TveParameters
+from tests import rounding
 
 DIM = 32
 # Of unlike methods, rates, optimisers and batch sizes.
@@ -66,6 +70,16 @@ def _silent(_fraction: float, _text: str) -> None:
     """No progress wanted."""
 
 
+def _rounding(backbone: Backbone, *fits: Fit) -> float:
+    """How far gradients of fits may differ by rounding, in the format of the backbone.
+
+    Relative to the largest gradient: both networks forwards and backwards, and the learner.
+    """
+    learners = [fit.learner for fit in fits]
+    networks = (backbone.parts.text_encoder, backbone.parts.unet, *learners)
+    return rounding.of_networks(*networks, passes=rounding.BACKWARD)
+
+
 def _gradient(fit: Fit) -> torch.Tensor:
     return torch.cat([w.grad.flatten() for w in fit.learner.parameters() if w.grad is not None])
 
@@ -81,6 +95,7 @@ SLOW_COMPILING = (
 )
 
 
+@pytest.mark.usefixtures("in_double")
 def test_a_step_of_unlike_methods_together_has_the_gradients_of_each_alone(
     tiny_backbone: Backbone,
 ) -> None:
@@ -90,9 +105,11 @@ def test_a_step_of_unlike_methods_together_has_the_gradients_of_each_alone(
         alone = _fit(seed)
         train_step(tiny_backbone, [alone])
         ours, theirs = _gradient(fit), _gradient(alone)
-        assert float((ours - theirs).abs().max() / theirs.abs().max()) <= 1e-5
+        difference = float((ours - theirs).abs().max() / theirs.abs().max())
+        assert difference <= _rounding(tiny_backbone, fit)
 
 
+@pytest.mark.usefixtures("in_double")
 def test_twenty_steps_together_end_where_each_ends_alone(tiny_backbone: Backbone) -> None:
     together = [_fit(seed) for seed in range(3)]
     run_fits(tiny_backbone, together, _silent)
@@ -100,11 +117,18 @@ def test_twenty_steps_together_end_where_each_ends_alone(tiny_backbone: Backbone
     for seed, fit in enumerate(together):
         alone = _fit(seed)
         run_fits(tiny_backbone, [alone], _silent)
-        moved = (_weights(alone) - _weights(_fit(seed))).abs().max()
-        assert float((_weights(fit) - _weights(alone)).abs().max() / moved) <= 1e-3
-        assert fit.losses == pytest.approx(alone.losses, rel=1e-4)
+        bound = rounding.of_adam(
+            _rounding(tiny_backbone, fit) * rounding.magnitude(_gradient(alone)),
+            rate=fit.plan.learning_rate,
+            steps=fit.step,
+        )
+        moved = float((_weights(alone) - _weights(_fit(seed))).abs().max())
+        assert bound < moved / 1000
+        assert float((_weights(fit) - _weights(alone)).abs().max()) <= bound
+        assert fit.losses == pytest.approx(alone.losses, rel=bound)
 
 
+@pytest.mark.usefixtures("in_double")
 def test_contexts_may_be_mapped_beside_rows(tiny_backbone: Backbone) -> None:
     def fit(kind: type[Learner]) -> Fit:
         built = build_seeded(
@@ -117,15 +141,20 @@ def test_contexts_may_be_mapped_beside_rows(tiny_backbone: Backbone) -> None:
     for kind, one in zip((ReportEncoder, StaticVector), together, strict=True):
         alone = fit(kind)
         train_step(tiny_backbone, [alone])
-        assert one.losses == pytest.approx(alone.losses, rel=1e-5)
+        assert one.losses == pytest.approx(alone.losses, rel=_rounding(tiny_backbone, one))
 
 
+@pytest.mark.usefixtures("in_double")
 def test_a_step_that_runs_out_of_memory_is_done_in_halves(tiny_backbone: Backbone) -> None:
     whole, halved = ([_fit(0), _fit(1)] for _ in range(2))
     train_step(tiny_backbone, whole)
     train_step(tiny_backbone, halved, Batcher(1))
     for ours, theirs in zip(whole, halved, strict=True):
-        torch.testing.assert_close(_weights(ours), _weights(theirs), rtol=1e-4, atol=1e-6)
+        apart = _rounding(tiny_backbone, ours) * rounding.magnitude(_gradient(theirs))
+        torch.testing.assert_close(_gradient(ours), _gradient(theirs), rtol=0, atol=apart)
+        atol = rounding.of_adam(apart, rate=ours.plan.learning_rate)
+        assert atol < ours.plan.learning_rate / 1000
+        torch.testing.assert_close(_weights(ours), _weights(theirs), rtol=0, atol=atol)
 
 
 def _stylise(
@@ -151,14 +180,18 @@ def _stylise(
     )
 
 
+@pytest.mark.usefixtures("in_double")
 def test_a_batch_gives_the_latents_of_its_rows_alone(tiny_backbone: Backbone) -> None:
     settings = StylisationSettings(strength=0.5, guidance_scale=3.5, num_inference_steps=20)
     together = _stylise(tiny_backbone, range(4), settings)
     for row in range(4):
         alone = _stylise(tiny_backbone, [row], settings)
-        assert float((together[row : row + 1] - alone).abs().max()) <= 1e-5 * float(
-            alone.abs().max()
+        bound = rounding.of_networks(
+            tiny_backbone.parts.unet,
+            passes=len(settings.itinerary().timesteps),
+            scale=2 * settings.guidance_scale * rounding.magnitude(alone),
         )
+        assert float((together[row : row + 1] - alone).abs().max()) <= bound
 
 
 def test_rows_of_tables_read_their_own_table_and_refuse_other_timesteps() -> None:
@@ -175,7 +208,10 @@ def test_rows_of_tables_read_their_own_table_and_refuse_other_timesteps() -> Non
 def test_bfloat16_stays_near_float32_on_the_trained_small_model(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Stated tolerance: 2 % of the latents' spread on average (1.0 found), 15 % at most (6.1)."""
+    """Not farther than twice what the format alone does: weights and what layers hand on rounded.
+
+    Sums are kept in float32 here, as processors do within a layer; steps between layers are not.
+    """
     settings = StylisationSettings(strength=0.5, guidance_scale=3.5, num_inference_steps=12)
     found = {}
     for precision in ("float32", "bfloat16"):
@@ -183,10 +219,29 @@ def test_bfloat16_stays_near_float32_on_the_trained_small_model(
         backbone = load_backbone("mini", "cpu")
         assert backbone.parts.unet.dtype == getattr(torch, precision)
         found[precision] = _mini_latents(backbone, settings)
-    spread = found["float32"].std()
-    error = (found["bfloat16"] - found["float32"]).abs() / spread
-    assert float(error.mean()) <= 0.02
-    assert float(error.max()) <= 0.15
+    monkeypatch.setenv(PRECISION_VARIABLE, "float32")
+    plain = load_backbone("mini", "cpu")
+    parts = replace(plain.parts, unet=_rounded_to_bfloat16(plain.parts.unet))
+    rounded = Backbone(parts, plain.schedule)
+    allowed = _mini_latents(rounded, settings) - found["float32"]
+    error = found["bfloat16"] - found["float32"]
+    assert 0 < float(error.std()) <= 2 * float(allowed.std())
+    assert float(error.abs().max()) <= 2 * float(allowed.abs().max())
+    assert float(allowed.std()) < 0.05 * float(found["float32"].std())
+
+
+def _rounded_to_bfloat16(unet: nn.Module) -> nn.Module:
+    """A copy that computes in float32 and hands on what bfloat16 can hold."""
+
+    def narrow(_module: object, _inputs: object, output: object) -> object:
+        return output.bfloat16().float() if isinstance(output, torch.Tensor) else output
+
+    copied = copy.deepcopy(unet)
+    copied.bfloat16().float()
+    for module in copied.modules():
+        if not list(module.children()):
+            module.register_forward_hook(narrow)
+    return copied
 
 
 def _mini_latents(backbone: Backbone, settings: StylisationSettings) -> torch.Tensor:
@@ -226,16 +281,20 @@ def _plain(backbone: Backbone, *inputs: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize(
     "learning", [pytest.param(way, marks=SLOW_COMPILING) for way in (False, True)]
 )
+@pytest.mark.usefixtures("in_double")
 def test_compiled_passes_equal_plain_ones(
     tiny_backbone: Backbone, caplog: pytest.LogCaptureFixture, *, learning: bool
 ) -> None:
     def plain(*inputs: torch.Tensor) -> torch.Tensor:
         return _plain(tiny_backbone, *inputs)
 
-    compiled = Accelerated("it", plain, "compile", torch.float32)
+    compiled = Accelerated("it", plain, "compile", torch.float64)
+    latents, timesteps, contexts = _inputs(tiny_backbone, learning=learning)
+    timesteps = timesteps.clamp(max=7)  # the library's features of time are float32
     with caplog.at_level(logging.WARNING):
-        difference = largest_difference(compiled, plain, _inputs(tiny_backbone, learning=learning))
-    assert difference <= 1e-4
+        difference = largest_difference(compiled, plain, (latents, timesteps, contexts))
+    bound = rounding.of_networks(tiny_backbone.parts.unet, passes=rounding.BACKWARD)
+    assert difference <= bound + rounding.worst(4, scale=1 + 2 * 7)  # an angle t exp(-x)
     assert "plain calls go on" not in caplog.text
 
 
@@ -337,15 +396,17 @@ def test_a_step_of_the_decoder_never_looks_at_a_value() -> None:
 
 
 @pytest.mark.parametrize("way", ["graph", pytest.param("compile", marks=SLOW_COMPILING)])
+@pytest.mark.usefixtures("in_double")
 def test_a_decoder_with_a_fixed_cache_reads_as_with_a_growing_one(way: Acceleration) -> None:
-    decoder = load_melody("mini", "cpu").model.decoder
+    decoder = copy.deepcopy(load_melody("mini", "cpu").model.decoder).double()
     generator = torch.Generator().manual_seed(0)
     states = torch.randn(2, 12, decoder.config.hidden_size, generator=generator)
     columns = torch.randint(0, 200, (6, 2, decoder.config.num_codebooks), generator=generator)
     growing, fixed = (CachedDecoder(decoder, states, 6, each) for each in ("eager", way))
     for column in columns:
         ours, theirs = fixed.read(column), growing.read(column)
-        torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=0)
+        atol = rounding.of_networks(decoder, scale=rounding.magnitude(theirs))
+        torch.testing.assert_close(ours, theirs, atol=atol, rtol=0)
 
 
 @pytest.mark.parametrize(("value", "expected"), [("compile", "compile"), ("eager", "eager")])
@@ -405,11 +466,15 @@ def test_methods_of_a_family_learn_in_one_call_what_each_learns_alone() -> None:
     for method in methods:
         method.load("mini", "cpu")
     together = methods[0].fit(requests, _silent)
+    parts = load_backbone("mini", "cpu").parts
+    relative = rounding.of_networks(parts.text_encoder, parts.unet, passes=rounding.BACKWARD)
     for state, method, request in zip(together, methods, requests, strict=True):
+        plan = request.parameters.plan()
+        bound = rounding.of_adam_on_average(relative, plan.learning_rate, steps=plan.steps)
         (alone,) = method.fit([request], _silent)
         assert state.meta["steps"] == alone.meta["steps"]
-        for name, array in alone.arrays.items():
-            np.testing.assert_allclose(state.arrays[name], array, atol=1e-4)
+        apart = [(state.arrays[name] - array).ravel() for name, array in alone.arrays.items()]
+        assert np.sqrt(np.mean(np.concatenate(apart) ** 2)) <= bound
 
 
 def _tone() -> Waveform:

@@ -19,9 +19,11 @@ from bench.api import (
     StyleTransferMethod,
     TransferRequest,
 )
+from methods.riffusion.backbone import load_backbone
 from methods.riffusion.controls import NullPrompt, VaeRoundTrip, Vocoder
 from methods.riffusion.rti import RTI, RtiParameters
 from methods.riffusion.tve import TVE, TveParameters
+from tests import rounding
 
 pytestmark = pytest.mark.weights
 RATE = 22_050
@@ -72,8 +74,14 @@ def test_a_style_is_learnt_alike_alone_and_in_company() -> None:
     low, high = _style("low", 220), _style("high", 880)
     together, alone = _fit(TVE, low, high)[1], _fit(TVE, high)[0]
     assert together.meta["steps"] == 2
-    for name, array in alone.arrays.items():
-        np.testing.assert_allclose(together.arrays[name], array, atol=1e-4)
+    parts = load_backbone("mini", "cpu").parts
+    relative = rounding.of_networks(parts.text_encoder, parts.unet, passes=rounding.BACKWARD)
+    rate = TveParameters(**FAST).plan().learning_rate
+    bound = rounding.of_adam_on_average(relative, rate, steps=2)
+    apart = [together.arrays[name] - array for name, array in alone.arrays.items()]
+    assert np.sqrt(np.mean(np.concatenate([a.ravel() for a in apart]) ** 2)) <= bound
+    unlike = [_fit(TVE, low)[0].arrays[name] - array for name, array in alone.arrays.items()]
+    assert np.sqrt(np.mean(np.concatenate([a.ravel() for a in unlike]) ** 2)) > 2 * bound
 
 
 def test_a_state_of_either_variant_can_be_used_again() -> None:

@@ -18,6 +18,7 @@ from bench.api import CheckpointError, ConfigError, FitRequest, Style
 from methods.riffusion.embedding import TimeVaryingEmbedding, sinusoid
 from methods.riffusion.released import Inert, import_style, parameters_of, read_without_executing
 from methods.riffusion.tve import TVE, TveParameters
+from tests import rounding
 
 DIM, HEADS = 24, 8
 INNER = HEADS * 2  # head width 2 at dim 24, as ours shrinks in proportion
@@ -87,7 +88,8 @@ def released_embedding(parts: dict[str, object], timesteps: torch.Tensor) -> tor
     """What the released modules compute, step by step; softmax over one key is 1."""
     attention, time, out = parts["attention"], parts["time_embed"], parts["emb_layers"]
     start = parts["initial_embeddings"]["*"]  # type: ignore[index]  # a ParameterDict
-    hidden = out(time(sinusoid(timesteps, DIM))) + start  # type: ignore[operator]  # modules
+    features = sinusoid(timesteps, DIM).to(start.dtype)
+    hidden = out(time(features)) + start  # type: ignore[operator]  # modules
     second = attention.attn2  # type: ignore[attr-defined]  # Attentions
     attended = second.to_out[0](second.to_v(hidden))
     embedding: torch.Tensor = attention.net[1](attended)  # type: ignore[attr-defined]  # Attentions
@@ -104,8 +106,13 @@ def test_an_imported_style_is_the_released_embedding(tmp_path: Path) -> None:
     learner = TimeVaryingEmbedding(torch.zeros(DIM), "full")
     learner.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in state.arrays.items()})
     timesteps = torch.tensor([0, 1, 500, 999])
+    modules = [part.double() for part in parts.values() if isinstance(part, nn.Module)]
+    assert len(modules) == 4
+    learner.double()  # both have the float32 weights of the file
     with torch.no_grad():
-        assert torch.allclose(learner(timesteps), released_embedding(parts, timesteps), atol=1e-6)
+        expected = released_embedding(parts, timesteps)
+        atol = rounding.of_networks(learner, scale=rounding.magnitude(expected))
+        torch.testing.assert_close(learner(timesteps), expected, rtol=0, atol=atol)
     assert state.meta["imported"] == "embeddings_gs-300.pt"
     assert state.meta["parameter_set"] == "full"
 

@@ -20,6 +20,7 @@ from methods.riffusion.embedding import (
     sinusoid,
 )
 from methods.riffusion.tve import PRESETS, TveParameters
+from tests import rounding
 
 TIMESTEPS = torch.tensor([0, 1, 500, 999])
 
@@ -52,11 +53,9 @@ class PublishedEmbedding(nn.Module):
         self.attn1, self.attn2 = PublishedAttention(), PublishedAttention()
         self.net = nn.Sequential(nn.Dropout(0.05), nn.Linear(768, 768))
 
-    def forward(self, t: torch.Tensor) -> torch.Tensor:
-        """The embedding at timesteps (batch,)."""
-        arguments = [[float(s) * 10_000 ** (-k / 384) for k in range(384)] for s in t]
-        rows = [[math.cos(a) for a in row] + [math.sin(a) for a in row] for row in arguments]
-        h = (self.emb_layers(self.time_embed(torch.tensor(rows))) + self.e0)[:, None]
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """The embedding of timesteps with the features (batch, 768)."""
+        h = (self.emb_layers(self.time_embed(features)) + self.e0)[:, None]
         return self.net(self.attn2(self.attn1(h, h), h))[:, 0]
 
 
@@ -77,10 +76,23 @@ def _copy(published: PublishedEmbedding, ours: TimeVaryingEmbedding) -> None:
         target.load_state_dict({key: weights[key] for key in target.state_dict()})
 
 
-@pytest.fixture(scope="module")
-def published() -> PublishedEmbedding:
+@pytest.fixture
+def published(in_double: torch.dtype) -> PublishedEmbedding:
     torch.manual_seed(3)
-    return PublishedEmbedding(torch.randn(768) * 0.02).eval()
+    return PublishedEmbedding(torch.randn(768, dtype=in_double) * 0.02).eval()
+
+
+def test_features_are_cosines_then_sines_of_falling_frequencies() -> None:
+    """An angle t f is as wrong as f = exp(-x), x <= ln 10000, makes it: up to 2 + x roundings."""
+    angles = [[float(t) * 10_000 ** (-k / 384) for k in range(384)] for t in TIMESTEPS]
+    rows = [[math.cos(a) for a in row] + [math.sin(a) for a in row] for row in angles]
+    found = sinusoid(TIMESTEPS, 768).double()
+    for k in range(384):
+        x = math.log(10_000) * k / 384
+        bound = rounding.worst(4, scale=1 + 999 * math.exp(-x) * (2 + x))
+        for column in (k, 384 + k):
+            expected = torch.tensor([row[column] for row in rows], dtype=torch.float64)
+            torch.testing.assert_close(found[:, column], expected, rtol=0, atol=bound)
 
 
 @pytest.mark.parametrize("parameter_set", ["live", "full"])
@@ -90,7 +102,9 @@ def test_embedding_equals_the_published_module(
     ours = TimeVaryingEmbedding(published.e0, parameter_set)  # type: ignore[arg-type]  # a parametrised literal
     _copy(published, ours)
     with torch.no_grad():
-        torch.testing.assert_close(ours(TIMESTEPS), published(TIMESTEPS), atol=1e-6, rtol=1e-5)
+        expected = published(sinusoid(TIMESTEPS, 768).double())
+        bound = rounding.of_networks(ours, scale=rounding.magnitude(expected))
+        torch.testing.assert_close(ours(TIMESTEPS), expected, atol=bound, rtol=0)
 
 
 def test_parameter_counts_at_full_width_are_the_published_ones() -> None:
@@ -134,9 +148,11 @@ def test_report_form_does_not_depend_on_the_batch_it_is_in() -> None:
     torch.manual_seed(0)
     module, states = ReportEncoder(32).double(), torch.randn(4, 8, 32).double()
     alone = torch.cat([module(t[None], s[None]) for t, s in zip(TIMESTEPS, states, strict=True)])
-    torch.testing.assert_close(module(TIMESTEPS, states), alone)
+    bound = rounding.of_networks(module, scale=rounding.magnitude(alone))
+    torch.testing.assert_close(module(TIMESTEPS, states), alone, atol=bound, rtol=0)
 
 
+@pytest.mark.usefixtures("in_double")
 def test_report_form_equals_library_attention_over_one_key() -> None:
     torch.manual_seed(0)
     module, state = ReportEncoder(32).eval(), torch.randn(1, 1, 32)
@@ -144,7 +160,8 @@ def test_report_form_equals_library_attention_over_one_key() -> None:
     for attention in (module.attention1, module.attention2):
         hidden, _ = attention(hidden, hidden, hidden)
     expected = functional.linear(hidden, module.final.weight, module.final.bias)
-    torch.testing.assert_close(module(TIMESTEPS[2:3], state), expected, atol=1e-6, rtol=1e-5)
+    bound = rounding.of_networks(module, scale=rounding.magnitude(expected))
+    torch.testing.assert_close(module(TIMESTEPS[2:3], state), expected, atol=bound, rtol=0)
 
 
 def test_only_the_sequence_form_attends_across_positions() -> None:

@@ -46,6 +46,7 @@ from methods.ssvqvae.pretrain.training import (
     restart_unused,
     train,
 )
+from tests import rounding
 
 SMALL = NetworkSettings(bins=65, width=16, codes=8)
 GEOMETRY = Geometry(16_000, 128, 128, 64)
@@ -175,7 +176,9 @@ def test_a_code_on_every_latent_costs_nothing() -> None:
 
 def test_perplexity_counts_the_codes_in_use() -> None:
     assert perplexity(torch.tensor([3, 3, 3]), 8) == pytest.approx(1.0)
-    assert perplexity(torch.arange(8), 8) == pytest.approx(8.0)
+    assert perplexity(torch.arange(8), 8) == pytest.approx(
+        8.0, rel=rounding.worst(8 + 8)
+    )  # a sum, its exponential
 
 
 def test_unused_codes_start_again_from_latents() -> None:
@@ -246,7 +249,9 @@ def test_an_exported_model_loads_in_half_precision(tmp_path: Path) -> None:
     model = load_folder(tmp_path)
     assert model.geometry == GEOMETRY
     original = training.network.vq.embedding.weight
-    assert torch.allclose(model.network.vq.embedding.weight, original, atol=1e-2)
+    stored = model.network.vq.embedding.weight
+    atol = rounding.worst(1, scale=rounding.magnitude(original), dtype=torch.float16)
+    torch.testing.assert_close(stored, original, rtol=0, atol=atol)
 
 
 def test_a_folder_is_read_by_its_sub_folders(tmp_path: Path) -> None:
@@ -288,7 +293,8 @@ def test_one_clip_is_one_clip_however_it_is_joined(method: SelfSupervisedVqVae) 
     assert np.array_equal(_fit(method, "first", one, other).arrays["style"], vectors["average"])
     both = _fit(method, "average", one, other).arrays["style"]
     mean = (vectors["average"] + _fit(method, "first", other).arrays["style"]) / 2
-    assert np.allclose(both, mean, atol=1e-6)
+    atol = rounding.worst(3, scale=float(np.abs(mean).max()))
+    np.testing.assert_allclose(both, mean, rtol=0, atol=atol)
 
 
 def test_an_output_has_the_samples_of_its_content(method: SelfSupervisedVqVae) -> None:
