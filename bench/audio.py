@@ -7,18 +7,18 @@ samples.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import Audio, Clip, ConfigError, DatasetError
+from bench.containers import Stream, packed_streams, require_whole
 from bench.files import replace_file
 
 if TYPE_CHECKING:
@@ -26,20 +26,45 @@ if TYPE_CHECKING:
 
 PCM_STEP = {"PCM_16": 2.0**-15, "PCM_24": 2.0**-23}
 DEFAULT_SUBTYPE = {".flac": "PCM_16", ".wav": "FLOAT", ".ogg": "VORBIS", ".mp3": "MPEG_LAYER_III"}
-CHUNK_HEAD_BYTES = 8
-MP3_SLACK_S = 0.1  # what an MP3's header says of its length includes the encoder's delay
-OGG_PAGE_BYTES = 65_307  # the longest page
-OGG_HEAD_BYTES = 27
-STREAMED_LENGTH = 0xFFFFF000  # some writers leave a few bytes below the largest number
-READABLE = (".wav", ".flac", ".ogg", ".mp3")
+READABLE = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc")
+# Sound that is not read; it is named where it lies beside sound that is.
+UNREADABLE = (
+    *(".m4a", ".m4b", ".mp4", ".aac", ".ac3", ".alac", ".wma", ".ape", ".wv", ".mka", ".webm"),
+    *(".mp2", ".amr", ".caf", ".au", ".snd", ".w64", ".mid", ".midi"),
+)
+USUAL_RATE = 44_100
+LOWEST_RATE, HIGHEST_RATE = 1000, 768_000
+# What is read at once: 512 MiB, which are 50 minutes at 44.1 kHz, or 25 of stereo.
+MOST_VALUES = 1 << 27
+# Sound unpacks to at most 300 times its size (Opus at its lowest rate), digital silence to
+# thousands of times. Six minutes of silence are let through all the same.
+MOST_UNPACKED = 1000
+ALWAYS_VALUES = 1 << 24
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 # libsndfile's Vorbis encoder ends the process above this rate, and with one very long block.
 HIGHEST_OGG_RATE = 192_000
 BLOCK_SAMPLES = 65_536
 
 
+@dataclass(frozen=True, slots=True)
+class SoundForm:
+    """What a file holds: samples per channel, their rate in Hz, and channels."""
+
+    num_samples: int
+    sample_rate: int
+    channels: int
+
+    @property
+    def duration_s(self) -> float:
+        """Its length in seconds."""
+        return self.num_samples / self.sample_rate
+
+
 def read_audio(path: str | Path, start_s: float = 0.0, duration_s: float | None = None) -> Audio:
-    """Read a WAV, FLAC, OGG or MP3 file at its own rate, with all its channels.
+    """Read a WAV, AIFF, FLAC, OGG, Opus or MP3 file at its own rate, with all its channels.
+
+    It is decoded until it ends, whatever length its header states; streams that were joined in one
+    MP3 or OGG follow each other.
 
     Args:
         path: The file.
@@ -48,31 +73,152 @@ def read_audio(path: str | Path, start_s: float = 0.0, duration_s: float | None 
             file ends earlier.
 
     Raises:
-        DatasetError: The file is missing, empty, cut short or not audio, or holds NaN or infinity.
+        DatasetError: The file is missing, empty, cut short, too long or not audio, or holds NaN or
+            infinity.
     """
-    import soundfile
-
     where = Path(path)
     require_whole(where)
-    with decoding(where), soundfile.SoundFile(str(where)) as file:
-        waveform, rate = _read_frames(file, start_s, duration_s), file.samplerate
+    with decoding(where):
+        streams = packed_streams(where)
+        form = _first_form(where, streams)
+        start = round(start_s * form.sample_rate)
+        left = None if streams is not None else max(0, form.num_samples - start)
+        wanted = left if duration_s is None else round(duration_s * form.sample_rate)
+        if left is not None and wanted is not None:
+            require_length(where, form, min(wanted, left))
+        waveform = _gathered(where, form, _samples(where, streams, start), wanted)
     _require_samples(waveform, where)
-    return Audio(waveform, int(rate))
+    return Audio(waveform, form.sample_rate)
 
 
-def _read_frames(file: soundfile.SoundFile, start_s: float, duration_s: float | None) -> np.ndarray:
-    start = min(round(start_s * file.samplerate), file.frames)
-    file.seek(start)
-    left = file.frames - start
-    wanted = left if duration_s is None else min(round(duration_s * file.samplerate), left)
-    frames = file.read(wanted, dtype="float32", always_2d=True)
-    slack = round(MP3_SLACK_S * file.samplerate) if file.format == "MP3" else 0
-    if len(frames) < wanted - slack:
+def measure(path: Path) -> SoundForm:
+    """The samples, rate and channels of a file; a packed one is decoded to count its samples.
+
+    Raises:
+        DatasetError: As `read_audio`, NaN, infinity and length aside.
+    """
+    require_whole(path)
+    with decoding(path):
+        streams = packed_streams(path)
+        form = _first_form(path, streams)
+        if streams is None:
+            return form
+        count = sum(len(block) for block in _samples(path, streams, 0))
+    return SoundForm(count, form.sample_rate, form.channels)
+
+
+def require_length(path: Path, form: SoundForm, num_samples: int) -> None:
+    """Refuse to take more into memory than `MOST_VALUES`, as float32 at 44.1 kHz or more.
+
+    Args:
+        path: The file, for the message.
+        form: Its rate and channels.
+        num_samples: How many samples per channel are wanted.
+
+    Raises:
+        DatasetError: They are too many.
+    """
+    values_per_s = form.channels * max(form.sample_rate, USUAL_RATE)
+    most_s = MOST_VALUES / values_per_s
+    if num_samples > most_s * form.sample_rate:
         raise DatasetError(
-            f"{file.name} breaks off after {start + len(frames)} of {file.frames} samples; audio "
-            "must be complete. Copy the file again or remove it."
+            f"{path} is to be read for {num_samples / form.sample_rate:.6g} s or more at "
+            f"{form.sample_rate} Hz with {form.channels} channels; at most {most_s:.0f} s of that "
+            "can be taken at once. Take a part (--start and --duration), or cut the file."
         )
-    return np.ascontiguousarray(frames.T)
+
+
+def _first_form(path: Path, streams: list[Stream] | None) -> SoundForm:
+    """The form of a plain file, or that of the first stream, whose length is not to be believed."""
+    source = path if streams is None else streams[0]
+    with _opened(source) as file:
+        form = SoundForm(file.frames, file.samplerate, file.channels)
+    if not LOWEST_RATE <= form.sample_rate <= HIGHEST_RATE:
+        raise DatasetError(
+            f"{path} states a rate of {form.sample_rate} Hz; {LOWEST_RATE} to {HIGHEST_RATE} Hz "
+            "can be read. Export it again."
+        )
+    return form
+
+
+def _opened(source: Path | Stream) -> soundfile.SoundFile:
+    import soundfile
+
+    if isinstance(source, Path):
+        return soundfile.SoundFile(str(source))
+
+    class OneWay(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no annotations
+        """A file that is only read onwards: its length, which seeking needs, is not known."""
+
+        def seekable(self) -> bool:
+            return False
+
+    return OneWay(BytesIO(source.data))
+
+
+def _samples(path: Path, streams: list[Stream] | None, start: int) -> Iterator[NDArray[np.float32]]:
+    """The samples of a file from `start` on, in blocks of shape (sample, channel)."""
+    if streams is None:
+        with _opened(path) as file:
+            file.seek(min(start, file.frames))
+            yield from _blocks(path, file, file.frames - min(start, file.frames))
+        return
+    values, form = 0, _first_form(path, streams)
+    most = max(ALWAYS_VALUES, MOST_UNPACKED * sum(len(one.data) for one in streams) // 4)
+    for stream in streams:
+        with _opened(stream) as file:
+            _require_same_form(path, form, file)
+            for block in _blocks(path, file, stream.least_samples):
+                values += block.size
+                if values > most:
+                    raise DatasetError(
+                        f"{path} unpacks to more than {MOST_UNPACKED} times its size; sound does "
+                        "not. Leave it out, or cut it to the part that is wanted."
+                    )
+                yield block[max(0, start) :]
+                start -= len(block)
+
+
+def _require_same_form(path: Path, form: SoundForm, file: soundfile.SoundFile) -> None:
+    if (file.samplerate, file.channels) != (form.sample_rate, form.channels):
+        raise DatasetError(
+            f"{path} joins streams of {form.sample_rate} Hz with {form.channels} channels and of "
+            f"{file.samplerate} Hz with {file.channels}; all must be alike. Take them apart."
+        )
+
+
+def _blocks(path: Path, file: soundfile.SoundFile, least: int) -> Iterator[NDArray[np.float32]]:
+    """All samples from here on; `least` of them must come."""
+    size, count = max(1, BLOCK_SAMPLES // file.channels), 0
+    while len(block := file.read(size, dtype="float32", always_2d=True)):
+        count += len(block)
+        yield block
+    if count < least:
+        raise DatasetError(
+            f"{path} breaks off after {count} of {least} samples; audio must be complete. Copy the "
+            "file again or remove it."
+        )
+
+
+def _gathered(
+    path: Path, form: SoundForm, blocks: Iterable[NDArray[np.float32]], wanted: int | None
+) -> NDArray[np.float32]:
+    """At most `wanted` samples of some blocks, shape (channel, sample)."""
+    taken: list[NDArray[np.float32]] = []
+    count = 0
+    for block in blocks:
+        part = block if wanted is None else block[: wanted - count]
+        count += len(part)
+        taken.append(part)
+        require_length(path, form, count)
+        if count == wanted:
+            break
+    waveform = np.empty((form.channels, count), np.float32)
+    place = 0
+    for part in taken:
+        waveform[:, place : place + len(part)] = part.T
+        place += len(part)
+    return waveform
 
 
 @contextmanager
@@ -84,86 +230,9 @@ def decoding(path: Path) -> Iterator[None]:
         yield
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise DatasetError(
-            f"{path} cannot be decoded ({error}); audio is WAV, FLAC, OGG or MP3. Convert it or "
-            "leave it out."
+            f"{path} cannot be decoded ({error}); audio is WAV, AIFF, FLAC, OGG, Opus or MP3. "
+            "Convert it or leave it out."
         ) from error
-
-
-def require_whole(path: Path) -> None:
-    """Check without a decoder that a file can be opened, is not empty, and was not cut short.
-
-    Raises:
-        DatasetError: It is missing, not a file, not readable or empty, or it is a WAV or OGG that
-            ends earlier than it says.
-    """
-    if not path.exists():
-        raise DatasetError(f"{path} does not exist; an audio file was expected. Check the path.")
-    if not path.is_file():
-        raise DatasetError(
-            f"{path} is not a file; an audio file was expected. Remove or rename it."
-        )
-    size = path.stat().st_size
-    if size == 0:
-        raise DatasetError(
-            f"{path} is empty (0 bytes); audio was expected. Copy the file again or remove it."
-        )
-    try:
-        promised = _promised_bytes(path)
-    except OSError as error:
-        raise DatasetError(
-            f"{path} cannot be opened ({error.strerror}); its user must be allowed to read it. "
-            "Change its permissions or remove it."
-        ) from error
-    if promised > size:
-        raise DatasetError(
-            f"{path} breaks off: it has {size} bytes and should have {promised} or more; audio "
-            "must be complete. Copy the file again or remove it."
-        )
-
-
-def _promised_bytes(path: Path) -> int:
-    """The least size that a WAV or OGG says it has, in bytes; 0 for other files.
-
-    A decoder takes a file that was cut short for a shorter one.
-    """
-    with path.open("rb") as file:
-        head = file.read(12)
-        if head[:4] == b"RIFF" and head[8:] == b"WAVE":
-            return _promised_by_wav(file)
-        if head[:4] == b"OggS":
-            return _promised_by_ogg(file)
-    return 0
-
-
-def _promised_by_ogg(file: BinaryIO) -> int:
-    """The end of an OGG's last page; one byte more than the file has if that page is missing.
-
-    A page is "OggS", a byte of version, one of flags (4: the last page), and from byte 26 on the
-    number of its segments and the length of each.
-    """
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - OGG_PAGE_BYTES))
-    tail = file.read()
-    page = tail[tail.rfind(b"OggS") :]
-    if len(page) < OGG_HEAD_BYTES or not page[5] & 4 or len(page) < OGG_HEAD_BYTES + page[26]:
-        return size + 1
-    segments = page[OGG_HEAD_BYTES : OGG_HEAD_BYTES + page[26]]
-    return size - len(page) + OGG_HEAD_BYTES + len(segments) + sum(segments)
-
-
-def _promised_by_wav(file: BinaryIO) -> int:
-    """The end of a WAV's samples as its header says; 0 if the file was streamed.
-
-    A RIFF file is a list of chunks, each a name of four bytes and a length of four; the samples are
-    in the chunk "data". Programs that write to a pipe do not know the length beforehand and leave
-    the largest number there.
-    """
-    while len(chunk := file.read(8)) == CHUNK_HEAD_BYTES:
-        length = int.from_bytes(chunk[4:], "little")
-        if chunk[:4] == b"data":
-            return 0 if length >= STREAMED_LENGTH else file.tell() + length
-        file.seek(length + length % 2, os.SEEK_CUR)
-    return 0
 
 
 def _require_samples(waveform: np.ndarray, path: Path) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from bench.api import Clip, DatasetError, Style
-from bench.audio import decoding, read_audio, require_whole
+from bench.audio import SoundForm, measure, read_audio, require_length
+from bench.containers import require_whole
 from bench.files import json_digest, remembered_digest
 from bench.outputs import SHORTEST_S, reference_fault
 
@@ -145,33 +146,31 @@ class ClipFile:
     duration_s: float
     digest: str
     channels: int
+    sample_rate: int
 
 
 def inspect(path: Path, start_s: float = 0.0, duration_s: float | None = None) -> ClipFile:
-    """Look at (the given part of) an audio file without decoding it.
+    """Look at (the given part of) an audio file without keeping its sound.
 
     Raises:
         DatasetError: The file is missing, empty, undecodable, or the part is shorter than half a
-            second.
+            second or too long to be read.
     """
     require_whole(path)
     stat = path.stat()
-    whole_s, channels = _head(path, stat.st_mtime_ns, stat.st_size)
-    length_s = whole_s - start_s if duration_s is None else min(duration_s, whole_s - start_s)
-    if length_s < SHORTEST_S:
+    form = _form(path, stat.st_mtime_ns, stat.st_size)
+    left_s = form.duration_s - start_s
+    length_s = left_s if duration_s is None else min(duration_s, left_s)
+    if not length_s >= SHORTEST_S:  # a number that is none is refused too
         raise DatasetError(
             f"{path} gives {max(length_s, 0.0):.3f} s from {start_s:g} s on; a clip has at least "
             f"{SHORTEST_S} s. Remove it or name a longer part."
         )
-    return ClipFile(length_s, remembered_digest(path), channels)
+    require_length(path, form, round(length_s * form.sample_rate))
+    return ClipFile(length_s, remembered_digest(path), form.channels, form.sample_rate)
 
 
 @lru_cache(maxsize=4096)
-def _head(path: Path, mtime_ns: int, size: int) -> tuple[float, int]:
-    """Length in seconds and number of channels."""
+def _form(path: Path, mtime_ns: int, size: int) -> SoundForm:
     del mtime_ns, size  # only keys of the cache: a changed file is looked at again
-    import soundfile
-
-    with decoding(path):
-        head = soundfile.info(str(path))
-    return float(head.frames / head.samplerate), int(head.channels)
+    return measure(path)

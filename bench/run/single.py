@@ -232,12 +232,10 @@ def _content(request: SingleRequest) -> ClipSource:
 
 def _require_place(request: SingleRequest, styles: Sequence[StyleSource]) -> None:
     """Check the output's format and place before minutes are spent on its sound."""
-    import soundfile
-
     out = request.out
     if out.is_dir():
         raise ConfigError(f"output {out} is a folder; a file is wanted. Write {out / 'out.wav'}.")
-    require_format(out, soundfile.info(str(request.content)).samplerate)
+    require_format(out, inspect(request.content, request.start, request.duration).sample_rate)
     taken = [clip.path.resolve() for style in styles for clip in style.clips]
     if out.resolve() in {request.content.resolve(), *taken}:
         raise ConfigError(f"output {out} is one of the inputs; it would be lost. Name another.")
