@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from bench.api import BenchError
 from bench.errors import nearest
+from bench.outside import MOST_TOML_BYTES, parse_toml, read_text
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Place: TypeAlias = tuple[str | int, ...]
@@ -24,11 +24,14 @@ _KEY = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')"""
 _HEADING = re.compile(rf"\s*\[\[?\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*\]")
 _SETTING = re.compile(rf"\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*=")
 
+_OF_A_CHOICE = re.compile(r"^constrained-|^function-|\[")  # names of kinds that a value may have
+_SHOWN = 200  # letters of a value in a message
+
 
 class Declared(BaseModel):
-    """Base of what is declared in TOML: frozen, no unknown keys, no guessing of types."""
+    """Base of what is declared in TOML: frozen, no unknown keys, no guessing, finite numbers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +68,9 @@ class TomlFile:
 def read_toml(path: Path, error: type[BenchError]) -> TomlFile:
     """Read a TOML file, raising `error` where it is missing or not TOML."""
     try:
-        text = path.read_text(encoding="utf-8")
-        return TomlFile(path, tomllib.loads(text), find_lines(text))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:
+        text = read_text(path, MOST_TOML_BYTES)
+        return TomlFile(path, parse_toml(text), find_lines(text))
+    except (OSError, ValueError) as cause:
         raise error(
             f"{path} cannot be read as TOML ({cause}). Correct or restore the file."
         ) from cause
@@ -84,7 +87,7 @@ def find_lines(text: str) -> dict[tuple[str, ...], int]:
     """
     found: dict[tuple[str, ...], int] = {}
     table: tuple[str, ...] = ()
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if heading := _HEADING.match(line):
             table = _parts(heading.group(1))
             found.setdefault(table, number)
@@ -117,13 +120,21 @@ def parse(
 
 
 def _explain(fault: ErrorDetails, model: type[BaseModel]) -> str:
-    place = ".".join(str(part) for part in fault["loc"])
+    place = ".".join(str(part) for part in fault["loc"] if not _OF_A_CHOICE.search(str(part)))
     if fault["type"] == "extra_forbidden":
         known = _keys(model)
         return f"key {place!r} is not known.{nearest(str(fault['loc'][-1]), known)} Remove it."
     if fault["type"] == "missing":
         return f"key {place!r} is missing; it is required. Add it."
-    return f"{place} is {fault['input']!r}; {fault['msg']}. Correct the value."
+    return (
+        f"{place} is {_shown(fault['input'])}; {fault['msg'].removeprefix('Value error, ')}. "
+        "Correct the value."
+    )
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _keys(model: type[BaseModel]) -> set[str]:

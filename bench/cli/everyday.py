@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
-from bench.cli.options import FILE, FOLDER, device_option, precision_option, profile_option
+from bench.cli.options import (
+    FILE,
+    FOLDER,
+    SEED,
+    Seconds,
+    device_option,
+    precision_option,
+    profile_option,
+)
 from bench.cli.progress import progress_line
 from bench.errors import ExitCode
 
@@ -59,19 +67,17 @@ class TransferOptions(TypedDict):
 @click.option("--text", help="The style in words, for methods that are given text.")
 @click.option(
     "--start",
-    type=click.FloatRange(min=0),
+    type=Seconds(0),
     default=0.0,
     help="Begin this many seconds into the content.",
 )
-@click.option(
-    "--duration", type=click.FloatRange(min=0.5), help="Take this many seconds of the content."
-)
+@click.option("--duration", type=Seconds(0.5), help="Take this many seconds of the content.")
 @profile_option
 @device_option
 @precision_option
 @click.option(
     "--seed",
-    type=click.IntRange(min=0),
+    type=SEED,
     default=0,
     help="Decides every random draw of the fit and of the rendering.",
 )

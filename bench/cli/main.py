@@ -24,6 +24,7 @@ from bench.cli.results import baseline, compare, gate, history
 from bench.cli.run import run
 from bench.cli.time import time
 from bench.errors import ExitCode
+from bench.names import require_utf8
 
 ROOT_PACKAGES = ("bench", "methods", "metrics", "reports")
 # What the system refuses and its user can fix; any other OSError is a fault of ours.
@@ -54,6 +55,8 @@ def main() -> None:
         level=os.environ.get("BENCH_LOG", "WARNING").upper(), format="%(name)s: %(message)s"
     )
     try:
+        for word in sys.argv[1:]:
+            require_utf8(word, ConfigError)
         cli.main(standalone_mode=False)
     except BenchError as error:
         click.echo(f"error: {error}", err=True)

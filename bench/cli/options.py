@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +11,33 @@ from typing import Any, TypeVar, get_args
 import click
 
 from bench.device import PRECISION_VARIABLE, Precision
+from bench.outside import LARGEST_INTEGER, LONGEST_S, MOST_COUNT
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+
+class Seconds(click.FloatRange):
+    """A finite number of seconds; `nan` would pass every comparison with an end of the range."""
+
+    def __init__(self, least: float, *, min_open: bool = False) -> None:
+        super().__init__(least, LONGEST_S, min_open=min_open)
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - as in click
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        """The number, or a usage error that names the option, the value and the rule."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{number} is not a finite number of seconds.", param, ctx)
+        return number
+
+
 FILE = click.Path(path_type=Path)
+COUNT = click.IntRange(min=1, max=MOST_COUNT)
+SEED = click.IntRange(min=0, max=LARGEST_INTEGER)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 METHOD_LIST = 'Names, "path.py:Class" or sweeps: "tve[strength=0.5|0.7],rti"'
 

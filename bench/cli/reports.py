@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
-from bench.cli.options import FILE, FOLDER, run_option
+from bench.cli.options import COUNT, FILE, FOLDER, SEED, run_option
 from bench.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -141,10 +141,10 @@ def listen() -> None:
 
 @listen.command("export")
 @run_option
-@click.option("--sets", type=click.IntRange(min=1), default=15, show_default=True)
+@click.option("--sets", type=COUNT, default=15, show_default=True)
 @click.option(
     "--seed",
-    type=click.IntRange(min=0),
+    type=SEED,
     default=0,
     show_default=True,
     help="Decides which sets are drawn.",

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
-from bench.cli.options import FILE, METHOD_LIST, precision_option, profile_option, suite_option
+from bench.cli.options import (
+    COUNT,
+    FILE,
+    METHOD_LIST,
+    Seconds,
+    precision_option,
+    profile_option,
+    suite_option,
+)
 from bench.cli.progress import progress_line
 from bench.cli.reports import show
 from bench.errors import ExitCode
@@ -50,9 +58,10 @@ class RunOptions(TypedDict):
 @click.option("--styles", help="Style names, comma-separated.")
 @click.option(
     "--contents",
-    help="How many contents (stratified by category), or their names, comma-separated.",
+    help="How many contents (stratified by category), or their names, comma-separated; a number "
+    "that is a name is the name.",
 )
-@click.option("--seeds", type=click.IntRange(min=1), help="Repetitions, each with its own seeds.")
+@click.option("--seeds", type=COUNT, help="Repetitions, each with its own seeds.")
 @profile_option
 @click.option(
     "--device",
@@ -66,9 +75,7 @@ class RunOptions(TypedDict):
     type=FILE,
     help="Run folder; an existing one is resumed or extended.",
 )
-@click.option(
-    "--duration", type=click.FloatRange(min=0.5), help="Use at most this many seconds of each clip."
-)
+@click.option("--duration", type=Seconds(0.5), help="Use at most this many seconds of each clip.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option(
     "--retry", is_flag=True, help="Try failed and crashed cells, and invalid scores, again."
@@ -80,7 +87,7 @@ class RunOptions(TypedDict):
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(0, min_open=True),
     help="Longest time in seconds for a chunk or the fit of a style; every method gets a worker.",
 )
 @click.option(

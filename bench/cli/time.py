@@ -9,9 +9,17 @@ from typing import TypedDict, Unpack
 
 import click
 
-from bench.cli.options import FILE, device_option, precision_option, profile_option, suite_option
+from bench.cli.options import (
+    COUNT,
+    FILE,
+    device_option,
+    precision_option,
+    profile_option,
+    suite_option,
+)
 from bench.cli.progress import progress_line
 from bench.errors import ExitCode
+from bench.outside import MOST_COUNT
 
 WIDTH = 80
 
@@ -44,27 +52,23 @@ class TimeOptions(TypedDict):
 @click.option("--metrics", help='Metrics to time; default: the suite\'s; "" for none.')
 @click.option(
     "--repetitions",
-    type=click.IntRange(min=7),
+    type=click.IntRange(min=7, max=MOST_COUNT),
     default=7,
     show_default=True,
     help="Transfers and scores per method, after two to warm up.",
 )
-@click.option(
-    "--fits", type=click.IntRange(min=1), default=3, show_default=True, help="Fits per method."
-)
+@click.option("--fits", type=COUNT, default=3, show_default=True, help="Fits per method.")
 @click.option(
     "--loads",
-    type=click.IntRange(min=1),
+    type=COUNT,
     default=3,
     show_default=True,
     help="Fresh processes per method.",
 )
-@click.option(
-    "--batch", type=click.IntRange(min=1), help="Clips per batch; default: the suite's chunks."
-)
+@click.option("--batch", type=COUNT, help="Clips per batch; default: the suite's chunks.")
 @click.option(
     "--fit-steps",
-    type=click.IntRange(min=1),
+    type=COUNT,
     help="Time fits of so many steps and of twice as many, and extrapolate (marked); for methods "
     "with a parameter `steps`.",
 )

@@ -17,6 +17,7 @@ from bench.data.archive import ArchiveCard, data_folder
 from bench.data.clips import ClipSource, Kind, LeftOut, fault_of_file, inspect
 from bench.data.recordings import recording_of
 from bench.declarations import Declared, TomlFile, parse, read_toml
+from bench.names import composed, on_disk
 
 
 class ClipCard(Declared):
@@ -101,9 +102,9 @@ def clip_source(root: Path, name: str, category: str, card: ClipCard) -> ClipSou
     Raises:
         DatasetError: The file cannot be used.
     """
-    path = root / card.path
+    path = on_disk(root / card.path)
     file = inspect(path, card.start_s, card.duration_s)
-    recording = card.recording or recording_of(root, path) or path.stem
+    recording = card.recording or recording_of(root, path) or composed(path.stem)
     return ClipSource(
         name,
         category,
@@ -135,7 +136,7 @@ def style_clips(
     clips: list[ClipSource] = []
     left_out: list[LeftOut] = []
     for name, card in named:
-        path = root / card.path
+        path = on_disk(root / card.path)
         try:
             inspect(path, card.start_s, card.duration_s)
         except DatasetError as error:

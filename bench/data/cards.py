@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.api import DatasetError, UnknownNameError
-from bench.audio import require_whole
 from bench.checkout import DATASETS
+from bench.containers import require_whole
 from bench.data.card_model import (
     Card,
     ClipCard,
@@ -34,6 +34,7 @@ from bench.data.folders import (
 from bench.declarations import TomlFile, read_toml
 from bench.errors import nearest
 from bench.files import remembered_digest
+from bench.names import composed, on_disk, require_utf8
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ def load_dataset(card_or_folder: str) -> Dataset:
         UnknownNameError: There is no such card, file or folder.
         DatasetError: A card, a folder or a clip breaks a rule; the message names it.
     """
-    place = Path(card_or_folder).expanduser()
+    require_utf8(card_or_folder)
+    place = on_disk(Path(card_or_folder).expanduser())
     known = datasets()
     if card_or_folder in known:
         return _load_card(known[card_or_folder])
@@ -74,9 +76,12 @@ def load_dataset(card_or_folder: str) -> Dataset:
 
 def _load_folder(root: Path) -> Dataset:
     where = root.resolve()
+    require_utf8(where)
     styles = tuple(_style(where, name, StyleCard()) for name in style_names(where))
     licence = "unknown (a plain folder)"
-    return _checked(Dataset(where.name, licence, False, tuple(scan_contents(where)), styles))
+    return _checked(
+        Dataset(composed(where.name), licence, False, tuple(scan_contents(where)), styles)
+    )
 
 
 def _load_card(path: Path) -> Dataset:
@@ -98,7 +103,7 @@ def _load_card(path: Path) -> Dataset:
 def _check_sums(given: CardOnDisk) -> None:
     """Compare the files that the card gives checksums of; the others may be any."""
     for name, wanted in given.card.sha256.items():
-        path = given.root / name
+        path = on_disk(given.root / name)
         with given.file.blamed("sha256", name):
             require_whole(path)
             found = remembered_digest(path)
@@ -142,14 +147,14 @@ def _names_of_styles(given: CardOnDisk) -> list[str]:
 
 
 def _style(root: Path, name: str, card: StyleCard) -> StyleSource:
-    text = style_text(style_folder(root) / name, name, card.text)
+    text = style_text(on_disk(style_folder(root) / name), name, card.text)
     named = [(_part_name(clip), clip) for clip in card.clips]
     clips, left_out = style_clips(root, name, named or scan_style(root, name))
     return StyleSource(name, card.kind, text, clips, left_out)
 
 
 def _part_name(clip: ClipCard) -> str:
-    stem = Path(clip.path).stem
+    stem = composed(Path(clip.path).stem)
     return f"{stem}@{clip.start_s:g}" if clip.start_s else stem
 
 

@@ -15,6 +15,7 @@ from bench.api import Clip, DatasetError, Style
 from bench.audio import SoundForm, measure, read_audio, require_length
 from bench.containers import require_whole
 from bench.files import json_digest, remembered_digest
+from bench.names import require_utf8
 from bench.outputs import SHORTEST_S, reference_fault
 
 Kind = Literal["instrument", "natural"]
@@ -156,6 +157,7 @@ def inspect(path: Path, start_s: float = 0.0, duration_s: float | None = None) -
         DatasetError: The file is missing, empty, undecodable, or the part is shorter than half a
             second or too long to be read.
     """
+    require_utf8(path)
     require_whole(path)
     stat = path.stat()
     form = _form(path, stat.st_mtime_ns, stat.st_size)

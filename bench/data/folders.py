@@ -5,17 +5,22 @@ The layout is described in `bench.data`.
 
 from __future__ import annotations
 
+import logging
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from bench.api import DatasetError
-from bench.audio import READABLE
+from bench.audio import READABLE, UNREADABLE
 from bench.data.card_model import ClipCard, clip_source, style_clips
 from bench.data.clips import ClipSource, StyleSource
 from bench.errors import nearest
+from bench.names import composed, on_disk, require_utf8
+from bench.outside import read_text
 
-LAYOUT = "content/<category>/<clip> and style/<style>/<clip> (wav, flac, ogg, mp3)"
+LAYOUT = "content/<category>/<clip> and style/<style>/<clip> (wav, aiff, flac, ogg, opus, mp3)"
+logger = logging.getLogger(__name__)
 
 
 def style_folder(root: Path) -> Path:
@@ -29,7 +34,7 @@ def style_names(root: Path) -> list[str]:
     Raises:
         DatasetError: The folder is not laid out as a dataset.
     """
-    return [folder.name for folder in _subfolders(style_folder(root))]
+    return [composed(folder.name) for folder in _subfolders(style_folder(root))]
 
 
 def scan_contents(root: Path) -> list[ClipSource]:
@@ -39,19 +44,19 @@ def scan_contents(root: Path) -> list[ClipSource]:
         DatasetError: The folder is not laid out as a dataset, or a file cannot be used.
     """
     files = [
-        (folder.name, path)
+        (composed(folder.name), composed(path.stem), path)
         for folder in _subfolders(root / "content")
         for path in _files_of_category(folder)
     ]
-    counts = Counter(path.stem for _, path in files)
+    counts = Counter(name for _, name, _ in files)
     return [
         clip_source(
             root,
-            path.stem if counts[path.stem] == 1 else f"{category}_{path.stem}",
+            name if counts[name] == 1 else f"{category}_{name}",
             category,
             ClipCard(path=str(path)),
         )
-        for category, path in files
+        for category, name, path in files
     ]
 
 
@@ -61,7 +66,7 @@ def scan_style(root: Path, name: str) -> list[tuple[str, ClipCard]]:
     Raises:
         DatasetError: The style has no file.
     """
-    return _named(_files_of_category(style_folder(root) / name))
+    return _named(_files_of_category(on_disk(style_folder(root) / name)))
 
 
 def read_style(place: Path, text: str | None = None) -> StyleSource:
@@ -75,14 +80,17 @@ def read_style(place: Path, text: str | None = None) -> StyleSource:
     Raises:
         DatasetError: The place does not exist or has no clip.
     """
-    if not place.exists():
+    require_utf8(place)
+    there = on_disk(place)
+    if not there.exists():
         raise DatasetError(
             f"style {place} does not exist; it must be a folder of clips or one clip. Check the "
             "path."
         )
-    where = place.resolve()
+    where = there.resolve()
     files = [where] if where.is_file() else _audio_in(where) or _none_in(place)
-    name = where.stem if where.is_file() else where.name
+    _name_unread(where)
+    name = composed(where.stem if where.is_file() else where.name)
     clips, left_out = style_clips(where, name, _named(files))
     return StyleSource(name, "instrument", style_text(where, name, text), clips, left_out)
 
@@ -98,12 +106,33 @@ def style_text(folder: Path, name: str, given: str | None) -> str:
     if given is not None:
         return given
     note = folder / "text.txt"
-    words = note.read_text(encoding="utf-8").strip() if note.is_file() else ""
+    words = _in_one_line(note) if note.is_file() else ""
     return words or name.replace("_", " ")
 
 
 def _named(files: list[Path]) -> list[tuple[str, ClipCard]]:
-    return [(path.stem, ClipCard(path=str(path))) for path in files]
+    for path in files:
+        require_utf8(path)
+    return [(composed(path.stem), ClipCard(path=str(path))) for path in files]
+
+
+def _in_one_line(note: Path) -> str:
+    """The words of a text file, with one space between each."""
+    try:
+        words = " ".join(read_text(note).split())
+        _require_no_control(words)
+    except (OSError, ValueError) as error:
+        raise DatasetError(
+            f"{note} cannot be read ({error}); the text of a style is a line of UTF-8. Save it as "
+            "UTF-8."
+        ) from error
+    return words
+
+
+def _require_no_control(words: str) -> None:
+    control = next((one for one in words if unicodedata.category(one) == "Cc"), None)
+    if control is not None:
+        raise ValueError(f"it holds the control character {control!r}")
 
 
 def _subfolders(folder: Path) -> list[Path]:
@@ -122,7 +151,20 @@ def _subfolders(folder: Path) -> list[Path]:
     found = sorted(path for path in folder.iterdir() if path.is_dir() and _is_visible(path))
     if not found:
         raise DatasetError(f"{folder} is empty; a dataset is laid out {LAYOUT}. Add clips.")
+    _require_unlike_names(found)
     return found
+
+
+def _require_unlike_names(folders: list[Path]) -> None:
+    names: dict[str, Path] = {}
+    for folder in folders:
+        require_utf8(folder)
+        other = names.setdefault(composed(folder.name), folder)
+        if other is not folder:
+            raise DatasetError(
+                f"{folder.parent} has two folders {composed(folder.name)!r}, which differ only in "
+                "how their letters are coded; each name stands once. Put their clips into one."
+            )
 
 
 def _lead(missing: Path) -> str:
@@ -145,10 +187,38 @@ def _files_of_category(folder: Path) -> list[Path]:
     found = _audio_in(folder)
     if not found:
         raise DatasetError(
-            f"{folder} holds no audio; each category and style has at least one clip "
+            f"{folder} holds no audio{_but(folder)}; each category and style has at least one clip "
             f"({', '.join(READABLE)}). Add one or remove the folder."
         )
+    _name_unread(folder)
     return found
+
+
+def _unread_in(folder: Path) -> list[str]:
+    """Names of the files that lie directly in a folder and are sound of a kind that is not read."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        composed(path.name)
+        for path in folder.iterdir()
+        if path.suffix.lower() in UNREADABLE and _is_visible(path)
+    )
+
+
+def _name_unread(folder: Path) -> None:
+    if names := _unread_in(folder):
+        logger.warning(
+            "%s: skipped %s; %s are read. Convert them to use them.",
+            folder,
+            ", ".join(map(ascii, names)),
+            ", ".join(READABLE),
+        )
+
+
+def _but(folder: Path) -> str:
+    """What lies there instead of clips, if it is sound."""
+    names = _unread_in(folder)
+    return f" that is read, only {', '.join(map(ascii, names))}" if names else ""
 
 
 def _none_in(place: Path) -> list[Path]:
@@ -161,8 +231,8 @@ def _none_in(place: Path) -> list[Path]:
             f"needed. Name one, such as {styles[0]}."
         )
     raise DatasetError(
-        f"style {place} holds no audio ({', '.join(READABLE)}); a style has at least one clip. "
-        "Add one, or name another folder."
+        f"style {place} holds no audio{_but(on_disk(place))} ({', '.join(READABLE)}); a style "
+        "has at least one clip. Add one, or name another folder."
     )
 
 

@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bench.api import DatasetError
 from bench.audio import READABLE, read_audio
 from bench.files import file_digest, replace_file
+from bench.outside import MOST_JSON_BYTES, parse_json, read_text
 
 MANIFEST = "manifest.json"
 ALIKE_DB = 3.0
@@ -82,10 +83,13 @@ def read_recordings(root: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
-    except ValidationError as error:
+        text = read_text(path, MOST_JSON_BYTES)
+        parse_json(text)  # which has limits
+        manifest = Manifest.model_validate_json(text)
+    except ValueError as error:
+        fault = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
         raise DatasetError(
-            f"{path} is damaged ({error.errors()[0]['msg']}); it says which clips belong to one "
+            f"{path} is damaged ({fault}); it says which clips belong to one "
             "recording. Restore it, or fetch the dataset again."
         ) from error
     return {clip.path: clip.recording for clip in manifest.clips}

@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 from bench.api import ConfigError, UnknownNameError
 from bench.data.clips import ClipSource, Dataset, Kind, StyleSource, StyleSplit
 from bench.errors import nearest
+from bench.names import composed
 from bench.seeds import derive_seed
 
 StyleClips = Literal["all", "paper", "split"]
@@ -90,6 +91,7 @@ def select_pairs(
 
 def _by_id(sources: tuple[SourceT, ...], wanted: Sequence[str], what: str) -> tuple[SourceT, ...]:
     known = [source.id for source in sources]
+    wanted = [composed(name) for name in wanted]
     if not wanted or len(set(wanted)) < len(wanted):
         raise ConfigError(
             f"{what}: {', '.join(wanted) or 'none'} given; at least one is needed, and each may "

@@ -24,6 +24,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from bench.api import RecordError
 from bench.files import replace_file
+from bench.outside import MOST_JSON_BYTES, parse_json, read_text
 from bench.records.benchmarks import Benchmark
 from bench.records.schema import CellRecord, MetricEntry, PlannedCell, Record
 from bench.records.store import Run
@@ -303,10 +304,17 @@ def read_snapshot(path: Path) -> Snapshot:
             "TEXT -o FILE` writes. Name such a file."
         )
     try:
-        return Snapshot.model_validate_json(path.read_bytes())
+        text = read_text(path, MOST_JSON_BYTES)
+        parse_json(text)  # which has limits
+        return Snapshot.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         raise RecordError(
             f"{path} is not a baseline of schema 1 or 2 ({first['msg']} at {list(first['loc'])}); "
             "write it anew with `python -m bench baseline`."
+        ) from error
+    except ValueError as error:
+        raise RecordError(
+            f"{path} cannot be read as a baseline ({error}); write it anew with `python -m bench "
+            "baseline`."
         ) from error

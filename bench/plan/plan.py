@@ -27,6 +27,7 @@ from bench.data.material import check_contents
 from bench.data.selection import select_contents, select_pairs, select_styles, split_style
 from bench.data.sifting import sift
 from bench.files import json_digest
+from bench.outside import MOST_COUNT
 from bench.plan.suite import RETIRED, Suite
 from bench.plugins.catalog import describe, find_method, method_class
 from bench.plugins.choices import MethodChoice
@@ -115,6 +116,7 @@ def make_plan(suite: Suite, dataset: Dataset, methods: Sequence[PlannedMethod]) 
     styles = select_styles(dataset, suite.styles)
     splits = {style.id: split_style(style, suite.style_clips) for style in styles}
     paired = _pairing(suite, contents, styles)
+    _require_countable(suite, len(methods), sum(map(len, paired.values())))
     _require_windows(suite, methods, contents)
     cells = [
         cell
@@ -149,6 +151,14 @@ def _pairing(
         return {style.id: list(contents) for style in styles}
     drawn = select_pairs(contents, styles, suite.pairs, suite.base_seed)
     return {style.id: [c for c in contents if (c.id, style.id) in drawn] for style in styles}
+
+
+def _require_countable(suite: Suite, methods: int, pairs: int) -> None:
+    if methods * pairs * suite.seeds > MOST_COUNT:
+        raise ConfigError(
+            f"{methods} methods, {pairs} pairs of content and style and {suite.seeds} seeds give "
+            f"{methods * pairs * suite.seeds} cells; a run has at most {MOST_COUNT}. Take fewer."
+        )
 
 
 def _require_single_labels(methods: Sequence[PlannedMethod]) -> None:

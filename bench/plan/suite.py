@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PrivateAttr
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
 from bench.api import ConfigError, Json, Profile, UnknownNameError
 from bench.checkout import SUITES
@@ -18,6 +18,7 @@ from bench.data.selection import StyleClips
 from bench.declarations import Declared, TomlFile, parse, read_toml
 from bench.errors import nearest
 from bench.gate.snapshot import LEAST_DROP
+from bench.outside import LONGEST_S, MOST_COUNT
 from bench.plugins.catalog import methods as catalog_methods
 from bench.plugins.catalog import metrics as catalog_metrics
 from bench.plugins.choices import MethodChoice, parse_methods
@@ -41,7 +42,14 @@ def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{twice[0]!r} stands twice, and each may stand once")
+    return names
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), AfterValidator(_once)]
 Pair = Annotated[tuple[str, str], BeforeValidator(_as_tuple)]
 
 
@@ -105,13 +113,13 @@ class Suite(Declared):
     controls: Names = CONTROLS
     metrics: Names = METRICS
     styles: Names | None = None
-    contents: Annotated[int, Field(ge=1)] | Names | None = None
-    pairs: Annotated[int, Field(ge=1)] | None = None
-    seeds: int = Field(default=1, ge=1)
+    contents: Annotated[int, Field(ge=1, le=MOST_COUNT)] | Names | None = None
+    pairs: Annotated[int, Field(ge=1, le=MOST_COUNT)] | None = None
+    seeds: int = Field(default=1, ge=1, le=MOST_COUNT)
     base_seed: int = Field(default=0, ge=0)
     style_clips: StyleClips = "split"
-    duration_s: float | None = Field(default=None, ge=0.5)
-    chunk_size: int = Field(default=8, ge=1)
+    duration_s: float | None = Field(default=None, ge=0.5, le=LONGEST_S)
+    chunk_size: int = Field(default=8, ge=1, le=MOST_COUNT)
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     family: Family | None = None
     gate: Demands = Demands()

@@ -2,17 +2,23 @@
 
 `tve[strength=0.5|0.7,guidance_scale=3],rti` names three methods: a bar sweeps over values,
 brackets hold parameters, and each variant is a method of its own in every table, under its label.
+A name or value that begins with a quotation mark ends with the next: `"./a, b.py:Mine"[words="x"]`.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bench.api import ConfigError, Json
+
+MOST_VARIANTS = 1000  # of one method
+_QUOTED = r"""(?:"[^"]*"|'[^']*')"""
+_QUOTED_AT_BEGINNING = rf"(?<![^,\[|=\s]){_QUOTED}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,7 @@ def parse_methods(text: str) -> list[MethodChoice]:
 
     Args:
         text: Such as "tve[strength=0.5|0.7,guidance_scale=3],rti". Values are true, false, none,
-            whole numbers, decimals, or else text.
+            whole numbers, decimals, or else text; what is quoted is text.
 
     Returns:
         One choice per variant; sweeps over several parameters give every combination, the last one
@@ -48,9 +54,10 @@ def parse_methods(text: str) -> list[MethodChoice]:
     Example:
         >>> [choice.label for choice in parse_methods("tve[strength=0.5|0.7],rti")]
         ['tve[strength=0.5]', 'tve[strength=0.7]', 'rti']
+        >>> parse_methods("'./a, b.py:Mine'[words='x, y']")[0].name
+        './a, b.py:Mine'
     """
-    parts = [part.strip() for part in re.split(r",(?![^\[]*\])", text) if part.strip()]
-    choices = [choice for part in parts for choice in _variants(part)]
+    choices = [choice for part in _split(text, ",") for choice in _variants(part)]
     labels = [choice.label for choice in choices]
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice:
@@ -79,18 +86,48 @@ def parse_method(text: str) -> MethodChoice:
     return choices[0]
 
 
+def parse_names(text: str) -> list[str]:
+    """Read a list of names, in which a name with a comma may be quoted.
+
+    Raises:
+        ConfigError: A quotation mark has no partner.
+
+    Example:
+        >>> parse_names("cp, './my, own.py:Score'")
+        ['cp', './my, own.py:Score']
+    """
+    return [_unquoted(part) for part in _split(text, ",")]
+
+
 def _variants(part: str) -> list[MethodChoice]:
-    match = re.fullmatch(r"([^\[\]]+)(?:\[([^\[\]]*)\])?", part)
+    name, inside = _name_and_inside(part)
+    settings = [_setting(item, part) for item in _split(inside, ",")]
+    names = [key for key, _ in settings]
+    twice = sorted({key for key in names if names.count(key) > 1})
+    if twice:
+        raise ConfigError(
+            f"method {part!r} sets {twice[0]!r} twice; each parameter stands once. Sweep with a "
+            "bar, as in strength=0.5|0.7."
+        )
+    count = math.prod(len(values) for _, values in settings)
+    if count > MOST_VARIANTS:
+        raise ConfigError(
+            f"method {part!r} sweeps over {count} variants; at most {MOST_VARIANTS} are possible. "
+            "Name fewer values."
+        )
+    combinations = itertools.product(*(values for _, values in settings))
+    return [_choice(name, dict(zip(names, values, strict=True))) for values in combinations]
+
+
+def _name_and_inside(part: str) -> tuple[str, str]:
+    match = re.fullmatch(rf"({_QUOTED}|[^\[\]]+?)\s*(?:\[((?:{_QUOTED}|[^\[\]])*)\])?", part)
     if match is None:
         raise ConfigError(
             f"method {part!r} has brackets that do not pair; parameters are written "
-            "name[key=value,key=value]. A shell needs quotes around brackets and bars."
+            "name[key=value,key=value]. A shell needs quotes around brackets and bars; a path with "
+            "brackets or commas is quoted within them."
         )
-    name, inside = match.group(1).strip(), match.group(2) or ""
-    settings = [_setting(item, part) for item in inside.split(",") if item.strip()]
-    names = [key for key, _ in settings]
-    combinations = itertools.product(*(values for _, values in settings))
-    return [_choice(name, dict(zip(names, values, strict=True))) for values in combinations]
+    return _unquoted(match.group(1)), match.group(2) or ""
 
 
 def _setting(item: str, part: str) -> tuple[str, list[Json]]:
@@ -100,26 +137,77 @@ def _setting(item: str, part: str) -> tuple[str, list[Json]]:
             f"method {part!r}: {item!r} is not a setting; one is written key=value. "
             "Write strength=0.5."
         )
-    return key, [parse_value(value.strip()) for value in values.split("|")]
+    return key, [parse_value(value) for value in _split(values, "|")]
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """The parts between separators outside brackets and quotation marks; empty ones are left out.
+
+    A quotation mark counts where a name or value begins; elsewhere it is a letter.
+    """
+    pieces = re.findall(rf"{_QUOTED_AT_BEGINNING}|.", text, re.DOTALL)
+    parts, depth = [""], 0
+    for piece in pieces:
+        depth += {"[": 1, "]": -1}.get(piece, 0)
+        if piece == separator and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += piece
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _unquoted(text: str) -> str:
+    """A name without its quotation marks."""
+    if text[:1] not in {"'", '"'}:
+        return text
+    if re.fullmatch(_QUOTED, text) is None:
+        raise ConfigError(
+            f"{text!r} begins with a quotation mark that has no partner at its end; a quoted name "
+            "ends with the mark that it began with. Add the other one."
+        )
+    return text[1:-1]
+
+
+def quoted(text: str) -> str:
+    """A name as `parse_methods` and `parse_names` read it back: quoted where it has to be.
+
+    Example:
+        >>> quoted("rti"), quoted("./a, b.py:Mine")
+        ('rti', '"./a, b.py:Mine"')
+    """
+    begins_bare = text[:1] not in {"", "'", '"'}
+    if begins_bare and text == text.strip() and not set(text) & set(",[]|="):
+        return text
+    mark = "'" if '"' in text else '"'
+    return f"{mark}{text}{mark}"
 
 
 def _choice(name: str, overrides: dict[str, Json]) -> MethodChoice:
     inside = ",".join(f"{key}={_spell(value)}" for key, value in overrides.items())
-    return MethodChoice(f"{name}[{inside}]" if inside else name, name, overrides)
+    label = quoted(name) if set(name) & set(",[]") else name
+    return MethodChoice(f"{label}[{inside}]" if inside else label, name, overrides)
 
 
 def _spell(value: Json) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    if not isinstance(value, str):
+        return json.dumps(value)
+    return quoted(value) if isinstance(parse_value(value), str) else f'"{value}"'
 
 
 def parse_value(text: str) -> Json:
-    """Read true, false, none, a whole number or a decimal; anything else stays text."""
+    """Read true, false, none, a whole number or a finite decimal; anything else stays text.
+
+    Example:
+        >>> parse_value("0.5"), parse_value("nan"), parse_value("'0.5'")
+        (0.5, 'nan', '0.5')
+    """
     words: dict[str, Json] = {"true": True, "false": False, "none": None}
     if text.lower() in words:
         return words[text.lower()]
     for kind in (int, float):
         try:
-            return kind(text)
+            value = kind(text)
         except ValueError:
             continue
-    return text
+        return value if math.isfinite(value) else text
+    return _unquoted(text)

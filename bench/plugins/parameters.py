@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -14,8 +15,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from bench.api import BenchError, ConfigError, Json, UnknownNameError
 from bench.errors import nearest
+from bench.outside import require_limits
 
 ParametersT = TypeVar("ParametersT")
+_SHOWN = 40  # letters of a value in a message
 
 
 def make_parameters(cls: type[ParametersT], overrides: Mapping[str, Json]) -> ParametersT:
@@ -76,12 +79,33 @@ def _checked(key: str, value: Json, types: Mapping[str, Any], names: Iterable[st
     if value is None and "none" in get_args(types[key]):
         value = "none"  # the command line reads this word as nothing; here it is one of the choices
     try:
+        require_limits(value)
+    except ValueError as error:
+        raise ConfigError(_no_number(key, value)) from error
+    try:
         return TypeAdapter(types[key]).validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
+        if isinstance(value, str) and _is_endless(value):
+            raise ConfigError(_no_number(key, value)) from error
         raise ConfigError(
             f"parameter {key} is {value!r}; {error.errors()[0]['msg']}. Give a "
             f"{_type_name(types[key])}."
         ) from error
+
+
+def _is_endless(text: str) -> bool:
+    """Whether a text is meant as a number, and that is none or not finite."""
+    try:
+        return not math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _no_number(key: str, value: Json) -> str:
+    shown = str(value) if len(str(value)) <= _SHOWN else f"{str(value)[:_SHOWN]}..."
+    return (
+        f"parameter {key} is {shown}; numbers are finite and whole ones below 2^63. Give another."
+    )
 
 
 def _type_name(hint: object) -> str:

@@ -12,7 +12,6 @@ their time: neither a disturbed time nor a missing one is a time.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from bench.api import RecordError
+from bench.outside import MOST_JSON_BYTES, parse_json, read_text
 from bench.records.disturbance import disturbance
 from bench.records.schema import Record
 
@@ -57,10 +57,10 @@ def read_benchmarks(path: Path) -> list[Benchmark]:
         RecordError: The file does not exist, or pytest-benchmark did not write it.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(read_text(path, MOST_JSON_BYTES))
         entries, machine = content["benchmarks"], _machine(content.get("machine_info") or {})
         medians = {str(entry["fullname"]): float(entry["stats"]["median"]) for entry in entries}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(
             f"{path} cannot be read as JSON of pytest-benchmark ({type(error).__name__}: {error}). "
             "Write it with `pytest --benchmark-json=FILE`."

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-from pydantic import ValidationError
 
 from bench.api import RecordError
 from bench.files import replace_file
+from bench.outside import MOST_JSON_BYTES, read_text
 from bench.records.schema import Record
 
 StageName = Literal["start", "load", "fit", "transfer", "score"]
@@ -206,8 +206,8 @@ def read_timing(path: Path) -> TimingReport:
         RecordError: The file does not exist, or `python -m bench time` did not write it.
     """
     try:
-        return TimingReport.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValidationError) as error:
+        return TimingReport.model_validate_json(read_text(path, MOST_JSON_BYTES))
+    except (OSError, ValueError) as error:
         raise RecordError(
             f"{path} cannot be read as timings ({type(error).__name__}); it must be a file that "
             "`python -m bench time --out FILE` wrote. Name another."

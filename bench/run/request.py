@@ -29,6 +29,8 @@ from bench.records.schema import PlannedCell, left_out_words
 from bench.run.stopwatch import Stopwatch
 from bench.weights import digest as weights_digest
 
+DIGITS = 18  # of a number of contents that is read
+
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
@@ -133,13 +135,14 @@ def _suite(request: RunRequest) -> tuple[Suite, str]:
     name, why = request.suite, "as asked"
     if name is None:  # only now is torch needed to choose
         name, why = default_suite(resolve_device(request.device.split(",")[0]).startswith("cuda"))
+    suite = load_suite(name)
     changed = derive(
-        load_suite(name),
+        suite,
         methods=_methods(request.methods),
         metrics=_names(request.metrics),
         dataset=request.dataset,
         styles=_names(request.styles),
-        contents=_contents(request.contents),
+        contents=_contents(request.contents, request.dataset or suite.dataset),
         seeds=request.seeds,
         profile=request.profile,
         duration_s=request.duration,
@@ -164,11 +167,19 @@ def _methods(text: str | None) -> list[Json] | None:
 
 
 def _names(text: str | None) -> list[Json] | None:
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    from bench.plugins.choices import parse_names
+
+    return None if text is None else [*parse_names(text)]
 
 
-def _contents(text: str | None) -> Json:
-    return int(text) if text is not None and text.isdigit() else _names(text)
+def _contents(text: str | None, dataset: str) -> Json:
+    """How many contents, or their names; a number that is also a name is the name."""
+    if text is None or not (text.isascii() and text.isdecimal()):
+        return _names(text)
+    known = {clip.id for clip in load_dataset(dataset).contents}
+    if text in known:
+        return [text]
+    return int(text[:DIGITS])  # more than a dataset can hold, should any be cut off
 
 
 def _continue(folder: Path, plan: Plan, precision: str) -> tuple[PlannedCell, ...]:

@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.api import BenchError, ConfigError, DatasetError, Json, Progress, UnsupportedError
@@ -23,6 +23,7 @@ from bench.data.folders import read_style
 from bench.data.material import Material
 from bench.device import resolve_device
 from bench.failure import Failure
+from bench.names import composed, on_disk, require_utf8
 from bench.plan.plan import (
     Plan,
     PlannedMethod,
@@ -128,6 +129,8 @@ def prepare_single(request: SingleRequest) -> PreparedSingle:
         BenchError: Anything that the user can fix; the message says how.
     """
     watch = Stopwatch()
+    require_utf8(request.content)
+    request = replace(request, content=on_disk(request.content))
     with watch.measure("prepare"):
         device = resolve_device(request.device)
         suite, why = _suite(request, device)
@@ -190,7 +193,8 @@ def _styles(request: SingleRequest, method: PlannedMethod) -> tuple[StyleSource,
     first, words = _style(request), request.style_to
     if words is None:
         return (first,)
-    in_words = "style audio" not in method.info.conditioned_on and not Path(words).exists()
+    there = on_disk(Path(words)).exists()
+    in_words = "style audio" not in method.info.conditioned_on and not there
     second = StyleSource(words, "instrument", words, ()) if in_words else read_style(Path(words))
     if second.id == first.id:
         raise ConfigError(
@@ -218,11 +222,12 @@ def _content(request: SingleRequest) -> ClipSource:
             f"content {path} is not a file; an audio file is wanted. Check the path."
         )
     file = inspect(path, request.start, request.duration)
+    name = composed(path.stem)
     return ClipSource(
-        path.stem,
+        name,
         "content",
         path,
-        path.stem,
+        name,
         request.start,
         file.duration_s,
         file.digest,

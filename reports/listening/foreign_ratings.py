@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import ValidationError
 
 from bench.api import RecordError
+from bench.outside import MOST_JSON_BYTES, parse_json, read_text
 from reports.listening.design import QUESTIONS
 from reports.listening.foreign import RATER
 from reports.listening.records import Answer, Ratings, read_json
@@ -42,8 +42,8 @@ def read_ratings(path: Path) -> list[Ratings]:
         RecordError: The file is missing, has none of these forms, or lacks a mark.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
+        text = read_text(path, MOST_JSON_BYTES)
+    except (OSError, ValueError):
         return [read_json(path, Ratings)]  # which says what is wrong
     if text.lstrip().startswith("["):
         return _gathered(path, _beaqle(path, text))
@@ -53,19 +53,19 @@ def read_ratings(path: Path) -> list[Ratings]:
 
 
 def _webmushra(path: Path, text: str) -> Iterator[_Mark]:
-    for row in csv.DictReader(io.StringIO(text)):
-        try:
+    try:
+        for row in csv.DictReader(io.StringIO(text)):
             one, question = row["trial_id"].rsplit("-", 1)
             mark = row["stimuli_rating"].strip()
             yield _Mark(row["session_test_id"], row[RATER], one, row["stimuli"], question, mark)
-        except (KeyError, ValueError, AttributeError) as error:
-            raise _strange(path, "webMUSHRA", error) from error
+    except (KeyError, ValueError, AttributeError, csv.Error) as error:
+        raise _strange(path, "webMUSHRA", error) from error
 
 
 def _beaqle(path: Path, text: str) -> Iterator[_Mark]:
     """The marks of the clips, without that of the reference which BeaqleJS hides among them."""
     try:
-        *pages, person = json.loads(text)
+        *pages, person = parse_json(text)
         for page in pages:
             test, one, question = page["TestID"].split("-")
             for label, mark in page["rating"].items():
@@ -120,4 +120,7 @@ def _ratings(
 
 def _whole(marks: dict[str, str]) -> dict[str, int | str]:
     """Marks as numbers; what is not a number stays text, which the next check refuses."""
-    return {name: int(mark) if mark.isdecimal() else mark for name, mark in marks.items()}
+    return {
+        name: int(mark) if mark.isdecimal() and len(mark) == 1 else mark
+        for name, mark in marks.items()
+    }

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.api import RecordError
+from bench.outside import MOST_JSON_BYTES, parse_json, read_text
 
 FOLDER = "listening"
 Mark = Annotated[int, Field(ge=1, le=5)]
@@ -82,7 +83,9 @@ def read_json(path: Path, kind: type[RecordT]) -> RecordT:
         RecordError: The file is missing, or is not of this kind.
     """
     try:
-        return kind.model_validate_json(path.read_bytes())
+        text = read_text(path, MOST_JSON_BYTES)
+        parse_json(text)  # which has limits
+        return kind.model_validate_json(text)
     except FileNotFoundError as error:
         raise RecordError(
             f"{path} does not exist; a listening test needs it. Check the path."
@@ -93,6 +96,11 @@ def read_json(path: Path, kind: type[RecordT]) -> RecordT:
         raise RecordError(
             f"{path} is not a {kind.__name__} file ({place}: {first['msg']}); the test's page "
             "and its export write such files. Use them as they were downloaded."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise RecordError(
+            f"{path} cannot be read as a {kind.__name__} file ({error}). Use the files as they "
+            "were downloaded."
         ) from error
 
 
