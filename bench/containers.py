@@ -55,6 +55,18 @@ def require_whole(path: Path) -> None:
         DatasetError: It is missing, not a file, not readable or empty, or it is a WAV, AIFF or OGG
             that ends earlier or later than it says.
     """
+    try:
+        _require_file(path)
+        with path.open("rb") as file:
+            _require_chunks(path, file)
+    except OSError as error:
+        raise DatasetError(
+            f"{path} cannot be opened ({error.strerror}); its user must be allowed to read it. "
+            "Change its permissions or remove it."
+        ) from error
+
+
+def _require_file(path: Path) -> None:
     if not path.exists():
         raise DatasetError(f"{path} does not exist; an audio file was expected. Check the path.")
     if not path.is_file():
@@ -65,14 +77,6 @@ def require_whole(path: Path) -> None:
         raise DatasetError(
             f"{path} is empty (0 bytes); audio was expected. Copy the file again or remove it."
         )
-    try:
-        with path.open("rb") as file:
-            _require_chunks(path, file)
-    except OSError as error:
-        raise DatasetError(
-            f"{path} cannot be opened ({error.strerror}); its user must be allowed to read it. "
-            "Change its permissions or remove it."
-        ) from error
 
 
 def packed_streams(path: Path) -> list[Stream] | None:

@@ -115,7 +115,11 @@ def parse(
         return model.model_validate(values)
     except ValidationError as cause:
         # A misspelt key is also a missing one: what stands in the file is shown first.
-        first = min(cause.errors(), key=lambda fault: fault["type"] == "missing")
+        # Where a value may be of several kinds, a rule of ours says more than that it is another.
+        first = min(
+            cause.errors(),
+            key=lambda fault: (fault["type"] == "missing", fault["type"] != "value_error"),
+        )
         raise error(f"{where(first['loc'])}: {_explain(first, model)}") from cause
 
 

@@ -44,7 +44,10 @@ def on_disk(path: Path) -> Path:
 
     The path itself comes back where it exists, and where there is nothing like it.
     """
-    if path.exists() or path.parent == path:
+    try:
+        if path.exists() or path.parent == path:
+            return path
+    except OSError:  # a name that no disk could hold, for which there is nothing to find
         return path
     parent = on_disk(path.parent)
     if not parent.is_dir() or not os.access(parent, os.R_OK):

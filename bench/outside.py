@@ -36,11 +36,11 @@ def read_text(path: Path, most_bytes: int = MOST_TEXT_BYTES) -> str:
         data = file.read(most_bytes + 1)
     if len(data) > most_bytes:
         raise ValueError(f"it is larger than {most_bytes} bytes")
-    encoding = "utf-16" if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig"
+    encoding = "utf-16" if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8"
     try:
-        text = data.decode(encoding)
+        text = data.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        raise ValueError(f"byte {error.start} is not {encoding.removesuffix('-sig')}") from error
+        raise ValueError(f"byte {error.start} is not {encoding}") from error
     return unicodedata.normalize("NFC", text)
 
 

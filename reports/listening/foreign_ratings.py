@@ -66,12 +66,13 @@ def _beaqle(path: Path, text: str) -> Iterator[_Mark]:
     """The marks of the clips, without that of the reference which BeaqleJS hides among them."""
     try:
         *pages, person = parse_json(text)
+        rater = person["UserName"] + ""  # which refuses all but a text
         for page in pages:
             test, one, question = page["TestID"].split("-")
             for label, mark in page["rating"].items():
                 if label != "Reference":
                     item = PurePosixPath(page["filename"][label]).stem
-                    yield _Mark(test, person["UserName"], one, item, question, str(mark))
+                    yield _Mark(test, rater, one, item, question, str(mark))
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise _strange(path, "BeaqleJS", error) from error
 

@@ -1,0 +1,50 @@
+"""Quotation marks in lists of methods and names."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.api import ConfigError
+from bench.plugins.choices import parse_methods, parse_names, quoted
+
+CHOICES: list[tuple[str, list[tuple[str, dict[str, object]]]]] = [
+    ("'./a, b.py:C'", [("./a, b.py:C", {})]),
+    ('"./[a]|b.py:C"[x=1],rti', [("./[a]|b.py:C", {"x": 1}), ("rti", {})]),
+    ("./it's.py:C,./o's.py:D", [("./it's.py:C", {}), ("./o's.py:D", {})]),
+    ("m[w='a, b]',x=2],n", [("m", {"w": "a, b]", "x": 2}), ("n", {})]),
+    ('m[w="a|b"|c]', [("m", {"w": "a|b"}), ("m", {"w": "c"})]),
+    ("m[w='0.5'|0.5]", [("m", {"w": "0.5"}), ("m", {"w": 0.5})]),
+    ("m[w='true']", [("m", {"w": "true"})]),
+    ("m[w='']", [("m", {"w": ""})]),
+    ("m[w='it\"s, so']", [("m", {"w": 'it"s, so'})]),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), CHOICES)
+def test_quoted_names_and_values_are_read_and_labels_read_back(
+    text: str, expected: list[tuple[str, dict[str, object]]]
+) -> None:
+    found = parse_methods(text)
+    assert [(choice.name, dict(choice.overrides)) for choice in found] == expected
+    assert parse_methods(",".join(choice.label for choice in found)) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("'./a, b.py:C", "has no partner"),
+        ("\"a'", "has no partner"),
+        ("./a[1].py:C", "path with brackets or commas is quoted"),
+        ("m[x=1,x=2]", "sets 'x' twice"),
+        ("m[x=]", "is not a setting"),
+    ],
+)
+def test_what_does_not_pair_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_methods(text)
+
+
+def test_names_are_split_outside_quotation_marks() -> None:
+    names = ["cp", "./my, own.py:Score", "it's", 'a "b", c']
+    assert parse_names(", ".join(map(quoted, names))) == names
+    assert parse_names(" , ") == []
