@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.api import RecordError
 from bench.files import replace_file
 from bench.records.store import Run, load_run
 from reports import sounds
@@ -143,7 +145,15 @@ def _brief(table: ResultTable, *, first: bool) -> ResultTable:
 
 
 def _folders(runs: Path | str | Sequence[Path]) -> list[Path]:
-    return [Path(runs)] if isinstance(runs, str | Path) else [Path(folder) for folder in runs]
+    if isinstance(runs, str | Path):
+        return [Path(runs)]
+    folders = [Path(folder) for folder in runs]
+    twice = [folder for folder, n in Counter(f.resolve() for f in folders).items() if n > 1]
+    if twice:
+        raise RecordError(
+            f"run {twice[0]} is named twice; its listeners would count twice. Name each run once."
+        )
+    return folders
 
 
 def _write(path: Path, text: str) -> Path:

@@ -1,7 +1,7 @@
 """Where the clips of a dataset lie, and reading them.
 
-**Conventions**: times are in seconds. The sound is read only when a clip is asked for; before that,
-each file is hashed and its header is checked.
+**Conventions**: times are in seconds. The sound is kept only when a clip is asked for; before that,
+each file is hashed and its samples are counted.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.api import RecordError, UnknownNameError
+from bench.api import ConfigError, RecordError, UnknownNameError
 from bench.errors import nearest
 from bench.records.schema import PlannedCell
 from bench.records.store import Run
@@ -104,6 +104,10 @@ def _labels(run: Run, wanted: Sequence[str]) -> list[str]:
                 f"method {label!r} is not in {run.folder}; it has {', '.join(known)}."
                 f"{nearest(label, known)}"
             )
+    if len(set(wanted)) < len(wanted):
+        raise ConfigError(
+            f"--method names {', '.join(wanted)}; each may stand once. Leave one of them out."
+        )
     return list(wanted) or [m.label for m in run.header.methods if not m.control]
 
 

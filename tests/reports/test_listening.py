@@ -74,6 +74,9 @@ def test_a_failed_cell_takes_its_set_out(run: Run) -> None:
 def test_an_unknown_method_is_named(run: Run) -> None:
     with pytest.raises(UnknownNameError, match="method 'rty' is not in"):
         choose_sets(run, 1, 0, ["rty"])
+    known = next(entry.label for entry in run.header.methods if not entry.control)
+    with pytest.raises(ConfigError, match="each may stand once"):
+        choose_sets(run, 1, 0, [known, known])
 
 
 @pytest.fixture(scope="module")

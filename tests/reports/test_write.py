@@ -169,6 +169,12 @@ def test_a_method_that_differs_between_runs_is_refused() -> None:
         merge([part("tve", 0.5), other])
 
 
+def test_a_run_that_is_named_twice_is_refused(tmp_path: Path) -> None:
+    folder = save(golden_run(), tmp_path / "run")
+    with pytest.raises(RecordError, match="is named twice; its listeners would count twice"):
+        write_report([folder, folder / ".." / "run"])
+
+
 def test_no_run_is_refused() -> None:
     with pytest.raises(RecordError, match="no run was named"):
         merge([])
