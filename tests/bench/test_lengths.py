@@ -152,6 +152,14 @@ def test_streams_that_follow_in_an_ogg_are_all_read(tmp_path: Path, subtype: str
         measure(saved(tmp_path, "b.ogg", first + second[: len(second) // 2]))
 
 
+def test_an_ogg_without_its_last_page_is_refused(tmp_path: Path) -> None:
+    data = encoded(noise(4.0), RATE, "OGG", "VORBIS")
+    assert data.count(b"OggS") > 3
+    path = saved(tmp_path, "a.ogg", data[: data.rfind(b"OggS")])
+    with pytest.raises(DatasetError, match=r"a\.ogg breaks off: its last page is missing"):
+        measure(path)
+
+
 @pytest.mark.parametrize("count", [0, 1, RATE, 2 * RATE])
 def test_a_flac_is_read_to_its_end_whatever_it_claims(tmp_path: Path, count: int) -> None:
     path = saved(tmp_path, "a.flac", flac_claiming(count))

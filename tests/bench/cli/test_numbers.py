@@ -102,7 +102,7 @@ def test_a_suite_has_finite_numbers_and_each_name_once(
 @pytest.mark.parametrize("option", ["metrics", "methods", "styles", "contents"])
 def test_a_name_given_twice_is_refused(option: str) -> None:
     name = {"metrics": "cp", "methods": "mix", "styles": "bells", "contents": "piano_ode_to_joy"}
-    asked = {option: f"{name[option]}, {name[option]}"}
+    asked = {"methods": "copy-content", option: f"{name[option]}, {name[option]}"}
     with pytest.raises(BenchError, match=f"{name[option]}' (stands )?twice"):
         prepare(RunRequest(suite="mini", device="cpu", **asked))  # type: ignore[arg-type]  # by name
 
@@ -110,13 +110,13 @@ def test_a_name_given_twice_is_refused(option: str) -> None:
 @pytest.mark.parametrize("contents", ["²", "٣", "1_0", "0x2", "+1"])
 def test_a_number_of_contents_is_written_in_digits(contents: str) -> None:
     with pytest.raises(BenchError, match="is not known"):
-        prepare(RunRequest(suite="mini", device="cpu", contents=contents))
+        prepare(RunRequest(suite="mini", methods="copy-content", device="cpu", contents=contents))
 
 
 @pytest.mark.parametrize("contents", ["0", "9", "9" * 5000])
 def test_a_number_of_contents_is_one_that_there_is(contents: str) -> None:
     with pytest.raises(ConfigError, match=r"contents is (0|9)"):
-        prepare(RunRequest(suite="mini", device="cpu", contents=contents))
+        prepare(RunRequest(suite="mini", methods="copy-content", device="cpu", contents=contents))
 
 
 def test_a_plan_that_no_machine_could_hold_is_refused_at_once() -> None:
