@@ -16,6 +16,7 @@ from bench.api import RecordError
 from bench.outside import MOST_JSON_BYTES, parse_json, read_text
 
 FOLDER = "listening"
+LONGEST_NAME = 64  # letters of a test or a rater
 Mark = Annotated[int, Field(ge=1, le=5)]
 
 
@@ -66,7 +67,7 @@ class Ratings(_Record):
     """What one listener downloads."""
 
     test: str
-    rater: Annotated[str, Field(min_length=1, max_length=64)]
+    rater: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
     training: str
     started_at: str
     finished_at: str
@@ -111,10 +112,10 @@ def load_key(run_folder: Path, test: str) -> BlindKey:
         RecordError: This run has not exported such a test.
     """
     path = run_folder / FOLDER / f"{test}.key.json"
-    if not test.isalnum() or not path.exists():
+    if not test.isalnum() or len(test) > LONGEST_NAME or not path.exists():
         known = sorted(p.name.split(".")[0] for p in (run_folder / FOLDER).glob("*.key.json"))
         raise RecordError(
-            f"test {test!r} has no key in {run_folder / FOLDER}; this run exported "
+            f"test {test[:LONGEST_NAME]!r} has no key in {run_folder / FOLDER}; this run exported "
             f"{', '.join(known) or 'none'}. Name with --run the run that the test was made from."
         )
     return read_json(path, BlindKey)
