@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from bench.api import BenchError
 from bench.errors import nearest
-from bench.outside import MOST_TOML_BYTES, parse_toml, read_text
+from bench.outside import MOST_TOML_BYTES, BeyondLimitError, parse_toml, read_text
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Place: TypeAlias = tuple[str | int, ...]
@@ -68,12 +68,21 @@ class TomlFile:
 def read_toml(path: Path, error: type[BenchError]) -> TomlFile:
     """Read a TOML file, raising `error` where it is missing or not TOML."""
     try:
-        text = read_text(path, MOST_TOML_BYTES)
-        return TomlFile(path, parse_toml(text), find_lines(text))
+        return _read_toml(path, error)
     except (OSError, ValueError) as cause:
         raise error(
             f"{path} cannot be read as TOML ({cause}). Correct or restore the file."
         ) from cause
+
+
+def _read_toml(path: Path, error: type[BenchError]) -> TomlFile:
+    text = read_text(path, MOST_TOML_BYTES)
+    lines = find_lines(text)
+    try:
+        return TomlFile(path, parse_toml(text), lines)
+    except BeyondLimitError as cause:
+        where = TomlFile(path, {}, lines).at(cause.place)
+        raise error(f"{where}: {cause}. Correct the value.") from cause
 
 
 def find_lines(text: str) -> dict[tuple[str, ...], int]:

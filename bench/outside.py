@@ -25,6 +25,19 @@ MOST_COUNT = 1_000_000  # of cells, clips or repetitions
 _SEPARATORS = str.maketrans("={},[]", "\n" * 6)
 
 
+class BeyondLimitError(ValueError):
+    """A value within a file passes a limit.
+
+    Args:
+        text: What is wrong.
+        place: The keys and positions that lead to the value.
+    """
+
+    def __init__(self, text: str, place: tuple[str | int, ...] = ()) -> None:
+        super().__init__(text)
+        self.place = place
+
+
 def read_text(path: Path, most_bytes: int = MOST_TEXT_BYTES) -> str:
     """Read a text in UTF-8, or in UTF-16 where it begins with that mark; composed (NFC).
 
@@ -56,7 +69,7 @@ def parse_toml(text: str) -> dict[str, Any]:
         >>> parse_toml("[styles]" + chr(10) + "duration_s = inf")
         Traceback (most recent call last):
         ...
-        ValueError: styles.duration_s is inf; numbers are finite
+        bench.outside.BeyondLimitError: styles.duration_s is inf; numbers are finite
     """
     for part in text.translate(_SEPARATORS).split("\n"):
         if part.count(".") > 2 * MOST_LEVELS and not part.lstrip().startswith("#"):
@@ -81,7 +94,7 @@ def parse_json(text: str) -> Any:  # noqa: ANN401 - whatever JSON may hold
         >>> parse_json('{"marks": [1, 1e999]}')
         Traceback (most recent call last):
         ...
-        ValueError: marks.1 is inf; numbers are finite
+        bench.outside.BeyondLimitError: marks.1 is inf; numbers are finite
     """
     try:
         value = json.loads(text)
@@ -95,20 +108,20 @@ def require_limits(value: object) -> None:
     """Check how deep a value is nested, and each number in it.
 
     Raises:
-        ValueError: It is nested too deep, or has a number that is not finite or too large.
+        BeyondLimitError: It is nested too deep, or has a number that is not finite or too large.
     """
-    waiting: list[tuple[tuple[object, ...], object]] = [((), value)]
+    waiting: list[tuple[tuple[str | int, ...], object]] = [((), value)]
     while waiting:
         place, one = waiting.pop()
         if len(place) > MOST_LEVELS:
-            raise ValueError(f"it is nested more than {MOST_LEVELS} levels deep")
+            raise BeyondLimitError(f"it is nested more than {MOST_LEVELS} levels deep", place)
         if isinstance(one, dict):
             waiting += [((*place, key), inner) for key, inner in one.items()]
         elif isinstance(one, list):
             waiting += [((*place, number), inner) for number, inner in enumerate(one)]
         elif fault := _fault(one):
             name = ".".join(map(str, place)) or "the number"
-            raise ValueError(f"{name} {fault}")
+            raise BeyondLimitError(f"{name} {fault}", place)
 
 
 def _fault(value: object) -> str:

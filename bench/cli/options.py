@@ -16,11 +16,8 @@ from bench.outside import LARGEST_INTEGER, LONGEST_S, MOST_COUNT
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class Seconds(click.FloatRange):
-    """A finite number of seconds; `nan` would pass every comparison with an end of the range."""
-
-    def __init__(self, least: float, *, min_open: bool = False) -> None:
-        super().__init__(least, LONGEST_S, min_open=min_open)
+class Finite(click.FloatRange):
+    """A finite number in a range; `nan` would pass every comparison with an end of it."""
 
     def convert(
         self,
@@ -31,8 +28,15 @@ class Seconds(click.FloatRange):
         """The number, or a usage error that names the option, the value and the rule."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
-            self.fail(f"{number} is not a finite number of seconds.", param, ctx)
+            self.fail(f"{number} is not a finite number.", param, ctx)
         return number
+
+
+class Seconds(Finite):
+    """A finite number of seconds."""
+
+    def __init__(self, least: float, *, min_open: bool = False) -> None:
+        super().__init__(least, LONGEST_S, min_open=min_open)
 
 
 FILE = click.Path(path_type=Path)

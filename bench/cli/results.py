@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 import click
 
-from bench.cli.options import FILE, FOLDER, benchmarks_option
+from bench.cli.options import FILE, FOLDER, Finite, benchmarks_option
 from bench.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class GateOptions(TypedDict):
 )
 @click.option(
     "--least-drop",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Finite(0, 1, min_open=True),
     help="The drop that must be found, as a share of a metric's range; 1 asks for nothing. "
     "Default: that of the suite, 0.2 if it says none.",
 )

@@ -270,7 +270,7 @@ def test_broken_results_of_other_tools_are_refused(
     [
         ({"test": "0123456789ab"}, "has no key in"),
         ({"test": "9" * 5000}, "test '9{64}' has no key in"),
-        ({"answers": [[[]] * 40]}, "valid dictionary"),
+        ({"answers": [[[]] * 40]}, "answers.0: Input should be an object"),
         ({"training": 10**400}, "cannot be read as a Ratings file .*digits"),
         ({"answers": [{"schema_version": 1, "set": "x", "item": "y", "cp": 1, "sf": 1, "ovl": 1}]},
          "which is not in its test"),
