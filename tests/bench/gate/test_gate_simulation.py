@@ -14,7 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from simulate import ALARMS, DROP, POWERS, STYLE_DROP, WHOLE, World, alarms, gate, powers
+from simulate_gates import ALARMS, DROP, POWERS, STYLE_DROP, WHOLE, World, alarms, gate, powers
 
 TABLE = Path(__file__).with_name("simulations.txt").read_text(encoding="utf-8")
 SMALL = World(3, 4, 3, methods=3, metrics=2)

@@ -1,7 +1,7 @@
 """Simulated gates whose truth is known: false alarms of whole gates, and power.
 
-`python tests/bench/gate/simulate.py -o tests/bench/gate/simulations.txt` writes the whole table
-(`make simulations`); `test_gate_simulation.py` runs fewer gates of the same.
+`python tests/bench/gate/simulate_gates.py -o tests/bench/gate/simulations.txt` writes the whole
+table (`make simulations`); `test_gate_simulation.py` runs fewer gates of the same.
 
 A gate is `METHODS` methods (every second one fits per style) with `METRICS` metrics each. All cells
 have other audio than the baseline, as after a change that moves every random number: the worst
