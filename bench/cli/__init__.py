@@ -13,6 +13,6 @@ from bench.errors import ExitCode
 if importlib.util.find_spec("fcntl") is None:
     sys.stderr.write(
         f"error: this system ({sys.platform}) has no fcntl; every command needs its locks, which "
-        "Linux and macOS have. On Windows, work in WSL: https://learn.microsoft.com/windows/wsl\n"
+        "Linux and macOS have. On Windows, work in WSL, the Windows Subsystem for Linux.\n"
     )
     sys.exit(ExitCode.BAD_INPUT)

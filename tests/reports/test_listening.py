@@ -276,7 +276,7 @@ def test_broken_results_of_other_tools_are_refused(
          "which is not in its test"),
         ({"answers": [{"schema_version": 1, "set": "x", "item": "y", "cp": 6, "sf": 1, "ovl": 1}]},
          "less than or equal to 5"),
-        ({"rater": ""}, "at least 1 character"),
+        ({"rater": ""}, "1 to 64 characters that can be seen"),
         ({"extra": 1}, "Extra inputs are not permitted"),
     ],
 )  # fmt: skip
