@@ -66,9 +66,9 @@ def main() -> None:
         say(f"error: {_bounded(error)}", err=True)
         sys.exit(ExitCode.BAD_INPUT)
     except OutputLostError as error:
-        if error.errno == errno.EPIPE:
+        if error.cause.errno == errno.EPIPE:
             sys.exit(ExitCode.READER_GONE)
-        say(f"error: standard output cannot be written: {_refused(error)}", err=True)
+        say(f"error: standard output cannot be written: {_refused(error.cause)}", err=True)
         sys.exit(ExitCode.BAD_INPUT)
     except OSError as error:
         if error.filename is None or error.errno not in FIXABLE | FULL:

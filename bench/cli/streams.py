@@ -18,8 +18,18 @@ import click
 from bench.wording import visible
 
 
-class OutputLostError(OSError):
-    """Standard output cannot be written; the error names the file that it goes to."""
+class OutputLostError(Exception):
+    """Standard output cannot be written.
+
+    It is no `OSError`, which others would take for an error of a file of theirs.
+
+    Args:
+        cause: What the system says, with the file that the output goes to.
+    """
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
 
 
 def say(text: str = "", *, err: bool = False, nl: bool = True) -> None:
@@ -73,7 +83,7 @@ class _Output(io.FileIO):
             nothing = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nothing, self.fileno())
             os.close(nothing)
-            raise OutputLostError(error.errno, error.strerror, place) from error
+            raise OutputLostError(OSError(error.errno, error.strerror, place)) from error
 
 
 class _Forgiving(io.FileIO):

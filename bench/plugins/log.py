@@ -22,9 +22,12 @@ def add_text(log: Path, text: str) -> None:
     What cannot be encoded is escaped; nothing else is changed, so the log says exactly what a
     plug-in said, control characters included.
     """
+    data = text.encode(errors="backslashreplace")
+    left_out = len(data) - LOG_LIMIT_BYTES
+    end = f"\n[{left_out} bytes left out]\n" if left_out > 0 else "\n"
     with naming(log), log.open("ab") as file:
         if file.tell() < FULL_LOG_BYTES:
-            file.write(text.encode(errors="backslashreplace")[:LOG_LIMIT_BYTES] + b"\n")
+            file.write(data[:LOG_LIMIT_BYTES] + end.encode())
 
 
 class Capture:

@@ -59,7 +59,7 @@ def make_header(
         provenance={
             **collect(devices[0]),
             "devices": list(devices),
-            "package_lists": dict([packages_file(packages)]),
+            "package_lists": [packages_file(packages)],
         },
         dataset={
             "name": plan.dataset.name,
@@ -75,8 +75,9 @@ def merge_headers(old: RunHeader, new: RunHeader) -> RunHeader:
 
     Its methods, metrics and lists of packages are those of all its sessions.
     """
-    before, now = (header.provenance.get("package_lists", {}) for header in (old, new))
-    provenance = {**new.provenance, "package_lists": {**before, **now}}
+    lists = [*old.provenance.get("package_lists", []), *new.provenance["package_lists"]]
+    each_once = list({one["file"]: one for one in lists}.values())
+    provenance = {**new.provenance, "package_lists": each_once}
     methods = {m.label: m for m in (*old.methods, *new.methods)}
     known = {m.name for m in old.metrics}  # what could not be loaded now keeps its fingerprint
     fresh = [m for m in new.metrics if m.fingerprint or m.name not in known]

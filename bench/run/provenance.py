@@ -69,17 +69,17 @@ def _requirement(name: str, package: metadata.Distribution) -> str:
     return one_line(f"{name} @ git+{public}@{commit}" if commit else f"{name} @ {public}")
 
 
-def packages_file(packages: str) -> tuple[str, str]:
-    r"""The name of the file for a list of packages in a run folder, and the digest of its bytes.
+def packages_file(packages: str) -> dict[str, str]:
+    r"""The `file` of a list of packages in a run folder, and the `sha256` of its bytes.
 
     The name is made of the digest, so that sessions of one run keep a list each where they differ.
 
     Example:
-        >>> packages_file("numpy==2.0\n")[0]
+        >>> packages_file("numpy==2.0\n")["file"]
         'packages-4e6648d7d858.txt'
     """
     digest = hashlib.sha256(packages.encode()).hexdigest()
-    return f"packages-{digest[:12]}.txt", digest
+    return {"file": f"packages-{digest[:12]}.txt", "sha256": digest}
 
 
 def _cpu_model() -> str:

@@ -138,7 +138,7 @@ def _write_plan(prepared: Prepared, request: RunRequest, metrics: Sequence[Loade
     folder = prepared.folder
     packages = installed_packages()
     new = make_header(prepared.plan, metrics, prepared.devices, request.argv, packages)
-    replace_file(folder / packages_file(packages)[0], packages)
+    replace_file(folder / packages_file(packages)["file"], packages)
     if (folder / "run.json").exists():
         new = merge_headers(store.read_header(folder), new)
     store.write_header(folder, new)
