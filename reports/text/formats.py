@@ -292,7 +292,7 @@ def _wrapped(text: str) -> list[str]:
 def _width(column: Column, blocks: list[Block]) -> int:
     longest = max((len(line) for block in blocks for line in block), default=0)
     limit = max(longest, NARROWEST)
-    return max(longest, *(len(line) for line in textwrap.wrap(column.title, limit)))
+    return max(longest, *(len(line) for line in textwrap.wrap(_plain(column.title), limit)))
 
 
 def _pack(
@@ -313,7 +313,7 @@ def _pack(
 def _draw(
     table: ResultTable, chosen: list[int], cells: dict[int, list[Block]], widths: dict[int, int]
 ) -> str:
-    heads = [textwrap.wrap(table.columns[p].title, widths[p]) for p in chosen]
+    heads = [textwrap.wrap(_plain(table.columns[p].title), widths[p]) for p in chosen]
     rule = "-" * (sum(widths[p] for p in chosen) + len(GAP) * (len(chosen) - 1))
     lines = [*_lines(table, chosen, heads, widths), rule.replace("-", "=")]
     for number, row in enumerate(table.rows):
