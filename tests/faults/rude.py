@@ -37,6 +37,7 @@ from bench.api import (
     StyleTransferMethod,
     TransferRequest,
 )
+from bench.cache import Cache
 
 CURSED = ("hard", "a1")  # the style and content that set the rude method off
 ALLOWANCE_BYTES = 100_000_000
@@ -253,3 +254,12 @@ class Level(Metric):
 
     def fingerprint(self) -> Mapping[str, Json]:
         return {"version": "1"}
+
+
+class Hoarder(Level):
+    """Fills the disk, then keeps something in the cache as the metrics of the catalog do."""
+
+    def score(self, outputs: Sequence[Output]) -> list[Score]:
+        fill_disk()
+        Cache.default().save_array("hoard", "one", np.ones(100_000))
+        return super().score(outputs)

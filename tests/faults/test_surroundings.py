@@ -15,7 +15,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from driving import Stage, ended, methods, wait_until
+from driving import RUDE, Stage, ended, methods, wait_until
 
 from bench.api import Audio, RecordError, StyleState
 from bench.cache import Cache
@@ -82,6 +82,21 @@ def test_a_full_cache_is_not_blamed_on_the_run_folder(stage: Stage, small_disk: 
     (small_disk / "filler").unlink()
     nowhere = {"TOY_DISK": str(stage.home / "nowhere"), "BENCH_CACHE": str(cache)}
     assert stage.run(*methods("Rude[how=fill]"), "--no-isolate", out=out, **nowhere) == 0
+    stage.require_whole(out)
+
+
+def test_a_cache_that_fills_while_scores_are_made_stops_the_run(
+    stage: Stage, small_disk: Path
+) -> None:
+    out = "cache-full-scores"
+    disk = {"TOY_DISK": str(small_disk), "BENCH_CACHE": str(small_disk / "cache")}
+    words = (*STEADY, "--metrics", f"{RUDE}:Hoarder")
+    assert stage.run(*words, out=out, **disk) == 2
+    assert f"no space left on the disk mounted at {small_disk}; finished" in stage.said(out)
+    assert not (stage.home / out / "scores.jsonl").exists()
+    (small_disk / "filler").unlink()
+    nowhere = {"TOY_DISK": str(stage.home / "nowhere"), "BENCH_CACHE": str(small_disk / "cache")}
+    assert stage.run(*words, out=out, **nowhere) == 0
     stage.require_whole(out)
 
 
