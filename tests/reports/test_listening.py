@@ -449,7 +449,7 @@ def test_every_clip_must_be_rated_in_other_tools_too(
         import_ratings(hand_in(tmp_path, json.dumps(pages)), run.folder)
 
 
-@pytest.mark.parametrize("mark", [True, "3", 3.0, 3.5, None, [3], 0, 6, -1, 10**30])
+@pytest.mark.parametrize("mark", [True, "3", 3.0, 3.5, None, [3], 0, 6, -1, 10**18])
 def test_a_mark_is_an_integer_of_1_to_5(
     run: Run, made: tuple[Path, BlindKey], tmp_path: Path, mark: object
 ) -> None:
