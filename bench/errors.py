@@ -20,6 +20,7 @@ class ExitCode(IntEnum):
     NOT_COMPARABLE = 4
     FAILED_CELLS = 5
     INTERRUPTED = 130
+    READER_GONE = 141
 
 
 class BenchError(Exception):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.api import BenchError, CheckpointError, DeviceError, UnsupportedError
+from bench.wording import one_line
 
 CellStatus = Literal[
     "started",
@@ -26,11 +27,20 @@ STOPS_RUN: tuple[type[BenchError], ...] = (CheckpointError, DeviceError)
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a fit or a cell has no result."""
+    """Why a fit or a cell has no result.
+
+    The words may be a plug-in's: they are kept as one line, see `bench.wording`.
+    """
 
     status: CellStatus
     reason: str
     exception: str | None = None
+
+    def __post_init__(self) -> None:
+        """Bound the words and show what cannot be seen in them."""
+        object.__setattr__(self, "reason", one_line(self.reason))
+        if self.exception is not None:
+            object.__setattr__(self, "exception", one_line(self.exception))
 
 
 class WorkerError(Exception):
@@ -55,10 +65,9 @@ def failure_of(error: BaseException) -> Failure:
     """Name a fault: declined, out of memory, or an error with its class and message."""
     if isinstance(error, WorkerError):
         return error.failure
+    said, name = one_line(error), type(error).__name__
     if isinstance(error, UnsupportedError):
-        return Failure("unsupported", str(error))
-    name = type(error).__name__
+        return Failure("unsupported", said)
     if isinstance(error, MemoryError) or name == "OutOfMemoryError":
-        return Failure("oom", f"out of memory: {error}", name)
-    reason = str(error) if isinstance(error, BenchError) else f"{name}: {error}"
-    return Failure("error", reason, name)
+        return Failure("oom", f"out of memory: {said}", name)
+    return Failure("error", said if isinstance(error, BenchError) else f"{name}: {said}", name)

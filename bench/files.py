@@ -1,4 +1,4 @@
-"""Files: how they are replaced, and the digests by which their contents are known.
+"""Files: how they are replaced, what is said of a full disk, and the digests of their contents.
 
 A file that a user could lose, or that somebody could read while it is written, is written with
 `replace_file`. All digests are SHA-256 in hex.
@@ -6,13 +6,18 @@ A file that a user could lose, or that somebody could read while it is written, 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
+# A full disk, a full quota, and a file that is larger than this process may write.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NAME_LENGTH = 40  # of the target's name in that of the scratch file: file systems allow 255 bytes
 
 
@@ -27,12 +32,19 @@ def replace_file(path: Path, content: str | bytes) -> None:
 
     Args:
         path: The file.
-        content: Its new content; text is written as UTF-8.
+        content: Its new content; text is written as UTF-8, in which half of a surrogate pair is
+            escaped.
 
     Raises:
-        OSError: The file cannot be written, as on a full disk. Nothing is left behind.
+        OSError: The file, which the error names, cannot be written, as on a full disk. Nothing is
+            left behind.
     """
-    data = content.encode() if isinstance(content, str) else content
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
+    with naming(path):
+        _replace(path, data)
+
+
+def _replace(path: Path, data: bytes) -> None:
     if path.exists() and not path.is_file():
         path.write_bytes(data)
         return
@@ -47,6 +59,39 @@ def replace_file(path: Path, content: str | bytes) -> None:
         scratch.replace(target)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let errors of the system be about one file.
+
+    An error in writing to an open file names none, and one about a scratch file names what the user
+    never heard of.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # an error of Python's own, with words of its own
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def no_space(error: OSError) -> str | None:
+    """Which file has no space and on which disk, in words, where that is the error; else None.
+
+    Example:
+        >>> no_space(OSError(errno.ENOSPC, "No space left on device", "/proc/1/a"))
+        '/proc/1/a: no space left on the disk mounted at /proc'
+        >>> no_space(OSError(errno.EACCES, "Permission denied", "/proc/1/a"))
+    """
+    if error.errno not in FULL or error.filename is None:
+        return None
+    return f"{error.filename}: no space left on the disk mounted at {_mount_of(error.filename)}"
+
+
+def _mount_of(path: str) -> str:
+    place = Path(path).resolve()
+    return str(next(folder for folder in (place, *place.parents) if folder.is_mount()))
 
 
 def file_digest(path: Path) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from bench.api import RecordError
 from bench.files import replace_file
 from bench.records.store import Run, load_run
+from bench.wording import visible
 from reports import sounds
 from reports.listening.ratings import heard
 from reports.listening.tables import ears, listening, with_marks
@@ -133,7 +134,7 @@ def terminal_summary(
 def failures(run: Run) -> str:
     """Every failed cell with its reason, as a Markdown list."""
     lines = notes.failure_lines(run, reading.by_method(run))
-    text = "".join(f"* {' '.join(line.split())}\n" for line in lines) or "None.\n"
+    text = "".join(f"* {visible(' '.join(line.split()))}\n" for line in lines) or "None.\n"
     return f"## Failed cells: {len(lines)} of {len(run.plan)}\n\n{reading.identity(run)}\n\n{text}"
 
 

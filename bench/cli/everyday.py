@@ -18,6 +18,7 @@ from bench.cli.options import (
     profile_option,
 )
 from bench.cli.progress import progress_line
+from bench.cli.streams import say
 from bench.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -90,13 +91,13 @@ def transfer(**options: Unpack[TransferOptions]) -> None:
     from bench.run.single import SingleRequest, prepare_single, render_single
 
     prepared = prepare_single(SingleRequest(**options))
-    click.echo(prepared.announcement, err=True)
+    say(prepared.announcement, err=True)
     result = render_single(prepared, progress_line())
-    click.echo(err=True)
+    say(err=True)
     if isinstance(result, Failure):
-        click.echo(f"failed ({result.status}): {result.reason}", err=True)
+        say(f"failed ({result.status}): {result.reason}", err=True)
         sys.exit(ExitCode.FAILED_CELLS)
-    click.echo(result.words)
+    say(result.words)
 
 
 @click.command()
@@ -112,12 +113,12 @@ def check(target: str, profile: Profile, device: str) -> None:
     from bench.device import resolve_device
 
     examination = examine(target, profile, resolve_device(device))
-    click.echo(examination.title)
+    say(examination.title)
     outcomes = []
     for outcome in examination.outcomes:
-        click.echo(line(outcome))
+        say(line(outcome))
         outcomes.append(outcome)
-    click.echo(summary(outcomes))
+    say(summary(outcomes))
     failed = any(outcome.status == "failed" for outcome in outcomes)
     sys.exit(ExitCode.FAILED_CELLS if failed else ExitCode.DONE)
 
@@ -137,7 +138,7 @@ def doctor(scores: bool) -> None:
     from bench.doctor.report import diagnose
 
     diagnosis = diagnose(scores=scores)
-    click.echo(diagnosis.text)
+    say(diagnosis.text)
     well = diagnosis.mini_can_run and diagnosis.scores_hold
     sys.exit(ExitCode.DONE if well else ExitCode.BAD_INPUT)
 
@@ -170,12 +171,12 @@ def fetch(
     from bench.fetching.order import carry_out, describe_order, is_complete, make_order
 
     order = make_order(targets)
-    click.echo(describe_order(order))
+    say(describe_order(order))
     if not accept_licences and not is_complete(order):
-        click.echo(f"To accept these licences and download: {order.line}", err=True)
+        say(f"To accept these licences and download: {order.line}", err=True)
         sys.exit(ExitCode.BAD_INPUT)
     for line in carry_out(order, local_dir, archive) if accept_licences else ():
-        click.echo(line)
+        say(line)
 
 
 @click.command("list")
@@ -184,4 +185,4 @@ def list_(what: str) -> None:
     """List the methods, metrics, datasets or suites to choose from."""
     from bench.cli.listing import listing
 
-    click.echo(listing(what))
+    say(listing(what))

@@ -22,13 +22,17 @@ from bench.cli.everyday import check, doctor, fetch, list_, transfer
 from bench.cli.reports import listen, report
 from bench.cli.results import baseline, compare, gate, history
 from bench.cli.run import run
+from bench.cli.streams import OutputLostError, prepare_streams, say
 from bench.cli.time import time
 from bench.errors import ExitCode
+from bench.files import FULL, no_space
 from bench.names import require_utf8
+from bench.wording import CUT, LONGEST_MESSAGE, one_line, visible
 
 ROOT_PACKAGES = ("bench", "methods", "metrics", "reports")
 # What the system refuses and its user can fix; any other OSError is a fault of ours.
-FIXABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG}
+FIXABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG}
+logger = logging.getLogger(__name__)
 COMMANDS = (
     *(run, report, list_, fetch, transfer, check, doctor, time),
     *(compare, baseline, gate, history, listen),
@@ -51,30 +55,51 @@ for command in COMMANDS:
 
 def main() -> None:
     """Entry point: bad input ends with one message and exit code 2, never with a traceback."""
+    prepare_streams()
     logging.basicConfig(
         level=os.environ.get("BENCH_LOG", "WARNING").upper(), format="%(name)s: %(message)s"
     )
     try:
-        for word in sys.argv[1:]:
-            require_utf8(word, ConfigError)
+        _require_utf8_words()
         cli.main(standalone_mode=False)
     except BenchError as error:
-        click.echo(f"error: {error}", err=True)
+        say(f"error: {_bounded(error)}", err=True)
+        sys.exit(ExitCode.BAD_INPUT)
+    except OutputLostError as error:
+        if error.cause.errno == errno.EPIPE:
+            sys.exit(ExitCode.READER_GONE)
+        say(f"error: standard output cannot be written: {_refused(error.cause)}", err=True)
         sys.exit(ExitCode.BAD_INPUT)
     except OSError as error:
-        if error.filename is None or error.errno not in FIXABLE:
+        if error.filename is None or error.errno not in FIXABLE | FULL:
             raise
-        click.echo(f"error: {_refused(error)}", err=True)
+        say(f"error: {_refused(error)}", err=True)
         sys.exit(ExitCode.BAD_INPUT)
     except click.ClickException as error:
         error.show()
         sys.exit(ExitCode.BAD_INPUT)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; run the same command again to go on", err=True)
+        say("interrupted; run the same command again to go on", err=True)
         sys.exit(ExitCode.INTERRUPTED)
 
 
+def _require_utf8_words() -> None:
+    for word in sys.argv[1:]:
+        require_utf8(word, ConfigError)
+
+
+def _bounded(error: BenchError) -> str:
+    """The message of an error, which may quote a plug-in; BENCH_LOG=INFO shows it whole."""
+    words = one_line(error, LONGEST_MESSAGE)
+    if words.endswith(CUT):
+        logger.info("the whole message: %s", visible(str(error)))
+    return words
+
+
 def _refused(error: OSError) -> str:
+    full = no_space(error)
+    if full is not None:
+        return f"{full}. Free some space there, or name another place."
     return (
         f"{error.filename} cannot be used ({error.strerror}); this command needs it. Change its "
         "permissions, free space, or name another place."

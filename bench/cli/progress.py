@@ -8,6 +8,7 @@ from time import monotonic
 import click
 
 from bench.api import Progress
+from bench.wording import one_line
 
 PLAIN_LINE_EVERY_S = 10.0
 
@@ -26,7 +27,7 @@ def _plain_lines() -> Progress:
         now, begun = monotonic(), text.rpartition(": ")[0]
         if begun != stage or now - shown_at >= PLAIN_LINE_EVERY_S:
             stage, shown_at = begun, now
-            click.echo(f"[{fraction:4.0%}] {text}", err=True)
+            click.echo(f"[{fraction:4.0%}] {one_line(text)}", err=True)
 
     return show
 
@@ -38,6 +39,6 @@ def _live_line() -> Progress:
     def show(fraction: float, text: str) -> None:
         spent = monotonic() - begun
         left = f"{spent / fraction - spent:.0f} s left" if fraction > 0 else ""
-        click.echo(f"\r\x1b[K[{fraction:4.0%}] {text}  {left}", nl=False, err=True)
+        click.echo(f"\r\x1b[K[{fraction:4.0%}] {one_line(text)}  {left}", nl=False, err=True)
 
     return show

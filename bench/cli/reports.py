@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 import click
 
 from bench.cli.options import COUNT, FILE, FOLDER, SEED, run_option
+from bench.cli.streams import say
 from bench.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def report(runs: tuple[Path, ...], **options: Unpack[ReportOptions]) -> None:
         if options["paper"]:
             from reports.paper.write import write_paper
 
-            click.echo(f"Paper: {write_paper(finished)}")
+            say(f"Paper: {write_paper(finished)}")
 
 
 def _check(paper: Path, runs: tuple[Path, ...]) -> ExitCode:
@@ -82,9 +83,9 @@ def _check(paper: Path, runs: tuple[Path, ...]) -> ExitCode:
     findings = check_paper(paper, runs)
     for found in findings:
         verdict = "differs" if found.complaints else f"agrees in {found.rows} rows"
-        click.echo(f"{found.place}: {found.table} {verdict}")
+        say(f"{found.place}: {found.table} {verdict}")
         for complaint in found.complaints:
-            click.echo(f"  {complaint}")
+            say(f"  {complaint}")
     differs = any(found.complaints for found in findings)
     return ExitCode.NOT_COMPARABLE if differs else ExitCode.DONE
 
@@ -111,13 +112,13 @@ def show(
     finished = read_report(runs)
     write_report(finished, without_inputs=without_inputs)
     shown = replace(finished, tables=finished.tables[:1]) if brief else finished
-    click.echo(terminal_summary(shown))
-    click.echo(f"Tables (md, tex, csv): {finished.out}")
+    say(terminal_summary(shown))
+    say(f"Tables (md, tex, csv): {finished.out}")
     if page:
         from reports.page.write import write_page
 
         where = write_page(finished, without_inputs=without_inputs, without_sounds=without_sounds)
-        click.echo(f"Page: {where}")
+        say(f"Page: {where}")
     return finished
 
 
@@ -173,10 +174,10 @@ def export_test(**options: Unpack[ExportOptions]) -> None:
     folder, out = options["folder"], options["out"] or options["folder"] / "listening-test"
     done = export(folder, out, options["sets"], options["seed"], options["methods"])
     size = f"{counted(done.sets, 'set')}, {counted(done.clips, 'clip')} to rate"
-    click.echo(f"Test: {done.folder / 'index.html'} ({size})")
-    click.echo(f"Key, which stays here: {done.key}")
+    say(f"Test: {done.folder / 'index.html'} ({size})")
+    say(f"Key, which stays here: {done.key}")
     if done.notice:
-        click.echo(f"note: {done.notice}", err=True)
+        say(f"note: {done.notice}", err=True)
 
 
 @listen.command("import")
@@ -197,5 +198,5 @@ def import_test(ratings: tuple[Path, ...], folder: Path) -> None:
     write_report(finished)
     for table in finished.tables:
         if table.label in {"listening", "ears"}:
-            click.echo(terminal(table, TERMINAL_WIDTH))
-    click.echo(f"{counted(len(kept), 'rating file')} kept in {folder / 'listening'}")
+            say(terminal(table, TERMINAL_WIDTH))
+    say(f"{counted(len(kept), 'rating file')} kept in {folder / 'listening'}")

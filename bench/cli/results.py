@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 import click
 
 from bench.cli.options import FILE, FOLDER, Finite, benchmarks_option
+from bench.cli.streams import say
 from bench.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def compare(first: str, second: str, folder: Path | None, population: Population
         table = contrast.contrast_runs(Path(first), Path(second), population)
     else:
         table = contrast.contrast_methods(folder, first, second, population)
-    click.echo(terminal(table), nl=False)
+    say(terminal(table), nl=False)
     sys.exit(ExitCode.DONE if contrast.comparable(table) else ExitCode.NOT_COMPARABLE)
 
 
@@ -57,7 +58,7 @@ def baseline(folder: Path, reason: str, out: Path, benchmarks: Path | None) -> N
     from reports.gate.verdicts import write_baseline
 
     kept = write_baseline(folder, reason, out, benchmarks)
-    click.echo(f"Written: {out}\n{statement(kept)}", nl=False)
+    say(f"Written: {out}\n{statement(kept)}", nl=False)
 
 
 class GateOptions(TypedDict):
@@ -113,7 +114,7 @@ def gate(folder: Path, **options: Unpack[GateOptions]) -> None:
             "json": options["json_out"], "junit": options["junit_out"], "report": options["report"]
         },
     )  # fmt: skip
-    click.echo(text, nl=False)
+    say(text, nl=False)
     sys.exit(code)
 
 
@@ -134,7 +135,7 @@ def history_add(folder: Path, out: Path, benchmarks: Path | None) -> None:
     """Append a run to a history file, unless it is there already."""
     from reports.gate.history import add_run
 
-    click.echo(add_run(folder, out, benchmarks))
+    say(add_run(folder, out, benchmarks))
 
 
 @history.command("show")
@@ -152,5 +153,5 @@ def history_show(path: Path, report: Path | None) -> None:
     from reports.gate.history import show
 
     text, code = show(path, report)
-    click.echo(text, nl=False)
+    say(text, nl=False)
     sys.exit(code)

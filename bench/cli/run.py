@@ -19,6 +19,7 @@ from bench.cli.options import (
 )
 from bench.cli.progress import progress_line
 from bench.cli.reports import show
+from bench.cli.streams import say
 from bench.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def run(**options: Unpack[RunOptions]) -> None:
 
     request = RunRequest(argv=tuple(sys.argv[1:]), **options)
     prepared = prepare(request)
-    click.echo(prepared.announcement)
+    say(prepared.announcement)
     if not request.dry_run:
         sys.exit(_run(prepared, request))
 
@@ -116,9 +117,9 @@ def _run(prepared: Prepared, request: RunRequest) -> int:
     from bench.run.session import start
     from bench.scores import INVALID
 
-    with disk_full_is_bad_input(prepared.folder):
+    with disk_full_is_bad_input():
         cells = start(prepared, request, progress_line())
-        click.echo(err=True)
+        say(err=True)
         finished = show((prepared.folder,), page=True, brief=True)
     _print_invalid(finished)
     _print_session(prepared)
@@ -136,11 +137,11 @@ def _print_invalid(finished: Report) -> None:
 
     words = invalid_note(finished.run)
     if words:
-        click.echo(f"{words}; reasons in {finished.out / 'failures.md'}, --retry scores them again")
+        say(f"{words}; reasons in {finished.out / 'failures.md'}, --retry scores them again")
 
 
 def _print_session(prepared: Prepared) -> None:
     from reports.tables.run_costs import session_costs
     from reports.text.formats import terminal
 
-    click.echo("\n" + terminal(session_costs(prepared.watch.account()), 80), nl=False)
+    say("\n" + terminal(session_costs(prepared.watch.account()), 80), nl=False)

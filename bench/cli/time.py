@@ -18,6 +18,7 @@ from bench.cli.options import (
     suite_option,
 )
 from bench.cli.progress import progress_line
+from bench.cli.streams import say
 from bench.errors import ExitCode
 from bench.outside import MOST_COUNT
 
@@ -93,9 +94,9 @@ def time(**options: Unpack[TimeOptions]) -> None:
     path = options["show"] or _measure(options)
     report = read_timing(path)
     for table in timing_tables(report):
-        click.echo(terminal(table, WIDTH))
+        say(terminal(table, WIDTH))
     if options["show"] is None:
-        click.echo(f"Written: {path}")
+        say(f"Written: {path}")
     if any(method.failure for method in (*report.methods, report.scoring)):
         sys.exit(ExitCode.FAILED_CELLS)
 
@@ -127,6 +128,6 @@ def _measure(options: TimeOptions) -> Path:
         options["fit_steps"],
     )
     report = measure(request, progress_line())
-    click.echo(err=True)
+    say(err=True)
     write_timing(options["out"], report)
     return options["out"]

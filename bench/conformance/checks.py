@@ -18,6 +18,7 @@ from bench.api import Clip, UnsupportedError
 from bench.audio import read_audio
 from bench.checkout import DATASETS
 from bench.failure import STOPS_RUN
+from bench.wording import one_line
 
 SubjectT = TypeVar("SubjectT")
 CheckStatus = Literal["passed", "failed", "n.a."]
@@ -77,12 +78,12 @@ def run_check(check: Check[SubjectT], subject: SubjectT) -> Outcome:
     except STOPS_RUN:
         raise
     except UnsupportedError as declined:
-        return Outcome(check.name, "n.a.", str(declined))
+        return Outcome(check.name, "n.a.", one_line(declined))
     except Exception as error:  # noqa: BLE001 - whatever a plug-in raises is a finding about it
-        return Outcome(check.name, "failed", f"{type(error).__name__}: {error}")
+        return Outcome(check.name, "failed", f"{type(error).__name__}: {one_line(error)}")
     if fault is None:
         return Outcome(check.name, "passed")
-    return Outcome(check.name, "failed", f"{fault}. Why it matters: {check.why}")
+    return Outcome(check.name, "failed", f"{one_line(fault)}. Why it matters: {check.why}")
 
 
 def run_checks(checks: Sequence[Check[SubjectT]], subject: SubjectT) -> Iterator[Outcome]:

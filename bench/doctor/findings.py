@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from bench.wording import one_line
+
 Severity = Literal["ok", "note", "wrong"]
 
 
@@ -32,7 +34,7 @@ def ask(topic: str, question: Callable[[], Sequence[Finding]]) -> list[Finding]:
     try:
         return list(question())
     except Exception as error:  # noqa: BLE001 - a doctor reports what it cannot find out
-        why = f"{type(error).__name__}: {error}"
+        why = f"{type(error).__name__}: {one_line(error)}"
         return [Finding(topic, f"could not be found out ({why})", "note")]
 
 

@@ -17,6 +17,7 @@ from bench.doctor.software import INSTALL
 from bench.plugins.catalog import find_metric
 from bench.plugins.opening import close, open_metric
 from bench.weights import quiet_loaders
+from bench.wording import one_line
 
 
 def reference_values() -> list[Finding]:
@@ -37,7 +38,7 @@ def _findings(device: str) -> Iterator[Finding]:
         try:
             yield _finding(topic, row, _verdict(row, name, profile, device), device)
         except Exception as error:  # noqa: BLE001 - a metric that fails is a finding, like any other
-            yield Finding(topic, f"{type(error).__name__}: {error}", "wrong", INSTALL)
+            yield Finding(topic, f"{type(error).__name__}: {one_line(error)}", "wrong", INSTALL)
     for reason, topics in without.items():
         yield Finding("no values", f"{reason}: {', '.join(topics)}")
 

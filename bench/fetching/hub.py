@@ -8,7 +8,6 @@ recorded at the first fetch, and every error becomes one that says what to do.
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ from urllib.parse import quote
 
 from bench.api import CheckpointError, HubCheckpoint
 from bench.fetching.https import fetch_file
+from bench.files import FULL
 from bench.first_use import FileFact, Locked, facts_of, read_locked, require_same, write_locked
 from bench.weights import (
     COMMIT_LENGTH,
@@ -30,7 +30,6 @@ from bench.weights import (
     published_folder,
 )
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _UNAUTHORISED, _FORBIDDEN = 401, 403
 # Another place for files that no hub holds: their own servers may be down.
 MIRROR_VARIABLE = "BENCH_MIRROR"
@@ -250,7 +249,7 @@ def _refused_here(error: Exception) -> str | None:
 
     if isinstance(error, errors.OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE is set, and some of its files are missing. Unset it for the fetch."
-    if isinstance(error, OSError) and error.errno in _FULL:
+    if isinstance(error, OSError) and error.errno in FULL:
         return (
             f"the disk is full, or a file may not grow so large ({error.strerror}). Free space, "
             "or choose another disk with --local-dir or HF_HOME, and fetch again."

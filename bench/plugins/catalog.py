@@ -32,6 +32,7 @@ from bench.api import (
 )
 from bench.errors import nearest
 from bench.plugins.loading import load_class, load_module
+from bench.wording import one_line
 
 Kind = Literal["method", "metric"]
 ROOMS: dict[Kind, tuple[str, str]] = {
@@ -90,7 +91,7 @@ def _from_entry_point(point: EntryPoint, kind: Kind) -> Entry:
         entry = point.load()
     except (ImportError, AttributeError) as error:
         raise ConfigError(
-            f"{kind} {point.name!r} of an installed package cannot be read ({error}); "
+            f"{kind} {point.name!r} of an installed package cannot be read ({one_line(error)}); "
             f"{point.value} "
             "must name a bench.api.Entry. Correct or uninstall that package."
         ) from error

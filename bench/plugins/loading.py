@@ -14,6 +14,7 @@ from types import ModuleType
 
 from bench.api import ConfigError, UnknownNameError
 from bench.errors import nearest
+from bench.wording import one_line
 
 
 def load_class(target: str) -> type:
@@ -51,7 +52,9 @@ def load_module(place: str) -> ModuleType:
             f"{place} needs the package {error.name!r}, which is not installed. Install it."
         ) from error
     except (ImportError, SyntaxError) as error:
-        raise ConfigError(f"{place} cannot be imported ({error}). Correct it first.") from error
+        raise ConfigError(
+            f"{place} cannot be imported ({one_line(error)}). Correct it first."
+        ) from error
 
 
 def _module_of_file(path: Path) -> ModuleType:

@@ -7,9 +7,27 @@ import threading
 from pathlib import Path
 from typing import IO
 
+from bench.files import naming
+from bench.wording import one_line
+
 LOG_LIMIT_BYTES = 1_000_000
+FULL_LOG_BYTES = 10 * LOG_LIMIT_BYTES  # no traceback is added to a log of this size
 TAIL_BYTES = 2_000  # kept in memory of each stream, to quote its last line
 LINE_LIMIT = 200
+
+
+def add_text(log: Path, text: str) -> None:
+    """Append a text, such as a traceback, to a log; of one text, at most `LOG_LIMIT_BYTES`.
+
+    What cannot be encoded is escaped; nothing else is changed, so the log says exactly what a
+    plug-in said, control characters included.
+    """
+    data = text.encode(errors="backslashreplace")
+    left_out = len(data) - LOG_LIMIT_BYTES
+    end = f"\n[{left_out} bytes left out]\n" if left_out > 0 else "\n"
+    with naming(log), log.open("ab") as file:
+        if file.tell() < FULL_LOG_BYTES:
+            file.write(data[:LOG_LIMIT_BYTES] + end.encode())
 
 
 class Capture:
@@ -51,7 +69,7 @@ class Capture:
     def last_line(self) -> str:
         """The last line that is not empty of a quotable stream, cut to 200 characters."""
         lines = [line.strip() for line in self._tail.decode(errors="replace").splitlines()]
-        return next((line[:LINE_LIMIT] for line in reversed(lines) if line), "")
+        return one_line(next((line for line in reversed(lines) if line), ""), LINE_LIMIT)
 
     def _drain(self, stream: IO[bytes], quotable: bool) -> None:
         with stream:

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from bench.api import BenchError, ConfigError, Json, UnknownNameError
 from bench.errors import nearest
 from bench.outside import require_limits
+from bench.wording import one_line
 
 ParametersT = TypeVar("ParametersT")
 _SHOWN = 40  # letters of a value in a message
@@ -40,7 +41,7 @@ def make_parameters(cls: type[ParametersT], overrides: Mapping[str, Json]) -> Pa
     except BenchError:
         raise
     except ValueError as error:
-        raise ConfigError(f"parameters {dict(overrides)}: {error}") from error
+        raise ConfigError(f"parameters {dict(overrides)}: {one_line(error)}") from error
 
 
 def split_parameters(parameters: object) -> tuple[dict[str, Json], dict[str, Json]]:

@@ -177,9 +177,10 @@ class Worker:
         shutil.rmtree(self._files, ignore_errors=True)
 
 
-def _raise(failure: Failure, trace: str, stops_run: str | None) -> NoReturn:
+def _raise(failure: Failure, trace: str, stops_run: list[str] | None) -> NoReturn:
     if stops_run is not None:
-        raise getattr(errors, stops_run)(failure.reason)
+        kind, words = stops_run
+        raise getattr(errors, kind)(words)
     raise WorkerError(failure, trace)
 
 

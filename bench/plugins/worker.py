@@ -28,6 +28,7 @@ from bench.device import peak_memory_bytes
 from bench.failure import STOPS_RUN, failure_of
 from bench.plugins.loading import load_class
 from bench.plugins.wire import Wire
+from bench.wording import LONGEST_MESSAGE, one_line
 
 PROGRESS_EVERY_S = 0.1
 
@@ -112,12 +113,12 @@ class Server:
 def _refusal(error: BaseException) -> dict[str, object]:
     """A call that raised, named as it would be in-process.
 
-    `stops_run` names the class of an error that the user must fix before any cell can be rendered,
-    such as a missing checkpoint.
+    `stops_run` has class and message of an error that the user must fix before any cell can be
+    rendered, such as a missing checkpoint.
     """
     stops = isinstance(error, STOPS_RUN)
     return {
         "failure": failure_of(error),
         "trace": "".join(traceback.format_exception(error)),
-        "stops_run": type(error).__name__ if stops else None,
+        "stops_run": [type(error).__name__, one_line(error, LONGEST_MESSAGE)] if stops else None,
     }

@@ -6,14 +6,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from functools import partial
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from bench.api import ScoreStatus
 from bench.failure import CellStatus
+from bench.wording import LONGEST, LONGEST_MESSAGE, one_line
 
 FAILED: frozenset[str] = frozenset({"invalid_output", "error", "oom", "timeout", "crash"})
+
+
+def _bounded(value: object, longest: int = LONGEST) -> object:
+    """Words of a plug-in or of somebody else's record; what is no text is for the next check."""
+    return one_line(value, longest) if isinstance(value, str) else value
+
+
+Reason = Annotated[str, BeforeValidator(_bounded)]
+Description = Annotated[str, BeforeValidator(partial(_bounded, longest=LONGEST_MESSAGE))]
 
 
 class Record(BaseModel):
@@ -53,8 +64,8 @@ class CellRecord(Record):
 
     cell_id: str
     status: CellStatus
-    reason: str | None = None
-    exception: str | None = None
+    reason: Reason | None = None
+    exception: Reason | None = None
     attempt: int = 1
     audio: str | None = None  # path within the run folder
     audio_digest: str | None = None
@@ -84,7 +95,7 @@ class ScoreRecord(Record):
     value: float | None
     raw: float | None
     status: ScoreStatus
-    reason: str | None = None
+    reason: Reason | None = None
     fingerprint: str
     score_s: float | None = None
 
@@ -94,17 +105,17 @@ class MethodEntry(Record):
 
     label: str
     name: str
-    title: str
-    conditioned_on: list[str]
+    title: Description
+    conditioned_on: list[Description]
     fits_per_style: bool
-    source: str
-    departures: list[str]
+    source: Description
+    departures: list[Description]
     control: bool
     version: str
     sample_rate: int | None
     longest_s: float | None
     weights: list[str]
-    licence: str
+    licence: Description
     bandwidth_hz: float | None = None
 
 
@@ -115,12 +126,12 @@ class MetricEntry(Record):
     """
 
     name: str
-    title: str
+    title: Description
     direction: Literal["maximize", "minimize"]
     range: tuple[float, float]
-    source: str
+    source: Description
     version: str
-    departures: list[str] = []
+    departures: list[Description] = []
     fingerprint: str = ""
     fingerprint_detail: dict[str, Any] = {}
 

@@ -24,7 +24,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from bench.api import RecordError
-from bench.files import replace_file
+from bench.files import naming, replace_file
 from bench.records.schema import CellRecord, PlannedCell, Record, RunHeader, ScoreRecord
 from bench.scores import (
     INVALID,
@@ -69,7 +69,7 @@ def append(path: Path, records: Iterable[Record]) -> None:
     A torn last line is cut first. Processes that share a run take turns.
     """
     text = "".join(record.model_dump_json() + "\n" for record in records)
-    with path.open("ab") as file:
+    with naming(path), path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # the kernel frees it however the process ends
         _cut_torn_line(path)
         file.write(text.encode())

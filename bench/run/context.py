@@ -10,7 +10,9 @@ from bench.api import Profile, Progress
 from bench.cache import Cache
 from bench.data.material import Material
 from bench.failure import WorkerError, failure_of
+from bench.plugins.log import add_text
 from bench.run.stopwatch import Stopwatch
+from bench.wording import CUT
 
 LONGEST_NAME = 100  # characters of a log's name: a plug-in from outside is named by its path
 
@@ -50,10 +52,10 @@ class RunContext:
     def keep_traceback(self, name: str, error: BaseException) -> None:
         """Append a traceback to the log of a method or metric; records have one line of it.
 
-        What was declined needs none.
+        What was declined needs none, unless its reason was too long for the record.
         """
-        if failure_of(error).status == "unsupported":
+        failure = failure_of(error)
+        if failure.status == "unsupported" and not failure.reason.endswith(CUT):
             return
         trace = error.trace if isinstance(error, WorkerError) else None
-        with self.log_of(name).open("a", encoding="utf-8") as file:
-            file.write((trace or "".join(traceback.format_exception(error))) + "\n")
+        add_text(self.log_of(name), trace or "".join(traceback.format_exception(error)))

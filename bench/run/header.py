@@ -12,14 +12,26 @@ from pathlib import Path
 from bench.plan.plan import Plan, PlannedMethod, departures_of, describe_styles
 from bench.records.sameness import joined, suite_digest
 from bench.records.schema import MethodEntry, MetricEntry, RunHeader
-from bench.run.provenance import collect
+from bench.run.provenance import collect, packages_file
 from bench.run.scoring import LoadedMetric
 
 
 def make_header(
-    plan: Plan, metrics: Sequence[LoadedMetric], devices: Sequence[str], argv: Sequence[str]
+    plan: Plan,
+    metrics: Sequence[LoadedMetric],
+    devices: Sequence[str],
+    argv: Sequence[str],
+    packages: str,
 ) -> RunHeader:
-    """The header of a run that begins now; its first device is the one that scores."""
+    """The header of a run that begins now.
+
+    Args:
+        plan: What will be run.
+        metrics: The metrics, loaded.
+        devices: Where it runs; the first device is the one that scores.
+        argv: The command line.
+        packages: The list of what is installed, as `bench.run.provenance` writes it.
+    """
     suite = plan.suite
     now = datetime.now(UTC)
     return RunHeader(
@@ -44,7 +56,11 @@ def make_header(
         },
         methods=[_method_entry(plan, method) for method in plan.methods],
         metrics=[_metric_entry(metric) for metric in metrics],
-        provenance={**collect(devices[0]), "devices": list(devices)},
+        provenance={
+            **collect(devices[0]),
+            "devices": list(devices),
+            "package_lists": [packages_file(packages)],
+        },
         dataset={
             "name": plan.dataset.name,
             "licence": plan.dataset.licence,
@@ -55,7 +71,13 @@ def make_header(
 
 
 def merge_headers(old: RunHeader, new: RunHeader) -> RunHeader:
-    """The header of an extended run: its methods and metrics are those of all its sessions."""
+    """The header of an extended run.
+
+    Its methods, metrics and lists of packages are those of all its sessions.
+    """
+    lists = [*old.provenance.get("package_lists", []), *new.provenance["package_lists"]]
+    each_once = list({one["file"]: one for one in lists}.values())
+    provenance = {**new.provenance, "package_lists": each_once}
     methods = {m.label: m for m in (*old.methods, *new.methods)}
     known = {m.name for m in old.metrics}  # what could not be loaded now keeps its fingerprint
     fresh = [m for m in new.metrics if m.fingerprint or m.name not in known]
@@ -70,6 +92,7 @@ def merge_headers(old: RunHeader, new: RunHeader) -> RunHeader:
             "suite_digest": suite_digest(suite),
             "methods": list(methods.values()),
             "metrics": list(metrics.values()),
+            "provenance": provenance,
         }
     )
 

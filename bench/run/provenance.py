@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
+import re
 import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from bench.checkout import CHECKOUT
 from bench.device import frozen_precision
+from bench.wording import one_line
 
 PACKAGES = (
     *("music-style-bench", "torch", "diffusers", "transformers"),
@@ -34,6 +38,48 @@ def collect(device: str) -> dict[str, Any]:
         "precision": frozen_precision(device),
         **_torch_facts(device),
     }
+
+
+def installed_packages() -> str:
+    """Every installed package with its version, one a line, as `pip freeze` lists them.
+
+    A package from a repository has its address, without user and password, and its commit; one from
+    a folder or file of this machine says so, without its path.
+    """
+    found: dict[str, str] = {}
+    for package in metadata.distributions():  # where there are two of a name, the first is imported
+        name = one_line(package.metadata["Name"] or "unnamed")
+        found.setdefault(re.sub("[-_.]+", "-", name).lower(), _requirement(name, package))
+    return "".join(f"{line}\n" for _, line in sorted(found.items()))
+
+
+def _requirement(name: str, package: metadata.Distribution) -> str:
+    pinned = f"{name}=={one_line(package.metadata['Version'] or 'unknown')}"
+    try:
+        origin = json.loads(package.read_text("direct_url.json") or "null")
+        address = urlsplit(str(origin["url"])) if origin else None
+        commit = origin["vcs_info"]["commit_id"] if origin and "vcs_info" in origin else None
+    except (ValueError, KeyError, TypeError):
+        return f"{pinned}  # its origin cannot be read"
+    if address is None:
+        return pinned
+    if address.scheme == "file":
+        return f"{pinned}  # from this machine"
+    public = urlunsplit(address._replace(netloc=address.netloc.rpartition("@")[2], query=""))
+    return one_line(f"{name} @ git+{public}@{commit}" if commit else f"{name} @ {public}")
+
+
+def packages_file(packages: str) -> dict[str, str]:
+    r"""The `file` of a list of packages in a run folder, and the `sha256` of its bytes.
+
+    The name is made of the digest, so that sessions of one run keep a list each where they differ.
+
+    Example:
+        >>> packages_file("numpy==2.0\n")["file"]
+        'packages-4e6648d7d858.txt'
+    """
+    digest = hashlib.sha256(packages.encode()).hexdigest()
+    return {"file": f"packages-{digest[:12]}.txt", "sha256": digest}
 
 
 def _cpu_model() -> str:

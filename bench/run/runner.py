@@ -8,7 +8,6 @@ skipped.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import logging
@@ -21,6 +20,7 @@ from itertools import groupby
 from pathlib import Path
 
 from bench.api import BenchError, Progress, RecordError
+from bench.files import naming, no_space
 from bench.plan.plan import CELLS_PER_FIT
 from bench.records import store
 from bench.records.schema import FAILED, CellRecord, PlannedCell
@@ -52,16 +52,17 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def disk_full_is_bad_input(folder: Path) -> Iterator[None]:
+def disk_full_is_bad_input() -> Iterator[None]:
     """Turn a full disk into a message; everything that was written before stays."""
     try:
         yield
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        full = no_space(error)
+        if full is None:
             raise
         raise BenchError(
-            f"{folder}: no space left on the device; finished cells are safe. Free some space and "
-            "run the same command again to go on where it stopped."
+            f"{full}; finished cells are safe. Free some space and run the same command again to "
+            "go on where it stopped."
         ) from error
 
 
@@ -298,5 +299,6 @@ def note_session(context: RunContext) -> None:
     line = json.dumps(
         {stage: round(seconds, 3) for stage, seconds in context.watch.account().items()}
     )
-    with (context.folder / "logs" / "sessions.jsonl").open("a", encoding="utf-8") as file:
+    path = context.folder / "logs" / "sessions.jsonl"
+    with naming(path), path.open("a", encoding="utf-8") as file:
         file.write(line + "\n")

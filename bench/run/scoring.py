@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from bench.api import BenchError, ConfigError, Entry, Metric, MetricInfo, Output, Score
 from bench.audio import read_audio
 from bench.failure import failure_of
+from bench.files import no_space
 from bench.plugins.opening import close, open_metric
 from bench.records import store
 from bench.records.schema import CellRecord, PlannedCell, ScoreRecord
@@ -73,6 +74,7 @@ def load_metric(context: RunContext, name: str, entry: Entry) -> LoadedMetric:
     except RAISED as error:
         if metric is not None:
             close(metric)
+        _stop_if_full(error)
         context.keep_traceback(name, error)
         reason = f"metric {name!r} could not be loaded: {failure_of(error).reason}"
         return LoadedMetric(name, entry.info, fault=reason)
@@ -148,6 +150,7 @@ def _scores(context: RunContext, metric: LoadedMetric, outputs: Sequence[Output]
     try:
         return admit(metric.metric.score(outputs), len(outputs), metric.declared)
     except RAISED as error:
+        _stop_if_full(error)
         context.keep_traceback(metric.name, error)
         if len(outputs) == 1:
             return [_refusal(metric.name, error)]
@@ -158,8 +161,15 @@ def _score_alone(metric: Metric, output: Output, declared: Declared) -> Score:
     try:
         (found,) = admit(metric.score([output]), 1, declared)
     except RAISED as error:
+        _stop_if_full(error)
         return _refusal(declared.name, error)
     return found
+
+
+def _stop_if_full(error: BaseException) -> None:
+    """A full disk, such as that of the cache, is no fault of a metric: it ends the run."""
+    if isinstance(error, OSError) and no_space(error) is not None:
+        raise error
 
 
 def _refusal(name: str, error: BaseException) -> Score:

@@ -15,6 +15,7 @@ from tempfile import TemporaryFile
 from bench.api import ConfigError, Progress
 from bench.cache import Cache
 from bench.data.material import Material
+from bench.files import replace_file
 from bench.plugins.catalog import find_method, find_metric
 from bench.plugins.environments import project_of, python_of
 from bench.plugins.opening import close
@@ -23,6 +24,7 @@ from bench.records.schema import CellRecord, PlannedCell
 from bench.run.context import RunContext
 from bench.run.devices import assign, work_through
 from bench.run.header import make_header, merge_headers
+from bench.run.provenance import installed_packages, packages_file
 from bench.run.request import Prepared, RunRequest, prepare
 from bench.run.runner import execute, locked, note_session, render, settle
 from bench.run.scoring import LoadedMetric, load_metric
@@ -134,7 +136,9 @@ def require_writable(folder: Path, rule: str) -> None:
 
 def _write_plan(prepared: Prepared, request: RunRequest, metrics: Sequence[LoadedMetric]) -> None:
     folder = prepared.folder
-    new = make_header(prepared.plan, metrics, prepared.devices, request.argv)
+    packages = installed_packages()
+    new = make_header(prepared.plan, metrics, prepared.devices, request.argv, packages)
+    replace_file(folder / packages_file(packages)["file"], packages)
     if (folder / "run.json").exists():
         new = merge_headers(store.read_header(folder), new)
     store.write_header(folder, new)

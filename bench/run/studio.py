@@ -310,8 +310,12 @@ def _fit_family(
         states, seconds = studios[labels[0]].timed_fit(list(missing.values()), progress)
     except STOPS_RUN:
         raise
-    except Exception:
-        logger.exception("%s cannot be fitted together; each is fitted alone", ", ".join(labels))
+    except Exception as error:  # noqa: BLE001 - whatever a method raises, each is fitted alone
+        studios[labels[0]].keep_traceback(error)
+        logger.warning(
+            "%s cannot be fitted together (%s); each is fitted alone",
+            ", ".join(labels), failure_of(error).reason,
+        )  # fmt: skip
         return
     for key, state in zip(missing, states, strict=True):
         cache.save_state(key, state, {"fit_s": seconds / len(missing)})

@@ -19,6 +19,7 @@ from bench.gate.snapshot import Snapshot, read_snapshot, snapshot, with_ranges, 
 from bench.gate.verdict import Lane, Verdict, Word, exit_code, outcome
 from bench.records.benchmarks import Benchmark, read_benchmarks
 from bench.records.store import Run, load_run
+from bench.wording import one_line, visible
 from reports.tables.controls import control_order
 from reports.text.result_table import Column, Estimate, ResultTable, Row, Value
 
@@ -229,8 +230,8 @@ def junit(verdicts: Sequence[Verdict]) -> str:
 
 
 def _case(verdict: Verdict) -> str:
-    name = quoteattr(f"{verdict.method} {_subject(verdict)}")
-    message = quoteattr(f"{verdict.word}: {verdict.reason}")
+    name = quoteattr(visible(f"{verdict.method} {_subject(verdict)}"))
+    message = quoteattr(one_line(f"{verdict.word}: {verdict.reason}"))
     start = f"<testcase classname={quoteattr(f'gate.{verdict.lane}')} name={name}"
     if verdict.red:
         return f"{start}><failure message={message}/></testcase>"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import secrets
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,8 @@ from reports.text.html import render
 ASSETS = Path(__file__).with_name("assets")
 SAMPLE_RATE = 44_100  # Hz; what every browser and every test tool plays
 FADE_S = 0.02
+LEAST_BIT = 2.0**-15  # of 16 bits
+WRITTEN_AT_S = 946_684_800  # of every file: the year 2000, which every archive can hold
 
 
 class PublicSet(TypedDict):
@@ -56,7 +58,9 @@ def export(
     """Write the test: its page, its sounds, and configurations for webMUSHRA and BeaqleJS.
 
     Sounds are WAV at 44.1 kHz and 16 bit, equally loud, faded in and out over 20 ms, with names
-    that tell nothing. The same seed chooses the same sets; the names are new each time.
+    that tell nothing. Each has noise of its own in the least bit, so that no two files are the same
+    and a hidden copy cannot be told by its bytes. Files are written in the order of their names and
+    have one time. The same seed chooses the same sets; names and noise are new each time.
 
     Args:
         run_folder: The run; its folder `listening/` gets the key.
@@ -82,6 +86,7 @@ def export(
     replace_file(out / "README.txt", foreign.INSTRUCTIONS)
     path = run_folder / FOLDER / f"{key.test}.key.json"
     replace_file(path, key.model_dump_json(indent=1))
+    _set_times(out)
     clips = sum(len(one["items"]) for one in public)
     return Exported(out, path, len(public), clips, "" if sounds.with_inputs(run) else _licence(run))
 
@@ -125,18 +130,28 @@ def _blind(
 
 
 def _write_sounds(run_folder: Path, out: Path, chosen: Sequence[RatedSet], secret: bytes) -> None:
+    sources = {}
     for one in chosen:
         for path in (one.content_path, one.style_path):
-            _write_sound(run_folder / path, out / f"{token(secret, 'reference', path)}.wav")
-        for stimulus in one.stimuli:
-            name = token(secret, "item", stimulus.cell_id)
-            _write_sound(run_folder / stimulus.path, out / f"{name}.wav")
+            sources[token(secret, "reference", path)] = path
+        sources |= {token(secret, "item", s.cell_id): s.path for s in one.stimuli}
+    for name, path in sorted(sources.items()):  # an order that tells nothing either
+        audio = faded(matched(resample(read_audio(run_folder / path), SAMPLE_RATE)))
+        seed = int(token(secret, "noise", name), 16)
+        write_audio(out / f"{name}.wav", with_least_noise(audio, seed), "PCM_16")
 
 
-def _write_sound(source: Path, target: Path) -> None:
-    if not target.exists():
-        audio = faded(matched(resample(read_audio(source), SAMPLE_RATE)))
-        write_audio(target, audio, "PCM_16")
+def with_least_noise(audio: Audio, seed: int) -> Audio:
+    """The sound with -1, 0 or 1 least bit of 16 added to each sample, within full scale."""
+    steps = np.random.default_rng(seed).integers(-1, 2, audio.waveform.shape)
+    noisy = audio.waveform + steps.astype(np.float32) * np.float32(LEAST_BIT)
+    return Audio(np.clip(noisy, -1.0, 1.0), audio.sample_rate)
+
+
+def _set_times(folder: Path) -> None:
+    """Give every file one time: the times of writing would tell which sounds belong together."""
+    for path in (*folder.rglob("*"), folder):
+        os.utime(path, (WRITTEN_AT_S, WRITTEN_AT_S))
 
 
 def faded(audio: Audio) -> Audio:
@@ -154,4 +169,4 @@ def _write_page(out: Path, test: str, public: Sequence[PublicSet]) -> None:
     page = render(ASSETS / "listen.html.j2", values)
     replace_file(out / "index.html", page)
     for name in ("listen.css", "listen.js"):
-        shutil.copyfile(ASSETS / name, out / name)
+        replace_file(out / name, (ASSETS / name).read_bytes())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pydantic import ValidationError
 
 from bench.api import RecordError
 from bench.outside import MOST_JSON_BYTES, parse_json, read_text
+from bench.wording import one_line
 from reports.listening.design import QUESTIONS
 from reports.listening.foreign import RATER
 from reports.listening.records import Answer, Ratings, read_json
@@ -32,7 +34,7 @@ class _Mark:
     set: str
     item: str
     question: str
-    mark: str
+    mark: object
 
 
 def read_ratings(path: Path) -> list[Ratings]:
@@ -56,7 +58,8 @@ def _webmushra(path: Path, text: str) -> Iterator[_Mark]:
     try:
         for row in csv.DictReader(io.StringIO(text)):
             one, question = row["trial_id"].rsplit("-", 1)
-            mark = row["stimuli_rating"].strip()
+            text = row["stimuli_rating"].strip()
+            mark = int(text) if re.fullmatch("[0-9]", text) else text
             yield _Mark(row["session_test_id"], row[RATER], one, row["stimuli"], question, mark)
     except (KeyError, ValueError, AttributeError, csv.Error) as error:
         raise _strange(path, "webMUSHRA", error) from error
@@ -72,21 +75,22 @@ def _beaqle(path: Path, text: str) -> Iterator[_Mark]:
             for label, mark in page["rating"].items():
                 if label != "Reference":
                     item = PurePosixPath(page["filename"][label]).stem
-                    yield _Mark(test, rater, one, item, question, str(mark))
+                    yield _Mark(test, rater, one, item, question, mark)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise _strange(path, "BeaqleJS", error) from error
 
 
 def _strange(path: Path, tool: str, error: Exception) -> RecordError:
     return RecordError(
-        f"{path} is not a result of {tool} for an exported test ({type(error).__name__}: {error}); "
+        f"{path} is not a result of {tool} for an exported test ({type(error).__name__}: "
+        f"{one_line(error)}); "
         "pages and columns carry the names of the exported configuration. Use it as it was written."
     )
 
 
 def _gathered(path: Path, marks: Iterable[_Mark]) -> list[Ratings]:
     """Gather the marks into one set of ratings per test and listener."""
-    people: dict[tuple[str, str], dict[tuple[str, str], dict[str, str]]] = defaultdict(dict)
+    people: dict[tuple[str, str], dict[tuple[str, str], dict[str, object]]] = defaultdict(dict)
     for one in marks:
         place = people[one.test, one.rater].setdefault((one.set, one.item), {})
         if one.question in place:
@@ -99,11 +103,11 @@ def _gathered(path: Path, marks: Iterable[_Mark]) -> list[Ratings]:
 
 
 def _ratings(
-    path: Path, test: str, rater: str, given: dict[tuple[str, str], dict[str, str]]
+    path: Path, test: str, rater: str, given: dict[tuple[str, str], dict[str, object]]
 ) -> Ratings:
     try:
         answers = [
-            Answer.model_validate({"set": one, "item": item} | _whole(marks))
+            Answer.model_validate({"set": one, "item": item} | marks)
             for (one, item), marks in given.items()
         ]
         return Ratings(
@@ -117,11 +121,3 @@ def _ratings(
             f"{first['msg']}); a clip has three marks of 1 to 5 ({', '.join(QUESTIONS)}). Remove "
             "the listener who did not finish."
         ) from error
-
-
-def _whole(marks: dict[str, str]) -> dict[str, int | str]:
-    """Marks as numbers; what is not a number stays text, which the next check refuses."""
-    return {
-        name: int(mark) if mark.isdecimal() and len(mark) == 1 else mark
-        for name, mark in marks.items()
-    }

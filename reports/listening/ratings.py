@@ -53,8 +53,9 @@ def import_ratings(paths: Sequence[Path], run_folder: Path) -> list[Path]:
     The files are those of our page, or the results of webMUSHRA or BeaqleJS.
 
     Raises:
-        RecordError: A file is not one of these, belongs to another test, rates a clip twice or one
-            that its test does not have, or contradicts what its listener handed in before.
+        RecordError: A file is not one of these, belongs to another test, leaves a clip out, rates
+            one twice or one that its test does not have, or contradicts what its listener handed in
+            before.
     """
     kept = []
     for path, ratings in [(file, one) for file in paths for one in read_ratings(file)]:
@@ -75,16 +76,24 @@ def _place(run_folder: Path, ratings: Ratings) -> Path:
     return run_folder / FOLDER / f"{ratings.test}.{name}.ratings.json"
 
 
-def _check(path: Path, ratings: Ratings, key: BlindKey) -> None:
+def _check(path: object, ratings: Ratings, key: BlindKey) -> None:
+    """Require each clip of the test once, or one could leave out those that tell attention."""
     counts = Counter((answer.set, answer.item) for answer in ratings.answers)
     known = {(name, item) for name, one in key.sets.items() for item in one.items}
     strange = sorted(set(counts) - known)
     twice = sorted(place for place, count in counts.items() if count > 1)
-    if strange or twice:
-        fact = f"rates {strange[0]}, which is not in its test" if strange else f"{twice[0]} twice"
-        raise RecordError(
-            f"{path}: {fact}; each clip of a test is rated once. Use the file as it was downloaded."
-        )
+    lacking = sorted(known - set(counts))
+    facts = {
+        f"rates {strange[:1]}, which is not in its test": strange,
+        f"rates {twice[:1]} twice": twice,
+        f"leaves out {len(lacking)} of {len(known)} clips": lacking,
+    }
+    for fact, found in facts.items():
+        if found:
+            raise RecordError(
+                f"{path}: listener {ratings.rater!r} {fact}; each clip of a test is rated once. "
+                "Use the file as it was downloaded at the end, or leave this listener out."
+            )
 
 
 def heard(folders: Iterable[Path]) -> Heard:
@@ -93,12 +102,23 @@ def heard(folders: Iterable[Path]) -> Heard:
     A check is a hidden copy of the content (or style), which must get at least `PASS_MARK` of 5 for
     content (or style); a listener must pass `PASSED_SHARE` of the checks. The rule was fixed before
     any rating.
+
+    Raises:
+        RecordError: A test has two sets of ratings of one listener, or a set that is not whole.
     """
     rows: dict[str, list[Rating]] = defaultdict(list)
     checks: dict[str, list[bool]] = defaultdict(list)
+    said: set[tuple[str, str]] = set()
     for folder in folders:
         for ratings in stored([folder]):
             key = load_key(folder, ratings.test)
+            _check(folder / FOLDER, ratings, key)
+            if (ratings.test, ratings.rater) in said:
+                raise RecordError(
+                    f"{folder / FOLDER} has two sets of ratings of test {ratings.test} by "
+                    f"{ratings.rater!r}; each person counts once. Remove one of the two files."
+                )
+            said.add((ratings.test, ratings.rater))
             for answer in ratings.answers:
                 item = key.sets[answer.set].items[answer.item]
                 rows[ratings.rater].append(_row(ratings.rater, key, answer, item))

@@ -6,18 +6,52 @@ nothing that tells one method from another.
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from bench.api import RecordError
 from bench.outside import MOST_JSON_BYTES, parse_json, read_text
 
 FOLDER = "listening"
 LONGEST_NAME = 64  # letters of a test or a rater
-Mark = Annotated[int, Field(ge=1, le=5)]
+Mark = Annotated[int, Field(strict=True, ge=1, le=5)]  # strict: neither `true` nor "3" is a number
+# Characters that cannot be seen though Unicode does not class them as controls: joiners of
+# graphemes, fillers, vowels and a braille cell without ink, selectors of variants.
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+)
+
+
+def person(name: str) -> str:
+    r"""The name of a listener in the one spelling that counts.
+
+    Letters have one case and one form (NFKC); what cannot be seen is left out, and blanks are
+    single.
+
+    Raises:
+        ValueError: Nothing of the name can be seen, or it is too long.
+
+    Example:
+        >>> {person(name) for name in ("alice", " Alice", "al\u200bice", "\uff21lice\t")}
+        {'alice'}
+        >>> person("Anna  Maria")
+        'anna maria'
+    """
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    seen = "".join(
+        one
+        for one in folded
+        if one.isspace() or unicodedata.category(one) not in {"Cc", "Cf", "Cs"}
+    )
+    known = " ".join(_UNSEEN.sub("", seen).split())
+    if not 1 <= len(known) <= LONGEST_NAME:
+        raise ValueError(f"a name has 1 to {LONGEST_NAME} characters that can be seen")
+    return known
 
 
 class _Record(BaseModel):
@@ -67,7 +101,7 @@ class Ratings(_Record):
     """What one listener downloads."""
 
     test: str
-    rater: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+    rater: Annotated[str, AfterValidator(person)]
     training: str
     started_at: str
     finished_at: str

@@ -19,6 +19,7 @@ import numpy as np
 from bench.api import Audio, DatasetError
 from bench.audio import read_audio, write_audio
 from bench.files import replace_file
+from bench.wording import one_line
 from reports.figures.mel import mel_levels
 from reports.loudness import matched
 from reports.page.grid import Grid, Needed, Sound
@@ -58,7 +59,7 @@ def _write_sound(page: Path, folders: Sequence[Path], item: Needed) -> str:
     try:
         audio = read_audio(sound_file(folders, item.path))
     except DatasetError as error:
-        return f"its file cannot be read: {error}"
+        return f"its file cannot be read: {one_line(error)}"
     replace_file(picture, mel_picture(audio))
     write_audio(sound, matched(audio))
     return ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +83,7 @@ def write_page(
         "grid": without(linked, missing),
     })  # fmt: skip
     for name in ("page.css", "page.js"):
-        shutil.copyfile(ASSETS / name, page / name)
+        replace_file(page / name, (ASSETS / name).read_bytes())
     return _write(page / "index.html", text)
 
 

@@ -15,6 +15,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+from bench.wording import visible
 from reports.text.result_table import (
     Column,
     Estimate,
@@ -65,7 +66,7 @@ def show(value: Value, decimals: int) -> str:
     if isinstance(value, Missing):
         return value.mark
     number = _number(value, decimals) if isinstance(value, float) else value
-    return BLANK if number is None else str(number)
+    return BLANK if number is None else visible(str(number))
 
 
 def estimate_parts(value: Estimate, decimals: int) -> list[str]:
@@ -118,7 +119,7 @@ def markdown(table: ResultTable) -> str:
         colalign=["left" if c.text else "right" for c in table.columns] if lines else None,
     )
     notes = "".join(f"* {_plain(note)}\n" for note in table.notes)
-    return f"## {table.title}\n\n{table.identity}\n\n{body}\n\n{notes}"
+    return f"## {_plain(table.title)}\n\n{_plain(table.identity)}\n\n{body}\n\n{notes}"
 
 
 def _bold(row: Row, texts: list[str], form: str = "**{}**") -> list[str]:
@@ -139,7 +140,8 @@ def _pipe(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.split())
+    """A text on one line that no format takes for more than words."""
+    return visible(" ".join(text.split()))
 
 
 def _texts(row: Row, columns: Sequence[Column]) -> list[str]:
@@ -232,7 +234,8 @@ def csv(table: ResultTable) -> str:
 def csv_text(lines: Iterable[Sequence[str]]) -> str:
     """Lines of fields as CSV, quoted where it is needed."""
     out = io.StringIO()
-    csv_module.writer(out, lineterminator="\n").writerows(lines)
+    shown = ([visible(field) for field in line] for line in lines)
+    csv_module.writer(out, lineterminator="\n").writerows(shown)
     return out.getvalue()
 
 
@@ -267,7 +270,7 @@ def terminal(table: ResultTable, width: int = 100) -> str:
         textwrap.fill(_plain(note), width, initial_indent="  ", subsequent_indent="    ")
         for note in table.notes
     ]
-    title = textwrap.fill(f"{table.title} ({table.identity})", width)
+    title = textwrap.fill(_plain(f"{table.title} ({table.identity})"), width)
     return "\n\n".join([title, *parts, "\n".join(notes)]).rstrip() + "\n"
 
 
@@ -289,7 +292,7 @@ def _wrapped(text: str) -> list[str]:
 def _width(column: Column, blocks: list[Block]) -> int:
     longest = max((len(line) for block in blocks for line in block), default=0)
     limit = max(longest, NARROWEST)
-    return max(longest, *(len(line) for line in textwrap.wrap(column.title, limit)))
+    return max(longest, *(len(line) for line in textwrap.wrap(_plain(column.title), limit)))
 
 
 def _pack(
@@ -310,7 +313,7 @@ def _pack(
 def _draw(
     table: ResultTable, chosen: list[int], cells: dict[int, list[Block]], widths: dict[int, int]
 ) -> str:
-    heads = [textwrap.wrap(table.columns[p].title, widths[p]) for p in chosen]
+    heads = [textwrap.wrap(_plain(table.columns[p].title), widths[p]) for p in chosen]
     rule = "-" * (sum(widths[p] for p in chosen) + len(GAP) * (len(chosen) - 1))
     lines = [*_lines(table, chosen, heads, widths), rule.replace("-", "=")]
     for number, row in enumerate(table.rows):

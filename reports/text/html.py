@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.wording import visible
 from reports.text import formats
 from reports.text.result_table import Column, Estimate, Missing, ResultTable, Value
 
@@ -78,11 +79,16 @@ def html_cell(value: Value, column: Column) -> HtmlCell:
 
 
 def render(template: Path, values: Mapping[str, object]) -> str:
-    """Fill a Jinja template; names from records are escaped, and a missing value is an error."""
+    """Fill a Jinja template; words from records are escaped, and a missing value is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader(template.parent), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=_seen,
     )  # fmt: skip
     return environment.get_template(template.name).render(values)
+
+
+def _seen(value: object) -> object:
+    """What a template prints: words with each character visible, markup of ours unchanged."""
+    return visible(value) if type(value) is str else value

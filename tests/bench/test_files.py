@@ -1,5 +1,6 @@
 """Files are replaced as a whole or not at all; digests have the values that records hold."""
 
+import errno
 import hashlib
 import os
 import resource
@@ -12,7 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.files import file_digest, json_digest, remembered_digest, replace_file
+from bench.files import (
+    file_digest,
+    json_digest,
+    naming,
+    no_space,
+    remembered_digest,
+    replace_file,
+)
 
 OLD, MEGABYTES = "old content\n", 64
 # Writes new content again and again, each time long enough to be hit in the middle.
@@ -151,3 +159,39 @@ def test_digests_of_json_have_the_values_that_records_and_caches_hold() -> None:
     assert json_digest(value) == hashlib.sha256(spaced.encode()).hexdigest()
     compact = spaced.replace(": ", ":").replace(", ", ",")
     assert json_digest(value, separators=(",", ":")) == hashlib.sha256(compact.encode()).hexdigest()
+
+
+def test_an_error_names_the_file_and_a_full_disk_where_it_is_mounted(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.txt"
+    with pytest.raises(OSError, match="No space left") as caught, naming(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(path)
+    mount = next(folder for folder in tmp_path.resolve().parents if folder.is_mount())
+    assert no_space(caught.value) == f"{path}: no space left on the disk mounted at {mount}"
+    with pytest.raises(PermissionError) as refused, naming(path):
+        raise OSError(errno.EACCES, "Permission denied", ".a.txt.part")
+    assert refused.value.filename == str(path)
+    assert no_space(refused.value) is None
+    with pytest.raises(OSError, match="read-only words") as own, naming(path):
+        raise OSError("read-only words")
+    assert own.value.filename is None
+    assert no_space(OSError(errno.ENOSPC, "No space left on device")) is None
+
+
+def test_a_file_on_a_full_disk_is_named_and_not_its_scratch_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            replace_file(path, "n" * 2000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert caught.value.filename == str(path)
+
+
+def test_text_that_no_encoding_has_is_escaped(tmp_path: Path) -> None:
+    replace_file(tmp_path / "a.txt", "caf\udce9")
+    assert (tmp_path / "a.txt").read_bytes() == rb"caf\udce9"

@@ -87,6 +87,16 @@ class Stage:
         self, *arguments: str, out: str = "run", limit_bytes: int | None = None, **settings: str
     ) -> ForkServerProcess:
         """Start a run in the background; `settings` are environment variables."""
+        return self.command(
+            *("run", "--suite", str(self.home / "toy.toml"), "--device", "cpu"),
+            *("--out", str(self.home / out), *arguments),
+            out=out, limit_bytes=limit_bytes, **settings,
+        )  # fmt: skip
+
+    def command(
+        self, *arguments: str, out: str, limit_bytes: int | None = None, **settings: str
+    ) -> ForkServerProcess:
+        """Start any command in the background; what it prints goes to `<out>.out`."""
         surrounding = {
             **os.environ,
             "BENCH_CACHE": str(self.home / f"cache-{out}"),
@@ -97,10 +107,7 @@ class Stage:
         }
         facts = {
             "surrounding": surrounding,
-            "arguments": [
-                *("run", "--suite", str(self.home / "toy.toml"), "--device", "cpu"),
-                *("--out", str(self.home / out), *arguments),
-            ],
+            "arguments": [*arguments],
             "output": str(self.home / f"{out}.out"),
             "limit_bytes": limit_bytes,
         }

@@ -37,6 +37,7 @@ from bench.api import (
     StyleTransferMethod,
     TransferRequest,
 )
+from bench.cache import Cache
 
 CURSED = ("hard", "a1")  # the style and content that set the rude method off
 ALLOWANCE_BYTES = 100_000_000
@@ -154,6 +155,8 @@ def act(how: str) -> None:
     """Do harm."""
     deeds = {
         "raise": lambda: int("not a number"),
+        "shout": shout,
+        "mute": mute,
         "leave": lambda: sys.exit(7),
         "hang": lambda: time.sleep(600),
         "segfault": lambda: ctypes.string_at(0),
@@ -168,6 +171,24 @@ def act(how: str) -> None:
     if how in deeds:
         sys.stderr.write(f"about to {how}\n")
         deeds[how]()
+
+
+SHOUTED = "\x1b[31mred\x1b[2J\x00 half \udc80 \u202eback " + "loud\n" * 120_000
+
+
+def shout() -> None:
+    """Raise words that are too long for a line, and that a terminal would obey."""
+    raise ValueError(SHOUTED)
+
+
+def mute() -> None:
+    """Raise an error that cannot say what it is."""
+
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    raise MuteError
 
 
 def exhaust_memory() -> None:
@@ -233,3 +254,12 @@ class Level(Metric):
 
     def fingerprint(self) -> Mapping[str, Json]:
         return {"version": "1"}
+
+
+class Hoarder(Level):
+    """Fills the disk, then keeps something in the cache as the metrics of the catalog do."""
+
+    def score(self, outputs: Sequence[Output]) -> list[Score]:
+        fill_disk()
+        Cache.default().save_array("hoard", "one", np.ones(100_000))
+        return super().score(outputs)

@@ -16,10 +16,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from driving import RUDE, Stage, methods
 
 from bench.plugins.log import LOG_LIMIT_BYTES
+from bench.wording import LONGEST
 
 CELL = ("hard", "a1")
 CHUNK = {CELL, ("hard", "a2")}
-LONE_FAULTS = ("raise", "leave", "length", "rate", "infinite", "stereo", "memory")
+LONE_FAULTS = ("raise", "mute", "leave", "length", "rate", "infinite", "stereo", "memory")
 DEATHS = ("segfault", "exit", "kill")
 HARMLESS = ("flood", "fork", "stroll")
 FITS = ("raise", "exit")
@@ -55,7 +56,8 @@ def failures(stage: Stage, label: str, out: str = "battery") -> dict[tuple[str, 
 
 @pytest.mark.parametrize("how", LONE_FAULTS)
 def test_a_fault_costs_one_cell(battery: Stage, how: str) -> None:
-    expected = {"raise": "error", "leave": "error", "memory": "oom"}.get(how, "invalid_output")
+    named = dict.fromkeys(("raise", "mute", "leave"), "error") | {"memory": "oom"}
+    expected = named.get(how, "invalid_output")
     assert failures(battery, f"Rude[how={how}]") == {CELL: expected}
 
 
@@ -158,3 +160,25 @@ def test_what_takes_too_long_is_stopped(stage: Stage) -> None:
 def test_a_time_limit_needs_workers(stage: Stage) -> None:
     assert stage.run("--timeout", "2", "--no-isolate", out="neither") == 2
     assert "Leave one of them out" in stage.said("neither")
+
+
+@pytest.mark.parametrize("isolation", ["--isolate", "--no-isolate"])
+def test_shouted_words_are_one_line_and_the_rest_is_in_the_log(
+    steady: Stage, isolation: str
+) -> None:
+    out = f"shouted{isolation}"
+    kinds = f"{RUDE}:Rude[how=shout|mute]"
+    assert steady.run("--methods", kinds, isolation, out=out) == 5
+    reason = str(steady.status(out)["Rude[how=shout]", *CELL].reason)
+    assert reason.startswith(r"ValueError: \x1b[31mred\x1b[2J\x00 half \udc80 \u202eback loud loud")
+    assert len(reason) == LONGEST
+    mute = str(steady.status(out)["Rude[how=mute]", *CELL].reason)
+    assert mute == "MuteError: no words: they cannot be read"
+    said = steady.said(out)
+    assert "loud " * 80 not in said
+    assert said.replace("\n", "").isprintable()
+    (log,) = (steady.home / out / "logs").glob("*Rude.log")
+    kept = log.read_bytes()
+    assert kept.count(b"loud\n") >= 120_000
+    assert b"\x1b[31mred" in kept
+    assert rb"\udc80" in kept

@@ -7,9 +7,7 @@ tables in the end are those of a run without any of these faults.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +15,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from driving import Stage, ended, methods, wait_until
+from driving import RUDE, Stage, ended, methods, wait_until
 
 from bench.api import Audio, RecordError, StyleState
 from bench.cache import Cache
@@ -53,22 +51,6 @@ def test_a_file_that_cannot_grow_stops_the_run_clearly(stage: Stage, limit_bytes
     assert stage.tables(out) == stage.tables()
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 8 MB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounting = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)]
-    try:
-        done = subprocess.run(mounting, check=False, capture_output=True)
-    except OSError:
-        pytest.skip("there is no mount command here")
-    if done.returncode:
-        pytest.skip("only root may mount a small file system")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)  # noqa: S607 - found on PATH on purpose
-
-
 @pytest.mark.parametrize(
     "isolation", ["--isolate", pytest.param("--no-isolate", marks=pytest.mark.slow)]
 )
@@ -79,7 +61,7 @@ def test_a_full_disk_stops_the_run_and_room_lets_it_go_on(
     (stage.home / out).symlink_to(small_disk, target_is_directory=True)
     disk = {"TOY_DISK": str(small_disk), "BENCH_CACHE": str(small_disk / "cache")}
     assert stage.run(*words, out=out, **disk) == 2
-    assert "no space left on the device; finished cells are safe" in stage.said(out)
+    assert f"no space left on the disk mounted at {small_disk}; finished" in stage.said(out)
     assert (stage.notes / "disk-full").exists()
     (small_disk / "filler").unlink()
     assert stage.run(*words, out=out, TOY_DISK=str(stage.home / "nowhere")) == 0
@@ -87,6 +69,35 @@ def test_a_full_disk_stops_the_run_and_room_lets_it_go_on(
     assert [cell.audio_digest for cell in stage.status(out).values()] == [
         cell.audio_digest for cell in stage.status().values()
     ]
+
+
+def test_a_full_cache_is_not_blamed_on_the_run_folder(stage: Stage, small_disk: Path) -> None:
+    out, cache = "cache-full", small_disk / "cache"
+    disk = {"TOY_DISK": str(small_disk), "BENCH_CACHE": str(cache)}
+    assert stage.run(*methods("Rude[how=fill]"), "--no-isolate", out=out, **disk) == 2
+    (line,) = [line for line in stage.said(out).splitlines() if line.startswith("error: ")]
+    assert line.startswith(f"error: {cache}/")
+    assert f"no space left on the disk mounted at {small_disk}; finished cells are safe" in line
+    assert str(stage.home / out) not in line
+    (small_disk / "filler").unlink()
+    nowhere = {"TOY_DISK": str(stage.home / "nowhere"), "BENCH_CACHE": str(cache)}
+    assert stage.run(*methods("Rude[how=fill]"), "--no-isolate", out=out, **nowhere) == 0
+    stage.require_whole(out)
+
+
+def test_a_cache_that_fills_while_scores_are_made_stops_the_run(
+    stage: Stage, small_disk: Path
+) -> None:
+    out = "cache-full-scores"
+    disk = {"TOY_DISK": str(small_disk), "BENCH_CACHE": str(small_disk / "cache")}
+    words = (*STEADY, "--metrics", f"{RUDE}:Hoarder")
+    assert stage.run(*words, out=out, **disk) == 2
+    assert f"no space left on the disk mounted at {small_disk}; finished" in stage.said(out)
+    assert not (stage.home / out / "scores.jsonl").exists()
+    (small_disk / "filler").unlink()
+    nowhere = {"TOY_DISK": str(stage.home / "nowhere"), "BENCH_CACHE": str(small_disk / "cache")}
+    assert stage.run(*words, out=out, **nowhere) == 0
+    stage.require_whole(out)
 
 
 def entries(cache: Cache) -> list[Path]:

@@ -20,14 +20,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 from building import fail, header, method, run_of
 from sounding import sounding_run
 
-from bench.api import ConfigError, RecordError, UnknownNameError
+from bench.api import Audio, ConfigError, RecordError, UnknownNameError
 from bench.audio import read_audio
 from bench.cli.main import cli
 from bench.records.store import Run
 from reports.listening.design import QUESTIONS, choose_sets
-from reports.listening.export import export
+from reports.listening.export import export, with_least_noise
 from reports.listening.ratings import Heard, Rating, heard, import_ratings
 from reports.listening.records import BlindKey, read_json
+from reports.listening.records import person as name_of
 from reports.listening.tables import ears, listening
 from reports.loudness import loudness
 from reports.write import read_report
@@ -276,7 +277,7 @@ def test_broken_results_of_other_tools_are_refused(
          "which is not in its test"),
         ({"answers": [{"schema_version": 1, "set": "x", "item": "y", "cp": 6, "sf": 1, "ovl": 1}]},
          "less than or equal to 5"),
-        ({"rater": ""}, "at least 1 character"),
+        ({"rater": ""}, "1 to 64 characters that can be seen"),
         ({"extra": 1}, "Extra inputs are not permitted"),
     ],
 )  # fmt: skip
@@ -335,3 +336,156 @@ def test_a_single_listener_gives_means_without_intervals() -> None:
     assert ends == {True}
     few = replace(said, ratings=said.ratings[:2])
     assert "fewer than three" in ears(run, few).column("clips")[0].reason  # type: ignore[union-attr]
+
+
+def test_nothing_of_a_file_tells_what_it_holds(made: tuple[Path, BlindKey]) -> None:
+    """One time for all, and no two files alike."""
+    folder, _ = made
+    everything = [folder, *folder.rglob("*")]
+    assert len(everything) > 12
+    assert {path.stat().st_mtime_ns for path in everything} == {946_684_800 * 10**9}
+    sounds = sorted((folder / "sounds").glob("*.wav"))
+    assert len({path.read_bytes() for path in sounds}) == len(sounds)
+
+
+def test_a_hidden_copy_differs_from_its_reference_in_the_least_bit_alone(
+    run: Run, made: tuple[Path, BlindKey]
+) -> None:
+    folder, key = made
+    chosen = {
+        (one.style, one.content): (one.content_path, one.style_path)
+        for one in choose_sets(run, 3, 0)
+    }
+    page = (folder / "index.html").read_text("utf-8")
+    told = json.loads(re.search(r'id="test"[^>]*>(.*?)</script>', page, re.DOTALL)[1])  # type: ignore[index] # it is there
+    hidden = 0
+    for one in told["sets"]:
+        assert (key.sets[one["id"]].style, key.sets[one["id"]].content) in chosen
+        for token, item in key.sets[one["id"]].items.items():
+            if not item.check:
+                continue
+            reference = one["content" if item.check == "cp" else "style"]
+            copy, original = (
+                np.rint(read_audio(folder / "sounds" / f"{name}.wav").waveform * 2**15)
+                for name in (token, reference)
+            )
+            apart = np.abs(copy - original)
+            assert 0 < apart.mean() < 2
+            assert apart.max() <= 3  # two least bits, and one of rounding
+            hidden += 1
+    assert hidden == 3
+
+
+def test_least_noise_is_of_one_least_bit_and_new_for_each_file() -> None:
+    silence = Audio(np.zeros((1, 30_000), np.float32), 44_100)
+    first, again, other = (with_least_noise(silence, seed).waveform for seed in (1, 1, 2))
+    assert set(np.unique(first * 2**15)) == {-1.0, 0.0, 1.0}
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    full = Audio(np.ones((1, 1000), np.float32), 44_100)
+    assert with_least_noise(full, 1).waveform.max() == 1.0
+
+
+SPELLINGS = ("Zoe", "ZOE", " zoe ", "zo\u200be", "\ufeffzoe", "z\u00adoe", "\uff3a\uff4f\uff45",
+             "zoe\u3164", "zo\u2060e\ufe0f", "zoe\n")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_one_person_has_one_name_however_it_is_spelt(
+    run: Run, made: tuple[Path, BlindKey], tmp_path: Path, name: str
+) -> None:
+    key = made[1]
+    import_ratings(hand_in(tmp_path, sheet(key, "zoe")), run.folder)
+    import_ratings(hand_in(tmp_path, sheet(key, name)), run.folder)
+    with pytest.raises(RecordError, match="'zoe' handed in other ratings"):
+        import_ratings(hand_in(tmp_path, sheet(key, name, training="much")), run.folder)
+    assert heard([run.folder]).raters.count("zoe") == 1
+
+
+def test_names_that_differ_are_different_people() -> None:
+    names = ("zoe", "zo\u00eb", "zoe 2", "z oe", "\u0437\u043e\u044f", "\u4f50\u4f0a")
+    assert len({name_of(name) for name in names}) == len(names)
+    assert name_of("STRASSE") == name_of("stra\u00dfe")
+    assert name_of("zoe\u0308") == name_of("ZO\u00cb")
+
+
+@pytest.mark.parametrize("name", ["", "  ", "\u200b", "\u3164\u2800", "\x00", "x" * 65])
+def test_a_name_of_nothing_is_no_name(
+    run: Run, made: tuple[Path, BlindKey], tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(RecordError, match="a name has 1 to 64 characters that can be seen"):
+        import_ratings(hand_in(tmp_path, sheet(made[1], name)), run.folder)
+
+
+def without_checks(key: BlindKey) -> list[dict[str, object]]:
+    checks = {t for one in key.sets.values() for t, item in one.items.items() if item.check}
+    return [answer for answer in answers(key, GOOD) if answer["item"] not in checks]
+
+
+@pytest.mark.parametrize(
+    ("choose", "count"),
+    [(without_checks, 3), (lambda key: answers(key, GOOD)[:-1], 1), (lambda _key: [], 9)],
+)
+def test_every_clip_must_be_rated(
+    run: Run, made: tuple[Path, BlindKey], tmp_path: Path,
+    choose: Callable[[BlindKey], list[dict[str, object]]], count: int,
+) -> None:  # fmt: skip
+    text = sheet(made[1], "lazy", answers=choose(made[1]))
+    with pytest.raises(RecordError, match=f"'lazy' leaves out {count} of 9 clips"):
+        import_ratings(hand_in(tmp_path, text), run.folder)
+
+
+def test_every_clip_must_be_rated_in_other_tools_too(
+    run: Run, made: tuple[Path, BlindKey], tmp_path: Path
+) -> None:
+    key = made[1]
+    (checked, *_) = [t for one in key.sets.values() for t, item in one.items.items() if item.check]
+    lines = webmushra_results(key, "late").splitlines()
+    kept = "\n".join(line for line in lines if checked not in line) + "\n"
+    with pytest.raises(RecordError, match="'late' leaves out 1 of 9 clips"):
+        import_ratings(hand_in(tmp_path, kept), run.folder)
+    pages = json.loads(beaqle_results(key, "late"))[3:]
+    with pytest.raises(RecordError, match="'late' leaves out 3 of 9 clips"):
+        import_ratings(hand_in(tmp_path, json.dumps(pages)), run.folder)
+
+
+@pytest.mark.parametrize("mark", [True, "3", 3.0, 3.5, None, [3], 0, 6, -1, 10**18])
+def test_a_mark_is_an_integer_of_1_to_5(
+    run: Run, made: tuple[Path, BlindKey], tmp_path: Path, mark: object
+) -> None:
+    key = made[1]
+    given = [answer | {"sf": mark} for answer in answers(key, GOOD)]
+    with pytest.raises(RecordError, match=r"answers\.0\.sf"):
+        import_ratings(hand_in(tmp_path, sheet(key, "mark", answers=given)), run.folder)
+    pages = json.loads(beaqle_results(key, "mark"))
+    pages[0]["rating"]["1"] = mark
+    with pytest.raises(RecordError, match="three marks of 1 to 5"):
+        import_ratings(hand_in(tmp_path, json.dumps(pages)), run.folder)
+
+
+@pytest.mark.parametrize("mark", ["true", "3.0", "\u0663", "\uff13", "0", "6", "33", ""])
+def test_a_mark_of_webmushra_is_one_digit(
+    run: Run, made: tuple[Path, BlindKey], tmp_path: Path, mark: str
+) -> None:
+    text = webmushra_results(made[1], "digit").replace(" 4 ", f" {mark} ", 1)
+    with pytest.raises(RecordError, match="three marks of 1 to 5"):
+        import_ratings(hand_in(tmp_path, text), run.folder)
+
+
+def test_files_that_were_put_there_by_hand_are_checked_as_well(
+    run: Run, made: tuple[Path, BlindKey], tmp_path: Path
+) -> None:
+    """A run folder from elsewhere brings its ratings along."""
+    key, folder = made[1], tmp_path / "listening"
+    folder.mkdir()
+    name = f"{key.test}.key.json"
+    (folder / name).write_bytes((run.folder / "listening" / name).read_bytes())
+    first, second = (folder / f"{key.test}.{n}.ratings.json" for n in "ab")
+    first.write_text(sheet(key, "Ann"), encoding="utf-8")
+    assert heard([tmp_path]).raters == ("ann",)
+    second.write_text(sheet(key, "ann "), encoding="utf-8")
+    with pytest.raises(RecordError, match=r"two sets of ratings of test .* by 'ann'"):
+        heard([tmp_path])
+    second.write_text(sheet(key, "ben", answers=without_checks(key)), encoding="utf-8")
+    with pytest.raises(RecordError, match="'ben' leaves out 3 of 9 clips"):
+        heard([tmp_path])
