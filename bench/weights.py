@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+import pickle
+import struct
+import zipfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,12 @@ from bench.first_use import Locked, read_locked, require_unchanged
 
 FETCH = "python -m bench fetch <suite> --accept-licences"
 COMMIT_LENGTH = 40
+LONGEST_REASON = 300  # letters of what a decoder says
+# What decoders raise on a broken or foreign file; a pickle can make them raise nearly anything.
+UNREADABLE = (
+    OSError, KeyError, TypeError, ValueError, EOFError, RuntimeError, AttributeError, IndexError,
+    ArithmeticError, MemoryError, zipfile.BadZipFile, pickle.UnpicklingError, struct.error,
+)  # fmt: skip
 
 
 class AbsentCheckpointError(CheckpointError):
@@ -72,6 +82,34 @@ def require_files(folder: Path, names: Iterable[str], what: str) -> Path:
                 "ones."
             )
     return folder
+
+
+@contextmanager
+def refusals(path: Path, rule: str) -> Iterator[None]:
+    """Turn whatever a broken or hostile file raises while it is read into a refusal of that file.
+
+    Memory that it asks for in vain and nesting without end count as well.
+
+    Args:
+        path: The file.
+        rule: What it must be, and the way out: a sentence or two.
+
+    Raises:
+        CheckpointError: The file could not be read.
+
+    Example:
+        >>> with refusals(Path("w.pt"), "Fetch it again."):
+        ...     raise EOFError
+        Traceback (most recent call last):
+        ...
+        bench.errors.CheckpointError: w.pt cannot be read (EOFError). Fetch it again.
+    """
+    try:
+        yield
+    except UNREADABLE as error:
+        words = " ".join(str(error).split())[:LONGEST_REASON]
+        reason = f"{type(error).__name__}: {words}" if words else type(error).__name__
+        raise CheckpointError(f"{path} cannot be read ({reason}). {rule}") from error
 
 
 def hub_folder(checkpoint: HubCheckpoint) -> Path:

@@ -17,14 +17,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import ClassVar, Literal, final
 
 import torch
 
 from bench.api import (
     Audio,
-    CheckpointError,
     ConfigError,
     FitRequest,
     Profile,
@@ -35,7 +33,7 @@ from bench.api import (
     UnsupportedError,
 )
 from bench.seeds import derive_seed
-from bench.weights import fetch_line, hub_folder
+from bench.weights import fetch_line, hub_folder, refusals
 from methods.gatys.checkpoints import PUBLISHED, Trunk
 from methods.gatys.matching import Network
 from methods.gatys.rendering import (
@@ -195,13 +193,9 @@ def read_trunk(trunk: Trunk, path: Path) -> VggishTrunk | Cnn14Trunk:
     Raises:
         CheckpointError: The file is missing, cannot be read, or holds something else.
     """
-    try:
+    rule = f"A state dict of {trunk} was expected. Delete it and run `{fetch_line(trunk)}`."
+    with refusals(path, rule):
         state: Mapping[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
-        raise CheckpointError(
-            f"{trunk}: {path} cannot be read ({type(error).__name__}: {error}); a state dict was "
-            f"expected. Delete it and run `{fetch_line(trunk)}`"
-        ) from error
     network = _build(trunk, 1)
     if isinstance(network, VggishTrunk):
         load_vggish(network, state)

@@ -30,7 +30,7 @@ from transformers import (
 
 from bench.api import CheckpointError
 from bench.device import frozen_precision
-from bench.weights import check_tokenizer, hub_folder
+from bench.weights import check_tokenizer, hub_folder, refusals
 from methods.musicgen.style_checkpoints import CODEC, FEATURES, LANGUAGE_MODEL, TEXT_ENCODER
 from methods.musicgen.style_conditioner import ConditionerSettings, StyleConditioner
 
@@ -208,7 +208,8 @@ def read_published(path: Path) -> State:
     Raises:
         CheckpointError: The file is another checkpoint.
     """
-    stored: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    with refusals(path, f"The state dict of {LANGUAGE_MODEL.id} was expected. Fetch it again."):
+        stored: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     state = stored.get("best_state") if isinstance(stored, dict) else None
     needed = ("emb.0.weight", f"{STYLE_PREFIX}embed.weight", f"{TEXT_PREFIX}weight")
     missing = [name for name in needed if not isinstance(state, dict) or name not in state]
@@ -247,13 +248,17 @@ def features_of(folder: Path) -> HubertModel:
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
-    """The tensors of a model folder: safetensors before a pickle, which is read as tensors only."""
+    """The tensors of a model folder: safetensors before a pickle, which is read as tensors only.
+
+    Raises:
+        CheckpointError: The file cannot be read.
+    """
     path = folder / "model.safetensors"
     if path.is_file():
         return load_file(path)
-    state: dict[str, Tensor] = torch.load(
-        folder / "pytorch_model.bin", map_location="cpu", weights_only=True
-    )
+    path = folder / "pytorch_model.bin"
+    with refusals(path, "A state dict was expected. Fetch it again."):
+        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     return state
 
 

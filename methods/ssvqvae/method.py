@@ -14,7 +14,6 @@ Departures stand in the catalog and in `departures`.
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +26,6 @@ from torch.nn import functional
 
 from bench.api import (
     Audio,
-    CheckpointError,
     Clip,
     ConfigError,
     ContentError,
@@ -40,7 +38,7 @@ from bench.api import (
     UnsupportedError,
 )
 from bench.seeds import generator
-from bench.weights import fetch_line, hub_folder, require_files
+from bench.weights import fetch_line, hub_folder, refusals, require_files
 from methods.phase import Geometry, retrieve_phase, stft
 from methods.ssvqvae.checkpoints import (
     MINI_FILES,
@@ -162,13 +160,12 @@ def load_released(path: Path) -> Model:
         CheckpointError: The file is another checkpoint.
     """
     network = StyleVQVAE()
-    try:
+    rule = (
+        "SS VQ-VAE expects a state dict that fits the published network. Delete it and run "
+        f"`{fetch_line('ssvqvae')}`."
+    )
+    with refusals(path, rule):  # other names or shapes, or no tensors
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (RuntimeError, pickle.UnpicklingError) as error:  # other names or shapes, or no tensors
-        raise CheckpointError(
-            f"SS VQ-VAE: {path} does not fit the published network ({error}). Delete it and run "
-            f"`{fetch_line('ssvqvae')}`"
-        ) from error
     return Model(network, RELEASED)
 
 

@@ -17,6 +17,7 @@ import torch
 from transformers import ClapConfig, ClapFeatureExtractor, ClapModel
 
 from bench.api import CheckpointError
+from bench.weights import refusals
 from metrics.clap.laion_constants import AUDIO_TOWER, FRONT_END, TEXT_HEAD_SIZE, TEXT_TOWER
 
 # The order matters: later rules see what earlier ones made.
@@ -147,14 +148,10 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
     Raises:
         CheckpointError: The file holds more than tensors, or belongs to a fused model.
     """
-    try:
+    rule = "A checkpoint holds tensors and no code. Save its state_dict alone with torch.save."
+    with refusals(path, rule):
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler raises many kinds
-        raise CheckpointError(
-            f"{path} cannot be read as tensors only ({error}); a checkpoint must hold no code. "
-            "Save its state_dict alone with torch.save."
-        ) from error
-    state: dict[str, torch.Tensor] = found.get("state_dict", found)
+        state: dict[str, torch.Tensor] = found.get("state_dict", found)
     if any("fusion_model" in name or "mel_conv2d" in name for name in state):
         raise CheckpointError(
             f"{path} is a fused CLAP model; its embeddings of short clips are random. "
