@@ -61,7 +61,7 @@ class Cache:
         arrays = {name: np.ascontiguousarray(array) for name, array in state.arrays.items()}
         words = {"meta": json.dumps(dict(state.meta)), "cost": json.dumps(dict(cost))}
         words["sha256"] = _checksum(words, arrays)
-        replace_file(self.state_path(key), save(arrays, words))
+        replace_file(self.state_path(key), save(arrays, words), self.root)
 
     def load_cost(self, key: str) -> dict[str, float] | None:
         """What the fit of a key cost when it was computed, or None."""
@@ -76,7 +76,7 @@ class Cache:
     def save_audio(self, key: str, audio: Audio, cost: Mapping[str, float]) -> None:
         """Keep an output exactly as the method made it, and what it cost."""
         head = json.dumps({"sample_rate": audio.sample_rate, "cost": dict(cost)})
-        replace_file(self._path("outputs", key, ".npz"), _packed(audio.waveform, head))
+        replace_file(self._path("outputs", key, ".npz"), _packed(audio.waveform, head), self.root)
 
     def load_array(self, kind: str, key: str) -> NDArray[np.generic] | None:
         """An array of a kind, such as "clap", or None."""
@@ -85,7 +85,7 @@ class Cache:
 
     def save_array(self, kind: str, key: str, array: NDArray[np.generic]) -> None:
         """Keep an array under a kind and a key."""
-        replace_file(self._path(kind, key, ".npz"), _packed(array, ""))
+        replace_file(self._path(kind, key, ".npz"), _packed(array, ""), self.root)
 
     def _path(self, kind: str, key: str, suffix: str) -> Path:
         if not re.fullmatch(r"[\w.@+=-]+", key) or not re.fullmatch(r"[\w.-]+", kind):

@@ -1,54 +1,112 @@
-"""Files: how they are replaced, what is said of a full disk, and the digests of their contents.
+"""Files and folders: how they are replaced, what is said of a full disk, and digests of contents.
 
 A file that a user could lose, or that somebody could read while it is written, is written with
-`replace_file`. All digests are SHA-256 in hex.
+`replace_file`; a folder of files that belong together with `renewed_folder`. Neither writes or
+deletes anything through a symbolic link: a folder that comes from elsewhere may hold links to
+anywhere. All digests are SHA-256 in hex.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
+import shutil
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 # A full disk, a full quota, and a file that is larger than this process may write.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NAME_LENGTH = 40  # of the target's name in that of the scratch file: file systems allow 255 bytes
+_FRESH, _FORMER = ".new", ".old"
 
 
-def replace_file(path: Path, content: str | bytes) -> None:
+class LinkError(OSError):
+    """A symbolic link stands where a file or folder of ours should be, or a path leads out."""
+
+    def __init__(self, path: Path, fact: str) -> None:
+        super().__init__(errno.ELOOP, fact, str(path))
+
+
+def require_plain(path: Path, root: Path | None = None) -> None:
+    """Refuse a place that is a link, or that lies behind one.
+
+    Args:
+        path: The file or folder, which need not exist.
+        root: A folder above it, which may itself be reached through links: the user named it.
+            Everything below it must be plain; by default only `path` itself.
+
+    Raises:
+        LinkError: A link stands there.
+    """
+    place = _lexical(path)
+    top = place.parent if root is None else _lexical(root)
+    for part in place.relative_to(top).parts:
+        top = top / part
+        if top.is_symlink():
+            fact = f"it is a link to {top.readlink()}; nothing is written or deleted through one"
+            raise LinkError(top, fact)
+
+
+def _lexical(path: Path) -> Path:
+    """A path from the root on without `..`, every link in it left as it is."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow the links
+
+
+def inside(folder: Path, relative: str) -> Path:
+    """A file of a folder by its path in it, and never one outside of it.
+
+    Raises:
+        LinkError: The path is absolute, goes up, or passes a link that leads out of the folder.
+    """
+    place = folder / relative
+    try:
+        stays = place.resolve().is_relative_to(folder.resolve())
+    except (RuntimeError, ValueError):  # links in a circle, or no path at all
+        stays = False
+    if not stays:
+        raise LinkError(place, f"it leads out of {folder}")
+    return place
+
+
+def replace_file(path: Path, content: str | bytes, root: Path | None = None) -> None:
     """Replace a file by new content, as a whole or not at all.
 
     The content is written to a scratch file beside the target, flushed to the disk, and renamed.
     Whenever the process is killed, a reader finds the old content or the new one. Several processes
     may write the same file: each has a scratch file of its own, and the last one wins. Missing
-    folders are created. A symbolic link stays, and the file that it points to is replaced. A pipe
-    or a device, such as `/dev/stdout`, is written to directly.
+    folders are created. A pipe or a device, such as `/dev/stdout`, is written to directly.
 
     Args:
         path: The file.
         content: Its new content; text is written as UTF-8, in which half of a surrogate pair is
             escaped.
+        root: A folder above it, see `require_plain`.
 
     Raises:
+        LinkError: The file is a symbolic link, or lies behind one below `root`.
         OSError: The file, which the error names, cannot be written, as on a full disk. Nothing is
             left behind.
     """
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
+    target = _lexical(path)
+    stream = target.is_relative_to("/dev")  # even where it leads to a file
+    if not stream:
+        require_plain(target, root)
     with naming(path):
-        _replace(path, data)
+        if stream or (target.exists() and not target.is_file()):
+            target.write_bytes(data)
+        else:
+            _replace(target, data)
 
 
-def _replace(path: Path, data: bytes) -> None:
-    if path.exists() and not path.is_file():
-        path.write_bytes(data)
-        return
-    target = path.resolve()
+def _replace(target: Path, data: bytes) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.with_name(f".{target.name[:_NAME_LENGTH]}.{secrets.token_hex(8)}.part")
     try:
@@ -92,6 +150,128 @@ def no_space(error: OSError) -> str | None:
 def _mount_of(path: str) -> str:
     place = Path(path).resolve()
     return str(next(folder for folder in (place, *place.parents) if folder.is_mount()))
+
+
+@contextmanager
+def renewed_folder(
+    target: Path,
+    root: Path | None = None,
+    keep: Callable[[PurePosixPath], bool] = lambda _: True,
+) -> Iterator[Path]:
+    """A new, empty folder that takes the place of another when the block ends well.
+
+    Whoever looks at the target finds the former folder or the new one whole; a block that raises
+    leaves the former as it was. What the former holds beside the new files, such as notes that a
+    user put there, is carried over. Where a process is killed as the two change places, the next
+    call finishes that. Two processes with the same root, or for the same place, take turns.
+
+    Args:
+        target: The folder.
+        root: A folder above it, see `require_plain`.
+        keep: Whether a file that only the former folder has is carried over, by its path there.
+
+    Yields:
+        The new folder, which lies beside the target.
+
+    Raises:
+        LinkError: The target is a link or lies behind one below `root`, or a file that would be
+            replaced is one.
+        OSError: The folder cannot be written, or a folder stands where a file belongs.
+    """
+    place = _lexical(target)
+    require_plain(place, root)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with _turn(place.parent if root is None else root) as alone:
+        _finish(place, keep, alone=alone)
+        fresh = _beside(place, _FRESH)
+        with naming(place):
+            fresh.mkdir()
+        try:
+            yield fresh
+            _require_replaceable(fresh, place)
+            _exchange(fresh, place, keep)
+        except OSError as error:
+            if error.filename is None or not Path(error.filename).is_relative_to(fresh):
+                raise
+            known = place / Path(error.filename).relative_to(fresh)
+            raise OSError(error.errno, error.strerror, str(known)) from error
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+
+
+@contextmanager
+def _turn(folder: Path) -> Iterator[bool]:
+    """Wait for other processes at this folder; says whether they could be asked to wait as well."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)  # the kernel frees it however the process ends
+            alone = True
+        except OSError:  # file systems of some networks lock no folder
+            alone = False
+        yield alone
+    finally:
+        os.close(handle)
+
+
+def _beside(place: Path, mark: str) -> Path:
+    return place.with_name(f".{place.name[:_NAME_LENGTH]}.{secrets.token_hex(8)}{mark}")
+
+
+def _finish(place: Path, keep: Callable[[PurePosixPath], bool], *, alone: bool) -> None:
+    """Put in order what a killed process left beside a folder."""
+    begin = f".{place.name[:_NAME_LENGTH]}."
+    left = [path for path in place.parent.iterdir() if path.name.startswith(begin)]
+    for path in [one for one in left if alone and one.is_dir() and not one.is_symlink()]:
+        if path.suffix == _FORMER and not place.exists():
+            path.rename(place)
+        elif path.suffix == _FORMER:
+            _carry(path, place, keep, PurePosixPath())
+        if path.suffix in {_FORMER, _FRESH}:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _require_replaceable(fresh: Path, place: Path) -> None:
+    """Refuse links, and folders of the user's, where new files will stand."""
+    for path in fresh.rglob("*"):
+        there = place / path.relative_to(fresh)
+        if there.is_symlink():
+            require_plain(there)
+        if there.is_dir() and not path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(there))
+        if path.is_dir() and there.exists() and not there.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there))
+
+
+def _exchange(fresh: Path, place: Path, keep: Callable[[PurePosixPath], bool]) -> None:
+    if not place.exists():
+        fresh.rename(place)
+        return
+    if not place.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
+    fresh.chmod(stat.S_IMODE(place.stat().st_mode))
+    former = _beside(place, _FORMER)
+    place.rename(former)
+    try:
+        fresh.rename(place)
+    except OSError:
+        former.rename(place)
+        raise
+    _carry(former, place, keep, PurePosixPath())
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def _carry(
+    former: Path, place: Path, keep: Callable[[PurePosixPath], bool], relative: PurePosixPath
+) -> None:
+    """Move over what only the former folder has; links are moved and never followed."""
+    for path in former.iterdir():
+        there, name = place / path.name, relative / path.name
+        folder = path.is_dir() and not path.is_symlink()
+        if folder and there.is_dir() and not there.is_symlink():
+            _carry(path, there, keep, name)
+        elif not os.path.lexists(there) and keep(name):
+            path.rename(there)
 
 
 def file_digest(path: Path) -> str:

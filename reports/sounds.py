@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.api import DatasetError
+from bench.files import LinkError, inside
 from bench.records.store import Run
 
 # Controls whose outputs are input audio, whole or in part.
@@ -49,8 +51,16 @@ def notice(run: Run, *, asked_without: bool = False) -> str:
 
 
 def sound_file(folders: Sequence[Path], relative: str) -> Path:
-    """The file of a sound in the first run folder that has it, and never outside one."""
-    place = Path(relative)
-    if place.is_absolute() or ".." in place.parts:
-        return folders[0] / place.name
-    return next((f / place for f in folders if (f / place).is_file()), folders[0] / place)
+    """The file of a sound in the first run folder that has it, and never outside one.
+
+    Raises:
+        DatasetError: Its path leads out of the run folder, by itself or through a link.
+    """
+    try:
+        places = [inside(folder, relative) for folder in folders]
+    except LinkError as error:
+        raise DatasetError(
+            f"{error.filename} is not played: {error.strerror}; the audio of a run lies in its own "
+            "folder. Copy the file there."
+        ) from error
+    return next((place for place in places if place.is_file()), places[0])

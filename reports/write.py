@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.api import RecordError
-from bench.files import replace_file
+from bench.files import renewed_folder, replace_file
 from bench.records.store import Run, load_run
 from bench.wording import visible
 from reports import sounds
@@ -79,21 +79,25 @@ def write_report(
     tradeoff, timing, capabilities and comparisons as .md, .tex and .csv, failures.md, and
     inputs.md, which says whether content and style audio may be part of the report (see
     `reports.sounds`; `without_inputs` forbids it). The report of several runs is `report/merged/`
-    in the folder named first. Writing a report again gives the same files.
+    in the folder named first. Writing a report again gives the same files; what else lies in its
+    folder stays.
 
     Raises:
         RecordError: A folder does not hold a run, or the runs cannot stand in one table.
+        LinkError: A symbolic link stands where a file of the report should be.
     """
     report = runs if isinstance(runs, Report) else read_report(runs)
-    report.out.mkdir(parents=True, exist_ok=True)
-    paths = [
-        _write(report.out / f"{table.label}.{suffix}", _marked(report, table, suffix, render))
+    texts = {
+        f"{table.label}.{suffix}": _marked(report, table, suffix, render)
         for table in report.tables
         for suffix, render in FORMATS.items()
-    ]
-    paths.append(_write(report.out / "failures.md", failures(report.run)))
-    said = sounds.notice(report.run, asked_without=without_inputs)
-    return [*paths, _write(report.out / sounds.NOTICE, said)]
+    }
+    texts["failures.md"] = failures(report.run)
+    texts[sounds.NOTICE] = sounds.notice(report.run, asked_without=without_inputs)
+    with renewed_folder(report.out, report.run.folder) as fresh:
+        for name, text in texts.items():
+            replace_file(fresh / name, text)
+    return [report.out / name for name in texts]
 
 
 def _marked(
@@ -155,9 +159,3 @@ def _folders(runs: Path | str | Sequence[Path]) -> list[Path]:
             f"run {twice[0]} is named twice; its listeners would count twice. Name each run once."
         )
     return folders
-
-
-def _write(path: Path, text: str) -> Path:
-    """Replace a file whole, so that a reader never sees half a table."""
-    replace_file(path, text)
-    return path

@@ -31,7 +31,10 @@ from bench.wording import CUT, LONGEST_MESSAGE, one_line, visible
 
 ROOT_PACKAGES = ("bench", "methods", "metrics", "reports")
 # What the system refuses and its user can fix; any other OSError is a fault of ours.
-FIXABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG}
+FIXABLE = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR,
+    errno.ENOTDIR, errno.EBUSY, errno.EXDEV,
+}  # fmt: skip
 logger = logging.getLogger(__name__)
 COMMANDS = (
     *(run, report, list_, fetch, transfer, check, doctor, time),

@@ -28,7 +28,7 @@ from bench.gate.cost import STAGES, TIME_RATIO
 from bench.gate.snapshot import MARGIN, MeasuredCell, Snapshot
 from bench.records.disturbance import disturbance
 from bench.records.schema import Record
-from bench.records.store import append, read
+from bench.records.store import append, read_strictly
 from bench.statistics.change_points import steps
 
 # What platforms alone may move: no step below it is looked for.
@@ -166,7 +166,7 @@ def add(path: Path, line: HistoryLine) -> bool:
     Raises:
         RecordError: The file holds something other than a history.
     """
-    known = read(path, HistoryLine)
+    known = read_strictly(path, HistoryLine)
     if line.run_id in {old.run_id for old in known}:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -180,7 +180,7 @@ def read_history(path: Path) -> list[HistoryLine]:
     Raises:
         RecordError: The file does not exist, is empty, or holds something other than a history.
     """
-    lines = read(path, HistoryLine)
+    lines = read_strictly(path, HistoryLine)
     if not lines:
         raise RecordError(
             f"{path} holds no run; a history has one line per run of the main branch. Add one with "

@@ -5,7 +5,8 @@ written first), `cells.jsonl` and `scores.jsonl` (append-only, one JSON line eac
 `logs/` and a lock. Everything else is derived from these files and can be rebuilt without torch.
 
 **Conventions**: the latest record of a cell wins; a torn last line (a process killed while writing)
-is ignored.
+is ignored. A line that breaks a rule (see `bench.records.validity`) costs that line alone, and is
+named.
 """
 
 from __future__ import annotations
@@ -13,19 +14,22 @@ from __future__ import annotations
 import fcntl
 import gc
 import json
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 
 from bench.api import RecordError
-from bench.files import naming, replace_file
+from bench.files import naming, replace_file, require_plain
 from bench.records.schema import CellRecord, PlannedCell, Record, RunHeader, ScoreRecord
+from bench.records.validity import find_fault
 from bench.scores import (
     INVALID,
     UNBOUNDED,
@@ -37,12 +41,18 @@ from bench.scores import (
     raw_range,
 )
 
+# The files and folders that a run writes into, by their names in its folder.
+WRITTEN = ("run.json", "plan.jsonl", "cells.jsonl", "scores.jsonl", "audio", "logs", "lock")
+NAMED = 5  # lines that are left out, before the others are only counted
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
     """What a run folder holds: the plan and, for each planned cell, its latest record and scores.
 
-    Two runs are never equal, whatever they hold.
+    Two runs are never equal, whatever they hold. `faults` names the lines of its files that broke a
+    rule and were left out.
     """
 
     folder: Path
@@ -50,6 +60,7 @@ class Run:
     plan: tuple[PlannedCell, ...]
     cells: dict[str, CellRecord]
     scores: dict[tuple[str, str], ScoreRecord]  # (cell_id, metric)
+    faults: tuple[str, ...] = ()
 
     def fingerprints(self) -> dict[str, set[str]]:
         """The fingerprints of each metric's scores; a metric that gave none has none."""
@@ -67,7 +78,11 @@ def append(path: Path, records: Iterable[Record]) -> None:
     """Append records as JSON lines with one write and one fsync.
 
     A torn last line is cut first. Processes that share a run take turns.
+
+    Raises:
+        LinkError: The file is a symbolic link.
     """
+    require_plain(path)
     text = "".join(record.model_dump_json() + "\n" for record in records)
     with naming(path), path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # the kernel frees it however the process ends
@@ -90,31 +105,84 @@ def _cut_torn_line(path: Path) -> None:
         file.truncate(file.read().rfind(b"\n") + 1)
 
 
-def read(path: Path, kind: type[RecordT]) -> list[RecordT]:
+def read(path: Path, kind: type[RecordT], faults: list[str] | None = None) -> list[RecordT]:
     """Read JSON lines of one kind; a missing file is an empty list, a torn last line is ignored.
 
+    Args:
+        path: The file.
+        kind: What each line is.
+        faults: Gets a sentence for each line that breaks a rule and is left out; without it they
+            are logged.
+
     Raises:
-        RecordError: A complete line is not a valid record; the message names file and line.
+        RecordError: It is not a file.
     """
     if not path.exists():
         return []
+    if not path.is_file():
+        raise RecordError(f"{path} is not a file; records are lines of one. Remove or rename it.")
     *lines, torn = path.read_bytes().split(b"\n")
     del torn  # empty after a confirmed line, else never confirmed
     records = []
     for number, line in enumerate(lines, start=1):
-        try:
-            records.append(kind.model_validate_json(line))
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise RecordError(
-                f"{path}:{number} is not a {kind.__name__} ({first['msg']} at "
-                f"{list(first['loc'])}); this version reads "
-                "schema 1. Use the version that wrote it, or start a new run folder with --out."
-            ) from error
+        record, fault = _read_line(line, kind)
+        if record is not None:
+            records.append(record)
+            continue
+        words = f"{path}:{number} is left out, since it is not a {kind.__name__} ({fault})"
+        _log(words) if faults is None else faults.append(words)
     return records
 
 
-def read_scores(folder: Path, ranges: Mapping[str, Range]) -> dict[tuple[str, str], ScoreRecord]:
+def _read_line(line: bytes, kind: type[RecordT]) -> tuple[RecordT | None, str | None]:
+    """The record of a line, or what is wrong with it. Every rule about one line is asked here."""
+    try:
+        record = kind.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        return None, f"{first['msg']} at {list(first['loc'])!r:.80}"
+    fault = find_fault(record)
+    return (record, None) if fault is None else (None, fault)
+
+
+@cache
+def _log(words: str) -> None:
+    """Say it once in a process, however often the file is read."""
+    logger.warning(words)
+
+
+def read_strictly(path: Path, kind: type[RecordT]) -> list[RecordT]:
+    """Read JSON lines of one kind, as `read` does, or nothing where a line is none of them.
+
+    Raises:
+        RecordError: A complete line is not a valid record; the message names file and line.
+    """
+    faults: list[str] = []
+    records = read(path, kind, faults)
+    if faults:
+        raise RecordError(
+            f"{faults[0].replace(' is left out, since it is not', ' is not')}; this version reads "
+            "schema 1. Use the version that wrote it, or name another file."
+        )
+    return records
+
+
+def require_plain_run(folder: Path) -> None:
+    """Refuse a run folder in which a link stands where a run writes.
+
+    Raises:
+        LinkError: A link stands there.
+    """
+    for name in WRITTEN:
+        require_plain(folder / name)
+    logs = folder / "logs"
+    for path in logs.iterdir() if logs.is_dir() else ():
+        require_plain(path)
+
+
+def read_scores(
+    folder: Path, ranges: Mapping[str, Range], faults: list[str] | None = None
+) -> dict[tuple[str, str], ScoreRecord]:
     """The latest score of each (cell, metric) of a run folder.
 
     They pass the same gate as the answers of a metric (`bench.scores`): a stored NaN or 57 in a
@@ -123,8 +191,10 @@ def read_scores(folder: Path, ranges: Mapping[str, Range]) -> dict[tuple[str, st
     Args:
         folder: The run folder.
         ranges: The declared range of each metric; one that is not named has none.
+        faults: As in `read`.
     """
-    found = {(s.cell_id, s.metric): s for s in read(folder / "scores.jsonl", ScoreRecord)}
+    records = read(folder / "scores.jsonl", ScoreRecord, faults)
+    found = {(score.cell_id, score.metric): score for score in records}
     terms = {name: Declared(name, reported) for name, reported in ranges.items()}
     return {
         key: _checked(score, terms.get(score.metric) or Declared(score.metric, UNBOUNDED))
@@ -170,7 +240,7 @@ def read_header(folder: Path) -> RunHeader:
 def write_header(folder: Path, header: RunHeader) -> None:
     """Replace `run.json` atomically: a kill leaves the former or the new one, never half of it."""
     text = json.dumps(header.model_dump(mode="json"), indent=1)
-    replace_file(folder / "run.json", text + "\n")
+    replace_file(folder / "run.json", text + "\n", root=folder)
 
 
 @contextmanager
@@ -190,15 +260,28 @@ def without_garbage_collection() -> Iterator[None]:
 
 
 def load_run(folder: str | Path) -> Run:
-    """Read a run folder; the latest record of each cell and of each (cell, metric) wins."""
+    """Read a run folder; the latest record of each cell and of each (cell, metric) wins.
+
+    Lines that break a rule are left out; they are logged and stand in `Run.faults`.
+
+    Raises:
+        RecordError: The folder holds no run, or one that this version cannot read.
+    """
     where = Path(folder)
     header = read_header(where)
+    faults: list[str] = []
     with without_garbage_collection():
-        plan = {cell.cell_id: cell for cell in read(where / "plan.jsonl", PlannedCell)}
+        plan = {cell.cell_id: cell for cell in read(where / "plan.jsonl", PlannedCell, faults)}
         cells = {
             record.cell_id: record
-            for record in read(where / "cells.jsonl", CellRecord)
+            for record in read(where / "cells.jsonl", CellRecord, faults)
             if record.status != "started"
         }
-        scores = read_scores(where, {metric.name: metric.range for metric in header.metrics})
-    return Run(where, header, tuple(plan.values()), cells, scores)
+        scores = read_scores(
+            where, {metric.name: metric.range for metric in header.metrics}, faults
+        )
+    for fault in faults[:NAMED]:
+        _log(fault)
+    if len(faults) > NAMED:
+        _log(f"{where}: {len(faults) - NAMED} more lines are left out")
+    return Run(where, header, tuple(plan.values()), cells, scores, tuple(faults))

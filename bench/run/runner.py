@@ -20,7 +20,7 @@ from itertools import groupby
 from pathlib import Path
 
 from bench.api import BenchError, Progress, RecordError
-from bench.files import naming, no_space
+from bench.files import inside, naming, no_space
 from bench.plan.plan import CELLS_PER_FIT
 from bench.records import store
 from bench.records.schema import FAILED, CellRecord, PlannedCell
@@ -167,8 +167,12 @@ def crashes(
 
 
 def _usable(folder: Path, record: CellRecord | None) -> bool:
-    """Whether a cell is settled and its audio, if it has any, is still there."""
-    return record is not None and (record.audio is None or (folder / record.audio).exists())
+    """Whether a cell is settled and its audio, if it has any, is still there.
+
+    Raises:
+        LinkError: Its audio is a link that leads out of the folder.
+    """
+    return record is not None and (record.audio is None or inside(folder, record.audio).exists())
 
 
 @dataclass(slots=True)

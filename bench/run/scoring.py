@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from bench.api import BenchError, ConfigError, Entry, Metric, MetricInfo, Output, Score
 from bench.audio import read_audio
 from bench.failure import failure_of
-from bench.files import no_space
+from bench.files import inside, no_space
 from bench.plugins.opening import close, open_metric
 from bench.records import store
 from bench.records.schema import CellRecord, PlannedCell, ScoreRecord
@@ -183,5 +183,5 @@ def _refusal(name: str, error: BaseException) -> Score:
 
 
 def _output(context: RunContext, cell: PlannedCell, record: CellRecord) -> Output:
-    audio = read_audio(context.folder / str(record.audio))
+    audio = read_audio(inside(context.folder, str(record.audio)))
     return Output(context.material.content(cell.content), context.material.style(cell.style), audio)

@@ -35,6 +35,7 @@ from bench.weights import quiet_loaders
 def start(prepared: Prepared, request: RunRequest, progress: Progress) -> dict[str, CellRecord]:
     """Write the plan and work through it; returns the latest record of each cell."""
     folder = prepared.folder
+    store.require_plain_run(folder)
     for name in ("", "audio", "logs"):
         require_writable(folder / name, "a run needs a folder of its own. Choose one with --out.")
     require_writable(

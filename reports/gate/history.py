@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.errors import ExitCode
-from bench.files import replace_file
+from bench.files import renewed_folder, replace_file
 from bench.gate.history import HistoryLine, Trend, add, line_of, read_history, series_of, trend
 from bench.gate.snapshot import snapshot
 from bench.records.benchmarks import read_benchmarks
@@ -60,8 +60,9 @@ def show(path: Path, report: Path | None = None) -> tuple[str, ExitCode]:
     found = [trend(series) for series in series_of(lines)]
     shown = table(lines, found)
     if report is not None:
-        figure.write(report / "trends.svg", found)
-        replace_file(report / "trends.md", formats.markdown(shown))
+        with renewed_folder(report) as fresh:
+            figure.write(fresh / "trends.svg", found)
+            replace_file(fresh / "trends.md", formats.markdown(shown))
     text = formats.terminal(shown)
     worse = any(one.word == "worse" for one in found)
     return text, ExitCode.REGRESSED if worse else ExitCode.DONE

@@ -12,7 +12,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from bench.files import replace_file
+from bench.files import renewed_folder, replace_file
 from bench.gate.history import HistoryLine, line_of
 from bench.gate.power import Foreseen
 from bench.gate.reach import NOTHING
@@ -77,8 +77,9 @@ def write(folder: Path, given: Judgement) -> None:
         "bigger.json": _json(series(line, bigger=True)),
         "smaller.json": _json(series(line, bigger=False)),
     }
-    for name, text in texts.items():
-        replace_file(folder / name, text)
+    with renewed_folder(folder) as fresh:
+        for name, text in texts.items():
+            replace_file(fresh / name, text)
 
 
 def headline(given: Judgement) -> str:

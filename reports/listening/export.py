@@ -16,7 +16,7 @@ import numpy as np
 
 from bench.api import Audio, ConfigError
 from bench.audio import read_audio, resample, write_audio
-from bench.files import replace_file
+from bench.files import renewed_folder, replace_file, require_plain
 from bench.records.store import Run, load_run
 from reports import sounds
 from reports.listening import foreign
@@ -71,22 +71,25 @@ def export(
 
     Raises:
         ConfigError: `out` is not empty.
-        BenchError: The run does not allow such a test.
+        LinkError: `out` is a symbolic link, or one stands in the way of the key.
+        BenchError: The run does not allow such a test, or its audio is not in its folder.
     """
+    require_plain(out)
     if out.exists() and any(out.iterdir()):
         raise ConfigError(f"{out} is not empty; a test gets a folder of its own. Choose another.")
     run = load_run(run_folder)
     chosen = choose_sets(run, sets, seed, methods)
     secret = secrets.token_bytes(32)
     public, key = _blind(run, chosen, seed, secret)
-    _write_sounds(run_folder, out / "sounds", chosen, secret)
-    _write_page(out, key.test, public)
-    replace_file(out / "webmushra.yaml", foreign.webmushra(key.test, public))
-    replace_file(out / "beaqlejs-config.js", foreign.beaqle(key.test, public))
-    replace_file(out / "README.txt", foreign.INSTRUCTIONS)
     path = run_folder / FOLDER / f"{key.test}.key.json"
-    replace_file(path, key.model_dump_json(indent=1))
-    _set_times(out)
+    with renewed_folder(out) as fresh:
+        _write_sounds(run_folder, fresh / "sounds", chosen, secret)
+        _write_page(fresh, key.test, public)
+        replace_file(fresh / "webmushra.yaml", foreign.webmushra(key.test, public))
+        replace_file(fresh / "beaqlejs-config.js", foreign.beaqle(key.test, public))
+        replace_file(fresh / "README.txt", foreign.INSTRUCTIONS)
+        replace_file(path, key.model_dump_json(indent=1), root=run_folder)
+        _set_times(fresh)
     clips = sum(len(one["items"]) for one in public)
     return Exported(out, path, len(public), clips, "" if sounds.with_inputs(run) else _licence(run))
 
@@ -136,7 +139,8 @@ def _write_sounds(run_folder: Path, out: Path, chosen: Sequence[RatedSet], secre
             sources[token(secret, "reference", path)] = path
         sources |= {token(secret, "item", s.cell_id): s.path for s in one.stimuli}
     for name, path in sorted(sources.items()):  # an order that tells nothing either
-        audio = faded(matched(resample(read_audio(run_folder / path), SAMPLE_RATE)))
+        source = read_audio(sounds.sound_file([run_folder], path))
+        audio = faded(matched(resample(source, SAMPLE_RATE)))
         seed = int(token(secret, "noise", name), 16)
         write_audio(out / f"{name}.wav", with_least_noise(audio, seed), "PCM_16")
 

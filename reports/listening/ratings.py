@@ -66,7 +66,7 @@ def import_ratings(paths: Sequence[Path], run_folder: Path) -> list[Path]:
                 f"{path}: listener {ratings.rater!r} handed in other ratings of test "
                 f"{ratings.test} before; each person counts once. Remove {target} to take these."
             )
-        replace_file(target, ratings.model_dump_json(indent=1))
+        replace_file(target, ratings.model_dump_json(indent=1), root=run_folder)
         kept.append(target)
     return kept
 

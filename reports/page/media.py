@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 import numpy as np
@@ -22,20 +23,34 @@ from bench.files import replace_file
 from bench.wording import one_line
 from reports.figures.mel import mel_levels
 from reports.loudness import matched
-from reports.page.grid import Grid, Needed, Sound
+from reports.page.grid import NAME_LENGTH, Grid, Needed, Sound
 from reports.sounds import sound_file
 
 SOUNDS, PICTURES = "sounds", "pictures"
 WORKERS = 8  # threads: reading files and transforms release the interpreter's lock
 PICTURE = (192, 64)  # pixels, across and up
 QUALITY = 70  # of the WebP
+MADE = re.compile(rf"({SOUNDS}|{PICTURES})/[0-9a-f]{{{NAME_LENGTH}}}\.(flac|webp)")
 
 
-def write_media(page: Path, folders: Sequence[Path], needed: Iterable[Needed]) -> dict[str, str]:
-    """Write the sounds and pictures that are missing, and remove those no longer needed.
+def keeps(needed: Iterable[Needed]) -> Callable[[PurePosixPath], bool]:
+    """Which files of a former page stay: all but the sounds and pictures that are not needed."""
+    wanted = {item.name for item in needed}
+
+    def kept(path: PurePosixPath) -> bool:
+        return MADE.fullmatch(str(path)) is None or path.stem in wanted
+
+    return kept
+
+
+def write_media(
+    page: Path, former: Path, folders: Sequence[Path], needed: Iterable[Needed]
+) -> dict[str, str]:
+    """Write the sounds and pictures that a page lacks.
 
     Args:
-        page: The page's folder.
+        page: The page's folder, which is new.
+        former: The folder of the page before; what it has is not made again.
         folders: The run folders; a sound is in the first one that has its file.
         needed: The sounds.
 
@@ -43,23 +58,24 @@ def write_media(page: Path, folders: Sequence[Path], needed: Iterable[Needed]) -
         Name -> reason, for the sounds that cannot be read.
     """
     wanted = {item.name: item for item in needed}
+    for name in (SOUNDS, PICTURES):
+        (page / name).mkdir()
+    write = partial(_write_sound, page, former, folders)
     with ThreadPoolExecutor(min(WORKERS, os.cpu_count() or 1)) as pool:
-        reasons = pool.map(partial(_write_sound, page, folders), wanted.values())
-        missing = {name: why for name, why in zip(wanted, reasons, strict=True) if why}
-    _remove_others(page / SOUNDS, set(wanted))
-    _remove_others(page / PICTURES, set(wanted))
-    return missing
+        reasons = pool.map(write, wanted.values())
+        return {name: why for name, why in zip(wanted, reasons, strict=True) if why}
 
 
-def _write_sound(page: Path, folders: Sequence[Path], item: Needed) -> str:
+def _write_sound(page: Path, former: Path, folders: Sequence[Path], item: Needed) -> str:
     """Write the files of one sound; returns the reason if that fails, else an empty text."""
-    sound, picture = page / SOUNDS / f"{item.name}.flac", page / PICTURES / f"{item.name}.webp"
-    if sound.exists() and picture.exists():
+    names = (f"{SOUNDS}/{item.name}.flac", f"{PICTURES}/{item.name}.webp")
+    if all((former / name).is_file() and not (former / name).is_symlink() for name in names):
         return ""
     try:
         audio = read_audio(sound_file(folders, item.path))
     except DatasetError as error:
         return f"its file cannot be read: {one_line(error)}"
+    sound, picture = (page / name for name in names)
     replace_file(picture, mel_picture(audio))
     write_audio(sound, matched(audio))
     return ""
@@ -92,8 +108,8 @@ def _link(page: Path, folders: Sequence[Path], relative: str) -> tuple[str, floa
     """The address of a sound of the run as seen from the page, and the gain that it needs."""
     if not folders:
         return "", 1.0
-    source = sound_file(folders, relative)
     try:
+        source = sound_file(folders, relative)
         audio = read_audio(source)
     except DatasetError:
         return "", 1.0
@@ -101,12 +117,6 @@ def _link(page: Path, folders: Sequence[Path], relative: str) -> tuple[str, floa
     wanted = float(np.abs(matched(audio).waveform).max(initial=0.0))
     gain = round(min(1.0, wanted / peak), 4) if peak else 1.0
     return quote(Path(os.path.relpath(source, page)).as_posix()), gain
-
-
-def _remove_others(folder: Path, wanted: set[str]) -> None:
-    for path in folder.glob("*.*"):
-        if path.stem not in wanted:
-            path.unlink()
 
 
 def without(grid: Grid, missing: dict[str, str]) -> Grid:

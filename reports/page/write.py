@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.files import replace_file
+from bench.files import renewed_folder, replace_file
 from bench.records.schema import FAILED
 from bench.records.store import Run
 from bench.scores import INVALID
@@ -16,7 +16,7 @@ from reports.figures.examples import examples
 from reports.figures.plates import Plate, plates
 from reports.loudness import TARGET_LUFS
 from reports.page import grid as grids
-from reports.page.media import link_inputs, without, write_media
+from reports.page.media import keeps, link_inputs, without, write_media
 from reports.tables import notes, reading
 from reports.text.html import html_table, render
 from reports.write import Report
@@ -55,36 +55,46 @@ def write_page(
 ) -> Path:
     """Write `report/page/` and return its `index.html`.
 
-    Sounds and pictures that are there from before are kept, so that a second time is quick.
+    Sounds and pictures that are there from before are kept, so that a second time is quick; others
+    that a page made are removed, and what else lies in the folder stays.
 
     Args:
         report: The finished report.
         without_inputs: Leave out content and style audio, see `reports.sounds`.
         without_sounds: Leave out all audio and its pictures.
+
+    Raises:
+        LinkError: A symbolic link stands where a file of the page should be.
     """
     run, page = report.run, report.out / "page"
-    page.mkdir(parents=True, exist_ok=True)
     withheld = sounds.withheld_methods(run, asked_without=without_inputs)
     grid, needed = grids.build_grid(run, withheld)
     if without_sounds:
         grid, needed = without(grid, {item.name: LEFT_OUT for item in needed}), ()
-    missing = write_media(page, report.folders, needed)
     linked = link_inputs(page, () if without_inputs or without_sounds else report.folders, grid)
+    with renewed_folder(page, run.folder, keeps(needed)) as fresh:
+        missing = write_media(fresh, page, report.folders, needed)
+        words = _words(run, without_inputs=without_inputs)
+        shown = [] if without_sounds else _examples(fresh, report)
+        _write_index(fresh, report, {**words, "examples": shown, "grid": without(linked, missing)})
+        for name in ("page.css", "page.js"):
+            replace_file(fresh / name, (ASSETS / name).read_bytes())
+    return page / "index.html"
+
+
+def _write_index(page: Path, report: Report, words: dict[str, object]) -> None:
+    """Write the text of the page, with its tables and figures, beside its sounds."""
     by_label = {table.label: table for table in report.tables}
-    figures = [_figure(page, plate) for plate in plates(run, by_label)]
-    names = {entry.label for entry in run.header.methods}
+    figures = [_figure(page, plate) for plate in plates(report.run, by_label)]
+    names = {entry.label for entry in report.run.header.methods}
     tables = [html_table(table, names) for table in report.tables]
     text = render(ASSETS / "page.html.j2", {
-        **_words(run, without_inputs=without_inputs),
+        **words,
         "tables": [table for table in tables if table.label not in COSTS],
         "costs": [table for table in tables if table.label in COSTS],
         "figures": figures,
-        "examples": [] if without_sounds else _examples(page, report),
-        "grid": without(linked, missing),
     })  # fmt: skip
-    for name in ("page.css", "page.js"):
-        replace_file(page / name, (ASSETS / name).read_bytes())
-    return _write(page / "index.html", text)
+    replace_file(page / "index.html", text)
 
 
 def _words(run: Run, *, without_inputs: bool) -> dict[str, object]:
@@ -162,7 +172,7 @@ def _command(run: Run) -> str:
 
 
 def _figure(page: Path, plate: Plate) -> HtmlFigure:
-    _write(page / f"{plate.label}.csv", plate.csv)
+    replace_file(page / f"{plate.label}.csv", plate.csv)
     svg = inline_svg(draw.encoded(plate.draw(), "svg").decode(), plate.label)
     return HtmlFigure(
         plate.label, plate.beside, plate.caption, plate.alt, f"{plate.label}.csv", _markup(svg)
@@ -201,9 +211,3 @@ def _examples(page: Path, report: Report) -> list[HtmlExample]:
         )
         for example in examples(report.run, report.folders)
     ]
-
-
-def _write(path: Path, text: str) -> Path:
-    """Replace a file whole, so that a reader never sees half a page."""
-    replace_file(path, text)
-    return path

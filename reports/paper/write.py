@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.files import replace_file
+from bench.files import renewed_folder, replace_file
 from reports.figures import draw
 from reports.figures.examples import examples
 from reports.figures.plates import Plate, plates
@@ -32,21 +32,24 @@ def write_paper(report: Report) -> Path:
     """Write `report/paper/` with paper.tex and a PDF and a CSV per figure, and return paper.tex.
 
     Tables that are too long for a page are left out; their files are in `report/`.
+
+    Raises:
+        LinkError: A symbolic link stands where a file of the paper should be.
     """
     out = report.out / "paper"
     tables = [table for table in report.tables if 0 < len(table.rows) <= LONGEST]
     parts = [_table(report, table, out) for table in tables]
     drawn = [*plates(report.run, {table.label: table for table in report.tables})]
     drawn += [example.plate for example in examples(report.run, report.folders)]
-    for plate in drawn:
-        replace_file(out / "figures" / f"{plate.label}.pdf", draw.encoded(plate.draw(), "pdf"))
-        replace_file(out / "figures" / f"{plate.label}.csv", plate.csv)
-        parts.append(_figure(plate))
-    if not parts:
-        parts = ["No cell of this run has finished.\n"]
-    paper = out / "paper.tex"
-    replace_file(paper, _PREAMBLE + "\n".join(parts) + "\\clearpage\n\\end{document}\n")
-    return paper
+    parts += [_figure(plate) for plate in drawn]
+    text = "\n".join(parts or ["No cell of this run has finished.\n"])
+    with renewed_folder(out, report.run.folder) as fresh:
+        for plate in drawn:
+            place = fresh / "figures" / plate.label
+            replace_file(place.with_name(f"{plate.label}.pdf"), draw.encoded(plate.draw(), "pdf"))
+            replace_file(place.with_name(f"{plate.label}.csv"), plate.csv)
+        replace_file(fresh / "paper.tex", f"{_PREAMBLE}{text}\\clearpage\n\\end{{document}}\n")
+    return out / "paper.tex"
 
 
 def _table(report: Report, table: ResultTable, out: Path) -> str:

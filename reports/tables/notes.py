@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,6 +52,11 @@ def identity_notes(run: Run) -> list[str]:
         notes.append("mini models: never compare with published numbers")
     notes += left_out_words(header.styles)
     stereo = sum(1 for facts in header.contents.values() if int(facts.get("channels") or 1) > 1)
+    if run.faults:
+        notes.append(
+            f"{counted(len(run.faults), 'line')} of the records broke a rule and counted nowhere; "
+            f"the first: {Path(run.faults[0].split(' is left out')[0]).name}"
+        )
     if stereo:
         notes.append(
             f"{stereo} of {len(header.contents)} contents have several channels; methods receive "

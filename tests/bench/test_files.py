@@ -14,11 +14,14 @@ from pathlib import Path
 import pytest
 
 from bench.files import (
+    LinkError,
     file_digest,
+    inside,
     json_digest,
     naming,
     no_space,
     remembered_digest,
+    renewed_folder,
     replace_file,
 )
 
@@ -105,15 +108,154 @@ def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_a_link_stays_and_the_file_behind_it_is_replaced(tmp_path: Path) -> None:
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     target = tmp_path / "elsewhere" / "a.txt"
     target.write_text(OLD)
     link = tmp_path / "link.txt"
-    link.symlink_to(target)
-    replace_file(link, "new")
+    for aim in (target, Path("elsewhere/a.txt"), tmp_path / "nowhere"):
+        link.unlink(missing_ok=True)
+        link.symlink_to(aim)
+        with pytest.raises(LinkError, match="nothing is written or deleted through one"):
+            replace_file(link, "new")
     assert link.is_symlink()
-    assert target.read_text() == "new"
+    assert target.read_text() == OLD
+    assert names(tmp_path) == ["elsewhere", "link.txt"]
+
+
+def test_a_link_on_the_way_is_refused_below_the_root_and_followed_above_it(tmp_path: Path) -> None:
+    disk, root = tmp_path / "disk", tmp_path / "named"
+    disk.mkdir()
+    root.symlink_to(disk)
+    (disk / "in").symlink_to(tmp_path)
+    replace_file(root / "new" / "a.txt", "new", root=root)
+    assert (disk / "new" / "a.txt").read_text() == "new"
+    with pytest.raises(LinkError, match="link to"):
+        replace_file(root / "in" / "a.txt", "new", root=root)
+    with pytest.raises(ValueError, match="is not in the subpath"):
+        replace_file(root / ".." / "a.txt", "new", root=root)
+    assert names(tmp_path) == ["disk", "named"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", "../out.txt", "in/../../out.txt", "link", "loop", "a\0b"]
+)
+def test_a_path_that_leads_out_of_a_folder_is_refused(tmp_path: Path, path: str) -> None:
+    folder = tmp_path / "folder"
+    (folder / "in").mkdir(parents=True)
+    (tmp_path / "out.txt").write_text("secret")
+    (folder / "link").symlink_to(tmp_path / "out.txt")
+    (folder / "loop").symlink_to("loop")
+    with pytest.raises(LinkError, match="leads out of"):
+        inside(folder, path)
+    (folder / "stays").symlink_to("in")
+    assert inside(folder, "stays/a.txt") == folder / "stays" / "a.txt"
+
+
+def test_a_folder_is_renewed_whole_and_what_users_put_there_stays(tmp_path: Path) -> None:
+    target = tmp_path / "report"
+    for name in ("made.txt", "mine.txt", "sub/made.txt", "sub/mine.txt", "own/deep/mine.txt"):
+        replace_file(target / name, OLD)
+    (target / "sub" / "mine.link").symlink_to(tmp_path)
+    (target / "sub" / "stale.txt").write_text(OLD)
+    with renewed_folder(target, keep=lambda path: path.name != "stale.txt") as fresh:
+        assert fresh.parent == tmp_path
+        replace_file(fresh / "made.txt", "new")
+        replace_file(fresh / "sub" / "made.txt", "new")
+        assert (target / "made.txt").read_text() == OLD
+    found = {str(path.relative_to(target)) for path in target.rglob("*") if not path.is_dir()}
+    assert found == {"made.txt", "mine.txt", "sub/made.txt", "sub/mine.txt", "own/deep/mine.txt"}
+    assert {(target / name).read_text() for name in ("made.txt", "sub/made.txt")} == {"new"}
+    assert (target / "sub" / "mine.link").is_symlink()
+    assert names(tmp_path) == ["report"]
+
+
+def test_a_block_that_raises_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
+    target = tmp_path / "report"
+    replace_file(target / "made.txt", OLD)
+
+    def spoil() -> None:
+        with renewed_folder(target) as fresh:
+            replace_file(fresh / "made.txt", "half")
+            raise OSError(28, "No space left on device", str(fresh))
+
+    with pytest.raises(OSError, match="No space left"):
+        spoil()
+    assert (target / "made.txt").read_text() == OLD
+    assert names(tmp_path) == ["report"]
+
+
+@pytest.mark.parametrize(
+    "place", ["report", "report/page", "report/page/made.txt", "report/page/sub"]
+)
+def test_a_link_in_a_folder_that_is_renewed_is_refused(tmp_path: Path, place: str) -> None:
+    root, victim = tmp_path / "run", tmp_path / "victim"
+    replace_file(victim / "made.txt", OLD)
+    (root / place).parent.mkdir(parents=True)
+    (root / place).symlink_to(victim / "made.txt" if place.endswith(".txt") else victim)
+
+    def renew() -> None:
+        with renewed_folder(root / "report" / "page", root) as fresh:
+            replace_file(fresh / "made.txt", "new")
+            replace_file(fresh / "sub" / "made.txt", "new")
+
+    with pytest.raises(LinkError, match="link to"):
+        renew()
+    assert {path.name: path.read_text() for path in victim.iterdir()} == {"made.txt": OLD}
+    assert (root / place).is_symlink()
+    assert not list(root.rglob(".*"))
+
+
+def test_a_folder_of_the_user_under_the_name_of_a_file_is_not_lost(tmp_path: Path) -> None:
+    replace_file(tmp_path / "report" / "made.txt" / "mine.txt", OLD)
+
+    def renew() -> None:
+        with renewed_folder(tmp_path / "report") as fresh:
+            replace_file(fresh / "made.txt", "new")
+
+    with pytest.raises(IsADirectoryError, match=r"made\.txt"):
+        renew()
+    assert (tmp_path / "report" / "made.txt" / "mine.txt").read_text() == OLD
+
+
+@pytest.mark.parametrize("moment", ["before", "between", "after", "carrying"])
+def test_what_a_killed_process_left_is_finished_by_the_next(tmp_path: Path, moment: str) -> None:
+    """The four moments at which a kill can fall, laid out by hand."""
+    target, former, fresh = (
+        tmp_path / name for name in ("report", ".report.0.old", ".report.1.new")
+    )
+    replace_file((target if moment == "before" else former) / "mine.txt", OLD)
+    replace_file((target if moment == "before" else former) / "made.txt", OLD)
+    replace_file((fresh if moment in {"before", "between"} else target) / "made.txt", "lost")
+    if moment == "carrying":
+        (former / "mine.txt").rename(target / "mine.txt")
+    with renewed_folder(target) as folder:
+        replace_file(folder / "made.txt", "new")
+    assert {path.name: path.read_text() for path in target.iterdir()} == {
+        "mine.txt": OLD, "made.txt": "new",
+    }  # fmt: skip
+    assert names(tmp_path) == ["report"]
+
+
+RENEWER = """
+import sys
+from pathlib import Path
+from bench.files import renewed_folder, replace_file
+for _ in range(40):
+    with renewed_folder(Path(sys.argv[1])) as fresh:
+        for name in "ab":
+            replace_file(fresh / name, sys.argv[2])
+"""
+
+
+def test_two_processes_take_turns_and_neither_loses_a_file(tmp_path: Path) -> None:
+    target = tmp_path / "report"
+    replace_file(target / "mine.txt", OLD)
+    processes = [subprocess.Popen([sys.executable, "-c", RENEWER, str(target), x]) for x in "12"]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    assert names(target) == ["a", "b", "mine.txt"]
+    assert (target / "a").read_text() == (target / "b").read_text()
+    assert names(tmp_path) == ["report"]
 
 
 def test_a_pipe_is_written_to(tmp_path: Path) -> None:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from bench.records.schema import CellRecord, MethodEntry, MetricEntry, PlannedCell, RunHeader
+from bench.records.schema import (
+    CellRecord,
+    MethodEntry,
+    MetricEntry,
+    PlannedCell,
+    Record,
+    RunHeader,
+)
 from bench.records.schema import ScoreRecord as Scored
 from bench.records.store import Run, append, write_header
 from reports.text.result_table import Estimate, ResultTable
 
+RecordT = TypeVar("RecordT", bound=Record)
 METRICS = {
     "cp": "CP",
     "sf.heldout": "SF-audio (held-out)",
@@ -174,13 +183,32 @@ def toy(**levels: float) -> Run:
 
 
 def save(run: Run, folder: Path) -> Path:
-    """Write a run as the runner does."""
+    """Write a run as the runner does: ids and digests that are words here become hex digits."""
     folder.mkdir(parents=True, exist_ok=True)
     write_header(folder, run.header)
-    append(folder / "plan.jsonl", run.plan)
-    append(folder / "cells.jsonl", run.cells.values())
-    append(folder / "scores.jsonl", run.scores.values())
+    append(folder / "plan.jsonl", map(as_written, run.plan))
+    append(folder / "cells.jsonl", map(as_written, run.cells.values()))
+    append(folder / "scores.jsonl", map(as_written, run.scores.values()))
     return folder
+
+
+DIGITS = {"cell_id": 16, "chunk": 16, "audio_digest": 64, "fit_key": 32}
+
+
+def as_written(record: RecordT) -> RecordT:
+    """A record with the ids and digests that it would have on disk."""
+    words = {name: getattr(record, name, None) for name in DIGITS}
+    hexed = {
+        name: hexadecimal(word, DIGITS[name]) for name, word in words.items() if word is not None
+    }
+    return record.model_copy(update=hexed)
+
+
+def hexadecimal(word: str, digits: int) -> str:
+    """A word as so many hex digits; one that is that already stays."""
+    if len(word) == digits and set(word) <= set("0123456789abcdef"):
+        return word
+    return hashlib.sha256(word.encode()).hexdigest()[:digits]
 
 
 def row(table: ResultTable, key: str, name: str) -> dict[str, object]:

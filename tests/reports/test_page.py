@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -108,11 +109,14 @@ def test_a_second_time_writes_the_same_and_touches_no_sound(tmp_path: Path) -> N
     index = page_of(run)
     text, sound = index.read_bytes(), next((index.parent / "sounds").glob("*"))
     before = sound.stat().st_mtime_ns
-    stray = sound.with_name("stray.flac")
-    stray.write_bytes(b"")
+    stray, mine = sound.with_name("f" * 16 + ".flac"), sound.with_name("mine.flac")
+    for path in (stray, mine, index.with_name("notes.txt")):
+        path.write_bytes(b"")
     assert page_of(run).read_bytes() == text
     assert sound.stat().st_mtime_ns == before
     assert not stray.exists()
+    assert mine.exists()
+    assert index.with_name("notes.txt").exists()
 
 
 def test_a_lost_sound_is_said_where_it_would_be(tmp_path: Path) -> None:
@@ -148,7 +152,7 @@ def test_inputs_that_may_not_travel_are_played_where_they_lie(tmp_path: Path) ->
     dataset = {"name": "closed", "licence": "no copies", "redistributable": False}
     head = open_run.header.model_copy(update={"dataset": dataset})
     run = save(replace(open_run, folder=tmp_path / "closed", header=head))
-    (run.folder / "audio").symlink_to(open_run.folder / "audio")
+    shutil.copytree(open_run.folder / "audio", run.folder / "audio")
     index = page_of(run)
     assert len(list((index.parent / "sounds").iterdir())) == 2
     for sound in (grid_of(index)["contents"]["c1"], grid_of(index)["styles"]["harp"]):

@@ -198,7 +198,7 @@ def test_a_fused_checkpoint_is_refused(tmp_path: Path) -> None:
 def test_a_checkpoint_with_code_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "code.pt"
     torch.save({"state_dict": Path}, path)
-    with pytest.raises(CheckpointError, match=r"cannot be read \(.* A checkpoint holds tensors and no code"):
+    with pytest.raises(CheckpointError, match=r"cannot be read \(.* holds tensors and no code"):
         laion_files.load_laion(path)
 
 

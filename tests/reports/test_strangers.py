@@ -1,0 +1,196 @@
+"""Run folders that come from elsewhere: nothing outside of them is written, deleted or copied."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from sounding import sounding_run
+
+from bench.api import BenchError
+from bench.audio import read_audio, write_audio
+from bench.files import LinkError
+from bench.gate.snapshot import snapshot, write_snapshot
+from bench.records.store import Run, load_run
+from reports.gate.history import add_run
+from reports.gate.lane import judge_and_write
+from reports.listening.export import export
+from reports.page.write import write_page
+from reports.paper.write import write_paper
+from reports.write import read_report, write_report
+
+SECRET = "keep"
+REFUSED = "nothing is written or deleted through one"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return sounding_run(tmp_path / "run", ["harp"], ["c1"])
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    """A folder of the user's outside of the run."""
+    folder = tmp_path / "victim"
+    folder.mkdir()
+    for name in ("a.flac", "page.js", "table2.md", "paper.tex", "index.html"):
+        (folder / name).write_text(SECRET)
+    return folder
+
+
+def untouched(victim: Path) -> bool:
+    return [path.read_text() for path in victim.iterdir()] == [SECRET] * 5
+
+
+def spoil(run: Run, **change: object) -> None:
+    """Change the first record of a finished cell, as an editor would."""
+    path = run.folder / "cells.jsonl"
+    first, *others = path.read_text().splitlines()
+    spoilt = json.dumps(json.loads(first) | change)
+    path.write_text("\n".join([spoilt, *others]) + "\n")
+
+
+def everything(folder: Path) -> None:
+    """All that `report --paper` does."""
+    report = read_report(folder)
+    write_report(report)
+    write_page(report)
+    write_paper(report)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda out: {"audio_digest": f"{out}/x"},
+        lambda _: {"audio_digest": "../../../../victim/x"},
+        lambda out: {"audio": f"{out}/a.flac"},
+        lambda _: {"audio": "../victim/a.flac"},
+        lambda _: {"cell_id": "../../victim/a"},
+    ],
+    ids=["digest", "digest up", "audio", "audio up", "id"],
+)
+def test_a_record_that_names_a_place_outside_costs_its_line(
+    run: Run, victim: Path, change: Callable[[Path], dict[str, object]]
+) -> None:
+    spoil(run, **change(victim))
+    everything(run.folder)
+    assert untouched(victim)
+    left = load_run(run.folder)
+    assert len(left.cells) == len(run.cells) - 1
+    assert "cells.jsonl:1" in left.faults[0]
+    assert "1 line of the records broke a rule" in (run.folder / "report" / "table2.md").read_text()
+    assert "cells.jsonl:1" in (run.folder / "report" / "page" / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("place", "aim"),
+    [
+        ("report", ""),
+        ("report/table2.md", "table2.md"),
+        ("report/page", ""),
+        ("report/page/sounds", ""),
+        ("report/page/pictures", ""),
+        ("report/page/page.js", "page.js"),
+        ("report/page/index.html", "index.html"),
+        ("report/paper", ""),
+        ("report/paper/figures", ""),
+        ("report/paper/paper.tex", "paper.tex"),
+    ],
+)
+def test_a_link_where_a_report_is_written_is_refused(
+    run: Run, victim: Path, place: str, aim: str
+) -> None:
+    (run.folder / place).parent.mkdir(parents=True, exist_ok=True)
+    (run.folder / place).symlink_to(victim / aim)
+    with pytest.raises(LinkError, match=REFUSED):
+        everything(run.folder)
+    assert untouched(victim)
+    assert (run.folder / place).is_symlink()
+
+
+@pytest.mark.parametrize("place", ["audio", "audio/0000.flac"])
+def test_audio_behind_a_link_that_leads_out_is_not_played(
+    run: Run, tmp_path: Path, place: str
+) -> None:
+    """Else a report, or a test for listeners, would publish any sound of this machine."""
+    outside = tmp_path / "outside"
+    (run.folder / place).rename(outside)
+    (run.folder / place).symlink_to(outside)
+    everything(run.folder)
+    text = (run.folder / "report" / "page" / "index.html").read_text()
+    assert "is not played: it leads out of" in text
+    with pytest.raises(BenchError, match="leads out of"):
+        export(run.folder, tmp_path / "test", 1, 0)
+    assert not (tmp_path / "test").exists()
+
+
+def test_a_link_within_the_run_may_be_played(run: Run, tmp_path: Path) -> None:
+    (run.folder / "audio").rename(run.folder / "sounds")
+    (run.folder / "audio").symlink_to("sounds")
+    assert export(run.folder, tmp_path / "test", 1, 0).sets == 1
+
+
+@pytest.mark.parametrize("place", ["listening", "listening-test"])
+def test_a_link_where_a_listening_test_is_written_is_refused(
+    run: Run, tmp_path: Path, victim: Path, place: str
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (run.folder / place).symlink_to(victim if place == "listening" else empty)
+    with pytest.raises(LinkError, match=REFUSED):
+        export(run.folder, run.folder / "listening-test", 1, 0)
+    assert untouched(victim)
+    assert list(empty.iterdir()) == []
+
+
+def test_a_listening_test_that_cannot_be_finished_leaves_no_folder(
+    run: Run, tmp_path: Path
+) -> None:
+    (run.folder / "audio" / "0001.flac").write_bytes(b"no audio")
+    with pytest.raises(BenchError, match="cannot be decoded"):
+        export(run.folder, tmp_path / "test", 1, 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_history_gate_and_baseline_write_through_no_link(
+    run: Run, tmp_path: Path, victim: Path
+) -> None:
+    known = tmp_path / "baseline.json"
+    write_snapshot(known, snapshot(run, reason="first"))
+    (tmp_path / "history.jsonl").symlink_to(victim / "new.jsonl")
+    (tmp_path / "gate").symlink_to(victim)
+    (tmp_path / "linked.json").symlink_to(victim / "a.flac")
+    with pytest.raises(LinkError, match=REFUSED):
+        add_run(run.folder, tmp_path / "history.jsonl")
+    with pytest.raises(LinkError, match=REFUSED):
+        judge_and_write(run.folder, known, outputs={"report": tmp_path / "gate"})
+    with pytest.raises(LinkError, match=REFUSED):
+        write_snapshot(tmp_path / "linked.json", snapshot(run, reason="first"))
+    assert untouched(victim)
+
+
+def test_what_a_user_put_beside_a_report_stays(run: Run) -> None:
+    everything(run.folder)
+    mine = ["report/notes.txt", "report/page/mine.html", "report/page/sounds/mine.flac",
+            "report/paper/refs.bib", "report/paper/figures/mine.pdf"]  # fmt: skip
+    for name in mine:
+        (run.folder / name).write_text(SECRET)
+    everything(run.folder)
+    assert {(run.folder / name).read_text() for name in mine} == {SECRET}
+    assert not list(run.folder.rglob(".*"))
+
+
+def test_audio_is_not_written_through_a_link(run: Run, victim: Path) -> None:
+    sound = run.folder / "audio" / "0000.flac"
+    audio = read_audio(sound)
+    sound.unlink()
+    sound.symlink_to(victim / "a.flac")
+    with pytest.raises(LinkError, match=REFUSED):
+        write_audio(sound, audio)
+    assert untouched(victim)
