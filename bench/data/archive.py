@@ -10,12 +10,15 @@ else is left out.
 
 from __future__ import annotations
 
+import lzma
 import os
-import shutil
 import stat
+import struct
 import zipfile
+import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -23,9 +26,20 @@ from pydantic import Field
 
 from bench.api import DatasetError
 from bench.audio import READABLE
+from bench.data.recordings import MANIFEST
 from bench.declarations import Declared
+from bench.files import LinkError, renewed_folder
 
 _CHUNK = 1 << 20
+_SMALL_CHUNK = 1 << 12  # of what unpacks without bound: bzip2 makes 20,000 bytes of one
+_END_BYTES = 22 + (1 << 16) + 20  # in which the end of a zip file lies
+_LONGEST_ENTRY = 1 << 10  # bytes in the list of entries: a name and some facts
+_UNKNOWN = 0xFFFFFFFF  # stands where a second record says more
+_LARGEST_WINDOW = 1 << 26  # bytes that LZMA may keep in memory: what its tools use at most
+_CORRUPT = (
+    zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, ValueError, MemoryError,
+    OverflowError, IndexError, zlib.error, lzma.LZMAError, struct.error,
+)  # fmt: skip
 _SIDES = {"content": "content", "timbre": "style", "style": "style"}
 
 
@@ -68,36 +82,89 @@ def data_folder() -> Path:
     return Path.home() / ".local" / "share" / "music-style-bench"
 
 
-def unpack(archive: Path, target: Path, card: ArchiveCard) -> None:
+def unpack(
+    archive: Path,
+    target: Path,
+    card: ArchiveCard,
+    accept: Callable[[Path], None] = lambda _: None,
+) -> None:
     """Unpack the clips of an archive into a folder that appears only when it is complete.
+
+    Clips that were there before are replaced; what else lies in the folder stays.
+
+    Args:
+        archive: The zip file.
+        target: The folder.
+        card: What the archive may and must hold.
+        accept: Called with the unpacked folder before it takes its place; it raises if that is not
+            what was asked for.
 
     Raises:
         DatasetError: It is not a zip archive, has an entry that leads out of the folder or is a
-            link, is larger than the card allows, or does not hold what the card says.
+            link, is larger than the card allows, does not hold what the card says, or is corrupt.
     """
-    scratch = target.with_name(f".{target.name}.part")
-    shutil.rmtree(scratch, ignore_errors=True)
-    try:
+    with _explained(archive, target):
+        _require_modest(archive, card)
         with zipfile.ZipFile(archive) as opened:
             members = list_members(opened.infolist(), card, archive.name)
             require_counts(members, card.counts, archive.name)
-            left = card.most_bytes
-            for member in members:
-                left -= _extract(opened, member, scratch, left)
-        shutil.rmtree(target, ignore_errors=True)
-        scratch.replace(target)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
-        raise DatasetError(
-            f"{archive} is not a complete zip archive ({error}); the dataset comes as one. Fetch "
-            "it again, or download it by hand and give --zip FILE."
-        ) from error
+            with renewed_folder(target, keep=_is_not_ours) as fresh:
+                left = card.most_bytes
+                for member in members:
+                    left -= _extract(opened, member, fresh, left)
+                accept(fresh)
+
+
+def _is_not_ours(path: PurePosixPath) -> bool:
+    return path.parts[0] not in {*_SIDES.values(), MANIFEST}
+
+
+@contextmanager
+def _explained(archive: Path, target: Path) -> Iterator[None]:
+    try:
+        yield
+    except LinkError:
+        raise
     except OSError as error:
+        if error.errno is None:  # a decoder's own: bzip2 says so of a corrupt stream
+            raise _corrupt(archive, error) from error
         raise DatasetError(
             f"{archive} cannot be unpacked into {target.parent} ({error.strerror}). Free space "
             "there, or set BENCH_DATA to another folder."
         ) from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    except _CORRUPT as error:
+        raise _corrupt(archive, error) from error
+
+
+def _corrupt(archive: Path, error: Exception) -> DatasetError:
+    words = " ".join(str(error).split())[:200] or type(error).__name__
+    return DatasetError(
+        f"{archive} is not a complete zip archive ({words}); the dataset comes as one. Fetch it "
+        "again, or download it by hand and give --zip FILE."
+    )
+
+
+def _require_modest(archive: Path, card: ArchiveCard) -> None:
+    """Refuse an archive whose list of entries would fill the memory before it can be looked at.
+
+    The end of a zip file says how long its list is: a record of 22 bytes and a comment, and for
+    large ones a second record that a locator of 20 bytes before it points to.
+    """
+    size = archive.stat().st_size
+    with archive.open("rb") as file:
+        file.seek(max(0, size - _END_BYTES))
+        tail = file.read()
+        place = tail.rfind(b"PK\x05\x06")
+        listed = int.from_bytes(tail[place + 12 : place + 16], "little") if place >= 0 else 0
+        locator = tail[place - 20 : place] if place >= 20 else b""  # noqa: PLR2004 - its length
+        if locator.startswith(b"PK\x06\x07"):
+            file.seek(min(size, int.from_bytes(locator[8:16], "little")))
+            listed = max(listed % _UNKNOWN, int.from_bytes(file.read(48)[40:], "little"))
+    if listed > card.most_files * _LONGEST_ENTRY:
+        raise DatasetError(
+            f"{archive} has a list of entries of {listed} bytes; at most {card.most_files} entries "
+            "are expected. Check that it is the right one."
+        )
 
 
 def list_members(
@@ -133,6 +200,7 @@ def _require_harmless(entry: zipfile.ZipInfo, archive: str) -> None:
     kind = stat.S_IFMT(entry.external_attr >> 16)
     drive = bool(path.parts) and ":" in path.parts[0]
     facts = {
+        "has control characters in its name": not entry.filename.isprintable(),
         "leads out of the folder": path.is_absolute() or ".." in path.parts or drive,
         "is not a plain file or folder": kind not in {0, stat.S_IFREG, stat.S_IFDIR},
         "is encrypted": bool(entry.flag_bits & 1),
@@ -194,9 +262,11 @@ def _extract(opened: zipfile.ZipFile, member: Member, folder: Path, allowed: int
     """Write one clip and return its size; the sizes that an archive states may be wrong."""
     path = folder / member.target
     path.parent.mkdir(parents=True, exist_ok=True)
-    written = 0
-    with opened.open(member.name) as source, path.open("wb") as sink:
-        while chunk := source.read(_CHUNK):
+    entry, written = opened.getinfo(member.name), 0
+    bounded = entry.compress_type in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+    _require_window(opened, entry)
+    with opened.open(entry) as source, path.open("xb") as sink:
+        while chunk := source.read(_CHUNK if bounded else _SMALL_CHUNK):
             written += len(chunk)
             if written > allowed:
                 raise DatasetError(
@@ -205,3 +275,22 @@ def _extract(opened: zipfile.ZipFile, member: Member, folder: Path, allowed: int
                 )
             sink.write(chunk)
     return written
+
+
+def _require_window(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
+    """Refuse LZMA that asks for gigabytes: the size of its window stands before its data.
+
+    A member is a head of 30 bytes, its name and further facts, and the data; LZMA's begin with four
+    bytes of version, one of settings and four with the size.
+    """
+    if entry.compress_type != zipfile.ZIP_LZMA or opened.fp is None:
+        return
+    opened.fp.seek(entry.header_offset)
+    head = opened.fp.read(30)
+    opened.fp.seek(int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little"), 1)
+    window = int.from_bytes(opened.fp.read(9)[5:], "little")
+    if window > _LARGEST_WINDOW:
+        raise DatasetError(
+            f"{entry.filename} asks for a window of {window} bytes; at most {_LARGEST_WINDOW} are "
+            "used. Nothing was kept; check where the archive came from."
+        )

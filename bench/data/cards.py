@@ -84,6 +84,16 @@ def _load_folder(root: Path) -> Dataset:
     )
 
 
+def require_card(card: Card, root: Path) -> None:
+    """Check that a folder holds what the card of a fetched dataset says, before it takes its place.
+
+    Raises:
+        DatasetError: A style of the card is not there, a clip stands twice, or a checksum differs.
+    """
+    path = datasets()[card.name]
+    _load(CardOnDisk(card, read_toml(path, DatasetError), root))
+
+
 def _load_card(path: Path) -> Dataset:
     file = read_toml(path, DatasetError)
     card = parse_card(file)
@@ -93,8 +103,12 @@ def _load_card(path: Path) -> Dataset:
             f"dataset {card.name}: folder {root} does not exist; its clips lie there. "
             f"{card.obtain or f'Correct `root` in {path}.'}"
         )
-    given = CardOnDisk(card, file, root)
+    return _load(CardOnDisk(card, file, root))
+
+
+def _load(given: CardOnDisk) -> Dataset:
     _check_sums(given)
+    card, root = given.card, given.root
     contents = tuple(_contents(given) or scan_contents(root))
     styles = tuple(_styles(given))
     return _checked(Dataset(card.name, card.licence, card.redistributable, contents, styles))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.api import DatasetError
-from bench.fetching.https import fetch_file
+from bench.fetching.https import Wanted, fetch_file
 
 DRIVE_URL = "https://drive.usercontent.google.com/download?id={id}&export=download&confirm=t"
 ZIP_SIGNATURE = b"PK\x03\x04"
@@ -21,13 +21,14 @@ def drive_url(file_id: str) -> str:
     return DRIVE_URL.format(id=file_id)
 
 
-def download_archive(url: str, target: Path, by_hand: str) -> Path:
+def download_archive(url: str, target: Path, by_hand: str, most_bytes: int) -> Path:
     """Download a zip archive; what an earlier try left is continued.
 
     Args:
         url: The address: https, or http on this machine.
         target: The file.
         by_hand: What the user can do if this fails, for the message.
+        most_bytes: It may not be larger.
 
     Raises:
         DatasetError: The server cannot be reached, or sends something that is not an archive, or
@@ -43,4 +44,4 @@ def download_archive(url: str, target: Path, by_hand: str) -> Path:
                 f"likely a page about quotas or viruses. {by_hand}"
             )
 
-    return fetch_file(url, target, by_hand, DatasetError, require_archive)
+    return fetch_file(Wanted(url, most_bytes, by_hand, DatasetError), target, require_archive)

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from bench.api import CheckpointError, HubCheckpoint
-from bench.fetching.https import fetch_file
+from bench.fetching.https import Wanted, fetch_file
 from bench.files import FULL
 from bench.first_use import FileFact, Locked, facts_of, read_locked, require_same, write_locked
 from bench.weights import (
@@ -33,6 +33,8 @@ from bench.weights import (
 _UNAUTHORISED, _FORBIDDEN = 401, 403
 # Another place for files that no hub holds: their own servers may be down.
 MIRROR_VARIABLE = "BENCH_MIRROR"
+ROOM, SMALLEST_CAP = 4, 1 << 24  # a quarter more than declared, and 16 MB for small files beside
+WEIGHTS_BEGIN = (b"PK\x03\x04", b"\x80")  # a zip file, a pickle of protocol 2 or later
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,9 @@ def download(checkpoint: HubCheckpoint, local_dir: Path | None = None) -> Path:
     with _explained(checkpoint):
         announced = _announced(checkpoint, locked)
         names = choose_files(checkpoint, announced.sizes)
-        _require_room(checkpoint, sum(announced.sizes[name] for name in names), folder)
+        total = sum(announced.sizes[name] for name in names)
+        _require_declared(checkpoint, total)
+        _require_room(checkpoint, total, folder)
         found = _snapshot(checkpoint, announced.commit, names, folder)
     _accept(checkpoint, found, facts_of(found, names), announced, chosen=folder is not None)
     return found
@@ -77,7 +81,8 @@ def _download_published(checkpoint: HubCheckpoint, local_dir: Path | None) -> Pa
     if not (folder / name).is_file():
         _require_room(checkpoint, checkpoint.bytes, folder)
         by_hand = f"By hand: `{client_line(checkpoint)}`, and fetch again to have it checked."
-        fetch_file(_source(checkpoint), folder / name, by_hand, CheckpointError)
+        wanted = Wanted(_source(checkpoint), _most(checkpoint), by_hand, CheckpointError)
+        fetch_file(wanted, folder / name, lambda part: _require_weights(checkpoint, part))
     facts = facts_of(folder, [name])
     announced = Announced(facts[name].sha256[:COMMIT_LENGTH], {name: facts[name].bytes}, {})
     _accept(checkpoint, folder, facts, announced, chosen=local_dir is not None)
@@ -107,6 +112,27 @@ def _accept(
         require_same(facts, locked.files, checkpoint.title)
     kept = str(folder) if chosen else None
     write_locked(checkpoint.name, Locked(commit=announced.commit, folder=kept, files=dict(facts)))
+
+
+def _most(checkpoint: HubCheckpoint) -> int:
+    """How much may come of a checkpoint: its declared size, which is rounded, and room for that."""
+    return checkpoint.bytes + checkpoint.bytes // ROOM + SMALLEST_CAP
+
+
+def _require_weights(checkpoint: HubCheckpoint, part: Path) -> None:
+    """Refuse a page or a message in place of weights before it is trusted as what came first.
+
+    Raises:
+        CheckpointError: The file begins neither as PyTorch's zip container nor as a pickle.
+    """
+    with part.open("rb") as file:
+        begin = file.read(len(WEIGHTS_BEGIN[0]))
+    if not begin.startswith(WEIGHTS_BEGIN):
+        raise CheckpointError(
+            f"{checkpoint.title}: {_source(checkpoint)} sent something that is no file of weights "
+            f"(it begins with {begin!r}), such as a page that asks to log in. Nothing was kept; "
+            f"fetch again, or by hand: `{client_line(checkpoint)}`"
+        )
 
 
 def _source(checkpoint: HubCheckpoint) -> str:
@@ -154,6 +180,14 @@ def _snapshot(
     )
 
 
+def _require_declared(checkpoint: HubCheckpoint, announced: int) -> None:
+    if announced > _most(checkpoint):
+        raise CheckpointError(
+            f"{checkpoint.title}: {announced} bytes are announced, and it is declared with "
+            f"{checkpoint.bytes}; it is not the checkpoint that was asked for. Check HF_ENDPOINT."
+        )
+
+
 def _require_room(checkpoint: HubCheckpoint, needed: int, folder: Path | None) -> None:
     from huggingface_hub import constants
 
@@ -194,10 +228,17 @@ def _require_announced(
 
 
 def _remove(path: Path) -> None:
-    """Remove a file of a snapshot with the blob that it points to."""
+    """Remove a file of a snapshot with the blob that it points to, where the hub's cache has one.
+
+    A link that leads anywhere else is removed by itself.
+    """
     blob = path.resolve()
+    held = any(parent.name == "snapshots" for parent in path.parents) and any(
+        blob.parent == (parent / "blobs").resolve() for parent in path.parents
+    )
     path.unlink()
-    blob.unlink(missing_ok=True)
+    if held:
+        blob.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -13,19 +13,21 @@ from pathlib import Path
 from bench.api import CheckpointError, DatasetError, HubCheckpoint, UnknownNameError
 from bench.data.archive import ArchiveCard, data_folder, unpack
 from bench.data.card_model import Card, card_root, read_card
-from bench.data.cards import datasets, load_dataset
+from bench.data.cards import datasets, load_dataset, require_card
 from bench.data.clips import Dataset
 from bench.data.recordings import write_manifest
 from bench.errors import nearest
 from bench.fetching.google_drive import download_archive, drive_url
 from bench.fetching.hub import download
-from bench.files import file_digest
+from bench.files import file_digest, require_plain
 from bench.first_use import FileFact, Locked, read_locked, require_same, write_locked
 from bench.plan.needed import checkpoints_of_suite
 from bench.plan.suite import load_suite, suites
 from bench.plugins.catalog import methods, metrics
 from bench.plugins.checkpoints import checkpoint_table, checkpoints_of
 from bench.weights import client_line, fetch_line, is_here
+
+ARCHIVE = "archive"  # the name of the one file of a dataset that is recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,17 +157,19 @@ def fetch_dataset(card: Card, root: Path, archive: Path | None) -> Dataset:
             differs from the card.
     """
     source = _archive(card)
+    require_plain(data_folder() / card.root)
     root.parent.mkdir(parents=True, exist_ok=True)
     file = archive or _downloaded(card, source)
     if not file.is_file():
         raise DatasetError(
             f"{file} does not exist; --zip names the archive of the dataset. Check the path."
         )
-    digest = _recognise(card, file)
-    unpack(file, root, source)
-    write_manifest(root, digest)
-    if archive is None:
-        file.unlink()
+    try:
+        facts = _recognised(card, file)
+        unpack(file, root, source, lambda folder: _accept(card, folder, facts))
+    finally:
+        if archive is None:
+            file.unlink()
     return load_dataset(card.name)
 
 
@@ -175,20 +179,30 @@ def _downloaded(card: Card, source: ArchiveCard) -> Path:
         f"`{fetch_line(card.name)} --zip FILE`."
     )
     target = data_folder() / f"{card.name}.zip"
-    return download_archive(drive_url(source.drive_id), target, by_hand)
+    return download_archive(drive_url(source.drive_id), target, by_hand, source.most_bytes)
 
 
-def _recognise(card: Card, file: Path) -> str:
-    """Compare an archive with the one that came first, or record it, and return its SHA-256."""
-    digest = file_digest(file)
-    facts = {"archive": FileFact(bytes=file.stat().st_size, sha256=digest, mtime_ns=0)}
-    name = f"dataset:{card.name}"
-    locked = read_locked(name)
-    if locked is None:
-        write_locked(name, Locked(files=facts))
-    else:
-        require_same(facts, locked.files, f"dataset {card.name} ({file})")
-    return digest
+def _recognised(card: Card, file: Path) -> FileFact:
+    """What an archive is; it must be the one that was accepted first, if one was."""
+    fact = FileFact(bytes=file.stat().st_size, sha256=file_digest(file), mtime_ns=0)
+    locked = read_locked(_lock_name(card))
+    if locked is not None:
+        require_same({ARCHIVE: fact}, locked.files, f"dataset {card.name} ({file})")
+    return fact
+
+
+def _accept(card: Card, folder: Path, fact: FileFact) -> None:
+    """Describe what was unpacked and compare it with the card; only then is the archive recorded.
+
+    Recorded before, a wrong archive would lock the right one out.
+    """
+    write_manifest(folder, fact.sha256)
+    require_card(card, folder)
+    write_locked(_lock_name(card), Locked(files={ARCHIVE: fact}))
+
+
+def _lock_name(card: Card) -> str:
+    return f"dataset:{card.name}"
 
 
 def _archive(card: Card) -> ArchiveCard:

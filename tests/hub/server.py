@@ -201,13 +201,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, repository: Repository, path: str) -> None:
         data = repository.files[path]
+        plain = repository is self.server.repositories.get("files")
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
         begin = int(asked.group(1)) if asked else 0
         self.send_response(206 if asked else 200)
         self.send_header("X-Repo-Commit", repository.commit)
         self.send_header("ETag", f'"{repository.facts(path)["blob"]}"')
         self.send_header("Accept-Ranges", "bytes")
-        self.send_header("Content-Length", str(len(data) - begin))
+        stated = repository.listed_sizes.get(path, len(data)) if plain else len(data)
+        self.send_header("Content-Length", str(stated - begin))
         if asked:
             self.send_header("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")
         self.end_headers()

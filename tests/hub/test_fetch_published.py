@@ -17,6 +17,10 @@ from methods.gatys.trunks import VggishTrunk
 
 VGGISH, CNN14 = (PUBLISHED[trunk].files[0] for trunk in ("vggish", "cnn14"))
 SSVQVAE = "ssvqvae_model_state.pt"
+# They begin as pickles do; what follows may be anything.
+SERVED = {
+    VGGISH: b"\x80" + b"v" * 3999, CNN14: b"\x80" + b"c" * 4999, SSVQVAE: b"\x80" + b"s" * 5999
+}  # fmt: skip
 
 
 def saved(state: object) -> bytes:
@@ -38,7 +42,7 @@ def vggish() -> bytes:
 def equipped(machine: Machine, hub: Hub) -> Machine:
     """A machine whose mirror has all three files; two of them hold anything."""
     hub.repositories["files"] = Repository(
-        {VGGISH: b"v" * 4000, CNN14: b"c" * 5000, SSVQVAE: b"s" * 6000}
+        {VGGISH: SERVED[VGGISH], CNN14: SERVED[CNN14], SSVQVAE: SERVED[SSVQVAE]}
     )
     return machine
 
@@ -82,7 +86,7 @@ def test_a_transfer_that_breaks_off_goes_on(equipped: Machine, hub: Hub) -> None
     assert fetch(equipped, "vggish")[0] == 0
     assert [request.range for request in hub.downloads(VGGISH)] == [None, "bytes=1500-"]
     file = equipped.home / "bench" / "checkpoints" / VGGISH
-    assert file.read_bytes() == b"v" * 4000
+    assert file.read_bytes() == SERVED[VGGISH]
 
 
 def test_a_server_that_refuses_is_named_with_the_way_by_hand(equipped: Machine, hub: Hub) -> None:
@@ -96,10 +100,32 @@ def test_a_server_that_refuses_is_named_with_the_way_by_hand(equipped: Machine, 
 def test_other_bytes_under_the_same_name_are_refused(equipped: Machine, hub: Hub) -> None:
     assert fetch(equipped, "vggish")[0] == 0
     (equipped.home / "bench" / "checkpoints" / VGGISH).unlink()
-    hub.repositories["files"].files[VGGISH] = b"w" * 4000
+    hub.repositories["files"].files[VGGISH] = b"\x80" + b"w" * 3999
     code, said = fetch(equipped, "vggish")
     assert code == 2
     assert "were recorded when it was first" in said
+
+
+def test_a_page_in_place_of_weights_does_not_lock_the_weights_out(
+    equipped: Machine, hub: Hub
+) -> None:
+    """As a network that asks to log in answers; trusted as what came first, it would stay."""
+    served = hub.repositories["files"].files
+    served[VGGISH] = b"<html>Log in</html>"
+    code, said = fetch(equipped, "vggish")
+    assert code == 2
+    assert "is no file of weights (it begins with b'<htm')" in said
+    assert "Traceback" not in said
+    served[VGGISH] = SERVED[VGGISH]
+    assert fetch(equipped, "vggish")[0] == 0
+
+
+def test_a_file_that_is_larger_than_declared_is_refused(equipped: Machine, hub: Hub) -> None:
+    declared = PUBLISHED["vggish"].bytes
+    hub.repositories["files"].listed_sizes[VGGISH] = 10 * declared
+    code, said = fetch(equipped, "vggish")
+    assert code == 2
+    assert f"sends {10 * declared} bytes, but at most" in said
 
 
 def test_a_file_put_there_by_hand_is_recorded(equipped: Machine, hub: Hub) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import stat
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from bench.data.cards import datasets, load_dataset
 from bench.data.clips import Dataset
 from bench.data.recordings import group_clips, mean_spectrum, write_manifest
 from bench.fetching.order import carry_out, describe_order, fetch_dataset, is_complete, make_order
+from bench.files import LinkError
 from bench.plan.plan import make_plan, prepare_methods
 from bench.plan.suite import load_suite
 
@@ -216,6 +220,134 @@ def test_an_archive_that_states_less_than_it_holds_is_refused(tmp_path: Path) ->
     with pytest.raises(DatasetError, match=r"unpacks to more|not a complete zip"):
         unpack(path, tmp_path / "set", card(counts=counts))
     assert not (tmp_path / "set").exists()
+
+
+METHODS = (zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_STORED)
+
+
+def packed(path: Path, files: dict[str, bytes], method: int) -> Path:
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_way_to_pack_is_read_and_its_corruption_refused(tmp_path: Path, method: int) -> None:
+    """Each byte of a member's data is spoilt in turn, in steps; none may end in a traceback."""
+    path = packed(tmp_path / "a.zip", SMALL, method)
+    unpack(path, tmp_path / "set", card())
+    whole = path.read_bytes()
+    begin = whole.index(b"p1.wav") + len("p1.wav")
+    refused = 0
+    for place in [*range(begin, begin + 40), *range(begin + 40, begin + 6000, 500)]:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        try:
+            unpack(path, tmp_path / "other", card())
+        except DatasetError as error:
+            refused += "not a complete zip archive" in str(error) or "a window of" in str(error)
+        else:  # a byte that nothing reads, such as the version of LZMA's tool
+            assert (tmp_path / "other/content/piano/p1.wav").read_bytes() == sound(1)
+            shutil.rmtree(tmp_path / "other")
+    assert refused >= 45
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["a.zip", "set"]
+
+
+@pytest.mark.parametrize("method", METHODS[:3])
+def test_what_unpacks_to_gigabytes_is_refused_in_little_memory(tmp_path: Path, method: int) -> None:
+    """A lie about the size in the list of entries, and twenty thousand bytes out of each."""
+    path = packed(tmp_path / "a.zip", {**SMALL, "content/piano/p2.wav": b"\0" * (1 << 28)}, method)
+    raw = path.read_bytes()
+    size = (1 << 28).to_bytes(4, "little")
+    path.write_bytes(raw.replace(size, (1 << 16).to_bytes(4, "little")))
+    code = (
+        "import resource, sys; from pathlib import Path; from bench.data.archive import *; "
+        "import bench.data.recordings, zlib, lzma, bz2; "
+        "used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize(); "
+        "resource.setrlimit(resource.RLIMIT_AS, (used + (160 << 20),) * 2); "
+        "counts = {'contents': 2}; "
+        "card = ArchiveCard(drive_id='x', page='x', bytes=1, most_bytes=1 << 20, most_files=9, "
+        "counts=counts); unpack(Path(sys.argv[1]), Path(sys.argv[2]), card)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path), str(tmp_path / "set")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("bench.errors.DatasetError: "), done.stderr
+    assert "MemoryError" not in last
+    assert not (tmp_path / "set").exists()
+
+
+def test_lzma_that_asks_for_gigabytes_is_refused_before_it_gets_them(tmp_path: Path) -> None:
+    path = packed(tmp_path / "a.zip", SMALL, zipfile.ZIP_LZMA)
+    raw = bytearray(path.read_bytes())
+    window = raw.index(b"p1.wav") + len("p1.wav") + 5
+    raw[window : window + 4] = (0xFFFFFFF0).to_bytes(4, "little")
+    path.write_bytes(raw)
+    with pytest.raises(DatasetError, match="asks for a window of 4294967280 bytes"):
+        unpack(path, tmp_path / "set", card())
+
+
+def test_a_list_of_entries_that_fills_the_memory_is_refused_unread(tmp_path: Path) -> None:
+    path = packed(tmp_path / "a.zip", {f"{n:0500d}": b"" for n in range(100)}, zipfile.ZIP_STORED)
+    with pytest.raises(DatasetError, match=r"a list of entries of \d+ bytes; at most 10 entr"):
+        unpack(path, tmp_path / "set", card())
+
+
+@pytest.mark.parametrize("name", ["content/piano/p\n2.wav", "content/pi\x1bano/p2.wav"])
+def test_a_name_with_control_characters_is_refused(tmp_path: Path, name: str) -> None:
+    archive = zipped(tmp_path / "a.zip", {**SMALL, name: b"x"})
+    with pytest.raises(DatasetError, match="has control characters in its name"):
+        unpack(archive, tmp_path / "set", card())
+
+
+def test_what_a_user_put_beside_the_clips_stays(tmp_path: Path) -> None:
+    archive, target = zipped(tmp_path / "a.zip", SMALL), tmp_path / "set"
+    unpack(archive, target, card())
+    (target / "notes.txt").write_text("mine")
+    (target / "content" / "piano" / "stale.wav").write_bytes(b"x")
+    unpack(archive, target, card())
+    assert (target / "notes.txt").read_text() == "mine"
+    assert not (target / "content" / "piano" / "stale.wav").exists()
+
+
+WRONG = {
+    "silent": lambda files: files | dict.fromkeys(list(files)[:1], b"no audio"),
+    "another style": lambda files: {n.replace("/harp/", "/lyre/"): d for n, d in files.items()},
+    "a clip twice": lambda files: files | {list(files)[1]: files[next(iter(files))]},
+    "too few": lambda files: dict(list(files.items())[1:]),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_first_archive_does_not_lock_the_right_one_out(
+    published: Path, own_data: Path, tmp_path: Path, wrong: str
+) -> None:
+    path = datasets()["musicti"]
+    known = read_card(path)
+    with zipfile.ZipFile(published) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    bad = zipped(tmp_path / "bad.zip", WRONG[wrong](files))
+    with pytest.raises(DatasetError, match=r"."):
+        fetch_dataset(known, card_root(known, path), bad)
+    assert not is_complete(make_order(["musicti"]))
+    assert not list(own_data.iterdir())
+    assert len(fetch_dataset(known, card_root(known, path), published).contents) == 179
+
+
+def test_a_folder_of_data_behind_a_link_is_refused(
+    published: Path, own_data: Path, tmp_path: Path
+) -> None:
+    path = datasets()["musicti"]
+    known = read_card(path)
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "mine.txt").write_text("keep")
+    own_data.mkdir()
+    (own_data / "musicti").symlink_to(tmp_path / "victim")
+    with pytest.raises(LinkError, match="nothing is written or deleted through one"):
+        fetch_dataset(known, card_root(known, path), published)
+    assert [one.name for one in (tmp_path / "victim").iterdir()] == ["mine.txt"]
 
 
 def test_counts_that_differ_are_listed(tmp_path: Path) -> None:
