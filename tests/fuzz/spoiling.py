@@ -20,8 +20,9 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(CHECKOUT), str(CHECKOUT / "tests" / "reports")]
 MEMORY = 2 << 30
 STRANGE = (
-    None, True, -1, 0, 10**30, 1e308, float("nan"), float("inf"), "", "\0", "../../x", "/tmp/x",
-    "audio/../x", "x" * 5000, "a\nb\x1b[31m", "\u202e\U0001f3b8", [], [[[[]]]], {}, {"a": {"b": []}},
+    None, True, -1, 0, 10**30, 1e308, float("nan"), float("inf"), "", "\0", "../../x", "/etc/x",
+    "audio/../x", "x" * 5000, "a\nb\x1b[31m", "\u202e\U0001f3b8", [], [[[[]]]],
+    {}, {"a": {"b": []}},
 )  # fmt: skip
 ODD_BYTES = (b"\0", b"\xff", b"\n", b"{", b"}", b"[", b'"', b",", b"-", b"1e9", b"NaN", b"\\ud800")
 
@@ -66,30 +67,40 @@ def spoilt_lines(chance: random.Random, data: bytes) -> bytes:
     return b"\n".join(lines) + b"\n"
 
 
+def spoilt(chance: random.Random, name: str, data: bytes) -> bytes:
+    """A file of a run folder, spoilt."""
+    if name != "run.json":
+        return spoilt_lines(chance, data)
+    return json.dumps(spoilt_json(chance, json.loads(data))).encode()
+
+
 def records(folder: Path) -> Callable[[random.Random], None]:
     """A whole run folder, of which one file of records is spoilt, through report and gate."""
     from sounding import sounding_run
 
     from bench.gate.snapshot import snapshot
+    from bench.records.frame import frame
     from bench.records.store import load_run
     from reports.page.write import write_page
-    from reports.write import read_report, terminal_summary, write_report
+    from reports.write import failures, read_report, terminal_summary, write_report
 
-    run = sounding_run(folder / "run", ["harp", "bird"], ["c1", "c2"]).folder
-    whole = {
-        name: (run / name).read_bytes() for name in ("plan.jsonl", "cells.jsonl", "scores.jsonl")
-    }
+    run = sounding_run(folder / "run", ["harp"], ["c1", "c2"]).folder
+    names = ("plan.jsonl", "cells.jsonl", "scores.jsonl", "run.json")
+    whole = {name: (run / name).read_bytes() for name in names}
 
     def example(chance: random.Random) -> None:
         for name, data in whole.items():
             (run / name).write_bytes(data)
-        name = chance.choice(sorted(whole))
-        (run / name).write_bytes(spoilt_lines(chance, whole[name]))
-        report = read_report(run)
-        write_report(report)
-        terminal_summary(report)
-        snapshot(load_run(run))
-        if chance.random() < 0.1:
+        name = chance.choice(names)
+        (run / name).write_bytes(spoilt(chance, name, whole[name]))
+        read = load_run(run)
+        snapshot(read)
+        frame(read)
+        failures(read)
+        if chance.random() < 0.1:  # seconds: all tables and the page
+            report = read_report(run)
+            write_report(report)
+            terminal_summary(report)
             write_page(report)
 
     return example
@@ -102,7 +113,7 @@ def archives(folder: Path) -> Callable[[random.Random], None]:
     card = ArchiveCard(
         drive_id="x", page="x", bytes=1, most_bytes=1 << 22, most_files=9, counts={"contents": 1}
     )
-    path, noise = folder / "a.zip", random.Random(0).randbytes(2000)
+    path, noise = folder / "a.zip", random.Random(0).randbytes(2000)  # noqa: S311 - noise
 
     def example(chance: random.Random) -> None:
         method = chance.choice((0, 8, 12, 14))
@@ -141,7 +152,7 @@ def checkpoints(folder: Path) -> Callable[[random.Random], None]:
 
 
 def main(part: str, seconds: float, seed: int, folder: Path) -> int:
-    """Run examples until the time is over; 1 at the first that an error of ours does not explain."""
+    """Run examples until the time is over; 1 at the first that ends in no error of ours."""
     import numpy as np  # noqa: F401 - before the limit, as its threads reserve memory
 
     inside, victim = folder / "inside", folder / "victim"
@@ -149,6 +160,7 @@ def main(part: str, seconds: float, seed: int, folder: Path) -> int:
     victim.mkdir()
     example = {"records": records, "archives": archives, "checkpoints": checkpoints}[part](inside)
     from bench.api import BenchError
+    from bench.files import LinkError
 
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     limit = max(MEMORY, used + (1 << 30))
@@ -157,8 +169,8 @@ def main(part: str, seconds: float, seed: int, folder: Path) -> int:
     while time.monotonic() < end or not count:
         number, count = seed + count, count + 1
         try:
-            example(random.Random(number))
-        except BenchError:
+            example(random.Random(number))  # noqa: S311 - a seed that can be told
+        except (BenchError, LinkError):
             pass
         except Exception:  # noqa: BLE001 - that is what is looked for
             print(f"seed {number}\n{traceback.format_exc()}")  # noqa: T201 - the answer

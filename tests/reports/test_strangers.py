@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -193,4 +194,18 @@ def test_audio_is_not_written_through_a_link(run: Run, victim: Path) -> None:
     sound.symlink_to(victim / "a.flac")
     with pytest.raises(LinkError, match=REFUSED):
         write_audio(sound, audio)
+    assert untouched(victim)
+
+
+def test_the_command_ends_with_bad_input_and_says_what_to_do(run: Run, victim: Path) -> None:
+    spoil(run, audio="../victim/a.flac")
+    (run.folder / "report").symlink_to(victim)
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "report", str(run.folder)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "cells.jsonl:1 is left out, since it is not a CellRecord (audio is" in done.stderr
+    assert f"{run.folder / 'report'} cannot be used (it is a link to {victim};" in done.stderr
     assert untouched(victim)
