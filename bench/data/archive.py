@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import cast
 
 from pydantic import Field
 
@@ -31,7 +32,7 @@ from bench.declarations import Declared
 from bench.files import LinkError, renewed_folder
 
 _CHUNK = 1 << 20
-_SMALL_CHUNK = 1 << 12  # of what unpacks without bound: bzip2 makes 20,000 bytes of one
+_FEW_BYTES = 64  # read at a time of what unpacks without bound: bzip2 makes a million bytes of one
 _END_BYTES = 22 + (1 << 16) + 20  # in which the end of a zip file lies
 _LONGEST_ENTRY = 1 << 10  # bytes in the list of entries: a name and some facts
 _UNKNOWN = 0xFFFFFFFF  # stands where a second record says more
@@ -265,8 +266,10 @@ def _extract(opened: zipfile.ZipFile, member: Member, folder: Path, allowed: int
     entry, written = opened.getinfo(member.name), 0
     bounded = entry.compress_type in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
     _require_window(opened, entry)
-    with opened.open(entry) as source, path.open("xb") as sink:
-        while chunk := source.read(_CHUNK if bounded else _SMALL_CHUNK):
+    with opened.open(entry) as opened_entry, path.open("xb") as sink:
+        source = cast("zipfile.ZipExtFile", opened_entry)
+        source.MIN_READ_SIZE = source.MIN_READ_SIZE if bounded else _FEW_BYTES
+        while chunk := source.read(_CHUNK if bounded else _FEW_BYTES):
             written += len(chunk)
             if written > allowed:
                 raise DatasetError(

@@ -115,7 +115,7 @@ def read(path: Path, kind: type[RecordT], faults: list[str] | None = None) -> li
             are logged.
 
     Raises:
-        RecordError: It is not a file.
+        RecordError: It is not a file, or a line is of another schema.
     """
     if not path.exists():
         return []
@@ -125,7 +125,10 @@ def read(path: Path, kind: type[RecordT], faults: list[str] | None = None) -> li
     del torn  # empty after a confirmed line, else never confirmed
     records = []
     for number, line in enumerate(lines, start=1):
-        record, fault = _read_line(line, kind)
+        try:
+            record, fault = _read_line(line, kind)
+        except RecordError as error:
+            raise RecordError(f"{path}:{number} {error}") from error
         if record is not None:
             records.append(record)
             continue
@@ -135,11 +138,21 @@ def read(path: Path, kind: type[RecordT], faults: list[str] | None = None) -> li
 
 
 def _read_line(line: bytes, kind: type[RecordT]) -> tuple[RecordT | None, str | None]:
-    """The record of a line, or what is wrong with it. Every rule about one line is asked here."""
+    """The record of a line, or what is wrong with it. Every rule about one line is asked here.
+
+    Raises:
+        RecordError: It is of another schema, and so is the whole file: that is no damage.
+    """
     try:
         record = kind.model_validate_json(line)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
+        first = error.errors(include_url=False)[0]
+        if first["loc"] == ("schema_version",) and isinstance(first.get("input"), int):
+            raise RecordError(
+                f"is not a {kind.__name__} of schema 1 but of {str(first['input'])[:20]}; this "
+                "version reads no other. Use the version that wrote it, or start a new run folder "
+                "with --out."
+            ) from error
         return None, f"{first['msg']} at {list(first['loc'])!r:.80}"
     fault = find_fault(record)
     return (record, None) if fault is None else (None, fault)

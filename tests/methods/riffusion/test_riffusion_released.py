@@ -313,7 +313,8 @@ def test_nesting_without_end_is_refused_with_the_file_named(tmp_path: Path, open
     """A tuple in a tuple, a hundred thousand deep, as a key: hashing it would end the process."""
     deep = b"(" + b"N" + b"\x85" * 100_000
     code = {b"(": b"}" + deep + b"Nst.", b"]": b"]" * 900_000 + b".", b"}V\n": b"}V\n" * 300_000}
-    with pytest.raises(CheckpointError, match=r"deep\.pt"):
+    fact = "nested or numbered" if opener == b"(" else ""
+    with pytest.raises(CheckpointError, match=rf"deep\.pt.*{fact}"):
         import_style(pickled(tmp_path / "deep.pt", code[opener]), DIM, "bird")
 
 
