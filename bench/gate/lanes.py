@@ -128,7 +128,7 @@ def lanes_of(
     facts = part.facts
     change = (1.0 if part.measure.direction == "maximize" else -1.0) * (cells.new - cells.old)
     fits = cells.fits if facts.fits_per_style else None
-    names = np.unique(cells.styles).tolist()
+    names = sorted(set(cells.styles.tolist()))
     spreads = {"": change_spread(change, fits, bounds)}
     if len(names) > 1:
         spreads |= style_spreads(change, fits, cells.styles, bounds)
@@ -148,8 +148,8 @@ def lanes_of(
             Design(
                 facts.fits_per_style,
                 1 if style else len(names),
-                len(np.unique(own.contents)),
-                len(np.unique(own.seeds)),
+                len(set(own.contents.tolist())),
+                len(set(own.seeds.tolist())),
                 BORROWED if style else 0,
             ),
         )
@@ -196,7 +196,7 @@ def style_spreads(
         bounds: What the numbers can be.
     """
     own: dict[str, Spread] = {}
-    for style in np.unique(styles).tolist():
+    for style in sorted(set(styles.tolist())):
         here = styles == style
         index = None if fits is None else np.unique(fits[here], return_inverse=True)[1]
         own[style] = change_spread(change[here], index, bounds)

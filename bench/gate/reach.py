@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from bench.gate.snapshot import MeasuredMetric
 from bench.statistics.spread import POWER, UNBOUNDED, Range, Spread
@@ -40,6 +41,7 @@ def detectable_drop(spread: Spread, *, alpha: float, power: float = POWER) -> fl
     return _errors(spread.degrees, alpha, power) * spread.standard_error
 
 
+@cache
 def _errors(degrees: float, alpha: float, power: float) -> float:
     from scipy.special import stdtrit
 
