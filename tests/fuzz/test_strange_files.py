@@ -2,8 +2,8 @@
 
 Whatever a record file or a zip archive holds: an error of ours or a result, never a traceback, no
 file outside of the folder, and less than 2 GiB of memory. Each part runs in a process of its own
-with that limit. `FUZZ_SECONDS` is the time of each part, `FUZZ_SEED` repeats a failure; a part says
-the seed of the example at which it stopped.
+with that limit. `BENCH_FUZZ_S` is the time of each part, `BENCH_FUZZ_SEED` repeats a failure; a part
+says the seed of the example at which it stopped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-SECONDS, SEED = os.environ.get("FUZZ_SECONDS", "600"), os.environ.get("FUZZ_SEED", "0")
+SECONDS, SEED = os.environ.get("BENCH_FUZZ_S", "30"), os.environ.get("BENCH_FUZZ_SEED", "1")
 PARTS = ("records", "archives", "checkpoints")
 SPOILING = Path(__file__).with_name("spoiling.py")
 
