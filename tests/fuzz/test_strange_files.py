@@ -2,8 +2,8 @@
 
 Whatever a record file or a zip archive holds: an error of ours or a result, never a traceback, no
 file outside of the folder, and less than 2 GiB of memory. Each part runs in a process of its own
-with that limit. `BENCH_FUZZ_S` is the time of each part, `BENCH_FUZZ_SEED` repeats a failure; a part
-says the seed of the example at which it stopped.
+with that limit. `BENCH_FUZZ_S` is the time of each part, `BENCH_FUZZ_SEED` repeats a failure; a
+part says the seed of the example at which it stopped.
 """
 
 from __future__ import annotations
