@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import Audio, Clip, ConfigError, DatasetError
-from bench.containers import Stream, packed_streams, require_whole
 from bench.files import replace_file
+from bench.outside.containers import Stream, packed_streams, require_whole
 
 if TYPE_CHECKING:
     import soundfile

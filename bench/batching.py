@@ -1,13 +1,19 @@
-"""Batches that fit: a size from the memory that is free, halved when it runs out all the same."""
+"""Several items at once: in batches that fit into a device's memory, and in threads beside it.
+
+The size of a batch comes from the memory that is free, and is halved when it runs out all the same.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from bench.device import free_memory_bytes
 
+MOST_THREADS = 8
 SHARE = 0.7  # of the free memory: allocators and library workspaces take the rest
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -86,3 +92,19 @@ class Batcher:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
         return results
+
+
+def in_parallel(work: Callable[[Item], Result], items: Iterable[Item], device: str) -> list[Result]:
+    """Results of all items, in order.
+
+    Threads where `device` is an accelerator, whose host would idle; one after the other on the
+    CPU, where the libraries already use every core. The first error is raised when all have ended.
+
+    Example:
+        >>> in_parallel(abs, [-1, 2, -3], "cpu")
+        [1, 2, 3]
+    """
+    if device == "cpu":
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
+        return list(pool.map(work, items))

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from bench.api import BenchError
 from bench.errors import nearest
-from bench.outside import MOST_TOML_BYTES, BeyondLimitError, parse_toml, read_text
+from bench.outside.texts import MOST_TOML_BYTES, BeyondLimitError, parse_toml, read_text
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Place: TypeAlias = tuple[str | int, ...]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.api import BenchError, CheckpointError, DeviceError, UnsupportedError
-from bench.wording import one_line
+from bench.outside.wording import one_line
 
 CellStatus = Literal[
     "started",
@@ -29,7 +29,7 @@ STOPS_RUN: tuple[type[BenchError], ...] = (CheckpointError, DeviceError)
 class Failure:
     """Why a fit or a cell has no result.
 
-    The words may be a plug-in's: they are kept as one line, see `bench.wording`.
+    The words may be a plug-in's: they are kept as one line, see `bench.outside.wording`.
     """
 
     status: CellStatus

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from bench.api import RecordError
 from bench.files import renewed_folder, replace_file
+from bench.outside.wording import visible
 from bench.records.store import Run, load_run
-from bench.wording import visible
 from reports import sounds
 from reports.listening.ratings import heard
 from reports.listening.tables import ears, listening, with_marks

@@ -26,8 +26,8 @@ from bench.cli.streams import OutputLostError, prepare_streams, say
 from bench.cli.time import time
 from bench.errors import ExitCode
 from bench.files import FULL, no_space
-from bench.names import require_utf8
-from bench.wording import CUT, LONGEST_MESSAGE, one_line, visible
+from bench.outside.names import require_utf8
+from bench.outside.wording import CUT, LONGEST_MESSAGE, one_line, visible
 
 ROOT_PACKAGES = ("bench", "methods", "metrics", "reports")
 # What the system refuses and its user can fix; any other OSError is a fault of ours.

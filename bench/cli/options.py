@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_args
 import click
 
 from bench.device import PRECISION_VARIABLE, Precision
-from bench.outside import LARGEST_INTEGER, LONGEST_S, MOST_COUNT
+from bench.outside.texts import LARGEST_INTEGER, LONGEST_S, MOST_COUNT
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -8,7 +8,7 @@ from time import monotonic
 import click
 
 from bench.api import Progress
-from bench.wording import one_line
+from bench.outside.wording import one_line
 
 PLAIN_LINE_EVERY_S = 10.0
 

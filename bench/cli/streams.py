@@ -15,7 +15,7 @@ from typing import TextIO
 
 import click
 
-from bench.wording import visible
+from bench.outside.wording import visible
 
 
 class OutputLostError(Exception):

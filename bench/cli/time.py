@@ -20,7 +20,7 @@ from bench.cli.options import (
 from bench.cli.progress import progress_line
 from bench.cli.streams import say
 from bench.errors import ExitCode
-from bench.outside import MOST_COUNT
+from bench.outside.texts import MOST_COUNT
 
 WIDTH = 80
 

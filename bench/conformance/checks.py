@@ -18,7 +18,7 @@ from bench.api import Clip, UnsupportedError
 from bench.audio import read_audio
 from bench.checkout import DATASETS
 from bench.failure import STOPS_RUN
-from bench.wording import one_line
+from bench.outside.wording import one_line
 
 SubjectT = TypeVar("SubjectT")
 CheckStatus = Literal["passed", "failed", "n.a."]

@@ -17,7 +17,7 @@ from bench.data.archive import ArchiveCard, data_folder
 from bench.data.clips import ClipSource, Kind, LeftOut, fault_of_file, inspect
 from bench.data.recordings import recording_of
 from bench.declarations import Declared, TomlFile, parse, read_toml
-from bench.names import composed, on_disk
+from bench.outside.names import composed, on_disk
 
 
 class ClipCard(Declared):

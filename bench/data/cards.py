@@ -12,7 +12,6 @@ from pathlib import Path
 
 from bench.api import DatasetError, UnknownNameError
 from bench.checkout import DATASETS
-from bench.containers import require_whole
 from bench.data.card_model import (
     Card,
     ClipCard,
@@ -34,7 +33,8 @@ from bench.data.folders import (
 from bench.declarations import TomlFile, read_toml
 from bench.errors import nearest
 from bench.files import remembered_digest
-from bench.names import composed, on_disk, require_utf8
+from bench.outside.containers import require_whole
+from bench.outside.names import composed, on_disk, require_utf8
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from typing import Literal
 
 from bench.api import Clip, DatasetError, Style
 from bench.audio import SoundForm, measure, read_audio, require_length
-from bench.containers import require_whole
 from bench.files import json_digest, remembered_digest
-from bench.names import require_utf8
 from bench.outputs import SHORTEST_S, reference_fault
+from bench.outside.containers import require_whole
+from bench.outside.names import require_utf8
 
 Kind = Literal["instrument", "natural"]
 

@@ -16,8 +16,8 @@ from bench.audio import READABLE, UNREADABLE
 from bench.data.card_model import ClipCard, clip_source, style_clips
 from bench.data.clips import ClipSource, StyleSource
 from bench.errors import nearest
-from bench.names import composed, on_disk, require_utf8
-from bench.outside import read_text
+from bench.outside.names import composed, on_disk, require_utf8
+from bench.outside.texts import read_text
 
 LAYOUT = "content/<category>/<clip> and style/<style>/<clip> (wav, aiff, flac, ogg, opus, mp3)"
 logger = logging.getLogger(__name__)

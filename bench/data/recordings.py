@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bench.api import DatasetError
 from bench.audio import READABLE, read_audio
 from bench.files import file_digest, replace_file
-from bench.outside import MOST_JSON_BYTES, parse_json, read_text
+from bench.outside.texts import MOST_JSON_BYTES, parse_json, read_text
 
 MANIFEST = "manifest.json"
 ALIKE_DB = 3.0

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 from bench.api import ConfigError, UnknownNameError
 from bench.data.clips import ClipSource, Dataset, Kind, StyleSource, StyleSplit
 from bench.errors import nearest
-from bench.names import composed
+from bench.outside.names import composed
 from bench.seeds import derive_seed
 
 StyleClips = Literal["all", "paper", "split"]

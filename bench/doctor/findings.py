@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.wording import one_line
+from bench.outside.wording import one_line
 
 Severity = Literal["ok", "note", "wrong"]
 

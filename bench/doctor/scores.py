@@ -14,10 +14,10 @@ from bench.device import resolve_device
 from bench.doctor.findings import Finding
 from bench.doctor.reference import Row, Verdict, compare, nothing_remembered, read_table
 from bench.doctor.software import INSTALL
+from bench.outside.wording import one_line
 from bench.plugins.catalog import find_metric
 from bench.plugins.opening import close, open_metric
 from bench.weights import quiet_loaders
-from bench.wording import one_line
 
 
 def reference_values() -> list[Finding]:

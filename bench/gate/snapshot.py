@@ -24,7 +24,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from bench.api import RecordError
 from bench.files import replace_file
-from bench.outside import MOST_JSON_BYTES, read_text
+from bench.outside.texts import MOST_JSON_BYTES, read_text
 from bench.records.benchmarks import Benchmark
 from bench.records.schema import CellRecord, MetricEntry, PlannedCell, Record
 from bench.records.store import Run

@@ -27,7 +27,7 @@ from bench.data.material import check_contents
 from bench.data.selection import select_contents, select_pairs, select_styles, split_style
 from bench.data.sifting import sift
 from bench.files import json_digest
-from bench.outside import MOST_COUNT
+from bench.outside.texts import MOST_COUNT
 from bench.plan.suite import RETIRED, Suite
 from bench.plugins.catalog import describe, find_method, method_class
 from bench.plugins.choices import MethodChoice

@@ -18,7 +18,7 @@ from bench.data.selection import StyleClips
 from bench.declarations import Declared, TomlFile, parse, read_toml
 from bench.errors import nearest
 from bench.gate.snapshot import LEAST_DROP
-from bench.outside import LONGEST_S, MOST_COUNT
+from bench.outside.texts import LONGEST_S, MOST_COUNT
 from bench.plugins.catalog import methods as catalog_methods
 from bench.plugins.catalog import metrics as catalog_metrics
 from bench.plugins.choices import MethodChoice, parse_methods

@@ -31,8 +31,8 @@ from bench.api import (
     UnknownNameError,
 )
 from bench.errors import nearest
+from bench.outside.wording import one_line
 from bench.plugins.loading import load_class, load_module
-from bench.wording import one_line
 
 Kind = Literal["method", "metric"]
 ROOMS: dict[Kind, tuple[str, str]] = {

@@ -14,7 +14,7 @@ from types import ModuleType
 
 from bench.api import ConfigError, UnknownNameError
 from bench.errors import nearest
-from bench.wording import one_line
+from bench.outside.wording import one_line
 
 
 def load_class(target: str) -> type:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from bench.files import naming
-from bench.wording import one_line
+from bench.outside.wording import one_line
 
 LOG_LIMIT_BYTES = 1_000_000
 FULL_LOG_BYTES = 10 * LOG_LIMIT_BYTES  # no traceback is added to a log of this size

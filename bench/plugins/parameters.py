@@ -15,8 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from bench.api import BenchError, ConfigError, Json, UnknownNameError
 from bench.errors import nearest
-from bench.outside import require_limits
-from bench.wording import one_line
+from bench.outside.texts import require_limits
+from bench.outside.wording import one_line
 
 ParametersT = TypeVar("ParametersT")
 _SHOWN = 40  # letters of a value in a message

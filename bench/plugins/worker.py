@@ -26,9 +26,9 @@ from typing import Any
 from bench.api import StyleTransferMethod
 from bench.device import peak_memory_bytes
 from bench.failure import STOPS_RUN, failure_of
+from bench.outside.wording import LONGEST_MESSAGE, one_line
 from bench.plugins.loading import load_class
 from bench.plugins.wire import Wire
-from bench.wording import LONGEST_MESSAGE, one_line
 
 PROGRESS_EVERY_S = 0.1
 

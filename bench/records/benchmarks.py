@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from bench.api import RecordError
-from bench.outside import MOST_JSON_BYTES, parse_json, read_text
+from bench.outside.texts import MOST_JSON_BYTES, parse_json, read_text
 from bench.records.disturbance import disturbance
 from bench.records.schema import Record
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from bench.api import ScoreStatus
 from bench.failure import CellStatus
-from bench.wording import LONGEST, LONGEST_MESSAGE, one_line
+from bench.outside.wording import LONGEST, LONGEST_MESSAGE, one_line
 
 FAILED: frozenset[str] = frozenset({"invalid_output", "error", "oom", "timeout", "crash"})
 

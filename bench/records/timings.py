@@ -19,7 +19,7 @@ import numpy as np
 
 from bench.api import RecordError
 from bench.files import replace_file
-from bench.outside import MOST_JSON_BYTES, read_text
+from bench.outside.texts import MOST_JSON_BYTES, read_text
 from bench.records.schema import Record
 
 StageName = Literal["start", "load", "fit", "transfer", "score"]

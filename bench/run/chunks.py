@@ -16,9 +16,9 @@ import numpy as np
 
 from bench.api import Audio, Clip, StyleState, TransferRequest
 from bench.audio import as_heard, read_audio, unclipped_suffix, write_audio
+from bench.batching import in_parallel
 from bench.failure import STOPS_RUN, Failure, WorkerLostError, failure_of
 from bench.outputs import restore
-from bench.parallel import in_parallel
 from bench.plugins.parameters import make_parameters, split_parameters
 from bench.records.schema import CellRecord, PlannedCell
 from bench.run.calibration import Gauge, GaugeFacts

@@ -10,9 +10,9 @@ from bench.api import Profile, Progress
 from bench.cache import Cache
 from bench.data.material import Material
 from bench.failure import WorkerError, failure_of
+from bench.outside.wording import CUT
 from bench.plugins.log import add_text
 from bench.run.stopwatch import Stopwatch
-from bench.wording import CUT
 
 LONGEST_NAME = 100  # characters of a log's name: a plug-in from outside is named by its path
 

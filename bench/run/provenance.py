@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from bench.checkout import CHECKOUT
 from bench.device import frozen_precision
-from bench.wording import one_line
+from bench.outside.wording import one_line
 
 PACKAGES = (
     *("music-style-bench", "torch", "diffusers", "transformers"),

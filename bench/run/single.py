@@ -23,7 +23,7 @@ from bench.data.folders import read_style
 from bench.data.material import Material
 from bench.device import resolve_device
 from bench.failure import Failure
-from bench.names import composed, on_disk, require_utf8
+from bench.outside.names import composed, on_disk, require_utf8
 from bench.plan.plan import (
     Plan,
     PlannedMethod,

@@ -23,7 +23,7 @@ from methods.riffusion.inversion import (
     run_fits,
     validation_loss,
 )
-from methods.riffusion.released import import_style
+from methods.riffusion.released.styles import import_style
 from methods.riffusion.rendering import Riffusion, read_style
 from methods.riffusion.width import WidthMode
 

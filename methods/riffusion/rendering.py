@@ -15,9 +15,8 @@ import torch
 
 from bench.api import Audio, Clip, ContentError, Profile
 from bench.audio import fit_length
-from bench.batching import Batcher, affordable
+from bench.batching import Batcher, affordable, in_parallel
 from bench.memo import Recent
-from bench.parallel import in_parallel
 from bench.seeds import derive_seed, generator
 from methods.riffusion.backbone import (
     Backbone,

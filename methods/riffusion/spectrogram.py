@@ -32,7 +32,7 @@ import numpy as np
 import torch
 
 from bench.api import ConfigError
-from bench.parallel import in_parallel
+from bench.batching import in_parallel
 from methods.phase import Geometry, retrieve_phase, stft
 
 Picture = Literal["rounded", "truncated"]

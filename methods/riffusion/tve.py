@@ -96,7 +96,7 @@ class TveParameters(GuidedParameters):
         fit_vae_sample: Draw style latents from the posterior (sample), or take its mode.
         fit_width_mode: How style clips are brought to the window.
         checkpoint: A style that the released code has learnt, read instead of learning one;
-            `{style}` in the path stands for the style's name (`methods.riffusion.released`).
+            `{style}` in the path stands for the style's name (`methods.riffusion.released.styles`).
         trust_checkpoint: Must be true with `checkpoint`.
         brs: Bias-reduced stylisation, on by default.
         brs_grid: released, or aligned with the first DDIM timestep.

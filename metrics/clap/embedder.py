@@ -24,10 +24,9 @@ from numpy.typing import NDArray
 from transformers import AutoTokenizer, ClapAudioConfig, ClapConfig, ClapFeatureExtractor, ClapModel
 
 from bench.api import Audio, CheckpointError, Json, Profile, UnsupportedError
-from bench.batching import Batcher
+from bench.batching import Batcher, in_parallel
 from bench.cache import Cache
 from bench.files import json_digest
-from bench.parallel import in_parallel
 from bench.weights import check_tokenizer
 from metrics.clap import laion_files
 from metrics.clap.checkpoints import Checkpoint, locate

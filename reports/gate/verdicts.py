@@ -17,9 +17,9 @@ from bench.gate.power import Foreseen, foresee
 from bench.gate.reach import NOTHING
 from bench.gate.snapshot import Snapshot, read_snapshot, snapshot, with_ranges, write_snapshot
 from bench.gate.verdict import Lane, Verdict, Word, exit_code, outcome
+from bench.outside.wording import one_line, visible
 from bench.records.benchmarks import Benchmark, read_benchmarks
 from bench.records.store import Run, load_run
-from bench.wording import one_line, visible
 from reports.tables.controls import control_order
 from reports.text.result_table import Column, Estimate, ResultTable, Row, Value
 

@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 from pydantic import ValidationError
 
 from bench.api import RecordError
-from bench.outside import MOST_JSON_BYTES, parse_json, read_text
-from bench.wording import one_line
+from bench.outside.texts import MOST_JSON_BYTES, parse_json, read_text
+from bench.outside.wording import one_line
 from reports.listening.design import QUESTIONS
 from reports.listening.foreign import RATER
 from reports.listening.records import Answer, Ratings, read_json

@@ -15,7 +15,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from bench.api import RecordError
-from bench.outside import MOST_JSON_BYTES, parse_json, read_text
+from bench.outside.texts import MOST_JSON_BYTES, parse_json, read_text
 
 FOLDER = "listening"
 LONGEST_NAME = 64  # letters of a test or a rater

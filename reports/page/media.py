@@ -20,7 +20,7 @@ import numpy as np
 from bench.api import Audio, DatasetError
 from bench.audio import read_audio, write_audio
 from bench.files import replace_file
-from bench.wording import one_line
+from bench.outside.wording import one_line
 from reports.figures.mel import mel_levels
 from reports.loudness import matched
 from reports.page.grid import NAME_LENGTH, Grid, Needed, Sound

@@ -15,7 +15,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from bench.wording import visible
+from bench.outside.wording import visible
 from reports.text.result_table import (
     Column,
     Estimate,

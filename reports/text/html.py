@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.wording import visible
+from bench.outside.wording import visible
 from reports.text import formats
 from reports.text.result_table import Column, Estimate, Missing, ResultTable, Value
 

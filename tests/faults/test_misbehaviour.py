@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from driving import RUDE, Stage, methods
 
+from bench.outside.wording import LONGEST
 from bench.plugins.log import LOG_LIMIT_BYTES
-from bench.wording import LONGEST
 
 CELL = ("hard", "a1")
 CHUNK = {CELL, ("hard", "a2")}

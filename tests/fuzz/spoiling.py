@@ -130,7 +130,7 @@ def checkpoints(folder: Path) -> Callable[[random.Random], None]:
     """A file of torch.save with its pickle spoilt."""
     import torch
 
-    from methods.riffusion.released import import_style
+    from methods.riffusion.released.styles import import_style
 
     saved, path = folder / "saved.pt", folder / "a.pt"
     layer = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.SiLU())

@@ -17,7 +17,7 @@ from bench.cli.main import cli
 from bench.data.cards import load_dataset
 from bench.data.folders import read_style
 from bench.data.selection import select_contents, select_styles
-from bench.names import on_disk
+from bench.outside.names import on_disk
 from bench.plugins.catalog import find_method
 from bench.run.request import RunRequest, prepare
 

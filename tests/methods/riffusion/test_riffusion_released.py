@@ -17,11 +17,17 @@ import torch
 from torch import nn
 
 from bench.api import CheckpointError, ConfigError, FitRequest, Style
-from methods.riffusion import released, unpickling
 from methods.riffusion.embedding import TimeVaryingEmbedding, sinusoid
-from methods.riffusion.released import import_style
+from methods.riffusion.released import styles as released
+from methods.riffusion.released import unpickling
+from methods.riffusion.released.styles import import_style
+from methods.riffusion.released.unpickling import (
+    Inert,
+    StoredTensor,
+    parameters_of,
+    read_without_executing,
+)
 from methods.riffusion.tve import TVE, TveParameters
-from methods.riffusion.unpickling import Inert, StoredTensor, parameters_of, read_without_executing
 from tests import rounding
 
 DIM, HEADS = 24, 8
@@ -361,8 +367,9 @@ import resource, sys
 from pathlib import Path
 import torch
 from bench.api import CheckpointError
-from methods.riffusion import released, unpickling
-from methods.riffusion.released import import_style
+from methods.riffusion.released import styles as released
+from methods.riffusion.released import unpickling
+from methods.riffusion.released.styles import import_style
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (32 << 20),) * 2)
 try:

@@ -8,7 +8,7 @@ import pytest
 
 from bench.declarations import read_toml
 from bench.errors import DatasetError
-from bench.outside import (
+from bench.outside.texts import (
     LARGEST_INTEGER,
     MOST_LEVELS,
     MOST_TOML_BYTES,

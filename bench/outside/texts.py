@@ -69,7 +69,7 @@ def parse_toml(text: str) -> dict[str, Any]:
         >>> parse_toml("[styles]" + chr(10) + "duration_s = inf")
         Traceback (most recent call last):
         ...
-        bench.outside.BeyondLimitError: styles.duration_s is inf; numbers are finite
+        bench.outside.texts.BeyondLimitError: styles.duration_s is inf; numbers are finite
     """
     for part in text.translate(_SEPARATORS).split("\n"):
         if part.count(".") > 2 * MOST_LEVELS and not part.lstrip().startswith("#"):
@@ -94,7 +94,7 @@ def parse_json(text: str) -> Any:  # noqa: ANN401 - whatever JSON may hold
         >>> parse_json('{"marks": [1, 1e999]}')
         Traceback (most recent call last):
         ...
-        bench.outside.BeyondLimitError: marks.1 is inf; numbers are finite
+        bench.outside.texts.BeyondLimitError: marks.1 is inf; numbers are finite
     """
     try:
         value = json.loads(text)

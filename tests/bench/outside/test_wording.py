@@ -11,8 +11,8 @@ import pytest
 from bench.api import BenchError, UnsupportedError
 from bench.cli.streams import say
 from bench.failure import Failure, failure_of
+from bench.outside.wording import LONGEST, one_line, visible
 from bench.records.schema import CellRecord, ScoreRecord
-from bench.wording import LONGEST, one_line, visible
 
 
 class MuteError(Exception):

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from bench import mp3
 from bench.errors import DatasetError
+from bench.outside import mp3
 
 MOST_PACKED_BYTES = 1 << 29  # a packed file is taken into memory as it is
 _HEAD_BYTES = 12

@@ -1,9 +1,9 @@
 """Styles that were learnt with the released code of MusicTI, read without executing its pickles.
 
 The released code saves whole modules, so that an ordinary load imports and runs whatever the file
-names. Here the file is read as numbers (`methods.riffusion.unpickling`). All the same it is done
-only on request (`checkpoint` and `trust_checkpoint` of TVE's parameters), because a checkpoint
-decides what is heard.
+names. Here the file is read as numbers (`methods.riffusion.released.unpickling`). All the same it
+is done only on request (`checkpoint` and `trust_checkpoint` of TVE's parameters), because a
+checkpoint decides what is heard.
 
 To render as the released code most likely does, besides: `preset=released`,
 `tve_infer_dropout=true`, `unstretch=false`, `width_mode=resize`, `brs_grid=released`. What stays
@@ -24,7 +24,7 @@ import torch
 from bench.api import CheckpointError, StyleState
 from bench.weights import refusals
 from methods.riffusion.embedding import TimeVaryingEmbedding
-from methods.riffusion.unpickling import RULE, parameters_of, read_without_executing
+from methods.riffusion.released.unpickling import RULE, parameters_of, read_without_executing
 
 # Where the released names go in `TimeVaryingEmbedding` with all its parameters.
 _PLACES = {

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from bench import mp3
 from bench.api import DatasetError
 from bench.audio import MOST_UNPACKED, MOST_VALUES, SoundForm, measure, read_audio, require_length
 from bench.data.clips import inspect
+from bench.outside import mp3
 
 RATE = 16_000
 MP3_RATE = 44_100
