@@ -12,6 +12,7 @@ import json
 import math
 import tomllib
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +75,7 @@ def parse_toml(text: str) -> dict[str, Any]:
     for part in text.translate(_SEPARATORS).split("\n"):
         if part.count(".") > 2 * MOST_LEVELS and not part.lstrip().startswith("#"):
             raise ValueError(f"a name has more than {MOST_LEVELS} parts")
-    try:
-        values = tomllib.loads(text)
-    except RecursionError as error:
-        raise ValueError(f"it is nested more than {MOST_LEVELS} levels deep") from error
-    require_limits(values)
+    values: dict[str, Any] = _within_limits(tomllib.loads, text)
     return values
 
 
@@ -96,8 +93,12 @@ def parse_json(text: str) -> Any:  # noqa: ANN401 - whatever JSON may hold
         ...
         bench.outside.texts.BeyondLimitError: marks.1 is inf; numbers are finite
     """
+    return _within_limits(json.loads, text)
+
+
+def _within_limits(parse: Callable[[str], Any], text: str) -> Any:  # noqa: ANN401 - any value
     try:
-        value = json.loads(text)
+        value = parse(text)
     except RecursionError as error:
         raise ValueError(f"it is nested more than {MOST_LEVELS} levels deep") from error
     require_limits(value)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from noises import write_noises
 
 from bench.cli.main import cli
 from bench.records.store import Run, load_run
@@ -29,12 +32,8 @@ metrics = []
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A dataset of three contents and one style, a suite over it, and a private cache."""
-    rng = np.random.default_rng(0)
     names = [*(f"content/low/{name}" for name in CONTENTS), "style/noise/0", "style/noise/1"]
-    for name in names:
-        path = tmp_path / "data" / f"{name}.wav"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, rng.uniform(-0.8, 0.8, RATE), RATE, subtype="PCM_16")
+    write_noises(tmp_path / "data", names, RATE)
     suite = SUITE.format(dataset=tmp_path / "data")
     (tmp_path / "toy.toml").write_text(suite, encoding="utf-8")
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))

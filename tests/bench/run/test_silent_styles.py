@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import html
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from noises import write_noises
 
 from bench.api import RecordError
 from bench.cli.main import cli
@@ -30,12 +35,8 @@ metrics = ["cp", "sf.heldout", "sf.seen", "sf.text"]
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two contents, and four clips of one style with a text that the mini model knows."""
-    rng = np.random.default_rng(0)
     names = [*(f"content/low/low{n}" for n in (1, 2)), *(f"style/organ/{n}" for n in range(4))]
-    for name in names:
-        path = tmp_path / "data" / f"{name}.wav"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, rng.uniform(-0.8, 0.8, RATE), RATE, subtype="PCM_16")
+    write_noises(tmp_path / "data", names, RATE)
     (tmp_path / "data/style/organ/text.txt").write_text("organ music", encoding="utf-8")
     suite = SUITE.format(dataset=tmp_path / "data")
     (tmp_path / "toy.toml").write_text(suite, encoding="utf-8")

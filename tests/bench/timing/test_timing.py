@@ -8,7 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from noises import write_noises
 
 from bench.api import Audio, ConfigError
 from bench.cli.main import cli
@@ -40,12 +43,8 @@ def test_a_rolled_clip_is_the_same_sound_begun_elsewhere() -> None:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Three contents, one style of two clips, a suite, a log of calls and a cache to be left."""
-    rng = np.random.default_rng(0)
     names = [f"content/tone/low{number}" for number in range(3)] + ["style/hiss/0", "style/hiss/1"]
-    for name in names:
-        path = tmp_path / "data" / f"{name}.wav"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, rng.uniform(-0.8, 0.8, RATE), RATE)
+    write_noises(tmp_path / "data", names, RATE)
     (tmp_path / "toy.toml").write_text(
         f'schema_version = 1\nname = "toy"\ndataset = "{tmp_path / "data"}"\nprofile = "mini"\n'
         f'methods = ["{TOYS}:Gain", "{TOYS}:Picky"]\ncontrols = ["copy-content"]\n'
