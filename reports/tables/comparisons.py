@@ -172,7 +172,7 @@ def _row(
 def _finding(run: Run, pairing: Pairing, result: Comparison, p: float) -> str:
     """What follows, or why a pair is not judged."""
     names = (pairing.first, pairing.second)
-    follows = not_judged(pairing.metric, dict.fromkeys(names, run))
+    follows = not_judged(pairing.metric, {name: (run, name) for name in names})
     if follows is None:
         follows = finding(pairing.metric, result, p, names)
     if follows == NOT_SIGNIFICANT:
@@ -180,18 +180,17 @@ def _finding(run: Run, pairing: Pairing, result: Comparison, p: float) -> str:
     return follows
 
 
-def not_judged(metric: MetricEntry, runs: Mapping[str, Run], label: str = "") -> str | None:
+def not_judged(metric: MetricEntry, sides: Mapping[str, tuple[Run, str]]) -> str | None:
     """Why no finding is drawn from a pair, None where one is.
 
     Args:
         metric: The metric.
-        runs: The run of each side by its name, which is the method's label if `label` is empty.
-        label: The method, where one is compared between runs.
+        sides: Each side by its name in the table: its run, and its method's label there.
     """
-    for name, run in runs.items():
+    for name, (run, label) in sides.items():
         left_out = standing.unjudged(run, metric)
-        if (label or name) in left_out:
-            return f"not judged: {name} {left_out[label or name]}"
+        if label in left_out:
+            return f"not judged: {name} {left_out[label]}"
     return None
 
 

@@ -63,7 +63,7 @@ def contrast_runs(first: Path, second: Path, population: Population | None = Non
             pair = [_of_contents(judged(run, label, metric), same) for run in (ours, theirs)]
             result = compare(*pair, bounds=metric.range, population=population)
             populations.add(result.population)
-            left_out = not_judged(metric, {"A": ours, "B": theirs}, label)
+            left_out = not_judged(metric, {"A": (ours, label), "B": (theirs, label)})
             rows.append(
                 _row(
                     label, metric, result, left_out or finding(metric, result, result.p, ("A", "B"))
@@ -95,8 +95,8 @@ def contrast_methods(
         pair = [judged(run, label, metric) for label in (first, second)]
         result = compare(*pair, bounds=metric.range, population=population)
         populations.add(result.population)
-        left_out = not_judged(metric, {first: run, second: run})
-        follows = left_out or finding(metric, result, result.p, (first, second))
+        follows = not_judged(metric, {name: (run, name) for name in (first, second)})
+        follows = follows or finding(metric, result, result.p, (first, second))
         rows.append(_row(f"{first} - {second}", metric, result, follows))
     lines = [words] if (words := notes.invalid_note(run)) else []
     title = f"{first} minus {second}, paired per cell"

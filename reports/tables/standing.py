@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,15 +62,10 @@ def judged(run: Run, label: str, metric: MetricEntry, *, raw: bool = False) -> O
     stays without a score.
     """
     rows = reading.by_method(run)[label]
-    lost = failed(run, rows, metric)
+    applies = ~rows["style"].isin(_declined_styles(run)[metric.name]).to_numpy()
+    lost = reading.failures(rows, metric.name) & applies
     values = reading.numbers(rows, metric.name, raw=raw)
     return reading.observed(rows, np.where(lost, worst(run, metric), values))
-
-
-def failed(run: Run, rows: pd.DataFrame, metric: MetricEntry) -> np.ndarray:
-    """Which rows failed where the metric applies."""
-    applies = ~rows["style"].isin(_declined_styles(run)[metric.name]).to_numpy()
-    return np.asarray(reading.failures(rows, metric.name) & applies)
 
 
 @lru_cache(maxsize=reading.KEPT)
@@ -86,18 +82,23 @@ def _declined_styles(run: Run) -> dict[str, list[str]]:
     return found
 
 
-def unjudged(run: Run, metric: MetricEntry) -> dict[str, str]:
+def unjudged(run: Run, metric: MetricEntry) -> Mapping[str, str]:
     """The competitors with scores of too few of their cells to be judged, and how many they have.
 
     A method that declines all cells is not among them.
     """
-    found = {}
-    for label in competitors(run):
+    return _unjudged(run)[metric.name]
+
+
+@lru_cache(maxsize=reading.KEPT)
+def _unjudged(run: Run) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {metric.name: {} for metric in run.header.metrics}
+    for metric, label in product(run.header.metrics, competitors(run)):
         rows = reading.by_method(run)[label]
         done = int(np.isfinite(reading.numbers(rows, metric.name)).sum())
         supported = int((~_declined(run, rows, metric)).sum())
         if done < FINISHED * supported:
-            found[label] = f"has {done} of {supported} scores"
+            found[metric.name][label] = f"has {done} of {supported} scores"
     return found
 
 
