@@ -25,7 +25,7 @@ from bench.audio import as_heard
 from bench.conformance.checks import CONTENTS, STYLE_CLIPS, STYLE_TEXT, bundled_clip
 from bench.conformance.side_effects import SideEffects
 from bench.plugins.catalog import UNDESCRIBED, describe, resolve
-from bench.plugins.opening import close, open_method
+from bench.plugins.opening import IN_THIS_PROCESS, close, open_method
 from bench.plugins.parameters import make_parameters
 
 SECONDS = 1.0
@@ -74,7 +74,7 @@ class MethodSubject:
     @cached_property
     def method(self) -> StyleTransferMethod[Any]:
         """The method, loaded."""
-        method = open_method(self.name, self.entry, Path(os.devnull))
+        method = open_method(self.entry, Path(os.devnull), IN_THIS_PROCESS)
         method.load(self.profile, self.device)
         return method
 

@@ -11,7 +11,7 @@ from bench.api import Audio, Clip, Entry, Metric, MetricInfo, Output, Profile, S
 from bench.conformance.checks import CONTENTS, STYLE_CLIPS, STYLE_TEXT, bundled_clip
 from bench.conformance.side_effects import SideEffects
 from bench.plugins.catalog import resolve
-from bench.plugins.opening import close, open_metric
+from bench.plugins.opening import IN_THIS_PROCESS, close, open_metric
 from bench.scores import Declared
 
 SECONDS = 2.0
@@ -53,7 +53,7 @@ class MetricSubject:
     @cached_property
     def metric(self) -> Metric:
         """The metric, loaded."""
-        metric = open_metric(self.entry, Path(os.devnull))
+        metric = open_metric(self.entry, Path(os.devnull), IN_THIS_PROCESS)
         metric.load(self.profile, self.device)
         return metric
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import logging
 import os
 import shutil
 import signal
@@ -20,15 +19,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bench import errors
-from bench.api import Entry, Profile, Progress
-from bench.backend import FOLDERS_VARIABLE
-from bench.checkout import CHECKOUT
+from bench.api import Progress
 from bench.failure import Failure, WorkerError, WorkerLostError
-from bench.plugins.checkpoints import checkpoints_of
-from bench.plugins.environments import child_environment, project_of, python_of
 from bench.plugins.log import Capture
 from bench.plugins.wire import Wire
-from bench.weights import hub_folder
 
 POLL_EVERY_S = 0.05  # how soon the death of a worker is seen; answers are seen at once
 SHUTDOWN_S = 2.0  # what a worker gets to end by itself after its last answer
@@ -36,11 +30,10 @@ START = (
     "import json, sys; facts = json.loads(sys.argv[1]); sys.path[:0] = facts['path']; "
     "from bench.plugins.worker import serve; serve(sys.argv[1])"
 )
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Interpreter:
+class Interpreter:
     """What a worker process is started with.
 
     Args:
@@ -54,27 +47,20 @@ class _Interpreter:
     variables: Mapping[str, str]
 
 
-def _interpreter_of(entry: Entry, profile: Profile) -> _Interpreter:
-    """The interpreter of this environment, or of the back end's with this checkout on its path."""
-    project = project_of(entry)
-    if project is None:
-        return _Interpreter(sys.executable, sys.path, os.environ)
-    folders = {c.title: str(hub_folder(c)) for c in checkpoints_of(entry, profile)}
-    variables = {**child_environment(), FOLDERS_VARIABLE: json.dumps(folders)}
-    return _Interpreter(str(python_of(project, logger.info)), [str(CHECKOUT)], variables)
+def this_environment() -> Interpreter:
+    """The interpreter of this environment."""
+    return Interpreter(sys.executable, sys.path, os.environ)
 
 
 class Worker:
     """A running worker process and the link to it.
 
     Args:
-        entry: The plug-in that will live in it.
-        profile: Which of its checkpoints it will load.
+        interpreter: What it is started with.
         log: Where its output goes; the folder must exist.
     """
 
-    def __init__(self, entry: Entry, profile: Profile, log: Path) -> None:
-        interpreter = _interpreter_of(entry, profile)
+    def __init__(self, interpreter: Interpreter, log: Path) -> None:
         self._capture = Capture(log)
         self._files = Path(tempfile.mkdtemp(prefix="bench-worker-"))
         near, far = socket.socketpair()
@@ -89,7 +75,7 @@ class Worker:
                 self._capture.follow(stream, quotable=stream is self._process.stderr)
 
     def _start(
-        self, interpreter: _Interpreter, far: socket.socket, ending: int
+        self, interpreter: Interpreter, far: socket.socket, ending: int
     ) -> subprocess.Popen[bytes]:
         numbers = {"link": far.fileno(), "lifeline": ending, "log": self._capture.fileno()}
         facts = {**numbers, "files": str(self._files), "path": interpreter.path}

@@ -3,9 +3,9 @@
 `bench.plugins.process` starts it, in this environment or in that of a back end. This module
 therefore uses the standard library, numpy and the contract alone, and nothing newer than Python
 3.10. Calls and answers travel over a socket of their own (`bench.plugins.wire`), so a plug-in may
-print what it likes. Calls have the kinds load, fit, transfer, fingerprint and score; answers have
-the kinds progress, done and failed. The process ends with its parent, whatever the plug-in is doing
-then, and ends the processes that the plug-in started.
+print what it likes. Calls have the kinds load, fit, transfer, fingerprint, score and ask; answers
+have the kinds progress, done and failed. The process ends with its parent, whatever the plug-in is
+doing then, and ends the processes that the plug-in started.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.api import StyleTransferMethod
+from bench import errors
+from bench.api import BenchError, StyleTransferMethod
 from bench.device import peak_memory_bytes
 from bench.failure import STOPS_RUN, failure_of
 from bench.outside.wording import LONGEST_MESSAGE, one_line
@@ -77,10 +78,13 @@ class Server:
             answer = {"value": value, "peak_bytes": peak_memory_bytes(self.device)}
             self._send(call.number, "done", answer)
         except BaseException as error:  # noqa: BLE001 - whatever a plug-in raises is an answer; even SystemExit
-            self._send(call.number, "failed", _refusal(error))
+            stopping = BenchError if call.kind == "ask" else STOPS_RUN
+            self._send(call.number, "failed", _refusal(error, stopping))
         return True
 
     def _serve(self, number: int, verb: str, payload: list[Any]) -> Any:  # noqa: ANN401 - differs by verb
+        if verb == "ask":
+            return _answer(*payload)
         if verb == "load":
             return self._load(*payload)
         if self._plugin is None:
@@ -110,15 +114,24 @@ class Server:
         self.wire.send(number, kind, value)
 
 
-def _refusal(error: BaseException) -> dict[str, object]:
+def _answer(question: str, *told: Any) -> object:  # noqa: ANN401 - differs by question
+    from bench.plugins.answers import QUESTIONS  # more libraries than a back end need have
+
+    return QUESTIONS[question](*told)
+
+
+def _refusal(
+    error: BaseException, stopping: type[BenchError] | tuple[type[BenchError], ...]
+) -> dict[str, object]:
     """A call that raised, named as it would be in-process.
 
-    `stops_run` has class and message of an error that the user must fix before any cell can be
-    rendered, such as a missing checkpoint.
+    `stops_run` has class and message of an error of a kind that is `stopping`: the user must fix it
+    before any cell can be rendered, as with a missing checkpoint.
     """
-    stops = isinstance(error, STOPS_RUN)
+    stops = isinstance(error, stopping)
+    ours = [kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__]
     return {
         "failure": failure_of(error),
         "trace": "".join(traceback.format_exception(error)),
-        "stops_run": [type(error).__name__, one_line(error, LONGEST_MESSAGE)] if stops else None,
+        "stops_run": [ours[0], one_line(error, LONGEST_MESSAGE)] if stops else None,
     }

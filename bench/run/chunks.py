@@ -19,7 +19,7 @@ from bench.audio import as_heard, read_audio, unclipped_suffix, write_audio
 from bench.batching import in_parallel
 from bench.failure import STOPS_RUN, Failure, WorkerLostError, failure_of
 from bench.outputs import restore
-from bench.plugins.parameters import make_parameters, split_parameters
+from bench.plugins.parameters import split_parameters
 from bench.records.schema import CellRecord, PlannedCell
 from bench.run.calibration import Gauge, GaugeFacts
 from bench.run.keys import chunk_key
@@ -70,9 +70,7 @@ def render_chunk(
     contents = in_parallel(
         context.material.content, [cell.content for cell in chunk], context.device
     )
-    _, transfer_parameters = split_parameters(
-        make_parameters(studio.kind.Parameters, chunk[0].parameters)
-    )
+    _, transfer_parameters = split_parameters(studio.kind.parameters(chunk[0].parameters))
     key = chunk_key(
         studio.identity,
         fitted.key,
@@ -140,10 +138,10 @@ def _transfer(
 ) -> tuple[list[Audio | Failure], TransferFacts]:
     """Outputs at the content's own rate and exact length, and what each cost."""
     studio, device = job.studio, job.studio.context.device
-    rate, kind = studio.planned.profile.sample_rate, studio.kind.Parameters
+    rate = studio.planned.profile.sample_rate
     heard = in_parallel(lambda clip: as_heard(clip, rate), contents, device)
     requests = [
-        TransferRequest(clip, state, make_parameters(kind, cell.parameters), cell.seed)
+        TransferRequest(clip, state, studio.kind.parameters(cell.parameters), cell.seed)
         for cell, clip in zip(chunk, heard, strict=True)
     ]
     gauge = Gauge(device)

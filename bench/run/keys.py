@@ -15,7 +15,7 @@ from bench.device import device_kind
 from bench.files import json_digest
 from bench.plan.plan import PlannedMethod
 from bench.plugins.catalog import find_method
-from bench.plugins.source_digest import source_digest
+from bench.plugins.inspection import digest_of
 from bench.weights import digest as weights_digest
 
 
@@ -49,7 +49,7 @@ def identity_of(method: PlannedMethod, profile: Profile, device: str) -> Identit
     return Identity(
         name=method.choice.name,
         version=method.info.version,
-        source=source_digest(find_method(method.choice.name)),
+        source=digest_of(find_method(method.choice.name)),
         profile=profile,
         weights=tuple(weights_digest(name) for name in method.profile.weights),
         device_type=device_kind(device),

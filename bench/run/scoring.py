@@ -10,16 +10,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.api import BenchError, ConfigError, Entry, Metric, MetricInfo, Output, Score
+from bench.api import (
+    BenchError,
+    ConfigError,
+    Entry,
+    Json,
+    Metric,
+    MetricInfo,
+    Output,
+    Profile,
+    Score,
+)
 from bench.audio import read_audio
 from bench.failure import failure_of
 from bench.files import inside, no_space
-from bench.plugins.opening import close, open_metric
+from bench.plugins.catalog import describe
+from bench.plugins.inspection import digest_of, is_outside
+from bench.plugins.opening import USUAL, Isolation, close, open_metric
 from bench.records import store
 from bench.records.schema import CellRecord, PlannedCell, ScoreRecord
 from bench.run.context import RunContext
 from bench.run.keys import digest
 from bench.scores import INVALID, AnswerError, Declared, admit, invalid
+from bench.weights import digest as weights_digest
 
 BATCH = 32  # outputs held in memory at a time
 # A plug-in that calls sys.exit has failed too, and is not asked whether the run may go on.
@@ -53,8 +66,10 @@ class LoadedMetric:
         return Declared(self.name, self.info.range)
 
 
-def load_metric(context: RunContext, name: str, entry: Entry) -> LoadedMetric:
-    """Load a metric, in a worker where it has an environment of its own.
+def load_metric(
+    context: RunContext, name: str, entry: Entry, isolation: Isolation = USUAL
+) -> LoadedMetric:
+    """Load a metric, in a worker where it comes from outside or has an environment of its own.
 
     Raises:
         BenchError: What the user can fix before anything is computed, such as a missing checkpoint.
@@ -65,9 +80,9 @@ def load_metric(context: RunContext, name: str, entry: Entry) -> LoadedMetric:
     metric: Metric | None = None
     try:
         with context.watch.measure("load metrics", context.device):
-            metric = open_metric(entry, context.log_of(name))
+            metric = open_metric(entry, context.log_of(name), isolation)
             metric.load(context.profile, context.device)
-        detail = dict(metric.fingerprint())
+        detail = {**metric.fingerprint(), **_code_of(entry, context.profile)}
         return LoadedMetric(name, entry.info, metric, digest(detail)[:12], detail)
     except BenchError:
         raise
@@ -78,6 +93,15 @@ def load_metric(context: RunContext, name: str, entry: Entry) -> LoadedMetric:
         context.keep_traceback(name, error)
         reason = f"metric {name!r} could not be loaded: {failure_of(error).reason}"
         return LoadedMetric(name, entry.info, fault=reason)
+
+
+def _code_of(entry: Entry, profile: Profile) -> dict[str, Json]:
+    """What identifies the code and weights of a metric from outside, whatever version it states."""
+    if not is_outside(entry.target):
+        return {}
+    names = describe(entry, profile).weights
+    weights: dict[str, Json] = {name: weights_digest(name)[:12] for name in names}
+    return {"code": digest_of(entry)[:12], **({"declared_weights": weights} if weights else {})}
 
 
 def missing(

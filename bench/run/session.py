@@ -45,7 +45,10 @@ def start(prepared: Prepared, request: RunRequest, progress: Progress) -> dict[s
     with locked(folder):
         context = _context(prepared, request, prepared.device, progress)
         _build_environments(prepared, progress)
-        metrics = [load_metric(context, name, find_metric(name)) for name in prepared.metrics]
+        metrics = [
+            load_metric(context, name, find_metric(name), prepared.isolation)
+            for name in prepared.metrics
+        ]
         try:
             _write_plan(prepared, request, metrics)
             if len(prepared.devices) > 1:
