@@ -79,7 +79,9 @@ def run_check(check: Check[SubjectT], subject: SubjectT) -> Outcome:
         raise
     except UnsupportedError as declined:
         return Outcome(check.name, "n.a.", one_line(declined))
-    except Exception as error:  # noqa: BLE001 - whatever a plug-in raises is a finding about it
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever a plug-in raises is a finding about it; even SystemExit
         return Outcome(check.name, "failed", f"{type(error).__name__}: {one_line(error)}")
     if fault is None:
         return Outcome(check.name, "passed")

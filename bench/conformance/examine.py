@@ -33,6 +33,7 @@ from bench.plugins.catalog import (
 )
 from bench.plugins.choices import MethodChoice, parse_method
 from bench.plugins.inspection import is_outside
+from bench.plugins.process import how_it_ended
 from bench.weights import quiet_loaders
 
 SubjectT = TypeVar("SubjectT", MethodSubject, MetricSubject)
@@ -60,14 +61,11 @@ def examine(target: str, profile: Profile, device: str) -> Examination:
         ConfigError: The class is neither a method nor a metric.
         CheckpointError: Its weights are missing (raised by the outcomes).
     """
-    choice = parse_method(target)
-    is_metric = _is_metric(choice)
-    entry = find_metric(choice.name) if is_metric else find_method(choice.name)
-    title = f"{'metric' if is_metric else 'method'} {choice.label}, profile {profile} on {device}"
-    wanted = Wanted(is_metric, entry, profile, device, choice)
-    describe(entry, profile)  # fails here, before any check, where it cannot say that
-    apart = is_outside(entry.target)
-    return Examination(title, outcomes_apart(wanted) if apart else outcomes_here(wanted))
+    subject = wanted(target, profile, device)
+    kind = "metric" if subject.is_metric else "method"
+    title = f"{kind} {subject.choice.label}, profile {profile} on {device}"
+    apart = is_outside(subject.entry.target)
+    return Examination(title, outcomes_apart(subject) if apart else outcomes_here(subject))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +79,23 @@ class Wanted:
     choice: MethodChoice
 
 
-def outcomes_here(wanted: Wanted) -> Iterator[Outcome]:
+def wanted(target: str, profile: Profile, device: str) -> Wanted:
+    """Find out what is to be checked; arguments and errors are those of `examine`."""
+    choice = parse_method(target)
+    is_metric = _is_metric(choice)
+    entry = find_metric(choice.name) if is_metric else find_method(choice.name)
+    describe(entry, profile)  # fails here, before any check, where it cannot say that
+    return Wanted(is_metric, entry, profile, device, choice)
+
+
+def outcomes_here(what: Wanted) -> Iterator[Outcome]:
     """Run every check in this process; the subject's worker, if any, ends after the last."""
-    if describe(wanted.entry, wanted.profile).weights:
+    if describe(what.entry, what.profile).weights:
         quiet_loaders()
-    name, where = wanted.choice.name, (wanted.profile, wanted.device)
-    if wanted.is_metric:
-        return _outcomes(METRIC_CHECKS, MetricSubject(name, wanted.entry, *where))
-    subject = MethodSubject(name, wanted.entry, *where, wanted.choice.overrides)
+    name, where = what.choice.name, (what.profile, what.device)
+    if what.is_metric:
+        return _outcomes(METRIC_CHECKS, MetricSubject(name, what.entry, *where))
+    subject = MethodSubject(name, what.entry, *where, what.choice.overrides)
     return _outcomes(METHOD_CHECKS, subject)
 
 
@@ -99,16 +106,16 @@ def _outcomes(checks: Sequence[Check[SubjectT]], subject: SubjectT) -> Iterator[
         subject.close()
 
 
-def outcomes_apart(wanted: Wanted) -> Iterator[Outcome]:
+def outcomes_apart(what: Wanted) -> Iterator[Outcome]:
     """Run every check in a process of its own, which what is checked may end as it likes.
 
     Where it ends before its last check, the check that it was at has failed, and those after it
     could not be made.
     """
-    checks = METRIC_CHECKS if wanted.is_metric else METHOD_CHECKS
+    checks = METRIC_CHECKS if what.is_metric else METHOD_CHECKS
     context = multiprocessing.get_context("spawn")
     near, far = context.Pipe(duplex=False)
-    process = context.Process(target=_work_apart, args=(wanted, far), daemon=True)
+    process = context.Process(target=_work_apart, args=(what, far), daemon=True)
     process.start()
     far.close()
     made = 0
@@ -121,7 +128,7 @@ def outcomes_apart(wanted: Wanted) -> Iterator[Outcome]:
         if made == len(checks):
             return
         process.join()
-        how = f"the process of the checks ended with exit code {process.exitcode} in this one"
+        how = how_it_ended(process.exitcode, "the process of the checks")
         yield Outcome(checks[made].name, "failed", how)
         for check in checks[made + 1 :]:
             yield Outcome(check.name, "n.a.", "not tried: the process had ended")
@@ -140,11 +147,11 @@ def _messages(near: Connection) -> Iterator[dict[str, Any]]:
             return
 
 
-def _work_apart(wanted: Wanted, far: Connection) -> None:
+def _work_apart(what: Wanted, far: Connection) -> None:
     """Check, and say each outcome as it comes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     try:
-        for outcome in outcomes_here(wanted):
+        for outcome in outcomes_here(what):
             _say(far, "outcome", outcome.name, status=outcome.status, reason=outcome.reason)
     except STOPS_RUN as error:
         _say(far, "stop", type(error).__name__, words=str(error))

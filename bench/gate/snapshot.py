@@ -77,11 +77,15 @@ class MeasuredCell(Record):
 
 
 class MeasuredMethod(Record):
-    """The facts about a method that decide whether two of its outputs may differ."""
+    """The facts about a method that decide whether two of its outputs may differ.
+
+    `state` is that of the repository of a method from outside, in words.
+    """
 
     version: str
     fits_per_style: bool
     control: bool
+    state: str = ""
 
 
 class MeasuredMetric(Record):
@@ -156,7 +160,10 @@ def snapshot(
         device=header.device,
         methods={
             m.label: MeasuredMethod(
-                version=m.version, fits_per_style=m.fits_per_style, control=m.control
+                version=m.version,
+                fits_per_style=m.fits_per_style,
+                control=m.control,
+                state=m.repository.words if m.repository else "",
             )
             for m in header.methods
         },

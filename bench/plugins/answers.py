@@ -232,9 +232,9 @@ def _files(place: str) -> list[FileFacts]:
             opened.add(Path(os.fsdecode(arguments[0])))
 
     sys.addaudithook(note)  # it cannot be taken away again
-    module = load_module(place)
+    load_module(place)
     watching = False
-    home = home_of(module.__file__ or "", place)
+    home = home_of(place)
     modules = {Path(file) for file in map(_source_of, list(sys.modules.values())) if file}
     found = {path.resolve() for path in modules if _is_own(path, home)}
     found |= {path.resolve() for path in opened if _is_own(path, home) and _is_near(path, home)}

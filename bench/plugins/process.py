@@ -139,7 +139,7 @@ class Worker:
             self._process.wait(POLL_EVERY_S * 10)
         code = self._process.poll()
         self.kill()
-        raise WorkerLostError(Failure("crash", f"{_how_it_ended(code)}; {self._last_line()}"))
+        raise WorkerLostError(Failure("crash", f"{how_it_ended(code)}; {self._last_line()}"))
 
     def _last_line(self) -> str:
         line = self._capture.last_line
@@ -170,11 +170,17 @@ def _raise(failure: Failure, trace: str, stops_run: list[str] | None) -> NoRetur
     raise WorkerError(failure, trace)
 
 
-def _how_it_ended(code: int | None) -> str:
+def how_it_ended(code: int | None, what: str = "the worker") -> str:
+    """How a process ended, in words.
+
+    Example:
+        >>> how_it_ended(1), how_it_ended(-11)
+        ('the worker ended with exit code 1', 'the worker was ended by SIGSEGV')
+    """
     if code is None:
-        return "the worker closed its link"
+        return f"{what} closed its link"
     if code >= 0:
-        return f"the worker ended with exit code {code}"
+        return f"{what} ended with exit code {code}"
     name = signal.Signals(-code).name
     hint = " (as the system does when memory runs out)" if -code == signal.SIGKILL else ""
-    return f"the worker was ended by {name}{hint}"
+    return f"{what} was ended by {name}{hint}"

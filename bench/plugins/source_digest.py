@@ -61,15 +61,16 @@ def files_of(place: str) -> list[Path]:
     return [found[name] for name in sorted(found)]
 
 
-def home_of(place: str, file: str) -> Path:
+def home_of(place: str) -> Path:
     """The folder in which a plug-in is at home: that of its file, or its whole package.
 
     Args:
         place: As for `files_of`.
-        file: The file of its module.
     """
-    folder = None if place.endswith(".py") else _root_folder(place.partition(".")[0])
-    return (Path(file).parent if folder is None else folder).resolve()
+    if place.endswith(".py"):
+        return Path(place).expanduser().resolve().parent
+    root = place.partition(".")[0]
+    return (_root_folder(root) or _file_of_plain_module(root).parent).resolve()
 
 
 def repository_of(folder: Path) -> Path | None:

@@ -100,6 +100,31 @@ class ScoreRecord(Record):
     score_s: float | None = None
 
 
+class Repository(Record):
+    """The state of the repository that a plug-in from outside lives in, and of its code.
+
+    `commit` is empty where it lives in none; `digest` is that of its code alone.
+    """
+
+    commit: str = ""
+    dirty: bool = False
+    digest: str
+
+    @property
+    def words(self) -> str:
+        """The state in a few words.
+
+        Example:
+            >>> Repository(commit="1f2e3d4c5b6a7980", dirty=True, digest="0a1b2c3d4e5f").words
+            'commit 1f2e3d4c5b6a with changes'
+            >>> Repository(digest="0a1b2c3d4e5f").words
+            'code 0a1b2c3d4e5f'
+        """
+        if not self.commit:
+            return f"code {self.digest}"
+        return f"commit {self.commit[:12]}{' with changes' if self.dirty else ''}"
+
+
 class MethodEntry(Record):
     """The facts about a method that tables print."""
 
@@ -117,6 +142,7 @@ class MethodEntry(Record):
     weights: list[str]
     licence: Description
     bandwidth_hz: float | None = None
+    repository: Repository | None = None  # of one from outside
 
 
 class MetricEntry(Record):
@@ -134,6 +160,7 @@ class MetricEntry(Record):
     departures: list[Description] = []
     fingerprint: str = ""
     fingerprint_detail: dict[str, Any] = {}
+    repository: Repository | None = None  # of one from outside
 
 
 class RunHeader(Record):

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.plan.plan import Plan, PlannedMethod, departures_of, describe_styles
+from bench.plugins.catalog import find_method, find_metric
 from bench.records.sameness import joined, suite_digest
 from bench.records.schema import MethodEntry, MetricEntry, RunHeader
-from bench.run.provenance import collect, packages_file
+from bench.run.provenance import collect, packages_file, repository
 from bench.run.scoring import LoadedMetric
 
 
@@ -117,6 +118,7 @@ def _method_entry(plan: Plan, method: PlannedMethod) -> MethodEntry:
         ],
         licence=profile.licence,
         bandwidth_hz=profile.bandwidth_hz,
+        repository=repository(find_method(method.choice.name)),
     )
 
 
@@ -132,4 +134,5 @@ def _metric_entry(metric: LoadedMetric) -> MetricEntry:
         departures=list(info.departures),
         fingerprint=metric.fingerprint,
         fingerprint_detail=dict(metric.detail),
+        repository=repository(find_metric(metric.name)),
     )

@@ -16,7 +16,6 @@ from reports.figures import trends as figure
 from reports.text import formats
 from reports.text.result_table import Column, ResultTable, Row
 
-COMMIT = 12
 COLUMNS = (
     Column("word", "Now", text=True),
     Column("method", "Method", text=True),
@@ -86,7 +85,7 @@ def table(lines: Sequence[HistoryLine], found: Sequence[Trend]) -> ResultTable:
 def _row(one: Trend) -> Row:
     series = one.series
     stepped = len(one.starts) > 1
-    since = series.commits[one.starts[-1]][:COMMIT] or "unknown commit"
+    since = series.changes[one.starts[-1]]
     change = one.change if stepped and math.isfinite(one.change) else None
     cells = (
         one.word, series.method, series.subject, len(series.values), one.levels[-1], change,

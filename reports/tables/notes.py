@@ -84,6 +84,9 @@ def provenance_note(run: Run) -> str:
     """A line about the run, the software and the machine."""
     facts = [f"run {run.header.run_id}", f"created {run.header.created_at}"]
     facts += [f"{key} {value}" for key, value in _flat(run.header.provenance) if value is not None]
+    methods = [(one.label, one.repository) for one in run.header.methods]
+    metrics = [(one.name, one.repository) for one in run.header.metrics]
+    facts += [f"{name} {where.words}" for name, where in (*methods, *metrics) if where]
     return "provenance: " + ", ".join(facts)
 
 
