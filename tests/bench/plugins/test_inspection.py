@@ -1,4 +1,4 @@
-"""What is known of plug-ins from outside: nothing is imported here, and no file of theirs missed."""
+"""What is known of plug-ins from outside: nothing is imported here, and no file is missed."""
 
 from __future__ import annotations
 
