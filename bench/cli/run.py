@@ -84,12 +84,13 @@ class RunOptions(TypedDict):
 @click.option(
     "--isolate/--no-isolate",
     default=None,
-    help="Run all methods in worker processes, or none; default: only those from outside.",
+    help="Run all methods in worker processes, or nothing; default: what comes from outside.",
 )
 @click.option(
     "--timeout",
     type=Seconds(0, min_open=True),
-    help="Longest time in seconds for a chunk or the fit of a style; every method gets a worker.",
+    help="Longest time in seconds for a chunk, the fit of a style, or an output that a metric from "
+    "outside scores; every method gets a worker.",
 )
 @click.option(
     "--fit-together",

@@ -23,7 +23,7 @@ from bench.api import (
 )
 from bench.audio import as_heard
 from bench.conformance.checks import CONTENTS, STYLE_CLIPS, STYLE_TEXT, bundled_clip
-from bench.conformance.side_effects import SideEffects
+from bench.conformance.side_effects import Reading, SideEffects
 from bench.plugins.catalog import UNDESCRIBED, describe, resolve
 from bench.plugins.opening import IN_THIS_PROCESS, close, open_method
 from bench.plugins.parameters import make_parameters
@@ -56,6 +56,7 @@ class MethodSubject:
         self.entry = entry
         self.profile: Profile = profile
         self.device = device
+        self.reading = Reading(entry, profile)
         self.kind: Any = resolve(entry)
         self.overrides = dict(overrides or {})
         self.side_effects = SideEffects()
@@ -75,7 +76,8 @@ class MethodSubject:
     def method(self) -> StyleTransferMethod[Any]:
         """The method, loaded."""
         method = open_method(self.entry, Path(os.devnull), IN_THIS_PROCESS)
-        method.load(self.profile, self.device)
+        with self.reading.watch():
+            method.load(self.profile, self.device)
         return method
 
     def close(self) -> None:
@@ -134,7 +136,7 @@ class MethodSubject:
         method = (
             self.method
         )  # loaded before the watch: building a network may draw its first weights
-        with self.side_effects.watch("fit", given):
+        with self.reading.watch(), self.side_effects.watch("fit", given):
             return method.fit(requests, lambda *told: self.told.append(told))
 
     def transfer(
@@ -146,5 +148,5 @@ class MethodSubject:
         given |= {f"the state's {name!r}": array for name, array in used.arrays.items()}
         requests = [TransferRequest(clip, used, self.parameters, seed) for clip in contents]
         method = self.method
-        with self.side_effects.watch("transfer", given):
+        with self.reading.watch(), self.side_effects.watch("transfer", given):
             return method.transfer(requests)

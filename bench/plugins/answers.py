@@ -8,12 +8,8 @@ values of the right types.
 from __future__ import annotations
 
 import dataclasses
-import os
-import site
 import sys
-import sysconfig
 from collections.abc import Callable, Mapping
-from functools import cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,17 +29,13 @@ from bench.api import (
     StyleState,
     StyleTransferMethod,
 )
-from bench.checkout import CHECKOUT
-from bench.files import file_digest
 from bench.outside.wording import one_line
 from bench.plugins.loading import load_class, load_module
+from bench.plugins.own_files import own_files
 from bench.plugins.parameters import make_parameters, split_parameters
-from bench.plugins.source_digest import code_digest, files_of, home_of, repository_of
 
 ValueT = TypeVar("ValueT", bound="MethodInfo | MetricInfo | ProfileInfo")
 PROFILES: tuple[Profile, ...] = ("mini", "full")
-# A file of a plug-in: its path, its digest, and the time in ns and size in bytes that it had then.
-FileFacts = tuple[str, str, int, int]
 
 
 def inspect(target: str) -> dict[str, object]:
@@ -57,7 +49,7 @@ def inspect(target: str) -> dict[str, object]:
         UnknownNameError: The module or file is not there, or lacks the class.
         ConfigError: It cannot be imported, or says something of the wrong type.
     """
-    files = _files(target.rpartition(":")[0])
+    files = own_files(target.rpartition(":")[0])
     loaded: Any = load_class(target)
     kind = _kind_of(loaded)
     if kind is None:
@@ -216,72 +208,3 @@ QUESTIONS: Mapping[str, Callable[..., object]] = {
     question.__name__: question
     for question in (inspect, entry, describe, parameters, departures, transition)
 }
-
-
-@cache
-def _files(place: str) -> list[FileFacts]:
-    """The files of a plug-in's own that importing it reads: modules, and data beside them.
-
-    What its modules import inside functions, and only later, is found by reading them.
-    """
-    opened: set[Path] = set()
-    watching = True
-
-    def note(event: str, arguments: tuple[Any, ...]) -> None:
-        if watching and event == "open" and _reads(*arguments[1:]):
-            opened.add(Path(os.fsdecode(arguments[0])))
-
-    sys.addaudithook(note)  # it cannot be taken away again
-    load_module(place)
-    watching = False
-    home = home_of(place)
-    modules = {Path(file) for file in map(_source_of, list(sys.modules.values())) if file}
-    found = {path.resolve() for path in modules if _is_own(path, home)}
-    found |= {path.resolve() for path in opened if _is_own(path, home) and _is_near(path, home)}
-    found |= {path.resolve() for path in files_of(place)}
-    return [_facts(path) for path in sorted(found)]
-
-
-def _reads(mode: object, flags: object) -> bool:
-    if isinstance(mode, str):
-        return not set(mode) & set("wax+")
-    return isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR) == 0
-
-
-def _source_of(module: object) -> str | None:
-    file = getattr(module, "__dict__", {}).get("__file__")
-    return file if isinstance(file, str) else None
-
-
-def _is_own(path: Path, home: Path) -> bool:
-    """Whether a file belongs to a plug-in: its author's, and of no library and not of the bench."""
-    place = path.resolve()
-    if "__pycache__" in place.parts or not place.is_file():
-        return False
-    shared = [folder for folder in _shared_folders() if place.is_relative_to(folder)]
-    return not shared or (place.is_relative_to(home) and home not in _shared_folders())
-
-
-def _is_near(path: Path, home: Path) -> bool:
-    """Whether a file that was opened is data of the plug-in, of its folder or repository."""
-    tree = repository_of(home) or home
-    place = path.resolve()
-    return place.is_relative_to(tree) and not any(
-        part.startswith(".") for part in place.relative_to(tree).parts
-    )
-
-
-@cache
-def _shared_folders() -> frozenset[Path]:
-    """Where the standard library, installed packages and the bench itself lie."""
-    named = [*sysconfig.get_paths().values(), *site.getsitepackages(), site.getusersitepackages()]
-    on_path = [one for one in sys.path if one.endswith(("site-packages", "dist-packages"))]
-    scripts = sysconfig.get_path("scripts"), sysconfig.get_path("data")
-    kept = [Path(one).resolve() for one in (*named, *on_path) if one and one not in scripts]
-    return frozenset([*kept, CHECKOUT / "bench"])
-
-
-def _facts(path: Path) -> FileFacts:
-    stat = path.stat()
-    digest = code_digest(path.read_text("utf-8")) if path.suffix == ".py" else file_digest(path)
-    return str(path), digest, stat.st_mtime_ns, stat.st_size

@@ -146,18 +146,31 @@ def test_the_command_lists_the_checks_and_tells_by_its_exit_code(
     assert "failed  the output is not silent: the output of an ordinary content is silent. " in (
         "\n".join(lines)
     )
-    assert "20 passed, 0 failed, 1 n.a." in lines
+    assert "21 passed, 0 failed, 1 n.a." in lines
 
 
 QUITTERS = """
 import os, sys
+from pathlib import Path
+import numpy as np
 from bench.api import *
 
 class Leaves(StyleTransferMethod[NoParameters]):
-    INFO = MethodInfo("Leaves", ("content audio",), fits_per_style=False, source="here")
+    INFO = MethodInfo("Leaves", ("content audio",), False, "here", deterministic=True)
     def load(self, profile, device): pass
     def fit(self, requests, progress): return [StyleState() for _ in requests]
     def transfer(self, requests): sys.exit(0)
+
+class Reads(Leaves):
+    def load(self, profile, device): self.level = float(Path(__file__ + ".txt").read_text())
+    def transfer(self, requests):
+        return [self.render(request.content.audio) for request in requests]
+    def render(self, audio):
+        return Audio(audio.waveform * np.float32(self.level), audio.sample_rate)
+
+class Declares(Reads):
+    @classmethod
+    def describe(cls, profile): return ProfileInfo(weights=("quitters.py.txt",))
 
 class Quits(Leaves):
     def fit(self, requests, progress): os._exit(0)
@@ -173,6 +186,16 @@ class Stays(Metric):
 """
 
 
+def write_quitters(folder: Path) -> None:
+    (folder / "quitters.py").write_text(QUITTERS, encoding="utf-8")
+    (folder / "quitters.py.txt").write_text("0.5", encoding="utf-8")
+
+
+def test_weights_that_are_declared_may_be_read(tmp_path: Path) -> None:
+    write_quitters(tmp_path)
+    assert not named(outcomes("Declares", tmp_path / "quitters.py"), "failed")
+
+
 @pytest.mark.parametrize(
     ("name", "check", "reason"),
     [
@@ -180,12 +203,13 @@ class Stays(Metric):
         ("Quits", "it learns a style", "the process of the checks ended with exit code 0"),
         ("QuitsLate", FORM, "the process of the checks was ended by SIGKILL"),
         ("Stays", "it loads", "the process of the checks ended with exit code 0"),
+        ("Reads", "what it reads is part of its identity", "it reads quitters.py.txt, which is"),
     ],
 )
-def test_ending_the_process_fails_the_check_that_it_was_at(
+def test_what_happens_in_its_process_fails_the_check_that_it_was_at(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, check: str, reason: str
 ) -> None:
-    (tmp_path / "quitters.py").write_text(QUITTERS, encoding="utf-8")
+    write_quitters(tmp_path)
     with pytest.raises(SystemExit, match="5"):
         cli.main(["check", f"{tmp_path}/quitters.py:{name}"], standalone_mode=False)
     printed = capsys.readouterr().out
