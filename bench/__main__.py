@@ -9,9 +9,11 @@ try:
 except ModuleNotFoundError as error:
     if str(error.name).partition(".")[0] in {"bench", "methods", "metrics", "reports"}:
         raise
+    from bench.checkout import INSTALL
+
     sys.stderr.write(
         f"error: package {error.name!r} is not installed for {sys.executable}; every command needs "
-        "it. Install what this checkout pins: python -m pip install -c constraints.txt -e .\n"
+        f"it. Install what was tested: {INSTALL}\n"
     )
     sys.exit(ExitCode.BAD_INPUT)
 

@@ -23,6 +23,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 
 from bench.api import RecordError
+from bench.checkout import COMMAND
 from bench.files import replace_file
 from bench.outside.texts import MOST_JSON_BYTES, read_text
 from bench.records.benchmarks import Benchmark
@@ -307,7 +308,7 @@ def read_snapshot(path: Path) -> Snapshot:
     """
     if not path.is_file():
         raise RecordError(
-            f"{path} does not exist; a baseline is what `python -m bench baseline RUN --reason "
+            f"{path} does not exist; a baseline is what `{COMMAND} baseline RUN --reason "
             "TEXT -o FILE` writes. Name such a file."
         )
     try:
@@ -317,10 +318,10 @@ def read_snapshot(path: Path) -> Snapshot:
         first = error.errors()[0]
         raise RecordError(
             f"{path} is not a baseline of schema 1 or 2 ({first['msg']} at {list(first['loc'])}); "
-            "write it anew with `python -m bench baseline`."
+            f"write it anew with `{COMMAND} baseline`."
         ) from error
     except ValueError as error:
         raise RecordError(
-            f"{path} cannot be read as a baseline ({error}); write it anew with `python -m bench "
+            f"{path} cannot be read as a baseline ({error}); write it anew with `{COMMAND} "
             "baseline`."
         ) from error

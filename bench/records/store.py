@@ -27,6 +27,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from bench.api import RecordError
+from bench.checkout import COMMAND
 from bench.files import naming, replace_file, require_plain
 from bench.records.schema import CellRecord, PlannedCell, Record, RunHeader, ScoreRecord
 from bench.records.validity import find_fault
@@ -238,7 +239,7 @@ def read_header(folder: Path) -> RunHeader:
     path = folder / "run.json"
     if not path.exists():
         raise RecordError(
-            f"{folder} holds no run.json; a run folder is what `python -m bench run --out` "
+            f"{folder} holds no run.json; a run folder is what `{COMMAND} run --out` "
             "writes. Name such a folder."
         )
     try:
