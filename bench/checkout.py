@@ -24,8 +24,6 @@ INSTALL = (
 
 def restore_line(path: str) -> str:
     """The command that restores files of the project, by their path from its root."""
-    return (
-        "pip install --force-reinstall music-style-bench"
-        if INSTALLED
-        else f"git checkout -- {path}"
-    )
+    if INSTALLED:
+        return "python -m pip install --force-reinstall --no-deps music-style-bench"
+    return f"git checkout -- {path}"

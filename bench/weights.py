@@ -78,7 +78,7 @@ def require_files(folder: Path, names: Iterable[str], what: str) -> Path:
             fact = "is empty" if path.is_file() else "is missing"
             raise CheckpointError(
                 f"{what}: {name} {fact} in {folder}; the checkpoint must be complete. "
-                f"Restore the folder (git checkout for mini weights), or run `{FETCH}` for full "
+                f"Restore mini weights (`{restore_line(str(folder))}`), or run `{FETCH}` for full "
                 "ones."
             )
     return folder
@@ -237,8 +237,8 @@ def _locate(name: str) -> Path:
         if folder.exists():
             return folder.resolve()
     raise CheckpointError(
-        f"{name} is neither a folder nor a file; weights were expected there. Restore it with git "
-        "checkout."
+        f"{name} is neither a folder nor a file; weights were expected there. Restore it: "
+        f"{restore_line(name)}"
     )
 
 

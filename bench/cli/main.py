@@ -17,7 +17,7 @@ import click
 
 from bench import __version__
 from bench.api import BenchError, ConfigError
-from bench.checkout import CHECKOUT
+from bench.checkout import CHECKOUT, INSTALL
 from bench.cli.everyday import check, doctor, fetch, list_, transfer
 from bench.cli.reports import listen, report
 from bench.cli.results import baseline, compare, gate, history
@@ -121,7 +121,5 @@ def check_packages() -> None:
         if place is None or not place.is_relative_to(CHECKOUT):
             raise ConfigError(
                 f"package {name!r} comes from {place}; it must come from {CHECKOUT}, beside this "
-                f"command. "
-                "Remove the other package from the path, or run from the checkout after `pip "
-                "install -e .`."
+                f"command. Remove the other package from the path, or install this one: {INSTALL}"
             )
