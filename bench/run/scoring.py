@@ -12,18 +12,17 @@ from dataclasses import dataclass, field
 
 from bench.api import BenchError, ConfigError, Entry, Metric, MetricInfo, Output, Score
 from bench.audio import read_audio
-from bench.failure import failure_of
-from bench.files import inside, no_space
+from bench.failure import contained, failure_of
+from bench.files import disk_is_full, inside
 from bench.plugins.opening import close, open_metric
 from bench.records import store
 from bench.records.schema import CellRecord, PlannedCell, ScoreRecord
+from bench.returned import plain_fingerprint
 from bench.run.context import RunContext
 from bench.run.keys import digest
 from bench.scores import INVALID, AnswerError, Declared, admit, invalid
 
 BATCH = 32  # outputs held in memory at a time
-# A plug-in that calls sys.exit has failed too, and is not asked whether the run may go on.
-RAISED = (Exception, SystemExit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +63,18 @@ def load_metric(context: RunContext, name: str, entry: Entry) -> LoadedMetric:
         raise ConfigError(f"{name} is described as a method; a metric was named. Correct its INFO.")
     metric: Metric | None = None
     try:
-        with context.watch.measure("load metrics", context.device):
+        with context.watch.measure("load metrics", context.device), contained(loading=True):
             metric = open_metric(entry, context.log_of(name))
             metric.load(context.profile, context.device)
-        detail = dict(metric.fingerprint())
+            detail = plain_fingerprint(metric.fingerprint())
         return LoadedMetric(name, entry.info, metric, digest(detail)[:12], detail)
     except BenchError:
         raise
-    except RAISED as error:
+    except Exception as error:
         if metric is not None:
             close(metric)
-        _stop_if_full(error)
+        if disk_is_full(error):
+            raise
         context.keep_traceback(name, error)
         reason = f"metric {name!r} could not be loaded: {failure_of(error).reason}"
         return LoadedMetric(name, entry.info, fault=reason)
@@ -148,9 +148,11 @@ def _scores(context: RunContext, metric: LoadedMetric, outputs: Sequence[Output]
     if metric.metric is None:
         return [invalid(metric.name, metric.fault) for _ in outputs]
     try:
-        return admit(metric.metric.score(outputs), len(outputs), metric.declared)
-    except RAISED as error:
-        _stop_if_full(error)
+        with contained():
+            return admit(metric.metric.score(outputs), len(outputs), metric.declared)
+    except Exception as error:
+        if disk_is_full(error):
+            raise
         context.keep_traceback(metric.name, error)
         if len(outputs) == 1:
             return [_refusal(metric.name, error)]
@@ -159,17 +161,13 @@ def _scores(context: RunContext, metric: LoadedMetric, outputs: Sequence[Output]
 
 def _score_alone(metric: Metric, output: Output, declared: Declared) -> Score:
     try:
-        (found,) = admit(metric.score([output]), 1, declared)
-    except RAISED as error:
-        _stop_if_full(error)
+        with contained():
+            (found,) = admit(metric.score([output]), 1, declared)
+    except Exception as error:
+        if disk_is_full(error):
+            raise
         return _refusal(declared.name, error)
     return found
-
-
-def _stop_if_full(error: BaseException) -> None:
-    """A full disk, such as that of the cache, is no fault of a metric: it ends the run."""
-    if isinstance(error, OSError) and no_space(error) is not None:
-        raise error
 
 
 def _refusal(name: str, error: BaseException) -> Score:
