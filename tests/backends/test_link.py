@@ -138,7 +138,7 @@ def test_a_message_without_an_end_is_not_read_for_ever(run: tuple[Wire, socket.s
     thread = threading.Thread(target=endless)
     thread.start()
     with pytest.raises(GarbledError, match=f"a message of more than {MOST_BYTES} bytes"):
-        wire.receive()
+        wire.receive(until(60))
     wire.close()
     thread.join()
 

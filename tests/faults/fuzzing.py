@@ -1,4 +1,6 @@
-"""Damaged cards, suites, ratings and audio, read until the time is up, in a process of its own.
+"""Damaged cards, suites, ratings, audio and answers of workers, read until the time is up.
+
+A fuzzer is a process of its own.
 
 `python tests/faults/fuzzing.py KIND SECONDS SEED FOLDER` damages a valid file of that kind at
 random and reads it as a command would. It ends with 1 at the first exception that is none of the
@@ -13,6 +15,7 @@ import json
 import os
 import random
 import resource
+import socket
 import sys
 import time
 import traceback
@@ -26,6 +29,8 @@ from bench.audio import measure, read_audio
 from bench.data.cards import load_dataset
 from bench.errors import BenchError
 from bench.plan.suite import load_suite
+from bench.plugins.process import told
+from bench.plugins.wire import GarbledError, Wire
 from reports.listening.ratings import heard, import_ratings
 from reports.listening.records import BlindKey
 
@@ -234,10 +239,49 @@ def audio(folder: Path, rng: random.Random) -> None:
     assert sound.waveform.shape == (form.channels, form.num_samples)
 
 
+def prepare_link(folder: Path) -> None:
+    np.save(folder / "array.npy", np.ones((1, 40), np.float32))
+
+
+ARRAY = {"$": "array", "of": "worker-0.npy"}
+AUDIO = {"$": "Audio", "of": {"waveform": ARRAY, "sample_rate": 8000}}
+STATE = {"$": "StyleState", "of": {"arrays": {"$": "map", "of": {"a": ARRAY}}, "meta": AUDIO}}
+FAILURE = {"$": "Failure", "of": {"status": "error", "reason": "x", "exception": "E"}}
+ANSWERS = (
+    ("progress", [0.5, "half"]),
+    ("done", {"$": "map", "of": {"value": [AUDIO, STATE], "peak_bytes": 7}}),
+    ("failed", {"$": "map", "of": {"failure": FAILURE, "trace": "", "passed_on": None}}),
+    ("failed", {"$": "map", "of": {"passed_on": ["disk", 28, "full", "/x"]}}),
+    ("failed", {"$": "map", "of": {"passed_on": ["CheckpointError", "gone"]}}),
+)
+
+
+def link(folder: Path, rng: random.Random) -> None:
+    """An answer of a worker and the file of its array, one of them damaged."""
+    array = (folder / "array.npy").read_bytes()
+    kind, value = rng.choice(ANSWERS)
+    line = json.dumps({"number": 1, "kind": kind, "value": value})
+    whole = rng.random() < 0.3
+    (folder / "worker-0.npy").write_bytes(damaged(array, rng, NUMBERS) if whole else array)
+    near, far = socket.socketpair()
+    wire = Wire(near, folder, "run")
+    with far:
+        far.sendall((line.encode() if whole else damaged_text(line, rng)) + b"\n")
+    try:
+        message = wire.receive()
+        told(message.kind, wire.value_of(message))
+    except GarbledError as error:
+        raise BenchError("garbled") from error
+    finally:
+        wire.close()
+        (folder / "worker-0.npy").unlink(missing_ok=True)
+
+
 SOUNDS = sounds()
 KINDS: dict[str, tuple[Callable[[Path], None], Callable[[Path, random.Random], None]]] = {
     "cards": (tones, cards),
     "suites": (tones, suites),
+    "link": (prepare_link, link),
     "ratings": (key, rated),
     "audio": (tones, audio),
 }

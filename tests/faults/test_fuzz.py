@@ -1,4 +1,4 @@
-"""Damaged cards, suites, ratings and audio end with the tree's own errors and within 2 GiB."""
+"""Damaged cards, suites, ratings, audio and answers end with our own errors and within 2 GiB."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-KINDS = ("cards", "suites", "ratings", "audio")
+KINDS = ("cards", "suites", "ratings", "audio", "link")
 SHORT_S = 0.4
 LONG_S = float(os.environ.get("BENCH_FUZZ_S", "30"))  # of each kind; the nightly job takes 600
 MOST_MIB = 2048
