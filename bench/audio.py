@@ -32,6 +32,8 @@ UNREADABLE = (
     *(".m4a", ".m4b", ".mp4", ".aac", ".ac3", ".alac", ".wma", ".ape", ".wv", ".mka", ".webm"),
     *(".mp2", ".amr", ".caf", ".au", ".snd", ".w64", ".mid", ".midi"),
 )
+FULL_SCALE = 1.0
+BEYOND = "beyond full scale: an integer file would clip it"
 USUAL_RATE = 44_100
 LOWEST_RATE, HIGHEST_RATE = 1000, 768_000
 # What is read at once: 512 MiB, which are 50 minutes at 44.1 kHz, or 25 of stereo.
@@ -271,7 +273,7 @@ def write_audio(path: str | Path, audio: Audio, subtype: str | None = None) -> N
         )
     if chosen in PCM_STEP and not fits_integer(audio):
         raise ValueError(
-            f"{where}: peak {float(np.abs(audio.waveform).max()):.3f} is beyond full scale; "
+            f"{where}: peak {peak_words(peak_of(audio))} is beyond full scale; "
             f"{chosen} would clip it. Write a float .wav."
         )
     replace_file(where, _encoded(audio, where.suffix, chosen))
@@ -316,7 +318,38 @@ def require_format(path: Path, sample_rate: int) -> None:
 
 def fits_integer(audio: Audio) -> bool:
     """Whether an integer file keeps the level: every sample is finite and within [-1, 1]."""
-    return bool(np.isfinite(audio.waveform).all() and (np.abs(audio.waveform) <= 1.0).all())
+    finite = bool(np.isfinite(audio.waveform).all())
+    return finite and not is_beyond_full_scale(peak_of(audio))
+
+
+def peak_of(audio: Audio) -> float:
+    """The largest magnitude of a sample; 0 where there is none."""
+    return float(np.abs(audio.waveform).max(initial=0.0))
+
+
+def is_beyond_full_scale(peak: float) -> bool:
+    """Whether a peak is one that integer files have no number for.
+
+    Full scale is 1, exactly: samples are float32, which holds 1 exactly, so no tolerance is needed
+    and the next number, 1.0000001, is beyond. (Integers end a step below 1; that step is what they
+    round by anyway.)
+
+    Example:
+        >>> is_beyond_full_scale(1.0), is_beyond_full_scale(1.0000001)
+        (False, True)
+    """
+    return peak > FULL_SCALE
+
+
+def peak_words(peak: float) -> str:
+    """A peak beyond full scale in words, with as many digits as show that it is.
+
+    Example:
+        >>> peak_words(1.3456), peak_words(1.0000001)
+        ('1.35', '1.0000001')
+    """
+    short = f"{peak:.3g}"
+    return short if is_beyond_full_scale(float(short)) else f"{peak:.8g}"
 
 
 def unclipped_suffix(audio: Audio) -> str:

@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import json
 import os
+import resource
 import secrets
 import shutil
 import stat
@@ -23,6 +24,7 @@ from pathlib import Path, PurePosixPath
 
 # A full disk, a full quota, and a file that is larger than this process may write.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_LITTLE_BYTES = 1 << 30  # a disk with more space left is not full, whoever says so
 _NAME_LENGTH = 40  # of the target's name in that of the scratch file: file systems allow 255 bytes
 _FRESH, _FORMER = ".new", ".old"
 
@@ -147,6 +149,27 @@ def no_space(error: OSError) -> str | None:
     return f"{error.filename}: no space left on the disk mounted at {_mount_of(error.filename)}"
 
 
+def disk_is_full(error: BaseException) -> bool:
+    """Whether an error says that a disk is full, and that disk has little space left indeed.
+
+    A full disk is no fault of a plug-in, but a plug-in may raise anything.
+
+    Example:
+        >>> disk_is_full(OSError(errno.EFBIG, "File too large", "/proc/1/a"))
+        False
+    """
+    if type(error) is not OSError or not isinstance(error.filename, str):
+        return False
+    if error.errno != errno.ENOSPC:
+        limited = resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
+        return error.errno == errno.EDQUOT or (error.errno == errno.EFBIG and limited)
+    try:
+        room = os.statvfs(_mount_of(error.filename))
+    except (OSError, ValueError):
+        return False
+    return room.f_bavail * room.f_frsize < _LITTLE_BYTES or (room.f_files > 0 == room.f_favail)
+
+
 def _mount_of(path: str) -> str:
     place = Path(path).resolve()
     return str(next(folder for folder in (place, *place.parents) if folder.is_mount()))
@@ -181,7 +204,7 @@ def renewed_folder(
     place = _lexical(target)
     require_plain(place, root)
     place.parent.mkdir(parents=True, exist_ok=True)
-    with _turn(place.parent if root is None else root) as alone:
+    with turn(place.parent if root is None else root) as alone:
         _finish(place, keep, alone=alone)
         fresh = _beside(place, _FRESH)
         with naming(place):
@@ -200,9 +223,13 @@ def renewed_folder(
 
 
 @contextmanager
-def _turn(folder: Path) -> Iterator[bool]:
-    """Wait for other processes at this folder; says whether they could be asked to wait as well."""
-    handle = os.open(folder, os.O_RDONLY)
+def turn(place: Path) -> Iterator[bool]:
+    """Wait for other processes at this file or folder, which must exist.
+
+    Yields:
+        Whether they could be asked to wait as well.
+    """
+    handle = os.open(place, os.O_RDONLY)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)  # the kernel frees it however the process ends

@@ -123,6 +123,7 @@ def _run(prepared: Prepared, request: RunRequest) -> int:
         say(err=True)
         finished = show((prepared.folder,), page=True, brief=True)
     _print_invalid(finished)
+    _print_peaks(finished)
     _print_session(prepared)
     unsound = any(
         score.status == INVALID and cell in cells and metric in prepared.metrics
@@ -139,6 +140,14 @@ def _print_invalid(finished: Report) -> None:
     words = invalid_note(finished.run)
     if words:
         say(f"{words}; reasons in {finished.out / 'failures.md'}, --retry scores them again")
+
+
+def _print_peaks(finished: Report) -> None:
+    """Say which methods go beyond full scale, a line for each."""
+    from reports.tables.notes import peak_notes
+
+    for words in peak_notes(finished.run):
+        say(words)
 
 
 def _print_session(prepared: Prepared) -> None:

@@ -56,6 +56,8 @@ def one_line(value: object, longest: int = LONGEST) -> str:
 
 def _said(value: object) -> str:
     try:
-        return str(value)
-    except Exception:  # noqa: BLE001 - an error of a plug-in may fail even to say what it is
+        return str.__str__(str(value))  # a plain text, and none of a plug-in's own kind
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - an error of a plug-in may fail even to say what it is
         return "no words: they cannot be read"

@@ -22,21 +22,20 @@ from bench.api import (
     Score,
 )
 from bench.audio import read_audio
-from bench.failure import failure_of
-from bench.files import inside, no_space
+from bench.failure import contained, failure_of
+from bench.files import disk_is_full, inside
 from bench.plugins.catalog import describe
 from bench.plugins.inspection import digest_of, is_outside
 from bench.plugins.opening import USUAL, Isolation, close, open_metric
 from bench.records import store
 from bench.records.schema import CellRecord, PlannedCell, ScoreRecord
+from bench.returned import plain_fingerprint
 from bench.run.context import RunContext
 from bench.run.keys import digest
 from bench.scores import INVALID, AnswerError, Declared, admit, invalid
 from bench.weights import digest as weights_digest
 
 BATCH = 32  # outputs held in memory at a time
-# A plug-in that calls sys.exit has failed too, and is not asked whether the run may go on.
-RAISED = (Exception, SystemExit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +78,19 @@ def load_metric(
         raise ConfigError(f"{name} is described as a method; a metric was named. Correct its INFO.")
     metric: Metric | None = None
     try:
-        with context.watch.measure("load metrics", context.device):
+        with context.watch.measure("load metrics", context.device), contained(loading=True):
             metric = open_metric(entry, context.log_of(name), isolation)
             metric.load(context.profile, context.device)
-        detail = {**metric.fingerprint(), **_code_of(entry, context.profile)}
+            said = plain_fingerprint(metric.fingerprint())
+        detail = {**said, **_code_of(entry, context.profile)}
         return LoadedMetric(name, entry.info, metric, digest(detail)[:12], detail)
     except BenchError:
         raise
-    except RAISED as error:
+    except Exception as error:
         if metric is not None:
             close(metric)
-        _stop_if_full(error)
+        if disk_is_full(error):
+            raise
         context.keep_traceback(name, error)
         reason = f"metric {name!r} could not be loaded: {failure_of(error).reason}"
         return LoadedMetric(name, entry.info, fault=reason)
@@ -172,9 +173,11 @@ def _scores(context: RunContext, metric: LoadedMetric, outputs: Sequence[Output]
     if metric.metric is None:
         return [invalid(metric.name, metric.fault) for _ in outputs]
     try:
-        return admit(metric.metric.score(outputs), len(outputs), metric.declared)
-    except RAISED as error:
-        _stop_if_full(error)
+        with contained():
+            return admit(metric.metric.score(outputs), len(outputs), metric.declared)
+    except Exception as error:
+        if disk_is_full(error):
+            raise
         context.keep_traceback(metric.name, error)
         if len(outputs) == 1:
             return [_refusal(metric.name, error)]
@@ -183,17 +186,13 @@ def _scores(context: RunContext, metric: LoadedMetric, outputs: Sequence[Output]
 
 def _score_alone(metric: Metric, output: Output, declared: Declared) -> Score:
     try:
-        (found,) = admit(metric.score([output]), 1, declared)
-    except RAISED as error:
-        _stop_if_full(error)
+        with contained():
+            (found,) = admit(metric.score([output]), 1, declared)
+    except Exception as error:
+        if disk_is_full(error):
+            raise
         return _refusal(declared.name, error)
     return found
-
-
-def _stop_if_full(error: BaseException) -> None:
-    """A full disk, such as that of the cache, is no fault of a metric: it ends the run."""
-    if isinstance(error, OSError) and no_space(error) is not None:
-        raise error
 
 
 def _refusal(name: str, error: BaseException) -> Score:

@@ -48,7 +48,7 @@ def test_what_was_read_from_a_flac_is_written_without_loss(tmp_path: Path) -> No
 
 def test_a_level_beyond_full_scale_is_never_clipped_silently(tmp_path: Path) -> None:
     loud = Audio(2.5 * tone(16000).waveform, 16000)
-    with pytest.raises(ValueError, match=r"peak 1\.250 is beyond full scale"):
+    with pytest.raises(ValueError, match=r"peak 1\.25 is beyond full scale"):
         write_audio(tmp_path / "a.flac", loud)
     assert unclipped_suffix(loud) == ".wav"
     assert unclipped_suffix(tone(16000)) == ".flac"

@@ -106,7 +106,7 @@ def test_an_input_that_is_written_to_is_named() -> None:
         ("ThawedParameters", "parameters are frozen and say their role", "not a frozen dataclass"),
         ("RolelessParameters", "parameters are frozen and say their role", "share of Parameters"),
         ("Unloadable", "it loads", "ImportError: no module named antimatter"),
-        ("Forgetful", "it learns a style", r"fit returned [] for one style"),
+        ("Forgetful", "it learns a style", "fit returned a list of 0 for 1"),
         ("Stereo", FORM, "2 channels, not 1"),
         ("Short", FORM, "0.500 s, not 1.000 s"),
         ("NotANumber", FORM, "NaN or infinite samples"),
