@@ -33,7 +33,7 @@ from reports.write import failures, read_report, terminal_summary, write_report
 from tests.fuzz.spoiling import NUMBER_BYTES, TEXT_BYTES, damaged, damaged_lines, strange_within
 
 RATE = 16_000
-PAGE_SHARE = 0.1  # of the run folders: all tables and the page take seconds
+PAGE_SHARE = 0.04  # of the run folders: all tables and the page take seconds
 
 
 def records(folder: Path) -> Callable[[random.Random], None]:
