@@ -23,7 +23,7 @@ from bench.records.schema import CellRecord, ScoreRecord
 from bench.records.store import read
 
 THREE = methods("Steady", "Softer", "Louder")
-KILLS, KILLS_BY_DEFAULT = 50, 5
+KILLS, KILLS_BY_DEFAULT = 50, 3
 PACE_S = 0.05
 
 
