@@ -26,7 +26,13 @@ from bench.api import RecordError
 from bench.files import replace_file
 from bench.outside.texts import MOST_JSON_BYTES, read_text
 from bench.records.benchmarks import Benchmark
-from bench.records.schema import CellRecord, MetricEntry, PlannedCell, Record
+from bench.records.schema import (
+    CellRecord,
+    IdentityFacts,
+    MetricEntry,
+    PlannedCell,
+    Record,
+)
 from bench.records.store import Run
 from bench.scores import NUMBERED
 
@@ -82,6 +88,7 @@ class MeasuredMethod(Record):
     version: str
     fits_per_style: bool
     control: bool
+    identity: IdentityFacts | None = None  # None in baselines that were written before it was kept
 
 
 class MeasuredMetric(Record):
@@ -156,7 +163,10 @@ def snapshot(
         device=header.device,
         methods={
             m.label: MeasuredMethod(
-                version=m.version, fits_per_style=m.fits_per_style, control=m.control
+                version=m.version,
+                fits_per_style=m.fits_per_style,
+                control=m.control,
+                identity=header.identities.get(str(m.identity)),
             )
             for m in header.methods
         },

@@ -23,6 +23,7 @@ from bench import errors
 from bench.api import Entry, Profile, Progress
 from bench.backend import FOLDERS_VARIABLE
 from bench.checkout import CHECKOUT
+from bench.ending import sparing_children
 from bench.failure import Failure, WorkerError, WorkerLostError
 from bench.plugins.checkpoints import checkpoints_of
 from bench.plugins.environments import child_environment, project_of, python_of
@@ -81,7 +82,8 @@ class Worker:
         self._wire = Wire(near, self._files, "run")
         ending, self._lifeline = os.pipe()
         self._numbers = itertools.count()
-        self._process = self._start(interpreter, far, ending)
+        with sparing_children():
+            self._process = self._start(interpreter, far, ending)
         os.close(ending)
         far.close()
         for stream in (self._process.stdout, self._process.stderr):
