@@ -26,7 +26,13 @@ from bench.api import RecordError
 from bench.files import replace_file
 from bench.outside.texts import MOST_JSON_BYTES, read_text
 from bench.records.benchmarks import Benchmark
-from bench.records.schema import CellRecord, MetricEntry, PlannedCell, Record
+from bench.records.schema import (
+    CellRecord,
+    IdentityFacts,
+    MetricEntry,
+    PlannedCell,
+    Record,
+)
 from bench.records.store import Run
 from bench.scores import NUMBERED
 
@@ -86,6 +92,7 @@ class MeasuredMethod(Record):
     fits_per_style: bool
     control: bool
     state: str = ""
+    identity: IdentityFacts | None = None  # None in baselines that were written before it was kept
 
 
 class MeasuredMetric(Record):
@@ -164,6 +171,7 @@ def snapshot(
                 fits_per_style=m.fits_per_style,
                 control=m.control,
                 state=m.repository.words if m.repository else "",
+                identity=header.identities.get(str(m.identity)),
             )
             for m in header.methods
         },

@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 
 from bench import errors
 from bench.api import BenchError, Progress
+from bench.ending import sparing_children
 from bench.failure import Failure, WorkerError, WorkerLostError
 from bench.outside.wording import one_line
 from bench.plugins.log import Capture
@@ -120,7 +121,11 @@ class Worker:
             reading, writing = os.pipe()
             self._lifeline = os.fdopen(writing, "wb", buffering=0)
             undone.callback(self._lifeline.close)
-            with far, os.fdopen(reading, "rb", buffering=0) as ending:
+            with (
+                far,
+                os.fdopen(reading, "rb", buffering=0) as ending,
+                sparing_children(),
+            ):
                 self._process = self._start(interpreter, far, ending.fileno())
             undone.pop_all()
         self._numbers = itertools.count()

@@ -45,11 +45,23 @@ def serve(facts: str) -> None:
     """
     told = json.loads(facts)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to handle
+    _leave_sigterm_to_parent()
     faulthandler.enable(told["log"])
     threading.Thread(target=_end_with, args=(told["lifeline"],), daemon=True).start()
     server = Server(Wire(socket.socket(fileno=told["link"]), Path(told["files"]), "worker"))
     while server.answer():
         pass
+
+
+def _leave_sigterm_to_parent() -> None:
+    """Let a SIGTERM do nothing here, as a cluster sends it to every process of a job.
+
+    The parent started this process with the signal blocked (`bench.ending.sparing_children`). It
+    is not ignored: processes that the plug-in starts would inherit that, and could not be ended.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 def _end_with(lifeline: int) -> None:

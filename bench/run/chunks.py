@@ -164,6 +164,7 @@ def _finished(job: _Job, cell: PlannedCell, audio: Audio, facts: TransferFacts) 
         cell_id=cell.cell_id,
         status="ok",
         attempt=job.attempt,
+        identity=job.studio.identity.mark,
         audio=name,
         audio_digest=read_audio(path).digest,
         sample_rate=audio.sample_rate,
@@ -179,6 +180,7 @@ def _failed(job: _Job, cell: PlannedCell, failure: Failure) -> CellRecord:
     return CellRecord(
         cell_id=cell.cell_id,
         attempt=job.attempt,
+        identity=job.studio.identity.mark,
         status=failure.status,
         reason=failure.reason,
         exception=failure.exception,

@@ -7,6 +7,7 @@ metrics and the run go on.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -21,13 +22,13 @@ from bench.api import (
     Profile,
     Score,
 )
-from bench.audio import read_audio
 from bench.failure import contained, failure_of
-from bench.files import disk_is_full, inside
+from bench.files import disk_is_full
 from bench.plugins.catalog import describe
 from bench.plugins.inspection import digest_of, is_outside
 from bench.plugins.opening import USUAL, Isolation, close, open_metric
 from bench.records import store
+from bench.records.integrity import named, recorded_audio
 from bench.records.schema import CellRecord, PlannedCell, ScoreRecord
 from bench.returned import plain_fingerprint
 from bench.run.context import RunContext
@@ -35,6 +36,7 @@ from bench.run.keys import digest
 from bench.scores import INVALID, AnswerError, Declared, admit, invalid
 from bench.weights import digest as weights_digest
 
+logger = logging.getLogger(__name__)
 BATCH = 32  # outputs held in memory at a time
 
 
@@ -115,11 +117,12 @@ def missing(
 ) -> list[PlannedCell]:
     """Finished cells that this metric is to score, in the order of the plan.
 
-    They have no score of it, or one of another fingerprint; with `retry`, also an invalid one.
+    They have no score of it, or one of other audio or of another fingerprint; with `retry`, also an
+    invalid one.
     """
 
-    def is_open(score: ScoreRecord | None) -> bool:
-        if score is None:
+    def is_open(score: ScoreRecord | None, record: CellRecord) -> bool:
+        if score is None or not store.belongs(score, record):
             return True
         other = metric.metric is not None and score.fingerprint != metric.fingerprint
         return other or (retry and score.status == INVALID)
@@ -129,7 +132,7 @@ def missing(
         for cell in plan
         if (record := cells.get(cell.cell_id)) is not None
         and record.status == "ok"
-        and is_open(scores.get((cell.cell_id, metric.name)))
+        and is_open(scores.get((cell.cell_id, metric.name)), record)
     ]
 
 
@@ -137,12 +140,17 @@ def score(
     context: RunContext,
     metric: LoadedMetric,
     todo: Sequence[PlannedCell],
-    cells: Mapping[str, CellRecord],
+    cells: dict[str, CellRecord],
 ) -> Iterator[int]:
-    """Score `todo` in batches, appending the records of each; yields how many are done."""
+    """Score `todo` in batches, appending the records of each; yields how many are done.
+
+    Audio that is not what was recorded gets no score: its cell becomes `cancelled` in `cells` and
+    on the disk, and the next session renders it again.
+    """
     for start in range(0, len(todo), BATCH):
-        batch = todo[start : start + BATCH]
-        outputs = [_output(context, cell, cells[cell.cell_id]) for cell in batch]
+        batch, outputs = _outputs(context, todo[start : start + BATCH], cells)
+        if not batch:
+            continue
         before = context.watch.total_s
         with context.watch.measure("score", context.device):
             results = _scores(context, metric, outputs)
@@ -156,12 +164,13 @@ def score(
                 status=result.status,
                 reason=result.reason,
                 fingerprint=metric.fingerprint,
+                audio_digest=cells[cell.cell_id].audio_digest,
                 score_s=share_s,
             )
             for cell, result in zip(batch, results, strict=True)
         ]
         store.append(context.folder / "scores.jsonl", rows)
-        yield start + len(batch)
+        yield min(start + BATCH, len(todo))
 
 
 def _scores(context: RunContext, metric: LoadedMetric, outputs: Sequence[Output]) -> list[Score]:
@@ -205,6 +214,30 @@ def _refusal(name: str, error: BaseException) -> Score:
     return invalid(name, f"metric {name!r} gave no score: {failure.reason}")
 
 
-def _output(context: RunContext, cell: PlannedCell, record: CellRecord) -> Output:
-    audio = read_audio(inside(context.folder, str(record.audio)))
-    return Output(context.material.content(cell.content), context.material.style(cell.style), audio)
+def _outputs(
+    context: RunContext, batch: Sequence[PlannedCell], cells: dict[str, CellRecord]
+) -> tuple[list[PlannedCell], list[Output]]:
+    """The cells of a batch whose audio is what was recorded, with that audio."""
+    sound: list[PlannedCell] = []
+    outputs, gone = [], []
+    for cell in batch:
+        record, material = cells[cell.cell_id], context.material
+        audio = recorded_audio(context.folder, record)
+        if isinstance(audio, str):
+            gone.append(
+                CellRecord(
+                    cell_id=cell.cell_id,
+                    status="cancelled",
+                    identity=record.identity,
+                    reason=audio,
+                )
+            )
+            continue
+        sound.append(cell)
+        outputs.append(Output(material.content(cell.content), material.style(cell.style), audio))
+    if gone:
+        store.append(context.folder / "cells.jsonl", gone)
+        cells.update({record.cell_id: record for record in gone})
+        words = named([str(record.reason) for record in gone])
+        logger.warning("%s: %s; not scored, the next run renders it again", context.folder, words)
+    return sound, outputs

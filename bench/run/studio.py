@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -117,6 +117,15 @@ class Studio:
             self.load_s = context.watch.total_s - before
             self._method = method
         return self._method
+
+    def in_a_worker(self) -> Studio:
+        """The same method in a worker process, whatever was asked about workers.
+
+        What it renders is the same to the last bit, and it cannot end this process.
+        """
+        if self.in_worker:
+            return self
+        return replace(self, isolation=replace(self.isolation, wanted=True), _method=None)
 
     def close(self) -> None:
         """End the worker process, if there is one; what needs the method starts another."""

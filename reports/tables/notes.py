@@ -58,6 +58,7 @@ def identity_notes(run: Run) -> list[str]:
             f"{counted(len(run.faults), 'line')} of the records broke a rule and counted nowhere; "
             f"the first: {Path(run.faults[0].split(' is left out')[0]).name}"
         )
+    notes += [*run.plan_faults, *run.remarks]
     if stereo:
         notes.append(
             f"{stereo} of {len(header.contents)} contents have several channels; methods receive "
