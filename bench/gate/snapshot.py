@@ -161,7 +161,7 @@ def snapshot(
         run_id=header.run_id,
         commit=str((facts.get("git") or {}).get("commit") or ""),
         reason=reason,
-        least_drop=header.suite.get("gate", {}).get("least_drop", LEAST_DROP),
+        least_drop=(header.suite.get("gate") or {}).get("least_drop", LEAST_DROP),
         platform=platform_class(facts, header.device),
         machine=machine_class(facts, header.device),
         device=header.device,
