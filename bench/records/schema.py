@@ -96,7 +96,8 @@ class ScoreRecord(Record):
 
     `fingerprint` names the metric's model, preprocessing and versions. `audio_digest` is that of
     the audio that was scored: a score of other audio than the cell has now is stale. None, in
-    older runs, belongs to whatever audio there is.
+    older runs, belongs to whatever audio there is. `code` is the head of the digest of the metric's
+    code; a run makes scores of other code again.
     """
 
     cell_id: str
@@ -107,6 +108,7 @@ class ScoreRecord(Record):
     reason: Reason | None = None
     fingerprint: str
     audio_digest: str | None = None
+    code: str | None = None
     score_s: float | None = None
 
 
