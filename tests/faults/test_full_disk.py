@@ -6,14 +6,19 @@ Once there is room, the same command does its work.
 from __future__ import annotations
 
 import shutil
+import socket
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from driving import Stage, ended, methods
+
+from bench.files import disk_is_full
+from bench.plugins.wire import Wire
 
 STEADY = (*methods("Steady"), "--no-isolate")
 
@@ -129,3 +134,14 @@ def test_a_full_standard_output_of_a_report_leaves_whole_tables(
     assert ended(stage.command("report", str(folder), "--no-html", out="full")) == 2
     whole = (stage.home / "run" / "report" / "table2.csv").read_bytes()
     assert (folder / "report" / "table2.csv").read_bytes() == whole
+
+
+def test_the_disk_that_is_full_under_a_worker_s_arrays_is_named(small_disk: Path) -> None:
+    near, far = socket.socketpair()
+    wire = Wire(far, small_disk, "worker")
+    with pytest.raises(OSError, match="No space left on device") as full:
+        wire.send(1, "done", np.ones(2_000_000))
+    assert full.value.filename == str(small_disk / "worker-0.npy")
+    assert disk_is_full(full.value)
+    wire.close()
+    near.close()
