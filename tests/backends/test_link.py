@@ -186,7 +186,13 @@ def array_of(run: tuple[Wire, socket.socket], name: object) -> object:
 @pytest.mark.parametrize(
     "name",
     [
-        *("../secret.npy", "../files/worker-0.npy", "./worker-0.npy", "worker-0.npy/", "/etc/passwd"),
+        *(
+            "../secret.npy",
+            "../files/worker-0.npy",
+            "./worker-0.npy",
+            "worker-0.npy/",
+            "/etc/passwd",
+        ),
         *("run-0.npy", "worker-.npy", "worker-0.npy\n", "worker--1.npy", "worker-0.npz", "", "."),
         *("worker-0.npy\x00", "WORKER-0.npy", "worker-\u0660.npy", 3, None),
     ],

@@ -96,7 +96,9 @@ def test_a_keeper_that_was_stopped_is_not_waited_for(notes: Path) -> None:
     require_nobody_left(notes)
 
 
-def test_the_files_of_a_link_are_gone_after_it(notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_files_of_a_link_are_gone_after_it(
+    notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(notes.parent))
     attack(notes, "garbage")
     assert not list(notes.parent.glob("bench-worker-*"))
@@ -121,9 +123,7 @@ opened(Path(sys.argv[2])).fit([FitRequest(Style("children", ()), NoParameters(),
 """
 
 
-def test_a_run_that_is_killed_takes_everything_along(
-    notes: Path, checkout: Path
-) -> None:
+def test_a_run_that_is_killed_takes_everything_along(notes: Path, checkout: Path) -> None:
     words = [sys.executable, "-c", RUN.replace("LIMIT_S", "600"), str(LINKING.parent), str(notes)]
     process = subprocess.Popen(words, cwd=checkout)
     wait_until(lambda: len(numbers(notes)) >= 7, "the children")

@@ -146,7 +146,7 @@ def test_the_command_lists_the_checks_and_tells_by_its_exit_code(
     assert "failed  the output is not silent: the output of an ordinary content is silent. " in (
         "\n".join(lines)
     )
-    assert "21 passed, 0 failed, 1 n.a." in lines
+    assert "22 passed, 0 failed, 1 n.a." in lines
 
 
 QUITTERS = """
