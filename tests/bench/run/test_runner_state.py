@@ -16,7 +16,6 @@ from bench.records.schema import CellRecord
 from bench.run.keys import Identity, chunk_key, digest
 from bench.run.runner import locked, settle, suspects
 
-
 MARK, OTHER = "1" * 32, "2" * 32
 MARKS = {"a": MARK, "b": MARK}
 
