@@ -202,13 +202,18 @@ def read_strictly(path: Path, kind: type[RecordT]) -> list[RecordT]:
 
 
 def require_plain_run(folder: Path) -> None:
-    """Refuse a run folder in which a link stands where a run writes.
+    """Refuse a run folder in which a link stands where a run writes, or no file where audio does.
 
     Raises:
         LinkError: A link stands there.
+        RecordError: A folder or a pipe stands among its audio: it could not be replaced.
     """
     for name in WRITTEN:
         require_plain(folder / name)
+    audio = folder / "audio"
+    for path in audio.iterdir() if audio.is_dir() else ():
+        if not path.is_symlink() and not path.is_file():
+            raise RecordError(f"{path} is not a file; a run writes its sounds there. Remove it.")
     logs = folder / "logs"
     for path in logs.iterdir() if logs.is_dir() else ():
         require_plain(path)
