@@ -151,7 +151,7 @@ def _whole_rate(given: Any) -> int:  # noqa: ANN401 - whatever was given as a ra
         except (ArithmeticError, ValueError):
             pass  # a decimal that is no number cannot be compared
     raise ValueError(
-        f"sample_rate is {one_line(repr(given), 60)}; it must be a whole number of Hz from 1 to "
+        f"sample_rate is {one_line(given, 60, repr)}; it must be a whole number of Hz from 1 to "
         f"{HIGHEST_RATE_HZ}. Give round(sample_rate), or int(...) of a text."
     )
 

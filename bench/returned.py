@@ -238,7 +238,7 @@ def _shown(value: object) -> str:
     if isinstance(value, list | tuple | dict):
         return f"a {type_name(value)} of {len(value)}"
     if value is None or isinstance(value, str | float | bool):
-        return one_line(repr(value[:100] if isinstance(value, str) else value), 60)
+        return one_line(value[:100] if isinstance(value, str) else value, 60, repr)
     return f"a {type_name(value)}"
 
 

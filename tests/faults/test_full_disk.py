@@ -15,9 +15,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from driving import Stage, ended, methods
+from driving import RUDE, Stage, ended, methods
 
+from bench.api import Audio, Clip, Output, Style
 from bench.files import disk_is_full
+from bench.plugins.catalog import find_metric
+from bench.plugins.isolated import IsolatedMetric
 from bench.plugins.wire import Wire
 
 STEADY = (*methods("Steady"), "--no-isolate")
@@ -145,3 +148,20 @@ def test_the_disk_that_is_full_under_a_worker_s_arrays_is_named(small_disk: Path
     assert disk_is_full(full.value)
     wire.close()
     near.close()
+
+
+def test_a_disk_that_is_full_inside_a_worker_is_named_and_no_fault_of_the_metric(
+    small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The metric fills the disk of the cache and then keeps an embedding there, in its worker."""
+    monkeypatch.setenv("BENCH_CACHE", str(small_disk / "cache"))
+    monkeypatch.setenv("TOY_DISK", str(small_disk))
+    monkeypatch.setenv("TOY_NOTES", str(tmp_path))
+    metric = IsolatedMetric(find_metric(f"{RUDE}:Hoarder"), tmp_path / "log")
+    metric.load("mini", "cpu")
+    clip = Clip("c", "c", Audio(np.ones((1, 80), np.float32), 8000))
+    with pytest.raises(OSError, match="No space left on device") as full:
+        metric.score([Output(clip, Style("s", (clip,)), clip.audio)])
+    assert str(full.value.filename).startswith(f"{small_disk}/cache/hoard/")
+    assert disk_is_full(full.value)
+    metric.close()

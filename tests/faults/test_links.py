@@ -1,4 +1,4 @@
-"""Whatever a plug-in does to its link, its keeper or its children costs the call, and all of it ends.
+"""What a plug-in does to its link, its keeper or its children costs the call, and all of it ends.
 
 Each attack is made in a worker of its own, by `linking.py`.
 """
@@ -55,7 +55,7 @@ def attack(notes: Path, how: str) -> WorkerLostError:
     """What a fit ends with that attacks."""
     method = opened(notes)
     request = FitRequest(Style(how, ()), NoParameters(), 1)
-    with pytest.raises(WorkerLostError, match="the worker|took longer") as lost:
+    with pytest.raises(WorkerLostError, match=r"the worker|took longer") as lost:
         method.fit([request], lambda *_: None)
     return lost.value
 
@@ -124,7 +124,7 @@ opened(Path(sys.argv[2])).fit([FitRequest(Style("children", ()), NoParameters(),
 
 
 def test_a_run_that_is_killed_takes_everything_along(notes: Path, checkout: Path) -> None:
-    words = [sys.executable, "-c", RUN.replace("LIMIT_S", "600"), str(LINKING.parent), str(notes)]
+    words = [sys.executable, "-c", RUN, str(LINKING.parent), str(notes)]
     process = subprocess.Popen(words, cwd=checkout)
     wait_until(lambda: len(numbers(notes)) >= 7, "the children")
     process.kill()
