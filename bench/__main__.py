@@ -1,18 +1,32 @@
 """`python -m bench`."""
 
 import sys
+from collections.abc import Callable
 
+from bench.ending import end_on_sigterm, last_words
 from bench.errors import ExitCode
 
-try:
-    from bench.cli.main import main
-except ModuleNotFoundError as error:
-    if str(error.name).partition(".")[0] in {"bench", "methods", "metrics", "reports"}:
-        raise
-    sys.stderr.write(
-        f"error: package {error.name!r} is not installed for {sys.executable}; every command needs "
-        "it. Install what this checkout pins: python -m pip install -c constraints.txt -e .\n"
-    )
-    sys.exit(ExitCode.BAD_INPUT)
 
-main()
+def _command() -> Callable[[], None]:
+    """The command line, whose libraries take seconds to import."""
+    try:
+        from bench.cli.main import main
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] in {"bench", "methods", "metrics", "reports"}:
+            raise
+        sys.stderr.write(
+            f"error: package {error.name!r} is not installed for {sys.executable}; every command "
+            "needs it. Install what this checkout pins: "
+            "python -m pip install -c constraints.txt -e .\n"
+        )
+        sys.exit(ExitCode.BAD_INPUT)
+    return main
+
+
+end_on_sigterm()
+try:
+    _command()()
+except KeyboardInterrupt as asked:
+    words, code = last_words(asked)
+    sys.stderr.write(f"{words}\n")
+    sys.exit(code)

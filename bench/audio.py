@@ -24,6 +24,8 @@ from bench.outside.containers import Stream, packed_streams, require_whole
 if TYPE_CHECKING:
     import soundfile
 
+BYTES_PER_SAMPLE = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}
+MOST_WAV_BYTES = 2**32 - 4096  # a WAV states its size in 32 bits, its head included
 PCM_STEP = {"PCM_16": 2.0**-15, "PCM_24": 2.0**-23}
 DEFAULT_SUBTYPE = {".flac": "PCM_16", ".wav": "FLOAT", ".ogg": "VORBIS", ".mp3": "MPEG_LAYER_III"}
 READABLE = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc")
@@ -261,8 +263,9 @@ def write_audio(path: str | Path, audio: Audio, subtype: str | None = None) -> N
         subtype: A libsndfile subtype, such as "PCM_24" or "FLOAT".
 
     Raises:
-        ValueError: An integer subtype would clip a sample, or the suffix has no default subtype.
-            Levels beyond full scale need a float WAV, see `unclipped_suffix`.
+        ValueError: An integer subtype would clip a sample, the suffix has no default subtype, or
+            the sound is longer than a WAV can hold. Levels beyond full scale need a float WAV, see
+            `unclipped_suffix`.
     """
     where = Path(path)
     chosen = subtype or DEFAULT_SUBTYPE.get(where.suffix.lower())
@@ -276,7 +279,17 @@ def write_audio(path: str | Path, audio: Audio, subtype: str | None = None) -> N
             f"{where}: peak {peak_words(peak_of(audio))} is beyond full scale; "
             f"{chosen} would clip it. Write a float .wav."
         )
+    _require_size(where, audio, chosen)
     replace_file(where, _encoded(audio, where.suffix, chosen))
+
+
+def _require_size(path: Path, audio: Audio, subtype: str) -> None:
+    size = audio.waveform.size * BYTES_PER_SAMPLE.get(subtype, 0)
+    if path.suffix.lower() == ".wav" and size > MOST_WAV_BYTES:
+        raise ValueError(
+            f"{path}: {audio.duration_s:.0f} s of {audio.waveform.shape[0]} channels are {size} "
+            f"bytes; a WAV holds at most {MOST_WAV_BYTES}. Write a .flac, or cut it."
+        )
 
 
 def _encoded(audio: Audio, suffix: str, subtype: str) -> bytes:
@@ -284,12 +297,24 @@ def _encoded(audio: Audio, suffix: str, subtype: str) -> bytes:
     import soundfile
 
     container = {".aif": "AIFF"}.get(suffix.lower(), suffix[1:].upper())
+    if (container, subtype) == ("WAV", "FLOAT"):
+        return _float_wav(audio)
     channels, frames, buffer = audio.waveform.shape[0], audio.waveform.T, BytesIO()
     with soundfile.SoundFile(
         buffer, "w", audio.sample_rate, channels=channels, subtype=subtype, format=container
     ) as file:
         for start in range(0, audio.num_samples, BLOCK_SAMPLES):
             file.write(frames[start : start + BLOCK_SAMPLES])
+    return buffer.getvalue()
+
+
+def _float_wav(audio: Audio) -> bytes:
+    """A float WAV of nothing but the sound: libsndfile adds a peak chunk that holds the time."""
+    from scipy.io import wavfile
+
+    buffer = BytesIO()
+    frames = np.ascontiguousarray(audio.waveform.T, dtype="<f4")
+    wavfile.write(buffer, audio.sample_rate, frames)
     return buffer.getvalue()
 
 

@@ -196,18 +196,22 @@ def digest(name: str) -> str:
     """The text that identifies a checkpoint in the keys of cached results.
 
     Args:
-        name: A folder (a relative one is looked up in the checkout too), or "hub:<id>@<revision>".
+        name: A folder or file (a relative one is looked up in the checkout too), or
+            "hub:<id>@<revision>".
 
     Returns:
-        SHA-256 over the names and bytes of the folder's files, 64 hex digits; a hub name is its
-        own identity, with the commit that was recorded at the first fetch in place of a branch.
+        SHA-256 over the names and bytes of the folder's files, or of the file, 64 hex digits; a hub
+        name is its own identity, with the commit that was recorded at the first fetch in place of a
+        branch.
 
     Raises:
-        CheckpointError: The folder does not exist, or it is empty.
+        CheckpointError: There is no such folder or file, or the folder is empty.
     """
     if name.startswith("hub:"):
         return _with_commit(name)
     folder = _locate(name)
+    if folder.is_file():
+        return remembered_digest(folder)
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and _counts(path)]
     if not files:
         raise CheckpointError(
@@ -229,10 +233,11 @@ def _with_commit(name: str) -> str:
 
 def _locate(name: str) -> Path:
     for folder in (Path(name), CHECKOUT / name):
-        if folder.is_dir():
+        if folder.exists():
             return folder.resolve()
     raise CheckpointError(
-        f"{name} is not a folder; weights were expected there. Restore it with git checkout."
+        f"{name} is neither a folder nor a file; weights were expected there. Restore it with git "
+        "checkout."
     )
 
 

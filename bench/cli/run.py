@@ -43,6 +43,7 @@ class RunOptions(TypedDict):
     duration: float | None
     dry_run: bool
     retry: bool
+    keep_old: bool
     isolate: bool | None
     timeout: float | None
     fit_together: bool
@@ -82,14 +83,20 @@ class RunOptions(TypedDict):
     "--retry", is_flag=True, help="Try failed and crashed cells, and invalid scores, again."
 )
 @click.option(
+    "--keep-old",
+    is_flag=True,
+    help="Refuse where a method has changed since its cells were rendered; default: render anew.",
+)
+@click.option(
     "--isolate/--no-isolate",
     default=None,
-    help="Run all methods in worker processes, or none; default: only those from outside.",
+    help="Run all methods in worker processes, or nothing; default: what comes from outside.",
 )
 @click.option(
     "--timeout",
     type=Seconds(0, min_open=True),
-    help="Longest time in seconds for a chunk or the fit of a style; every method gets a worker.",
+    help="Longest time in seconds for a chunk, the fit of a style, or an output that a metric from "
+    "outside scores; every method gets a worker.",
 )
 @click.option(
     "--fit-together",
@@ -100,7 +107,8 @@ def run(**options: Unpack[RunOptions]) -> None:
     """Run methods over a dataset and print the tables.
 
     Each method learns every style and renders every content in it; each output is scored by every
-    metric. An existing run folder is continued.
+    metric. An existing run folder is continued: what is there is kept, except for cells of a method
+    whose code, weights or version has changed, and audio that is not what was recorded.
     """
     from bench.run.request import RunRequest, prepare
 
@@ -128,7 +136,8 @@ def _run(prepared: Prepared, request: RunRequest) -> int:
         score.status == INVALID and cell in cells and metric in prepared.metrics
         for (cell, metric), score in finished.run.scores.items()
     )
-    failed = unsound or any(cell.status in FAILED for cell in cells.values())
+    open_again = {"cancelled"}  # audio that was altered before it could be scored
+    failed = unsound or any(cell.status in FAILED | open_again for cell in cells.values())
     return ExitCode.FAILED_CELLS if failed else ExitCode.DONE
 
 

@@ -1,22 +1,39 @@
-"""Checking whether a method or metric keeps the contract, by catalog name or from outside."""
+"""Checking whether a method or metric keeps the contract, by catalog name or from outside.
+
+What comes from outside is checked in a process of its own.
+"""
 
 from __future__ import annotations
 
+import json
+import multiprocessing
+import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
 
-from bench.api import ConfigError, Metric, Profile, StyleTransferMethod, UnknownNameError
+from bench import errors
+from bench.api import ConfigError, Entry, Profile, UnknownNameError
 from bench.conformance.checks import Check, Outcome, run_checks
 from bench.conformance.method_checks import METHOD_CHECKS
 from bench.conformance.method_subject import MethodSubject
 from bench.conformance.metric_checks import METRIC_CHECKS
 from bench.conformance.metric_subject import MetricSubject
 from bench.errors import nearest
-from bench.plugins.catalog import describe, find_method, find_metric, methods, metrics
+from bench.failure import STOPS_RUN
+from bench.plugins.catalog import (
+    describe,
+    find_method,
+    find_metric,
+    kind_name,
+    methods,
+    metrics,
+)
 from bench.plugins.choices import MethodChoice, parse_method
-from bench.plugins.loading import load_class
+from bench.plugins.inspection import is_outside
+from bench.plugins.process import how_it_ended
 from bench.weights import quiet_loaders
 
 SubjectT = TypeVar("SubjectT", MethodSubject, MetricSubject)
@@ -44,25 +61,104 @@ def examine(target: str, profile: Profile, device: str) -> Examination:
         ConfigError: The class is neither a method nor a metric.
         CheckpointError: Its weights are missing (raised by the outcomes).
     """
+    subject = wanted(target, profile, device)
+    kind = "metric" if subject.is_metric else "method"
+    title = f"{kind} {subject.choice.label}, profile {profile} on {device}"
+    apart = is_outside(subject.entry.target)
+    return Examination(title, outcomes_apart(subject) if apart else outcomes_here(subject))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be checked, as it is told to another process."""
+
+    is_metric: bool
+    entry: Entry
+    profile: Profile
+    device: str
+    choice: MethodChoice
+
+
+def wanted(target: str, profile: Profile, device: str) -> Wanted:
+    """Find out what is to be checked; arguments and errors are those of `examine`."""
     choice = parse_method(target)
-    where = f"{choice.label}, profile {profile} on {device}"
     is_metric = _is_metric(choice)
     entry = find_metric(choice.name) if is_metric else find_method(choice.name)
-    if describe(entry, profile).weights:
+    describe(entry, profile)  # fails here, before any check, where it cannot say that
+    return Wanted(is_metric, entry, profile, device, choice)
+
+
+def outcomes_here(what: Wanted) -> Iterator[Outcome]:
+    """Run every check in this process; the subject's worker, if any, ends after the last."""
+    if describe(what.entry, what.profile).weights:
         quiet_loaders()
-    if is_metric:
-        metric = MetricSubject(choice.name, entry, profile, device)
-        return Examination(f"metric {where}", _outcomes(METRIC_CHECKS, metric))
-    method = MethodSubject(choice.name, entry, profile, device, choice.overrides)
-    return Examination(f"method {where}", _outcomes(METHOD_CHECKS, method))
+    name, where = what.choice.name, (what.profile, what.device)
+    if what.is_metric:
+        return _outcomes(METRIC_CHECKS, MetricSubject(name, what.entry, *where))
+    subject = MethodSubject(name, what.entry, *where, what.choice.overrides)
+    return _outcomes(METHOD_CHECKS, subject)
 
 
 def _outcomes(checks: Sequence[Check[SubjectT]], subject: SubjectT) -> Iterator[Outcome]:
-    """Run every check; the subject's worker, where it has one, ends after the last."""
     try:
         yield from run_checks(checks, subject)
     finally:
         subject.close()
+
+
+def outcomes_apart(what: Wanted) -> Iterator[Outcome]:
+    """Run every check in a process of its own, which what is checked may end as it likes.
+
+    Where it ends before its last check, the check that it was at has failed, and those after it
+    could not be made.
+    """
+    checks = METRIC_CHECKS if what.is_metric else METHOD_CHECKS
+    context = multiprocessing.get_context("spawn")
+    near, far = context.Pipe(duplex=False)
+    process = context.Process(target=_work_apart, args=(what, far), daemon=True)
+    process.start()
+    far.close()
+    made = 0
+    try:
+        for message in _messages(near):
+            if message["kind"] == "stop":
+                raise getattr(errors, message["name"])(message["words"])
+            yield Outcome(message["name"], message["status"], message["reason"])
+            made += 1
+        if made == len(checks):
+            return
+        process.join()
+        how = how_it_ended(process.exitcode, "the process of the checks")
+        yield Outcome(checks[made].name, "failed", how)
+        for check in checks[made + 1 :]:
+            yield Outcome(check.name, "n.a.", "not tried: the process had ended")
+    finally:
+        near.close()
+        process.kill()
+        process.join()
+
+
+def _messages(near: Connection) -> Iterator[dict[str, Any]]:
+    """What the other process says, until it ends; JSON, since code from outside runs there."""
+    while True:
+        try:
+            yield json.loads(near.recv_bytes())
+        except (EOFError, OSError, ValueError):
+            return
+
+
+def _work_apart(what: Wanted, far: Connection) -> None:
+    """Check, and say each outcome as it comes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
+    try:
+        for outcome in outcomes_here(what):
+            _say(far, "outcome", outcome.name, status=outcome.status, reason=outcome.reason)
+    except STOPS_RUN as error:
+        _say(far, "stop", type(error).__name__, words=str(error))
+
+
+def _say(far: Connection, kind: str, name: str, **more: str) -> None:
+    far.send_bytes(json.dumps({"kind": kind, "name": name, **more}).encode())
 
 
 def _is_metric(choice: MethodChoice) -> bool:
@@ -77,15 +173,13 @@ def _is_metric(choice: MethodChoice) -> bool:
                 "path/to/file.py:Class."
             )
         return name in metrics()
-    kind = load_class(name)
-    if issubclass(kind, Metric):
-        return True
-    if not issubclass(kind, StyleTransferMethod):
+    kind = kind_name(name)
+    if kind is None:
         raise ConfigError(
             f"{name} is neither a method nor a metric; it must derive from "
             "bench.api.StyleTransferMethod or bench.api.Metric. Name the class that does."
         )
-    return False
+    return kind == "metric"
 
 
 def line(outcome: Outcome) -> str:

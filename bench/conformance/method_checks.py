@@ -250,6 +250,11 @@ def _relative_difference(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(wide - other_wide).max()) / (peak or 1.0)
 
 
+def _reads(subject: MethodSubject) -> str | None:
+    _ = subject.output
+    return subject.reading.fault()
+
+
 METHOD_CHECKS: tuple[Check[MethodSubject], ...] = (
     Check(
         "it says what a table needs",
@@ -331,5 +336,10 @@ METHOD_CHECKS: tuple[Check[MethodSubject], ...] = (
         "the working directory and global generators are left as they were",
         "the next method would get other draws or other files",
         _surroundings,
+    ),
+    Check(
+        "what it reads is part of its identity",
+        "results of an edited file would be taken for the old ones; name it in describe's weights",
+        _reads,
     ),
 )

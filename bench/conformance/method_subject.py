@@ -23,11 +23,11 @@ from bench.api import (
 )
 from bench.audio import as_heard, peak_of
 from bench.conformance.checks import CONTENTS, STYLE_CLIPS, STYLE_TEXT, bundled_clip
-from bench.conformance.side_effects import SideEffects
+from bench.conformance.side_effects import Reading, SideEffects
 from bench.failure import contained
 from bench.outputs import restore
 from bench.plugins.catalog import UNDESCRIBED, describe, resolve
-from bench.plugins.opening import close, open_method
+from bench.plugins.opening import IN_THIS_PROCESS, close, open_method
 from bench.plugins.parameters import make_parameters
 from bench.returned import admit_outputs, admit_states
 
@@ -59,6 +59,7 @@ class MethodSubject:
         self.entry = entry
         self.profile: Profile = profile
         self.device = device
+        self.reading = Reading(entry, profile)
         self.kind: Any = resolve(entry)
         self.overrides = dict(overrides or {})
         self.side_effects = SideEffects()
@@ -78,8 +79,9 @@ class MethodSubject:
     @cached_property
     def method(self) -> StyleTransferMethod[Any]:
         """The method, loaded."""
-        method = open_method(self.name, self.entry, Path(os.devnull))
-        method.load(self.profile, self.device)
+        method = open_method(self.entry, Path(os.devnull), IN_THIS_PROCESS)
+        with self.reading.watch():
+            method.load(self.profile, self.device)
         return method
 
     def close(self) -> None:
@@ -138,7 +140,7 @@ class MethodSubject:
         method = (
             self.method
         )  # loaded before the watch: building a network may draw its first weights
-        with self.side_effects.watch("fit", given), contained():
+        with self.reading.watch(), self.side_effects.watch("fit", given), contained():
             answer = method.fit(requests, lambda *told: self.told.append(told))
             return admit_states(answer, len(requests))
 
@@ -151,7 +153,7 @@ class MethodSubject:
         given |= {f"the state's {name!r}": array for name, array in used.arrays.items()}
         requests = [TransferRequest(clip, used, self.parameters, seed) for clip in contents]
         method = self.method
-        with self.side_effects.watch("transfer", given), contained():
+        with self.reading.watch(), self.side_effects.watch("transfer", given), contained():
             outputs = admit_outputs(method.transfer(requests), len(requests))
         for output, clip in zip(outputs, contents, strict=True):
             restored = restore(output, clip.audio, clip.audio)

@@ -193,6 +193,11 @@ def _value(score: Score) -> float:
     return math.nan if score.value is None else score.value
 
 
+def _reads(subject: MetricSubject) -> str | None:
+    subject.score(*subject.ordinary)
+    return subject.reading.fault()
+
+
 METRIC_CHECKS: tuple[Check[MetricSubject], ...] = (
     Check(
         "it says what a table needs",
@@ -248,5 +253,10 @@ METRIC_CHECKS: tuple[Check[MetricSubject], ...] = (
         "the working directory and global generators are left as they were",
         "a method that runs later would get other draws or other files",
         _surroundings,
+    ),
+    Check(
+        "what it reads is part of its identity",
+        "results of an edited file would be taken for the old ones; name it in describe's weights",
+        _reads,
     ),
 )

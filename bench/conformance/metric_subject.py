@@ -9,9 +9,9 @@ from typing import Any
 
 from bench.api import Audio, Clip, Entry, Metric, MetricInfo, Output, Profile, Score, Style
 from bench.conformance.checks import CONTENTS, STYLE_CLIPS, STYLE_TEXT, bundled_clip
-from bench.conformance.side_effects import SideEffects
+from bench.conformance.side_effects import Reading, SideEffects
 from bench.plugins.catalog import resolve
-from bench.plugins.opening import close, open_metric
+from bench.plugins.opening import IN_THIS_PROCESS, close, open_metric
 from bench.scores import Declared
 
 SECONDS = 2.0
@@ -34,6 +34,7 @@ class MetricSubject:
         self.entry = entry
         self.profile: Profile = profile
         self.device = device
+        self.reading = Reading(entry, profile)
         self.kind: Any = resolve(entry)
         self.side_effects = SideEffects()
 
@@ -53,8 +54,9 @@ class MetricSubject:
     @cached_property
     def metric(self) -> Metric:
         """The metric, loaded."""
-        metric = open_metric(self.entry, Path(os.devnull))
-        metric.load(self.profile, self.device)
+        metric = open_metric(self.entry, Path(os.devnull), IN_THIS_PROCESS)
+        with self.reading.watch():
+            metric.load(self.profile, self.device)
         return metric
 
     def close(self) -> None:
@@ -86,5 +88,5 @@ class MetricSubject:
         given: dict[str, object] = {f"output {n + 1}": audio for n, audio in enumerate(outputs)}
         given |= {f"clip {one.id!r}": one.audio for one in (clip, *self.style.clips)}
         metric = self.metric
-        with self.side_effects.watch("score", given):
+        with self.reading.watch(), self.side_effects.watch("score", given):
             return metric.score([Output(clip, self.style, audio) for audio in outputs])

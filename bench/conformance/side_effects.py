@@ -1,4 +1,4 @@
-"""Noting what a call changes although it should not: its process and its inputs."""
+"""Noting what a call changes although it should not, and what it reads without saying so."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.api import Audio
+from bench.api import Audio, Entry, Profile
+from bench.checkout import CHECKOUT
+from bench.plugins.catalog import describe
+from bench.plugins.environments import FILES, project_of
+from bench.plugins.own_files import own_data, own_files, watching_files
 
 
 @dataclass(slots=True)
@@ -48,6 +52,48 @@ class SideEffects:
                 if digest != given[name]
             ]
             os.chdir(folder)
+
+
+class Reading:
+    """Files of a plug-in's own that it opens while it works, although it declares them nowhere.
+
+    Args:
+        entry: The plug-in; it is imported here.
+        profile: Which weights it loads.
+    """
+
+    def __init__(self, entry: Entry, profile: Profile) -> None:
+        self._place = entry.target.rpartition(":")[0]
+        project = project_of(entry)  # its lock is part of the identity
+        described = set() if project is None else {project / name for name in FILES}
+        self._known = described | {Path(path) for path, *_ in own_files(self._place)}
+        self._weights = [
+            (CHECKOUT / name).resolve()
+            for name in describe(entry, profile).weights
+            if not name.startswith("hub:")
+        ]
+        self._opened: set[Path] = set()
+
+    @contextmanager
+    def watch(self) -> Iterator[None]:
+        """Note what a block opens."""
+        with watching_files() as opened:
+            yield
+        self._opened |= opened
+
+    @property
+    def undeclared(self) -> list[Path]:
+        """The files that were opened and are neither among those of its code nor weights."""
+        return [
+            path
+            for path in sorted(own_data(self._opened, self._place) - self._known)
+            if not any(path.is_relative_to(weights) for weights in self._weights)
+        ]
+
+    def fault(self) -> str | None:
+        """What is undeclared, in words."""
+        found = [path.name for path in self.undeclared]
+        return f"it reads {', '.join(found)}, which is not among its weights" if found else None
 
 
 def _surroundings() -> dict[str, str]:

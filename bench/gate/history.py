@@ -33,6 +33,7 @@ from bench.statistics.change_points import steps
 
 # What platforms alone may move: no step below it is looked for.
 FINEST = {"metric": 1e-3, "time": 0.02}
+COMMIT = 12  # hex digits of a commit that are shown
 LONGEST = 200  # runs looked at: the search takes seconds for forty series of that length
 Kind = Literal["metric", "time"]
 Word = Literal["worse", "better", "steady"]
@@ -42,7 +43,8 @@ class HistoryLine(Record):
     """One run of the main branch.
 
     `levels` hold the mean of each metric per method, `times` the median cost of each stage in
-    kernels, `benchmarks` the median of each timed function in units of its yardstick.
+    kernels, `benchmarks` the median of each timed function in units of its yardstick. `states` say
+    where methods from outside stood, whose own repositories `commit` says nothing about.
     """
 
     created_at: str
@@ -55,6 +57,7 @@ class HistoryLine(Record):
     directions: dict[str, Literal["maximize", "minimize"]]
     levels: dict[str, dict[str, float]]
     times: dict[str, dict[str, float]] = Field(default_factory=dict)
+    states: dict[str, str] = Field(default_factory=dict)
     benchmarks: dict[str, float] = Field(default_factory=dict)
 
     @field_validator("levels", mode="before")
@@ -84,7 +87,8 @@ class Series:
         subject: Metric or stage.
         kind: Whether a change is a difference (metric) or a ratio (time).
         maximize: Whether larger is better.
-        commits: The commit of each point.
+        changes: What changed from the point before to each point: the commit of the bench, or the
+            state of the method's own repository, or both.
         values: The points, oldest first.
     """
 
@@ -92,7 +96,7 @@ class Series:
     subject: str
     kind: Kind
     maximize: bool
-    commits: tuple[str, ...]
+    changes: tuple[str, ...]
     values: tuple[float, ...]
 
 
@@ -132,6 +136,7 @@ def line_of(kept: Snapshot) -> HistoryLine:
         directions={name: metric.direction for name, metric in kept.metrics.items()},
         levels={method: _levels(own, kept.metrics) for method, own in cells.items()},
         times={method: times for method, own in cells.items() if (times := _times(own))},
+        states={label: method.state for label, method in kept.methods.items() if method.state},
         benchmarks={
             b.name: b.median_s / (b.calibration_s or 1.0)
             for b in kept.benchmarks
@@ -226,10 +231,22 @@ def _series(
     kind: Kind,
     newest: HistoryLine | None = None,
 ) -> Series:
-    known = [(line.commit, value) for line, value in points if value is not None]
-    commits, values = zip(*known, strict=True)
+    known = [(line, value) for line, value in points if value is not None]
+    lines, values = zip(*known, strict=True)
+    changes = [_change(method, *pair) for pair in zip([None, *lines], lines, strict=False)]
     maximize = newest is not None and newest.directions[subject] == "maximize"
-    return Series(method, subject, kind, maximize, tuple(commits), tuple(values))
+    return Series(method, subject, kind, maximize, tuple(changes), tuple(values))
+
+
+def _change(method: str, before: HistoryLine | None, line: HistoryLine) -> str:
+    """What can have changed the numbers of a method from one run to the next, in words."""
+    bench, own = line.commit[:COMMIT] or "unknown commit", line.states.get(method)
+    if own is None:
+        return bench
+    named = f"{method} {own}"
+    if before is None or before.states.get(method) == own:
+        return bench
+    return named if before.commit == line.commit else f"{named}; bench {bench}"
 
 
 def trend(series: Series) -> Trend:

@@ -26,7 +26,13 @@ from bench.api import RecordError
 from bench.files import replace_file
 from bench.outside.texts import MOST_JSON_BYTES, read_text
 from bench.records.benchmarks import Benchmark
-from bench.records.schema import CellRecord, MetricEntry, PlannedCell, Record
+from bench.records.schema import (
+    CellRecord,
+    IdentityFacts,
+    MetricEntry,
+    PlannedCell,
+    Record,
+)
 from bench.records.store import Run
 from bench.scores import NUMBERED
 
@@ -77,11 +83,16 @@ class MeasuredCell(Record):
 
 
 class MeasuredMethod(Record):
-    """The facts about a method that decide whether two of its outputs may differ."""
+    """The facts about a method that decide whether two of its outputs may differ.
+
+    `state` is that of the repository of a method from outside, in words.
+    """
 
     version: str
     fits_per_style: bool
     control: bool
+    state: str = ""
+    identity: IdentityFacts | None = None  # None in baselines that were written before it was kept
 
 
 class MeasuredMetric(Record):
@@ -150,13 +161,17 @@ def snapshot(
         run_id=header.run_id,
         commit=str((facts.get("git") or {}).get("commit") or ""),
         reason=reason,
-        least_drop=header.suite.get("gate", {}).get("least_drop", LEAST_DROP),
+        least_drop=(header.suite.get("gate") or {}).get("least_drop", LEAST_DROP),
         platform=platform_class(facts, header.device),
         machine=machine_class(facts, header.device),
         device=header.device,
         methods={
             m.label: MeasuredMethod(
-                version=m.version, fits_per_style=m.fits_per_style, control=m.control
+                version=m.version,
+                fits_per_style=m.fits_per_style,
+                control=m.control,
+                state=m.repository.words if m.repository else "",
+                identity=header.identities.get(str(m.identity)),
             )
             for m in header.methods
         },

@@ -12,7 +12,6 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bench.api import (
     ConfigError,
@@ -29,9 +28,10 @@ from bench.data.sifting import sift
 from bench.files import json_digest
 from bench.outside.texts import MOST_COUNT
 from bench.plan.suite import RETIRED, Suite
-from bench.plugins.catalog import describe, find_method, method_class
+from bench.plugins.catalog import describe, find_method
 from bench.plugins.choices import MethodChoice
-from bench.plugins.parameters import make_parameters, split_parameters
+from bench.plugins.kinds import MethodKind, kind_of
+from bench.plugins.parameters import split_parameters
 from bench.records.schema import PlannedCell
 from bench.seeds import derive_seed
 
@@ -47,13 +47,13 @@ class PlannedMethod:
         choice: Its label, name and overrides.
         info: Its static description.
         profile: The facts that depend on the profile, such as the longest clip.
-        parameters_type: Its `Parameters` class.
+        kind: What knows its parameters.
     """
 
     choice: MethodChoice
     info: MethodInfo
     profile: ProfileInfo
-    parameters_type: type
+    kind: MethodKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,9 @@ class Plan:
 
 
 def prepare_methods(suite: Suite) -> tuple[PlannedMethod, ...]:
-    """Look up the methods and controls of a suite. Imports their modules to see their parameters.
+    """Look up the methods and controls of a suite.
+
+    Modules of this project are imported to see their parameters, others only in workers.
 
     Raises:
         UnknownNameError: A method is not known.
@@ -94,8 +96,7 @@ def prepare_method(choice: MethodChoice, suite: Suite) -> PlannedMethod:
         raise ConfigError(
             f"{choice.name} is described as a metric; a method was named. Correct its INFO."
         )
-    parameters_type = method_class(entry).Parameters
-    return PlannedMethod(choice, entry.info, describe(entry, suite.profile), parameters_type)
+    return PlannedMethod(choice, entry.info, describe(entry, suite.profile), kind_of(entry))
 
 
 def make_plan(suite: Suite, dataset: Dataset, methods: Sequence[PlannedMethod]) -> Plan:
@@ -229,7 +230,7 @@ def resolve_parameters(suite: Suite, method: PlannedMethod, style: str) -> dict[
     per_style = table.pop("styles", {}).get(style, {})
     overrides = {**table, **per_style, **method.choice.overrides}
     try:
-        fit, transfer = split_parameters(make_parameters(method.parameters_type, overrides))
+        fit, transfer = split_parameters(method.kind.parameters(overrides))
     except (ConfigError, UnknownNameError) as error:
         where = _blame(suite, method, style, {**table, **per_style})
         raise type(error)(f"{where}{method.choice.name}: {error}") from error
@@ -242,7 +243,7 @@ def _blame(suite: Suite, method: PlannedMethod, style: str, values: Mapping[str,
     for key, value in values.items():
         place = ("styles", style, key) if key in tables.get("styles", {}).get(style, {}) else (key,)
         try:
-            make_parameters(method.parameters_type, {key: value})
+            method.kind.parameters({key: value})
         except (ConfigError, UnknownNameError):
             return f"{suite.at('parameters', method.choice.name, *place)}: "
     return ""
@@ -280,12 +281,11 @@ def departures_of(plan: Plan, method: PlannedMethod) -> list[str]:
 
     One that holds for some of the styles only, because their parameters differ, names them.
     """
-    kind = method_class(find_method(method.choice.name))
     held: dict[str, list[str]] = {}
     for style in plan.splits:
         values = resolve_parameters(plan.suite, method, style)
-        parameters: Any = make_parameters(method.parameters_type, values)
-        for departure in kind.departures(parameters, plan.suite.profile):
+        parameters = method.kind.parameters(values)
+        for departure in method.kind.departures(parameters, plan.suite.profile):
             held.setdefault(departure, []).append(style)
     by_settings = [
         text if len(styles) == len(plan.splits) else f"{text}, for {', '.join(styles)}"

@@ -1,5 +1,8 @@
 """Finding methods and metrics by name, without importing them until they are used.
 
+What comes from outside is never imported in this process at all, but in a worker process that says
+what must be known of it (`bench.plugins.inspection`).
+
 The rooms `methods` and `metrics` each hold one literal dictionary; installed packages add to it
 through the entry-point groups `bench.methods` and `bench.metrics` (each naming a
 `bench.api.Entry`); and everywhere a name is accepted, so is `path/to/file.py:Class` or
@@ -11,14 +14,14 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from operator import attrgetter
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from bench.api import (
+    BenchError,
     ConfigError,
     Direction,
     Entry,
@@ -32,9 +35,9 @@ from bench.api import (
 )
 from bench.errors import nearest
 from bench.outside.wording import one_line
+from bench.plugins.inspection import Kind, ask, inspected, is_outside
 from bench.plugins.loading import load_class, load_module
 
-Kind = Literal["method", "metric"]
 ROOMS: dict[Kind, tuple[str, str]] = {
     "method": ("methods", "METHODS"),
     "metric": ("metrics", "METRICS"),
@@ -44,39 +47,58 @@ CONTRACTS: dict[Kind, type] = {"method": StyleTransferMethod, "metric": Metric}
 UNDESCRIBED = "(it declares no INFO)"
 
 
-def methods() -> dict[str, Entry]:
+class Catalog(Mapping[str, Entry]):
+    """Entries by name; one of an installed package is read when it is first asked for.
+
+    Args:
+        kind: What the entries are.
+        own: The room's own entries by name.
+        installed: The entry points of installed packages.
+    """
+
+    def __init__(
+        self, kind: Kind, own: Mapping[str, Entry], installed: Iterable[EntryPoint]
+    ) -> None:
+        self._kind = kind
+        self._own = own
+        self._installed = {point.name: point for point in installed}
+
+    def __getitem__(self, name: str) -> Entry:
+        """The entry of a name, complete; raises KeyError, and as `find_method` does."""
+        own = self._own.get(name)
+        entry = _from_entry_point(self._installed[name], self._kind) if own is None else own
+        return _complete(entry, self._kind)
+
+    def __iter__(self) -> Iterator[str]:
+        """The names: the room's own in its order, then those of installed packages."""
+        return iter([*self._own, *self._installed])
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._own) + len(self._installed)
+
+
+def methods() -> Catalog:
     """All methods by name: the room's own in its order, then those of installed packages."""
-    return _entries("method")
+    return _catalog("method")
 
 
-def metrics() -> dict[str, Entry]:
+def metrics() -> Catalog:
     """All metrics by name: the room's own in its order, then those of installed packages."""
-    return _entries("metric")
+    return _catalog("metric")
 
 
-def built_in(name: str) -> bool:
-    """Whether a method is one of this checkout's own, by its catalog name."""
-    return name in _lines(*ROOMS["method"])
-
-
-def _entries(kind: Kind) -> dict[str, Entry]:
+def _catalog(kind: Kind) -> Catalog:
     room, literal = ROOMS[kind]
-    found: dict[str, Entry] = dict(_lines(room, literal))
-    for point in _installed(f"bench.{room}", tuple(sys.path)):
-        if point.name in found:
+    own: Mapping[str, Entry] = vars(importlib.import_module(room))[literal]
+    installed = _installed(f"bench.{room}", tuple(sys.path))
+    for point in installed:
+        if point.name in own or [one.name for one in installed].count(point.name) > 1:
             raise ConfigError(
                 f"{kind} {point.name!r} of {point.value} has a name that is taken; names are "
-                "unique. "
-                "Uninstall one of the packages or rename its entry point."
+                "unique. Uninstall one of the packages or rename its entry point."
             )
-        found[point.name] = _from_entry_point(point, kind)
-    return {name: _complete(entry, kind) for name, entry in found.items()}
-
-
-def _lines(room: str, literal: str) -> Mapping[str, Entry]:
-    """The dictionary that a room's `__init__` holds."""
-    lines: Mapping[str, Entry] = vars(importlib.import_module(room))[literal]
-    return lines
+    return Catalog(kind, own, installed)
 
 
 @lru_cache(maxsize=8)
@@ -88,19 +110,13 @@ def _installed(group: str, search_path: tuple[str, ...]) -> tuple[EntryPoint, ..
 
 def _from_entry_point(point: EntryPoint, kind: Kind) -> Entry:
     try:
-        entry = point.load()
-    except (ImportError, AttributeError) as error:
+        found: Entry = ask(point.value.partition(":")[0], "entry", point.value)
+    except BenchError as error:
         raise ConfigError(
             f"{kind} {point.name!r} of an installed package cannot be read ({one_line(error)}); "
-            f"{point.value} "
-            "must name a bench.api.Entry. Correct or uninstall that package."
+            f"{point.value} must name a bench.api.Entry. Correct or uninstall that package."
         ) from error
-    if not isinstance(entry, Entry):
-        raise ConfigError(
-            f"{kind} {point.name!r}: {point.value} is a {type(entry).__name__}; an entry point of "
-            "this group names a bench.api.Entry. Correct or uninstall that package."
-        )
-    return entry
+    return found
 
 
 def find_method(name: str) -> Entry:
@@ -123,7 +139,7 @@ def find_metric(name: str) -> Entry:
 def _find(name: str, kind: Kind) -> Entry:
     if ":" in name:
         return _complete(Entry(name), kind)
-    known = _entries(kind)
+    known = _catalog(kind)
     if name not in known:
         raise UnknownNameError(
             f"{kind} {name!r} is not in the catalog; it holds {', '.join(known)}."
@@ -136,28 +152,39 @@ def _complete(entry: Entry, kind: Kind) -> Entry:
     """An entry that names its class alone, with what the class says about itself."""
     if entry.info is not None:
         return entry
-    loaded: Any = _class_of(entry, kind)
-    info = loaded.INFO or _plain_info(loaded.__name__, entry.target, kind)
     describe = entry.describe or f"{entry.target}.describe"
-    return Entry(entry.target, info, describe, entry.environment or _environment(loaded))
+    if is_outside(entry.target):
+        said = inspected(entry.target)
+        _require_kind(entry, kind, said.kind == kind)
+        info, environment = said.info, said.environment
+    else:
+        loaded: Any = _class_of(entry, kind)
+        info, environment = loaded.INFO, loaded.ENVIRONMENT
+    info = info or _plain_info(entry.target.rpartition(":")[2], entry.target, kind)
+    return Entry(entry.target, info, describe, entry.environment or environment)
 
 
 def _class_of(entry: Entry, kind: Kind) -> type:
-    loaded, contract = resolve(entry), CONTRACTS[kind]
-    if not issubclass(loaded, contract):
-        raise ConfigError(
-            f"{entry.target} is not a {kind}; it must derive from bench.api.{contract.__name__}. "
-            "Name the class that does."
-        )
+    loaded = resolve(entry)
+    _require_kind(entry, kind, issubclass(loaded, CONTRACTS[kind]))
     return loaded
 
 
-def _environment(loaded: type[StyleTransferMethod[Any] | Metric]) -> str | None:
-    """The project that a class names, whose path is relative to the file of the class."""
-    if loaded.ENVIRONMENT is None:
-        return None
-    file = sys.modules[loaded.__module__].__file__ or "."
-    return str(Path(file).parent / loaded.ENVIRONMENT)
+def _require_kind(entry: Entry, kind: Kind, is_one: bool) -> None:
+    if not is_one:
+        raise ConfigError(
+            f"{entry.target} is not a {kind}; it must derive from bench.api."
+            f"{CONTRACTS[kind].__name__}. Name the class that does."
+        )
+
+
+def kind_name(target: str) -> Kind | None:
+    """Whether a class, `file.py:Class` or `package.module:Class`, is a method or a metric."""
+    if is_outside(target):
+        return inspected(target).kind
+    loaded = load_class(target)
+    kinds = [kind for kind, contract in CONTRACTS.items() if issubclass(loaded, contract)]
+    return kinds[0] if kinds else None
 
 
 def _plain_info(title: str, target: str, kind: Kind) -> MethodInfo | MetricInfo:
@@ -168,7 +195,7 @@ def _plain_info(title: str, target: str, kind: Kind) -> MethodInfo | MetricInfo:
 
 
 def resolve(entry: Entry) -> type:
-    """Import and return the class of an entry.
+    """Import and return the class of an entry, in this process.
 
     Raises:
         ConfigError: Its module cannot be imported.
@@ -178,7 +205,7 @@ def resolve(entry: Entry) -> type:
 
 
 def method_class(entry: Entry) -> type[StyleTransferMethod[Any]]:
-    """Import and return the class of a method; raises as `resolve` does.
+    """Import and return the class of a method, in this process; raises as `resolve` does.
 
     Raises:
         ConfigError: The class is not a method.
@@ -191,7 +218,13 @@ def describe(entry: Entry, profile: Profile) -> ProfileInfo:
     if entry.describe is None:
         return ProfileInfo()
     place, _, function = entry.describe.rpartition(":")
-    info: ProfileInfo = attrgetter(function)(load_module(place))(profile)
+    if entry.describe == f"{entry.target}.describe" and is_outside(entry.target):
+        return inspected(entry.target).profile(profile)
+    info: ProfileInfo = (
+        ask(place, "describe", entry.describe, profile)
+        if is_outside(entry.describe)
+        else attrgetter(function)(load_module(place))(profile)
+    )
     return info
 
 

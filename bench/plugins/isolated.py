@@ -9,6 +9,8 @@ a new `Isolated` for the next chunk. `bench.plugins.opening` decides what lives 
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,11 +29,35 @@ from bench.api import (
     StyleTransferMethod,
     TransferRequest,
 )
+from bench.backend import FOLDERS_VARIABLE
+from bench.checkout import CHECKOUT
 from bench.failure import WorkerError, WorkerLostError
-from bench.plugins.environments import environment_digest, project_of
-from bench.plugins.process import Worker
+from bench.plugins.checkpoints import checkpoints_of
+from bench.plugins.environments import (
+    child_environment,
+    environment_digest,
+    project_of,
+    python_of,
+)
+from bench.plugins.process import Interpreter, Worker, this_environment
+from bench.weights import hub_folder
 
 LONGEST_LOAD_S = 300.0  # large checkpoints from a slow disk
+logger = logging.getLogger(__name__)
+
+
+def _interpreter_of(entry: Entry, profile: Profile) -> Interpreter:
+    """The interpreter of this environment, or of the back end's with this checkout on its path."""
+    project = project_of(entry)
+    if project is None:
+        return this_environment()
+    folders = {c.title: str(hub_folder(c)) for c in checkpoints_of(entry, profile)}
+    variables = {**child_environment(), FOLDERS_VARIABLE: json.dumps(folders)}
+    return Interpreter(str(python_of(project, logger.info)), [str(CHECKOUT)], variables)
+
+
+def _longest_load_s(limit_s: float | None) -> float | None:
+    return None if limit_s is None else max(limit_s, LONGEST_LOAD_S)
 
 
 class _PluginInWorker:
@@ -57,7 +83,7 @@ class _PluginInWorker:
 
     def load(self, profile: Profile, device: str) -> None:
         """Start the worker and load the plug-in in it."""
-        self._worker = Worker(self._entry, profile, self._log)
+        self._worker = Worker(_interpreter_of(self._entry, profile), self._log)
         try:
             self.call("load", [self._entry.target, profile, device], self._longest_load_s)
         except WorkerError:
@@ -110,8 +136,7 @@ class Isolated(StyleTransferMethod[Any]):
     """
 
     def __init__(self, entry: Entry, log: Path, limit_s: float | None = None) -> None:
-        longest_load_s = None if limit_s is None else max(limit_s, LONGEST_LOAD_S)
-        self._plugin = _PluginInWorker(entry, log, longest_load_s)
+        self._plugin = _PluginInWorker(entry, log, _longest_load_s(limit_s))
         self._limit_s = limit_s
 
     @property
@@ -145,18 +170,21 @@ class Isolated(StyleTransferMethod[Any]):
 
 
 class IsolatedMetric(Metric):
-    """A metric that lives in a worker process, of the back end's own environment.
+    """A metric that lives in a worker process, of this environment or of the back end's own.
 
-    A worker that dies costs the call; the next call starts another.
+    A worker that dies, or is stopped, costs the call; the next call starts another.
 
     Args:
         entry: The metric's line of the catalog.
         log: Where the worker's output goes; its folder must exist.
+        limit_s: Longest time for each output, seconds; None sets no limit. Loading may take
+            `LONGEST_LOAD_S` where that is longer.
     """
 
-    def __init__(self, entry: Entry, log: Path) -> None:
+    def __init__(self, entry: Entry, log: Path, limit_s: float | None = None) -> None:
         self._project = project_of(entry)
-        self._plugin = _PluginInWorker(entry, log)
+        self._plugin = _PluginInWorker(entry, log, _longest_load_s(limit_s))
+        self._limit_s = limit_s
         self._loaded: tuple[Profile, str] | None = None
 
     def load(self, profile: Profile, device: str) -> None:
@@ -166,21 +194,22 @@ class IsolatedMetric(Metric):
 
     def fingerprint(self) -> Mapping[str, Json]:
         """What the metric says, and the digest of its environment."""
-        said: dict[str, Json] = self._plugin.call("fingerprint", [])
+        said: dict[str, Json] = self._plugin.call("fingerprint", [], self._limit_s)
         if self._project is None:
             return said
         return {**said, "environment": environment_digest(self._project)[:12]}
 
     def score(self, outputs: Sequence[Output]) -> list[Score]:
-        """As the metric does.
+        """As the metric does; the limit grows with the number of outputs.
 
         Raises:
-            WorkerLostError: The worker died.
+            WorkerLostError: The worker died or was stopped.
             WorkerError: The metric raised.
         """
         if not self._plugin.is_loaded:
             self._plugin.load(*self._require_loaded())
-        scores: list[Score] = self._plugin.call("score", [list(outputs)])
+        limit_s = self._limit_s and self._limit_s * len(outputs)
+        scores: list[Score] = self._plugin.call("score", [list(outputs)], limit_s)
         return scores
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from bench.api import BenchError, ConfigError, Json, UnknownNameError
 from bench.errors import nearest
 from bench.outside.texts import require_limits
 from bench.outside.wording import one_line
+from bench.plugins.wire import Values
 
 ParametersT = TypeVar("ParametersT")
 _SHOWN = 40  # letters of a value in a message
@@ -45,7 +46,7 @@ def make_parameters(cls: type[ParametersT], overrides: Mapping[str, Json]) -> Pa
 
 
 def split_parameters(parameters: object) -> tuple[dict[str, Json], dict[str, Json]]:
-    """Split the values of a `Parameters` instance, as JSON, by role.
+    """Split the values of a `Parameters` instance, or those of one elsewhere, as JSON, by role.
 
     Returns:
         The values that the fit uses, and those that the transfer uses.
@@ -53,6 +54,8 @@ def split_parameters(parameters: object) -> tuple[dict[str, Json], dict[str, Jso
     Raises:
         ValueError: The metadata of a field names neither role: a mistake in the method.
     """
+    if isinstance(parameters, Values):
+        return dict(parameters.fit), dict(parameters.transfer)
     groups: dict[str, dict[str, Json]] = {"fit": {}, "transfer": {}}
     for item in _fields(parameters):
         role = item.metadata.get("role")

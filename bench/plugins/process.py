@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import logging
 import os
 import shutil
 import signal
@@ -25,16 +24,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bench.api import Entry, Profile, Progress
-from bench.backend import FOLDERS_VARIABLE
-from bench.checkout import CHECKOUT
-from bench.failure import STOPS_RUN, Failure, WorkerError, WorkerLostError
+from bench import errors
+from bench.api import BenchError, Progress
+from bench.ending import sparing_children
+from bench.failure import Failure, WorkerError, WorkerLostError
 from bench.outside.wording import one_line
-from bench.plugins.checkpoints import checkpoints_of
-from bench.plugins.environments import child_environment, project_of, python_of
 from bench.plugins.log import Capture
 from bench.plugins.wire import GarbledError, Wire
-from bench.weights import hub_folder
 
 SHUTDOWN_S = 2.0  # what a worker gets to end by itself after its last answer
 KILLING_S = 5.0  # what its keeper gets to kill everything
@@ -45,12 +41,15 @@ START = (
     "from bench.plugins.worker import serve; serve(sys.argv[1])"
 )
 _RAISED = ("unsupported", "error", "oom")  # the statuses of what a plug-in raises
-_STOPPING = {kind.__name__: kind for kind in STOPS_RUN}
-logger = logging.getLogger(__name__)
+_OURS = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, BenchError)
+}
 
 
 @dataclass(frozen=True, slots=True)
-class _Interpreter:
+class Interpreter:
     """What a worker process is started with.
 
     Args:
@@ -64,14 +63,9 @@ class _Interpreter:
     variables: Mapping[str, str]
 
 
-def _interpreter_of(entry: Entry, profile: Profile) -> _Interpreter:
-    """The interpreter of this environment, or of the back end's with this checkout on its path."""
-    project = project_of(entry)
-    if project is None:
-        return _Interpreter(sys.executable, sys.path, os.environ)
-    folders = {c.title: str(hub_folder(c)) for c in checkpoints_of(entry, profile)}
-    variables = {**child_environment(), FOLDERS_VARIABLE: json.dumps(folders)}
-    return _Interpreter(str(python_of(project, logger.info)), [str(CHECKOUT)], variables)
+def this_environment() -> Interpreter:
+    """The interpreter of this environment."""
+    return Interpreter(sys.executable, sys.path, os.environ)
 
 
 class _TooLongError(Exception):
@@ -111,13 +105,11 @@ class Worker:
     """A running worker process and the link to it.
 
     Args:
-        entry: The plug-in that will live in it.
-        profile: Which of its checkpoints it will load.
+        interpreter: What it is started with.
         log: Where its output goes; the folder must exist.
     """
 
-    def __init__(self, entry: Entry, profile: Profile, log: Path) -> None:
-        interpreter = _interpreter_of(entry, profile)
+    def __init__(self, interpreter: Interpreter, log: Path) -> None:
         with contextlib.ExitStack() as undone:
             self._capture = Capture(log)
             undone.callback(self._capture.finish)
@@ -129,7 +121,11 @@ class Worker:
             reading, writing = os.pipe()
             self._lifeline = os.fdopen(writing, "wb", buffering=0)
             undone.callback(self._lifeline.close)
-            with far, os.fdopen(reading, "rb", buffering=0) as ending:
+            with (
+                far,
+                os.fdopen(reading, "rb", buffering=0) as ending,
+                sparing_children(),
+            ):
                 self._process = self._start(interpreter, far, ending.fileno())
             undone.pop_all()
         self._numbers = itertools.count()
@@ -138,7 +134,7 @@ class Worker:
                 self._capture.follow(stream, quotable=stream is self._process.stderr)
 
     def _start(
-        self, interpreter: _Interpreter, far: socket.socket, ending: int
+        self, interpreter: Interpreter, far: socket.socket, ending: int
     ) -> subprocess.Popen[bytes]:
         numbers = {"link": far.fileno(), "lifeline": ending, "log": self._capture.fileno()}
         facts = {**numbers, "run": os.getpid(), "files": str(self._files), "path": interpreter.path}
@@ -207,7 +203,7 @@ class Worker:
             self._process.wait(DRAINING_S)
         code = self._process.poll()
         self.kill()
-        raise WorkerLostError(Failure("crash", f"{_how_it_ended(code)}; {self._last_line()}"))
+        raise WorkerLostError(Failure("crash", f"{how_it_ended(code)}; {self._last_line()}"))
 
     def _last_line(self) -> str:
         line = self._capture.last_line
@@ -262,18 +258,24 @@ def told(kind: str, value: object) -> Exception | None:
             found = WorkerError(fault, trace)
         case "failed", {"passed_on": ["disk", int(number), str(words), str(name)]}:
             found = OSError(number, words, name)
-        case "failed", {"passed_on": [str(name), str(words)]} if name in _STOPPING:
-            found = _STOPPING[name](words)
+        case "failed", {"passed_on": [str(name), str(words)]} if name in _OURS:
+            found = _OURS[name](words)
         case _:
             raise GarbledError(f"an answer of the kind {one_line(kind, 40)!r} is not known so")
     return found
 
 
-def _how_it_ended(code: int | None) -> str:
+def how_it_ended(code: int | None, what: str = "the worker") -> str:
+    """How a process ended, in words.
+
+    Example:
+        >>> how_it_ended(1), how_it_ended(-11)
+        ('the worker ended with exit code 1', 'the worker was ended by SIGSEGV')
+    """
     if code is None:
-        return "the worker closed its link"
+        return f"{what} closed its link"
     if code >= 0:
-        return f"the worker ended with exit code {code}"
+        return f"{what} ended with exit code {code}"
     name = signal.Signals(-code).name
     hint = " (as the system does when memory runs out)" if -code == signal.SIGKILL else ""
-    return f"the worker was ended by {name}{hint}"
+    return f"{what} was ended by {name}{hint}"

@@ -1,8 +1,10 @@
-"""The digest of a plug-in's own source, which enters the keys of cached results.
+"""The files that a plug-in's own code lies in, and their digest, which enters keys of the cache.
 
-Comments, docstrings and layout do not count: they cannot change a result. The source of a plug-in
-is its module and, one import after the other, the modules of the same room or package that it
-imports. The room's own `__init__.py` (the catalog) does not count.
+Comments, docstrings and layout do not count: they cannot change a result. The code of a plug-in is
+its module and, one import after the other, the modules that it imports from its own package, or,
+for a class named by its file, from the folder of that file. The files are read and not imported, so
+an import that is computed at run time is not seen. The `__init__.py` of a whole package (for the
+rooms `methods` and `metrics` the catalog) does not count.
 """
 
 from __future__ import annotations
@@ -20,13 +22,11 @@ from bench.plugins.environments import environment_digest, project_of
 def source_digest(entry: Entry) -> str:
     """SHA-256 of a plug-in's code, of what it imports from its own package, and of its lock file.
 
-    It has 64 hex digits. The files are read and not imported, so an import that is computed at run
-    time is not seen.
+    It has 64 hex digits. For plug-ins of this checkout; of those from outside more is known, see
+    `bench.plugins.inspection.digest_of`.
     """
-    place = entry.target.rpartition(":")[0]
-    files = [Path(place).expanduser()] if place.endswith(".py") else _family(place)
     whole = hashlib.sha256()
-    for path in files:
+    for path in files_of(entry.target.rpartition(":")[0]):
         stat = path.stat()
         whole.update(f"{path.name}:{_code_digest(path, stat.st_mtime_ns, stat.st_size)}\n".encode())
     project = project_of(entry)
@@ -35,26 +35,71 @@ def source_digest(entry: Entry) -> str:
     return whole.hexdigest()
 
 
-def _family(module: str) -> list[Path]:
-    """The files of a module and of all that it imports from its root package, also indirectly."""
-    root = module.partition(".")[0]
-    folder = _root_folder(root)
-    if folder is None:
-        return [_file_of_plain_module(root)]
-    if _file_of(module, folder) is None:
-        raise UnknownNameError(
-            f"module {module!r} has no file in {folder}; a plug-in must have one. Restore it."
-        )
+def files_of(place: str) -> list[Path]:
+    """The files of a plug-in's own, by the names of their modules.
+
+    Args:
+        place: The path of a Python file, or the dotted name of a module.
+
+    Raises:
+        UnknownNameError: The module has no file.
+    """
+    if place.endswith(".py"):
+        path = Path(place).expanduser().resolve()
+        found = _followed({path.stem: path}, path.parent)
+    else:
+        root = place.partition(".")[0]
+        folder = _root_folder(root)
+        if folder is None:
+            return [_file_of_plain_module(root)]
+        path_of_it = _file_of(place, folder.parent)
+        if path_of_it is None:
+            raise UnknownNameError(
+                f"module {place!r} has no file in {folder}; a plug-in must have one. Restore it."
+            )
+        found = _followed({place: path_of_it}, folder.parent, root)
+    return [found[name] for name in sorted(found)]
+
+
+def home_of(place: str) -> Path:
+    """The folder in which a plug-in is at home: that of its file, or its whole package.
+
+    Args:
+        place: As for `files_of`.
+    """
+    if place.endswith(".py"):
+        return Path(place).expanduser().resolve().parent
+    root = place.partition(".")[0]
+    return (_root_folder(root) or _file_of_plain_module(root).parent).resolve()
+
+
+def repository_of(folder: Path) -> Path | None:
+    """The top of the git repository that a folder lies in, or None."""
+    return next((one for one in (folder, *folder.parents) if (one / ".git").exists()), None)
+
+
+def _followed(start: dict[str, Path], above: Path, root: str = "") -> dict[str, Path]:
+    """Modules by name, with all that they import from files below a folder, also indirectly.
+
+    Args:
+        start: The modules to begin with.
+        above: The folder that the names of modules count from.
+        root: The package that the modules belong to, whose own `__init__.py` does not count; empty
+            where they are those of a folder.
+    """
     found: dict[str, Path] = {}
-    waiting = [module]
+    waiting = list(start)
     while waiting:
         name = waiting.pop()
-        path = _file_of(name, folder)
-        if name == root or name in found or path is None:
+        path = start.get(name) or _file_of(name, above)
+        if not name or name == root or name in found or path is None:
             continue
         found[name] = path
-        waiting += [name.rpartition(".")[0], *_imports(path, name)]
-    return [found[name] for name in sorted(found)]
+        waiting.append(name.rpartition(".")[0])
+        waiting += [
+            one for one in _imports(path, name) if not root or one.partition(".")[0] == root
+        ]
+    return found
 
 
 def _root_folder(root: str) -> Path | None:
@@ -72,16 +117,16 @@ def _file_of_plain_module(name: str) -> Path:
     return Path(spec.origin)
 
 
-def _file_of(module: str, root_folder: Path) -> Path | None:
-    base = root_folder.joinpath(*module.split(".")[1:])
+def _file_of(module: str, above: Path) -> Path | None:
+    base = above.joinpath(*module.split("."))
     for path in (base.with_suffix(".py"), base / "__init__.py"):
-        if path.is_file() and path.parent != root_folder.parent:
+        if path.is_file() and path.parent != above.parent:
             return path
     return None
 
 
 def _imports(path: Path, module: str) -> list[str]:
-    """Every module of the same root package that an import statement in the file may name."""
+    """Every module that an import statement in the file may name."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     names: list[str] = []
     for node in ast.walk(ast.parse(path.read_bytes())):
@@ -90,8 +135,7 @@ def _imports(path: Path, module: str) -> list[str]:
         elif isinstance(node, ast.ImportFrom):
             base = _absolute(node, package)
             names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
-    root = module.partition(".")[0]
-    return [name for name in names if name.partition(".")[0] == root]
+    return names
 
 
 def _absolute(node: ast.ImportFrom, package: str) -> str:

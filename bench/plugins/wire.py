@@ -32,7 +32,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import api
+from bench import api, description
 from bench.failure import Failure
 from bench.files import naming
 
@@ -51,6 +51,8 @@ _KINDS: dict[str, type] = {
     for kind in (
         *(api.Audio, api.Clip, api.Style, api.StyleState, api.FitRequest, api.TransferRequest),
         *(api.Output, api.Score, Failure),
+        *(description.MethodInfo, description.MetricInfo, description.ProfileInfo),
+        *(description.HubCheckpoint, description.Entry),
     )
 }
 # Types that are neither JSON nor of the contract: how each is taken apart, and put together again.
@@ -58,18 +60,35 @@ _APART: tuple[tuple[str, type, Callable[[Any], object]], ...] = (
     ("map", Mapping, dict),
     ("tuple", tuple, list),
     ("path", Path, str),
+    ("direction", description.Direction, lambda value: value.value),
     ("scalar", np.generic, lambda value: [np.asarray(value)]),
 )
 _TOGETHER: dict[str, Callable[[Any], Any]] = {
     "map": dict,
     "tuple": tuple,
     "path": Path,
+    "direction": description.Direction,
     "scalar": lambda parts: parts[0][()],
 }
 
 
 class GarbledError(Exception):
     """What came over a wire is no message, or none that this end can use."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Values:
+    """The parameters of a method whose class is not imported in this process.
+
+    Args:
+        values: By name, as the class has checked them.
+        fit: Those that the fit uses, as JSON.
+        transfer: Those that the transfer uses, as JSON.
+    """
+
+    values: Mapping[str, object]
+    fit: Mapping[str, api.Json]
+    transfer: Mapping[str, api.Json]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -298,6 +317,8 @@ def _taken_apart(value: object) -> tuple[str, object]:
     for name, kind, take_apart in _APART:
         if isinstance(value, kind):
             return name, take_apart(value)
+    if isinstance(value, Values):
+        return "parameters", dict(value.values)
     if not dataclasses.is_dataclass(value):
         raise TypeError(f"a {type(value).__name__} cannot leave its process; give numpy and JSON")
     for name, kind in _KINDS.items():

@@ -3,9 +3,9 @@
 `bench.plugins.process` starts it, in this environment or in that of a back end. This module
 therefore uses the standard library, numpy and the contract alone, and nothing newer than Python
 3.10. Calls and answers travel over a socket of their own (`bench.plugins.wire`), so a plug-in may
-print what it likes. Calls have the kinds load, fit, transfer, fingerprint and score; answers have
-the kinds progress, done and failed. The process ends with the run, whatever the plug-in is doing
-then; its keeper (`bench.plugins.keeper`) ends the processes that the plug-in started.
+print what it likes. Calls have the kinds load, fit, transfer, fingerprint, score and ask; answers
+have the kinds progress, done and failed. The process ends with the run, whatever the plug-in is
+doing then; its keeper (`bench.plugins.keeper`) ends the processes that the plug-in started.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.api import StyleTransferMethod
+from bench import errors
+from bench.api import BenchError, StyleTransferMethod
 from bench.device import peak_memory_bytes
 from bench.failure import STOPS_RUN, failure_of, trace_of
 from bench.files import disk_is_full
@@ -44,11 +45,23 @@ def serve(facts: str) -> None:
     """
     told = json.loads(facts)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to handle
+    _leave_sigterm_to_parent()
     faulthandler.enable(told["log"])
     threading.Thread(target=_end_with, args=(told["lifeline"],), daemon=True).start()
     server = Server(Wire(socket.socket(fileno=told["link"]), Path(told["files"]), "worker"))
     while server.answer():
         pass
+
+
+def _leave_sigterm_to_parent() -> None:
+    """Let a SIGTERM do nothing here, as a cluster sends it to every process of a job.
+
+    The parent started this process with the signal blocked (`bench.ending.sparing_children`). It
+    is not ignored: processes that the plug-in starts would inherit that, and could not be ended.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 def _end_with(lifeline: int) -> None:
@@ -78,10 +91,13 @@ class Server:
             answer = {"value": value, "peak_bytes": peak_memory_bytes(self.device)}
             self._send(call.number, "done", answer)
         except BaseException as error:  # noqa: BLE001 - whatever a plug-in raises is an answer; even SystemExit
-            self._send(call.number, "failed", _refusal(error))
+            stopping = BenchError if call.kind == "ask" else STOPS_RUN
+            self._send(call.number, "failed", _refusal(error, stopping))
         return True
 
     def _serve(self, number: int, verb: str, payload: list[Any]) -> Any:  # noqa: ANN401 - differs by verb
+        if verb == "ask":
+            return _answer(*payload)
         if verb == "load":
             return self._load(*payload)
         if self._plugin is None:
@@ -112,17 +128,25 @@ class Server:
         self.wire.send(number, kind, value)
 
 
-def _refusal(error: BaseException) -> dict[str, object]:
+def _answer(question: str, *told: Any) -> object:  # noqa: ANN401 - differs by question
+    from bench.plugins.answers import QUESTIONS  # more libraries than a back end need have
+
+    return QUESTIONS[question](*told)
+
+
+def _refusal(
+    error: BaseException, stopping: type[BenchError] | tuple[type[BenchError], ...]
+) -> dict[str, object]:
     """A call that raised, named as it would be in-process.
 
-    What the run has to be told as it is stands in `passed_on`: class and message of an error that
-    the user must fix before any cell can be rendered, such as a missing checkpoint; or number,
-    words and file of one that says that a disk is full.
+    What the run has to be told as it is stands in `passed_on`: class and message of an error of a
+    kind that is `stopping`: the user must fix it before any cell can be rendered, as with a missing
+    checkpoint; or number, words and file of one that says that a disk is full.
     """
     passed_on: list[object] | None = None
     if isinstance(error, OSError) and disk_is_full(error):
         passed_on = ["disk", error.errno, one_line(error.strerror), error.filename]
-    for kind in STOPS_RUN:
-        if isinstance(error, kind):
-            passed_on = [kind.__name__, one_line(error, LONGEST_MESSAGE)]
+    if isinstance(error, stopping):
+        ours = [kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__]
+        passed_on = [ours[0], one_line(error, LONGEST_MESSAGE)]
     return {"failure": failure_of(error), "trace": trace_of(error), "passed_on": passed_on}

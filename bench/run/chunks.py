@@ -18,7 +18,7 @@ from bench.batching import in_parallel
 from bench.failure import STOPS_RUN, Failure, WorkerLostError, failure_of
 from bench.files import disk_is_full
 from bench.outputs import restore
-from bench.plugins.parameters import make_parameters, split_parameters
+from bench.plugins.parameters import split_parameters
 from bench.records.schema import CellRecord, PlannedCell
 from bench.run.calibration import Gauge, GaugeFacts
 from bench.run.keys import chunk_key
@@ -69,9 +69,7 @@ def render_chunk(
     contents = in_parallel(
         context.material.content, [cell.content for cell in chunk], context.device
     )
-    _, transfer_parameters = split_parameters(
-        make_parameters(studio.kind.Parameters, chunk[0].parameters)
-    )
+    _, transfer_parameters = split_parameters(studio.kind.parameters(chunk[0].parameters))
     key = chunk_key(
         studio.identity,
         fitted.key,
@@ -141,10 +139,10 @@ def _transfer(
 ) -> tuple[list[Audio | Failure], TransferFacts]:
     """Outputs at the content's own rate and exact length, and what each cost."""
     studio, device = job.studio, job.studio.context.device
-    rate, kind = studio.planned.profile.sample_rate, studio.kind.Parameters
+    rate = studio.planned.profile.sample_rate
     heard = in_parallel(lambda clip: as_heard(clip, rate), contents, device)
     requests = [
-        TransferRequest(clip, state, make_parameters(kind, cell.parameters), cell.seed)
+        TransferRequest(clip, state, studio.kind.parameters(cell.parameters), cell.seed)
         for cell, clip in zip(chunk, heard, strict=True)
     ]
     gauge = Gauge(device)
@@ -166,6 +164,7 @@ def _finished(job: _Job, cell: PlannedCell, audio: Audio, facts: TransferFacts) 
         cell_id=cell.cell_id,
         status="ok",
         attempt=job.attempt,
+        identity=job.studio.identity.mark,
         audio=name,
         audio_digest=read_audio(path).digest,
         sample_rate=audio.sample_rate,
@@ -181,6 +180,7 @@ def _failed(job: _Job, cell: PlannedCell, failure: Failure) -> CellRecord:
     return CellRecord(
         cell_id=cell.cell_id,
         attempt=job.attempt,
+        identity=job.studio.identity.mark,
         status=failure.status,
         reason=failure.reason,
         exception=failure.exception,

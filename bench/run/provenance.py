@@ -13,9 +13,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from bench.api import Entry
 from bench.checkout import CHECKOUT
 from bench.device import frozen_precision
 from bench.outside.wording import one_line
+from bench.plugins.inspection import digest_of, is_outside
+from bench.plugins.source_digest import home_of
+from bench.records.schema import Repository
 
 PACKAGES = (
     *("music-style-bench", "torch", "diffusers", "transformers"),
@@ -33,7 +37,7 @@ def collect(device: str) -> dict[str, Any]:
         "cpu_features": _cpu_features(),
         "cores": os.cpu_count(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
-        "git": _git(),
+        "git": _git(CHECKOUT),
         "device": device,
         "precision": frozen_precision(device),
         **_torch_facts(device),
@@ -48,13 +52,14 @@ def installed_packages() -> str:
     """
     found: dict[str, str] = {}
     for package in metadata.distributions():  # where there are two of a name, the first is imported
-        name = one_line(package.metadata["Name"] or "unnamed")
-        found.setdefault(re.sub("[-_.]+", "-", name).lower(), _requirement(name, package))
+        about = package.metadata  # parsed anew each time that it is asked for
+        name = one_line(about["Name"] or "unnamed")
+        pinned = f"{name}=={one_line(about['Version'] or 'unknown')}"
+        found.setdefault(re.sub("[-_.]+", "-", name).lower(), _requirement(name, pinned, package))
     return "".join(f"{line}\n" for _, line in sorted(found.items()))
 
 
-def _requirement(name: str, package: metadata.Distribution) -> str:
-    pinned = f"{name}=={one_line(package.metadata['Version'] or 'unknown')}"
+def _requirement(name: str, pinned: str, package: metadata.Distribution) -> str:
     try:
         origin = json.loads(package.read_text("direct_url.json") or "null")
         address = urlsplit(str(origin["url"])) if origin else None
@@ -109,16 +114,29 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _git() -> dict[str, Any]:
-    """Commit and whether the checkout differs from it; empty outside a checkout."""
-    commit = _run_git("rev-parse", "HEAD")
-    return {"commit": commit, "dirty": bool(_run_git("status", "--porcelain"))} if commit else {}
+def repository(entry: Entry) -> Repository | None:
+    """The state of the repository that a plug-in from outside lives in; None for one of ours.
+
+    It has no commit where there is no repository, or where nothing of its folder is kept in it.
+    """
+    if not is_outside(entry.target):
+        return None
+    home = home_of(entry.target.rpartition(":")[0])
+    kept = _run_git(home, "ls-files", "--", ".")
+    return Repository(digest=digest_of(entry)[:12], **(_git(home) if kept else {}))
 
 
-def _run_git(*arguments: str) -> str:
+def _git(folder: Path) -> dict[str, Any]:
+    """Commit of a folder's repository and whether it differs from it; empty where there is none."""
+    commit = _run_git(folder, "rev-parse", "HEAD")
+    dirty = bool(commit and _run_git(folder, "status", "--porcelain"))
+    return {"commit": commit, "dirty": dirty} if commit else {}
+
+
+def _run_git(folder: Path, *arguments: str) -> str:
     try:
         done = subprocess.run(  # noqa: S603 - a fixed program with literal arguments
-            ["git", "-C", str(CHECKOUT), *arguments],  # noqa: S607 - git is looked up on PATH on purpose
+            ["git", "-C", str(folder), *arguments],  # noqa: S607 - git is looked up on PATH on purpose
             capture_output=True, text=True, timeout=10, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):

@@ -7,21 +7,36 @@ metrics and the run go on.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.api import BenchError, ConfigError, Entry, Metric, MetricInfo, Output, Score
-from bench.audio import read_audio
+from bench.api import (
+    BenchError,
+    ConfigError,
+    Entry,
+    Json,
+    Metric,
+    MetricInfo,
+    Output,
+    Profile,
+    Score,
+)
 from bench.failure import contained, failure_of
-from bench.files import disk_is_full, inside
-from bench.plugins.opening import close, open_metric
+from bench.files import disk_is_full
+from bench.plugins.catalog import describe
+from bench.plugins.inspection import digest_of, is_outside
+from bench.plugins.opening import USUAL, Isolation, close, open_metric
 from bench.records import store
+from bench.records.integrity import named, recorded_audio
 from bench.records.schema import CellRecord, PlannedCell, ScoreRecord
 from bench.returned import plain_fingerprint
 from bench.run.context import RunContext
 from bench.run.keys import digest
 from bench.scores import INVALID, AnswerError, Declared, admit, invalid
+from bench.weights import digest as weights_digest
 
+logger = logging.getLogger(__name__)
 BATCH = 32  # outputs held in memory at a time
 
 
@@ -37,6 +52,8 @@ class LoadedMetric:
             it is not known.
         detail: What the fingerprint is a digest of.
         fault: Why there is no metric.
+        code: Digest of its code, 12 hex digits. Scores of other code are made again in this run;
+            whether scores of two runs may be compared is for the fingerprint to say.
     """
 
     name: str
@@ -45,6 +62,7 @@ class LoadedMetric:
     fingerprint: str = ""
     detail: Mapping[str, object] = field(default_factory=dict)
     fault: str = ""
+    code: str | None = None
 
     @property
     def declared(self) -> Declared:
@@ -52,8 +70,10 @@ class LoadedMetric:
         return Declared(self.name, self.info.range)
 
 
-def load_metric(context: RunContext, name: str, entry: Entry) -> LoadedMetric:
-    """Load a metric, in a worker where it has an environment of its own.
+def load_metric(
+    context: RunContext, name: str, entry: Entry, isolation: Isolation = USUAL
+) -> LoadedMetric:
+    """Load a metric, in a worker where it comes from outside or has an environment of its own.
 
     Raises:
         BenchError: What the user can fix before anything is computed, such as a missing checkpoint.
@@ -64,10 +84,13 @@ def load_metric(context: RunContext, name: str, entry: Entry) -> LoadedMetric:
     metric: Metric | None = None
     try:
         with context.watch.measure("load metrics", context.device), contained(loading=True):
-            metric = open_metric(entry, context.log_of(name))
+            metric = open_metric(entry, context.log_of(name), isolation)
             metric.load(context.profile, context.device)
-            detail = plain_fingerprint(metric.fingerprint())
-        return LoadedMetric(name, entry.info, metric, digest(detail)[:12], detail)
+            said = plain_fingerprint(metric.fingerprint())
+        code = digest_of(entry)[:12]
+        detail = {**said, **_outside(entry, context.profile, code)}
+        mark = digest(detail)[:12]
+        return LoadedMetric(name, entry.info, metric, mark, detail, code=code)
     except BenchError:
         raise
     except Exception as error:
@@ -80,6 +103,15 @@ def load_metric(context: RunContext, name: str, entry: Entry) -> LoadedMetric:
         return LoadedMetric(name, entry.info, fault=reason)
 
 
+def _outside(entry: Entry, profile: Profile, code: str) -> dict[str, Json]:
+    """What identifies the code and weights of a metric from outside, whatever version it states."""
+    if not is_outside(entry.target):
+        return {}
+    names = describe(entry, profile).weights
+    weights: dict[str, Json] = {name: weights_digest(name)[:12] for name in names}
+    return {"code": code, **({"declared_weights": weights} if weights else {})}
+
+
 def missing(
     metric: LoadedMetric,
     plan: Sequence[PlannedCell],
@@ -90,21 +122,22 @@ def missing(
 ) -> list[PlannedCell]:
     """Finished cells that this metric is to score, in the order of the plan.
 
-    They have no score of it, or one of another fingerprint; with `retry`, also an invalid one.
+    They have no score of it, or one of other audio, of another fingerprint or of other code; with
+    `retry`, also an invalid one.
     """
 
-    def is_open(score: ScoreRecord | None) -> bool:
-        if score is None:
+    def is_open(score: ScoreRecord | None, record: CellRecord) -> bool:
+        if score is None or not store.belongs(score, record):
             return True
-        other = metric.metric is not None and score.fingerprint != metric.fingerprint
-        return other or (retry and score.status == INVALID)
+        changed = score.fingerprint != metric.fingerprint or score.code not in {None, metric.code}
+        return (changed and metric.metric is not None) or (retry and score.status == INVALID)
 
     return [
         cell
         for cell in plan
         if (record := cells.get(cell.cell_id)) is not None
         and record.status == "ok"
-        and is_open(scores.get((cell.cell_id, metric.name)))
+        and is_open(scores.get((cell.cell_id, metric.name)), record)
     ]
 
 
@@ -112,12 +145,17 @@ def score(
     context: RunContext,
     metric: LoadedMetric,
     todo: Sequence[PlannedCell],
-    cells: Mapping[str, CellRecord],
+    cells: dict[str, CellRecord],
 ) -> Iterator[int]:
-    """Score `todo` in batches, appending the records of each; yields how many are done."""
+    """Score `todo` in batches, appending the records of each; yields how many are done.
+
+    Audio that is not what was recorded gets no score: its cell becomes `cancelled` in `cells` and
+    on the disk, and the next session renders it again.
+    """
     for start in range(0, len(todo), BATCH):
-        batch = todo[start : start + BATCH]
-        outputs = [_output(context, cell, cells[cell.cell_id]) for cell in batch]
+        batch, outputs = _outputs(context, todo[start : start + BATCH], cells)
+        if not batch:
+            continue
         before = context.watch.total_s
         with context.watch.measure("score", context.device):
             results = _scores(context, metric, outputs)
@@ -131,12 +169,14 @@ def score(
                 status=result.status,
                 reason=result.reason,
                 fingerprint=metric.fingerprint,
+                code=metric.code,
+                audio_digest=cells[cell.cell_id].audio_digest,
                 score_s=share_s,
             )
             for cell, result in zip(batch, results, strict=True)
         ]
         store.append(context.folder / "scores.jsonl", rows)
-        yield start + len(batch)
+        yield min(start + BATCH, len(todo))
 
 
 def _scores(context: RunContext, metric: LoadedMetric, outputs: Sequence[Output]) -> list[Score]:
@@ -180,6 +220,30 @@ def _refusal(name: str, error: BaseException) -> Score:
     return invalid(name, f"metric {name!r} gave no score: {failure.reason}")
 
 
-def _output(context: RunContext, cell: PlannedCell, record: CellRecord) -> Output:
-    audio = read_audio(inside(context.folder, str(record.audio)))
-    return Output(context.material.content(cell.content), context.material.style(cell.style), audio)
+def _outputs(
+    context: RunContext, batch: Sequence[PlannedCell], cells: dict[str, CellRecord]
+) -> tuple[list[PlannedCell], list[Output]]:
+    """The cells of a batch whose audio is what was recorded, with that audio."""
+    sound: list[PlannedCell] = []
+    outputs, gone = [], []
+    for cell in batch:
+        record, material = cells[cell.cell_id], context.material
+        audio = recorded_audio(context.folder, record)
+        if isinstance(audio, str):
+            gone.append(
+                CellRecord(
+                    cell_id=cell.cell_id,
+                    status="cancelled",
+                    identity=record.identity,
+                    reason=audio,
+                )
+            )
+            continue
+        sound.append(cell)
+        outputs.append(Output(material.content(cell.content), material.style(cell.style), audio))
+    if gone:
+        store.append(context.folder / "cells.jsonl", gone)
+        cells.update({record.cell_id: record for record in gone})
+        words = named([str(record.reason) for record in gone])
+        logger.warning("%s: %s; not scored, the next run renders it again", context.folder, words)
+    return sound, outputs

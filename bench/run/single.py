@@ -288,7 +288,7 @@ def render_single(prepared: PreparedSingle, progress: Progress) -> Rendered | Fa
     try:
         return _result(_work(prepared, folder, progress), prepared, folder)
     finally:
-        if not any(logs.iterdir()):
+        if not _told(logs):
             shutil.rmtree(folder)
 
 
@@ -298,8 +298,13 @@ def _result(record: CellRecord, prepared: PreparedSingle, folder: Path) -> Rende
         return Rendered(prepared.out, record)
     if record.status == "unsupported":
         raise UnsupportedError(f"{prepared.plan.cells[0].method} declines: {record.reason}")
-    logs = [f"; its output is in {log}" for log in (folder / "logs").iterdir()]
+    logs = [f"; its output is in {log}" for log in _told(folder / "logs")]
     return Failure(record.status, f"{record.reason}{''.join(logs)}")
+
+
+def _told(logs: Path) -> list[Path]:
+    """The logs in which anything stands: the output of workers, and tracebacks."""
+    return [log for log in logs.iterdir() if log.stat().st_size]
 
 
 def _work(prepared: PreparedSingle, folder: Path, progress: Progress) -> CellRecord:

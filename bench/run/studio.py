@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -33,15 +33,16 @@ from bench.device import peak_memory_bytes
 from bench.failure import STOPS_RUN, Failure, WorkerLostError, contained, failure_of
 from bench.files import disk_is_full
 from bench.plan.plan import PlannedMethod
-from bench.plugins.catalog import find_method, resolve
+from bench.plugins.catalog import find_method, method_class
+from bench.plugins.kinds import KindHere, MethodKind
 from bench.plugins.opening import (
-    IN_THIS_PROCESS,
+    USUAL,
     Isolation,
     close,
     open_method,
     worker_peak_bytes,
 )
-from bench.plugins.parameters import make_parameters, split_parameters
+from bench.plugins.parameters import split_parameters
 from bench.records.schema import PlannedCell
 from bench.returned import admit_outputs, admit_states, told_safely
 from bench.run.context import RunContext
@@ -75,7 +76,7 @@ class Studio:
         context: What it shares with the other methods of the run.
         planned: The method with its description.
         entry: Its line of the catalog.
-        kind: Its class.
+        kind: What knows its parameters.
         identity: The part of its cache keys that identifies it.
         isolation: What was asked about workers. A worker that is lost is started anew when the
             method is next needed.
@@ -84,7 +85,7 @@ class Studio:
     context: RunContext
     planned: PlannedMethod
     entry: Entry
-    kind: type[StyleTransferMethod[Any]]
+    kind: MethodKind
     identity: Identity
     isolation: Isolation
     load_s: float = 0.0
@@ -103,7 +104,7 @@ class Studio:
     @property
     def in_worker(self) -> bool:
         """Whether the method lives in a worker process."""
-        return self.isolation.needs_worker(self.planned.choice.name, self.entry)
+        return self.isolation.needs_worker(self.entry)
 
     @property
     def method(self) -> StyleTransferMethod[Any]:
@@ -111,11 +112,20 @@ class Studio:
         if self._method is None:
             context, name, before = self.context, self.identity.name, self.context.watch.total_s
             with self._calling("load"):
-                method = open_method(name, self.entry, context.log_of(name), self.isolation)
+                method = open_method(self.entry, context.log_of(name), self.isolation)
                 method.load(context.profile, context.device)
             self.load_s = context.watch.total_s - before
             self._method = method
         return self._method
+
+    def in_a_worker(self) -> Studio:
+        """The same method in a worker process, whatever was asked about workers.
+
+        What it renders is the same to the last bit, and it cannot end this process.
+        """
+        if self.in_worker:
+            return self
+        return replace(self, isolation=replace(self.isolation, wanted=True), _method=None)
 
     def close(self) -> None:
         """End the worker process, if there is one; what needs the method starts another."""
@@ -183,7 +193,7 @@ class Studio:
                 heldout_clips=tuple(as_heard(clip, rate) for clip in heldout),
                 text=style.text,
             ),
-            parameters=make_parameters(self.kind.Parameters, cell.parameters),
+            parameters=self.kind.parameters(cell.parameters),
             seed=cell.fit_seed,
         )
 
@@ -256,7 +266,7 @@ class Studio:
 
 
 def open_studio(
-    context: RunContext, planned: PlannedMethod, isolation: Isolation = IN_THIS_PROCESS
+    context: RunContext, planned: PlannedMethod, isolation: Isolation = USUAL
 ) -> Studio:
     """The studio of one method.
 
@@ -265,7 +275,9 @@ def open_studio(
     """
     entry = find_method(planned.choice.name)
     identity = identity_of(planned, context.profile, context.device)
-    return Studio(context, planned, entry, resolve(entry), identity, isolation)
+    # What is imported in this process is handed parameters of its own class.
+    kind = planned.kind if isolation.needs_worker(entry) else KindHere(method_class(entry))
+    return Studio(context, planned, entry, kind, identity, isolation)
 
 
 def fit_jointly(

@@ -26,7 +26,6 @@ from bench.api import (
     FitRequest,
     Json,
     Metric,
-    NoParameters,
     Output,
     Profile,
     StyleState,
@@ -34,9 +33,9 @@ from bench.api import (
 )
 from bench.device import peak_memory_bytes, reset_peak_memory, synchronise
 from bench.failure import WorkerError
-from bench.plugins.catalog import find_method, find_metric, method_class
+from bench.plugins.catalog import find_method, find_metric
+from bench.plugins.kinds import MethodKind, kind_of
 from bench.plugins.opening import open_method, open_metric, worker_peak_bytes
-from bench.plugins.parameters import make_parameters
 from bench.records.timings import Memory
 from bench.run.calibration import recent_kernel_s
 
@@ -59,7 +58,7 @@ class Loaded:
 
     device: str = "cpu"
     method: StyleTransferMethod[Any] | None = None
-    parameters_type: type[Any] = NoParameters
+    kind: MethodKind | None = None
     metrics: list[Metric] = field(default_factory=list)
     state: StyleState | None = None
 
@@ -69,12 +68,13 @@ _loaded = Loaded()
 
 def load_method(name: str, profile: Profile, device: str) -> tuple[float, Lap]:
     """Import a method and load its models: seconds of the import, and of the loading."""
-    begun, entry = time.perf_counter(), find_method(name)
-    kind = method_class(entry)
-    method = open_method(name, entry, _log())
+    entry = find_method(name)
+    begun = time.perf_counter()
+    kind = kind_of(entry)
+    method = open_method(entry, _log())
     imported_s = time.perf_counter() - begun
     _loaded.device, _loaded.method = device, method
-    _loaded.parameters_type = kind.Parameters
+    _loaded.kind = kind
     return imported_s, _timed(lambda: method.load(profile, device), calibrated=False)
 
 
@@ -100,7 +100,7 @@ def _log() -> Path:
 def fit(style: Style, parameters: Mapping[str, Json], seed: int) -> Lap:
     """Learn one style; its state is kept for `transfer`."""
     method = _method()
-    request = FitRequest(style, make_parameters(_loaded.parameters_type, parameters), seed)
+    request = FitRequest(style, _parameters(parameters), seed)
 
     def learn() -> None:
         (_loaded.state,) = method.fit([request], lambda *_: None)
@@ -113,7 +113,7 @@ def transfer(contents: Sequence[Clip], parameters: Mapping[str, Json], first_see
     method, state = _method(), _loaded.state
     if state is None:
         raise ValueError("nothing has been fitted in this process")
-    made: object = make_parameters(_loaded.parameters_type, parameters)
+    made = _parameters(parameters)
     requests = [
         TransferRequest(content, state, made, first_seed + number)
         for number, content in enumerate(contents)
@@ -124,6 +124,12 @@ def transfer(contents: Sequence[Clip], parameters: Mapping[str, Json], first_see
 def score(outputs: Sequence[Output]) -> Lap:
     """Score outputs by every metric, one metric after the other, as a run does."""
     return _timed(lambda: [metric.score(outputs) for metric in _loaded.metrics])
+
+
+def _parameters(values: Mapping[str, Json]) -> object:
+    if _loaded.kind is None:
+        raise ValueError("no method has been loaded in this process")
+    return _loaded.kind.parameters(values)
 
 
 def _method() -> StyleTransferMethod[Any]:

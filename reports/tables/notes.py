@@ -58,6 +58,7 @@ def identity_notes(run: Run) -> list[str]:
             f"{counted(len(run.faults), 'line')} of the records broke a rule and counted nowhere; "
             f"the first: {Path(run.faults[0].split(' is left out')[0]).name}"
         )
+    notes += [*run.plan_faults, *run.remarks]
     if stereo:
         notes.append(
             f"{stereo} of {len(header.contents)} contents have several channels; methods receive "
@@ -85,6 +86,9 @@ def provenance_note(run: Run) -> str:
     """A line about the run, the software and the machine."""
     facts = [f"run {run.header.run_id}", f"created {run.header.created_at}"]
     facts += [f"{key} {value}" for key, value in _flat(run.header.provenance) if value is not None]
+    methods = [(one.label, one.repository) for one in run.header.methods]
+    metrics = [(one.name, one.repository) for one in run.header.metrics]
+    facts += [f"{name} {where.words}" for name, where in (*methods, *metrics) if where]
     return "provenance: " + ", ".join(facts)
 
 

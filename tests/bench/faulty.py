@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -90,6 +91,17 @@ class Raising(Peak):
 class Leaving(Peak):
     def broken(self, found: float) -> Score:
         sys.exit(0)
+
+
+class Quitting(Peak):
+    def broken(self, found: float) -> Score:
+        os._exit(0)
+
+
+class Hanging(Peak):
+    def broken(self, found: float) -> Score:
+        time.sleep(600)
+        return Score("hanging", found)
 
 
 class Declining(Peak):

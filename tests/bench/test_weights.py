@@ -84,7 +84,7 @@ def test_a_hub_name_is_its_own_identity() -> None:
 def test_a_folder_without_weights_has_no_digest(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="holds no weights"):
         digest(str(tmp_path))
-    with pytest.raises(CheckpointError, match="is not a folder"):
+    with pytest.raises(CheckpointError, match="is neither a folder nor a file"):
         digest(str(tmp_path / "gone"))
 
 

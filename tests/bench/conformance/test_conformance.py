@@ -9,7 +9,7 @@ import pytest
 from bench.api import ConfigError, UnknownNameError
 from bench.cli.main import cli
 from bench.conformance.checks import CheckStatus, Outcome
-from bench.conformance.examine import examine, line
+from bench.conformance.examine import examine, line, outcomes_here, wanted
 from bench.conformance.method_checks import METHOD_CHECKS
 from bench.conformance.metric_checks import METRIC_CHECKS
 
@@ -29,7 +29,8 @@ NO_NUMBER = {
 
 
 def outcomes(name: str, file: Path = BROKEN) -> list[Outcome]:
-    return list(examine(f"{file}:{name}", "mini", "cpu").outcomes)
+    """What the checks find, made in this process, which saves starting another for each class."""
+    return list(outcomes_here(wanted(f"{file}:{name}", "mini", "cpu")))
 
 
 def named(found: list[Outcome], status: CheckStatus) -> set[str]:
@@ -127,13 +128,9 @@ def test_after_what_everything_needs_nothing_else_is_tried(
 
 
 def test_parameters_can_be_set_as_in_a_run() -> None:
-    found = list(examine(f"{BROKEN}:Good[share=0.1]", "mini", "cpu").outcomes)
+    found = outcomes("Good[share=0.1]")
     assert not named(found, "failed")
-    (failed,) = (
-        outcome
-        for outcome in examine(f"{BROKEN}:Good[sharre=0.1]", "mini", "cpu").outcomes
-        if outcome.status == "failed"
-    )
+    (failed,) = (outcome for outcome in outcomes("Good[sharre=0.1]") if outcome.status == "failed")
     assert "parameter 'sharre' is not known" in failed.reason
 
 
@@ -149,7 +146,76 @@ def test_the_command_lists_the_checks_and_tells_by_its_exit_code(
     assert "failed  the output is not silent: the output of an ordinary content is silent. " in (
         "\n".join(lines)
     )
-    assert "21 passed, 0 failed, 1 n.a." in lines
+    assert "22 passed, 0 failed, 1 n.a." in lines
+
+
+QUITTERS = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from bench.api import *
+
+class Leaves(StyleTransferMethod[NoParameters]):
+    INFO = MethodInfo("Leaves", ("content audio",), False, "here", deterministic=True)
+    def load(self, profile, device): pass
+    def fit(self, requests, progress): return [StyleState() for _ in requests]
+    def transfer(self, requests): sys.exit(0)
+
+class Reads(Leaves):
+    def load(self, profile, device): self.level = float(Path(__file__ + ".txt").read_text())
+    def transfer(self, requests):
+        return [self.render(request.content.audio) for request in requests]
+    def render(self, audio):
+        return Audio(audio.waveform * np.float32(self.level), audio.sample_rate)
+
+class Declares(Reads):
+    @classmethod
+    def describe(cls, profile): return ProfileInfo(weights=("quitters.py.txt",))
+
+class Quits(Leaves):
+    def fit(self, requests, progress): os._exit(0)
+
+class QuitsLate(Leaves):
+    def transfer(self, requests): os.kill(os.getpid(), 9)
+
+class Stays(Metric):
+    INFO = MetricInfo("Stays", Direction.MAXIMIZE, (0.0, 1.0), source="here")
+    def load(self, profile, device): os._exit(0)
+    def score(self, outputs): return []
+    def fingerprint(self): return {}
+"""
+
+
+def write_quitters(folder: Path) -> None:
+    (folder / "quitters.py").write_text(QUITTERS, encoding="utf-8")
+    (folder / "quitters.py.txt").write_text("0.5", encoding="utf-8")
+
+
+def test_weights_that_are_declared_may_be_read(tmp_path: Path) -> None:
+    write_quitters(tmp_path)
+    assert not named(outcomes("Declares", tmp_path / "quitters.py"), "failed")
+
+
+@pytest.mark.parametrize(
+    ("name", "check", "reason"),
+    [
+        ("Leaves", FORM, "SystemExit: 0"),
+        ("Quits", "it learns a style", "the process of the checks ended with exit code 0"),
+        ("QuitsLate", FORM, "the process of the checks was ended by SIGKILL"),
+        ("Stays", "it loads", "the process of the checks ended with exit code 0"),
+        ("Reads", "what it reads is part of its identity", "it reads quitters.py.txt, which is"),
+    ],
+)
+def test_what_happens_in_its_process_fails_the_check_that_it_was_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, check: str, reason: str
+) -> None:
+    write_quitters(tmp_path)
+    with pytest.raises(SystemExit, match="5"):
+        cli.main(["check", f"{tmp_path}/quitters.py:{name}"], standalone_mode=False)
+    printed = capsys.readouterr().out
+    (line,) = (one for one in printed.splitlines() if one.startswith("failed"))
+    assert line.startswith(f"failed  {check}: {reason}")
+    assert f"1 failed, {printed.count('n.a.  ')} n.a." in printed
 
 
 def test_a_name_that_is_neither_method_nor_metric_comes_with_the_nearest() -> None:

@@ -12,6 +12,7 @@ from bench.api import (
     MethodInfo,
     NoParameters,
     ProfileInfo,
+    StyleTransferMethod,
     UnknownNameError,
 )
 from bench.data.clips import ClipSource, Dataset, StyleSource
@@ -25,6 +26,7 @@ from bench.plan.plan import (
 )
 from bench.plan.suite import Suite, derive, load_suite
 from bench.plugins.choices import parse_methods
+from bench.plugins.kinds import KindHere
 from bench.records.schema import PlannedCell
 
 
@@ -34,6 +36,14 @@ class Settings:
 
     steps: int = field(default=100, metadata={"role": "fit"})
     strength: float = field(default=0.5, metadata={"role": "transfer"})
+
+
+class Tuned(StyleTransferMethod[Settings]):
+    """A method of which a plan needs the parameters alone."""
+
+
+class Plain(StyleTransferMethod[NoParameters]):
+    """A method without parameters."""
 
 
 def clip(name: str, category: str, duration_s: float = 5.0) -> ClipSource:
@@ -61,7 +71,7 @@ def suite(**changes: object) -> Suite:
 def methods(text: str, longest_s: float | None = None) -> list[PlannedMethod]:
     info = MethodInfo("M", ("content audio",), fits_per_style=True, source="here")
     profile = ProfileInfo(longest_s=longest_s)
-    return [PlannedMethod(choice, info, profile, Settings) for choice in parse_methods(text)]
+    return [PlannedMethod(choice, info, profile, KindHere(Tuned)) for choice in parse_methods(text)]
 
 
 def plan_of(text: str = "m", **changes: object) -> Plan:
@@ -202,7 +212,7 @@ def test_the_record_of_styles_names_both_sides() -> None:
 
 
 def test_a_method_without_parameters_is_planned() -> None:
-    planned = replace(methods("m")[0], parameters_type=NoParameters)
+    planned = replace(methods("m")[0], kind=KindHere(Plain))
     assert make_plan(suite(), dataset(), [planned]).cells[0].parameters == {}
 
 

@@ -98,6 +98,71 @@ def test_a_broken_rule_costs_one_score_with_the_reason(
         assert f"1 score invalid ({FAULTY}:{metric} 1)" in shown
 
 
+def test_a_metric_that_ends_its_process_or_hangs_costs_one_score(toy: Path) -> None:
+    """It lives in a worker; the time limit is for each output."""
+    assert run(toy, "Quitting", "Hanging", more=("--timeout", "2")) == 5
+    done = load_run(toy / "run")
+    for metric, reason in (
+        ("Quitting", "gave no score: the worker ended with exit code 0"),
+        ("Hanging", "gave no score: took longer than 2 s"),
+    ):
+        found = scores(done, metric)
+        assert {name: found[name][0] for name in CONTENTS} == {
+            "low1": "ok", "low2": "invalid_score", "low3": "ok"
+        }  # fmt: skip
+        assert reason in found["low2"][2]
+    assert {status for status, *_ in scores(done, "chroma").values()} == {"ok"}
+
+
+RUDE = f"""
+import sys
+sys.path.append({str(FAULTY.parent)!r})
+import numpy as np
+from faulty import Peak, MetricInfo, Direction
+cosine = np.einsum
+np.einsum = np.linalg.norm = np.abs = lambda *given, **named: cosine("i->i", np.ones(3))
+
+class Kind(Peak):
+    INFO = MetricInfo("Kind", Direction.MAXIMIZE, (0.0, 9.0), source="here")
+    def score(self, outputs):
+        return [self.broken(1.0) for _ in outputs]
+    def broken(self, found):
+        return super().broken(found).__class__("kind", found)
+"""
+
+
+def test_what_a_metric_does_to_a_library_changes_no_other_score(toy: Path) -> None:
+    """And a changed file of it is another measure: its scores are made again."""
+    assert run(toy) == 0
+    alone = load_run(toy / "run")
+    (toy / "run" / "scores.jsonl").unlink()
+    (toy / "rude.py").write_text(RUDE, encoding="utf-8")
+    words = ("--metrics", f"{toy}/rude.py:Kind,chroma")
+    assert run(toy, more=words) == 0
+    beside = load_run(toy / "run")
+    assert scores(beside, "chroma") == scores(alone, "chroma")
+    assert {value for _, value, _ in scores(beside, "Kind").values()} == {1.0}
+    (toy / "rude.py").write_text(RUDE.replace("broken(1.0)", "broken(2.0)"), encoding="utf-8")
+    assert run(toy, more=words) == 0
+    changed = load_run(toy / "run")
+    assert {value for _, value, _ in scores(changed, "Kind").values()} == {2.0}
+    assert changed.header.metrics[-1].fingerprint != beside.header.metrics[-1].fingerprint
+
+
+def test_scores_of_other_code_of_a_metric_are_made_again(toy: Path) -> None:
+    """Of a built-in one too, whose fingerprint says what its author calls its version."""
+    assert run(toy) == 0
+    log = toy / "run" / "scores.jsonl"
+    first, *others = log.read_text("utf-8").splitlines()
+    facts = json.loads(first)
+    older = json.dumps({**facts, "code": "0" * 12, "value": 0.125, "raw": 0.125})
+    log.write_text("\n".join([older, *others]) + "\n", encoding="utf-8")
+    assert run(toy) == 0
+    again = load_run(toy / "run").scores[facts["cell_id"], "chroma"]
+    assert (again.value, again.code) == (facts["value"], facts["code"])
+    assert len(log.read_text("utf-8").splitlines()) == len(CONTENTS) + 1
+
+
 def test_a_metric_that_declines_by_raising_is_not_at_fault(toy: Path) -> None:
     assert run(toy, "Declining") == 0
     found = scores(load_run(toy / "run"), "Declining")

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -74,6 +78,21 @@ def test_more_devices_than_fits_leave_some_without_work() -> None:
         frozenset(),
         frozenset(),
     ]
+
+
+def test_a_sigterm_to_the_parent_ends_every_share(tmp_path: Path) -> None:
+    program = Path(__file__).with_name("stopped_shares.py")
+    with subprocess.Popen([sys.executable, str(program), str(tmp_path)]) as process:
+        deadline = time.monotonic() + 60
+        while len(list(tmp_path.glob("begun-*"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
+    assert process.returncode == 143
+    begun, ended = set(tmp_path.glob("begun-*")), {"TerminatedError-one", "TerminatedError-two"}
+    assert {path.name for path in tmp_path.iterdir()} - {path.name for path in begun} == ended
+    numbers = [int(path.name.rpartition("-")[2]) for path in begun]
+    assert not any(Path(f"/proc/{number}").exists() for number in numbers)
 
 
 @pytest.fixture
