@@ -82,12 +82,13 @@ def bomb() -> None:
 
 def orphaned(*, link_too: bool) -> None:
     """A child that outlives the worker, with the link or without it."""
-    if os.fork() == 0:
+    child = os.fork()
+    if child == 0:
         os.setsid()
-        note(os.getpid())
         if not link_too:
             os.closerange(3, 100)
         time.sleep(600)
+    note(child)
     os._exit(0)
 
 
