@@ -298,7 +298,7 @@ def test_peaks_beyond_full_scale_are_said_after_the_tables(
     page = next(number for number, line in enumerate(lines) if line.startswith("Page: "))
     assert [line for line in lines[page:] if "full scale" in line] == [
         (
-            f"{TOYS}:Gain[gain=20]: 4 of 4 outputs with a peak beyond full scale, at most {peak:.3g}: "
-            "integer files would clip them"
+            f"{TOYS}:Gain[gain=20]: 4 of 4 outputs with a peak beyond full scale, "
+            f"at most {peak:.3g}: integer files would clip them"
         )
     ]
