@@ -72,6 +72,6 @@ def find_plan_faults(
     orphans = len(set(recorded) - {cell.cell_id for cell, _ in lines})
     if orphans:
         faults.append(
-            f"{orphans} cells in cells.jsonl are in no line of plan.jsonl and count nowhere"
+            f"cells of cells.jsonl in no line of plan.jsonl, which count nowhere: {orphans}"
         )
     return faults
