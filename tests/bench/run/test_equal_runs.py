@@ -67,7 +67,7 @@ def scores(small: Small, out: str) -> dict[tuple[str, str], tuple[object, ...]]:
 def test_resumed_scores_are_the_uninterrupted_ones_to_the_last_bit(
     small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every metric of this environment, with nothing cached, whichever scores were there already."""
+    """Every metric of this environment, nothing cached, whichever scores were there already."""
     text = (small.home / "small.toml").read_text(encoding="utf-8")
     ours = [name for name, entry in METRICS.items() if entry.environment is None]
     chosen = text.replace('metrics = ["chroma"]', f"metrics = {json.dumps(ours)}")
@@ -97,7 +97,7 @@ def test_the_disk_has_a_sound_before_its_record(
     def sync(handle: int) -> None:
         nonlocal seen
         true_sync(handle)
-        path = Path(os.readlink(f"/proc/self/fd/{handle}"))
+        path = Path(f"/proc/self/fd/{handle}").readlink()
         flushed.add(path)
         kept.update(renamed.pop(path, set()))
         if path == folder / "cells.jsonl":

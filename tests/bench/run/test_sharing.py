@@ -134,6 +134,25 @@ def test_two_processes_make_what_one_makes_also_when_one_is_lost(
     assert header["provenance"]["devices"] == ["cpu", "cpu"]
 
 
+@pytest.mark.slow
+def test_two_processes_render_a_changed_method_anew_and_no_other(
+    suite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MORTAL", "no")
+    before = run(suite, "run", "cpu,cpu")
+    file = suite.parent / "mortal.py"
+    text = file.read_text(encoding="utf-8")
+    halved = "[type(a)(a.waveform / 2, a.sample_rate) for a in (r.content.audio for r in requests)]"
+    changed = text.replace("[request.content.audio for request in requests]", halved)
+    file.write_text(changed, encoding="utf-8")
+    after = run(suite, "run", "cpu,cpu")
+    unlike = {name for name, facts in after.items() if facts != before[name]}
+    records = load_run(suite.parent / "run")
+    assert unlike == {cell.cell_id for cell in records.plan if cell.method.endswith(":Mortal")}
+    assert {after[name][0] for name in unlike} == {2}
+    assert records.remarks == ()
+
+
 def test_a_run_is_not_continued_in_another_precision(
     suite: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
