@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from bench.api import BenchError, ConfigError, Entry, Metric, MetricInfo, Output, Score
 from bench.failure import failure_of
 from bench.files import no_space
+from bench.outside.wording import some
 from bench.plugins.opening import close, open_metric
 from bench.records import store
-from bench.records.integrity import named, recorded_audio
+from bench.records.integrity import recorded_audio
 from bench.records.schema import CellRecord, PlannedCell, ScoreRecord
 from bench.run.context import RunContext
 from bench.run.keys import digest
@@ -215,6 +216,6 @@ def _outputs(
     if gone:
         store.append(context.folder / "cells.jsonl", gone)
         cells.update({record.cell_id: record for record in gone})
-        words = named([str(record.reason) for record in gone])
+        words = some(str(record.reason) for record in gone)
         logger.warning("%s: %s; not scored, the next run renders it again", context.folder, words)
     return sound, outputs
