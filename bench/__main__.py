@@ -1,10 +1,21 @@
-"""`python -m bench`."""
+"""`python -m bench`, and the command `bench`."""
 
 import sys
 from collections.abc import Callable
 
 from bench.ending import end_on_sigterm, last_words
 from bench.errors import ExitCode
+
+
+def start() -> None:
+    """Run the command line; an end may be asked for while its libraries are imported."""
+    end_on_sigterm()
+    try:
+        _command()()
+    except KeyboardInterrupt as asked:
+        words, code = last_words(asked)
+        sys.stderr.write(f"{words}\n")
+        sys.exit(code)
 
 
 def _command() -> Callable[[], None]:
@@ -23,10 +34,5 @@ def _command() -> Callable[[], None]:
     return main
 
 
-end_on_sigterm()
-try:
-    _command()()
-except KeyboardInterrupt as asked:
-    words, code = last_words(asked)
-    sys.stderr.write(f"{words}\n")
-    sys.exit(code)
+if __name__ == "__main__":
+    start()

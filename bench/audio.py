@@ -274,12 +274,12 @@ def write_audio(path: str | Path, audio: Audio, subtype: str | None = None) -> N
             f"{where} has the suffix {where.suffix!r}; a default exists for "
             f"{', '.join(DEFAULT_SUBTYPE)}. Use one of them."
         )
+    _require_size(where, audio, chosen)
     if chosen in PCM_STEP and not fits_integer(audio):
         raise ValueError(
             f"{where}: peak {peak_words(peak_of(audio))} is beyond full scale; "
             f"{chosen} would clip it. Write a float .wav."
         )
-    _require_size(where, audio, chosen)
     replace_file(where, _encoded(audio, where.suffix, chosen))
 
 

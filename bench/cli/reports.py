@@ -96,7 +96,7 @@ def _verify(runs: tuple[Path, ...]) -> None:
         faults = [*run.faults, *run.plan_faults, *altered_of_run(run)]
         for fault in faults:
             say(f"{folder}: {fault}")
-        say(f"{folder}: {len(run.plan)} cells, " + (f"{len(faults)} faults" if faults else "sound"))
+        say(f"{folder}: {len(run.plan)} cells, faults: {len(faults) or 'none'}")
         differs = differs or bool(faults)
     if differs:
         sys.exit(ExitCode.BAD_INPUT)

@@ -11,12 +11,13 @@ so are halves of surrogate pairs, and the characters that turn the direction of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 LONGEST = 300  # characters of the reason of a cell
 LONGEST_MESSAGE = 2000  # characters of what ends a command: it may list what one can choose from
 CUT = "…"  # the end of what was longer
+NAMED = 3  # of several things in a sentence, before the others are only counted
 # Joiners are unseen, but part of how Persian, Hindi and others are spelt.
 _KEPT = "\n\u200c\u200d"
 
@@ -56,6 +57,19 @@ def one_line(value: object, longest: int = LONGEST, said: Callable[[Any], str] =
     if len(seen) <= longest and len(text) <= 4 * longest:
         return seen
     return seen[: longest - len(CUT)].rstrip() + CUT
+
+
+def some(words: Iterable[str], between: str = "; ") -> str:
+    """The first few of several things, and how many more there are.
+
+    Example:
+        >>> some(["a", "b"]), some("abcde", ", ")
+        ('a; b', 'a, b, c, and 2 more')
+    """
+    all_words = list(words)
+    more = len(all_words) - NAMED
+    shown = [*all_words[:NAMED], *([f"and {more} more"] if more > 0 else [])]
+    return between.join(shown)
 
 
 def _said(value: object, said: Callable[[Any], str]) -> str:

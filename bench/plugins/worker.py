@@ -59,9 +59,22 @@ def _leave_sigterm_to_parent() -> None:
     The parent started this process with the signal blocked (`bench.ending.sparing_children`). It
     is not ignored: processes that the plug-in starts would inherit that, and could not be ended.
     """
+    terminating = {signal.SIGTERM}
+
+    def allow() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, terminating)
+
+    def obey() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        allow()
+
     signal.signal(signal.SIGTERM, lambda *_: None)
-    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, terminating),
+        after_in_parent=allow,
+        after_in_child=obey,
+    )
+    allow()
 
 
 def _end_with(lifeline: int) -> None:

@@ -146,9 +146,9 @@ class IdentityFacts(Record):
         weights: Heads of the digests of its checkpoints, by their names.
     """
 
-    version: str
-    source: str
-    weights: dict[str, str] = {}
+    version: Reason
+    source: Reason
+    weights: dict[Reason, Reason] = {}
 
 
 class PlanFacts(Record):

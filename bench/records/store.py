@@ -364,5 +364,5 @@ def _stale(
     """A sentence on scores whose cell ended well with other audio; a failed one has said enough."""
     stale = [cell for cell, _ in found.keys() - scores.keys() if cell in cells]
     count = sum(cells[cell].status == "ok" for cell in stale)
-    words = f"{count} scores are of other audio than their cells have and count nowhere"
-    return [f"{words}; the same `run` command scores it anew"] if count else []
+    words = "scores of other audio than their cells have, which count nowhere"
+    return [f"{words}: {count}; the same `run` command scores it anew"] if count else []

@@ -71,7 +71,10 @@ def facts_of(identity: Identity, method: PlannedMethod) -> IdentityFacts:
     return IdentityFacts(
         version=identity.version,
         source=identity.source[:HEAD],
-        weights={name: weights[:HEAD] for name, weights in named},
+        weights={  # that of a hub's checkpoint is its name with the commit
+            name: (digest(found) if found.startswith("hub:") else found)[:HEAD]
+            for name, found in named
+        },
     )
 
 

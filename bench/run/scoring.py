@@ -24,11 +24,12 @@ from bench.api import (
 )
 from bench.failure import contained, failure_of
 from bench.files import disk_is_full
+from bench.outside.wording import some
 from bench.plugins.catalog import describe
 from bench.plugins.inspection import digest_of, is_outside
 from bench.plugins.opening import USUAL, Isolation, close, open_metric
 from bench.records import store
-from bench.records.integrity import named, recorded_audio
+from bench.records.integrity import recorded_audio
 from bench.records.schema import CellRecord, PlannedCell, ScoreRecord
 from bench.returned import plain_fingerprint
 from bench.run.context import RunContext
@@ -244,6 +245,6 @@ def _outputs(
     if gone:
         store.append(context.folder / "cells.jsonl", gone)
         cells.update({record.cell_id: record for record in gone})
-        words = named([str(record.reason) for record in gone])
+        words = some(str(record.reason) for record in gone)
         logger.warning("%s: %s; not scored, the next run renders it again", context.folder, words)
     return sound, outputs

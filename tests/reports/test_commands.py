@@ -250,8 +250,8 @@ def test_gate_and_compare_import_nothing_heavy(tmp_path: Path, checkout: Path) -
     assert judged("baseline", folder, "--reason", "first", "-o", known).exit_code == 0
     code = (
         "import sys\nfrom bench.cli.main import cli\n"
-        f"for words in (['gate', {str(folder)!r}, '--baseline', {str(known)!r}, "
-        "'--records-only'],\n"
+        f"for words in (['gate', {str(folder)!r}, '--baseline', {str(known)!r},\n"
+        "                '--records-only'],\n"
         f"              ['compare', 'tve', 'rti', '--run', {str(folder)!r}]):\n"
         "    try:\n        cli.main(words, standalone_mode=False)\n"
         "    except SystemExit as end:\n        assert not end.code, end.code\n"
