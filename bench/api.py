@@ -17,6 +17,8 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, get_args, get_origin
 
@@ -44,6 +46,7 @@ from bench.errors import (
     UnknownNameError,
     UnsupportedError,
 )
+from bench.outside.wording import one_line
 
 __all__ = [
     "AXES", "Audio", "BenchError", "CheckpointError", "Clip", "Conditioning", "ConfigError",
@@ -57,6 +60,7 @@ __all__ = [
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Waveform = NDArray[np.float32]
 AXES = ("channel", "sample")
+HIGHEST_RATE_HZ = 2**31 - 1  # the heads of sound files have 32 bits for a rate
 Progress = Callable[[float, str], None]
 ParametersT = TypeVar("ParametersT")
 ParametersT_co = TypeVar("ParametersT_co", covariant=True)
@@ -69,11 +73,17 @@ class Audio:
     Args:
         waveform: float32, axes (channel, sample), nominal range [-1, 1]. Made read-only. Not
             checked for NaN, so that a broken output can be looked at and recorded.
-        sample_rate: Hz, positive.
+        sample_rate: Hz, a whole number of 1 to `HIGHEST_RATE_HZ` of any type (numpy's too, or
+            44100.0); kept as a plain int.
+
+    Raises:
+        ValueError: The waveform is no such array, or the rate no such number.
 
     Example:
         >>> Audio(np.zeros((1, 22050), np.float32), 22050).duration_s
         1.0
+        >>> Audio(np.zeros((1, 4), np.float32), np.float64(44100.0)).sample_rate
+        44100
     """
 
     waveform: Waveform
@@ -81,14 +91,8 @@ class Audio:
 
     def __post_init__(self) -> None:
         """Check the shape, the type and the rate; freeze the samples."""
-        if self.waveform.ndim != len(AXES) or self.waveform.dtype != np.float32:
-            raise ValueError(
-                f"waveform is {self.waveform.dtype} with shape {self.waveform.shape}; "
-                "it must be float32 (channel, sample). Use waveform[None].astype('float32') for "
-                "mono."
-            )
-        if self.sample_rate <= 0:
-            raise ValueError(f"sample_rate is {self.sample_rate} Hz; it must be positive.")
+        object.__setattr__(self, "waveform", _plain_waveform(self.waveform))
+        object.__setattr__(self, "sample_rate", _whole_rate(self.sample_rate))
         self.waveform.flags.writeable = False
 
     def __reduce__(self) -> tuple[type[Audio], tuple[Waveform, int]]:
@@ -115,6 +119,41 @@ class Audio:
     def mono(self) -> Waveform:
         """Mean of the channels, shape (sample,)."""
         return np.asarray(self.waveform.mean(axis=0), dtype=np.float32)
+
+
+def _plain_waveform(given: object) -> Waveform:
+    """An array of numpy's own class; nothing is copied."""
+    if not isinstance(given, np.ndarray):
+        raise ValueError(  # noqa: TRY004 - like all that is wrong with audio
+            f"waveform is a {type(given).__name__}; it must be a numpy array, float32 (channel, "
+            "sample). Use np.asarray(waveform, np.float32)."
+        )
+    if isinstance(given, np.ma.MaskedArray):
+        raise ValueError(  # noqa: TRY004 - ditto
+            "waveform is a masked array; what is masked has no value. Use waveform.filled(0.0)."
+        )
+    if given.ndim != len(AXES) or given.dtype != np.float32:
+        raise ValueError(
+            f"waveform is {given.dtype} with shape {given.shape}; "
+            "it must be float32 (channel, sample). Use waveform[None].astype('float32') for "
+            "mono."
+        )
+    return np.asarray(given)
+
+
+def _whole_rate(given: Any) -> int:  # noqa: ANN401 - whatever was given as a rate
+    """A rate in Hz as a plain int."""
+    is_number = isinstance(given, Real | Decimal) and not isinstance(given, bool | np.bool_)
+    if is_number:
+        try:  # the range first: a decimal may have a billion digits
+            if 1 <= given <= HIGHEST_RATE_HZ and given == int(given):
+                return int(given)
+        except (ArithmeticError, ValueError):
+            pass  # a decimal that is no number cannot be compared
+    raise ValueError(
+        f"sample_rate is {one_line(given, 60, repr)}; it must be a whole number of Hz from 1 to "
+        f"{HIGHEST_RATE_HZ}. Give round(sample_rate), or int(...) of a text."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +198,9 @@ class Style:
 class StyleState:
     """The result of a fit: numpy arrays by name, and JSON.
 
-    The harness saves it as safetensors, so a fit is cached, resumable and can be shared.
+    The harness saves it as safetensors, so a fit is cached, resumable and can be shared. What it
+    may hold is said in `bench.returned`: arrays of numbers or bool, and JSON whose names are texts.
+    `transfer` gets it as the file would give it back, tuples in the JSON as lists.
     """
 
     arrays: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
@@ -314,7 +355,8 @@ class StyleTransferMethod(ABC, Generic[ParametersT]):
 
         Raises:
             CheckpointError: Weights are missing or incomplete; the message names the file and the
-                way out.
+                way out. From here it ends the run, as `DeviceError` does; whatever else this or
+                another call raises costs the cells that it was made for.
         """
 
     @abstractmethod

@@ -24,6 +24,8 @@ from bench.outside.containers import Stream, packed_streams, require_whole
 if TYPE_CHECKING:
     import soundfile
 
+BYTES_PER_SAMPLE = {"PCM_16": 2, "PCM_24": 3, "FLOAT": 4}
+MOST_WAV_BYTES = 2**32 - 4096  # a WAV states its size in 32 bits, its head included
 PCM_STEP = {"PCM_16": 2.0**-15, "PCM_24": 2.0**-23}
 DEFAULT_SUBTYPE = {".flac": "PCM_16", ".wav": "FLOAT", ".ogg": "VORBIS", ".mp3": "MPEG_LAYER_III"}
 READABLE = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc")
@@ -32,6 +34,8 @@ UNREADABLE = (
     *(".m4a", ".m4b", ".mp4", ".aac", ".ac3", ".alac", ".wma", ".ape", ".wv", ".mka", ".webm"),
     *(".mp2", ".amr", ".caf", ".au", ".snd", ".w64", ".mid", ".midi"),
 )
+FULL_SCALE = 1.0
+BEYOND = "beyond full scale: an integer file would clip it"
 USUAL_RATE = 44_100
 LOWEST_RATE, HIGHEST_RATE = 1000, 768_000
 # What is read at once: 512 MiB, which are 50 minutes at 44.1 kHz, or 25 of stereo.
@@ -259,8 +263,9 @@ def write_audio(path: str | Path, audio: Audio, subtype: str | None = None) -> N
         subtype: A libsndfile subtype, such as "PCM_24" or "FLOAT".
 
     Raises:
-        ValueError: An integer subtype would clip a sample, or the suffix has no default subtype.
-            Levels beyond full scale need a float WAV, see `unclipped_suffix`.
+        ValueError: An integer subtype would clip a sample, the suffix has no default subtype, or
+            the sound is longer than a WAV can hold. Levels beyond full scale need a float WAV, see
+            `unclipped_suffix`.
     """
     where = Path(path)
     chosen = subtype or DEFAULT_SUBTYPE.get(where.suffix.lower())
@@ -269,12 +274,22 @@ def write_audio(path: str | Path, audio: Audio, subtype: str | None = None) -> N
             f"{where} has the suffix {where.suffix!r}; a default exists for "
             f"{', '.join(DEFAULT_SUBTYPE)}. Use one of them."
         )
+    _require_size(where, audio, chosen)
     if chosen in PCM_STEP and not fits_integer(audio):
         raise ValueError(
-            f"{where}: peak {float(np.abs(audio.waveform).max()):.3f} is beyond full scale; "
+            f"{where}: peak {peak_words(peak_of(audio))} is beyond full scale; "
             f"{chosen} would clip it. Write a float .wav."
         )
     replace_file(where, _encoded(audio, where.suffix, chosen))
+
+
+def _require_size(path: Path, audio: Audio, subtype: str) -> None:
+    size = audio.waveform.size * BYTES_PER_SAMPLE.get(subtype, 0)
+    if path.suffix.lower() == ".wav" and size > MOST_WAV_BYTES:
+        raise ValueError(
+            f"{path}: {audio.duration_s:.0f} s of {audio.waveform.shape[0]} channels are {size} "
+            f"bytes; a WAV holds at most {MOST_WAV_BYTES}. Write a .flac, or cut it."
+        )
 
 
 def _encoded(audio: Audio, suffix: str, subtype: str) -> bytes:
@@ -282,12 +297,24 @@ def _encoded(audio: Audio, suffix: str, subtype: str) -> bytes:
     import soundfile
 
     container = {".aif": "AIFF"}.get(suffix.lower(), suffix[1:].upper())
+    if (container, subtype) == ("WAV", "FLOAT"):
+        return _float_wav(audio)
     channels, frames, buffer = audio.waveform.shape[0], audio.waveform.T, BytesIO()
     with soundfile.SoundFile(
         buffer, "w", audio.sample_rate, channels=channels, subtype=subtype, format=container
     ) as file:
         for start in range(0, audio.num_samples, BLOCK_SAMPLES):
             file.write(frames[start : start + BLOCK_SAMPLES])
+    return buffer.getvalue()
+
+
+def _float_wav(audio: Audio) -> bytes:
+    """A float WAV of nothing but the sound: libsndfile adds a peak chunk that holds the time."""
+    from scipy.io import wavfile
+
+    buffer = BytesIO()
+    frames = np.ascontiguousarray(audio.waveform.T, dtype="<f4")
+    wavfile.write(buffer, audio.sample_rate, frames)
     return buffer.getvalue()
 
 
@@ -316,7 +343,38 @@ def require_format(path: Path, sample_rate: int) -> None:
 
 def fits_integer(audio: Audio) -> bool:
     """Whether an integer file keeps the level: every sample is finite and within [-1, 1]."""
-    return bool(np.isfinite(audio.waveform).all() and (np.abs(audio.waveform) <= 1.0).all())
+    finite = bool(np.isfinite(audio.waveform).all())
+    return finite and not is_beyond_full_scale(peak_of(audio))
+
+
+def peak_of(audio: Audio) -> float:
+    """The largest magnitude of a sample; 0 where there is none."""
+    return float(np.abs(audio.waveform).max(initial=0.0))
+
+
+def is_beyond_full_scale(peak: float) -> bool:
+    """Whether a peak is one that integer files have no number for.
+
+    Full scale is 1, exactly: samples are float32, which holds 1 exactly, so no tolerance is needed
+    and the next number, 1.0000001, is beyond. (Integers end a step below 1; that step is what they
+    round by anyway.)
+
+    Example:
+        >>> is_beyond_full_scale(1.0), is_beyond_full_scale(1.0000001)
+        (False, True)
+    """
+    return peak > FULL_SCALE
+
+
+def peak_words(peak: float) -> str:
+    """A peak beyond full scale in words, with as many digits as show that it is.
+
+    Example:
+        >>> peak_words(1.3456), peak_words(1.0000001)
+        ('1.35', '1.0000001')
+    """
+    short = f"{peak:.3g}"
+    return short if is_beyond_full_scale(float(short)) else f"{peak:.8g}"
 
 
 def unclipped_suffix(audio: Audio) -> str:

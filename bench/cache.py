@@ -58,7 +58,7 @@ class Cache:
         """Keep a fit and what it cost (seconds, bytes), by name."""
         from safetensors.numpy import save
 
-        arrays = {name: np.ascontiguousarray(array) for name, array in state.arrays.items()}
+        arrays = {name: np.asarray(array, order="C") for name, array in state.arrays.items()}
         words = {"meta": json.dumps(dict(state.meta)), "cost": json.dumps(dict(cost))}
         words["sha256"] = _checksum(words, arrays)
         replace_file(self.state_path(key), save(arrays, words), self.root)

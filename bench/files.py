@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import json
 import os
+import resource
 import secrets
 import shutil
 import stat
@@ -23,6 +24,9 @@ from pathlib import Path, PurePosixPath
 
 # A full disk, a full quota, and a file that is larger than this process may write.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_LITTLE_BYTES = 1 << 30  # a disk with more space left is not full, whoever says so
+# What file systems answer that keep no names on request, such as those of some networks.
+_CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 _NAME_LENGTH = 40  # of the target's name in that of the scratch file: file systems allow 255 bytes
 _FRESH, _FORMER = ".new", ".old"
 
@@ -78,10 +82,11 @@ def inside(folder: Path, relative: str) -> Path:
 def replace_file(path: Path, content: str | bytes, root: Path | None = None) -> None:
     """Replace a file by new content, as a whole or not at all.
 
-    The content is written to a scratch file beside the target, flushed to the disk, and renamed.
-    Whenever the process is killed, a reader finds the old content or the new one. Several processes
-    may write the same file: each has a scratch file of its own, and the last one wins. Missing
-    folders are created. A pipe or a device, such as `/dev/stdout`, is written to directly.
+    The content is written to a scratch file beside the target, flushed to the disk, and renamed,
+    and the disk has the new name before this returns. Whenever the process is killed, a reader
+    finds the old content or the new one. Several processes may write the same file: each has a
+    scratch file of its own, and the last one wins. Missing folders are created. A pipe or a device,
+    such as `/dev/stdout`, is written to directly.
 
     Args:
         path: The file.
@@ -107,7 +112,7 @@ def replace_file(path: Path, content: str | bytes, root: Path | None = None) -> 
 
 
 def _replace(target: Path, data: bytes) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     scratch = target.with_name(f".{target.name[:_NAME_LENGTH]}.{secrets.token_hex(8)}.part")
     try:
         with scratch.open("xb") as file:
@@ -115,8 +120,36 @@ def _replace(target: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         scratch.replace(target)
+        sync_folder(target.parent)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder, and those above it, unless it is there; the disk keeps their names."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in missing:
+        sync_folder(one.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the disk keep the names in a folder; file systems that cannot are let be.
+
+    Where the power fails, a file that was flushed is lost all the same as long as its name is
+    not there.
+    """
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -145,6 +178,28 @@ def no_space(error: OSError) -> str | None:
     if error.errno not in FULL or error.filename is None:
         return None
     return f"{error.filename}: no space left on the disk mounted at {_mount_of(error.filename)}"
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Whether an error says that a disk is full, and that disk has little space left indeed.
+
+    A full disk is no fault of a plug-in, but a plug-in may raise anything.
+
+    Example:
+        >>> disk_is_full(OSError(errno.EFBIG, "File too large", "/proc/1/a"))
+        False
+    """
+    if type(error) is not OSError or not isinstance(error.filename, str):
+        return False
+    if error.errno != errno.ENOSPC:
+        limited = resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
+        return error.errno == errno.EDQUOT or (error.errno == errno.EFBIG and limited)
+    try:
+        room = os.statvfs(_mount_of(error.filename))
+    except (OSError, ValueError):
+        return False
+    little = room.f_bavail * room.f_frsize < _LITTLE_BYTES
+    return (room.f_blocks > 0 and little) or (room.f_files > 0 == room.f_favail)
 
 
 def _mount_of(path: str) -> str:
@@ -181,7 +236,7 @@ def renewed_folder(
     place = _lexical(target)
     require_plain(place, root)
     place.parent.mkdir(parents=True, exist_ok=True)
-    with _turn(place.parent if root is None else root) as alone:
+    with turn(place.parent if root is None else root) as alone:
         _finish(place, keep, alone=alone)
         fresh = _beside(place, _FRESH)
         with naming(place):
@@ -200,9 +255,13 @@ def renewed_folder(
 
 
 @contextmanager
-def _turn(folder: Path) -> Iterator[bool]:
-    """Wait for other processes at this folder; says whether they could be asked to wait as well."""
-    handle = os.open(folder, os.O_RDONLY)
+def turn(place: Path) -> Iterator[bool]:
+    """Wait for other processes at this file or folder, which must exist.
+
+    Yields:
+        Whether they could be asked to wait as well.
+    """
+    handle = os.open(place, os.O_RDONLY)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)  # the kernel frees it however the process ends

@@ -5,7 +5,8 @@ all hub caches of the user. A checkpoint or archive fetched for the first time i
 commit, size and SHA-256 of each file; from then on anything else under the same name is refused.
 
 **Conventions**: sizes in bytes, digests in hex. The modification time only saves reading a file
-again: where it differs, the file is hashed.
+again: where it differs, the file is hashed. The lock file is replaced whole, so reading it needs no
+turn; writing it does, see `write_locked`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bench.api import CheckpointError
 from bench.cache import Cache
 from bench.checkout import COMMAND
-from bench.files import file_digest, replace_file
+from bench.files import file_digest, naming, replace_file, require_plain, turn
 
 LOCK = "checkpoints.lock.json"
 
@@ -69,10 +70,33 @@ def read_locked(name: str) -> Locked | None:
     return _read().entries.get(name)
 
 
-def write_locked(name: str, locked: Locked) -> None:
-    """Record what was fetched under a name."""
-    entries = {**_read().entries, name: locked}
-    replace_file(lock_path(), _Lock(entries=entries).model_dump_json(indent=1) + "\n")
+def write_locked(name: str, locked: Locked, what: str) -> None:
+    """Record what was fetched under a name; what stands under others stays, whoever wrote it.
+
+    Processes take turns, in other containers of this machine too. Of two that fetch the same for
+    the first time, the first decides what it is.
+
+    Args:
+        name: The name.
+        locked: What was fetched.
+        what: Its name in messages.
+
+    Raises:
+        CheckpointError: Other files were recorded under that name meanwhile, or the lock file is
+            damaged.
+    """
+    path = lock_path()
+    turns = path.with_name(f"{path.name}.turn")
+    require_plain(turns)
+    with naming(turns):
+        turns.parent.mkdir(parents=True, exist_ok=True)
+        turns.touch()
+    with turn(turns):
+        entries = _read().entries
+        if name in entries:
+            require_same(locked.files, entries[name].files, what)
+        whole = _Lock(entries={**entries, name: locked})
+        replace_file(path, whole.model_dump_json(indent=1) + "\n")
 
 
 def _read() -> _Lock:

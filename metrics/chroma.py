@@ -55,10 +55,13 @@ def chroma(audio: Audio) -> Chroma:
 
     Returns:
         Non-negative (pitch class, frame), in energy, every `HOP_LENGTH` samples at `SAMPLE_RATE`.
+        The bins are added up one after the other: a matrix product of BLAS adds in an order that
+        depends on the number of threads, and so would the last digit.
     """
     mono = resample_waveform(audio.mono, audio.sample_rate, SAMPLE_RATE)
     spectrum = librosa.stft(mono, n_fft=N_FFT, hop_length=HOP_LENGTH, win_length=WIN_LENGTH)
-    return np.asarray(_filter_bank() @ np.abs(spectrum).astype(np.float64) ** 2)
+    energy = np.ascontiguousarray(np.abs(spectrum)).astype(np.float64) ** 2
+    return np.asarray(np.einsum("cb,bt->ct", _filter_bank(), energy))
 
 
 def frame_cosines(first: Chroma, second: Chroma) -> NDArray[np.float64]:

@@ -30,6 +30,6 @@ __all__ = ["__version__", "load_records", "main"]
 
 def main() -> None:
     """The command `bench`, also `python -m music_style_bench`."""
-    from bench.cli.main import main as command
+    from bench.__main__ import start
 
-    command()
+    start()

@@ -7,6 +7,8 @@ from functools import reduce
 from typing import TypeVar
 
 from bench.api import RecordError
+from bench.records.identity import other_methods
+from bench.records.planned import Place, place_of
 from bench.records.sameness import differences, joined, suite_digest
 from bench.records.schema import (
     CellRecord,
@@ -31,8 +33,8 @@ def merge(runs: Sequence[Run]) -> Run:
     repeating a failed cell does not hide the failure.
 
     Raises:
-        RecordError: There is no run, the settings differ, a method differs between runs, or the
-            scores of one metric carry different fingerprints.
+        RecordError: There is no run, the settings differ, a method differs between runs in more
+            than its code and weights, or the scores of one metric carry different fingerprints.
     """
     if not runs:
         raise RecordError("no run was named; a report needs one. Name a folder with a run.json.")
@@ -46,17 +48,37 @@ def merge(runs: Sequence[Run]) -> Run:
 def _joined(runs: Sequence[Run]) -> Run:
     header = _header(runs)
     order = {method.label: position for position, method in enumerate(header.methods)}
-    plan: dict[str, PlannedCell] = {}
+    plan: dict[Place, PlannedCell] = {}
     cells: dict[str, CellRecord] = {}
     scores: dict[tuple[str, str], ScoreRecord] = {}
     for run in reversed(runs):
         changed = {i for i, cell in run.cells.items() if _other_audio(cells.get(i), cell)}
         scores = {key: score for key, score in scores.items() if key[0] not in changed}
-        plan |= {cell.cell_id: cell for cell in run.plan}
+        plan |= {place_of(cell): cell for cell in run.plan}
         cells |= run.cells
         scores |= run.scores
     planned = sorted(plan.values(), key=lambda cell: order.get(cell.method, len(order)))
-    return Run(runs[0].folder, header, tuple(planned), cells, scores)
+    return Run(
+        runs[0].folder,
+        header,
+        tuple(planned),
+        cells,
+        scores,
+        tuple(words for run in runs for words in run.faults),
+        tuple(f"{run.folder}: {words}" for run in runs for words in run.plan_faults),
+        _remarks(runs),
+    )
+
+
+def _remarks(runs: Sequence[Run]) -> tuple[str, ...]:
+    """What the runs remark, and the methods that are not the same in all of them."""
+    own = [f"{run.folder}: {words}" for run in runs for words in run.remarks]
+    unlike = [
+        f"{label}: {words} in {other.folder} than in {runs[0].folder}"
+        for other in runs[1:]
+        for label, words in other_methods(runs[0].header, other.header).items()
+    ]
+    return (*own, *unlike)
 
 
 def _other_audio(known: CellRecord | None, cell: CellRecord) -> bool:
@@ -96,7 +118,9 @@ def _entries(found: Sequence[tuple[Run, EntryT, str]]) -> list[EntryT]:
     for run, entry, name in found:
         holder, known = kept.setdefault(name, (run, entry))
         if known != entry:
-            fields = [f for f, value in entry if value != getattr(known, f)]
+            fields = [f for f, value in entry if f != "identity" and value != getattr(known, f)]
+            if not fields:  # other code alone is told in the remarks: the first run's cells count
+                continue
             raise RecordError(
                 f"{name!r} differs between {holder.folder} and {run.folder} in "
                 f"{', '.join(fields)}; one row or column holds one thing. Report them one by one."

@@ -1,5 +1,5 @@
 """`python -m bench.cli`: the same as `python -m bench`."""
 
-from bench.cli.main import main
+import runpy
 
-main()
+runpy.run_module("bench", run_name="__main__")

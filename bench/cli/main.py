@@ -24,6 +24,7 @@ from bench.cli.results import baseline, compare, gate, history
 from bench.cli.run import run
 from bench.cli.streams import OutputLostError, prepare_streams, say
 from bench.cli.time import time
+from bench.ending import end_on_sigterm, last_words
 from bench.errors import ExitCode
 from bench.files import FULL, no_space
 from bench.outside.names import require_utf8
@@ -58,6 +59,7 @@ for command in COMMANDS:
 
 def main() -> None:
     """Entry point: bad input ends with one message and exit code 2, never with a traceback."""
+    end_on_sigterm()
     prepare_streams()
     logging.basicConfig(
         level=os.environ.get("BENCH_LOG", "WARNING").upper(), format="%(name)s: %(message)s"
@@ -81,9 +83,10 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(ExitCode.BAD_INPUT)
-    except (click.Abort, KeyboardInterrupt):
-        say("interrupted; run the same command again to go on", err=True)
-        sys.exit(ExitCode.INTERRUPTED)
+    except (click.Abort, KeyboardInterrupt) as asked:
+        words, code = last_words(asked)
+        say(words, err=True)
+        sys.exit(code)
 
 
 def _require_utf8_words() -> None:

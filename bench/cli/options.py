@@ -59,6 +59,12 @@ device_option = click.option(
 run_option = click.option("--run", "folder", required=True, type=FILE, help="The run folder.")
 benchmarks_option = click.option("--benchmarks", type=FILE, help="JSON file of pytest-benchmark.")
 
+records_only_option = click.option(
+    "--records-only",
+    is_flag=True,
+    help="Do not compare the audio with its records, as where they came without it.",
+)
+
 
 def precision_option(command: Command) -> Command:
     """Add `--precision` to a command."""

@@ -30,6 +30,7 @@ class ReportOptions(TypedDict):
     html: bool
     paper: bool
     check: Path | None
+    verify: bool
 
 
 @click.command()
@@ -55,6 +56,11 @@ class ReportOptions(TypedDict):
     type=FILE,
     help="Compare the marked tables of a paper with the records; exit code 4 where they differ.",
 )
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="First compare the plan and the audio with their records; exit code 2 where they differ.",
+)
 def report(runs: tuple[Path, ...], **options: Unpack[ReportOptions]) -> None:
     """Rebuild the tables and the page of runs, and print the tables.
 
@@ -65,6 +71,8 @@ def report(runs: tuple[Path, ...], **options: Unpack[ReportOptions]) -> None:
         sys.exit(_check(options["check"], runs))
     if not runs:
         raise click.UsageError("Missing argument 'RUNS...'.")
+    if options["verify"]:
+        _verify(runs)
     from bench.records.store import without_garbage_collection
 
     atexit.register(gc.freeze)  # no garbage collection over all records as the process ends
@@ -75,6 +83,23 @@ def report(runs: tuple[Path, ...], **options: Unpack[ReportOptions]) -> None:
             from reports.paper.write import write_paper
 
             say(f"Paper: {write_paper(finished)}")
+
+
+def _verify(runs: tuple[Path, ...]) -> None:
+    """Say what of some runs is not what was written, and end where anything is not."""
+    from bench.records.integrity import altered_of_run
+    from bench.records.store import load_run
+
+    differs = False
+    for folder in runs:
+        run = load_run(folder)
+        faults = [*run.faults, *run.plan_faults, *altered_of_run(run)]
+        for fault in faults:
+            say(f"{folder}: {fault}")
+        say(f"{folder}: {len(run.plan)} cells, faults: {len(faults) or 'none'}")
+        differs = differs or bool(faults)
+    if differs:
+        sys.exit(ExitCode.BAD_INPUT)
 
 
 def _check(paper: Path, runs: tuple[Path, ...]) -> ExitCode:

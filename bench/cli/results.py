@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 import click
 
-from bench.cli.options import FILE, FOLDER, Finite, benchmarks_option
+from bench.cli.options import FILE, FOLDER, Finite, benchmarks_option, records_only_option
 from bench.cli.streams import say
 from bench.errors import ExitCode
 
@@ -49,7 +49,10 @@ def compare(first: str, second: str, folder: Path | None, population: Population
 @click.option("--reason", required=True, help="Why these numbers are accepted.")
 @click.option("-o", "out", required=True, type=FILE, help="The JSON file.")
 @benchmarks_option
-def baseline(folder: Path, reason: str, out: Path, benchmarks: Path | None) -> None:
+@records_only_option
+def baseline(
+    folder: Path, reason: str, out: Path, benchmarks: Path | None, *, records_only: bool
+) -> None:
     """Keep a finished run as the baseline of later gates.
 
     It says which drops the gate could find by it, and what is missing where these are too large.
@@ -57,7 +60,7 @@ def baseline(folder: Path, reason: str, out: Path, benchmarks: Path | None) -> N
     from reports.gate.foresight import statement
     from reports.gate.verdicts import write_baseline
 
-    kept = write_baseline(folder, reason, out, benchmarks)
+    kept = write_baseline(folder, reason, out, benchmarks, records_only=records_only)
     say(f"Written: {out}\n{statement(kept)}", nl=False)
 
 
@@ -68,6 +71,7 @@ class GateOptions(TypedDict):
     benchmarks: Path | None
     advisory: tuple[Literal["time", "memory"], ...]
     least_drop: float | None
+    records_only: bool
     json_out: Path | None
     junit_out: Path | None
     report: Path | None
@@ -89,6 +93,7 @@ class GateOptions(TypedDict):
     help="The drop that must be found, as a share of a metric's range; 1 asks for nothing. "
     "Default: that of the suite, 0.2 if it says none.",
 )
+@records_only_option
 @click.option("--json", "json_out", type=FILE, help="Write the verdicts to this file.")
 @click.option("--junit", "junit_out", type=FILE, help="Write JUnit XML to this file.")
 @click.option(
@@ -103,13 +108,13 @@ def gate(folder: Path, **options: Unpack[GateOptions]) -> None:
     could tell of a drop that must be found.
     """
     from reports.gate.lane import judge_and_write
+    from reports.gate.verdicts import Terms
 
     text, code = judge_and_write(
         folder,
         options["known"],
+        Terms(options["advisory"], options["least_drop"], options["records_only"]),
         benchmarks=options["benchmarks"],
-        advisory=options["advisory"],
-        least_drop=options["least_drop"],
         outputs={
             "json": options["json_out"], "junit": options["junit_out"], "report": options["report"]
         },
@@ -131,11 +136,12 @@ def history() -> None:
 @click.argument("folder", metavar="RUN", type=FILE)
 @click.option("-o", "out", required=True, type=FILE, help="The history file.")
 @benchmarks_option
-def history_add(folder: Path, out: Path, benchmarks: Path | None) -> None:
+@records_only_option
+def history_add(folder: Path, out: Path, benchmarks: Path | None, *, records_only: bool) -> None:
     """Append a run to a history file, unless it is there already."""
     from reports.gate.history import add_run
 
-    say(add_run(folder, out, benchmarks))
+    say(add_run(folder, out, benchmarks, records_only=records_only))
 
 
 @history.command("show")

@@ -43,6 +43,7 @@ class RunOptions(TypedDict):
     duration: float | None
     dry_run: bool
     retry: bool
+    keep_old: bool
     isolate: bool | None
     timeout: float | None
     fit_together: bool
@@ -82,6 +83,11 @@ class RunOptions(TypedDict):
     "--retry", is_flag=True, help="Try failed and crashed cells, and invalid scores, again."
 )
 @click.option(
+    "--keep-old",
+    is_flag=True,
+    help="Refuse where a method has changed since its cells were rendered; default: render anew.",
+)
+@click.option(
     "--isolate/--no-isolate",
     default=None,
     help="Run all methods in worker processes, or nothing; default: what comes from outside.",
@@ -101,7 +107,8 @@ def run(**options: Unpack[RunOptions]) -> None:
     """Run methods over a dataset and print the tables.
 
     Each method learns every style and renders every content in it; each output is scored by every
-    metric. An existing run folder is continued.
+    metric. An existing run folder is continued: what is there is kept, except for cells of a method
+    whose code, weights or version has changed, and audio that is not what was recorded.
     """
     from bench.run.request import RunRequest, prepare
 
@@ -123,12 +130,14 @@ def _run(prepared: Prepared, request: RunRequest) -> int:
         say(err=True)
         finished = show((prepared.folder,), page=True, brief=True)
     _print_invalid(finished)
+    _print_peaks(finished)
     _print_session(prepared)
     unsound = any(
         score.status == INVALID and cell in cells and metric in prepared.metrics
         for (cell, metric), score in finished.run.scores.items()
     )
-    failed = unsound or any(cell.status in FAILED for cell in cells.values())
+    open_again = {"cancelled"}  # audio that was altered before it could be scored
+    failed = unsound or any(cell.status in FAILED | open_again for cell in cells.values())
     return ExitCode.FAILED_CELLS if failed else ExitCode.DONE
 
 
@@ -139,6 +148,14 @@ def _print_invalid(finished: Report) -> None:
     words = invalid_note(finished.run)
     if words:
         say(f"{words}; reasons in {finished.out / 'failures.md'}, --retry scores them again")
+
+
+def _print_peaks(finished: Report) -> None:
+    """Say which methods go beyond full scale, a line for each."""
+    from reports.tables.notes import peak_notes
+
+    for words in peak_notes(finished.run):
+        say(words)
 
 
 def _print_session(prepared: Prepared) -> None:

@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, is_dataclass
 from typing import Generic, Literal, TypeVar
 
-from bench.api import Clip, UnsupportedError
+from bench.api import Clip
 from bench.audio import read_audio
 from bench.checkout import DATASETS
-from bench.failure import STOPS_RUN
+from bench.failure import STOPS_RUN, contained, failure_of
+from bench.files import disk_is_full
 from bench.outside.wording import one_line
 
 SubjectT = TypeVar("SubjectT")
@@ -41,12 +42,14 @@ class Check(Generic[SubjectT]):
         name: The promise in a few words.
         why: What goes wrong in a benchmark when it is broken.
         fault: Looks at a subject and says what is wrong, or None.
+        note: Says of a subject that passed what one should know all the same, or None.
         essential: Whether nothing after it can be checked when it fails.
     """
 
     name: str
     why: str
     fault: Callable[[SubjectT], str | None]
+    note: Callable[[SubjectT], str | None] | None = None
     essential: bool = False
 
 
@@ -57,7 +60,7 @@ class Outcome:
     Args:
         name: The check.
         status: Whether it passed, failed or could not be made.
-        reason: Why it failed or could not be made.
+        reason: Why it failed or could not be made; of one that passed, what one should know.
     """
 
     name: str
@@ -74,17 +77,19 @@ def run_check(check: Check[SubjectT], subject: SubjectT) -> Outcome:
         DeviceError: The device is not there.
     """
     try:
-        fault = check.fault(subject)
+        with contained(loading=True):
+            fault = check.fault(subject)
+            note = check.note(subject) if check.note is not None and fault is None else None
     except STOPS_RUN:
         raise
-    except UnsupportedError as declined:
-        return Outcome(check.name, "n.a.", one_line(declined))
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001 - whatever a plug-in raises is a finding about it; even SystemExit
-        return Outcome(check.name, "failed", f"{type(error).__name__}: {one_line(error)}")
+    except Exception as error:  # whatever a plug-in raises is a finding about it
+        if disk_is_full(error):
+            raise
+        found = failure_of(error)
+        status: CheckStatus = "n.a." if found.status == "unsupported" else "failed"
+        return Outcome(check.name, status, found.reason)
     if fault is None:
-        return Outcome(check.name, "passed")
+        return Outcome(check.name, "passed", note or "")
     return Outcome(check.name, "failed", f"{one_line(fault)}. Why it matters: {check.why}")
 
 

@@ -21,12 +21,15 @@ from bench.api import (
     StyleTransferMethod,
     TransferRequest,
 )
-from bench.audio import as_heard
+from bench.audio import as_heard, peak_of
 from bench.conformance.checks import CONTENTS, STYLE_CLIPS, STYLE_TEXT, bundled_clip
 from bench.conformance.side_effects import Reading, SideEffects
+from bench.failure import contained
+from bench.outputs import restore
 from bench.plugins.catalog import UNDESCRIBED, describe, resolve
 from bench.plugins.opening import IN_THIS_PROCESS, close, open_method
 from bench.plugins.parameters import make_parameters
+from bench.returned import admit_outputs, admit_states
 
 SECONDS = 1.0
 # Where a method has parameters of these names, they are set to as little work as possible.
@@ -61,6 +64,7 @@ class MethodSubject:
         self.overrides = dict(overrides or {})
         self.side_effects = SideEffects()
         self.told: list[tuple[object, object]] = []
+        self.peak = 0.0  # the largest of all outputs so far
 
     @property
     def undescribed(self) -> bool:
@@ -136,8 +140,9 @@ class MethodSubject:
         method = (
             self.method
         )  # loaded before the watch: building a network may draw its first weights
-        with self.reading.watch(), self.side_effects.watch("fit", given):
-            return method.fit(requests, lambda *told: self.told.append(told))
+        with self.reading.watch(), self.side_effects.watch("fit", given), contained():
+            answer = method.fit(requests, lambda *told: self.told.append(told))
+            return admit_states(answer, len(requests))
 
     def transfer(
         self, *contents: Clip, seed: int = 1, state: StyleState | None = None
@@ -148,5 +153,10 @@ class MethodSubject:
         given |= {f"the state's {name!r}": array for name, array in used.arrays.items()}
         requests = [TransferRequest(clip, used, self.parameters, seed) for clip in contents]
         method = self.method
-        with self.reading.watch(), self.side_effects.watch("transfer", given):
-            return method.transfer(requests)
+        with self.reading.watch(), self.side_effects.watch("transfer", given), contained():
+            outputs = admit_outputs(method.transfer(requests), len(requests))
+        for output, clip in zip(outputs, contents, strict=True):
+            restored = restore(output, clip.audio, clip.audio)
+            if isinstance(restored, Audio):
+                self.peak = max(self.peak, peak_of(restored))
+        return outputs

@@ -111,7 +111,8 @@ def _accept(
     if locked is not None:
         require_same(facts, locked.files, checkpoint.title)
     kept = str(folder) if chosen else None
-    write_locked(checkpoint.name, Locked(commit=announced.commit, folder=kept, files=dict(facts)))
+    entry = Locked(commit=announced.commit, folder=kept, files=dict(facts))
+    write_locked(checkpoint.name, entry, checkpoint.title)
 
 
 def _most(checkpoint: HubCheckpoint) -> int:

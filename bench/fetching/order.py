@@ -198,7 +198,7 @@ def _accept(card: Card, folder: Path, fact: FileFact) -> None:
     """
     write_manifest(folder, fact.sha256)
     require_card(card, folder)
-    write_locked(_lock_name(card), Locked(files={ARCHIVE: fact}))
+    write_locked(_lock_name(card), Locked(files={ARCHIVE: fact}), f"dataset {card.name}")
 
 
 def _lock_name(card: Card) -> str:

@@ -16,8 +16,9 @@ from collections.abc import Iterator, Sequence
 
 from bench.gate import cost, quality
 from bench.gate.lanes import Ended, MetricCells
-from bench.gate.snapshot import MeasuredCell, Snapshot, with_ranges
+from bench.gate.snapshot import MeasuredCell, MeasuredMethod, Snapshot, with_ranges
 from bench.gate.verdict import Verdict
+from bench.records.identity import differing
 
 # Candidate, which is None where it has no such cell, and baseline.
 Pair = tuple[MeasuredCell | None, MeasuredCell]
@@ -137,6 +138,15 @@ def _lost_words(cells: Sequence[MeasuredCell], planned: int) -> str:
     return f"{len(cells)} of {planned} lost: {', '.join(named)}{more}"
 
 
+def _changed(new: MeasuredMethod | None, baseline: Snapshot, label: str) -> str:
+    """What of a method is not that of the baseline, in brackets; nothing where nobody knows."""
+    old = baseline.methods[label].identity
+    if new is None or new.identity is None or old is None:
+        return ""
+    unlike = differing(old, new.identity)
+    return f" ({', '.join(f'other {words}' for words in unlike)})" if unlike else ""
+
+
 def _audio(
     label: str, ended: Sequence[Ended], candidate: Snapshot, baseline: Snapshot
 ) -> Iterator[Verdict]:
@@ -145,8 +155,8 @@ def _audio(
     unseeded = [new for new, old in other if new.seed == old.seed]
     if not ended:
         return
-    count = f"{len(other)} of {len(ended)} outputs differ"
     new_method = candidate.methods.get(label)
+    count = f"{len(other)} of {len(ended)} outputs differ{_changed(new_method, baseline, label)}"
     bumped = new_method is not None and new_method.version != baseline.methods[label].version
     if not other:
         yield Verdict("audio", label, "digest", "equivalent", f"all {len(ended)} outputs the same")

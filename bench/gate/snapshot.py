@@ -27,7 +27,13 @@ from bench.checkout import COMMAND
 from bench.files import replace_file
 from bench.outside.texts import MOST_JSON_BYTES, read_text
 from bench.records.benchmarks import Benchmark
-from bench.records.schema import CellRecord, MetricEntry, PlannedCell, Record
+from bench.records.schema import (
+    CellRecord,
+    IdentityFacts,
+    MetricEntry,
+    PlannedCell,
+    Record,
+)
 from bench.records.store import Run
 from bench.scores import NUMBERED
 
@@ -87,6 +93,7 @@ class MeasuredMethod(Record):
     fits_per_style: bool
     control: bool
     state: str = ""
+    identity: IdentityFacts | None = None  # None in baselines that were written before it was kept
 
 
 class MeasuredMetric(Record):
@@ -155,7 +162,7 @@ def snapshot(
         run_id=header.run_id,
         commit=str((facts.get("git") or {}).get("commit") or ""),
         reason=reason,
-        least_drop=header.suite.get("gate", {}).get("least_drop", LEAST_DROP),
+        least_drop=(header.suite.get("gate") or {}).get("least_drop", LEAST_DROP),
         platform=platform_class(facts, header.device),
         machine=machine_class(facts, header.device),
         device=header.device,
@@ -165,6 +172,7 @@ def snapshot(
                 fits_per_style=m.fits_per_style,
                 control=m.control,
                 state=m.repository.words if m.repository else "",
+                identity=header.identities.get(str(m.identity)),
             )
             for m in header.methods
         },

@@ -1,4 +1,10 @@
-"""Starting a worker process, talking to it, and ending it with all its children."""
+"""Starting a worker process, talking to it, and ending it with all that it started.
+
+Whatever a plug-in does to the link costs the call and nothing else: one deadline holds for the
+whole exchange (sending, waiting, half a message, messages without end), and what is no message ends
+the worker. The process that is started here is the worker's keeper (`bench.plugins.keeper`), which
+says what becomes of the worker's own children.
+"""
 
 from __future__ import annotations
 
@@ -13,23 +19,33 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
 from bench import errors
-from bench.api import Progress
+from bench.api import BenchError, Progress
+from bench.ending import sparing_children
 from bench.failure import Failure, WorkerError, WorkerLostError
+from bench.outside.wording import one_line
 from bench.plugins.log import Capture
-from bench.plugins.wire import Wire
+from bench.plugins.wire import GarbledError, Wire
 
-POLL_EVERY_S = 0.05  # how soon the death of a worker is seen; answers are seen at once
 SHUTDOWN_S = 2.0  # what a worker gets to end by itself after its last answer
+KILLING_S = 5.0  # what its keeper gets to kill everything
+DRAINING_S = 0.5  # what is read of a dead worker's last words
 START = (
     "import json, sys; facts = json.loads(sys.argv[1]); sys.path[:0] = facts['path']; "
+    "from bench.plugins.keeper import keep; keep(sys.argv[1]); "
     "from bench.plugins.worker import serve; serve(sys.argv[1])"
 )
+_RAISED = ("unsupported", "error", "oom")  # the statuses of what a plug-in raises
+_OURS = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, BenchError)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +68,39 @@ def this_environment() -> Interpreter:
     return Interpreter(sys.executable, sys.path, os.environ)
 
 
+class _TooLongError(Exception):
+    """An exchange took longer than its limit."""
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """How long one call may still go on; to be asked while it waits.
+
+    Args:
+        process: The worker's keeper.
+        limit_s: Longest time for the call, seconds; None sets no limit.
+    """
+
+    process: subprocess.Popen[bytes]
+    limit_s: float | None
+    _begun_at: float = field(default_factory=time.monotonic)
+    _dead_at: float | None = None
+
+    def __call__(self) -> None:
+        """Raise where the call is over; of a dead worker, its last words are read.
+
+        Raises:
+            EOFError: The worker is dead, whoever still holds its end of the link.
+        """
+        now = time.monotonic()
+        if self.limit_s is not None and now - self._begun_at >= self.limit_s:
+            raise _TooLongError
+        if self._dead_at is None and self.process.poll() is not None:
+            self._dead_at = now
+        if self._dead_at is not None and now - self._dead_at >= DRAINING_S:
+            raise EOFError
+
+
 class Worker:
     """A running worker process and the link to it.
 
@@ -61,15 +110,25 @@ class Worker:
     """
 
     def __init__(self, interpreter: Interpreter, log: Path) -> None:
-        self._capture = Capture(log)
-        self._files = Path(tempfile.mkdtemp(prefix="bench-worker-"))
-        near, far = socket.socketpair()
-        self._wire = Wire(near, self._files, "run")
-        ending, self._lifeline = os.pipe()
+        with contextlib.ExitStack() as undone:
+            self._capture = Capture(log)
+            undone.callback(self._capture.finish)
+            self._files = Path(tempfile.mkdtemp(prefix="bench-worker-"))
+            undone.callback(self._remove_files)
+            near, far = socket.socketpair()
+            self._wire = Wire(near, self._files, "run")
+            undone.callback(self._wire.close)
+            reading, writing = os.pipe()
+            self._lifeline = os.fdopen(writing, "wb", buffering=0)
+            undone.callback(self._lifeline.close)
+            with (
+                far,
+                os.fdopen(reading, "rb", buffering=0) as ending,
+                sparing_children(),
+            ):
+                self._process = self._start(interpreter, far, ending.fileno())
+            undone.pop_all()
         self._numbers = itertools.count()
-        self._process = self._start(interpreter, far, ending)
-        os.close(ending)
-        far.close()
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:
                 self._capture.follow(stream, quotable=stream is self._process.stderr)
@@ -78,7 +137,7 @@ class Worker:
         self, interpreter: Interpreter, far: socket.socket, ending: int
     ) -> subprocess.Popen[bytes]:
         numbers = {"link": far.fileno(), "lifeline": ending, "log": self._capture.fileno()}
-        facts = {**numbers, "files": str(self._files), "path": interpreter.path}
+        facts = {**numbers, "run": os.getpid(), "files": str(self._files), "path": interpreter.path}
         return subprocess.Popen(  # noqa: S603 - an interpreter of our own choice with our own code
             [interpreter.python, "-c", START, json.dumps(facts)],
             stdin=subprocess.DEVNULL,
@@ -100,43 +159,48 @@ class Worker:
         """Send a call and wait for its answer: its `value`, and the worker's `peak_bytes`.
 
         Raises:
-            WorkerLostError: The worker died, or was killed because it took longer than `limit_s`.
+            WorkerLostError: The worker died, was killed because the call took longer than
+                `limit_s`, or sent what is no answer and was killed for it.
             WorkerError: The method raised.
+            OSError: A disk is full, here or where the plug-in wrote; the error names the file.
         """
-        number = next(self._numbers)
+        number, exchange = next(self._numbers), _Exchange(self._process, limit_s)
+        with self._linked(limit_s):
+            self._wire.send(number, verb, payload, exchange)
+        while True:
+            with self._linked(limit_s):
+                message = self._wire.receive(exchange)
+                value = self._wire.value_of(message)
+                found = told(message.kind, value)
+            if message.number != number:
+                continue
+            if found is not None:
+                raise found
+            if message.kind == "done":
+                return dict(value)
+            if progress is not None:
+                progress(*value)
+
+    @contextlib.contextmanager
+    def _linked(self, limit_s: float | None) -> Iterator[None]:
+        """Turn whatever goes wrong on the link into the loss of the worker."""
         try:
-            self._wire.send(number, verb, payload)
-            return self._answer(number, progress, limit_s)
+            yield
         except (EOFError, ConnectionError):
             self._report_end()
-
-    def _answer(
-        self, number: int, progress: Progress | None, limit_s: float | None
-    ) -> dict[str, Any]:
-        deadline = None if limit_s is None else time.monotonic() + limit_s
-        while deadline is None or time.monotonic() < deadline:
-            if self._wire.poll(POLL_EVERY_S):
-                message = self._wire.receive()
-                value = self._wire.value_of(message)
-                if message.number != number:
-                    continue
-                if message.kind == "done":
-                    return dict(value)
-                if message.kind == "failed":
-                    _raise(**value)
-                if progress is not None:
-                    progress(*value)
-            elif self._process.poll() is not None:
-                self._report_end()
-        self.kill()
-        raise WorkerLostError(
-            Failure("timeout", f"took longer than {limit_s:g} s; {self._last_line()}")
-        )
+        except _TooLongError:
+            self.kill()
+            words = f"took longer than {limit_s:g} s; {self._last_line()}"
+            raise WorkerLostError(Failure("timeout", words)) from None
+        except GarbledError as error:
+            self.kill()
+            words = f"the worker's link carried what is no answer ({one_line(error, 120)})"
+            raise WorkerLostError(Failure("crash", f"{words}; {self._last_line()}")) from error
 
     def _report_end(self) -> NoReturn:
         """Raise an error that says how the worker ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(POLL_EVERY_S * 10)
+            self._process.wait(DRAINING_S)
         code = self._process.poll()
         self.kill()
         raise WorkerLostError(Failure("crash", f"{how_it_ended(code)}; {self._last_line()}"))
@@ -146,28 +210,59 @@ class Worker:
         return f"its last output: {line}" if line else "no output"
 
     def close(self) -> None:
-        """Let the worker end by itself, then make sure of it and of its children."""
+        """Let the worker end by itself, then make sure of it and of what it started.
+
+        Takes at most `SHUTDOWN_S` and what `kill` takes.
+        """
         self._wire.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(SHUTDOWN_S)
         self.kill()
 
     def kill(self) -> None:
-        """Kill the worker and every process of its group, and finish its log."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        """Kill the worker and all that it started, see `bench.plugins.keeper`; finish its log.
+
+        Takes a few milliseconds, and where the keeper does not do its work, `KILLING_S` and a
+        second for each stream of the log. May be called again.
+        """
+        self._lifeline.close()
+        try:
+            self._process.wait(KILLING_S)
+        except subprocess.TimeoutExpired:  # a plug-in has stopped its keeper, or the system hangs
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(KILLING_S)
         self._wire.close()
-        os.close(self._lifeline)
         self._capture.finish()
-        shutil.rmtree(self._files, ignore_errors=True)
+        self._remove_files()
+
+    def _remove_files(self) -> None:
+        with contextlib.suppress(RecursionError):  # a plug-in may nest folders without end
+            shutil.rmtree(self._files, ignore_errors=True)
 
 
-def _raise(failure: Failure, trace: str, stops_run: list[str] | None) -> NoReturn:
-    if stops_run is not None:
-        kind, words = stops_run
-        raise getattr(errors, kind)(words)
-    raise WorkerError(failure, trace)
+def told(kind: str, value: object) -> Exception | None:
+    """The error that a message of the worker stands for, if it does.
+
+    Raises:
+        GarbledError: It is none of the messages that a worker sends.
+    """
+    found: Exception | None = None
+    match kind, value:
+        case ("progress", [float(), str()]) | ("done", {"value": _, "peak_bytes": int()}):
+            pass
+        case "failed", {"failure": Failure() as fault, "trace": str(trace), "passed_on": None} if (
+            fault.status in _RAISED
+        ):
+            found = WorkerError(fault, trace)
+        case "failed", {"passed_on": ["disk", int(number), str(words), str(name)]}:
+            found = OSError(number, words, name)
+        case "failed", {"passed_on": [str(name), str(words)]} if name in _OURS:
+            found = _OURS[name](words)
+        case _:
+            raise GarbledError(f"an answer of the kind {one_line(kind, 40)!r} is not known so")
+    return found
 
 
 def how_it_ended(code: int | None, what: str = "the worker") -> str:

@@ -4,8 +4,8 @@
 therefore uses the standard library, numpy and the contract alone, and nothing newer than Python
 3.10. Calls and answers travel over a socket of their own (`bench.plugins.wire`), so a plug-in may
 print what it likes. Calls have the kinds load, fit, transfer, fingerprint, score and ask; answers
-have the kinds progress, done and failed. The process ends with its parent, whatever the plug-in is
-doing then, and ends the processes that the plug-in started.
+have the kinds progress, done and failed. The process ends with the run, whatever the plug-in is
+doing then; its keeper (`bench.plugins.keeper`) ends the processes that the plug-in started.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import signal
 import socket
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,10 +25,12 @@ from typing import Any
 from bench import errors
 from bench.api import BenchError, StyleTransferMethod
 from bench.device import peak_memory_bytes
-from bench.failure import STOPS_RUN, failure_of
+from bench.failure import STOPS_RUN, failure_of, trace_of
+from bench.files import disk_is_full
 from bench.outside.wording import LONGEST_MESSAGE, one_line
 from bench.plugins.loading import load_class
 from bench.plugins.wire import Wire
+from bench.returned import ADMITTED, admit
 
 PROGRESS_EVERY_S = 0.1
 
@@ -44,6 +45,7 @@ def serve(facts: str) -> None:
     """
     told = json.loads(facts)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to handle
+    _leave_sigterm_to_parent()
     faulthandler.enable(told["log"])
     threading.Thread(target=_end_with, args=(told["lifeline"],), daemon=True).start()
     server = Server(Wire(socket.socket(fileno=told["link"]), Path(told["files"]), "worker"))
@@ -51,8 +53,32 @@ def serve(facts: str) -> None:
         pass
 
 
+def _leave_sigterm_to_parent() -> None:
+    """Let a SIGTERM do nothing here, as a cluster sends it to every process of a job.
+
+    The parent started this process with the signal blocked (`bench.ending.sparing_children`). It
+    is not ignored: processes that the plug-in starts would inherit that, and could not be ended.
+    """
+    terminating = {signal.SIGTERM}
+
+    def allow() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, terminating)
+
+    def obey() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        allow()
+
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, terminating),
+        after_in_parent=allow,
+        after_in_child=obey,
+    )
+    allow()
+
+
 def _end_with(lifeline: int) -> None:
-    """Wait for the parent's end, then kill the whole process group."""
+    """Wait for the run's end, then kill this process group, in case the keeper is gone."""
     os.read(lifeline, 1)
     os.killpg(0, signal.SIGKILL)
 
@@ -90,7 +116,8 @@ class Server:
         if self._plugin is None:
             raise ValueError("the plug-in was called before it was loaded")
         more = [self._progress(number)] if verb == "fit" else []
-        return getattr(self._plugin, verb)(*payload, *more)
+        answer = getattr(self._plugin, verb)(*payload, *more)
+        return admit(verb, answer, len(payload[0])) if verb in ADMITTED else answer
 
     def _load(self, target: str, profile: str, device: str) -> None:
         kind: Any = load_class(target)
@@ -104,7 +131,7 @@ class Server:
         def say(fraction: float, text: str) -> None:
             if time.monotonic() - self._said_at >= PROGRESS_EVERY_S:
                 self._said_at = time.monotonic()
-                self._send(number, "progress", [float(fraction), str(text)])
+                self._send(number, "progress", [float(fraction), one_line(text)])
 
         return say
 
@@ -125,13 +152,14 @@ def _refusal(
 ) -> dict[str, object]:
     """A call that raised, named as it would be in-process.
 
-    `stops_run` has class and message of an error of a kind that is `stopping`: the user must fix it
-    before any cell can be rendered, as with a missing checkpoint.
+    What the run has to be told as it is stands in `passed_on`: class and message of an error of a
+    kind that is `stopping`: the user must fix it before any cell can be rendered, as with a missing
+    checkpoint; or number, words and file of one that says that a disk is full.
     """
-    stops = isinstance(error, stopping)
-    ours = [kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__]
-    return {
-        "failure": failure_of(error),
-        "trace": "".join(traceback.format_exception(error)),
-        "stops_run": [ours[0], one_line(error, LONGEST_MESSAGE)] if stops else None,
-    }
+    passed_on: list[object] | None = None
+    if isinstance(error, OSError) and disk_is_full(error):
+        passed_on = ["disk", error.errno, one_line(error.strerror), error.filename]
+    if isinstance(error, stopping):
+        ours = [kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__]
+        passed_on = [ours[0], one_line(error, LONGEST_MESSAGE)]
+    return {"failure": failure_of(error), "trace": trace_of(error), "passed_on": passed_on}

@@ -37,6 +37,7 @@ COLUMNS: dict[str, str] = {
     "reason": "why the status is not ok",
     "exception": "class of what the method raised",
     "attempt": "how often the cell was begun",
+    "identity": "digest of the method's code and weights, 32 hex digits",
     "audio": "output, path within the run folder",
     "audio_digest": "SHA-256 of rate, shape and samples of the output",
     "sample_rate": "of the output, Hz",

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from types import NoneType
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, field_validator
 
 from bench.api import ScoreStatus
 from bench.failure import CellStatus
@@ -56,7 +57,9 @@ class PlannedCell(Record):
 class CellRecord(Record):
     """What happened to a cell.
 
-    `started` lines are written before a chunk begins: two of them without an ending mean `crash`.
+    `started` lines are written before a chunk begins; two of them without an ending let the next
+    try run in a worker. `crash` means that the method's worker died, never this process. `identity`
+    says by which code and weights the cell was rendered (see `IdentityFacts`); None in older runs.
     `fit_s` is the whole cost of the fit this cell used (the same number for every cell of that
     fit), `transfer_s` this cell's share of its chunk; a cached stage keeps the cost that it had
     when it was computed.
@@ -67,6 +70,7 @@ class CellRecord(Record):
     reason: Reason | None = None
     exception: Reason | None = None
     attempt: int = 1
+    identity: str | None = None  # 32 hex digits
     audio: str | None = None  # path within the run folder
     audio_digest: str | None = None
     sample_rate: int | None = None
@@ -88,7 +92,13 @@ NOT_RUN = CellRecord(cell_id="", status="cancelled", reason="not run")
 
 
 class ScoreRecord(Record):
-    """One score of one cell. `fingerprint` names the metric's model, preprocessing and versions."""
+    """One score of one cell.
+
+    `fingerprint` names the metric's model, preprocessing and versions. `audio_digest` is that of
+    the audio that was scored: a score of other audio than the cell has now is stale. None, in
+    older runs, belongs to whatever audio there is. `code` is the head of the digest of the metric's
+    code; a run makes scores of other code again.
+    """
 
     cell_id: str
     metric: str
@@ -97,6 +107,8 @@ class ScoreRecord(Record):
     status: ScoreStatus
     reason: Reason | None = None
     fingerprint: str
+    audio_digest: str | None = None
+    code: str | None = None
     score_s: float | None = None
 
 
@@ -125,8 +137,36 @@ class Repository(Record):
         return f"commit {self.commit[:12]}{' with changes' if self.dirty else ''}"
 
 
+class IdentityFacts(Record):
+    """What the identity of a method is made of, so that a difference can be named.
+
+    Attributes:
+        version: As the method declares it.
+        source: Head of the digest of its code.
+        weights: Heads of the digests of its checkpoints, by their names.
+    """
+
+    version: Reason
+    source: Reason
+    weights: dict[Reason, Reason] = {}
+
+
+class PlanFacts(Record):
+    """What stands in `plan.jsonl` for one method: how many lines, and the digest of them, sorted.
+
+    They are counted once each. A plan that was cut or altered afterwards is known by them.
+    """
+
+    cells: int
+    digest: str
+
+
 class MethodEntry(Record):
-    """The facts about a method that tables print."""
+    """The facts about a method that tables print.
+
+    `identity` is that of its code and weights in the latest session with it, see
+    `RunHeader.identities`; None in older runs.
+    """
 
     label: str
     name: str
@@ -143,6 +183,7 @@ class MethodEntry(Record):
     licence: Description
     bandwidth_hz: float | None = None
     repository: Repository | None = None  # of one from outside
+    identity: str | None = None
 
 
 class MetricEntry(Record):
@@ -161,6 +202,16 @@ class MetricEntry(Record):
     fingerprint: str = ""
     fingerprint_detail: dict[str, Any] = {}
     repository: Repository | None = None  # of one from outside
+
+
+# Of facts within the suite, the provenance and a content, where they are there.
+KINDS: dict[str, tuple[type, ...]] = {
+    "gate": (dict, NoneType), "git": (dict, NoneType), "packages": (dict, NoneType),
+    "category": (str, NoneType), "channels": (int, NoneType), "duration_s": (float, int, NoneType),
+}  # fmt: skip
+WORDS = {
+    dict: "a table", str: "a text", int: "a whole number", float: "a number", NoneType: "null",
+}  # fmt: skip
 
 
 class RunHeader(Record):
@@ -183,6 +234,25 @@ class RunHeader(Record):
     metrics: list[MetricEntry]
     provenance: dict[str, Any]
     dataset: dict[str, Any]  # name, licence, redistributable, digest
+    identities: dict[str, IdentityFacts] = {}  # of every session, by identity; none in older runs
+    plan: dict[str, PlanFacts] = {}  # by label of the method; none in older runs
+
+    @field_validator("suite", "provenance")
+    @classmethod
+    def _require_kinds(cls, facts: dict[str, Any]) -> dict[str, Any]:
+        """Refuse a fact of another kind than those who read it take it for."""
+        for name in KINDS.keys() & facts.keys():
+            if not isinstance(facts[name], KINDS[name]):
+                wanted = " or ".join(WORDS[kind] for kind in KINDS[name])
+                raise ValueError(f"{name} is {facts[name]!r:.60} and not {wanted}")  # noqa: TRY004 - what pydantic catches
+        return facts
+
+    @field_validator("contents")
+    @classmethod
+    def _require_kinds_of_contents(
+        cls, contents: dict[str, dict[str, Any]]
+    ) -> dict[str, dict[str, Any]]:
+        return {name: cls._require_kinds(facts) for name, facts in contents.items()}
 
 
 def left_out_words(styles: Mapping[str, Mapping[str, Any]]) -> list[str]:

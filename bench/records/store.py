@@ -28,7 +28,9 @@ from pydantic import ValidationError
 
 from bench.api import RecordError
 from bench.checkout import COMMAND
-from bench.files import naming, replace_file, require_plain
+from bench.files import naming, replace_file, require_plain, sync_folder
+from bench.records.identity import mixed_methods
+from bench.records.planned import find_plan_faults, in_force
 from bench.records.schema import CellRecord, PlannedCell, Record, RunHeader, ScoreRecord
 from bench.records.validity import find_fault
 from bench.scores import (
@@ -52,8 +54,14 @@ logger = logging.getLogger(__name__)
 class Run:
     """What a run folder holds: the plan and, for each planned cell, its latest record and scores.
 
-    Two runs are never equal, whatever they hold. `faults` names the lines of its files that broke a
-    rule and were left out.
+    Two runs are never equal, whatever they hold. What is not as it was written is told in
+    sentences, which stand in the tables too.
+
+    Attributes:
+        faults: The lines of its files that broke a rule and were left out.
+        plan_faults: What is wrong with its plan: such a run is not judged.
+        remarks: What counts nowhere, such as scores of audio that was rendered anew, and methods of
+            which some cells were rendered by other code.
     """
 
     folder: Path
@@ -62,6 +70,8 @@ class Run:
     cells: dict[str, CellRecord]
     scores: dict[tuple[str, str], ScoreRecord]  # (cell_id, metric)
     faults: tuple[str, ...] = ()
+    plan_faults: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def fingerprints(self) -> dict[str, set[str]]:
         """The fingerprints of each metric's scores; a metric that gave none has none."""
@@ -78,12 +88,14 @@ RecordT = TypeVar("RecordT", bound=Record)
 def append(path: Path, records: Iterable[Record]) -> None:
     """Append records as JSON lines with one write and one fsync.
 
-    A torn last line is cut first. Processes that share a run take turns.
+    A torn last line is cut first. Processes that share a run take turns. When this returns, the
+    disk has the records, and the name of a file that is new.
 
     Raises:
         LinkError: The file is a symbolic link.
     """
     require_plain(path)
+    new = not path.exists()
     text = "".join(record.model_dump_json() + "\n" for record in records)
     with naming(path), path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # the kernel frees it however the process ends
@@ -91,6 +103,8 @@ def append(path: Path, records: Iterable[Record]) -> None:
         file.write(text.encode())
         file.flush()
         os.fsync(file.fileno())
+        if new:
+            sync_folder(path.parent)
 
 
 def _cut_torn_line(path: Path) -> None:
@@ -118,20 +132,27 @@ def read(path: Path, kind: type[RecordT], faults: list[str] | None = None) -> li
     Raises:
         RecordError: It is not a file, or a line is of another schema.
     """
+    return [record for record, _ in read_lines(path, kind, faults)]
+
+
+def read_lines(
+    path: Path, kind: type[RecordT], faults: list[str] | None = None
+) -> list[tuple[RecordT, bytes]]:
+    """Read JSON lines as `read` does, each record with the line itself."""
     if not path.exists():
         return []
     if not path.is_file():
         raise RecordError(f"{path} is not a file; records are lines of one. Remove or rename it.")
     *lines, torn = path.read_bytes().split(b"\n")
     del torn  # empty after a confirmed line, else never confirmed
-    records = []
+    records: list[tuple[RecordT, bytes]] = []
     for number, line in enumerate(lines, start=1):
         try:
             record, fault = _read_line(line, kind)
         except RecordError as error:
             raise RecordError(f"{path}:{number} {error}") from error
         if record is not None:
-            records.append(record)
+            records.append((record, line))
             continue
         words = f"{path}:{number} is left out, since it is not a {kind.__name__} ({fault})"
         _log(words) if faults is None else faults.append(words)
@@ -182,13 +203,18 @@ def read_strictly(path: Path, kind: type[RecordT]) -> list[RecordT]:
 
 
 def require_plain_run(folder: Path) -> None:
-    """Refuse a run folder in which a link stands where a run writes.
+    """Refuse a run folder in which a link stands where a run writes, or no file where audio does.
 
     Raises:
         LinkError: A link stands there.
+        RecordError: A folder or a pipe stands among its audio: it could not be replaced.
     """
     for name in WRITTEN:
         require_plain(folder / name)
+    audio = folder / "audio"
+    for path in audio.iterdir() if audio.is_dir() else ():
+        if not path.is_symlink() and not path.is_file():
+            raise RecordError(f"{path} is not a file; a run writes its sounds there. Remove it.")
     logs = folder / "logs"
     for path in logs.iterdir() if logs.is_dir() else ():
         require_plain(path)
@@ -276,26 +302,68 @@ def without_garbage_collection() -> Iterator[None]:
 def load_run(folder: str | Path) -> Run:
     """Read a run folder; the latest record of each cell and of each (cell, metric) wins.
 
-    Lines that break a rule are left out; they are logged and stand in `Run.faults`.
+    Lines that break a rule are left out; they are logged and stand in `Run.faults`. So are scores
+    of audio that a cell does not have any more.
 
     Raises:
-        RecordError: The folder holds no run, or one that this version cannot read.
+        RecordError: The folder holds no run, or one that this version cannot read; its plan is
+            missing.
     """
     where = Path(folder)
     header = read_header(where)
     faults: list[str] = []
     with without_garbage_collection():
-        plan = {cell.cell_id: cell for cell in read(where / "plan.jsonl", PlannedCell, faults)}
+        planned = read_plan(where, faults)
         cells = {
             record.cell_id: record
             for record in read(where / "cells.jsonl", CellRecord, faults)
             if record.status != "started"
         }
-        scores = read_scores(
-            where, {metric.name: metric.range for metric in header.metrics}, faults
-        )
-    for fault in faults[:NAMED]:
-        _log(fault)
+        found = read_scores(where, {metric.name: metric.range for metric in header.metrics}, faults)
+    plan, plan_faults = in_force(planned), find_plan_faults(header.plan, planned, cells)
+    scores = {key: score for key, score in found.items() if belongs(score, cells.get(key[0]))}
+    remarks = [*_stale(found, scores, cells), *mixed_methods(header, plan, cells)]
+    said = [*faults[:NAMED], *(f"{where}: {words}" for words in (*plan_faults, *remarks))]
     if len(faults) > NAMED:
-        _log(f"{where}: {len(faults) - NAMED} more lines are left out")
-    return Run(where, header, tuple(plan.values()), cells, scores, tuple(faults))
+        said.append(f"{where}: {len(faults) - NAMED} more lines are left out")
+    for words in said:
+        _log(words)
+    return Run(
+        where, header, plan, cells, scores, tuple(faults), tuple(plan_faults), tuple(remarks)
+    )
+
+
+def read_plan(folder: Path, faults: list[str] | None = None) -> list[tuple[PlannedCell, bytes]]:
+    """The lines of a plan.
+
+    Raises:
+        RecordError: There is none.
+    """
+    path = folder / "plan.jsonl"
+    if not path.exists():
+        raise RecordError(
+            f"{path} is missing; without it nobody knows which cells a run lacks. Run the same "
+            "`run` command again to restore it."
+        )
+    return read_lines(path, PlannedCell, faults)
+
+
+def belongs(score: ScoreRecord, cell: CellRecord | None) -> bool:
+    """Whether a score is of the audio that its cell has; one of an older run is taken to be."""
+    if cell is None or cell.status != "ok":
+        return False
+    return None in {score.audio_digest, cell.audio_digest} or (
+        score.audio_digest == cell.audio_digest
+    )
+
+
+def _stale(
+    found: Mapping[tuple[str, str], ScoreRecord],
+    scores: Mapping[tuple[str, str], ScoreRecord],
+    cells: Mapping[str, CellRecord],
+) -> list[str]:
+    """A sentence on scores whose cell ended well with other audio; a failed one has said enough."""
+    stale = [cell for cell, _ in found.keys() - scores.keys() if cell in cells]
+    count = sum(cells[cell].status == "ok" for cell in stale)
+    words = "scores of other audio than their cells have, which count nowhere"
+    return [f"{words}: {count}; the same `run` command scores it anew"] if count else []

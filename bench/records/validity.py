@@ -16,7 +16,9 @@ from bench.records.schema import CellRecord, PlannedCell, Record, ScoreRecord
 
 CELL_ID = re.compile(r"[0-9a-f]{16}")
 AUDIO_DIGEST = re.compile(r"[0-9a-f]{64}")
+CODE = re.compile(r"[0-9a-f]{12}")
 FIT_KEY = re.compile(r"[0-9a-f]{32}")
+IDENTITY = FIT_KEY
 AUDIO_PATH = re.compile(r"audio/[A-Za-z0-9_=+@-][A-Za-z0-9_.=+@-]{0,250}")
 LARGEST = 2**63 - 1  # whole numbers beyond it fit no column of a table
 DEEPEST = 8  # levels of lists and tables in a parameter
@@ -30,8 +32,13 @@ RULES: dict[type[Record], dict[str, tuple[re.Pattern[str], str]]] = {
         "audio": (AUDIO_PATH, "audio/<name> of this run"),
         "audio_digest": (AUDIO_DIGEST, "64 hex digits"),
         "fit_key": (FIT_KEY, "32 hex digits"),
+        "identity": (IDENTITY, "32 hex digits"),
     },
-    ScoreRecord: {"cell_id": (CELL_ID, "16 hex digits")},
+    ScoreRecord: {
+        "cell_id": (CELL_ID, "16 hex digits"),
+        "code": (CODE, "12 hex digits"),
+        "audio_digest": (AUDIO_DIGEST, "64 hex digits"),
+    },
 }
 
 

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypedDict
 
-import numpy as np
-
 from bench.api import Audio, Clip, StyleState, TransferRequest
-from bench.audio import as_heard, read_audio, unclipped_suffix, write_audio
+from bench.audio import as_heard, peak_of, read_audio, unclipped_suffix, write_audio
 from bench.batching import in_parallel
 from bench.failure import STOPS_RUN, Failure, WorkerLostError, failure_of
+from bench.files import disk_is_full
 from bench.outputs import restore
 from bench.plugins.parameters import split_parameters
 from bench.records.schema import CellRecord, PlannedCell
@@ -111,7 +110,9 @@ def _render_new(
         results, facts = _transfer(job, chunk, contents, state)
     except STOPS_RUN:
         raise
-    except Exception as error:  # noqa: BLE001 - the boundary where a method's fault becomes a record
+    except Exception as error:
+        if disk_is_full(error):
+            raise
         job.studio.keep_traceback(error)
         if len(chunk) == 1 or isinstance(error, WorkerLostError):
             return [_failed(job, cell, failure_of(error)) for cell in chunk]
@@ -156,7 +157,6 @@ def _transfer(
 
 def _finished(job: _Job, cell: PlannedCell, audio: Audio, facts: TransferFacts) -> CellRecord:
     """Write the audio of a cell; the record says what the file holds."""
-    peak = float(np.abs(audio.waveform).max())
     name = f"audio/{cell.cell_id}{unclipped_suffix(audio)}"
     path = job.studio.context.folder / name
     write_audio(path, audio)
@@ -164,11 +164,12 @@ def _finished(job: _Job, cell: PlannedCell, audio: Audio, facts: TransferFacts) 
         cell_id=cell.cell_id,
         status="ok",
         attempt=job.attempt,
+        identity=job.studio.identity.mark,
         audio=name,
         audio_digest=read_audio(path).digest,
         sample_rate=audio.sample_rate,
         duration_s=audio.duration_s,
-        peak=peak,
+        peak=peak_of(audio),
         peak_memory_bytes=job.studio.peak_bytes,
         **facts,
         **_fit_facts(job),
@@ -179,6 +180,7 @@ def _failed(job: _Job, cell: PlannedCell, failure: Failure) -> CellRecord:
     return CellRecord(
         cell_id=cell.cell_id,
         attempt=job.attempt,
+        identity=job.studio.identity.mark,
         status=failure.status,
         reason=failure.reason,
         exception=failure.exception,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.api import Profile, Progress
 from bench.cache import Cache
 from bench.data.material import Material
-from bench.failure import WorkerError, failure_of
+from bench.failure import failure_of, trace_of
 from bench.outside.wording import CUT
 from bench.plugins.log import add_text
 from bench.run.stopwatch import Stopwatch
@@ -57,5 +56,4 @@ class RunContext:
         failure = failure_of(error)
         if failure.status == "unsupported" and not failure.reason.endswith(CUT):
             return
-        trace = error.trace if isinstance(error, WorkerError) else None
-        add_text(self.log_of(name), trace or "".join(traceback.format_exception(error)))
+        add_text(self.log_of(name), trace_of(error))

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from multiprocessing.process import BaseProcess
 
+from bench.ending import end_on_sigterm, last_words
 from bench.plan.plan import CELLS_PER_FIT
 from bench.records.schema import PlannedCell
 
 POLL_S = 1.0
+PATIENCE_S = 10.0  # what processes get to write down what they leave open
 Work = Callable[[str, frozenset[str]], None]  # a device, and the ids of the cells to render on it
 
 
@@ -58,22 +62,38 @@ def work_through(
         for device, share in zip(devices, shares, strict=True)
         if share
     ]
-    for process in processes:
-        process.start()
+    begun: list[BaseProcess] = []
     try:
+        for process in processes:
+            begun.append(process)
+            process.start()
         while any(process.is_alive() for process in processes):
             next(process for process in processes if process.is_alive()).join(POLL_S)
             poll()
-    finally:  # after an interrupt, which reaches the processes too
-        for process in processes:
-            process.join(10 * POLL_S)
-            process.terminate()
+    finally:
+        _end(begun)
+
+
+def _end(processes: Sequence[BaseProcess]) -> None:
+    """Ask the processes that are still there to end, and kill those that do not."""
+    alive = [process for process in processes if process.is_alive()]
+    for process in alive:
+        process.terminate()
+    deadline = time.monotonic() + PATIENCE_S
+    for process in alive:
+        process.join(max(0.0, deadline - time.monotonic()))
+        process.kill()
+        process.join()
 
 
 def _work_while_parent_lives(work: Work, device: str, share: frozenset[str]) -> None:
     """Work on one share, and end with the parent, so that its next run has the folder to itself."""
+    end_on_sigterm()
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    work(device, share)
+    try:
+        work(device, share)
+    except KeyboardInterrupt as asked:  # the parent has the words for it
+        sys.exit(last_words(asked)[1])
 
 
 def _end_with_parent() -> None:

@@ -5,14 +5,14 @@ It says what is compared with what, on which device and by which versions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from bench.plan.plan import Plan, PlannedMethod, departures_of, describe_styles
 from bench.plugins.catalog import find_method, find_metric
 from bench.records.sameness import joined, suite_digest
 from bench.records.schema import MethodEntry, MetricEntry, RunHeader
+from bench.run.keys import Identity, facts_of, weights_names
 from bench.run.provenance import collect, packages_file, repository
 from bench.run.scoring import LoadedMetric
 
@@ -23,6 +23,7 @@ def make_header(
     devices: Sequence[str],
     argv: Sequence[str],
     packages: str,
+    identities: Mapping[str, Identity],
 ) -> RunHeader:
     """The header of a run that begins now.
 
@@ -32,9 +33,11 @@ def make_header(
         devices: Where it runs; the first device is the one that scores.
         argv: The command line.
         packages: The list of what is installed, as `bench.run.provenance` writes it.
+        identities: Of the methods, by label.
     """
     suite = plan.suite
     now = datetime.now(UTC)
+    mine = [identities[method.choice.label] for method in plan.methods]
     return RunHeader(
         run_id=f"{now:%Y%m%dT%H%M%S}-{suite.digest[:8]}",
         created_at=now.isoformat(timespec="seconds"),
@@ -55,7 +58,10 @@ def make_header(
             }
             for clip in plan.contents
         },
-        methods=[_method_entry(plan, method) for method in plan.methods],
+        methods=[
+            _method_entry(plan, method, identity)
+            for identity, method in zip(mine, plan.methods, strict=True)
+        ],
         metrics=[_metric_entry(metric) for metric in metrics],
         provenance={
             **collect(devices[0]),
@@ -68,13 +74,17 @@ def make_header(
             "redistributable": plan.dataset.redistributable,
             "digest": plan.dataset.digest,
         },
+        identities={
+            identity.mark: facts_of(identity, method)
+            for identity, method in zip(mine, plan.methods, strict=True)
+        },
     )
 
 
 def merge_headers(old: RunHeader, new: RunHeader) -> RunHeader:
     """The header of an extended run.
 
-    Its methods, metrics and lists of packages are those of all its sessions.
+    Its methods, metrics, identities and lists of packages are those of all its sessions.
     """
     lists = [*old.provenance.get("package_lists", []), *new.provenance["package_lists"]]
     each_once = list({one["file"]: one for one in lists}.values())
@@ -94,11 +104,12 @@ def merge_headers(old: RunHeader, new: RunHeader) -> RunHeader:
             "methods": list(methods.values()),
             "metrics": list(metrics.values()),
             "provenance": provenance,
+            "identities": old.identities | new.identities,
         }
     )
 
 
-def _method_entry(plan: Plan, method: PlannedMethod) -> MethodEntry:
+def _method_entry(plan: Plan, method: PlannedMethod, identity: Identity) -> MethodEntry:
     info, profile = method.info, method.profile
     return MethodEntry(
         label=method.choice.label,
@@ -112,13 +123,11 @@ def _method_entry(plan: Plan, method: PlannedMethod) -> MethodEntry:
         version=info.version,
         sample_rate=profile.sample_rate,
         longest_s=profile.longest_s,
-        weights=[
-            Path(name).name if "/" in name and not name.startswith("hub:") else name
-            for name in profile.weights
-        ],
+        weights=weights_names(profile),
         licence=profile.licence,
         bandwidth_hz=profile.bandwidth_hz,
         repository=repository(find_method(method.choice.name)),
+        identity=identity.mark,
     )
 
 

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from bench.api import Audio, Json, Profile, Style
+from bench.api import Audio, Json, Profile, ProfileInfo, Style
 from bench.device import device_kind
 from bench.files import json_digest
 from bench.plan.plan import PlannedMethod
 from bench.plugins.catalog import find_method
 from bench.plugins.inspection import digest_of
+from bench.records.schema import IdentityFacts
 from bench.weights import digest as weights_digest
+
+HEAD = 12  # hex digits of a digest that records keep to name what changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,11 @@ class Identity:
     weights: tuple[str, ...]
     device_type: str
 
+    @property
+    def mark(self) -> str:
+        """Digest of the code and the weights, for records: 32 hex digits; no device counts."""
+        return digest({key: value for key, value in _facts(self).items() if key != "device"})
+
 
 def identity_of(method: PlannedMethod, profile: Profile, device: str) -> Identity:
     """The identity of a method of a run.
@@ -54,6 +63,27 @@ def identity_of(method: PlannedMethod, profile: Profile, device: str) -> Identit
         weights=tuple(weights_digest(name) for name in method.profile.weights),
         device_type=device_kind(device),
     )
+
+
+def facts_of(identity: Identity, method: PlannedMethod) -> IdentityFacts:
+    """What an identity stands for, as records keep it."""
+    named = zip(weights_names(method.profile), identity.weights, strict=True)
+    return IdentityFacts(
+        version=identity.version,
+        source=identity.source[:HEAD],
+        weights={  # that of a hub's checkpoint is its name with the commit
+            name: (digest(found) if found.startswith("hub:") else found)[:HEAD]
+            for name, found in named
+        },
+    )
+
+
+def weights_names(profile: ProfileInfo) -> list[str]:
+    """The checkpoints of a method without folders of this machine."""
+    return [
+        Path(name).name if "/" in name and not name.startswith("hub:") else name
+        for name in profile.weights
+    ]
 
 
 def digest(value: Json) -> str:

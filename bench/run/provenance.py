@@ -52,13 +52,14 @@ def installed_packages() -> str:
     """
     found: dict[str, str] = {}
     for package in metadata.distributions():  # where there are two of a name, the first is imported
-        name = one_line(package.metadata["Name"] or "unnamed")
-        found.setdefault(re.sub("[-_.]+", "-", name).lower(), _requirement(name, package))
+        about = package.metadata  # parsed anew each time that it is asked for
+        name = one_line(about["Name"] or "unnamed")
+        pinned = f"{name}=={one_line(about['Version'] or 'unknown')}"
+        found.setdefault(re.sub("[-_.]+", "-", name).lower(), _requirement(name, pinned, package))
     return "".join(f"{line}\n" for _, line in sorted(found.items()))
 
 
-def _requirement(name: str, package: metadata.Distribution) -> str:
-    pinned = f"{name}=={one_line(package.metadata['Version'] or 'unknown')}"
+def _requirement(name: str, pinned: str, package: metadata.Distribution) -> str:
     try:
         origin = json.loads(package.read_text("direct_url.json") or "null")
         address = urlsplit(str(origin["url"])) if origin else None

@@ -10,24 +10,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.api import Json, RecordError
+from bench.api import Json
 from bench.data.cards import load_dataset
 from bench.device import frozen_precision, resolve_device
 from bench.plan.needed import require_checkpoints
-from bench.plan.plan import (
-    Plan,
-    describe_styles,
-    make_sounding_plan,
-    missing_cells,
-    prepare_methods,
-)
+from bench.plan.plan import Plan, describe_styles, make_sounding_plan, prepare_methods
 from bench.plan.suite import Suite, check_style_tables, default_suite, derive, load_suite
 from bench.plugins.opening import Isolation
-from bench.records import store
-from bench.records.sameness import setting
 from bench.records.schema import PlannedCell, left_out_words
+from bench.run.continuing import (
+    Change,
+    Layout,
+    find_changes,
+    lay_out,
+    require_same_setting,
+    require_unchanged,
+)
+from bench.run.keys import Identity, identity_of
 from bench.run.stopwatch import Stopwatch
-from bench.weights import digest as weights_digest
 
 DIGITS = 18  # of a number of contents that is read
 
@@ -50,6 +50,7 @@ class RunRequest:
     duration: float | None = None
     dry_run: bool = False
     retry: bool = False
+    keep_old: bool = False
     isolate: bool | None = None
     timeout: float | None = None
     fit_together: bool = False
@@ -61,7 +62,9 @@ class Prepared:
 
     Args:
         plan: What will be compared with what.
-        cells: The cells to work through, in order.
+        layout: The cells to work through, and the plan of the folder with them.
+        identities: The code and weights of the methods, by label.
+        changes: The methods of which the folder has cells by other code, weights or version.
         metrics: Names of the metrics.
         folder: The run folder.
         devices: Where methods work; the first is where metrics score.
@@ -71,13 +74,25 @@ class Prepared:
     """
 
     plan: Plan
-    cells: tuple[PlannedCell, ...]
+    layout: Layout
+    identities: dict[str, Identity]
+    changes: tuple[Change, ...]
     metrics: tuple[str, ...]
     folder: Path
     devices: tuple[str, ...]
     isolation: Isolation
     why_suite: str
     watch: Stopwatch
+
+    @property
+    def cells(self) -> tuple[PlannedCell, ...]:
+        """The cells to work through, in order."""
+        return self.layout.cells
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """The present identity of each method, by label, as records have it."""
+        return {label: identity.mark for label, identity in self.identities.items()}
 
     @property
     def device(self) -> str:
@@ -102,9 +117,24 @@ class Prepared:
                 f"contents {len(self.plan.contents)}, seeds {suite.seeds}",
                 f"metrics {', '.join(self.metrics)}",
                 *left_out_words(describe_styles(self.plan)),
+                *self._continued,
                 f"{len(self.cells)} cells in {chunks} chunks into {self.folder}",
             ]
         )
+
+    @property
+    def _continued(self) -> list[str]:
+        """What of the folder is not as it was, and what becomes of it."""
+        restored = ", ".join(self.layout.restored)
+        lines = [
+            f"{one.fact} in {self.folder} were rendered; they are rendered anew"
+            for one in self.changes
+        ]
+        if restored:
+            lines.append(
+                f"{self.folder / 'plan.jsonl'} was not whole ({restored}); its lines are restored"
+            )
+        return lines
 
 
 def prepare(request: RunRequest) -> Prepared:
@@ -124,11 +154,27 @@ def prepare(request: RunRequest) -> Prepared:
             check_style_tables(suite, [style.id for style in dataset.styles])
         plan = make_sounding_plan(suite, dataset, prepare_methods(suite))
         devices = tuple(resolve_device(name.strip()) for name in request.device.split(","))
-        for name in (name for method in plan.methods for name in method.profile.weights):
-            weights_digest(name)  # fails here, before any work, where a checkpoint is missing
+        identities = {  # fails here, before any work, where a checkpoint is missing
+            m.choice.label: identity_of(m, suite.profile, devices[0]) for m in plan.methods
+        }
         folder = request.out or Path("runs") / f"{suite.name}-{suite.digest[:8]}"
-        cells = _continue(folder, plan, frozen_precision(devices[0]))
-    return Prepared(plan, cells, tuple(suite.metrics), folder, devices, isolation, why, watch)
+        require_same_setting(folder, plan, frozen_precision(devices[0]))
+        layout = lay_out(folder, plan)
+        changes = find_changes(folder, layout, plan, identities)
+        if request.keep_old:
+            require_unchanged(folder, changes)
+    return Prepared(
+        plan=plan,
+        layout=layout,
+        identities=identities,
+        changes=tuple(changes),
+        metrics=tuple(suite.metrics),
+        folder=folder,
+        devices=devices,
+        isolation=isolation,
+        why_suite=why,
+        watch=watch,
+    )
 
 
 def _suite(request: RunRequest) -> tuple[Suite, str]:
@@ -180,27 +226,3 @@ def _contents(text: str | None, dataset: str) -> Json:
     if text in known:
         return [text]
     return int(text[:DIGITS])  # more than a dataset can hold, should any be cut off
-
-
-def _continue(folder: Path, plan: Plan, precision: str) -> tuple[PlannedCell, ...]:
-    """The cells of the folder that this plan names too, then the new ones.
-
-    Raises:
-        RecordError: The folder holds a run of another suite, dataset, profile or other parameters.
-    """
-    if not (folder / "run.json").exists():
-        return plan.cells
-    header = store.read_header(folder)
-    theirs, ours = setting(header.suite), setting(plan.suite.recorded)
-    unlike = sorted(key for key in ours if theirs.get(key) != ours[key])
-    if header.provenance.get("precision", precision) != precision:
-        unlike.append("the precision of frozen networks")
-    if unlike or header.dataset["digest"] != plan.dataset.digest:
-        what = ", ".join(unlike) or "the clips of the dataset"
-        raise RecordError(
-            f"{folder} holds a run of suite {header.suite_name} that differs in {what}; one run "
-            "folder holds one comparison. Choose another folder with --out."
-        )
-    planned = store.read(folder / "plan.jsonl", PlannedCell)
-    wanted = {cell.cell_id for cell in plan.cells}
-    return (*(cell for cell in planned if cell.cell_id in wanted), *missing_cells(plan, planned))

@@ -1,9 +1,10 @@
 """Running a plan: methods one after another, then the metrics.
 
 Every outcome is written down as soon as it is known, so `execute` may be called again on the same
-folder at any time: cells with an outcome are not repeated, chunks that were interrupted are
-rendered again whole, and a chunk that began twice and never ended is recorded as `crash` and
-skipped.
+folder at any time: cells with an outcome are not repeated, unless their method has changed or their
+audio is not what was recorded; chunks that were interrupted are rendered again whole. A chunk that
+began twice and never ended is rendered in a worker process, whatever ended this one: only a worker
+that dies is a `crash`.
 """
 
 from __future__ import annotations
@@ -20,16 +21,20 @@ from itertools import groupby
 from pathlib import Path
 
 from bench.api import BenchError, Progress, RecordError
-from bench.files import inside, naming, no_space
+from bench.ending import reason_of
+from bench.failure import CellStatus
+from bench.files import naming, no_space
+from bench.outside.wording import some
 from bench.plan.plan import CELLS_PER_FIT
 from bench.records import store
+from bench.records.integrity import altered_audio
 from bench.records.schema import FAILED, CellRecord, PlannedCell
 from bench.run.chunks import render_chunk
 from bench.run.context import RunContext
 from bench.run.scoring import LoadedMetric, missing, score
-from bench.run.studio import Studio, fit_jointly
+from bench.run.studio import Fitted, Studio, fit_jointly
 
-CRASHES_TOLERATED = 2
+OPEN_STARTS = 2  # after so many that nobody ended, the next try is in a worker
 logger = logging.getLogger(__name__)
 
 
@@ -77,6 +82,7 @@ def execute(
 ) -> dict[str, CellRecord]:
     """Render what is missing, then score it; returns the latest record of every cell.
 
+    A cell whose audio is altered before it is scored is `cancelled`: open for the next session.
     Failed cells are rendered again with `retry` only, and invalid scores made again with `rescore`.
     """
     settled = render(context, plan, studios, retry=retry)
@@ -93,19 +99,18 @@ def render(
     retry: bool = False,
 ) -> dict[str, CellRecord]:
     """Render what is missing of a plan, or of a share of it; returns the latest records."""
-    log, mine = context.folder / "cells.jsonl", {cell.cell_id for cell in plan}
-    history = [record for record in store.read(log, CellRecord) if record.cell_id in mine]
-    settled = settle(history, retry=retry)
-    crashed = crashes(history, settled, retry=retry)
-    if crashed:
-        store.append(log, crashed)
-        settled |= {record.cell_id: record for record in crashed}
-    todo = [cell for cell in plan if not _usable(context.folder, settled.get(cell.cell_id))]
+    log = context.folder / "cells.jsonl"
+    marks = {cell.cell_id: studios[cell.method].identity.mark for cell in plan}
+    history = [record for record in store.read(log, CellRecord) if record.cell_id in marks]
+    settled = settle(history, retry=retry, marks=marks)
+    _open_altered(context.folder, settled)
+    todo = [cell for cell in plan if cell.cell_id not in settled]
     check_space(context.folder, len(todo))
+    begun = Begun(attempts(history), suspects(history, marks))
     try:
         if context.fit_together:
             fit_jointly(todo, studios, context.progress)
-        _render_all(context, plan, studios, settled, attempts(history))
+        _render_all(context, plan, studios, settled, begun)
     finally:
         _close(studios.values())
     return settled
@@ -126,13 +131,38 @@ def check_space(folder: Path, cells: int, bytes_per_cell: int = 600_000) -> None
         )
 
 
-def settle(history: Sequence[CellRecord], *, retry: bool) -> dict[str, CellRecord]:
-    """The latest outcome of each cell; with `retry`, failed cells are open again."""
+def settle(
+    history: Sequence[CellRecord], *, retry: bool, marks: Mapping[str, str]
+) -> dict[str, CellRecord]:
+    """The latest outcome of each cell that need not be rendered again.
+
+    Args:
+        history: Records, oldest first.
+        retry: Failed cells are open again.
+        marks: The present identity of the method of each cell, by its id; a cell that another one
+            rendered is open again.
+    """
     latest = {record.cell_id: record for record in history if record.status != "started"}
-    keep = {cell: record for cell, record in latest.items() if record.status != "cancelled"}
     return {
-        cell: record for cell, record in keep.items() if not (retry and record.status in FAILED)
+        cell: record
+        for cell, record in latest.items()
+        if record.status != "cancelled"
+        and record.identity == marks[cell]
+        and not (retry and record.status in FAILED)
     }
+
+
+def _open_altered(folder: Path, settled: dict[str, CellRecord]) -> None:
+    """Let go of cells whose audio is not what was recorded, and say so; they are rendered again.
+
+    Raises:
+        LinkError: Audio is a link that leads out of the folder.
+    """
+    faults = altered_audio(folder, settled.values())
+    for cell in faults:
+        del settled[cell]
+    if faults:
+        logger.warning("%s: %s; rendered again", folder, some(faults.values()))
 
 
 def attempts(history: Sequence[CellRecord]) -> Counter[str]:
@@ -140,39 +170,33 @@ def attempts(history: Sequence[CellRecord]) -> Counter[str]:
     return Counter(record.cell_id for record in history if record.status == "started")
 
 
-def crashes(
-    history: Sequence[CellRecord], settled: Mapping[str, CellRecord], *, retry: bool
-) -> list[CellRecord]:
-    """A crash record for each cell that has begun twice since its last outcome and never ended.
+def suspects(history: Sequence[CellRecord], marks: Mapping[str, str]) -> set[str]:
+    """Cells that began `OPEN_STARTS` times since their last outcome and never ended.
 
-    Such a cell ends the whole process, so it is not tried again unless `retry` says so.
+    Whether the method ended the process, or somebody else did, nobody knows. Starts of another
+    identity do not count.
     """
-    if retry:
-        return []
-    open_starts: Counter[str] = Counter()
+    starts: Counter[str] = Counter()
     for record in history:
-        open_starts[record.cell_id] = (
-            open_starts[record.cell_id] + 1 if record.status == "started" else 0
-        )
-    return [
-        CellRecord(
-            cell_id=cell,
-            status="crash",
-            reason=f"the process ended {count} times in this cell; --retry tries again",
-            attempt=count,
-        )
-        for cell, count in open_starts.items()
-        if count >= CRASHES_TOLERATED and cell not in settled
-    ]
+        cell = record.cell_id
+        if record.status != "started":
+            starts[cell] = 0
+        elif record.identity in {None, marks[cell]}:
+            starts[cell] += 1
+    return {cell for cell, count in starts.items() if count >= OPEN_STARTS}
 
 
-def _usable(folder: Path, record: CellRecord | None) -> bool:
-    """Whether a cell is settled and its audio, if it has any, is still there.
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What former sessions began.
 
-    Raises:
-        LinkError: Its audio is a link that leads out of the folder.
+    Args:
+        attempts: How often each cell was begun.
+        suspects: Cells that are rendered in a worker, see `suspects`.
     """
-    return record is not None and (record.audio is None or inside(folder, record.audio).exists())
+
+    attempts: Counter[str]
+    suspects: set[str]
 
 
 @dataclass(slots=True)
@@ -205,7 +229,7 @@ def _render_all(
     plan: Sequence[PlannedCell],
     studios: Mapping[str, Studio],
     settled: dict[str, CellRecord],
-    begun: Counter[str],
+    begun: Begun,
 ) -> None:
     """Fit and render, one method and repetition after another; adds the outcomes to `settled`."""
     order = {label: place for place, label in enumerate(studios)}
@@ -219,40 +243,63 @@ def _render_all(
     for group in groups:
         studio = studios[group[0].method]
         _close(other for other in studios.values() if other is not studio)
-        pending = _pending(context.folder, group, settled)
+        pending = _pending(group, settled)
         fit_share = _worth(studio, group) - len(group)
         fitted = studio.fit(group, meter.within(fit_share, studio.label)) if pending else {}
         meter.done += fit_share + len(group) - sum(map(len, pending))
         for chunk in pending:
             meter.say(f"{studio.label}: {chunk[0].style} x {len(chunk)} contents")
-            with _announced(context.folder / "cells.jsonl", chunk, settled):
-                style, attempt = chunk[0].style, begun[chunk[0].cell_id] + 1
-                records = render_chunk(studio, chunk, fitted[style], attempt)
-            store.append(context.folder / "cells.jsonl", records)
-            settled.update({record.cell_id: record for record in records})
+            _render_one(studio, chunk, fitted[chunk[0].style], settled, begun)
             meter.done += len(chunk)
+
+
+def _render_one(
+    studio: Studio,
+    chunk: Sequence[PlannedCell],
+    fitted: Fitted,
+    settled: dict[str, CellRecord],
+    begun: Begun,
+) -> None:
+    """Render a chunk, in a worker where it is suspect, and write down what came of it."""
+    log = studio.context.folder / "cells.jsonl"
+    suspect = any(cell.cell_id in begun.suspects for cell in chunk)
+    at_work = studio.in_a_worker() if suspect else studio
+    if at_work is not studio:
+        logger.warning(
+            "%s: a process ended twice in %s x %d contents; they are rendered in a worker",
+            studio.label, chunk[0].style, len(chunk),
+        )  # fmt: skip
+    try:
+        open_cells = {cell.cell_id for cell in chunk} - settled.keys()
+        with _announced(log, chunk, open_cells, studio.identity.mark):
+            attempt = begun.attempts[chunk[0].cell_id] + 1
+            records = render_chunk(at_work, chunk, fitted, attempt)
+            store.append(log, records)
+    finally:
+        if at_work is not studio:
+            at_work.close()
+    settled.update({record.cell_id: record for record in records})
 
 
 @contextmanager
 def _announced(
-    log: Path, chunk: Sequence[PlannedCell], settled: Mapping[str, CellRecord]
+    log: Path, chunk: Sequence[PlannedCell], open_cells: set[str], mark: str
 ) -> Iterator[None]:
-    """Write that a chunk has begun, so that a crash in it is seen on resume.
+    """Write that a chunk has begun, so that a process that dies in it is seen on resume.
 
-    An interrupt by the user is not a crash, and is written down as `cancelled`.
+    An end that was asked for (Ctrl-C, SIGTERM) is no death: what is open is then `cancelled`.
     """
-    store.append(log, [CellRecord(cell_id=cell.cell_id, status="started") for cell in chunk])
+
+    def note(status: CellStatus, reason: str | None = None) -> None:
+        ids = [c.cell_id for c in chunk if status == "started" or c.cell_id in open_cells]
+        facts = {"status": status, "identity": mark, "reason": reason}
+        store.append(log, [CellRecord.model_validate({"cell_id": one} | facts) for one in ids])
+
     try:
+        note("started")
         yield
-    except KeyboardInterrupt:
-        ended = [cell.cell_id for cell in chunk if cell.cell_id not in settled]
-        store.append(
-            log,
-            [
-                CellRecord(cell_id=cell, status="cancelled", reason="interrupted by the user")
-                for cell in ended
-            ],
-        )
+    except KeyboardInterrupt as asked:
+        note("cancelled", reason_of(asked))
         raise
 
 
@@ -269,22 +316,18 @@ def _worth(studio: Studio, group: Sequence[PlannedCell]) -> float:
 
 
 def _pending(
-    folder: Path, group: Sequence[PlannedCell], settled: Mapping[str, CellRecord]
+    group: Sequence[PlannedCell], settled: Mapping[str, CellRecord]
 ) -> list[list[PlannedCell]]:
     """The chunks of a group in which a cell is still to be rendered; they are rendered whole."""
     chunks = [list(chunk) for _, chunk in groupby(group, key=lambda cell: cell.chunk)]
-    return [
-        chunk
-        for chunk in chunks
-        if not all(_usable(folder, settled.get(cell.cell_id)) for cell in chunk)
-    ]
+    return [chunk for chunk in chunks if not all(cell.cell_id in settled for cell in chunk)]
 
 
 def _score_all(
     context: RunContext,
     plan: Sequence[PlannedCell],
     metrics: Sequence[LoadedMetric],
-    settled: Mapping[str, CellRecord],
+    settled: dict[str, CellRecord],
     *,
     retry: bool,
 ) -> None:

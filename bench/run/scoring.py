@@ -7,6 +7,7 @@ metrics and the run go on.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -21,22 +22,23 @@ from bench.api import (
     Profile,
     Score,
 )
-from bench.audio import read_audio
-from bench.failure import failure_of
-from bench.files import inside, no_space
+from bench.failure import contained, failure_of
+from bench.files import disk_is_full
+from bench.outside.wording import some
 from bench.plugins.catalog import describe
 from bench.plugins.inspection import digest_of, is_outside
 from bench.plugins.opening import USUAL, Isolation, close, open_metric
 from bench.records import store
+from bench.records.integrity import recorded_audio
 from bench.records.schema import CellRecord, PlannedCell, ScoreRecord
+from bench.returned import plain_fingerprint
 from bench.run.context import RunContext
 from bench.run.keys import digest
 from bench.scores import INVALID, AnswerError, Declared, admit, invalid
 from bench.weights import digest as weights_digest
 
+logger = logging.getLogger(__name__)
 BATCH = 32  # outputs held in memory at a time
-# A plug-in that calls sys.exit has failed too, and is not asked whether the run may go on.
-RAISED = (Exception, SystemExit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class LoadedMetric:
             it is not known.
         detail: What the fingerprint is a digest of.
         fault: Why there is no metric.
+        code: Digest of its code, 12 hex digits. Scores of other code are made again in this run;
+            whether scores of two runs may be compared is for the fingerprint to say.
     """
 
     name: str
@@ -59,6 +63,7 @@ class LoadedMetric:
     fingerprint: str = ""
     detail: Mapping[str, object] = field(default_factory=dict)
     fault: str = ""
+    code: str | None = None
 
     @property
     def declared(self) -> Declared:
@@ -79,29 +84,33 @@ def load_metric(
         raise ConfigError(f"{name} is described as a method; a metric was named. Correct its INFO.")
     metric: Metric | None = None
     try:
-        with context.watch.measure("load metrics", context.device):
+        with context.watch.measure("load metrics", context.device), contained(loading=True):
             metric = open_metric(entry, context.log_of(name), isolation)
             metric.load(context.profile, context.device)
-        detail = {**metric.fingerprint(), **_code_of(entry, context.profile)}
-        return LoadedMetric(name, entry.info, metric, digest(detail)[:12], detail)
+            said = plain_fingerprint(metric.fingerprint())
+        code = digest_of(entry)[:12]
+        detail = {**said, **_outside(entry, context.profile, code)}
+        mark = digest(detail)[:12]
+        return LoadedMetric(name, entry.info, metric, mark, detail, code=code)
     except BenchError:
         raise
-    except RAISED as error:
+    except Exception as error:
         if metric is not None:
             close(metric)
-        _stop_if_full(error)
+        if disk_is_full(error):
+            raise
         context.keep_traceback(name, error)
         reason = f"metric {name!r} could not be loaded: {failure_of(error).reason}"
         return LoadedMetric(name, entry.info, fault=reason)
 
 
-def _code_of(entry: Entry, profile: Profile) -> dict[str, Json]:
+def _outside(entry: Entry, profile: Profile, code: str) -> dict[str, Json]:
     """What identifies the code and weights of a metric from outside, whatever version it states."""
     if not is_outside(entry.target):
         return {}
     names = describe(entry, profile).weights
     weights: dict[str, Json] = {name: weights_digest(name)[:12] for name in names}
-    return {"code": digest_of(entry)[:12], **({"declared_weights": weights} if weights else {})}
+    return {"code": code, **({"declared_weights": weights} if weights else {})}
 
 
 def missing(
@@ -114,21 +123,22 @@ def missing(
 ) -> list[PlannedCell]:
     """Finished cells that this metric is to score, in the order of the plan.
 
-    They have no score of it, or one of another fingerprint; with `retry`, also an invalid one.
+    They have no score of it, or one of other audio, of another fingerprint or of other code; with
+    `retry`, also an invalid one.
     """
 
-    def is_open(score: ScoreRecord | None) -> bool:
-        if score is None:
+    def is_open(score: ScoreRecord | None, record: CellRecord) -> bool:
+        if score is None or not store.belongs(score, record):
             return True
-        other = metric.metric is not None and score.fingerprint != metric.fingerprint
-        return other or (retry and score.status == INVALID)
+        changed = score.fingerprint != metric.fingerprint or score.code not in {None, metric.code}
+        return (changed and metric.metric is not None) or (retry and score.status == INVALID)
 
     return [
         cell
         for cell in plan
         if (record := cells.get(cell.cell_id)) is not None
         and record.status == "ok"
-        and is_open(scores.get((cell.cell_id, metric.name)))
+        and is_open(scores.get((cell.cell_id, metric.name)), record)
     ]
 
 
@@ -136,12 +146,17 @@ def score(
     context: RunContext,
     metric: LoadedMetric,
     todo: Sequence[PlannedCell],
-    cells: Mapping[str, CellRecord],
+    cells: dict[str, CellRecord],
 ) -> Iterator[int]:
-    """Score `todo` in batches, appending the records of each; yields how many are done."""
+    """Score `todo` in batches, appending the records of each; yields how many are done.
+
+    Audio that is not what was recorded gets no score: its cell becomes `cancelled` in `cells` and
+    on the disk, and the next session renders it again.
+    """
     for start in range(0, len(todo), BATCH):
-        batch = todo[start : start + BATCH]
-        outputs = [_output(context, cell, cells[cell.cell_id]) for cell in batch]
+        batch, outputs = _outputs(context, todo[start : start + BATCH], cells)
+        if not batch:
+            continue
         before = context.watch.total_s
         with context.watch.measure("score", context.device):
             results = _scores(context, metric, outputs)
@@ -155,12 +170,14 @@ def score(
                 status=result.status,
                 reason=result.reason,
                 fingerprint=metric.fingerprint,
+                code=metric.code,
+                audio_digest=cells[cell.cell_id].audio_digest,
                 score_s=share_s,
             )
             for cell, result in zip(batch, results, strict=True)
         ]
         store.append(context.folder / "scores.jsonl", rows)
-        yield start + len(batch)
+        yield min(start + BATCH, len(todo))
 
 
 def _scores(context: RunContext, metric: LoadedMetric, outputs: Sequence[Output]) -> list[Score]:
@@ -172,9 +189,11 @@ def _scores(context: RunContext, metric: LoadedMetric, outputs: Sequence[Output]
     if metric.metric is None:
         return [invalid(metric.name, metric.fault) for _ in outputs]
     try:
-        return admit(metric.metric.score(outputs), len(outputs), metric.declared)
-    except RAISED as error:
-        _stop_if_full(error)
+        with contained():
+            return admit(metric.metric.score(outputs), len(outputs), metric.declared)
+    except Exception as error:
+        if disk_is_full(error):
+            raise
         context.keep_traceback(metric.name, error)
         if len(outputs) == 1:
             return [_refusal(metric.name, error)]
@@ -183,17 +202,13 @@ def _scores(context: RunContext, metric: LoadedMetric, outputs: Sequence[Output]
 
 def _score_alone(metric: Metric, output: Output, declared: Declared) -> Score:
     try:
-        (found,) = admit(metric.score([output]), 1, declared)
-    except RAISED as error:
-        _stop_if_full(error)
+        with contained():
+            (found,) = admit(metric.score([output]), 1, declared)
+    except Exception as error:
+        if disk_is_full(error):
+            raise
         return _refusal(declared.name, error)
     return found
-
-
-def _stop_if_full(error: BaseException) -> None:
-    """A full disk, such as that of the cache, is no fault of a metric: it ends the run."""
-    if isinstance(error, OSError) and no_space(error) is not None:
-        raise error
 
 
 def _refusal(name: str, error: BaseException) -> Score:
@@ -206,6 +221,30 @@ def _refusal(name: str, error: BaseException) -> Score:
     return invalid(name, f"metric {name!r} gave no score: {failure.reason}")
 
 
-def _output(context: RunContext, cell: PlannedCell, record: CellRecord) -> Output:
-    audio = read_audio(inside(context.folder, str(record.audio)))
-    return Output(context.material.content(cell.content), context.material.style(cell.style), audio)
+def _outputs(
+    context: RunContext, batch: Sequence[PlannedCell], cells: dict[str, CellRecord]
+) -> tuple[list[PlannedCell], list[Output]]:
+    """The cells of a batch whose audio is what was recorded, with that audio."""
+    sound: list[PlannedCell] = []
+    outputs, gone = [], []
+    for cell in batch:
+        record, material = cells[cell.cell_id], context.material
+        audio = recorded_audio(context.folder, record)
+        if isinstance(audio, str):
+            gone.append(
+                CellRecord(
+                    cell_id=cell.cell_id,
+                    status="cancelled",
+                    identity=record.identity,
+                    reason=audio,
+                )
+            )
+            continue
+        sound.append(cell)
+        outputs.append(Output(material.content(cell.content), material.style(cell.style), audio))
+    if gone:
+        store.append(context.folder / "cells.jsonl", gone)
+        cells.update({record.cell_id: record for record in gone})
+        words = some(str(record.reason) for record in gone)
+        logger.warning("%s: %s; not scored, the next run renders it again", context.folder, words)
+    return sound, outputs

@@ -6,7 +6,7 @@ device or on several.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,12 +15,13 @@ from tempfile import TemporaryFile
 from bench.api import ConfigError, Progress
 from bench.cache import Cache
 from bench.data.material import Material
-from bench.files import replace_file
+from bench.files import make_folder, replace_file
 from bench.plugins.catalog import find_method, find_metric
 from bench.plugins.environments import project_of, python_of
 from bench.plugins.opening import close
 from bench.records import store
-from bench.records.schema import CellRecord, PlannedCell
+from bench.records.planned import written
+from bench.records.schema import CellRecord
 from bench.run.context import RunContext
 from bench.run.devices import assign, work_through
 from bench.run.header import make_header, merge_headers
@@ -89,28 +90,37 @@ def _studios(context: RunContext, prepared: Prepared) -> dict[str, Studio]:
 
 def _share_out(prepared: Prepared, request: RunRequest, progress: Progress) -> None:
     """Render on every device at once; what is left over is done by the caller."""
-    wanted = {cell.cell_id for cell in prepared.cells}
+    marks = {cell.cell_id: prepared.marks[cell.method] for cell in prepared.cells}
     words = f"{len(prepared.devices)} processes on {', '.join(prepared.devices)}"
 
     def poll() -> None:
-        history = store.read(prepared.folder / "cells.jsonl", CellRecord)
-        progress(len(wanted & settle(history, retry=False).keys()) / max(1, len(wanted)), words)
+        records = store.read(prepared.folder / "cells.jsonl", CellRecord)
+        history = [record for record in records if record.cell_id in marks]
+        done = settle(history, retry=False, marks=marks)
+        progress(len(done) / max(1, len(marks)), words)
 
     with prepared.watch.measure(f"transfer {words}"):
         work_through(
-            partial(_render_share, request),
+            partial(_render_share, replace(request, keep_old=False), prepared.marks),
             prepared.devices,
             assign(prepared.cells, len(prepared.devices)),
             poll,
         )
 
 
-def _render_share(request: RunRequest, device: str, share: frozenset[str]) -> None:
-    """Render some cells of a run on one device, in a process of their own."""
+def _render_share(
+    request: RunRequest, marks: Mapping[str, str], device: str, share: frozenset[str]
+) -> None:
+    """Render some cells of a run on one device, in a process of their own.
+
+    A method that is not the one that the run began with (`marks`), since somebody has changed it
+    meanwhile, is left to that process.
+    """
     prepared = prepare(replace(request, device=device))
     quiet_loaders()
     context = _context(prepared, request, device, lambda _fraction, _words: None)
-    cells = [cell for cell in prepared.cells if cell.cell_id in share]
+    same = {label for label, mark in prepared.marks.items() if mark == marks[label]}
+    cells = [c for c in prepared.cells if c.cell_id in share and c.method in same]
     render(context, cells, _studios(context, prepared), retry=request.retry)
     note_session(context)
 
@@ -131,7 +141,7 @@ def require_writable(folder: Path, rule: str) -> None:
         ConfigError: The folder cannot be created, or nothing can be written into it.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with TemporaryFile(dir=folder):
             pass
     except OSError as error:
@@ -141,12 +151,16 @@ def require_writable(folder: Path, rule: str) -> None:
 def _write_plan(prepared: Prepared, request: RunRequest, metrics: Sequence[LoadedMetric]) -> None:
     folder = prepared.folder
     packages = installed_packages()
-    new = make_header(prepared.plan, metrics, prepared.devices, request.argv, packages)
+    new = make_header(
+        prepared.plan, metrics, prepared.devices, request.argv, packages, prepared.identities
+    )
     replace_file(folder / packages_file(packages)["file"], packages)
     if (folder / "run.json").exists():
         new = merge_headers(store.read_header(folder), new)
-    store.write_header(folder, new)
-    known = {cell.cell_id for cell in store.read(folder / "plan.jsonl", PlannedCell)}
-    fresh = [cell for cell in prepared.cells if cell.cell_id not in known]
-    if fresh:
-        store.append(folder / "plan.jsonl", fresh)
+    layout, path = prepared.layout, folder / "plan.jsonl"
+    store.write_header(folder, new.model_copy(update={"plan": layout.facts}))
+    if layout.rewritten:
+        lines = [line for _, line in (*layout.kept, *written(layout.added))]
+        replace_file(path, b"".join(line + b"\n" for line in lines), root=folder)
+    elif layout.added or not path.exists():
+        store.append(path, layout.added)

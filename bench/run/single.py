@@ -16,7 +16,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.api import BenchError, ConfigError, DatasetError, Json, Progress, UnsupportedError
-from bench.audio import DEFAULT_SUBTYPE, fits_integer, read_audio, require_format, write_audio
+from bench.audio import (
+    BEYOND,
+    DEFAULT_SUBTYPE,
+    fits_integer,
+    is_beyond_full_scale,
+    peak_of,
+    peak_words,
+    read_audio,
+    require_format,
+    write_audio,
+)
 from bench.cache import Cache
 from bench.data.clips import ClipSource, Dataset, StyleSource, inspect
 from bench.data.folders import read_style
@@ -118,8 +128,14 @@ class Rendered:
         )
         return (
             f"wrote {self.path}: {facts.duration_s:.2f} s, {facts.sample_rate} Hz, mono "
-            f"({fit}, {sound})"
+            f"({fit}, {sound}){self._peak_words}"
         )
+
+    @property
+    def _peak_words(self) -> str:
+        peak = self.record.peak or 0.0
+        beyond = is_beyond_full_scale(peak)
+        return f"; its peak is {peak_words(peak)}, {BEYOND}" if beyond else ""
 
 
 def prepare_single(request: SingleRequest) -> PreparedSingle:
@@ -354,7 +370,8 @@ def _write(made: Path, out: Path) -> None:
     audio = read_audio(made)
     if DEFAULT_SUBTYPE[out.suffix.lower()].startswith("PCM") and not fits_integer(audio):
         raise ConfigError(
-            f"output {out}: its peak is beyond full scale, which {out.suffix} would clip. Name it "
+            f"output {out}: its peak is {peak_words(peak_of(audio))}, beyond full scale, which "
+            f"{out.suffix} would clip. Name it "
             f"{out.with_suffix('.wav').name}; what was computed is kept, so that takes no time."
         )
     try:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -30,7 +30,8 @@ from bench.api import (
 )
 from bench.audio import as_heard
 from bench.device import peak_memory_bytes
-from bench.failure import STOPS_RUN, Failure, WorkerLostError, failure_of
+from bench.failure import STOPS_RUN, Failure, WorkerLostError, contained, failure_of
+from bench.files import disk_is_full
 from bench.plan.plan import PlannedMethod
 from bench.plugins.catalog import find_method, method_class
 from bench.plugins.kinds import KindHere, MethodKind
@@ -43,6 +44,7 @@ from bench.plugins.opening import (
 )
 from bench.plugins.parameters import split_parameters
 from bench.records.schema import PlannedCell
+from bench.returned import admit_outputs, admit_states, told_safely
 from bench.run.context import RunContext
 from bench.run.keys import Identity, fit_key, identity_of
 
@@ -116,6 +118,15 @@ class Studio:
             self._method = method
         return self._method
 
+    def in_a_worker(self) -> Studio:
+        """The same method in a worker process, whatever was asked about workers.
+
+        What it renders is the same to the last bit, and it cannot end this process.
+        """
+        if self.in_worker:
+            return self
+        return replace(self, isolation=replace(self.isolation, wanted=True), _method=None)
+
     def close(self) -> None:
         """End the worker process, if there is one; what needs the method starts another."""
         if self._method is not None and self.in_worker:
@@ -124,11 +135,15 @@ class Studio:
 
     @contextmanager
     def _calling(self, verb: str) -> Iterator[None]:
-        """Time a call of the method, undo its change of directory, and let go of a lost worker."""
+        """Time a call of the method, undo its change of directory, and let go of a lost worker.
+
+        The method may raise what it likes, see `bench.failure.contained`.
+        """
         try:
             with (
                 self.context.watch.measure(f"{verb} {self.label}", self.context.device),
                 chdir("."),
+                contained(loading=verb == "load"),
             ):
                 yield
         except WorkerLostError:
@@ -196,15 +211,20 @@ class Studio:
     def _fit_together(
         self, requests: Mapping[str, FitRequest[Any]], keys: Mapping[str, str], progress: Progress
     ) -> dict[str, Fitted]:
-        """Learn all styles in one call.
+        """Learn all styles in one call, and keep what was learnt.
 
         If it raises, each is learnt in a call of its own, so that one bad style costs only itself.
         """
         try:
             states, seconds = self.timed_fit(list(requests.values()), progress)
+            share_s = seconds / len(requests)
+            for style, state in zip(requests, states, strict=True):
+                self.context.cache.save_state(keys[style], state, {"fit_s": share_s})
         except STOPS_RUN:
             raise
-        except Exception as error:  # noqa: BLE001 - the boundary where a method's fault becomes a record
+        except Exception as error:
+            if disk_is_full(error):
+                raise
             if len(requests) == 1:
                 self.keep_traceback(error)
                 return {style: Fitted(keys[style], failure_of(error)) for style in requests}
@@ -213,9 +233,6 @@ class Studio:
                 for style, request in requests.items()
             ]
             return {style: fitted for part in alone for style, fitted in part.items()}
-        share_s = seconds / len(requests)
-        for style, state in zip(requests, states, strict=True):
-            self.context.cache.save_state(keys[style], state, {"fit_s": share_s})
         return {
             style: Fitted(keys[style], state, share_s)
             for style, state in zip(requests, states, strict=True)
@@ -227,24 +244,15 @@ class Studio:
         """Learn all requests in one call; returns their states, and the seconds of the call."""
         method, before = self.method, self.context.watch.total_s
         with self._calling("fit"):
-            states = method.fit(requests, progress)
-        if len(states) != len(requests):
-            raise ValueError(
-                f"{self.label}.fit returned {len(states)} states for {len(requests)} styles"
-            )
+            states = admit_states(method.fit(requests, told_safely(progress)), len(requests))
         return states, self.context.watch.total_s - before
 
     def timed_transfer(self, requests: list[TransferRequest[Any]]) -> tuple[list[Audio], float]:
         """Render all requests in one call; returns the outputs, and the seconds of the call."""
         method, before = self.method, self.context.watch.total_s
         with self._calling("transfer"):
-            outputs = method.transfer(requests)
-        seconds = self.context.watch.total_s - before
-        if len(outputs) != len(requests):
-            raise ValueError(
-                f"{self.label}.transfer returned {len(outputs)} outputs, not {len(requests)}"
-            )
-        return outputs, seconds
+            outputs = admit_outputs(method.transfer(requests), len(requests))
+        return outputs, self.context.watch.total_s - before
 
     @property
     def peak_bytes(self) -> int:
@@ -313,7 +321,9 @@ def _fit_family(
         states, seconds = studios[labels[0]].timed_fit(list(missing.values()), progress)
     except STOPS_RUN:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever a method raises, each is fitted alone
+    except Exception as error:
+        if disk_is_full(error):
+            raise
         studios[labels[0]].keep_traceback(error)
         logger.warning(
             "%s cannot be fitted together (%s); each is fitted alone",

@@ -15,9 +15,9 @@ References:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +25,7 @@ import torch
 
 from bench.api import ConfigError
 from bench.batching import Batcher, affordable
+from bench.files import replace_file
 from bench.seeds import derive_seed, generator
 from methods.acceleration import place
 from methods.riffusion.backbone import Backbone, Moments, VaeSample, draw_latents
@@ -296,7 +297,6 @@ def _save_when_due(fits: Sequence[Fit]) -> None:
 
 def save_progress(fit: Fit, folder: Path) -> None:
     """Write everything that a continued fit needs; the file is replaced wholly or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
     kept = {
         "fingerprint": fit.fingerprint,
         "learner": fit.learner.state_dict(),
@@ -304,9 +304,9 @@ def save_progress(fit: Fit, folder: Path) -> None:
         "generator": fit.generator.get_state(),
         "losses": fit.losses,
     }
-    partial = folder / f"{_PROGRESS_FILE}.{os.getpid()}"
-    torch.save(kept, partial)
-    partial.replace(folder / _PROGRESS_FILE)
+    buffer = BytesIO()
+    torch.save(kept, buffer)
+    replace_file(folder / _PROGRESS_FILE, buffer.getvalue())
 
 
 def _resume(fit: Fit) -> None:

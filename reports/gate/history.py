@@ -11,6 +11,7 @@ from bench.files import renewed_folder, replace_file
 from bench.gate.history import HistoryLine, Trend, add, line_of, read_history, series_of, trend
 from bench.gate.snapshot import snapshot
 from bench.records.benchmarks import read_benchmarks
+from bench.records.integrity import require_judgeable
 from bench.records.store import load_run
 from reports.figures import trends as figure
 from reports.text import formats
@@ -34,14 +35,25 @@ NOTES = (
 ORDER = ("worse", "better", "steady")
 
 
-def add_run(folder: Path, out: Path, benchmarks: Path | None = None) -> str:
+def add_run(
+    folder: Path, out: Path, benchmarks: Path | None = None, *, records_only: bool = False
+) -> str:
     """Append a run to a history, unless it is there already, and say which of the two.
 
+    Args:
+        folder: The run.
+        out: The history.
+        benchmarks: A file of pytest-benchmark of the run.
+        records_only: Do not compare the audio with its records.
+
     Raises:
-        RecordError: The folder does not hold a run, or the file is not a history.
+        RecordError: The folder does not hold a run, or one that is not what was written, or the
+            file is not a history.
     """
     timed = read_benchmarks(benchmarks) if benchmarks else []
-    added = add(out, line_of(snapshot(load_run(folder), benchmarks=timed)))
+    run = load_run(folder)
+    require_judgeable(run, records_only=records_only)
+    added = add(out, line_of(snapshot(run, benchmarks=timed)))
     return f"{'Added to' if added else 'Already in'} {out}: {len(read_history(out))} runs"
 
 

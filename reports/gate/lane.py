@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.files import renewed_folder, replace_file
 from bench.gate.history import HistoryLine, line_of
 from bench.gate.power import Foreseen
 from bench.gate.reach import NOTHING
-from bench.gate.verdict import Lane, Verdict, outcome
+from bench.gate.verdict import Verdict, outcome
 from reports.gate import verdicts
 from reports.gate.foresight import DECIMALS, badness, drop_words
 from reports.gate.verdicts import Judgement
@@ -32,10 +32,9 @@ Series = list[dict[str, object]]
 def judge_and_write(
     folder: Path,
     baseline: Path,
+    terms: verdicts.Terms = verdicts.BY_DEFAULT,
     *,
     benchmarks: Path | None = None,
-    advisory: Collection[Lane] = (),
-    least_drop: float | None = None,
     outputs: Mapping[str, Path | None] | None = None,
 ) -> tuple[str, int]:
     """Judge a run, write what was asked for, and return terminal text and exit code.
@@ -43,15 +42,14 @@ def judge_and_write(
     Args:
         folder: The run.
         baseline: What it is judged by.
+        terms: How it is judged.
         benchmarks: A file of pytest-benchmark of the candidate.
-        advisory: Lanes that only inform.
-        least_drop: What is asked of a lane; by default what the suite of the run says.
         outputs: Where to write: "json" and "junit" are files, "report" a folder for everything.
 
     Raises:
         RecordError: The run, the baseline or a file with them is missing or cannot be read.
     """
-    given = verdicts.judge(folder, baseline, benchmarks, advisory, least_drop)
+    given = verdicts.judge(folder, baseline, benchmarks, terms)
     wanted = outputs or {}
     texts = {"json": verdicts.as_json, "junit": verdicts.junit}
     for kind, text_of in texts.items():

@@ -20,6 +20,7 @@ from bench.gate.snapshot import Snapshot, read_snapshot, snapshot, with_ranges, 
 from bench.gate.verdict import Lane, Verdict, Word, exit_code, outcome
 from bench.outside.wording import one_line, visible
 from bench.records.benchmarks import Benchmark, read_benchmarks
+from bench.records.integrity import require_judgeable
 from bench.records.store import Run, load_run
 from reports.tables.controls import control_order
 from reports.text.result_table import Column, Estimate, ResultTable, Row, Value
@@ -55,7 +56,12 @@ COLUMNS = (
 
 
 def write_baseline(
-    folder: Path, reason: str, out: Path, benchmarks: Path | None = None
+    folder: Path,
+    reason: str,
+    out: Path,
+    benchmarks: Path | None = None,
+    *,
+    records_only: bool = False,
 ) -> Snapshot:
     """Keep a run as the baseline of later gates, and return it.
 
@@ -64,12 +70,14 @@ def write_baseline(
         reason: Why these numbers are accepted.
         out: The JSON file to write; an existing one is replaced.
         benchmarks: A file of pytest-benchmark to keep with it.
+        records_only: Do not compare the audio with its records.
 
     Raises:
-        RecordError: The folder holds no run, the reason is empty, cells have not run, or scores of
-            one metric were made by different measures.
+        RecordError: The folder holds no run, the reason is empty, cells have not run, scores of
+            one metric were made by different measures, or the run is not what was written.
     """
     run = load_run(folder)
+    require_judgeable(run, records_only=records_only)
     waiting = [cell for cell in run.plan if cell.cell_id not in run.cells]
     if waiting or not run.plan:
         raise RecordError(
@@ -103,12 +111,26 @@ class Judgement:
         return exit_code(self.verdicts)
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a run is to be judged.
+
+    Args:
+        advisory: Lanes that only inform.
+        least_drop: What is asked of a lane; by default what the suite of the run says.
+        records_only: Do not compare the audio with its records.
+    """
+
+    advisory: Collection[Lane] = ()
+    least_drop: float | None = None
+    records_only: bool = False
+
+
+BY_DEFAULT = Terms()
+
+
 def judge(
-    folder: Path,
-    baseline: Path,
-    benchmarks: Path | None = None,
-    advisory: Collection[Lane] = (),
-    least_drop: float | None = None,
+    folder: Path, baseline: Path, benchmarks: Path | None = None, terms: Terms = BY_DEFAULT
 ) -> Judgement:
     """Judge a run folder, and timed functions if given, by a baseline file.
 
@@ -116,20 +138,21 @@ def judge(
         folder: The run.
         baseline: What it is judged by.
         benchmarks: A file of pytest-benchmark of the candidate.
-        advisory: Lanes that only inform.
-        least_drop: What is asked of a lane; by default what the suite of the run says.
+        terms: How it is judged.
 
     Raises:
-        RecordError: The run, the baseline or a file with them is missing or cannot be read.
+        RecordError: The run, the baseline or a file with them is missing, cannot be read, or is
+            not what was written.
     """
-    known = read_snapshot(baseline)
-    candidate = _snapshot(load_run(folder), benchmarks)
-    asked = candidate.least_drop if least_drop is None else least_drop
+    known, run = read_snapshot(baseline), load_run(folder)
+    require_judgeable(run, records_only=terms.records_only)
+    candidate = _snapshot(run, benchmarks)
+    asked = candidate.least_drop if terms.least_drop is None else terms.least_drop
     verdicts = judge_snapshot(candidate, known, least_drop=asked)
     if known.benchmarks and benchmarks is not None:
         verdicts += cost.benchmark_verdicts(candidate.benchmarks, known.benchmarks)
     foreseen = foresee(with_ranges(known, candidate), least_drop=asked)
-    return Judgement(candidate, known, with_advisory(verdicts, advisory), tuple(foreseen))
+    return Judgement(candidate, known, with_advisory(verdicts, terms.advisory), tuple(foreseen))
 
 
 def with_advisory(verdicts: Sequence[Verdict], lanes: Collection[Lane]) -> tuple[Verdict, ...]:

@@ -63,8 +63,9 @@ def check_paper(paper: Path, runs: Sequence[Path] = ()) -> list[Finding]:
     findings = []
     for found in marked_tables(text, paper.name):
         folders = tuple(runs) or tuple(paper.parent / path for path in found.mark.paths)
-        report = reports.setdefault(folders, read_report(folders))
-        complaints, rows = compare(found, report)
+        if folders not in reports:
+            reports[folders] = read_report(folders)
+        complaints, rows = compare(found, reports[folders])
         findings.append(
             Finding(f"{paper.name}:{found.line}", found.mark.table, rows, tuple(complaints))
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.api import RecordError, UnknownNameError
 from bench.errors import nearest
+from bench.records.identity import other_methods
 from bench.records.schema import MetricEntry
 from bench.records.store import Run, load_run
 from bench.statistics.intervals import Observations
@@ -98,7 +99,8 @@ def contrast_methods(
         follows = not_judged(metric, {name: (run, name) for name in (first, second)})
         follows = follows or finding(metric, result, result.p, (first, second))
         rows.append(_row(f"{first} - {second}", metric, result, follows))
-    lines = [words] if (words := notes.invalid_note(run)) else []
+    told = (notes.invalid_note(run), *run.plan_faults, *run.remarks)
+    lines = [words for words in told if words]
     title = f"{first} minus {second}, paired per cell"
     return _table(title, run, rows, [*lines, *_notes(populations)])
 
@@ -159,7 +161,13 @@ def _run_notes(ours: Run, theirs: Run, same: set[str]) -> list[str]:
     lines = [f"{name}: {_words(run)}, run {run.header.run_id}" for name, run in named]
     if ours.header.suite_digest != theirs.header.suite_digest:
         lines.append("the suites differ; only cells of the same style and content audio are paired")
-    lines += [f"{name}: {words}" for name, run in named if (words := notes.invalid_note(run))]
+    lines += [
+        f"{label}: {words} in B than in A"
+        for label, words in other_methods(ours.header, theirs.header).items()
+    ]
+    for name, run in named:
+        told = (notes.invalid_note(run), *run.plan_faults, *run.remarks)
+        lines += [f"{name}: {words}" for words in told if words]
     left_out = len(ours.header.contents) - len(same)
     return lines + ([f"{left_out} contents of A are not in B"] if left_out else [])
 

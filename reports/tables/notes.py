@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.audio import is_beyond_full_scale, peak_words
 from bench.records.schema import left_out_words
 from bench.records.store import Run
 from bench.scores import INVALID
@@ -57,6 +58,7 @@ def identity_notes(run: Run) -> list[str]:
             f"{counted(len(run.faults), 'line')} of the records broke a rule and counted nowhere; "
             f"the first: {Path(run.faults[0].split(' is left out')[0]).name}"
         )
+    notes += [*run.plan_faults, *run.remarks]
     if stereo:
         notes.append(
             f"{stereo} of {len(header.contents)} contents have several channels; methods receive "
@@ -201,6 +203,23 @@ def _first(reasons: Sequence[str]) -> str:
     """The first reason, and how many others there are: each may name another number."""
     more = len(reasons) - 1
     return reasons[0] + (f"; and {counted(more, 'other reason')}" if more else "")
+
+
+def peak_notes(run: Run) -> list[str]:
+    """The methods whose outputs go beyond full scale: how many of them, and how far."""
+    lines = []
+    for method in reading.ordered_methods(run):
+        cells = [cell.cell_id for cell in run.plan if cell.method == method.label]
+        records = [run.cells[cell] for cell in cells if cell in run.cells]
+        peaks = [record.peak for record in records if record.status == "ok" and record.peak]
+        beyond = [peak for peak in peaks if is_beyond_full_scale(peak)]
+        if beyond:
+            lines.append(
+                f"{method.label}: {len(beyond)} of {counted(len(peaks), 'output')} with a peak "
+                f"beyond full scale, at most {peak_words(max(beyond))}: integer files would clip "
+                "them"
+            )
+    return lines
 
 
 def invalid_note(run: Run) -> str:

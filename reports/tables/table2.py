@@ -224,7 +224,7 @@ def _table2_notes(run: Run, frames: dict[str, pd.DataFrame], kinds: set[str]) ->
     lines += notes.missing_notes(run, frames)
     if any(_lost(run, rows) for rows in frames.values()):
         lines.append(f"failed at {_worst(run)}: the mean with each failed cell as the worst score")
-    lines += notes.unjudged_notes(run)
+    lines += [*notes.unjudged_notes(run), *notes.peak_notes(run)]
     violations = controls.order_violations(run, frames)
     lines += [f"control out of order: {violation}" for violation in violations]
     if run.header.profile == "full":

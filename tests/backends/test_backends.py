@@ -192,7 +192,7 @@ def test_what_goes_wrong_there_costs_cells_and_not_the_run(
 ) -> None:
     label = f"Olden[how={how}]"
     methods = f"{home / 'olden.py'}:{label},mix"
-    limit = ("--timeout", "8") if how == "hang" else ()
+    limit = ("--timeout", "2") if how == "hang" else ()
     assert run(home, methods, *limit, out=how) == code
     mine = cells(home, how, label)
     for style in ("click", "noise"):

@@ -15,7 +15,7 @@ import pytest
 
 from bench.api import Audio, Clip, FitRequest, Output, Score, Style, StyleState, TransferRequest
 from bench.failure import Failure
-from bench.plugins.wire import Message, Wire
+from bench.plugins.wire import GarbledError, Message, Wire
 
 Ends = tuple[Wire, Wire]
 
@@ -174,7 +174,7 @@ def test_a_message_that_came_with_another_can_be_read_at_once(tmp_path: Path) ->
 def test_a_file_that_would_run_code_is_not_opened(ends: Ends, tmp_path: Path) -> None:
     np.save(tmp_path / "run-0.npy", np.array([Path("x")], dtype=object), allow_pickle=True)
     forged = Message(1, "done", {"$": "array", "of": "run-0.npy"})
-    with pytest.raises(ValueError, match="Object arrays cannot be loaded"):
+    with pytest.raises(GarbledError, match="Object arrays cannot be loaded"):
         ends[1].value_of(forged)
 
 

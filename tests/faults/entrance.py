@@ -10,6 +10,7 @@ import resource
 import runpy
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,13 @@ def enter(facts: dict[str, Any]) -> None:
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
         resource.setrlimit(resource.RLIMIT_FSIZE, (facts["limit_bytes"], hard))
     sys.argv = ["bench", *facts["arguments"]]
+    tempfile.tempdir = None  # a new process asks its environment
     runpy.run_module("bench", run_name="__main__")
 
 
 if __name__ == "__main__":
-    enter(FACTS)  # type: ignore[name-defined]  # noqa: F821 - given by the caller of run_path
+    try:
+        enter(FACTS)  # type: ignore[name-defined]  # noqa: F821 - given by the caller of run_path
+    except KeyboardInterrupt:  # where the command line does not take it yet, python ends so too
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)

@@ -11,14 +11,16 @@ import hashlib
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 COMMIT = "c0ffee" * 6 + "abcd"
+PIECE = 1 << 14  # bytes
 _LARGE = (".bin", ".safetensors", ".pt", ".ckpt")
 
 
@@ -33,6 +35,7 @@ class Repository:
         gone: Files that are listed and not there.
         listed_sizes: Sizes that the lists state, where they lie.
         broken_at: Bytes after which the transfer of a file breaks off, once.
+        pause_s: Seconds between the pieces of a transfer, which have `PIECE` bytes.
     """
 
     files: dict[str, bytes]
@@ -41,6 +44,7 @@ class Repository:
     gone: set[str] = field(default_factory=set)
     listed_sizes: dict[str, int] = field(default_factory=dict)
     broken_at: dict[str, int] = field(default_factory=dict)
+    pause_s: float = 0.0
 
     def facts(self, name: str) -> dict[str, Any]:
         """Size and digests as the hub lists them."""
@@ -214,11 +218,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")
         self.end_headers()
         if self.command == "GET":
-            self._write(data[begin:], repository.broken_at.pop(path, None))
+            self._write(data[begin:], repository.broken_at.pop(path, None), repository.pause_s)
 
-    def _write(self, data: bytes, broken_at: int | None) -> None:
-        self.wfile.write(data[:broken_at])
-        self.wfile.flush()
+    def _write(self, data: bytes, broken_at: int | None, pause_s: float) -> None:
+        whole = data[:broken_at]
+        pieces = range(0, len(whole), PIECE if pause_s else len(whole) or 1)
+        with suppress(ConnectionError):  # whoever asked was killed
+            for begin in pieces:
+                self.wfile.write(whole[begin : begin + pieces.step])
+                self.wfile.flush()
+                time.sleep(pause_s)
         self.close_connection = self.close_connection or broken_at is not None
 
     def _json(self, value: object) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import CHECKOUT, CLAP, CLAP_COMMIT, MUSICGEN, RIFFUSION, Machine
+from machines import CHECKOUT, CLAP, CLAP_COMMIT, MUSICGEN, RIFFUSION, Machine
 from server import COMMIT, Hub, Repository, serving
 
 from methods.riffusion.backbone import read_backbone

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Machine
+from machines import Machine
 from server import Hub, Repository
 
 from methods.gatys.checkpoints import PUBLISHED

@@ -22,7 +22,7 @@ from bench.records.store import Run
 from reports.paper.check import check_paper, parse_rows
 from reports.paper.write import write_paper
 from reports.text.formats import unescape
-from reports.text.result_table import Estimate
+from reports.text.result_table import Estimate, ResultTable
 from reports.write import read_report
 
 
@@ -31,6 +31,12 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("paper") / "run"
     save(replace(golden_run(), folder=folder))
     return write_paper(read_report(folder))
+
+
+@pytest.fixture(scope="module")
+def table(paper: Path) -> ResultTable:
+    """The table that the paper begins with, as the records of its run give it."""
+    return read_report(paper.parents[2]).tables[0]
 
 
 def complaints(path: Path) -> list[str]:
@@ -61,16 +67,12 @@ def test_an_untouched_paper_agrees(paper: Path) -> None:
         ("& 0.57 {[}0.52, 0.61{]} ", "& .57 [0.52, 0.61] "),
     ],
 )
-def test_dress_and_rounding_are_free(paper: Path, old: str, new: str) -> None:
+def test_dress_and_rounding_are_free(paper: Path, table: ResultTable, old: str, new: str) -> None:
     row = next(x for x in paper.read_text().splitlines() if x.startswith("tve{[}strength=0.5{]} &"))
-    value = next(v for v in _table(paper).column("cp") if isinstance(v, Estimate))
+    value = next(v for v in table.column("cp") if isinstance(v, Estimate))
     old, new = (_with_numbers(text, value) for text in (old, new))
     assert old in row
     assert complaints(edited(paper, old, new)) == []
-
-
-def _table(paper: Path):  # noqa: ANN202 - a ResultTable
-    return read_report(paper.parents[2]).tables[0]
 
 
 def _with_numbers(text: str, value: Estimate) -> str:
@@ -84,8 +86,8 @@ def _with_numbers(text: str, value: Estimate) -> str:
     return text
 
 
-def test_a_changed_number_is_told_with_both_values(paper: Path) -> None:
-    value = _table(paper).column("cp")[0]
+def test_a_changed_number_is_told_with_both_values(paper: Path, table: ResultTable) -> None:
+    value = table.column("cp")[0]
     assert isinstance(value, Estimate)
     known = f"style audio + content audio & \\textbf{{{value.value:.2f} "
     wrong = edited(paper, known, "style audio + content audio & \\textbf{0.999 ")
@@ -130,9 +132,9 @@ def test_a_paper_without_marked_tables_is_refused(tmp_path: Path, text: str, mes
 
 
 def test_the_command_ends_with_4_where_numbers_differ(
-    paper: Path, capsys: pytest.CaptureFixture[str]
+    paper: Path, table: ResultTable, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    value = _table(paper).column("cp")[0]
+    value = table.column("cp")[0]
     assert isinstance(value, Estimate)
     wrong = edited(paper, f"& {value.value:.2f} ", "& 0.999 ")
     for path, code in ((paper, 0), (wrong, 4)):

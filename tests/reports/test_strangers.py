@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from sounding import sounding_run
 
-from bench.api import BenchError
+from bench.api import BenchError, RecordError
 from bench.audio import read_audio, write_audio
 from bench.files import LinkError
 from bench.gate.snapshot import snapshot, write_snapshot
@@ -49,12 +49,22 @@ def untouched(victim: Path) -> bool:
     return [path.read_text() for path in victim.iterdir()] == [SECRET] * 5
 
 
-def spoil(run: Run, **change: object) -> None:
-    """Change the first record of a finished cell, as an editor would."""
+def spoil(run: Run, place: int = 0, **change: object) -> None:
+    """Change one record of a finished cell, as an editor would."""
     path = run.folder / "cells.jsonl"
-    first, *others = path.read_text().splitlines()
-    spoilt = json.dumps(json.loads(first) | change)
-    path.write_text("\n".join([spoilt, *others]) + "\n")
+    lines = path.read_text().splitlines()
+    lines[place] = json.dumps(json.loads(lines[place]) | change)
+    path.write_text("\n".join(lines) + "\n")
+
+
+def page(folder: Path) -> None:
+    """The tables as `report` has them, and the page."""
+    write_page(read_report(folder))
+
+
+def paper(folder: Path) -> None:
+    """The tables as `report` has them, and the paper."""
+    write_paper(read_report(folder))
 
 
 def everything(folder: Path) -> None:
@@ -65,52 +75,75 @@ def everything(folder: Path) -> None:
     write_paper(report)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda out: {"audio_digest": f"{out}/x"},
-        lambda _: {"audio_digest": "../../../../victim/x"},
-        lambda out: {"audio": f"{out}/a.flac"},
-        lambda _: {"audio": "../victim/a.flac"},
-        lambda _: {"cell_id": "../../victim/a"},
-    ],
-    ids=["digest", "digest up", "audio", "audio up", "id"],
-)
-def test_a_record_that_names_a_place_outside_costs_its_line(
-    run: Run, victim: Path, change: Callable[[Path], dict[str, object]]
-) -> None:
-    spoil(run, **change(victim))
+def test_records_that_name_a_place_outside_cost_their_lines(tmp_path: Path, victim: Path) -> None:
+    run = sounding_run(tmp_path / "run", ["harp"], ["c1", "c2"])
+    changes: list[dict[str, object]] = [
+        {"audio_digest": f"{victim}/x"},
+        {"audio_digest": "../../../../victim/x"},
+        {"audio": f"{victim}/a.flac"},
+        {"audio": "../victim/a.flac"},
+        {"cell_id": "../../victim/a"},
+    ]
+    for place, change in enumerate(changes):
+        spoil(run, place, **change)
     everything(run.folder)
     assert untouched(victim)
     left = load_run(run.folder)
-    assert len(left.cells) == len(run.cells) - 1
-    assert "cells.jsonl:1" in left.faults[0]
-    assert "1 line of the records broke a rule" in (run.folder / "report" / "table2.md").read_text()
-    assert "cells.jsonl:1" in (run.folder / "report" / "page" / "index.html").read_text()
+    assert len(left.cells) == len(run.cells) - len(changes)
+    table = (run.folder / "report" / "table2.md").read_text()
+    html = (run.folder / "report" / "page" / "index.html").read_text()
+    assert f"{len(changes)} lines of the records broke a rule" in table
+    assert "cells.jsonl:1" in html
+    for line, fault in enumerate(left.faults, 1):
+        assert f"cells.jsonl:{line}" in fault
 
 
 @pytest.mark.parametrize(
-    ("place", "aim"),
+    ("table", "fact", "words"),
     [
-        ("report", ""),
-        ("report/table2.md", "table2.md"),
-        ("report/page", ""),
-        ("report/page/sounds", ""),
-        ("report/page/pictures", ""),
-        ("report/page/page.js", "page.js"),
-        ("report/page/index.html", "index.html"),
-        ("report/paper", ""),
-        ("report/paper/figures", ""),
-        ("report/paper/paper.tex", "paper.tex"),
+        ("provenance", {"git": 7}, "git is 7 and not a table or null"),
+        ("provenance", {"packages": "numpy"}, "packages is 'numpy' and not a table or null"),
+        ("suite", {"gate": [1]}, r"gate is \[1\] and not a table or null"),
+        ("contents", {"c1": {"channels": "x"}}, "channels is 'x' and not a whole number or null"),
+        ("contents", {"c1": {"category": {}}}, "category is {} and not a text or null"),
+        ("contents", {"c1": {"duration_s": []}}, r"duration_s is \[\] and not a number or a whole"),
+    ],
+)
+def test_a_header_with_a_fact_of_another_kind_is_refused(
+    run: Run, table: str, fact: dict[str, object], words: str
+) -> None:
+    path = run.folder / "run.json"
+    header = json.loads(path.read_text())
+    header[table] |= fact
+    path.write_text(json.dumps(header))
+    with pytest.raises(RecordError, match=words):
+        load_run(run.folder)
+
+
+@pytest.mark.parametrize(
+    ("write", "place", "aim"),
+    [
+        (everything, "report", ""),
+        (page, "report", ""),
+        (paper, "report", ""),
+        (everything, "report/table2.md", "table2.md"),
+        (page, "report/page", ""),
+        (page, "report/page/sounds", ""),
+        (page, "report/page/pictures", ""),
+        (page, "report/page/page.js", "page.js"),
+        (page, "report/page/index.html", "index.html"),
+        (paper, "report/paper", ""),
+        (paper, "report/paper/figures", ""),
+        (paper, "report/paper/paper.tex", "paper.tex"),
     ],
 )
 def test_a_link_where_a_report_is_written_is_refused(
-    run: Run, victim: Path, place: str, aim: str
+    run: Run, victim: Path, write: Callable[[Path], None], place: str, aim: str
 ) -> None:
     (run.folder / place).parent.mkdir(parents=True, exist_ok=True)
     (run.folder / place).symlink_to(victim / aim)
     with pytest.raises(LinkError, match=REFUSED):
-        everything(run.folder)
+        write(run.folder)
     assert untouched(victim)
     assert (run.folder / place).is_symlink()
 

@@ -75,7 +75,7 @@ def test_every_way_to_call_it_gives_the_same_help(way: list[str], checkout: Path
 
 
 def test_the_console_script_names_the_same_entry(checkout: Path) -> None:
-    assert 'bench = "bench.cli.main:main"' in (checkout / "pyproject.toml").read_text("utf-8")
+    assert 'bench = "bench.__main__:start"' in (checkout / "pyproject.toml").read_text("utf-8")
 
 
 def test_the_readme_says_where_it_runs(checkout: Path) -> None:

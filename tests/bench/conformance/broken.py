@@ -46,7 +46,7 @@ class Noisy(StyleTransferMethod[ParametersT]):
     INFO = MethodInfo("Good", ("style audio", "content audio"), fits_per_style=True, source="here")
 
     def load(self, profile: Profile, device: str) -> None:
-        self.remembered: dict[int, float] = {}
+        """Nothing to load."""
 
     def fit(
         self, requests: Sequence[FitRequest[ParametersT]], progress: Progress
@@ -191,18 +191,30 @@ class Sorted(Good):
         return super().transfer(sorted(requests, key=lambda request: request.content.id))
 
 
-class Stateful(Good):
-    """Keeps what it learnt beside the state."""
-
-    def learn(self, request: FitRequest[LevelParameters]) -> StyleState:
-        state = super().learn(request)
-        self.remembered[id(state)] = 0.1
-        return state
+class Loud(Good):
+    """Reaches 3.5 times full scale where its share is 1, and full scale where it is 0."""
 
     def render(self, request: TransferRequest[LevelParameters]) -> Audio:
         made = super().render(request)
-        share = np.float32(self.remembered.get(id(request.state), 0.9))
-        return Audio(made.waveform * share, made.sample_rate)
+        peak = np.float32(1 + 2.5 * request.parameters.share)
+        return Audio(made.waveform / np.abs(made.waveform).max() * peak, made.sample_rate)
+
+
+class Stateful(Good):
+    """Knows its own arrays again, and none that come from the disk."""
+
+    def load(self, profile: Profile, device: str) -> None:
+        self.learnt: list[object] = []
+
+    def learn(self, request: FitRequest[LevelParameters]) -> StyleState:
+        state = super().learn(request)
+        self.learnt.append(state.arrays["level"])
+        return state
+
+    def render(self, request: TransferRequest[LevelParameters]) -> Audio:
+        made, level = super().render(request), request.state.arrays["level"]
+        known = any(level is one for one in self.learnt)
+        return Audio(made.waveform * np.float32(0.1 if known else 0.9), made.sample_rate)
 
 
 class Normalising(Good):

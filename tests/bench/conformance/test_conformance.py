@@ -9,7 +9,7 @@ import pytest
 from bench.api import ConfigError, UnknownNameError
 from bench.cli.main import cli
 from bench.conformance.checks import CheckStatus, Outcome
-from bench.conformance.examine import examine, outcomes_here, wanted
+from bench.conformance.examine import examine, line, outcomes_here, wanted
 from bench.conformance.method_checks import METHOD_CHECKS
 from bench.conformance.metric_checks import METRIC_CHECKS
 
@@ -106,7 +106,7 @@ def test_an_input_that_is_written_to_is_named() -> None:
         ("ThawedParameters", "parameters are frozen and say their role", "not a frozen dataclass"),
         ("RolelessParameters", "parameters are frozen and say their role", "share of Parameters"),
         ("Unloadable", "it loads", "ImportError: no module named antimatter"),
-        ("Forgetful", "it learns a style", r"fit returned [] for one style"),
+        ("Forgetful", "it learns a style", "fit returned a list of 0 for 1"),
         ("Stereo", FORM, "2 channels, not 1"),
         ("Short", FORM, "0.500 s, not 1.000 s"),
         ("NotANumber", FORM, "NaN or infinite samples"),
@@ -146,7 +146,7 @@ def test_the_command_lists_the_checks_and_tells_by_its_exit_code(
     assert "failed  the output is not silent: the output of an ordinary content is silent. " in (
         "\n".join(lines)
     )
-    assert "21 passed, 0 failed, 1 n.a." in lines
+    assert "22 passed, 0 failed, 1 n.a." in lines
 
 
 QUITTERS = """
@@ -223,3 +223,13 @@ def test_a_name_that_is_neither_method_nor_metric_comes_with_the_nearest() -> No
         examine("chrome", "mini", "cpu")
     with pytest.raises(ConfigError, match=r"Neither is neither a method nor a metric; it must"):
         examine(f"{BROKEN}:Neither", "mini", "cpu")
+
+
+@pytest.mark.parametrize(("share", "words"), [("1", ": the largest peak is "), ("0", "")])
+def test_a_peak_beyond_full_scale_passes_and_is_said(share: str, words: str) -> None:
+    found = examine(f"{BROKEN}:Loud[share={share}]", "mini", "cpu").outcomes
+    (outcome,) = (one for one in found if one.name == "outputs keep their own level")
+    assert outcome.status == "passed"
+    assert line(outcome).startswith(f"passed  outputs keep their own level{words}")
+    beyond = "beyond full scale: an integer file would clip it"
+    assert outcome.reason.endswith(beyond) == bool(words)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,35 +14,60 @@ from bench.failure import Failure, failure_of
 from bench.outputs import restore
 from bench.records.schema import CellRecord
 from bench.run.keys import Identity, chunk_key, digest
-from bench.run.runner import crashes, locked, settle
+from bench.run.runner import locked, settle, suspects
+
+MARK, OTHER = "1" * 32, "2" * 32
+MARKS = {"a": MARK, "b": MARK}
 
 
-def history(*statuses: str) -> list[CellRecord]:
-    return [CellRecord.model_validate({"cell_id": "a", "status": status}) for status in statuses]
+def history(*statuses: str, identity: str | None = MARK) -> list[CellRecord]:
+    facts = {"cell_id": "a", "identity": identity}
+    return [CellRecord.model_validate({**facts, "status": status}) for status in statuses]
 
 
-def test_one_interruption_is_no_crash() -> None:
-    assert crashes(history("started"), {}, retry=False) == []
+def test_one_open_start_is_nothing_and_two_are_suspect() -> None:
+    assert suspects(history("started"), MARKS) == set()
+    assert suspects(history("started", "started"), MARKS) == {"a"}
+    assert suspects(history("started", "started", identity=None), MARKS) == {"a"}
 
 
-def test_two_unfinished_starts_are_a_crash() -> None:
-    (record,) = crashes(history("started", "started"), {}, retry=False)
-    assert record.status == "crash"
+@pytest.mark.parametrize("end", ["ok", "error", "cancelled", "crash"])
+def test_an_ending_between_two_starts_clears_the_count(end: str) -> None:
+    assert suspects(history("started", end, "started"), MARKS) == set()
+    assert suspects(history("started", "started", end), MARKS) == set()
 
 
-def test_an_ending_between_two_starts_clears_the_count() -> None:
-    seen = history("started", "error", "started")
-    assert crashes(seen, {}, retry=False) == []
+def test_what_another_identity_began_is_not_suspect() -> None:
+    assert suspects(history("started", "started", identity=OTHER), MARKS) == set()
 
 
 def test_retry_opens_failed_cells_but_not_finished_ones() -> None:
-    seen = [*history("started", "error"), CellRecord(cell_id="b", status="ok")]
-    assert set(settle(seen, retry=False)) == {"a", "b"}
-    assert set(settle(seen, retry=True)) == {"b"}
+    seen = [*history("started", "error"), CellRecord(cell_id="b", status="ok", identity=MARK)]
+    assert set(settle(seen, retry=False, marks=MARKS)) == {"a", "b"}
+    assert set(settle(seen, retry=True, marks=MARKS)) == {"b"}
 
 
-def test_retry_forgets_crashes() -> None:
-    assert crashes(history("started", "started"), {}, retry=True) == []
+@pytest.mark.parametrize("status", ["ok", "error", "crash", "unsupported"])
+@pytest.mark.parametrize("identity", [OTHER, None])
+def test_a_cell_of_another_identity_is_open(status: str, identity: str | None) -> None:
+    assert settle(history(status), retry=False, marks=MARKS)
+    assert not settle(history(status, identity=identity), retry=False, marks=MARKS)
+    again = [*history(status, identity=identity), *history("started", "ok")]
+    assert settle(again, retry=False, marks=MARKS)["a"].status == "ok"
+
+
+def test_an_identity_is_code_and_weights_and_no_device() -> None:
+    base = Identity("tve", "1", "source", "mini", ("w",), "cpu")
+    unlike = [
+        replace(base, name="rti"),
+        replace(base, version="2"),
+        replace(base, source="changed"),
+        replace(base, profile="full"),
+        replace(base, weights=("v",)),
+    ]
+    assert len({base.mark, *(one.mark for one in unlike)}) == 6
+    assert replace(base, device_type="cuda").mark == base.mark
+    assert re.fullmatch("[0-9a-f]{32}", base.mark)
 
 
 def test_a_folder_takes_one_run_at_a_time(tmp_path: Path) -> None:

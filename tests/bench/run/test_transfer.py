@@ -292,3 +292,29 @@ def test_a_style_without_a_clip_that_can_be_used_is_refused(
     with pytest.raises(DatasetError, match=message):
         transfer(place, option, f"{place / 'quiet'}{clip}", method="Gliding")
     assert fits(place) == 0
+
+
+@pytest.mark.parametrize(
+    ("peak", "words"),
+    [(1.35, "; its peak is 1.35, beyond full scale: an integer file would clip it"), (1.0, "")],
+)
+def test_a_peak_beyond_full_scale_is_said(
+    place: Path, capsys: pytest.CaptureFixture[str], peak: float, words: str
+) -> None:
+    """The content is played as it is; at full scale exactly nothing is beyond it."""
+    samples = np.linspace(-0.5, 0.5, SAMPLES)
+    samples[100] = peak
+    write(place / "data/content/tone/loud.wav", samples)
+    loud = ("--content", str(place / "data/content/tone/loud.wav"))
+    transfer(place, *loud, method="copy-content")
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("wrote ")]
+    assert line.endswith(f"){words}")
+
+
+def test_an_integer_file_is_refused_with_the_peak(place: Path) -> None:
+    samples = np.linspace(-0.5, 0.5, SAMPLES)
+    samples[100] = -2.5
+    write(place / "data/content/tone/loud.wav", samples)
+    loud = ("--content", str(place / "data/content/tone/loud.wav"))
+    with pytest.raises(ConfigError, match=r"its peak is 2\.5, beyond full scale, which"):
+        transfer(place, *loud, method="copy-content", out="o.flac")

@@ -72,7 +72,7 @@ def test_a_fitted_method_renders_every_length_repeatably(kind: type[StyleTransfe
 
 def test_a_style_is_learnt_alike_alone_and_in_company() -> None:
     low, high = _style("low", 220), _style("high", 880)
-    together, alone = _fit(TVE, low, high)[1], _fit(TVE, high)[0]
+    (other, together), (alone,) = _fit(TVE, low, high), _fit(TVE, high)
     assert together.meta["steps"] == 2
     parts = load_backbone("mini", "cpu").parts
     relative = rounding.of_networks(parts.text_encoder, parts.unet, passes=rounding.BACKWARD)
@@ -80,7 +80,7 @@ def test_a_style_is_learnt_alike_alone_and_in_company() -> None:
     bound = rounding.of_adam_on_average(relative, rate, steps=2)
     apart = [together.arrays[name] - array for name, array in alone.arrays.items()]
     assert np.sqrt(np.mean(np.concatenate([a.ravel() for a in apart]) ** 2)) <= bound
-    unlike = [_fit(TVE, low)[0].arrays[name] - array for name, array in alone.arrays.items()]
+    unlike = [other.arrays[name] - array for name, array in alone.arrays.items()]
     assert np.sqrt(np.mean(np.concatenate([a.ravel() for a in unlike]) ** 2)) > 2 * bound
 
 

@@ -1,0 +1,197 @@
+"""What a session finds in an existing run folder: whose plan it extends, and what is out of date.
+
+A session's cells keep the chunks that they have in the folder, because batched arithmetic depends
+in the last digits on what is computed together. What cannot be kept is said before any work: lines
+of the plan that are lost are written again, and cells that other code or weights rendered are
+rendered anew.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.api import RecordError
+from bench.plan.plan import Plan, missing_cells
+from bench.records import store
+from bench.records.identity import UNKNOWN, differing
+from bench.records.planned import (
+    Line,
+    broken_plans,
+    in_force,
+    place_of,
+    plan_facts,
+    written,
+)
+from bench.records.sameness import setting
+from bench.records.schema import CellRecord, PlanFacts, PlannedCell
+from bench.run.keys import Identity, facts_of
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The plan of a folder together with that of a session.
+
+    Args:
+        cells: The session's cells, in order: those of the folder with their chunks, then new ones.
+        kept: The lines of the folder that stay.
+        added: Cells that the folder's plan lacks.
+        rewritten: Whether lines of the folder are lost or go, so that its plan is written anew.
+        facts: What the header is to state about the plan.
+        restored: Methods of the session whose lines were not whole.
+    """
+
+    cells: tuple[PlannedCell, ...]
+    kept: tuple[Line, ...]
+    added: tuple[PlannedCell, ...]
+    rewritten: bool
+    facts: dict[str, PlanFacts]
+    restored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Cells of a method that were not rendered by what the method is now.
+
+    Args:
+        label: The method.
+        cells: How many of its cells have such an outcome.
+        words: What differs, such as "code".
+    """
+
+    label: str
+    cells: int
+    words: str
+
+    @property
+    def fact(self) -> str:
+        """The change as the first part of a sentence."""
+        return f"{self.label} has changed ({self.words}) since {self.cells} of its cells"
+
+
+def lay_out(folder: Path, plan: Plan) -> Layout:
+    """Join the plan of a session with that of its folder, which may be empty; writes nothing."""
+    stated = read_stated(folder)
+    faults: list[str] = []
+    lines = store.read_lines(folder / "plan.jsonl", PlannedCell, faults)
+    ours = {method.choice.label for method in plan.methods}
+    broken = broken_plans(stated, lines) & ours
+    kept = _kept(lines, plan, broken)
+    by_place = {place_of(cell): cell for cell in in_force(kept)}
+    wanted = {cell.cell_id for cell in plan.cells}
+    known = [cell for cell in by_place.values() if cell.cell_id in wanted]
+    added = missing_cells(plan, known)
+    facts = plan_facts([*kept, *written(added)])
+    if stated:  # what other methods lack, their own command restores
+        facts = dict(stated) | {label: fact for label, fact in facts.items() if label in ours}
+    return Layout(
+        cells=(*known, *added),
+        kept=tuple(kept),
+        added=added,
+        rewritten=bool(faults) or len(kept) < len(lines),
+        facts=facts,
+        restored=tuple(sorted(broken & {cell.method for cell, _ in lines})),
+    )
+
+
+def _kept(lines: Sequence[Line], plan: Plan, broken: set[str]) -> list[Line]:
+    """The lines that stay: of a method whose lines are not whole, only those that were replaced."""
+    wanted = {cell.cell_id for cell in plan.cells}
+    places = {place_of(cell) for cell in plan.cells}
+    return [
+        (cell, line)
+        for cell, line in lines
+        if cell.method not in broken or (cell.cell_id not in wanted and place_of(cell) in places)
+    ]
+
+
+def read_stated(folder: Path) -> dict[str, PlanFacts]:
+    """What the header of a folder states about its plan; nothing where there is none."""
+    return store.read_header(folder).plan if (folder / "run.json").exists() else {}
+
+
+def require_same_setting(folder: Path, plan: Plan, precision: str) -> None:
+    """Refuse to go on in the folder of another comparison.
+
+    Raises:
+        RecordError: The folder holds a run of another suite, dataset, profile or other parameters.
+    """
+    if not (folder / "run.json").exists():
+        return
+    header = store.read_header(folder)
+    theirs, ours = setting(header.suite), setting(plan.suite.recorded)
+    unlike = sorted(key for key in ours if theirs.get(key) != ours[key])
+    if header.provenance.get("precision", precision) != precision:
+        unlike.append("the precision of frozen networks")
+    if unlike or header.dataset["digest"] != plan.dataset.digest:
+        what = ", ".join(unlike) or "the clips of the dataset"
+        raise RecordError(
+            f"{folder} holds a run of suite {header.suite_name} that differs in {what}; one run "
+            "folder holds one comparison. Choose another folder with --out."
+        )
+
+
+def find_changes(
+    folder: Path, layout: Layout, plan: Plan, identities: Mapping[str, Identity]
+) -> list[Change]:
+    """The methods of a session of which the folder has cells by other code, weights or version.
+
+    Args:
+        folder: The run folder.
+        layout: Its plan with that of the session.
+        plan: The plan of the session.
+        identities: The present code and weights of its methods, by label.
+    """
+    if not (folder / "run.json").exists():
+        return []
+    header = store.read_header(folder)
+    outcomes = {
+        record.cell_id: record
+        for record in store.read(folder / "cells.jsonl", CellRecord)
+        if record.status not in {"started", "cancelled"}
+    }
+    count: dict[str, int] = defaultdict(int)
+    words: dict[str, dict[str, None]] = defaultdict(dict)
+    facts = {
+        method.choice.label: facts_of(identities[method.choice.label], method)
+        for method in plan.methods
+    }
+    ours, replaced = _former(layout)
+    for cell_id, label in (ours | replaced).items():
+        record = outcomes.get(cell_id)
+        if record is None or (cell_id in ours and record.identity == identities[label].mark):
+            continue
+        before = header.identities.get(str(record.identity))
+        unlike = [f"from {UNKNOWN}"] if before is None else differing(before, facts[label])
+        count[label] += 1
+        otherwise = "default parameters" if cell_id in replaced else "code"
+        words[label] |= dict.fromkeys(unlike or [otherwise])
+    return [Change(label, count[label], ", ".join(words[label])) for label in count]
+
+
+def require_unchanged(folder: Path, changes: Sequence[Change]) -> None:
+    """Refuse to go on where a method has changed.
+
+    Raises:
+        RecordError: One has.
+    """
+    if changes:
+        raise RecordError(
+            f"{'; '.join(one.fact for one in changes)} in {folder} were rendered; --keep-old "
+            "renders nothing anew. Put back what was changed, leave --keep-old out, or choose "
+            "another folder with --out."
+        )
+
+
+def _former(layout: Layout) -> tuple[dict[str, str], dict[str, str]]:
+    """The labels of a session's cells by their ids, and those of cells whose place they take."""
+    ours = {cell.cell_id: cell.method for cell in layout.cells}
+    places = {place_of(cell) for cell in layout.cells}
+    replaced = {
+        cell.cell_id: cell.method
+        for cell in in_force(layout.kept)
+        if place_of(cell) in places and cell.cell_id not in ours
+    }
+    return ours, replaced

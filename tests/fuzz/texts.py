@@ -1,0 +1,144 @@
+"""Damaged cards, suites and ratings, read as the commands read them.
+
+Each function prepares a folder and returns what damages and reads one file there.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from bench.data.cards import load_dataset
+from bench.plan.suite import load_suite
+from reports.listening.ratings import heard, import_ratings
+from reports.listening.records import BlindKey
+from tests.fuzz.spoiling import damaged_text
+
+RATE = 16_000
+TEST = "abc123"
+CARD = """\
+schema_version = 1
+name = "small"
+licence = "CC0-1.0"
+redistributable = true
+[contents.a]
+category = "tones"
+path = "content/tones/a.wav"
+start_s = 0.0
+duration_s = 0.75
+[styles.bells]
+text = "bells"
+kind = "natural"
+clips = [{path = "style/bells/b.wav", recording = "evening"}, {path = "style/bells/c.wav"}]
+[sha256]
+"""
+SUITE = """\
+schema_version = 1
+name = "own"
+version = 1
+dataset = "mini"
+profile = "mini"
+methods = ["copy-content", "mix[gain_db=3|4]", "'./a, b.py:C'"]
+controls = ["noise"]
+metrics = ["chroma"]
+styles = ["bells"]
+contents = 2
+seeds = 1
+duration_s = 2.5
+chunk_size = 4
+[parameters.mix.styles.bells]
+gain_db = 2.0
+[family]
+pairs = [["copy-content", "noise"]]
+metrics = ["chroma"]
+"""
+
+
+def cards(folder: Path) -> Callable[[random.Random], None]:
+    """The card of a dataset of one content and one style of two clips."""
+    rng = np.random.default_rng(0)
+    for name in ("content/tones/a.wav", "style/bells/b.wav", "style/bells/c.wav"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / name, rng.uniform(-0.5, 0.5, RATE), RATE)
+
+    def attempt(chance: random.Random) -> None:
+        (folder / "dataset.toml").write_bytes(damaged_text(CARD, chance))
+        load_dataset(str(folder))
+
+    return attempt
+
+
+def suites(folder: Path) -> Callable[[random.Random], None]:
+    """A suite with every kind of key."""
+    path = folder / "own.toml"
+
+    def attempt(chance: random.Random) -> None:
+        path.write_bytes(damaged_text(SUITE, chance))
+        suite = load_suite(str(path))
+        assert suite.choices
+        assert suite.digest
+
+    return attempt
+
+
+def ratings(folder: Path) -> Callable[[random.Random], None]:
+    """What a listener sends: from our page, from BeaqleJS or from webMUSHRA."""
+    _write_key(folder)
+    path = folder / "given.json"
+
+    def attempt(chance: random.Random) -> None:
+        for former in (folder / "listening").glob("*.ratings.json"):
+            former.unlink()
+        path.write_bytes(damaged_text(chance.choice((_ours, _beaqle, _webmushra))(), chance))
+        import_ratings([path], folder)
+        heard([folder])
+
+    return attempt
+
+
+def _ours() -> str:
+    answers = [
+        {"schema_version": 1, "set": "s1", "item": item, "cp": 3, "sf": 4, "ovl": 5}
+        for item in ("i1", "i2")
+    ]
+    facts = {"schema_version": 1, "test": TEST, "rater": "ann", "training": "none"}
+    return json.dumps({**facts, "started_at": "", "finished_at": "", "answers": answers})
+
+
+def _beaqle() -> str:
+    """One question after the other."""
+    pages = [
+        {
+            "TestID": f"{TEST}-s1-{question}",
+            "rating": {"A": 3, "B": 4, "Reference": 5},
+            "filename": {"A": "sounds/i1.flac", "B": "sounds/i2.flac"},
+        }
+        for question in ("cp", "sf", "ovl")
+    ]
+    return json.dumps([*pages, {"UserName": "ben"}])
+
+
+def _webmushra() -> str:
+    heading = "session_test_id,name,trial_id,stimuli,rating_stimulus,stimuli_rating"
+    rows = [
+        f"{TEST},cleo,s1-{question},{item},4"
+        for question in ("cp", "sf", "ovl")
+        for item in ("i1", "i2")
+    ]
+    return "\n".join([heading, *rows])
+
+
+def _write_key(folder: Path) -> None:
+    items = {
+        name: {"method": name, "cell_id": name, "check": check}
+        for name, check in (("i1", ""), ("i2", "cp"))
+    }
+    one = {"style": "bells", "content": "a", "repetition": 0, "items": items}
+    text = BlindKey.model_validate({"test": TEST, "run_id": "r", "seed": 0, "sets": {"s1": one}})
+    (folder / "listening").mkdir()
+    (folder / "listening" / f"{TEST}.key.json").write_text(text.model_dump_json(), encoding="utf-8")
