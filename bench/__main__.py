@@ -3,8 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from bench.ending import end_on_sigterm, last_words
-from bench.errors import ExitCode
+from bench.errors import ExitCode, end_on_sigterm, last_words
 
 
 def start() -> None:

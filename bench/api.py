@@ -199,8 +199,8 @@ class StyleState:
     """The result of a fit: numpy arrays by name, and JSON.
 
     The harness saves it as safetensors, so a fit is cached, resumable and can be shared. What it
-    may hold is said in `bench.returned`: arrays of numbers or bool, and JSON whose names are texts.
-    `transfer` gets it as the file would give it back, tuples in the JSON as lists.
+    may hold is said in `bench.plugins.returned`: arrays of numbers or bool, and JSON whose names
+    are texts. `transfer` gets it as the file would give it back, tuples in the JSON as lists.
     """
 
     arrays: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)

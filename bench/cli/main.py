@@ -24,8 +24,7 @@ from bench.cli.results import baseline, compare, gate, history
 from bench.cli.run import run
 from bench.cli.streams import OutputLostError, prepare_streams, say
 from bench.cli.time import time
-from bench.ending import end_on_sigterm, last_words
-from bench.errors import ExitCode
+from bench.errors import ExitCode, end_on_sigterm, last_words
 from bench.files import FULL, no_space
 from bench.outside.names import require_utf8
 from bench.outside.wording import CUT, LONGEST_MESSAGE, one_line, visible

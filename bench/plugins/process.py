@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 
 from bench import errors
 from bench.api import BenchError, Progress
-from bench.ending import sparing_children
+from bench.errors import sparing_children
 from bench.failure import Failure, WorkerError, WorkerLostError
 from bench.outside.wording import one_line
 from bench.plugins.log import Capture

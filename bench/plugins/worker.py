@@ -29,8 +29,8 @@ from bench.failure import STOPS_RUN, failure_of, trace_of
 from bench.files import disk_is_full
 from bench.outside.wording import LONGEST_MESSAGE, one_line
 from bench.plugins.loading import load_class
+from bench.plugins.returned import ADMITTED, admit
 from bench.plugins.wire import Wire
-from bench.returned import ADMITTED, admit
 
 PROGRESS_EVERY_S = 0.1
 
@@ -56,7 +56,7 @@ def serve(facts: str) -> None:
 def _leave_sigterm_to_parent() -> None:
     """Let a SIGTERM do nothing here, as a cluster sends it to every process of a job.
 
-    The parent started this process with the signal blocked (`bench.ending.sparing_children`). It
+    The parent started this process with the signal blocked (`bench.errors.sparing_children`). It
     is not ignored: processes that the plug-in starts would inherit that, and could not be ended.
     """
     terminating = {signal.SIGTERM}

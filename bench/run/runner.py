@@ -21,7 +21,7 @@ from itertools import groupby
 from pathlib import Path
 
 from bench.api import BenchError, Progress, RecordError
-from bench.ending import reason_of
+from bench.errors import reason_of
 from bench.failure import CellStatus
 from bench.files import naming, no_space
 from bench.outside.wording import some

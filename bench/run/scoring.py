@@ -28,10 +28,10 @@ from bench.outside.wording import some
 from bench.plugins.catalog import describe
 from bench.plugins.inspection import digest_of, is_outside
 from bench.plugins.opening import USUAL, Isolation, close, open_metric
+from bench.plugins.returned import plain_fingerprint
 from bench.records import store
 from bench.records.integrity import recorded_audio
 from bench.records.schema import CellRecord, PlannedCell, ScoreRecord
-from bench.returned import plain_fingerprint
 from bench.run.context import RunContext
 from bench.run.keys import digest
 from bench.scores import INVALID, AnswerError, Declared, admit, invalid

@@ -43,8 +43,8 @@ from bench.plugins.opening import (
     worker_peak_bytes,
 )
 from bench.plugins.parameters import split_parameters
+from bench.plugins.returned import admit_outputs, admit_states, told_safely
 from bench.records.schema import PlannedCell
-from bench.returned import admit_outputs, admit_states, told_safely
 from bench.run.context import RunContext
 from bench.run.keys import Identity, fit_key, identity_of
 

@@ -19,7 +19,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from driving import Stage, alive, ended, methods, wait_until
+from driving import RUDE, Stage, alive, ended, methods, wait_until
 
 from bench.records.schema import CellRecord, ScoreRecord
 from bench.records.store import read
@@ -125,6 +125,26 @@ def test_a_sigterm_ends_with_143_and_the_run_goes_on(
         assert [line.reason for line in latest.values()] == ["ended by SIGTERM"] * 2
     assert {line.status for line in lines} <= {"started", "cancelled", "ok"}
     require_resumed(stage, out, option)
+
+
+@pytest.mark.parametrize(
+    "what", ["transfer", "check", pytest.param("time", marks=pytest.mark.slow)]
+)
+def test_a_sigterm_ends_every_command_that_computes(stage: Stage, what: str) -> None:
+    method, data, mark = f"{RUDE}:Steady", stage.home / "data", stage.notes / "paused-transfer"
+    words = {
+        "transfer": ["--method", method, "--style", str(data / "style" / "hard"), "--content",
+                     str(data / "content" / "a" / "a1.wav"), "-o", str(stage.home / "o.wav")],
+        "check": [method],
+        "time": ["--suite", str(stage.home / "toy.toml"), "--out", str(stage.home / "t.json")],
+    }[what]  # fmt: skip
+    mark.unlink(missing_ok=True)
+    process = stage.command(what, *words, "--device", "cpu", out=what, TOY_PAUSE="transfer")
+    wait_until(mark.exists, "the transfer")
+    assert interrupted(process, TERM, TERM) == 143
+    assert stage.said(what).endswith("terminated; run the same command again to go on\n")
+    assert "Traceback" not in stage.said(what)
+    stage.require_nobody_left()
 
 
 def children(number: int) -> list[int]:

@@ -8,7 +8,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from bench.ending import end_on_sigterm, last_words
+from bench.errors import end_on_sigterm, last_words
 from bench.run.devices import work_through
 
 

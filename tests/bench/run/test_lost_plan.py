@@ -163,14 +163,17 @@ def test_a_restored_cell_is_rendered_in_its_former_company(small: Small) -> None
     assert sorted(again) == sorted(mates)
 
 
-def test_a_line_that_nobody_planned_is_told_and_goes(small: Small) -> None:
+@pytest.mark.parametrize("method", ["mix", "ghost"])
+def test_a_line_that_nobody_planned_is_told_and_goes(small: Small, method: str) -> None:
     path = small.folder / "plan.jsonl"
-    strange = small.lines("plan.jsonl")[0] | {"cell_id": "0" * 16, "content": "l9"}
+    odd = {"cell_id": "0" * 16, "content": "l9", "method": method}
+    strange = small.lines("plan.jsonl")[0] | odd
     path.write_text(path.read_text() + json.dumps(strange) + "\n", encoding="utf-8")
     (fault,) = small.load().plan_faults
-    assert fault.startswith("plan.jsonl was altered (mix)")
+    assert fault.startswith(f"plan.jsonl was altered ({method})")
     assert small.run() == 0
     assert len(small.load().plan) == 8
+    assert small.load().plan_faults == ()
 
 
 def test_merged_and_compared_runs_tell_it_too(

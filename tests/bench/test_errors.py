@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.ending import (
+from bench.errors import (
+    ExitCode,
     TerminatedError,
     end_on_sigterm,
     last_words,
     reason_of,
     sparing_children,
 )
-from bench.errors import ExitCode
 
 
 @pytest.fixture(autouse=True)

@@ -60,10 +60,10 @@ def admit_states(answer: object, count: int) -> list[StyleState]:
     Example:
         >>> admit_states([StyleState({}, {"steps": (1, 2)})], 1)[0].meta
         {'steps': [1, 2]}
-        >>> admit_states([], 1)
+        >>> admit_states([], 1)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        bench.returned.ReturnError: fit returned a list of 0 for 1; one StyleState each is wanted
+        bench...ReturnError: fit returned a list of 0 for 1; one StyleState each is wanted
     """
     return [_kept(state) for state in _counted("fit", answer, count, StyleState)]
 
