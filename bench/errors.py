@@ -11,7 +11,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What a command tells the shell; the README has the same table."""
+    """What a command tells the shell; docs/reference/commands.md has the same table."""
 
     DONE = 0
     INTERNAL_ERROR = 1

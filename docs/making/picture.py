@@ -3,16 +3,21 @@
 Usage: python docs/making/picture.py runs/mini -o docs/pictures/mini.png
 
 Needs Chromium (the system's, or what `playwright install chromium` brings) and the extra `dev`.
-The rows on common cells are left out; everything else is the page as `report` writes it.
+The rows on common cells are left out; everything else is the page as `report` writes it. What the
+table says is also written into the file as text, so that a test can hold it against what the pages
+print of the same run.
 """
 
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -21,10 +26,11 @@ WIDTH_PX, HEIGHT_PX = 1180, 1000
 # A wide page, the scatter under its table; rows, notes and links that need the page are left out.
 LAYOUT = """
 body { background: #fff !important; margin: 0 !important; }
-.picture { display: flex; flex-direction: column; align-items: center; gap: 4px; width: 1140px; padding: 8px; }
+.picture { display: flex; flex-direction: column; align-items: center; }
+.picture { width: 1140px; padding: 8px; }
 .picture details, .picture figcaption, .picture tr.common, .picture tr[hidden] { display: none; }
 .picture section, .picture figure { margin: 0; max-width: none; }
-.picture figure svg { width: 520px; height: auto; }
+.picture figure svg { width: 440px; height: auto; }
 """
 GATHER = """
 () => {
@@ -33,6 +39,12 @@ GATHER = """
   picture.append(document.getElementById("table2"), document.getElementById("cp-sf-heldout"));
   document.body.replaceChildren(picture);
 }
+"""
+# One line per method that is shown: its label and its cells, with tabs between them.
+ROWS = """
+() => [...document.querySelectorAll(".picture tbody tr")]
+  .filter((row) => row.offsetParent)
+  .map((row) => [...row.children].map((cell) => cell.textContent.trim()).join("\\t"))
 """
 
 
@@ -62,8 +74,13 @@ def take(page: Page, out: Path) -> None:
     """Gather table and scatter on the opened page, and write what is seen of them."""
     page.add_style_tag(content=LAYOUT)
     page.evaluate(GATHER)
+    words = PngInfo()
+    words.add_text("identity", page.locator(".picture .identity").inner_text())
+    words.add_text("table", "\n".join(page.evaluate(ROWS)))
+    shot = page.locator(".picture").screenshot(animations="disabled")
+    picture = Image.open(io.BytesIO(shot)).convert("RGB")
     out.parent.mkdir(parents=True, exist_ok=True)
-    page.locator(".picture").screenshot(path=out, animations="disabled")
+    picture.save(out, optimize=True, pnginfo=words)
 
 
 if __name__ == "__main__":

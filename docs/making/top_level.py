@@ -1,12 +1,14 @@
-"""A hook of MkDocs: the pages at the top of the checkout become pages of the site.
+"""Hooks of MkDocs: what the site has that no page of `docs/` holds.
 
-Their links are written for a reader of the checkout; here they are turned to where the pages lie on
-the site. The version in the footer is that of the installed package.
+The pages at the top of the checkout become pages of the site; their links are written for a reader
+of the checkout and are turned to where the pages lie on the site. The commands describe themselves.
+The version in the footer is that of the installed package.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +43,17 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             text = f"# Licence\n\n```text\n{text}\n```\n"
         files.append(File.generated(config, place, content=turned(text)))
     return files
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Put the reference of commands into its place."""
+    sys.path.insert(0, str(CHECKOUT))  # a hook is loaded as a file, which knows no packages
+    from bench.cli.main import cli
+    from docs.making import commands
+
+    if commands.PLACE not in markdown:
+        return markdown
+    return markdown.replace(commands.PLACE, commands.reference(cli, "python -m bench"))
 
 
 def turned(text: str) -> str:
