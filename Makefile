@@ -133,7 +133,7 @@ history:
 	$(BIN)/python -m bench history show $(HISTORY) --report $(dir $(HISTORY))
 
 docs: $(DOCS_STAMP)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	$(BIN)/python docs/making/links.py build/docs
 
 $(DOCS_STAMP): $(STAMP)

@@ -42,8 +42,9 @@ def _lines(command: click.Command, context: click.Context, depth: int) -> Iterat
 
 
 def _options(command: click.Command, context: click.Context) -> Iterator[str]:
-    records = [parameter.get_help_record(context) for parameter in command.get_params(context)]
-    shown = [record for record in records if record is not None and "--help" not in record[0]]
+    named = [one for one in command.get_params(context) if isinstance(one, click.Option)]
+    records = [option.get_help_record(context) for option in named if "--help" not in option.opts]
+    shown = [record for record in records if record is not None]
     if shown:
         yield "| option | what it does |"
         yield "|---|---|"

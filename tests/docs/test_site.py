@@ -75,7 +75,7 @@ def test_the_reference_has_every_command_and_every_option() -> None:
 
 def test_what_html_and_markdown_would_swallow_stands_in_the_reference() -> None:
     @click.command(help="A | B")
-    @click.option("--limit", type=click.IntRange(0, 9, min_open=True), help="in [a](b) or *c*")
+    @click.option("--limit", type=click.IntRange(0, 9, min_open=True), help="in [a](b) or *c* | d")
     def small(limit: int) -> None: ...
 
     text = commands.reference(small, "small")
