@@ -50,12 +50,20 @@ def prose(page: str) -> str:
 
 
 def commands(page: str) -> list[list[str]]:
-    """The words after `python -m bench` of each such line in a page's blocks and tables."""
+    """The words after `python -m bench` of each such line in the blocks of a page's text."""
     lines = [line for block in blocks(page) for line in _whole_lines(block.text)]
-    lines = [line.removeprefix("$ ") for line in lines]
-    found = [line for line in lines if line.startswith("python -m bench ")]
-    found += [f"python -m bench {inline}" for inline in INLINE.findall(prose(page))]
-    return [shlex.split(line.replace("\\|", "|"), comments=True)[3:] for line in found]
+    return [
+        _words(line) for line in lines if line.removeprefix("$ ").startswith("python -m bench ")
+    ]
+
+
+def mentioned(page: str) -> list[list[str]]:
+    """The same of the commands in its text and tables."""
+    return [_words(f"python -m bench {rest}") for rest in INLINE.findall(prose(page))]
+
+
+def _words(line: str) -> list[str]:
+    return shlex.split(line.removeprefix("$ "), comments=True)[3:]
 
 
 def _whole_lines(text: str) -> list[str]:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from bench.cli.main import cli
 from bench.plugins import catalog
-from tests.docs.pages import CHECKOUT, blocks, commands, text_of
+from tests.docs.pages import CHECKOUT, blocks, mentioned, text_of
 
 README = text_of("README.md")
 PICTURE = CHECKOUT / "docs" / "pictures" / "mini.png"
@@ -27,7 +27,7 @@ def test_its_first_table_says_which_command_for_which_goal() -> None:
     assert header is not None
     assert header[0] == "| you want to | command |"
     table = README[header.start() :].partition("\n\n")[0]
-    assert {words[0] for words in commands(table)} == set(cli.commands)
+    assert {words[0] for words in mentioned(table)} == set(cli.commands)
 
 
 def test_it_shows_the_two_commands_as_they_are_typed() -> None:

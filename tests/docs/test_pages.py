@@ -14,6 +14,7 @@ from tests.docs.pages import (
     CHECKOUT,
     blocks,
     commands,
+    mentioned,
     missing,
     options,
     pages,
@@ -66,7 +67,7 @@ def test_the_settings_of_the_site_are_strict() -> None:
 @pytest.mark.parametrize("page", pages())
 def test_every_command_has_the_options_that_it_is_given(page: str) -> None:
     unknown = {}
-    for words in commands(text_of(page)):
+    for words in [*commands(text_of(page)), *mentioned(text_of(page))]:
         given, has = options(words)
         unknown[" ".join(words)] = given - has
     assert {line: names for line, names in unknown.items() if names} == {}
@@ -96,7 +97,8 @@ def test_every_run_that_is_shown_can_be_planned(
         if block.file:
             (desk / block.file).write_text(block.text, encoding="utf-8")
     (desk / "path" / "to" / "mine.py").write_text(MINE, encoding="utf-8")
-    shown = [words for words in commands(text_of(page)) if words[0] in {"run", "list"}]
+    found = [*commands(text_of(page)), *mentioned(text_of(page))]
+    shown = [words for words in found if words[0] in {"run", "list"}]
     shown = [words for words in shown if len(words) > 1 and not FORM.search(" ".join(words))]
     for words in shown:
         if words[0] == "run":
