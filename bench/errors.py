@@ -21,7 +21,7 @@ GO_ON = "run the same command again to go on"
 
 
 class ExitCode(IntEnum):
-    """What a command tells the shell; the README has the same table."""
+    """What a command tells the shell; docs/reference/commands.md has the same table."""
 
     DONE = 0
     INTERNAL_ERROR = 1
