@@ -32,7 +32,9 @@ _OVERLAP = 2
 _FINER = 2  # grains of the style begin this many times as often as those of the output
 _LOWEST_HZ, _HIGHEST_HZ = 65.4, 5000.0
 _SEMITONES = 12
-_SILENCE = 1e-4
+# A grain 50 dB below the loudest of its kind is silence: with the largest gain it would still be
+# 30 dB too soft, and noise is all that most recordings have there. Spectra are square roots.
+_SILENCE = 10 ** (-50 / 40)
 _SHORTEST_S = 0.01
 _LARGEST_GAIN = 10.0
 
