@@ -53,7 +53,7 @@ class Origin(Record):
     """All that decided a state, and what whoever uses it should know.
 
     Attributes:
-        method: Name in the catalog, or `file.py:Class`.
+        method: Name in the catalog, or `file.py:Class` without a folder.
         version: Of the method.
         source: Digest of its code, 64 hex digits.
         profile: Which of its checkpoints were loaded.

@@ -26,13 +26,17 @@ def choice_of(path: Path, fit: FitFile, named: str | None) -> MethodChoice:
             that of the file.
 
     Raises:
-        ConfigError: Another method is named, or a parameter of the fit is set to another value.
+        ConfigError: Another method is named, none where the file cannot say where its own lies, or
+            a parameter of the fit is set to another value.
     """
     origin = fit.origin
-    choice = (
-        parse_method(named) if named is not None else MethodChoice(origin.method, origin.method)
-    )
-    if _spoken(choice.name) != _spoken(origin.method):
+    if named is None and is_file_of_its_own(origin.method):
+        raise ConfigError(
+            f"fit {path} is of {origin.method}, which lies somewhere on this machine. Name it with "
+            "--method path/to/file.py:Class."
+        )
+    choice = parse_method(named) if named else MethodChoice(origin.method, origin.method)
+    if spoken_name(choice.name) != origin.method:
         raise ConfigError(
             f"fit {path} is of {origin.method}, and --method names {choice.name}; what one method "
             f"learnt means nothing to another. Name {origin.method}."
@@ -47,9 +51,19 @@ def choice_of(path: Path, fit: FitFile, named: str | None) -> MethodChoice:
     return replace(choice, overrides={**choice.overrides, **origin.parameters})
 
 
-def _spoken(name: str) -> str:
-    """The name of a method without the folder that a file of it lies in."""
-    return name.rpartition("/")[2] if ":" in name else name
+def is_file_of_its_own(name: str) -> bool:
+    """Whether a method is named by the file that it lies in."""
+    return name.rpartition(":")[0].endswith(".py")
+
+
+def spoken_name(name: str) -> str:
+    """The name of a method without the folder that a file of its own lies in.
+
+    Example:
+        >>> spoken_name("../mine/level.py:Level"), spoken_name("tve")
+        ('level.py:Level', 'tve')
+    """
+    return name.rpartition("/")[2] if is_file_of_its_own(name) else name
 
 
 def require_use(

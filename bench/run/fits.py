@@ -30,7 +30,7 @@ from bench.plugins.parameters import split_parameters
 from bench.records.schema import PlannedCell
 from bench.records.store import load_run
 from bench.run.fit_files import SUFFIX, FitFile, LearntClip, Origin, read_fit, write_fit
-from bench.run.fit_use import choice_of, require_use
+from bench.run.fit_use import choice_of, require_use, spoken_name
 from bench.run.keys import identity_of, weights_names
 from bench.run.single_request import (
     SingleRequest,
@@ -236,7 +236,7 @@ def _origin(prepared: PreparedExport, studio: Studio, asked: FitRequest[Any]) ->
     identity, planned, style = studio.identity, studio.planned, asked.style
     learnt = zip(prepared.plan.splits[style.id].clips, style.clips, strict=True)
     return Origin(
-        method=identity.name,
+        method=spoken_name(identity.name),
         version=identity.version,
         source=identity.source,
         profile=studio.context.profile,

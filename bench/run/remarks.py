@@ -135,7 +135,9 @@ def silence_remark(output: Audio, content: Audio) -> str | None:
     silence = 10 ** (SILENCE_DBFS / 20)
     given, wanted = (_frames(audio) for audio in (output, content))
     lost = (given < silence) & (wanted >= silence * 10 ** (LOST_DB / 20))
-    stretches = [(a, b) for a, b in _runs(lost) if b - a >= SHORTEST_LOST_S]
+    frame_s = max(1, round(FRAME_S * output.sample_rate)) / output.sample_rate
+    runs = ((a * frame_s, b * frame_s) for a, b in _runs(lost))
+    stretches = [(a, b) for a, b in runs if b - a >= SHORTEST_LOST_S]
     if not stretches:
         return None
     total = sum(b - a for a, b in stretches)
@@ -153,10 +155,10 @@ def _frames(audio: Audio) -> NDArray[np.float64]:
     return np.asarray(np.max(channels, axis=0))
 
 
-def _runs(flags: NDArray[np.bool_]) -> list[tuple[float, float]]:
-    """Where stretches of true frames begin and end, seconds."""
+def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Where stretches of true frames begin and end."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(int)))
-    return [(float(a) * FRAME_S, float(b) * FRAME_S) for a, b in pairwise(edges)][::2]
+    return [(int(a), int(b)) for a, b in pairwise(edges)][::2]
 
 
 def contour_remark(output: Audio, content: Audio) -> str | None:
