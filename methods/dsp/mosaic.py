@@ -33,8 +33,8 @@ _FINER = 2  # grains of the style begin this many times as often as those of the
 _LOWEST_HZ, _HIGHEST_HZ = 65.4, 5000.0
 _SEMITONES = 12
 # A grain 50 dB below the loudest of its kind is silence: with the largest gain it would still be
-# 30 dB too soft, and noise is all that most recordings have there. Spectra are square roots.
-_SILENCE = 10 ** (-50 / 40)
+# 30 dB too soft, and noise is all that most recordings have there.
+_SILENCE = 10 ** (-50 / 20)
 _SHORTEST_S = 0.01
 _LARGEST_GAIN = 10.0
 
@@ -144,13 +144,14 @@ def semitone_spectra(grains: Array, sample_rate: int) -> Array:
     return np.asarray(np.sqrt(magnitude[:, used] @ bank))
 
 
-def compare_by(spectra: Array, average: Array) -> Array:
+def compare_by(spectra: Array, levels: Array, average: Array) -> Array:
     """Features (grain, pitch): semitone spectra over an average (pitch,), so colour counts less.
 
-    Each row is a unit vector, or zero for a silent grain.
+    Each row is a unit vector, or zero for a grain whose level, of shape (grain,), says that it is
+    silent.
     """
     flat = spectra / (average + 0.1 * max(float(average.max()), np.finfo(float).tiny))
-    flat[spectra.max(axis=1) <= _SILENCE * spectra.max()] = 0
+    flat[levels <= _SILENCE * levels.max()] = 0
     norms = np.linalg.norm(flat, axis=1, keepdims=True)
     return np.asarray(flat / np.maximum(norms, np.finfo(float).tiny))
 
@@ -205,7 +206,8 @@ def _library(state: StyleState, parameters: MosaicParameters) -> Library:
     ]
     spectra = [semitone_spectra(grains, rate) for grains in recordings]
     untouched = np.concatenate([part[::_FINER] for part in spectra[: len(clips)]])
-    features = compare_by(np.concatenate(spectra), untouched.mean(axis=0))
+    levels = np.concatenate([root_mean_square(grains) for grains in recordings])
+    features = compare_by(np.concatenate(spectra), levels, untouched.mean(axis=0))
     return Library(recordings, features, _successors([len(part) for part in spectra]))
 
 
@@ -227,7 +229,8 @@ def _rebuild(request: TransferRequest[MosaicParameters], library: Library) -> Au
     framing = Framing.of(parameters.grain_s, audio.sample_rate, _OVERLAP)
     wanted = framing.cut(samples(audio))
     spectra = semitone_spectra(wanted, audio.sample_rate)
-    similarity = compare_by(spectra, spectra.mean(axis=0)) @ library.features.T
+    own = compare_by(spectra, root_mean_square(wanted), spectra.mean(axis=0))
+    similarity = own @ library.features.T
     path = cheapest_path(1 - similarity, library.successor, parameters.continuity)
     chosen = library.pick(path)
     window = framing.window

@@ -221,6 +221,21 @@ def test_the_cheapest_path_is_the_cheapest_of_all() -> None:
     assert cheapest_path(distances, successor, 0.3) == list(best)
 
 
+@pytest.mark.parametrize("tail_db", [-100, -80, -60])
+def test_the_noise_of_a_quiet_tail_is_no_material(tail_db: float) -> None:
+    """A style is notes and then only the noise of the recording, far longer than the notes.
+
+    The content is noise too, which the tail is more like than any note. Rebuilt from the tail with
+    the largest gain of 20 dB it is 20 dB and more too soft, rebuilt from the notes about as loud.
+    """
+    notes = _melody(2, 0)
+    noise = _noise(8, 0.0, 1) * 10 ** (tail_db / 20) * np.abs(notes).max() / 0.2
+    style, content = np.concatenate([notes + noise[: len(notes)], noise]), _noise(3, 0.0, 2)
+    made = _render(Mosaic, _clip(content), _clip(style)).mono
+    level_db = 20 * np.log10(made.std() / content.std())
+    assert level_db > -6
+
+
 def test_silence_stays_silence() -> None:
     made = _render(Mosaic, _clip(np.zeros(RATE)), _clip(_melody(1, 0)))
     assert not made.waveform.any()
