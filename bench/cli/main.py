@@ -19,6 +19,7 @@ from bench import __version__
 from bench.api import BenchError, ConfigError
 from bench.checkout import CHECKOUT, INSTALL
 from bench.cli.everyday import check, doctor, fetch, list_, transfer
+from bench.cli.fit import fit
 from bench.cli.reports import listen, report
 from bench.cli.results import baseline, compare, gate, history
 from bench.cli.run import run
@@ -37,7 +38,7 @@ FIXABLE = {
 }  # fmt: skip
 logger = logging.getLogger(__name__)
 COMMANDS = (
-    *(run, report, list_, fetch, transfer, check, doctor, time),
+    *(run, report, list_, fetch, transfer, fit, check, doctor, time),
     *(compare, baseline, gate, history, listen),
 )
 

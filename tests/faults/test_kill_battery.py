@@ -34,6 +34,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Battery]:
         ("run in one chunk", signal.SIGKILL, (0, 0, 0)),
         ("report", signal.SIGKILL, (0.6,)),
         ("baseline", signal.SIGTERM, (0.5,)),
+        ("fit export", signal.SIGKILL, (0.8,)),
         ("fetch", signal.SIGKILL, (0.7,)),
         ("listen import", signal.SIGINT, (0.6,)),
     ],

@@ -18,12 +18,15 @@ import matplotlib.font_manager  # noqa: F401 - its list of fonts is written when
 import numpy as np
 import soundfile
 import torch
+from safetensors.numpy import load, save
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reports"))
 
 from sounding import sounding_run
 
+from bench.api import StyleState
 from bench.audio import measure, read_audio
+from bench.cache import state_checksum
 from bench.data.archive import ArchiveCard, unpack
 from bench.errors import BenchError
 from bench.gate.snapshot import snapshot
@@ -31,6 +34,7 @@ from bench.plugins.process import told
 from bench.plugins.wire import GarbledError, Wire
 from bench.records.frame import frame
 from bench.records.store import load_run
+from bench.run.fit_files import FitFile, LearntClip, Origin, read_fit, write_fit
 from methods.riffusion.released.styles import import_style
 from reports.page.write import write_page
 from reports.write import failures, read_report, terminal_summary, write_report
@@ -112,6 +116,36 @@ def checkpoints(folder: Path) -> Callable[[random.Random], None]:
         if chance.random() < 0.2:
             path.write_bytes(damaged(path.read_bytes(), chance, NUMBER_BYTES))
         import_style(path, 4, "bird")
+
+    return attempt
+
+
+def fits(folder: Path) -> Callable[[random.Random], None]:
+    """A file of a learnt style: damaged anywhere, or with strange facts and a digest of them."""
+    path = folder / "a.safetensors"
+    clip = LearntClip(name="a.wav", file_sha256="0" * 64, heard_sha256="1" * 64)
+    origin = Origin(
+        method="tve", version="1", source="2" * 64, profile="mini", weights={"w": "3" * 64},
+        device_type="cpu", parameters={"steps": 3}, style="s", text="a bell", clips=(clip,), seed=1,
+        made_at="2026-01-01T00:00:00+00:00", bench_version="0",
+    )  # fmt: skip
+    write_fit(path, FitFile(origin, StyleState({"a": np.zeros((3, 4), np.float32)}, {"b": [1]})))
+    whole, arrays = path.read_bytes(), load(path.read_bytes())
+    length = int.from_bytes(whole[:8], "little")
+    words = json.loads(whole[8 : 8 + length])["__metadata__"]
+    del words["sha256"]
+
+    def sealed(chance: random.Random) -> bytes:
+        strange = {**words}
+        for name in ("origin", "meta"):
+            strange[name] = json.dumps(strange_within(json.loads(words[name]), chance))
+        strange["sha256"] = state_checksum(strange, arrays)
+        return save(arrays, strange)
+
+    def attempt(chance: random.Random) -> None:
+        is_sealed = chance.random() < 0.5
+        path.write_bytes(sealed(chance) if is_sealed else damaged(whole, chance, NUMBER_BYTES))
+        read_fit(path)
 
     return attempt
 

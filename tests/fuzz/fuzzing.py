@@ -30,7 +30,7 @@ Attempt = Callable[[random.Random], None]
 HOMES = {
     **dict.fromkeys(("cards", "suites", "ratings"), "tests.fuzz.texts"),
     **dict.fromkeys(
-        ("records", "archives", "checkpoints", "audio", "answers"), "tests.fuzz.containers"
+        ("records", "archives", "checkpoints", "audio", "answers", "fits"), "tests.fuzz.containers"
     ),
 }
 # Of address space: what asks for more gets a MemoryError, which is a fault. The libraries reserve
