@@ -13,12 +13,14 @@ from bench.cli.options import (
     FILE,
     METHOD_LIST,
     Seconds,
+    is_quiet,
     precision_option,
     profile_option,
+    quiet_option,
     suite_option,
 )
 from bench.cli.progress import progress_line
-from bench.cli.reports import show
+from bench.cli.reports import write
 from bench.cli.streams import say
 from bench.errors import ExitCode
 
@@ -103,6 +105,7 @@ class RunOptions(TypedDict):
     is_flag=True,
     help="Methods that share a frozen network learn in one call: faster, but none is timed alone.",
 )
+@quiet_option("Print nothing but what went wrong; tables and page are written all the same.")
 def run(**options: Unpack[RunOptions]) -> None:
     """Run methods over a dataset and print the tables.
 
@@ -114,7 +117,8 @@ def run(**options: Unpack[RunOptions]) -> None:
 
     request = RunRequest(argv=tuple(sys.argv[1:]), **options)
     prepared = prepare(request)
-    say(prepared.announcement)
+    if request.dry_run or not is_quiet():
+        say(prepared.announcement)
     if not request.dry_run:
         sys.exit(_run(prepared, request))
 
@@ -126,12 +130,17 @@ def _run(prepared: Prepared, request: RunRequest) -> int:
     from bench.scores import INVALID
 
     with disk_full_is_bad_input():
-        cells = start(prepared, request, progress_line())
-        say(err=True)
-        finished = show((prepared.folder,), page=True, brief=True)
+        cells = start(prepared, request, progress_line(lambda: prepared.watch.loading_s))
+        if not is_quiet():
+            say(err=True)
+        written = write((prepared.folder,), page=True)
+        if not is_quiet():
+            say(written.words())
+    finished = written.report
     _print_invalid(finished)
     _print_peaks(finished)
-    _print_session(prepared)
+    if not is_quiet():
+        _print_session(prepared)
     unsound = any(
         score.status == INVALID and cell in cells and metric in prepared.metrics
         for (cell, metric), score in finished.run.scores.items()

@@ -11,7 +11,7 @@ so are halves of surrogate pairs, and the characters that turn the direction of 
 
 from __future__ import annotations
 
-LONGEST = 300  # characters of the reason of a cell
+LONGEST = 600  # characters of the reason of a cell, which may name all words that a model knows
 LONGEST_MESSAGE = 2000  # characters of what ends a command: it may list what one can choose from
 CUT = "…"  # the end of what was longer
 # Joiners are unseen, but part of how Persian, Hindi and others are spelt.

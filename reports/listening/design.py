@@ -81,6 +81,7 @@ def choose_sets(
         RecordError: The run lacks the controls that play the inputs, or has too few such sets.
     """
     labels = _labels(run, methods)
+    _require_checks(run)
     sounds = _sounds(run)
     complete = [key for key in _keys(run) if _is_complete(sounds, key, labels)]
     if len(complete) < count:
@@ -94,6 +95,19 @@ def choose_sets(
     return tuple(
         _set(sounds, key, labels, hidden[place % len(hidden)]) for place, key in enumerate(drawn)
     )
+
+
+def _require_checks(run: Run) -> None:
+    """Refuse a run without the controls that show whether a listener listens."""
+    there = {cell.method for cell in run.plan}
+    lacking = [control for control in CHECKS if control not in there]
+    if lacking:
+        named = f"control{'s' if len(lacking) > 1 else ''} {' and '.join(lacking)}"
+        raise RecordError(
+            f"{run.folder} was run without {named}; a test hides {' and '.join(CHECKS)} among the "
+            f"methods, to tell who listens. Run it with {named}: the same command with "
+            f"{','.join(lacking)} added to --methods, and --out {run.folder}."
+        )
 
 
 def _labels(run: Run, wanted: Sequence[str]) -> list[str]:
