@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
@@ -140,7 +141,7 @@ def _run(prepared: Prepared, request: RunRequest) -> int:
     _print_invalid(finished)
     _print_peaks(finished)
     if not is_quiet():
-        _print_session(prepared)
+        _print_session(prepared, finished.run.shown_as)
     unsound = any(
         score.status == INVALID and cell in cells and metric in prepared.metrics
         for (cell, metric), score in finished.run.scores.items()
@@ -167,8 +168,8 @@ def _print_peaks(finished: Report) -> None:
         say(words)
 
 
-def _print_session(prepared: Prepared) -> None:
+def _print_session(prepared: Prepared, names: Mapping[str, str]) -> None:
     from reports.tables.run_costs import session_costs
     from reports.text.formats import terminal
 
-    say("\n" + terminal(session_costs(prepared.watch.account()), 80), nl=False)
+    say("\n" + terminal(session_costs(prepared.watch.account(), names), 80), nl=False)

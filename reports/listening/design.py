@@ -22,6 +22,7 @@ from bench.errors import nearest
 from bench.records.schema import PlannedCell
 from bench.records.store import Run
 from bench.seeds import derive_seed
+from reports.titles import shown_labels
 
 TITLES = {"cp": "Content", "sf": "Style", "ovl": "Overall"}
 WORDS = {
@@ -111,18 +112,21 @@ def _require_checks(run: Run) -> None:
 
 
 def _labels(run: Run, wanted: Sequence[str]) -> list[str]:
-    known = [entry.label for entry in run.header.methods]
+    shown = shown_labels(run.header.methods)
+    labels = {name: label for label, name in shown.items()} | {label: label for label in shown}
+    known = list(dict.fromkeys([*shown.values(), *shown]))
     for label in wanted:
         if label not in known:
             raise UnknownNameError(
                 f"method {label!r} is not in {run.folder}; it has {', '.join(known)}."
                 f"{nearest(label, known)}"
             )
-    if len(set(wanted)) < len(wanted):
+    chosen = [labels[name] for name in wanted]
+    if len(set(chosen)) < len(chosen):
         raise ConfigError(
             f"--method names {', '.join(wanted)}; each may stand once. Leave one of them out."
         )
-    return list(wanted) or [m.label for m in run.header.methods if not m.control]
+    return chosen or [m.label for m in run.header.methods if not m.control]
 
 
 def _keys(run: Run) -> list[Key]:
