@@ -136,7 +136,8 @@ def _explain(fault: ErrorDetails, model: type[BaseModel]) -> str:
     place = ".".join(str(part) for part in fault["loc"] if not _OF_A_CHOICE.search(str(part)))
     if fault["type"] == "extra_forbidden":
         known = _keys(model)
-        return f"key {place!r} is not known.{nearest(str(fault['loc'][-1]), known)} Remove it."
+        meant = nearest(str(fault["loc"][-1]), known)
+        return f"key {place!r} is not known.{meant or ' Remove it.'}"
     if fault["type"] == "missing":
         return f"key {place!r} is missing; it is required. Add it."
     return (

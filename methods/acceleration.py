@@ -119,6 +119,7 @@ class Accelerated:
             compiled: Any = torch.compile(self._plain, dynamic=False)
             return compiled  # type: ignore[no-any-return]  # torch leaves it untyped
         if any(_is_learnt(one) for one in inputs):
+            _leave_streams_unsaid()
             like = tuple(one.detach().clone().requires_grad_(one.requires_grad) for one in inputs)
             graphed: Any = torch.cuda.make_graphed_callables(
                 self._plain, like, num_warmup_iters=_WARM_UPS
@@ -163,6 +164,17 @@ def _results_and_gradients(each: Pass, inputs: Inputs) -> list[torch.Tensor]:
 def _relative(one: torch.Tensor, other: torch.Tensor) -> float:
     reference = other.float()
     return float((one.float() - reference).abs().max() / reference.abs().max().clamp_min(1e-12))
+
+
+def _leave_streams_unsaid() -> None:
+    """Keep autograd from warning that gradients come from the stream of a recording.
+
+    The recorded pass is launched on the stream that asks for it, so nothing has to be waited for.
+    Versions of torch that do not warn lack the switch.
+    """
+    switch = getattr(torch.autograd.graph, "set_warn_on_accumulate_grad_stream_mismatch", None)
+    if switch is not None:
+        switch(False)
 
 
 @torch.no_grad()

@@ -26,6 +26,7 @@ from reports.tables.tradeoff import tradeoff
 from reports.text import formats
 from reports.text.marks import Mark, relative
 from reports.text.result_table import ResultTable
+from reports.titles import titled
 
 TABLES: tuple[Callable[[Run], ResultTable], ...] = (
     table2, table1, gains, ranks, tradeoff, run_costs, capabilities
@@ -61,9 +62,9 @@ def read_report(runs: Path | str | Sequence[Path]) -> Report:
         RecordError: A folder does not hold a run, or the runs cannot stand in one table.
     """
     folders = _folders(runs)
-    run = merge([load_run(folder) for folder in folders])
+    run = titled(merge([load_run(folder) for folder in folders]))
     built = [build(run) for build in WRITTEN]
-    said = heard(folders)
+    said = heard(folders).under(run.shown_as)
     if said.ratings:
         built[0] = with_marks(built[0], said)
         built[len(TABLES) : len(TABLES)] = [listening(run, said), ears(run, said)]
@@ -124,7 +125,8 @@ def terminal_summary(
         RecordError: A folder does not hold a run, or the runs cannot stand in one table.
     """
     if isinstance(runs, Run):
-        run, built = runs, tuple(build(runs) for build in TABLES)
+        run = titled(runs)
+        built = tuple(build(run) for build in TABLES)
     else:
         report = runs if isinstance(runs, Report) else read_report(runs)
         run = report.run

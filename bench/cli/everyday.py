@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
+from bench.cli.commands import OneOf
 from bench.cli.options import (
     FILE,
     FOLDER,
@@ -15,8 +16,11 @@ from bench.cli.options import (
     Place,
     anyway_option,
     device_option,
+    is_quiet,
+    json_option,
     precision_option,
     profile_option,
+    quiet_option,
 )
 from bench.cli.progress import progress_line
 from bench.cli.streams import say
@@ -104,6 +108,7 @@ class TransferOptions(TypedDict):
     default=0,
     help="Decides every random draw of the fit and of the rendering.",
 )
+@quiet_option("Print nothing but what went wrong.")
 def transfer(**options: Unpack[TransferOptions]) -> None:
     """Render one content in one style.
 
@@ -116,20 +121,23 @@ def transfer(**options: Unpack[TransferOptions]) -> None:
     from bench.run.single_request import SingleRequest
 
     prepared = prepare_single(SingleRequest(**options))
-    say(prepared.announcement, err=True)
-    result = render_single(prepared, progress_line())
-    say(err=True)
+    if not is_quiet():
+        say(prepared.announcement, err=True)
+    result = render_single(prepared, progress_line(lambda: prepared.watch.loading_s))
+    if not is_quiet():
+        say(err=True)
     if isinstance(result, Failure):
         say(f"failed ({result.status}): {result.reason}", err=True)
         sys.exit(ExitCode.FAILED_CELLS)
-    say(result.words)
+    if not is_quiet():
+        say(result.words)
     for words in result.warnings:
         say(f"warning: {words}", err=True)
 
 
 @click.command()
 @click.argument("target", metavar="NAME|file.py:Class|pkg.mod:Class")
-@click.option("--profile", type=click.Choice(["mini", "full"]), default="mini", show_default=True)
+@click.option("--profile", type=OneOf(["mini", "full"]), default="mini", show_default=True)
 @click.option("--device", default="cpu", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 def check(target: str, profile: Profile, device: str) -> None:
     """Check a method or metric against the contract.
@@ -156,16 +164,27 @@ def check(target: str, profile: Profile, device: str) -> None:
     is_flag=True,
     help="Also score frozen sounds: does each metric give its values here?",
 )
-def doctor(scores: bool) -> None:
+@json_option
+@quiet_option("Print only what prevents a run; nothing if all is well.")
+def doctor(scores: bool, as_json: bool) -> None:
     """Check the installation, and show the command that fixes each problem.
 
     The exit code is 0 if the mini profile can run, and if the metrics give their reference values
     where --scores asks for them.
+
+    With --json it prints one object: schema_version (1), mini_can_run, scores_hold (null without
+    --scores), and findings, a list of objects with section, topic, text, severity (ok, note or
+    wrong) and fix.
     """
     from bench.doctor.report import diagnose
 
     diagnosis = diagnose(scores=scores)
-    say(diagnosis.text)
+    if as_json:
+        say(diagnosis.json)
+    elif not is_quiet():
+        say(diagnosis.text)
+    elif diagnosis.problems:
+        say(diagnosis.problems)
     well = diagnosis.mini_can_run and diagnosis.scores_hold
     sys.exit(ExitCode.DONE if well else ExitCode.BAD_INPUT)
 
@@ -207,9 +226,17 @@ def fetch(
 
 
 @click.command("list")
-@click.argument("what", type=click.Choice(["methods", "metrics", "datasets", "suites"]))
-def list_(what: str) -> None:
-    """List the methods, metrics, datasets or suites to choose from."""
-    from bench.cli.listing import listing
+@click.argument("what", type=OneOf(["methods", "metrics", "datasets", "suites"]))
+@json_option
+@quiet_option("Print the names alone, one per line.")
+def list_(what: str, as_json: bool) -> None:
+    """List the methods, metrics, datasets or suites to choose from.
 
-    say(listing(what))
+    With --json it prints one object: schema_version (1), kind (what was asked for), and items, a
+    list of objects with name and description. Those of methods also have title, control,
+    conditioned_on, fits_per_style and source; of metrics title, direction, range and source; of
+    datasets here, contents and styles; of suites profile, dataset and methods.
+    """
+    from bench.cli.listing import listing, listing_json
+
+    say(listing_json(what) if as_json else listing(what, names_only=is_quiet()))

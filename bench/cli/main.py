@@ -18,6 +18,8 @@ import click
 from bench import __version__
 from bench.api import BenchError, ConfigError
 from bench.checkout import CHECKOUT, INSTALL
+from bench.cli.commands import Commands
+from bench.cli.completion import completion
 from bench.cli.everyday import check, doctor, fetch, list_, transfer
 from bench.cli.fit import fit
 from bench.cli.reports import listen, report
@@ -39,11 +41,11 @@ FIXABLE = {
 logger = logging.getLogger(__name__)
 COMMANDS = (
     *(run, report, list_, fetch, transfer, fit, check, doctor, time),
-    *(compare, baseline, gate, history, listen),
+    *(compare, baseline, gate, history, listen, completion),
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="music-style-bench")
 def cli() -> None:
     """Compare music style-transfer methods.

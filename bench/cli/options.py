@@ -12,6 +12,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
+from bench.cli.commands import OneOf
 from bench.device import PRECISION_VARIABLE, Precision
 from bench.outside.texts import LARGEST_INTEGER, LONGEST_S, MOST_COUNT
 
@@ -89,7 +90,7 @@ suite_option = click.option(
 )
 profile_option = click.option(
     "--profile",
-    type=click.Choice(["mini", "full"]),
+    type=OneOf(["mini", "full"]),
     help="mini: the shipped models; full: checkpoints of the hub.",
 )
 device_option = click.option(
@@ -103,6 +104,29 @@ anyway_option = click.option(
     is_flag=True,
     help="Take a fit that was learnt with other code, weights or version of its method.",
 )
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON alone, of the form described above."
+)
+_QUIET = "bench.quiet"
+
+
+def quiet_option(words: str) -> Callable[[Command], Command]:
+    """Add `--quiet` to a command, with the words of its help; `is_quiet` tells."""
+    return click.option(
+        "--quiet", "-q", is_flag=True, expose_value=False, callback=_note_quiet, help=words
+    )
+
+
+def is_quiet() -> bool:
+    """Whether the command that runs was called with `--quiet`."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_QUIET))
+
+
+def _note_quiet(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    context.meta[_QUIET] = value
+
+
 records_only_option = click.option(
     "--records-only",
     is_flag=True,
@@ -114,7 +138,7 @@ def precision_option(command: Command) -> Command:
     """Add `--precision` to a command."""
     return click.option(
         "--precision",
-        type=click.Choice(["auto", *get_args(Precision)]),
+        type=OneOf(["auto", *get_args(Precision)]),
         expose_value=False,
         callback=_remember,
         help="Of large frozen networks; auto: float32, on CUDA bfloat16 (or float16). "

@@ -7,19 +7,32 @@ from __future__ import annotations
 
 import atexit
 import gc
+import json
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
-from bench.cli.options import COUNT, FILE, FOLDER, SEED, run_option
+from bench.cli.commands import Commands
+from bench.cli.options import (
+    COUNT,
+    FILE,
+    FOLDER,
+    SEED,
+    is_quiet,
+    json_option,
+    quiet_option,
+    run_option,
+)
 from bench.cli.streams import say
 from bench.errors import ExitCode
 
 if TYPE_CHECKING:
     from reports.write import Report
+
+SCHEMA_VERSION = 1  # of the JSON of `report`; raised when a key changes its meaning or goes
 
 
 class ReportOptions(TypedDict):
@@ -29,11 +42,13 @@ class ReportOptions(TypedDict):
     without_sounds: bool
     html: bool
     paper: bool
+    all_tables: bool
+    as_json: bool
     check: Path | None
     verify: bool
 
 
-@click.command()
+@click.command(short_help="Rebuild the tables and the page of runs.")
 @click.argument("runs", nargs=-1, type=FILE)
 @click.option(
     "--without-inputs",
@@ -51,6 +66,11 @@ class ReportOptions(TypedDict):
 )
 @click.option("--paper", is_flag=True, help="Also write LaTeX and vector figures for a paper.")
 @click.option(
+    "--all-tables",
+    is_flag=True,
+    help="Print every table but the longest; without it, table II alone.",
+)
+@click.option(
     "--check",
     metavar="paper.tex",
     type=FILE,
@@ -61,32 +81,46 @@ class ReportOptions(TypedDict):
     is_flag=True,
     help="First compare the plan and the audio with their records; exit code 2 where they differ.",
 )
+@json_option
+@quiet_option("Print nothing but what went wrong; the files are written all the same.")
 def report(runs: tuple[Path, ...], **options: Unpack[ReportOptions]) -> None:
-    """Rebuild the tables and the page of runs, and print the tables.
+    """Rebuild the tables and the page of runs; print table II and where everything is.
 
     Several runs of one suite are put into one table. With --check, the runs are by default those
     that the paper names.
+
+    With --json it prints one object: schema_version (1), run_id, suite, folder (of the tables),
+    files, page and paper (paths, or null), and tables, all of them. A table has label, title,
+    identity, notes, columns (objects with key and title) and rows (objects with kind, group, method
+    and values, one per column). A value is a text, a number, null, an estimate (value, low, high,
+    n, best), a p-value (p), or what is missing (missing, reason).
     """
     if options["check"] is not None:
+        if options["as_json"]:
+            raise click.UsageError("--check prints its own list; --json goes with tables.")
         sys.exit(_check(options["check"], runs))
     if not runs:
         raise click.UsageError("Missing argument 'RUNS...'.")
     if options["verify"]:
-        _verify(runs)
+        _verify(runs, aside=options["as_json"])
     from bench.records.store import without_garbage_collection
 
     atexit.register(gc.freeze)  # no garbage collection over all records as the process ends
-    left_out = {key: options[key] for key in ("without_inputs", "without_sounds")}
     with without_garbage_collection():
-        finished = show(runs, page=options["html"], **left_out)
-        if options["paper"]:
-            from reports.paper.write import write_paper
+        written = _write(runs, options)
+        if options["as_json"]:
+            say(written.json)
+        elif not is_quiet():
+            say(written.words(every_table=options["all_tables"]))
 
-            say(f"Paper: {write_paper(finished)}")
 
+def _verify(runs: tuple[Path, ...], *, aside: bool) -> None:
+    """Say what of some runs is not what was written, and end where anything is not.
 
-def _verify(runs: tuple[Path, ...]) -> None:
-    """Say what of some runs is not what was written, and end where anything is not."""
+    Args:
+        runs: The run folders.
+        aside: Say it on standard error, since standard output is for something else.
+    """
     from bench.records.integrity import altered_of_run
     from bench.records.store import load_run
 
@@ -95,8 +129,10 @@ def _verify(runs: tuple[Path, ...]) -> None:
         run = load_run(folder)
         faults = [*run.faults, *run.plan_faults, *altered_of_run(run)]
         for fault in faults:
-            say(f"{folder}: {fault}")
-        say(f"{folder}: {len(run.plan)} cells, faults: {len(faults) or 'none'}")
+            say(f"{folder}: {fault}", err=aside)
+        if faults or not is_quiet():
+            found = f"{len(run.plan)} cells, faults: {len(faults) or 'none'}"
+            say(f"{folder}: {found}", err=aside)
         differs = differs or bool(faults)
     if differs:
         sys.exit(ExitCode.BAD_INPUT)
@@ -115,36 +151,86 @@ def _check(paper: Path, runs: tuple[Path, ...]) -> ExitCode:
     return ExitCode.NOT_COMPARABLE if differs else ExitCode.DONE
 
 
-def show(
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A report that was written.
+
+    Args:
+        report: Its tables.
+        files: Those of the tables, and the notices beside them.
+        page: The page to look at and listen to; None where none was written.
+        paper: The LaTeX file; None where none was written.
+    """
+
+    report: Report
+    files: tuple[Path, ...]
+    page: Path | None
+    paper: Path | None
+
+    def words(self, *, every_table: bool = False) -> str:
+        """Table II, or every table that a terminal can hold, and where everything is."""
+        from reports.write import terminal_summary
+
+        report = self.report
+        shown = report if every_table else replace(report, tables=report.tables[:1])
+        places = {"Tables (md, tex, csv)": report.out, "Page": self.page, "Paper": self.paper}
+        lines = [f"{what}: {place}" for what, place in places.items() if place is not None]
+        return "\n".join([terminal_summary(shown), *lines])
+
+    @property
+    def json(self) -> str:
+        """Everything as JSON; the help of `report` describes it."""
+        from reports.text.plain_data import plain_table
+
+        header = self.report.run.header
+        answer = {
+            "schema_version": SCHEMA_VERSION,
+            "run_id": header.run_id,
+            "suite": header.suite_name,
+            "folder": str(self.report.out),
+            "files": [str(path) for path in self.files],
+            "page": None if self.page is None else str(self.page),
+            "paper": None if self.paper is None else str(self.paper),
+            "tables": [plain_table(table) for table in self.report.tables],
+        }
+        return json.dumps(answer, indent=1)
+
+
+def _write(runs: tuple[Path, ...], options: ReportOptions) -> Written:
+    left_out = {key: options[key] for key in ("without_inputs", "without_sounds")}
+    written = write(runs, page=options["html"], **left_out)
+    if not options["paper"]:
+        return written
+    from reports.paper.write import write_paper
+
+    return replace(written, paper=write_paper(written.report))
+
+
+def write(
     runs: tuple[Path, ...],
     *,
     page: bool,
     without_inputs: bool = False,
     without_sounds: bool = False,
-    brief: bool = False,
-) -> Report:
-    """Print the tables of runs, write them, and say where they and the page are.
+) -> Written:
+    """Write the tables of runs, and their page.
 
     Args:
         runs: The run folders.
         page: Also write the page.
         without_inputs: Leave content and style audio out.
         without_sounds: Leave all audio out of the page.
-        brief: Print table II only, as the end of a run does.
     """
-    from reports.write import read_report, terminal_summary, write_report
+    from reports.write import read_report, write_report
 
     finished = read_report(runs)
-    write_report(finished, without_inputs=without_inputs)
-    shown = replace(finished, tables=finished.tables[:1]) if brief else finished
-    say(terminal_summary(shown))
-    say(f"Tables (md, tex, csv): {finished.out}")
+    files = tuple(write_report(finished, without_inputs=without_inputs))
+    where = None
     if page:
         from reports.page.write import write_page
 
         where = write_page(finished, without_inputs=without_inputs, without_sounds=without_sounds)
-        say(f"Page: {where}")
-    return finished
+    return Written(finished, files, where, None)
 
 
 class ExportOptions(TypedDict):
@@ -157,7 +243,7 @@ class ExportOptions(TypedDict):
     methods: tuple[str, ...]
 
 
-@click.group()
+@click.group(cls=Commands)
 def listen() -> None:
     """Make a blind listening test and read its ratings.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 import click
 
+from bench.cli.commands import Commands, OneOf
 from bench.cli.options import FILE, FOLDER, Finite, benchmarks_option, records_only_option
 from bench.cli.streams import say
 from bench.errors import ExitCode
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--run", "folder", type=FILE, help="A and B are methods of this run.")
 @click.option(
     "--population",
-    type=click.Choice(["both", "contents", "styles", "cells"]),
+    type=OneOf(["both", "contents", "styles", "cells"]),
     help="What to generalise to; default: what the number of styles allows.",
 )
 def compare(first: str, second: str, folder: Path | None, population: Population | None) -> None:
@@ -84,7 +85,7 @@ class GateOptions(TypedDict):
 @click.option(
     "--advisory",
     multiple=True,
-    type=click.Choice(["time", "memory"]),
+    type=OneOf(["time", "memory"]),
     help="Report this lane without failing; may be repeated. For machines whose speed varies.",
 )
 @click.option(
@@ -123,7 +124,7 @@ def gate(folder: Path, **options: Unpack[GateOptions]) -> None:
     sys.exit(code)
 
 
-@click.group()
+@click.group(cls=Commands)
 def history() -> None:
     """Keep the results of many runs and find lasting changes.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
@@ -14,12 +15,14 @@ from bench.cli.options import (
     METHOD_LIST,
     Place,
     Seconds,
+    is_quiet,
     precision_option,
     profile_option,
+    quiet_option,
     suite_option,
 )
 from bench.cli.progress import progress_line
-from bench.cli.reports import show
+from bench.cli.reports import write
 from bench.cli.streams import say
 from bench.errors import ExitCode
 
@@ -108,6 +111,7 @@ class RunOptions(TypedDict):
     is_flag=True,
     help="Methods that share a frozen network learn in one call: faster, but none is timed alone.",
 )
+@quiet_option("Print nothing but what went wrong; tables and page are written all the same.")
 def run(**options: Unpack[RunOptions]) -> None:
     """Run methods over a dataset and print the tables.
 
@@ -119,7 +123,8 @@ def run(**options: Unpack[RunOptions]) -> None:
 
     request = RunRequest(argv=tuple(sys.argv[1:]), **options)
     prepared = prepare(request)
-    say(prepared.announcement)
+    if request.dry_run or not is_quiet():
+        say(prepared.announcement)
     if not request.dry_run:
         sys.exit(_run(prepared, request))
 
@@ -131,12 +136,17 @@ def _run(prepared: Prepared, request: RunRequest) -> int:
     from bench.scores import INVALID
 
     with disk_full_is_bad_input():
-        cells = start(prepared, request, progress_line())
-        say(err=True)
-        finished = show((prepared.folder,), page=True, brief=True)
+        cells = start(prepared, request, progress_line(lambda: prepared.watch.loading_s))
+        if not is_quiet():
+            say(err=True)
+        written = write((prepared.folder,), page=True)
+        if not is_quiet():
+            say(written.words())
+    finished = written.report
     _print_invalid(finished)
     _print_peaks(finished)
-    _print_session(prepared)
+    if not is_quiet():
+        _print_session(prepared, finished.run.shown_as)
     unsound = any(
         score.status == INVALID and cell in cells and metric in prepared.metrics
         for (cell, metric), score in finished.run.scores.items()
@@ -163,8 +173,8 @@ def _print_peaks(finished: Report) -> None:
         say(words)
 
 
-def _print_session(prepared: Prepared) -> None:
+def _print_session(prepared: Prepared, names: Mapping[str, str]) -> None:
     from reports.tables.run_costs import session_costs
     from reports.text.formats import terminal
 
-    say("\n" + terminal(session_costs(prepared.watch.account()), 80), nl=False)
+    say("\n" + terminal(session_costs(prepared.watch.account(), names), 80), nl=False)

@@ -13,8 +13,10 @@ from bench.cli.options import (
     COUNT,
     FILE,
     device_option,
+    is_quiet,
     precision_option,
     profile_option,
+    quiet_option,
     suite_option,
 )
 from bench.cli.progress import progress_line
@@ -81,6 +83,7 @@ class TimeOptions(TypedDict):
     help="The JSON file to write.",
 )
 @click.option("--show", type=FILE, help="Print the tables of such a file and stop.")
+@quiet_option("Show no progress.")
 def time(**options: Unpack[TimeOptions]) -> None:
     """Measure the seconds and the memory that methods take.
 
@@ -128,6 +131,7 @@ def _measure(options: TimeOptions) -> Path:
         options["fit_steps"],
     )
     report = measure(request, progress_line())
-    say(err=True)
+    if not is_quiet():
+        say(err=True)
     write_timing(options["out"], report)
     return options["out"]

@@ -9,14 +9,14 @@ import json
 import multiprocessing
 import signal
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 from bench import errors
 from bench.api import ConfigError, Entry, Profile, UnknownNameError
-from bench.conformance.checks import Check, Outcome, run_checks
+from bench.conformance.checks import AXES_WORDS, Check, Outcome, run_checks
 from bench.conformance.method_checks import METHOD_CHECKS
 from bench.conformance.method_subject import MethodSubject
 from bench.conformance.metric_checks import METRIC_CHECKS
@@ -37,6 +37,9 @@ from bench.plugins.process import how_it_ended
 from bench.weights import quiet_loaders
 
 SubjectT = TypeVar("SubjectT", MethodSubject, MetricSubject)
+
+
+Broken = Mapping[str, str] | None  # checks that did not pass, see `Checking`
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +91,29 @@ def wanted(target: str, profile: Profile, device: str) -> Wanted:
     return Wanted(is_metric, entry, profile, device, choice)
 
 
-def outcomes_here(what: Wanted) -> Iterator[Outcome]:
-    """Run every check in this process; the subject's worker, if any, ends after the last."""
+def outcomes_here(what: Wanted, begin: int = 0, broken: Broken = None) -> Iterator[Outcome]:
+    """Run every check in this process; the subject's worker, if any, ends after the last.
+
+    Args:
+        what: What is checked.
+        begin: The number of the check to begin with.
+        broken: Those before it that did not pass, see `Checking`.
+    """
     if describe(what.entry, what.profile).weights:
         quiet_loaders()
     name, where = what.choice.name, (what.profile, what.device)
     if what.is_metric:
-        return _outcomes(METRIC_CHECKS, MetricSubject(name, what.entry, *where))
+        metric = MetricSubject(name, what.entry, *where)
+        return _outcomes(METRIC_CHECKS[begin:], metric, broken)
     subject = MethodSubject(name, what.entry, *where, what.choice.overrides)
-    return _outcomes(METHOD_CHECKS, subject)
+    return _outcomes(METHOD_CHECKS[begin:], subject, broken)
 
 
-def _outcomes(checks: Sequence[Check[SubjectT]], subject: SubjectT) -> Iterator[Outcome]:
+def _outcomes(
+    checks: Sequence[Check[SubjectT]], subject: SubjectT, broken: Broken
+) -> Iterator[Outcome]:
     try:
-        yield from run_checks(checks, subject)
+        yield from run_checks(checks, subject, broken)
     finally:
         subject.close()
 
@@ -109,29 +121,43 @@ def _outcomes(checks: Sequence[Check[SubjectT]], subject: SubjectT) -> Iterator[
 def outcomes_apart(what: Wanted) -> Iterator[Outcome]:
     """Run every check in a process of its own, which what is checked may end as it likes.
 
-    Where it ends before its last check, the check that it was at has failed, and those after it
-    could not be made.
+    Where it ends before its last check, the check that it was at has failed, and those after it are
+    made in a second process. Where that ends too, the rest could not be made.
     """
     checks = METRIC_CHECKS if what.is_metric else METHOD_CHECKS
+    made: list[Outcome] = []
+    for last_try in (False, True):
+        how = yield from _outcomes_of_a_process(what, made)
+        if len(made) == len(checks):
+            return
+        name = checks[len(made)].name
+        reason = f"not tried again: here too {how}"
+        made.append(Outcome(name, "n.a.", reason) if last_try else Outcome(name, "failed", how))
+        yield made[-1]
+    for check in checks[len(made) :]:
+        yield Outcome(check.name, "n.a.", "not tried: the process had ended")
+
+
+def _outcomes_of_a_process(what: Wanted, made: list[Outcome]) -> Generator[Outcome, None, str]:
+    """Go on with the checks in a new process; adds to those that were made, and says how it ended.
+
+    Raises:
+        BenchError: What the user must fix before anything can be checked.
+    """
     context = multiprocessing.get_context("spawn")
     near, far = context.Pipe(duplex=False)
-    process = context.Process(target=_work_apart, args=(what, far), daemon=True)
+    broken = {one.name: one.root or one.name for one in made if one.status != "passed"}
+    process = context.Process(target=_work_apart, args=(what, len(made), broken, far), daemon=True)
     process.start()
     far.close()
-    made = 0
     try:
         for message in _messages(near):
             if message["kind"] == "stop":
                 raise getattr(errors, message["name"])(message["words"])
-            yield Outcome(message["name"], message["status"], message["reason"])
-            made += 1
-        if made == len(checks):
-            return
+            made.append(Outcome(*(message[key] for key in ("name", "status", "reason", "root"))))
+            yield made[-1]
         process.join()
-        how = how_it_ended(process.exitcode, "the process of the checks")
-        yield Outcome(checks[made].name, "failed", how)
-        for check in checks[made + 1 :]:
-            yield Outcome(check.name, "n.a.", "not tried: the process had ended")
+        return how_it_ended(process.exitcode, "the process of the checks")
     finally:
         near.close()
         process.kill()
@@ -147,18 +173,18 @@ def _messages(near: Connection) -> Iterator[dict[str, Any]]:
             return
 
 
-def _work_apart(what: Wanted, far: Connection) -> None:
+def _work_apart(what: Wanted, begin: int, broken: Mapping[str, str], far: Connection) -> None:
     """Check, and say each outcome as it comes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     try:
-        for outcome in outcomes_here(what):
-            _say(far, "outcome", outcome.name, status=outcome.status, reason=outcome.reason)
+        for outcome in outcomes_here(what, begin, broken):
+            _say(far, "outcome", **asdict(outcome))
     except STOPS_RUN as error:
-        _say(far, "stop", type(error).__name__, words=str(error))
+        _say(far, "stop", name=type(error).__name__, words=str(error))
 
 
-def _say(far: Connection, kind: str, name: str, **more: str) -> None:
-    far.send_bytes(json.dumps({"kind": kind, "name": name, **more}).encode())
+def _say(far: Connection, kind: str, **more: str) -> None:
+    far.send_bytes(json.dumps({"kind": kind, **more}).encode())
 
 
 def _is_metric(choice: MethodChoice) -> bool:
@@ -194,6 +220,14 @@ def line(outcome: Outcome) -> str:
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
-    """How many checks passed, failed and could not be made."""
+    """How many checks passed, failed and could not be made; and, where one failed, what to know.
+
+    Example:
+        >>> print(summary([Outcome("it loads", "failed"), Outcome("silence is taken", "n.a.")]))
+        0 passed, 1 failed, 1 n.a.
+        A waveform is float32 with the axes (channel, sample); methods get and return (1, sample).
+    """
     counts = Counter(outcome.status for outcome in outcomes)
-    return f"{counts['passed']} passed, {counts['failed']} failed, {counts['n.a.']} n.a."
+    counted = f"{counts['passed']} passed, {counts['failed']} failed, {counts['n.a.']} n.a."
+    hint = f"A waveform is {AXES_WORDS}; methods get and return (1, sample)."
+    return f"{counted}\n{hint}" if counts["failed"] else counted

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from bench.api import (
     TransferRequest,
 )
 from bench.audio import as_heard, peak_of
-from bench.conformance.checks import CONTENTS, STYLE_CLIPS, STYLE_TEXT, bundled_clip
+from bench.conformance.checks import CONTENTS, STYLE_CLIPS, STYLE_TEXT, bundled_clip, complete, kept
 from bench.conformance.side_effects import Reading, SideEffects
 from bench.failure import contained
 from bench.outputs import restore
@@ -71,16 +70,22 @@ class MethodSubject:
         """Whether neither the class nor the catalog says anything about the method."""
         return self.entry.info is not None and self.entry.info.source.endswith(UNDESCRIBED)
 
-    @cached_property
+    @kept
     def sample_rate(self) -> int | None:
         """The rate at which the method works, Hz; None follows the content."""
         return describe(self.entry, self.profile).sample_rate
 
-    @cached_property
+    @kept
+    def complete_kind(self) -> type:
+        """Its class, which implements the whole contract."""
+        return complete(self.kind, StyleTransferMethod)
+
+    @kept
     def method(self) -> StyleTransferMethod[Any]:
         """The method, loaded."""
-        method = open_method(self.entry, Path(os.devnull), IN_THIS_PROCESS)
-        with self.reading.watch():
+        _ = self.complete_kind
+        with contained(loading=True), self.reading.watch():
+            method = open_method(self.entry, Path(os.devnull), IN_THIS_PROCESS)
             method.load(self.profile, self.device)
         return method
 
@@ -90,26 +95,29 @@ class MethodSubject:
         if made is not None:
             close(made)
 
-    @cached_property
+    @kept
     def parameters(self) -> object:
         """Its parameters with as little work as possible."""
-        known = {item.name for item in dataclasses.fields(self.kind.Parameters)}
+        kind: Any = self.kind.Parameters
+        if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+            raise TypeError(f"Parameters ({kind!r}) is not a frozen dataclass")
+        known = {item.name for item in dataclasses.fields(kind)}
         shortest = {name: value for name, value in SHORTEST.items() if name in known}
-        return make_parameters(self.kind.Parameters, {**shortest, **self.overrides})
+        return make_parameters(kind, {**shortest, **self.overrides})
 
-    @cached_property
+    @kept
     def style(self) -> Style:
         """Two clips of an instrument, as the method hears them."""
         clips = tuple(self.heard(bundled_clip(name, SECONDS)) for name in STYLE_CLIPS[:2])
         return Style(STYLE_TEXT, clips, text=STYLE_TEXT)
 
-    @cached_property
+    @kept
     def contents(self) -> tuple[Clip, Clip]:
         """Two contents, as the method hears them."""
         first, second = (self.heard(bundled_clip(name, SECONDS)) for name in CONTENTS)
         return first, second
 
-    @cached_property
+    @kept
     def states(self) -> list[StyleState]:
         """The states that a fit of the style gives, seed 1."""
         return self.fit(self.style)
@@ -119,12 +127,12 @@ class MethodSubject:
         """The one state that a fit of one style gives."""
         return self.states[0]
 
-    @cached_property
+    @kept
     def output(self) -> Audio:
         """The first content in the style, seed 1."""
         return self.transfer(self.contents[0])[0]
 
-    @cached_property
+    @kept
     def both(self) -> list[Audio]:
         """Both contents in the style, in one batch."""
         return self.transfer(*self.contents)

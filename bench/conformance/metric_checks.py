@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import json
 import math
 from collections.abc import Callable
@@ -13,12 +12,12 @@ import numpy as np
 from bench.api import (
     Audio,
     Direction,
-    Metric,
     Score,
     UnsupportedError,
 )
 from bench.audio import resample, to_mono
 from bench.conformance.checks import (
+    AXES_WORDS,
     CONTENTS,
     ODD_RATE,
     Check,
@@ -29,6 +28,7 @@ from bench.outputs import SHORTEST_S
 from bench.plugins.catalog import UNDESCRIBED
 from bench.scores import AnswerError, Rule, called_by, counted, find_fault
 
+SCORES = "ordinary outputs get one score each"
 SAME = 1e-5  # scores of the same output in other company may differ in the last digits
 
 
@@ -43,10 +43,7 @@ def _description(subject: MetricSubject) -> str | None:
 
 
 def _contract(subject: MetricSubject) -> str | None:
-    if not issubclass(subject.kind, Metric):
-        return "it does not derive from bench.api.Metric"
-    if inspect.isabstract(subject.kind):
-        return f"it does not implement {', '.join(sorted(subject.kind.__abstractmethods__))}"
+    _ = subject.complete_kind
     return None
 
 
@@ -57,10 +54,10 @@ def _load(subject: MetricSubject) -> str | None:
 
 def _scores(subject: MetricSubject) -> str | None:
     try:
-        counted(subject.score(*subject.ordinary), len(subject.ordinary), subject.declared)
+        counted(subject.ordinary_scores, len(subject.ordinary), subject.declared)
     except AnswerError as error:
         return str(error)
-    scores: list[object] = list(subject.score(*subject.ordinary))
+    scores: list[object] = list(subject.ordinary_scores)
     unlike = [
         f"{s.status} ({s.reason})" for s in scores if isinstance(s, Score) and s.status != "ok"
     ]
@@ -74,7 +71,7 @@ def _name(subject: MetricSubject) -> str | None:
 
 def _faults(subject: MetricSubject, *rules: Rule) -> str | None:
     """Which of these rules the scores of ordinary outputs break, by the gate of every run."""
-    declared, scores = subject.declared, subject.score(*subject.ordinary)
+    declared, scores = subject.declared, subject.ordinary_scores
     called = called_by(scores, declared)
     faults = [find_fault(score, called, declared) for score in scores]
     words = [fault.words for fault in faults if fault is not None and fault.rule in rules]
@@ -91,7 +88,8 @@ def _range(subject: MetricSubject) -> str | None:
 
 
 def _again(subject: MetricSubject) -> str | None:
-    first, second = _values(subject, *subject.ordinary), _values(subject, *subject.ordinary)
+    first = [_value(score) for score in subject.ordinary_scores]
+    second = _values(subject, *subject.ordinary)
     return None if first == second else f"{first} became {second}"
 
 
@@ -164,20 +162,21 @@ def _unscored(scores: list[Score]) -> str | None:
 
 def _fingerprint(subject: MetricSubject) -> str | None:
     first = json.dumps(dict(subject.metric.fingerprint()), sort_keys=True)
-    subject.score(subject.content.audio)
-    again = json.dumps(dict(subject.metric.fingerprint()), sort_keys=True)
     if first == "{}":
         return "it is empty"
+    _ = subject.ordinary_scores  # where it cannot score, that is no fault of the fingerprint
+    subject.score(subject.content.audio)
+    again = json.dumps(dict(subject.metric.fingerprint()), sort_keys=True)
     return None if first == again else f"{first} became {again} by scoring"
 
 
 def _inputs(subject: MetricSubject) -> str | None:
-    subject.score(*subject.ordinary)
+    _ = subject.ordinary_scores
     return "; ".join(dict.fromkeys(subject.side_effects.inputs)) or None
 
 
 def _surroundings(subject: MetricSubject) -> str | None:
-    subject.score(*subject.ordinary)
+    _ = subject.ordinary_scores
     return "; ".join(dict.fromkeys(subject.side_effects.surroundings)) or None
 
 
@@ -194,7 +193,7 @@ def _value(score: Score) -> float:
 
 
 def _reads(subject: MetricSubject) -> str | None:
-    subject.score(*subject.ordinary)
+    _ = subject.ordinary_scores
     return subject.reading.fault()
 
 
@@ -208,30 +207,40 @@ METRIC_CHECKS: tuple[Check[MetricSubject], ...] = (
         "it implements the contract",
         "the harness calls load, score and fingerprint and nothing else",
         _contract,
-        essential=True,
     ),
-    Check("it loads", "nothing can be scored", _load, essential=True),
+    Check("it loads", "nothing can be scored", _load),
     Check(
-        "ordinary outputs get one score each",
-        "a score is matched to its output by its place",
+        SCORES,
+        f"a score is matched to its output by its place; a waveform is {AXES_WORDS}",
         _scores,
-        essential=True,
     ),
-    Check("scores carry its name in the catalog", "they would land in another column", _name),
+    Check(
+        "scores carry its name in the catalog",
+        "they would land in another column",
+        _name,
+        needs=SCORES,
+    ),
     Check("no output gives no score", "a run may have nothing to score", _nothing),
-    Check("values lie in the declared range", "the table prints the range", _range),
-    Check("the same output scores the same again", "scores are not drawn", _again),
+    Check("values lie in the declared range", "the table prints the range", _range, needs=SCORES),
+    Check("the same output scores the same again", "scores are not drawn", _again, needs=SCORES),
     Check(
         "a score does not depend on order or company",
         "it would depend on how a run was interrupted",
         _company,
+        needs=SCORES,
     ),
-    Check("silence scores nothing and says so", "failing must not look like trying", _silence),
+    Check(
+        "silence scores nothing and says so",
+        "failing must not look like trying",
+        _silence,
+        needs=SCORES,
+    ),
     *(
         Check(
             f"an output {fault} has no number",
             "a broken output must never raise a mean, nor end a run",
             _broken(spoil),
+            needs=SCORES,
         )
         for fault, spoil in (
             ("with NaN", _spoilt_by(math.nan)),
@@ -240,9 +249,18 @@ METRIC_CHECKS: tuple[Check[MetricSubject], ...] = (
             ("of half the length", lambda waveform: waveform[:, : waveform.shape[1] // 2]),
         )
     ),
-    Check("stereo content is taken", "contents come as they are in the dataset", _stereo),
-    Check("content of an odd rate is taken", "outputs come at the content's rate", _odd_rate),
-    Check("half a second is taken", "it is the shortest clip of a dataset", _shortest),
+    Check(
+        "stereo content is taken", "contents come as they are in the dataset", _stereo, needs=SCORES
+    ),
+    Check(
+        "content of an odd rate is taken",
+        "outputs come at the content's rate",
+        _odd_rate,
+        needs=SCORES,
+    ),
+    Check(
+        "half a second is taken", "it is the shortest clip of a dataset", _shortest, needs=SCORES
+    ),
     Check(
         "the fingerprint is JSON and stays",
         "scores of unlike fingerprints never share a column",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from bench.api import Audio, Clip, Entry, Metric, MetricInfo, Output, Profile, Score, Style
-from bench.conformance.checks import CONTENTS, STYLE_CLIPS, STYLE_TEXT, bundled_clip
+from bench.conformance.checks import CONTENTS, STYLE_CLIPS, STYLE_TEXT, bundled_clip, complete, kept
 from bench.conformance.side_effects import Reading, SideEffects
+from bench.failure import contained
 from bench.plugins.catalog import resolve
 from bench.plugins.opening import IN_THIS_PROCESS, close, open_metric
 from bench.scores import Declared
@@ -51,11 +51,17 @@ class MetricSubject:
         """What its scores are checked against."""
         return Declared(self.name, self.info.range)
 
-    @cached_property
+    @kept
+    def complete_kind(self) -> type:
+        """Its class, which implements the whole contract."""
+        return complete(self.kind, Metric)
+
+    @kept
     def metric(self) -> Metric:
         """The metric, loaded."""
-        metric = open_metric(self.entry, Path(os.devnull), IN_THIS_PROCESS)
-        with self.reading.watch():
+        _ = self.complete_kind
+        with contained(loading=True), self.reading.watch():
+            metric = open_metric(self.entry, Path(os.devnull), IN_THIS_PROCESS)
             metric.load(self.profile, self.device)
         return metric
 
@@ -65,22 +71,27 @@ class MetricSubject:
         if made is not None:
             close(made)
 
-    @cached_property
+    @kept
     def content(self) -> Clip:
         """The content that outputs are made from."""
         return bundled_clip(CONTENTS[0], SECONDS)
 
-    @cached_property
+    @kept
     def style(self) -> Style:
         """A style with seen and held-out clips and a text."""
         clips = tuple(bundled_clip(name, SECONDS) for name in STYLE_CLIPS)
         return Style(STYLE_TEXT, clips[:2], clips[2:], text=STYLE_TEXT)
 
-    @cached_property
+    @kept
     def ordinary(self) -> tuple[Audio, Audio, Audio]:
         """Three ordinary outputs: the content, a seen and a held-out clip of the style."""
         style = self.style
         return (self.content.audio, style.clips[0].audio, style.heldout_clips[0].audio)
+
+    @kept
+    def ordinary_scores(self) -> list[Score]:
+        """What it answers for the ordinary outputs in one call, whatever that is."""
+        return self.score(*self.ordinary)
 
     def score(self, *outputs: Audio, content: Clip | None = None) -> list[Score]:
         """What the metric answers for outputs in one call, whatever that is."""

@@ -7,13 +7,15 @@ reference values of the metrics (`bench.doctor.scores`), which are looked at on 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.checkout import COMMAND
 from bench.doctor import checkpoints, machine, software
 from bench.doctor.findings import Finding, ask, listed
 
+SCHEMA_VERSION = 1  # of the JSON; raised when a key changes its meaning or goes
 SCORES = "reference values of the metrics"
 
 
@@ -45,6 +47,29 @@ class Diagnosis:
         """The whole report."""
         parts = [f"{heading}\n{listed(found)}" for heading, found in self.sections.items()]
         return "\n\n".join([*parts, self._conclusion()])
+
+    @property
+    def problems(self) -> str:
+        """The report without what is well and what is only worth knowing; empty if all is well."""
+        found = [finding for heading in self.sections for finding in self._wrong(heading)]
+        return f"{listed(found)}\n\n{self._conclusion()}" if found else ""
+
+    @property
+    def json(self) -> str:
+        """The report as JSON.
+
+        `schema_version`, `mini_can_run`, `scores_hold` (null where nobody asked), and `findings`,
+        each with `section`, `topic`, `text`, `severity` ("ok", "note" or "wrong") and `fix`.
+        """
+        found = [
+            {"section": heading, **asdict(finding)}
+            for heading, findings in self.sections.items()
+            for finding in findings
+        ]
+        known = self.scores_hold if SCORES in self.sections else None
+        facts = {"mini_can_run": self.mini_can_run, "scores_hold": known}
+        answer = {"schema_version": SCHEMA_VERSION, **facts, "findings": found}
+        return json.dumps(answer, indent=1)
 
     def _conclusion(self) -> str:
         wrong = [f for heading in self.sections for f in self._wrong(heading)]

@@ -22,6 +22,7 @@ from typing import Any, Literal
 from bench.api import BenchError, ConfigError, Entry, MethodInfo, MetricInfo, Profile, ProfileInfo
 from bench.failure import WorkerError, WorkerLostError
 from bench.plugins.environments import environment_digest, project_of
+from bench.plugins.fault_places import place_of_fault
 from bench.plugins.process import Worker, this_environment
 from bench.plugins.source_digest import source_digest
 
@@ -140,8 +141,10 @@ def ask(place: str, question: str, *told: object) -> Any:  # noqa: ANN401 - what
             ) from fault
         except WorkerError as fault:
             worker.close()
+            where = place_of_fault(fault, place)
             raise ConfigError(
-                f"{place} cannot be imported or asked ({fault}). Correct it first."
+                f"{place} cannot be imported or asked ({fault}{where and f'; {where}'}). Correct "
+                "it first."
             ) from fault
         except BenchError:
             _keep(place, worker)

@@ -40,7 +40,7 @@ def own_files(place: str) -> list[FileFacts]:
         load_module(place)
     home = home_of(place)
     modules = {Path(file) for file in map(_source_of, list(sys.modules.values())) if file}
-    found = {path.resolve() for path in modules if _is_own(path, home)}
+    found = {path.resolve() for path in modules if is_own(path, home)}
     found |= own_data(opened, place)
     found |= {path.resolve() for path in files_of(place)}
     return [_facts(path) for path in sorted(found)]
@@ -73,7 +73,7 @@ def own_data(opened: Iterable[Path], place: str) -> set[Path]:
     home = home_of(place)
     tree = repository_of(home) or home
     return {
-        path.resolve() for path in opened if _is_own(path, home) and _is_shown(path.resolve(), tree)
+        path.resolve() for path in opened if is_own(path, home) and _is_shown(path.resolve(), tree)
     }
 
 
@@ -95,7 +95,7 @@ def _source_of(module: object) -> str | None:
     return file if isinstance(file, str) else None
 
 
-def _is_own(path: Path, home: Path) -> bool:
+def is_own(path: Path, home: Path) -> bool:
     """Whether a file belongs to a plug-in: its author's, and of no library and not of the bench."""
     place = path.resolve()
     if "__pycache__" in place.parts or not place.is_file():

@@ -19,7 +19,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -62,6 +62,7 @@ class Run:
         plan_faults: What is wrong with its plan: such a run is not judged.
         remarks: What counts nowhere, such as scores of audio that was rendered anew, and methods of
             which some cells were rendered by other code.
+        shown_as: Names of methods in this run by their labels in the records, where these differ.
     """
 
     folder: Path
@@ -72,6 +73,7 @@ class Run:
     faults: tuple[str, ...] = ()
     plan_faults: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    shown_as: Mapping[str, str] = field(default_factory=dict)
 
     def fingerprints(self) -> dict[str, set[str]]:
         """The fingerprints of each metric's scores; a metric that gave none has none."""

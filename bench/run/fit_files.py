@@ -22,8 +22,8 @@ from bench.cache import state_checksum
 from bench.files import replace_file
 from bench.outside.texts import MOST_JSON_BYTES, parse_json
 from bench.outside.wording import one_line
+from bench.plugins.returned import ReturnError, admit_states
 from bench.records.schema import Description, Record
-from bench.returned import ReturnError, admit_states
 from bench.run.keys import Identity, fit_key_of
 from bench.weights import UNREADABLE
 

@@ -7,12 +7,15 @@ before any work (names, parameters, windows, checkpoints, device) and lays out t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.api import Json
 from bench.data.cards import load_dataset
+from bench.data.clips import Dataset
 from bench.device import frozen_precision, require_device_name, resolve_device
+from bench.outside.names import composed
 from bench.plan.needed import require_checkpoints
 from bench.plan.plan import Plan, describe_styles, make_sounding_plan, prepare_methods
 from bench.plan.suite import Suite, check_style_tables, default_suite, derive, load_suite
@@ -150,6 +153,7 @@ def prepare(request: RunRequest) -> Prepared:
         if not request.dry_run:
             require_checkpoints(suite)
         dataset = load_dataset(suite.dataset)
+        suite = _for_other_dataset(suite, request, dataset)
         if request.dataset is None:
             check_style_tables(suite, [style.id for style in dataset.styles])
         plan = make_sounding_plan(suite, dataset, prepare_methods(suite))
@@ -186,7 +190,7 @@ def _suite(request: RunRequest) -> tuple[Suite, str]:
         # What is wrong with any suite is said now: choosing one takes torch, which takes seconds.
         _derived(load_suite(default_suite(cuda_present=False)[0]), request)
         name, why = default_suite(resolve_device(devices[0]).startswith("cuda"))
-    return _for_other_dataset(_derived(load_suite(name), request), request), why
+    return _derived(load_suite(name), request), why
 
 
 def _derived(suite: Suite, request: RunRequest) -> Suite:
@@ -204,11 +208,34 @@ def _derived(suite: Suite, request: RunRequest) -> Suite:
     )
 
 
-def _for_other_dataset(suite: Suite, request: RunRequest) -> Suite:
-    """Choose all styles of another dataset: a suite's own choice means nothing there."""
-    if request.dataset is None or request.styles is not None:
+def _for_other_dataset(suite: Suite, request: RunRequest, dataset: Dataset) -> Suite:
+    """Fit a suite to another dataset, where its own styles and names of contents mean nothing.
+
+    All styles are chosen; of contents and pairs as many as the suite says, or all where there are
+    fewer. What was asked for on the command line stays as it is.
+    """
+    if request.dataset is None:
         return suite
-    return suite.model_copy(update={"styles": None})
+    styles = suite.styles if request.styles is not None else None
+    given = request.contents is not None
+    contents = suite.contents if given or _has(dataset, suite.contents) else None
+    cells = _size(contents, dataset.contents) * _size(styles, dataset.styles)
+    pairs = suite.pairs if suite.pairs is not None and suite.pairs <= cells else None
+    return suite.model_copy(update={"styles": styles, "contents": contents, "pairs": pairs})
+
+
+def _has(dataset: Dataset, contents: int | Sequence[str] | None) -> bool:
+    """Whether a dataset holds so many contents, or all of these."""
+    if contents is None or isinstance(contents, int):
+        return (contents or 0) <= len(dataset.contents)
+    return {composed(name) for name in contents} <= {clip.id for clip in dataset.contents}
+
+
+def _size(wanted: int | Sequence[str] | None, there: Sequence[object]) -> int:
+    """How many a suite chooses of what a dataset has."""
+    if wanted is None:
+        return len(there)
+    return wanted if isinstance(wanted, int) else len(wanted)
 
 
 def _methods(text: str | None) -> list[Json] | None:

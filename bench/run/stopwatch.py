@@ -40,6 +40,18 @@ class Stopwatch:
         """Seconds since the stopwatch was made."""
         return time.perf_counter() - self._started
 
+    @property
+    def loading_s(self) -> float:
+        """Seconds that went into loading methods and metrics so far.
+
+        Example:
+            >>> watch = Stopwatch()
+            >>> watch.stages |= {"load tve": 80.0, "load metrics": 2.0, "fit tve": 9.0}
+            >>> watch.loading_s
+            82.0
+        """
+        return sum(seconds for stage, seconds in self.stages.items() if stage.startswith("load "))
+
     def account(self) -> dict[str, float]:
         """Every stage, then what no stage covers as "other", and "total"; seconds."""
         total = self.total_s

@@ -33,7 +33,7 @@ from bench.api import (
     UnsupportedError,
 )
 from bench.seeds import derive_seed
-from bench.weights import fetch_line, hub_folder, refusals
+from bench.weights import fetch_line, full_profile_line, hub_folder, refusals
 from methods.gatys.checkpoints import PUBLISHED, Trunk
 from methods.gatys.matching import Network
 from methods.gatys.rendering import (
@@ -159,7 +159,7 @@ class _Pretrained(StyleTransferMethod[PretrainedParameters]):
         if self._profile == "mini":
             raise UnsupportedError(
                 f"{self._trunk} has no mini model: a small one would say nothing about it. Use "
-                f"{self._trunk}[weights=random], the ablation, or the full profile."
+                f"{self._trunk}[weights=random], the ablation, or: {full_profile_line(self._trunk)}"
             )
         return _published(self._trunk, self._device)
 

@@ -18,7 +18,13 @@ from transformers.utils import logging as library_logging
 
 from bench.api import CheckpointError, Profile, UnsupportedError
 from bench.device import Precision, frozen_precision
-from bench.weights import check_tokenizer, hub_folder, require_files
+from bench.weights import (
+    check_tokenizer,
+    full_profile_line,
+    hub_folder,
+    leaving_unsaid,
+    require_files,
+)
 from methods.musicgen.checkpoints import (
     FILES,
     MINI_FOLDER,
@@ -93,7 +99,8 @@ class Loaded:
         if not vocabulary.knows(text):
             raise UnsupportedError(
                 f"text unknown to this model: '{text}' of style '{style}' names none of "
-                f"{', '.join(vocabulary.sounds)}. Use the full profile."
+                f"{', '.join(vocabulary.sounds)}. Choose among these, or: "
+                f"{full_profile_line('musicgen')}"
             )
         tokens = len(self.tokenizer(text)["input_ids"])
         if tokens > vocabulary.text_length:
@@ -140,10 +147,12 @@ def load_folder(folder: Path, device: str, precision: Precision = "float32") -> 
         CheckpointError: A file is missing, the tokenizer is empty, or the rates do not agree.
     """
     require_files(folder, FILES, "MusicGen melody")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    check_tokenizer(tokenizer, folder)
     library_logging.disable_progress_bar()
-    model = MusicgenMelodyForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    # MusicGen's pad and first code come after those of the codec on purpose.
+    with leaving_unsaid("transformers.configuration_utils", "integer within the vocabulary"):
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        check_tokenizer(tokenizer, folder)
+        model = MusicgenMelodyForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
     # Built from parts, the decoder lacks an attention implementation, and then a causal mask.
     model.decoder.set_attn_implementation("sdpa")
     _set_special_ids(model)

@@ -29,6 +29,7 @@ from bench.api import (
     TransferRequest,
     UnsupportedError,
 )
+from bench.weights import full_profile_line
 from methods.riffusion import departures
 from methods.riffusion.checkpoints import MINI_FOLDER
 from methods.riffusion.conditioning import ContextTable, PromptConditioning, tabulate
@@ -137,7 +138,8 @@ class RiffusionText(StyleTransferMethod[TextParameters]):
         if unknown:
             raise UnsupportedError(
                 f"text unknown to this model: {', '.join(unknown)} of {style.text!r} (style "
-                f"{style.id!r}) is none of its {len(self._vocabulary)} words. Use the full profile."
+                f"{style.id!r}); it knows {', '.join(sorted(self._vocabulary))}. Choose among "
+                f"these words. {full_profile_line('riffusion')}"
             )
         return " ".join(words)
 

@@ -22,6 +22,7 @@ from bench.errors import nearest
 from bench.records.schema import PlannedCell
 from bench.records.store import Run
 from bench.seeds import derive_seed
+from reports.titles import shown_labels
 
 TITLES = {"cp": "Content", "sf": "Style", "ovl": "Overall"}
 WORDS = {
@@ -81,6 +82,7 @@ def choose_sets(
         RecordError: The run lacks the controls that play the inputs, or has too few such sets.
     """
     labels = _labels(run, methods)
+    _require_checks(run)
     sounds = _sounds(run)
     complete = [key for key in _keys(run) if _is_complete(sounds, key, labels)]
     if len(complete) < count:
@@ -96,19 +98,35 @@ def choose_sets(
     )
 
 
+def _require_checks(run: Run) -> None:
+    """Refuse a run without the controls that show whether a listener listens."""
+    there = {cell.method for cell in run.plan}
+    lacking = [control for control in CHECKS if control not in there]
+    if lacking:
+        named = f"control{'s' if len(lacking) > 1 else ''} {' and '.join(lacking)}"
+        raise RecordError(
+            f"{run.folder} was run without {named}; a test hides {' and '.join(CHECKS)} among the "
+            f"methods, to tell who listens. Run it with {named}: the same command with "
+            f"{','.join(lacking)} added to --methods, and --out {run.folder}."
+        )
+
+
 def _labels(run: Run, wanted: Sequence[str]) -> list[str]:
-    known = [entry.label for entry in run.header.methods]
+    shown = shown_labels(run.header.methods)
+    labels = {name: label for label, name in shown.items()} | {label: label for label in shown}
+    known = list(dict.fromkeys([*shown.values(), *shown]))
     for label in wanted:
         if label not in known:
             raise UnknownNameError(
                 f"method {label!r} is not in {run.folder}; it has {', '.join(known)}."
                 f"{nearest(label, known)}"
             )
-    if len(set(wanted)) < len(wanted):
+    chosen = [labels[name] for name in wanted]
+    if len(set(chosen)) < len(chosen):
         raise ConfigError(
             f"--method names {', '.join(wanted)}; each may stand once. Leave one of them out."
         )
-    return list(wanted) or [m.label for m in run.header.methods if not m.control]
+    return chosen or [m.label for m in run.header.methods if not m.control]
 
 
 def _keys(run: Run) -> list[Key]:

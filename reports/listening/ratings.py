@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.api import RecordError
@@ -45,6 +45,11 @@ class Heard:
     ratings: tuple[Rating, ...]
     raters: tuple[str, ...]
     excluded: tuple[str, ...]
+
+    def under(self, names: Mapping[str, str]) -> Heard:
+        """The same with other names of methods, by their labels."""
+        named = (replace(one, method=names.get(one.method, one.method)) for one in self.ratings)
+        return replace(self, ratings=tuple(named))
 
 
 def import_ratings(paths: Sequence[Path], run_folder: Path) -> list[Path]:

@@ -106,10 +106,10 @@ def _declared(run: Run) -> list[Pairing]:
     family = run.header.suite.get("family") or {}
     known = {metric.name: metric for metric in reading.ordered_metrics(run)}
     return [
-        Pairing(known[name], str(first), str(second))
+        Pairing(known[name], *(run.shown_as.get(label, label) for label in map(str, pair)))
         for name in family.get("metrics", ())
         if name in known
-        for first, second in family.get("pairs", ())
+        for pair in family.get("pairs", ())
     ]
 
 

@@ -26,6 +26,7 @@ from reports.tables.comparisons import (
 )
 from reports.tables.standing import judged
 from reports.text.result_table import Column, Estimate, Missing, ResultTable, Row
+from reports.titles import shown_labels, titled
 
 COLUMNS = (
     Column("method", "Method", text=True),
@@ -45,7 +46,9 @@ def contrast_runs(first: Path, second: Path, population: Population | None = Non
     Raises:
         RecordError: A folder does not hold a run, or nothing in the two can be compared.
     """
-    ours, theirs = load_run(first), load_run(second)
+    runs = [load_run(folder) for folder in (first, second)]
+    names = shown_labels(entry for run in runs for entry in run.header.methods)
+    ours, theirs = (titled(run, names) for run in runs)
     theirs_too = reading.by_method(theirs)
     labels = [label for label in reading.by_method(ours) if label in theirs_too]
     metrics = _shared(ours, theirs)
@@ -83,7 +86,8 @@ def contrast_methods(
         RecordError: The folder does not hold a run.
         UnknownNameError: The run has no such method.
     """
-    run = load_run(folder)
+    run = titled(load_run(folder))
+    first, second = (run.shown_as.get(label, label) for label in (first, second))
     frames = reading.by_method(run)
     for label in (first, second):
         if label not in frames:

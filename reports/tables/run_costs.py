@@ -58,12 +58,15 @@ def run_costs(run: Run) -> ResultTable:
     )
 
 
-def session_costs(account: Mapping[str, float]) -> ResultTable:
+def session_costs(
+    account: Mapping[str, float], names: Mapping[str, str] | None = None
+) -> ResultTable:
     """Show where the time of one session went, by method and kind of work.
 
     Args:
         account: Seconds per stage as `bench.run.stopwatch.Stopwatch.account` names them: "load X",
             "fit X", "transfer X", then "score", "prepare", "other" and "total".
+        names: How X is called in the other tables, where it is not by its label.
     """
     spent: dict[str, dict[str, float]] = {}
     for stage, seconds in account.items():
@@ -72,7 +75,7 @@ def session_costs(account: Mapping[str, float]) -> ResultTable:
             spent.setdefault(part or "metrics", {})[verb] = seconds
     totals = {part: math.fsum(by_verb.values()) for part, by_verb in spent.items()}
     rows = [
-        Row((part, *(by_verb.get(verb) for verb in WORK), totals[part]))
+        Row(((names or {}).get(part, part), *(by_verb.get(verb) for verb in WORK), totals[part]))
         for part, by_verb in spent.items()
     ]
     blank, rest = (None,) * len(WORK), account["total"] - math.fsum(totals.values())

@@ -18,11 +18,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from building import save, toy
 from click.testing import CliRunner, Result
+from sounding import sounding_run
 
 from bench.cli.main import cli
 from bench.gate.snapshot import machine_class, platform_class, snapshot, tolerance_of
 from bench.records.schema import CellRecord, ScoreRecord
 from bench.records.store import Run
+from reports.tables.run_costs import run_costs
+from reports.tables.table2 import table2
+from reports.text.result_table import Estimate
 
 
 def bench(*arguments: object) -> Result:
@@ -41,6 +45,69 @@ def test_two_methods_of_a_run_are_compared_per_cell(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "tve is better" in done.output
     assert "styles and contents in general" in done.output
+
+
+PLACES = ("Tables (md, tex, csv): {}/report", "Page: {}/report/page/index.html")
+
+
+def test_a_report_prints_table_two_and_where_the_rest_is(tmp_path: Path) -> None:
+    """The other tables are printed on request, and written whether or not."""
+    folder = save(toy(), tmp_path / "run")
+    brief, whole = bench("report", folder), bench("report", folder, "--all-tables")
+    assert table2(toy()).title in brief.output
+    assert run_costs(toy()).title in whole.output
+    assert run_costs(toy()).title not in brief.output
+    for done in (brief, whole):
+        assert done.output.splitlines()[-2:] == [words.format(folder) for words in PLACES]
+    assert (folder / "report" / "timing.md").is_file()
+
+
+def test_a_quiet_report_is_written_and_prints_nothing(tmp_path: Path) -> None:
+    folder = save(toy(), tmp_path / "run")
+    done = bench("report", folder, "--quiet", "--no-html")
+    assert (done.exit_code, done.output) == (0, "")
+    assert (folder / "report" / "table2.md").is_file()
+
+
+def test_a_report_as_json_holds_every_table(tmp_path: Path) -> None:
+    folder = save(toy(), tmp_path / "run")
+    found = json.loads(bench("report", folder, "--json", "--paper").stdout)
+    assert {key: found[key] for key in ("schema_version", "folder", "page", "paper")} == {
+        "schema_version": 1,
+        "folder": f"{folder}/report",
+        "page": f"{folder}/report/page/index.html",
+        "paper": f"{folder}/report/paper/paper.tex",
+    }
+    assert all(Path(path).is_file() for path in found["files"])
+    tables = {table["label"]: table for table in found["tables"]}
+    assert {Path(path).stem for path in found["files"]} == {*tables, "failures", "inputs"}
+    keys = [column["key"] for column in tables["table2"]["columns"]]
+    values = {row["method"]: row["values"] for row in tables["table2"]["rows"]}
+    expected = table2(toy()).column("cp")[0]
+    assert isinstance(expected, Estimate)
+    assert values["tve"][keys.index("cp")] == {
+        "value": expected.value, "low": expected.low, "high": expected.high, "n": expected.n,
+        "best": expected.best,
+    }  # fmt: skip
+    words = " ".join(bench("report", "--help").output.split())
+    parts = (*found, *tables["table2"], *tables["table2"]["rows"][0], *values["tve"][2])
+    assert all(key in words for key in parts)
+
+
+def test_what_a_check_of_the_audio_says_stays_beside_json(tmp_path: Path) -> None:
+    """The sounds of this run are not those of its records."""
+    folder = sounding_run(tmp_path / "run", ("harp",), ("c1", "c2")).folder
+    for option in ("--json", "--quiet"):
+        done = bench("report", folder, option, "--verify", "--no-html")
+        assert done.exit_code == 2
+        assert "faults" in done.output
+        assert (done.stdout == "") is (option == "--json")
+
+
+def test_json_and_a_check_of_a_paper_are_not_mixed(tmp_path: Path) -> None:
+    done = bench("report", "--check", tmp_path / "paper.tex", "--json")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "--json goes with tables" in done.stderr
 
 
 def test_two_runs_are_compared_method_by_method(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from building import fail
 from sounding import save, sounding_run
 
 from bench.gate.verdict import Verdict
+from bench.outside.wording import LONGEST
 from bench.records.store import Run
 from reports.gate.verdicts import junit
 from reports.page.write import write_page
@@ -65,7 +66,7 @@ def test_junit_is_xml_whatever_the_words(word: str) -> None:
     require_clean(text)
     (case,) = ET.fromstring(text)  # noqa: S314 - our own text
     assert "x1b" in str(case.get("name"))
-    assert len(str(case[0].get("message"))) <= 300
+    assert len(str(case[0].get("message"))) <= LONGEST
 
 
 @pytest.fixture
@@ -91,4 +92,4 @@ def test_two_megabytes_of_bad_words_stay_a_line_in_every_file(broken: Run) -> No
     assert sum("red" in text for text in texts.values()) >= 3
     for text in texts.values():
         require_clean(text)
-        assert "w " * 200 not in text
+        assert "w " * (LONGEST // 2) not in text

@@ -49,6 +49,19 @@ def test_sets_are_spread_over_styles_and_contents(run: Run) -> None:
     assert len({(one.style, one.content) for one in sets}) == 6
 
 
+@pytest.mark.parametrize(
+    "lacking", [["copy-style"], ["copy-content"], ["copy-content", "copy-style"]]
+)
+def test_a_run_without_the_hidden_controls_is_told_how_to_get_them(
+    run: Run, lacking: list[str]
+) -> None:
+    poor = replace(run, plan=tuple(cell for cell in run.plan if cell.method not in lacking))
+    named = f"controls? {' and '.join(lacking)}"
+    added = ",".join(lacking)
+    with pytest.raises(RecordError, match=rf"Run it with {named}: .* {added} added to --methods"):
+        choose_sets(poor, 5, 0)
+
+
 def test_the_seed_decides_the_sets(run: Run) -> None:
     assert choose_sets(run, 5, 1) == choose_sets(run, 5, 1)
     draws = {tuple(one.content for one in choose_sets(run, 5, seed)) for seed in range(8)}

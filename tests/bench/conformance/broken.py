@@ -156,6 +156,13 @@ class Stereo(Good):
         return Audio(np.repeat(made.waveform, 2, axis=0), made.sample_rate)
 
 
+class Raising(Good):
+    def render(self, request: TransferRequest[LevelParameters]) -> Audio:
+        audio = request.content.audio
+        shift = 1 / int(audio.waveform.shape[0] == 2)
+        return Audio(audio.waveform + np.float32(shift), audio.sample_rate)
+
+
 class Short(Good):
     def render(self, request: TransferRequest[LevelParameters]) -> Audio:
         made = super().render(request)
@@ -288,6 +295,13 @@ class GoodMetric(Metric):
 class TooFew(GoodMetric):
     def score(self, outputs: Sequence[Output]) -> list[Score]:
         return super().score(outputs)[:1]
+
+
+class Unscorable(GoodMetric):
+    learnt: Mapping[str, float] = {}
+
+    def one(self, output: Output) -> Score:
+        return Score("level", self.learnt["weights"])
 
 
 class Gambling(GoodMetric):

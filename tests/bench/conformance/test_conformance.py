@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -99,32 +100,107 @@ def test_an_input_that_is_written_to_is_named() -> None:
     assert "transfer wrote to content 'piano_ode_to_joy'" in outcome.reason
 
 
+ROLES = "parameters are frozen and say their role"
+SCORES = "ordinary outputs get one score each"
+METHOD_NAMES = [check.name for check in METHOD_CHECKS]
+METRIC_NAMES = [check.name for check in METRIC_CHECKS]
+LIKE_THE_FORM = {
+    "silence is taken",
+    "half a second is taken",
+    "content of an odd rate comes back at that rate and length",
+}
+WITHOUT_SCORES = {
+    "no output gives no score",
+    "the fingerprint is JSON and stays",
+    "inputs are left as they were",
+    AROUND,
+    "what it reads is part of its identity",
+}
+
+
+def after(name: str, names: list[str] = METHOD_NAMES) -> set[str]:
+    return set(names[names.index(name) + 1 :])
+
+
+NEED_SCORES = after(SCORES, METRIC_NAMES) - WITHOUT_SCORES
+
+
 @pytest.mark.parametrize(
-    ("name", "last", "reason"),
+    ("name", "broken", "reason", "untried"),
     [
-        ("Unfinished", "it implements the contract", "does not implement fit, transfer"),
-        ("ThawedParameters", "parameters are frozen and say their role", "not a frozen dataclass"),
-        ("RolelessParameters", "parameters are frozen and say their role", "share of Parameters"),
-        ("Unloadable", "it loads", "ImportError: no module named antimatter"),
-        ("Forgetful", "it learns a style", "fit returned a list of 0 for 1"),
-        ("Stereo", FORM, "2 channels, not 1"),
-        ("Short", FORM, "0.500 s, not 1.000 s"),
-        ("NotANumber", FORM, "NaN or infinite samples"),
-        ("TooFew", "ordinary outputs get one score each", "a list of 1 for 3 outputs"),
-        ("Bare", "ordinary outputs get one score each", ", not a Score"),
-        ("Endless", "ordinary outputs get one score each", "a finite real number"),
+        (
+            "Unfinished", "it implements the contract", "does not implement fit, transfer",
+            after("it implements the contract"),
+        ),
+        ("ThawedParameters", ROLES, "not a frozen dataclass", set()),
+        ("RolelessParameters", ROLES, "share of Parameters", set()),
+        ("Unloadable", "it loads", "ImportError: no module named antimatter", after("it loads")),
+        (
+            "Forgetful", "it learns a style", "fit returned a list of 0 for 1",
+            after("it learns a style"),
+        ),
+        ("Raising", FORM, "ZeroDivisionError: division by zero", after(FORM)),
+        ("Stereo", FORM, "2 channels, not 1", LIKE_THE_FORM),
+        ("Short", FORM, "0.500 s, not 1.000 s", LIKE_THE_FORM),
+        ("NotANumber", FORM, "NaN or infinite samples", LIKE_THE_FORM),
+        ("TooFew", SCORES, "a list of 1 for 3 outputs", NEED_SCORES),
+        ("Bare", SCORES, ", not a Score", NEED_SCORES),
+        ("Endless", SCORES, "a finite real number", NEED_SCORES),
+        (
+            "Unscorable", SCORES, "KeyError: 'weights'",
+            after(SCORES, METRIC_NAMES) - {"no output gives no score"},
+        ),
     ],
-)
-def test_after_what_everything_needs_nothing_else_is_tried(
-    name: str, last: str, reason: str
+)  # fmt: skip
+def test_what_broke_costs_the_checks_that_need_it_and_no_others(
+    name: str, broken: str, reason: str, untried: set[str]
 ) -> None:
     found = outcomes(name)
     (failed,) = (outcome for outcome in found if outcome.status == "failed")
-    assert failed.name == last
+    assert failed.name == broken
     assert reason in failed.reason
-    after = found[found.index(failed) + 1 :]
-    assert {outcome.status for outcome in after} == {"n.a."}
-    assert all(f"not tried: {last!r} did not pass" in outcome.reason for outcome in after)
+    not_tried = f"not tried: {broken!r} did not pass"
+    assert {outcome.name for outcome in found if outcome.reason == not_tried} == untried
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "function"),
+    [
+        ("Unloadable", 'raise ImportError("no module named antimatter")', "load"),
+        ("Raising", "shift = 1 / int(audio.waveform.shape[0] == 2)", "render"),
+        ("LongWindow", 'raise ValueError("a window has 1 s")', "render"),
+        ("Unscorable", 'return Score("level", self.learnt["weights"])', "one"),
+    ],
+)
+def test_a_fault_comes_with_its_file_and_line(name: str, line: str, function: str) -> None:
+    """The last line of the plug-in's own, whoever raised below it, as seen from here."""
+    numbers = [
+        number
+        for number, text in enumerate(BROKEN.read_text("utf-8").splitlines(), start=1)
+        if text.strip() == line
+    ]
+    (failed,) = (outcome for outcome in outcomes(name) if outcome.status == "failed")
+    shown = os.path.relpath(BROKEN)
+    assert failed.reason.endswith(f"({shown}:{numbers[0]}, in {function})")
+
+
+def test_a_file_that_cannot_be_imported_comes_with_the_line(tmp_path: Path) -> None:
+    file = tmp_path / "unfit.py"
+    file.write_text("import numpy\n\n\nvalue = numpy.nothing\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=rf"no attribute 'nothing'; {file}:4\)"):
+        examine(f"{file}:Mine", "mini", "cpu")
+
+
+def test_a_failed_check_is_followed_by_what_a_waveform_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="5"):
+        cli.main(["check", f"{BROKEN}:Stereo"], standalone_mode=False)
+    *_, before, last = capsys.readouterr().out.splitlines()
+    assert "1 failed" in before
+    assert "float32 with the axes (channel, sample)" in last
+    (failed,) = (one for one in outcomes("Stereo") if one.status == "failed")
+    assert "(channel, sample)" in failed.reason
 
 
 def test_parameters_can_be_set_as_in_a_run() -> None:
@@ -146,7 +222,7 @@ def test_the_command_lists_the_checks_and_tells_by_its_exit_code(
     assert "failed  the output is not silent: the output of an ordinary content is silent. " in (
         "\n".join(lines)
     )
-    assert "22 passed, 0 failed, 1 n.a." in lines
+    assert f"{len(METHOD_CHECKS) - 1} passed, 0 failed, 1 n.a." in lines
 
 
 QUITTERS = """
@@ -233,3 +309,33 @@ def test_a_peak_beyond_full_scale_passes_and_is_said(share: str, words: str) -> 
     assert line(outcome).startswith(f"passed  outputs keep their own level{words}")
     beyond = "beyond full scale: an integer file would clip it"
     assert outcome.reason.endswith(beyond) == bool(words)
+
+
+TWICE = (
+    QUITTERS
+    + """
+class QuitsTwice(Leaves):
+    def transfer(self, requests):
+        contents = [request.content.audio for request in requests]
+        if any(not audio.waveform.any() or audio.duration_s < 1 for audio in contents):
+            os._exit(3)
+        return contents
+"""
+)
+
+
+def test_what_ends_its_process_in_one_check_is_asked_the_rest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On silence it leaves; in a second process also on half a second, and then it is let be."""
+    (tmp_path / "twice.py").write_text(TWICE, encoding="utf-8")
+    with pytest.raises(SystemExit, match="5"):
+        cli.main(["check", f"{tmp_path}/twice.py:QuitsTwice"], standalone_mode=False)
+    lines = capsys.readouterr().out.splitlines()
+    ended = "the process of the checks ended with exit code 3"
+    assert f"failed  silence is taken: {ended}" in lines
+    again = f"n.a.    half a second is taken: not tried again: here too {ended}"
+    assert lines[lines.index(f"failed  silence is taken: {ended}") + 1] == again
+    assert sum("the process had ended" in line for line in lines) == len(
+        after("half a second is taken")
+    )

@@ -10,9 +10,11 @@ import pytest
 import soundfile
 
 import bench
-from bench.api import BenchError, RecordError, UnknownNameError
+from bench.api import BenchError, ConfigError, RecordError, UnknownNameError
 from bench.cli.main import cli
+from bench.plan.suite import Suite
 from bench.records.store import load_run
+from bench.run.request import RunRequest, prepare
 
 TOYS = Path(__file__).parents[1] / "toys.py"
 RATE = 8000
@@ -67,6 +69,14 @@ def test_stereo_contents_are_recorded_and_said_to_give_mono_outputs(
     assert channels == {"low1": 2, "low2": 1, "high1": 1, "high2": 2}
     for record in found.cells.values():
         assert soundfile.info(toy / "run" / str(record.audio)).channels == 1
+
+
+def test_a_quiet_run_prints_nothing_and_writes_everything(
+    toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(toy, "--quiet") == 0
+    assert capsys.readouterr() == ("", "")
+    assert (toy / "run" / "report" / "page" / "index.html").is_file()
 
 
 def test_mono_contents_need_no_note(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -301,3 +311,39 @@ def test_peaks_beyond_full_scale_are_said_after_the_tables(
         f"{TOYS}:Gain[gain=20]: 4 of 4 outputs with a peak beyond full scale, at most {peak:.3g}: "
         "integer files would clip them"
     )
+
+
+def choice(toy: Path, changes: str, **asked: str) -> Suite:
+    """What is chosen of another folder by a suite with changes: 4 contents, 2 styles are there."""
+    text = (toy / "toy.toml").read_text(encoding="utf-8") + changes
+    (toy / "other.toml").write_text(text, encoding="utf-8")
+    request = RunRequest(
+        suite=str(toy / "other.toml"), dataset=str(toy / "data"), device="cpu", **asked
+    )
+    return prepare(request).plan.suite
+
+
+@pytest.mark.parametrize(
+    ("changes", "contents", "pairs"),
+    [
+        ("contents = 9\n", None, None),
+        ("contents = 4\n", 4, None),
+        ("contents = 3\n", 3, None),
+        ("contents = ['low1', 'high2']\n", ("low1", "high2"), None),
+        ("contents = ['low1', 'elsewhere']\n", None, None),
+        ("pairs = 9\n", None, None),
+        ("pairs = 7\n", None, 7),
+        ("contents = 2\npairs = 4\n", 2, 4),
+        ("contents = 2\npairs = 5\n", 2, None),
+    ],
+)
+def test_of_another_dataset_as_many_are_taken_as_there_are(
+    toy: Path, changes: str, contents: object, pairs: int | None
+) -> None:
+    suite = choice(toy, f"{changes}styles = ['gong']\n")
+    assert (suite.contents, suite.pairs, suite.styles) == (contents, pairs, None)
+
+
+def test_more_than_a_dataset_has_is_refused_where_it_was_asked_for(toy: Path) -> None:
+    with pytest.raises(ConfigError, match="contents is 9; dataset data has 4"):
+        choice(toy, "contents = 2\n", contents="9")

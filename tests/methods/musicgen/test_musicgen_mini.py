@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,11 @@ import torch
 from transformers import AutoTokenizer, MusicgenMelodyForConditionalGeneration
 
 from bench.api import Audio, Clip, FitRequest, Style, StyleState, TransferRequest, UnsupportedError
+from bench.failure import failure_of
+from bench.fetching.order import make_order
 from methods.musicgen.checkpoints import MINI_FOLDER, describe
 from methods.musicgen.chroma import ChromaSettings, dominant_pitch_class, one_hot
+from methods.musicgen.loading import Vocabulary
 from methods.musicgen.method import MusicgenMelody, Parameters
 
 pytestmark = pytest.mark.weights
@@ -57,6 +62,26 @@ def test_a_text_that_names_a_known_sound_is_taken(method: MusicgenMelody, text: 
 def test_a_text_without_a_known_sound_is_unsupported(method: MusicgenMelody, text: str) -> None:
     with pytest.raises(UnsupportedError, match="text unknown to this model"):
         fit(method, text)
+
+
+def test_what_is_declined_comes_with_the_sounds_that_are_known_and_the_way_out(
+    method: MusicgenMelody,
+) -> None:
+    with pytest.raises(UnsupportedError, match="text unknown to this model") as caught:
+        fit(method, "kalimba")
+    reason = failure_of(caught.value).reason
+    vocabulary = Vocabulary.read(MINI_FOLDER)
+    assert vocabulary is not None
+    assert ", ".join(vocabulary.sounds) in reason
+    assert f"after `{make_order(['musicgen']).line}`." in reason
+
+
+def test_loading_says_nothing() -> None:
+    """The library warns, once in a process, of codes that MusicGen has on purpose."""
+    words = "from methods.musicgen.method import *; MusicgenMelody().load('mini', 'cpu')"
+    begin = f"import logging; logging.basicConfig(); {words}"
+    done = subprocess.run([sys.executable, "-c", begin], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_a_style_without_text_is_unsupported(method: MusicgenMelody) -> None:

@@ -315,6 +315,21 @@ def test_what_cannot_be_recorded_falls_back_to_plain_passes(
     assert torch.equal(result, plain(*inputs))
 
 
+def test_autograd_does_not_warn_of_the_streams_of_recordings(tiny_backbone: Backbone) -> None:
+    """Whether it would is a switch of torch that newer versions have."""
+    asked = getattr(torch._C, "_warn_on_accumulate_grad_stream_mismatch", None)
+    if asked is None:
+        pytest.skip("this torch never warns of it")
+    torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(True)
+
+    def plain(*inputs: torch.Tensor) -> torch.Tensor:
+        return _plain(tiny_backbone, *inputs)
+
+    learnt = _inputs(tiny_backbone, learning=True)
+    Accelerated("the U-Net", plain, "graph", torch.float32)(*learnt)
+    assert not asked()
+
+
 def test_a_difference_of_results_or_of_gradients_is_seen() -> None:
     def plain(_latents: torch.Tensor, _t: torch.Tensor, contexts: torch.Tensor) -> torch.Tensor:
         return contexts * 2

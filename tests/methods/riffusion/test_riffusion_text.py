@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from bench.api import Audio, Clip, FitRequest, Style, StyleState, TransferRequest, UnsupportedError
+from bench.failure import failure_of
+from bench.fetching.order import make_order
 from methods.riffusion.checkpoints import MINI_FOLDER
 from methods.riffusion.controls import VaeRoundTrip
 from methods.riffusion.text import RiffusionText, TextParameters, read_vocabulary, words_of
@@ -51,6 +53,21 @@ def test_the_prompt_decides_the_output(method: RiffusionText) -> None:
 def test_words_outside_the_vocabulary_are_declined(method: RiffusionText, text: str) -> None:
     with pytest.raises(UnsupportedError, match=r"text unknown to this model: .*kalimba"):
         _fit(method, text)
+
+
+def test_what_is_declined_comes_with_the_words_that_are_known_and_the_way_out(
+    method: RiffusionText,
+) -> None:
+    """The reason of a cell holds all of it."""
+    with pytest.raises(UnsupportedError, match="text unknown to this model") as caught:
+        _fit(method, "kalimba")
+    reason = failure_of(caught.value).reason
+    listed = reason.partition("it knows ")[2].partition(". ")[0]
+    assert set(listed.split(", ")) == read_vocabulary(MINI_FOLDER)
+    assert reason.endswith(
+        "Run riffusion with --profile full, on a machine with CUDA, after "
+        f"`{make_order(['riffusion']).line}`."
+    )
 
 
 @pytest.mark.parametrize("text", [None, "", " - "])
