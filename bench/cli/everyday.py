@@ -28,7 +28,7 @@ from bench.errors import ExitCode
 
 if TYPE_CHECKING:
     from bench.api import Profile
-    from bench.run.single_request import Level
+    from bench.transfer.request import Level
 
 
 class TransferOptions(TypedDict):
@@ -117,8 +117,8 @@ def transfer(**options: Unpack[TransferOptions]) -> None:
     broken nothing is written, and the exit code is 5.
     """
     from bench.failure import Failure
-    from bench.run.single import prepare_single, render_single
-    from bench.run.single_request import SingleRequest
+    from bench.transfer.request import SingleRequest
+    from bench.transfer.single import prepare_single, render_single
 
     prepared = prepare_single(SingleRequest(**options))
     if not is_quiet():

@@ -37,7 +37,7 @@ from tabulate import tabulate
 
 from bench.records.schema import ScoreRecord
 from bench.records.store import read
-from bench.run.fit_files import read_fit
+from bench.transfer.fit_files import read_fit
 from methods.gatys.checkpoints import PUBLISHED
 
 # The exit codes of an end by each signal; python itself dies of one that comes before the command
