@@ -97,7 +97,7 @@ class TransferOptions(TypedDict):
     type=click.Choice(["content", "as-is"]),
     default="content",
     show_default=True,
-    help="content: as loud as the content (LUFS), never clipped; as-is: as the method gives it.",
+    help="As loud as the content (LUFS, never clipped), or as-is, as the method gives it.",
 )
 @profile_option
 @device_option
