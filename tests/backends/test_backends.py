@@ -274,6 +274,7 @@ def test_transfer_serves_a_back_end_too(home: Path) -> None:
     out = home / "one.wav"
     words = ["transfer", "--method", f"{home / 'olden.py'}:Olden", "-o", str(out)]
     words += ["--style", str(home / "data/style/click"), "--profile", "mini", "--device", "cpu"]
+    words += ["--level", "as-is"]
     content = home / "data/content/low/low2.wav"
     cli.main([*words, "--content", str(content)], standalone_mode=False)
     made, _ = soundfile.read(out, dtype="float32")

@@ -270,7 +270,7 @@ def test_two_runs_of_unlike_methods_are_told_apart(
     assert command("compare", *runs) == 0
     told = unwrapped(capsys.readouterr().out)
     other = ", ".join(f"other {word}" for word in words.split(", "))
-    assert unwrapped(f"{label(scaled)}: {other} in B than in A") in told
+    assert unwrapped(f"Scaled: {other} in B than in A") in told
     assert "copy-content:other" not in told
     if words.startswith("version"):
         with pytest.raises(RecordError, match=r"differs between .* in version"):
@@ -278,7 +278,7 @@ def test_two_runs_of_unlike_methods_are_told_apart(
     else:
         assert command("report", *runs, "--no-html") == 0
         told = unwrapped(capsys.readouterr().out)
-        assert unwrapped(f"{label(scaled)}: {other} in {runs[1]} than in {runs[0]}") in told
+        assert unwrapped(f"Scaled: {other} in {runs[1]} than in {runs[0]}") in told
     first, second = (snapshot(scaled.load(out)) for out in ("run", "b"))
     (verdict,) = [
         v for v in judge(second, first) if v.lane == "audio" and v.method == label(scaled)

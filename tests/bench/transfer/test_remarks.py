@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.api import Audio, ProfileInfo
-from bench.run import remarks
+from bench.transfer import remarks
 
 RATE = 24_000
 
