@@ -19,10 +19,11 @@ ADVISORY ?= --advisory time
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DOCS_STAMP := $(VENV)/.installed-docs
 # A cache of its own, so that everything is computed anew; two threads, as in the baseline.
 LANE = BENCH_CACHE=$(abspath $(REGRESSION))/cache OMP_NUM_THREADS=2 $(BIN)/python
 
-.PHONY: install run test lint actionlint check fuzz kills mutants simulations clean help
+.PHONY: install run test lint actionlint check fuzz kills mutants simulations docs clean help
 .PHONY: regression regression-run regression-gate regression-base regression-summary baseline table2
 .PHONY: history history-add history-fetch history-push
 
@@ -36,6 +37,7 @@ help:
 	@echo "make mutants   put small faults into a copy of the checkout, one at a time; the tests must notice each"
 	@echo "make regression   run the suite of the gate, judge it by BASELINE=$(BASELINE); report in REGRESSION=$(REGRESSION)/gate"
 	@echo "make baseline REASON='...'   accept the numbers of that run"
+	@echo "make docs      build the documentation into build/docs; a dead link fails"
 	@echo "make clean     remove caches and build products; keeps $(VENV) and runs/"
 
 install: $(STAMP)
@@ -130,6 +132,14 @@ history-push:
 history:
 	$(BIN)/python -m bench history show $(HISTORY) --report $(dir $(HISTORY))
 
+docs: $(DOCS_STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	$(BIN)/python docs/making/links.py build/docs
+
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	touch $@
+
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .benchmarks
-	find bench methods metrics reports tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find bench docs methods metrics reports tests -name __pycache__ -type d -prune -exec rm -rf {} +

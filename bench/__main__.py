@@ -1,10 +1,20 @@
-"""`python -m bench`."""
+"""`python -m bench`, and the command `bench`."""
 
 import sys
 from collections.abc import Callable
 
-from bench.ending import end_on_sigterm, last_words
-from bench.errors import ExitCode
+from bench.errors import ExitCode, end_on_sigterm, last_words
+
+
+def start() -> None:
+    """Run the command line; an end may be asked for while its libraries are imported."""
+    end_on_sigterm()
+    try:
+        _command()()
+    except KeyboardInterrupt as asked:
+        words, code = last_words(asked)
+        sys.stderr.write(f"{words}\n")
+        sys.exit(code)
 
 
 def _command() -> Callable[[], None]:
@@ -14,19 +24,15 @@ def _command() -> Callable[[], None]:
     except ModuleNotFoundError as error:
         if str(error.name).partition(".")[0] in {"bench", "methods", "metrics", "reports"}:
             raise
+        from bench.checkout import INSTALL
+
         sys.stderr.write(
             f"error: package {error.name!r} is not installed for {sys.executable}; every command "
-            "needs it. Install what this checkout pins: "
-            "python -m pip install -c constraints.txt -e .\n"
+            f"needs it. Install what was tested: {INSTALL}\n"
         )
         sys.exit(ExitCode.BAD_INPUT)
     return main
 
 
-end_on_sigterm()
-try:
-    _command()()
-except KeyboardInterrupt as asked:
-    words, code = last_words(asked)
-    sys.stderr.write(f"{words}\n")
-    sys.exit(code)
+if __name__ == "__main__":
+    start()

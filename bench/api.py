@@ -151,7 +151,7 @@ def _whole_rate(given: Any) -> int:  # noqa: ANN401 - whatever was given as a ra
         except (ArithmeticError, ValueError):
             pass  # a decimal that is no number cannot be compared
     raise ValueError(
-        f"sample_rate is {one_line(repr(given), 60)}; it must be a whole number of Hz from 1 to "
+        f"sample_rate is {one_line(given, 60, repr)}; it must be a whole number of Hz from 1 to "
         f"{HIGHEST_RATE_HZ}. Give round(sample_rate), or int(...) of a text."
     )
 
@@ -198,7 +198,9 @@ class Style:
 class StyleState:
     """The result of a fit: numpy arrays by name, and JSON.
 
-    The harness saves it as safetensors, so a fit is cached, resumable and can be shared.
+    The harness saves it as safetensors, so a fit is cached, resumable and can be shared. What it
+    may hold is said in `bench.plugins.returned`: arrays of numbers or bool, and JSON whose names
+    are texts. `transfer` gets it as the file would give it back, tuples in the JSON as lists.
     """
 
     arrays: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
@@ -353,7 +355,8 @@ class StyleTransferMethod(ABC, Generic[ParametersT]):
 
         Raises:
             CheckpointError: Weights are missing or incomplete; the message names the file and the
-                way out.
+                way out. From here it ends the run, as `DeviceError` does; whatever else this or
+                another call raises costs the cells that it was made for.
         """
 
     @abstractmethod

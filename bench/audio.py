@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from bench.api import Audio, Clip, ConfigError, DatasetError
 from bench.files import replace_file
+from bench.outside import ffmpeg
 from bench.outside.containers import Stream, packed_streams, require_whole
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ class SoundForm:
 def read_audio(path: str | Path, start_s: float = 0.0, duration_s: float | None = None) -> Audio:
     """Read a WAV, AIFF, FLAC, OGG, Opus or MP3 file at its own rate, with all its channels.
 
+    MPEG-4 and AAC are read too where the program ffmpeg is there.
+
     It is decoded until it ends, whatever length its header states; streams that were joined in one
     MP3 or OGG follow each other.
 
@@ -80,7 +83,7 @@ def read_audio(path: str | Path, start_s: float = 0.0, duration_s: float | None 
         DatasetError: The file is missing, empty, cut short, too long or not audio, or holds NaN or
             infinity.
     """
-    where = Path(path)
+    where = _to_decode(Path(path))
     require_whole(where)
     with decoding(where):
         streams = packed_streams(where)
@@ -101,6 +104,7 @@ def measure(path: Path) -> SoundForm:
     Raises:
         DatasetError: As `read_audio`, NaN, infinity and length aside.
     """
+    path = _to_decode(path)
     require_whole(path)
     with decoding(path):
         streams = packed_streams(path)
@@ -109,6 +113,11 @@ def measure(path: Path) -> SoundForm:
             return form
         count = sum(len(block) for block in _samples(path, streams, 0))
     return SoundForm(count, form.sample_rate, form.channels)
+
+
+def _to_decode(path: Path) -> Path:
+    """The file itself, or what ffmpeg makes of one that libsndfile cannot read."""
+    return ffmpeg.decoded(path) if path.suffix.lower() in ffmpeg.SUFFIXES else path
 
 
 def require_length(path: Path, form: SoundForm, num_samples: int) -> None:
@@ -274,12 +283,12 @@ def write_audio(path: str | Path, audio: Audio, subtype: str | None = None) -> N
             f"{where} has the suffix {where.suffix!r}; a default exists for "
             f"{', '.join(DEFAULT_SUBTYPE)}. Use one of them."
         )
+    _require_size(where, audio, chosen)
     if chosen in PCM_STEP and not fits_integer(audio):
         raise ValueError(
             f"{where}: peak {peak_words(peak_of(audio))} is beyond full scale; "
             f"{chosen} would clip it. Write a float .wav."
         )
-    _require_size(where, audio, chosen)
     replace_file(where, _encoded(audio, where.suffix, chosen))
 
 

@@ -60,7 +60,7 @@ class Cache:
 
         arrays = {name: np.asarray(array, order="C") for name, array in state.arrays.items()}
         words = {"meta": json.dumps(dict(state.meta)), "cost": json.dumps(dict(cost))}
-        words["sha256"] = _checksum(words, arrays)
+        words["sha256"] = state_checksum(words, arrays)
         replace_file(self.state_path(key), save(arrays, words), self.root)
 
     def load_cost(self, key: str) -> dict[str, float] | None:
@@ -111,7 +111,7 @@ def _read_state(path: Path) -> tuple[StyleState, str]:
 
     data = path.read_bytes()
     words, arrays = _metadata(data), load(data)
-    if words.pop("sha256") != _checksum(words, arrays):
+    if words.pop("sha256") != state_checksum(words, arrays):
         raise ValueError(f"{path} was altered after it was written")
     return StyleState(arrays, json.loads(words["meta"])), words["cost"]
 
@@ -123,8 +123,11 @@ def _metadata(data: bytes) -> dict[str, str]:
     return head["__metadata__"]
 
 
-def _checksum(words: Mapping[str, str], arrays: Mapping[str, NDArray[np.generic]]) -> str:
-    """SHA-256 over names, types, shapes and bytes: safetensors itself keeps none."""
+def state_checksum(words: Mapping[str, str], arrays: Mapping[str, NDArray[np.generic]]) -> str:
+    """SHA-256 over texts, names, types, shapes and bytes, 64 hex digits.
+
+    Safetensors itself keeps none.
+    """
     state = hashlib.sha256(json.dumps(dict(words), sort_keys=True).encode())
     for name, array in sorted(arrays.items()):
         state.update(f"{name}:{array.dtype}:{array.shape}:".encode())

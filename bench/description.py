@@ -39,6 +39,10 @@ class MethodInfo:
         version: Raised by hand when results change on purpose.
         deterministic: True where `transfer` draws no random numbers, so that another seed gives
             the same audio.
+        channels: What `transfer` (the command) does with a stereo content. "each": both channels
+            are rendered, from the same draws, because what is alike in the content stays alike in
+            the output. "mean": their mean is, as in `run`; for methods that make new music, whose
+            two renderings would be two performances.
     """
 
     title: str
@@ -49,6 +53,7 @@ class MethodInfo:
     control: bool = False
     version: str = "1"
     deterministic: bool = False
+    channels: Literal["mean", "each"] = "mean"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,11 +27,7 @@ def resolve_device(name: str = "auto") -> str:
         DeviceError: The name is none of auto, cpu, cuda, cuda:N, mps, or this machine lacks the
             device.
     """
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
-        raise DeviceError(
-            f"device {name!r} is not known; it is auto, cpu, cuda, cuda:N or mps. Try --device "
-            "auto."
-        )
+    require_device_name(name)
     if name == "cpu":
         return name
     count, has_mps = _accelerators()
@@ -41,6 +37,19 @@ def resolve_device(name: str = "auto") -> str:
         return name if has_mps else _lacks(name, "no MPS device")
     index = int(name.partition(":")[2] or 0)
     return f"cuda:{index}" if index < count else _lacks(name, f"{count} CUDA devices")
+
+
+def require_device_name(name: str) -> None:
+    """Check how a device is spelt, which takes no library.
+
+    Raises:
+        DeviceError: The name is none of auto, cpu, cuda, cuda:N, mps.
+    """
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+        raise DeviceError(
+            f"device {name!r} is not known; it is auto, cpu, cuda, cuda:N or mps. Try --device "
+            "auto."
+        )
 
 
 def _accelerators() -> tuple[int, bool]:

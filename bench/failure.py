@@ -94,8 +94,13 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, UnsupportedError):
         return Failure("unsupported", said)
     if isinstance(error, MemoryError) or name == "OutOfMemoryError":
-        return Failure("oom", f"out of memory: {said}", name)
-    return Failure("error", said if isinstance(error, BenchError) else f"{name}: {said}", name)
+        return Failure("oom", _joined("out of memory", said), name)
+    ours = isinstance(error, BenchError) and said
+    return Failure("error", said if ours else _joined(name, said), name)
+
+
+def _joined(what: str, said: str) -> str:
+    return f"{what}: {said}" if said else what
 
 
 def trace_of(error: BaseException) -> str:

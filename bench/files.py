@@ -198,7 +198,8 @@ def disk_is_full(error: BaseException) -> bool:
         room = os.statvfs(_mount_of(error.filename))
     except (OSError, ValueError):
         return False
-    return room.f_bavail * room.f_frsize < _LITTLE_BYTES or (room.f_files > 0 == room.f_favail)
+    little = room.f_bavail * room.f_frsize < _LITTLE_BYTES
+    return (room.f_blocks > 0 and little) or (room.f_files > 0 == room.f_favail)
 
 
 def _mount_of(path: str) -> str:

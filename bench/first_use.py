@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.api import CheckpointError
 from bench.cache import Cache
+from bench.checkout import COMMAND
 from bench.files import file_digest, naming, replace_file, require_plain, turn
 
 LOCK = "checkpoints.lock.json"
@@ -149,7 +150,7 @@ def require_unchanged(folder: Path, locked: Locked, what: str) -> None:
         if not path.is_file():
             raise CheckpointError(
                 f"{what}: {name} is missing in {folder}; it was there when the checkpoint was "
-                "fetched. Fetch it again with `python -m bench fetch`."
+                f"fetched. Fetch it again with `{COMMAND} fetch`."
             )
         stat = path.stat()
         if (stat.st_size, stat.st_mtime_ns) != (known.bytes, known.mtime_ns):

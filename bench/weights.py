@@ -20,11 +20,11 @@ from typing import Any
 
 from bench.api import CheckpointError, HubCheckpoint
 from bench.cache import Cache
-from bench.checkout import CHECKOUT
+from bench.checkout import CHECKOUT, COMMAND, restore_line
 from bench.files import remembered_digest
 from bench.first_use import Locked, read_locked, require_unchanged
 
-FETCH = "python -m bench fetch <suite> --accept-licences"
+FETCH = f"{COMMAND} fetch <suite> --accept-licences"
 COMMIT_LENGTH = 40
 LONGEST_REASON = 300  # letters of what a decoder says
 # What decoders raise on a broken or foreign file; a pickle can make them raise nearly anything.
@@ -59,7 +59,7 @@ def choose_files(checkpoint: HubCheckpoint, present: Collection[str]) -> tuple[s
 
 def fetch_line(*targets: str) -> str:
     """The command that fetches suites, methods, checkpoints or datasets."""
-    return f"python -m bench fetch {' '.join(targets)} --accept-licences"
+    return f"{COMMAND} fetch {' '.join(targets)} --accept-licences"
 
 
 def full_profile_line(method: str) -> str:
@@ -91,7 +91,7 @@ def require_files(folder: Path, names: Iterable[str], what: str) -> Path:
             fact = "is empty" if path.is_file() else "is missing"
             raise CheckpointError(
                 f"{what}: {name} {fact} in {folder}; the checkpoint must be complete. "
-                f"Restore the folder (git checkout for mini weights), or run `{FETCH}` for full "
+                f"Restore mini weights (`{restore_line(str(folder))}`), or run `{FETCH}` for full "
                 "ones."
             )
     return folder
@@ -228,7 +228,8 @@ def digest(name: str) -> str:
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and _counts(path)]
     if not files:
         raise CheckpointError(
-            f"{folder} holds no weights; a checkpoint was expected. Restore it with git checkout."
+            f"{folder} holds no weights; a checkpoint was expected. Restore it: "
+            f"{restore_line(name)}"
         )
     whole = hashlib.sha256()
     for path in files:
@@ -249,8 +250,8 @@ def _locate(name: str) -> Path:
         if folder.exists():
             return folder.resolve()
     raise CheckpointError(
-        f"{name} is neither a folder nor a file; weights were expected there. Restore it with git "
-        "checkout."
+        f"{name} is neither a folder nor a file; weights were expected there. Restore it: "
+        f"{restore_line(name)}"
     )
 
 

@@ -21,6 +21,7 @@ from bench.records.schema import (
 from bench.records.store import Run
 from reports.tables.reading import check_fingerprints
 
+CODE = frozenset({"identity", "repository"})  # by which code, which the tables tell in words
 EntryT = TypeVar("EntryT", MethodEntry, MetricEntry)
 
 
@@ -118,8 +119,9 @@ def _entries(found: Sequence[tuple[Run, EntryT, str]]) -> list[EntryT]:
     for run, entry, name in found:
         holder, known = kept.setdefault(name, (run, entry))
         if known != entry:
-            fields = [f for f, value in entry if f != "identity" and value != getattr(known, f)]
-            if not fields:  # other code alone is told in the remarks: the first run's cells count
+            unlike = [f for f, value in entry if value != getattr(known, f)]
+            fields = [f for f in unlike if f not in CODE]
+            if not fields:  # told in the remarks: the cells of the run named first count
                 continue
             raise RecordError(
                 f"{name!r} differs between {holder.folder} and {run.folder} in "

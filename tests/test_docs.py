@@ -1,14 +1,11 @@
-"""What README.md and CONTRIBUTING.md show is taken from there and run."""
+"""What CONTRIBUTING.md shows is taken from there and run; of other pages see `tests/docs`."""
 
 from __future__ import annotations
 
 import re
-import shlex
 import shutil
 import subprocess
 import sys
-import textwrap
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,36 +13,13 @@ import pytest
 import soundfile
 
 from bench.cli.main import cli
+from tests.docs.pages import blocks, commands, text_of
 
-CHECKOUT = Path(__file__).resolve().parent.parent
-README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
-CONTRIBUTING = (CHECKOUT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+CONTRIBUTING = text_of("CONTRIBUTING.md")
 SECTIONS = {
     text.partition("\n")[0]: text.partition("\n")[2] for text in CONTRIBUTING.split("\n## ")[1:]
 }
 ADDITIONS = ("A method", "A metric", "A dataset card", "A suite")
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A fenced block; `file` is the name on the line above it, if there is one."""
-
-    language: str
-    text: str
-    file: str | None
-
-
-def blocks(page: str) -> list[Block]:
-    """The fenced blocks of a page, in order."""
-    fence = re.compile(r"(?:^ *`([\w.]+)`\n\n)?^ *```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
-    return [Block(m[2], textwrap.dedent(m[3]), m[1]) for m in fence.finditer(page)]
-
-
-def commands(page: str) -> list[list[str]]:
-    """The words after `python -m bench` of each such line in a page's blocks."""
-    lines = [line for block in blocks(page) for line in block.text.splitlines()]
-    words = [shlex.split(line, comments=True) for line in lines if line.startswith("python -m")]
-    return [line[3:] for line in words]
 
 
 def run(words: list[str]) -> int:
@@ -169,44 +143,3 @@ def test_one_line_of_the_catalog_offers_it_by_name(
     assert listed.splitlines()[0].split()[0] == name
     assert "the example of CONTRIBUTING.md" in listed.splitlines()[0]
     assert " 0 failed" in checked
-
-
-def test_the_commands_of_the_readme_are_understood(
-    desk: Path, checkout: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = desk / "path" / "to" / "folder"
-    folder.parent.mkdir(parents=True)
-    folder.symlink_to(checkout / "datasets" / "mini")
-    shown = commands(README)
-    assert {words[0] for words in shown} >= {"run", "report", "list"}
-    for words in shown:
-        if words[0] == "run":
-            clips = ["--dataset", "path/to/folder"] if "table2" in words else []  # not ours
-            assert run([*words, *clips, "--device", "cpu", "--dry-run"]) == 0
-        elif words[0] == "list":
-            assert run(words) == 0
-    assert "cells in" in capsys.readouterr().out
-
-
-def test_the_notebook_of_the_readme_reads_a_run(desk: Path) -> None:
-    small = desk / "small.toml"
-    small.write_text(SMALL, encoding="utf-8")
-    assert run(["run", "--suite", str(small), "--device", "cpu", "--out", "runs/mini"]) == 0
-    (notebook,) = [block.text for block in blocks(README) if block.language == "python"]
-    *statements, last = notebook.splitlines()
-    names: dict[str, object] = {}
-    exec("\n".join(statements), names)  # noqa: S102 - our own page
-    table = eval(last, names)  # noqa: S307 - our own page
-    assert table.loc["copy-content", "cp"] == pytest.approx(1.0, abs=1e-3)
-
-
-SMALL = """
-name = "small"
-dataset = "mini"
-profile = "mini"
-methods = ["copy-content"]
-controls = []
-metrics = ["cp", "sf.heldout"]
-styles = ["bells"]
-contents = 1
-"""

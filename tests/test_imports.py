@@ -12,6 +12,8 @@ import pytest
 HEAVY = ("torch", "diffusers", "transformers", "librosa", "scipy.signal")
 # Only what reads a user's file checks it; help and lists of names do without.
 NO_CHECKS = ("pydantic", "pandas", "scipy")
+STYLE = "datasets/mini/style/bells"
+CONTENT = ("--content", "datasets/mini/content/piano/piano_ode_to_joy.flac", "-o", "o.wav")
 PROBE = """
 import json, sys
 heavy = json.loads(sys.argv.pop(1))
@@ -72,6 +74,51 @@ def test_a_reading_command_imports_nothing_heavy(arguments: list[str], checkout:
 def test_help_and_lists_check_nothing(arguments: list[str], checkout: Path) -> None:
     done = _python(PROBE, json.dumps(NO_CHECKS), *arguments, cwd=checkout)
     assert json.loads(done.stderr.splitlines()[-1]) == {"code": 0, "imported": []}
+
+
+WRONG = {
+    "no such method": (["transfer", "--method", "tvee", "--style", ".", *CONTENT], "'tvee'"),
+    "no such style": (["transfer", "--method", "tve", "--style", "no", *CONTENT], "style no does"),
+    "no such content": (
+        ["transfer", "--method", "tve", "--style", STYLE, "--content", "no.wav", "-o", "o.wav"],
+        "no.wav is not a file",
+    ),
+    "a suffix": (["transfer", "--method", "tve", "--style", STYLE, *CONTENT[:-1], "o.aac"], ".aac"),
+    "a device": (
+        ["transfer", "--method", "tve", "--style", STYLE, *CONTENT, "--device", "gpu"],
+        "device 'gpu'",
+    ),
+    "no style": (["transfer", "--method", "tve", *CONTENT], "--style is missing"),
+    "a text": (
+        ["transfer", "--method", "tve", "--style", STYLE, "--text", "x", *CONTENT],
+        "would change nothing",
+    ),
+    "a part": (
+        ["transfer", "--method", "tve", "--style", STYLE, *CONTENT, "--start", "1:00:00"],
+        "gives 0.000 s from 3600 s on",
+    ),
+    "a fit": (["transfer", "--fit", "no.safetensors", *CONTENT], "no.safetensors is not a file"),
+    "no fit": (["fit", "import", "no.safetensors"], "no.safetensors is not a file"),
+    "an export": (["fit", "export", "tve", "--style", STYLE, "-o", "x.bin"], "x.safetensors"),
+    "run: a method": (["run", "--methods", "tvee"], "'tvee'"),
+    "run: a metric": (["run", "--metrics", "no"], "'no'"),
+    "run: a suite": (["run", "--suite", "no"], "suite 'no'"),
+    "run: a style": (["run", "--suite", "mini", "--styles", "no"], "'no'"),
+    "run: a content": (["run", "--suite", "mini", "--contents", "no"], "'no'"),
+    "run: a dataset": (["run", "--suite", "mini", "--dataset", "no"], "dataset 'no'"),
+    "run: a device": (["run", "--suite", "mini", "--device", "cpu,gpu"], "device 'gpu'"),
+    "run: a device alone": (["run", "--device", "gpu"], "device 'gpu'"),
+    "time: a method": (["time", "--methods", "tvee"], "'tvee'"),
+    "time: a content": (["time", "--suite", "mini", "--contents", "no"], "'no'"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_takes_no_model_is_refused_before_torch_is_imported(case: str, checkout: Path) -> None:
+    arguments, said = WRONG[case]
+    done = _python(PROBE, json.dumps(HEAVY), *arguments, cwd=checkout)
+    assert json.loads(done.stderr.splitlines()[-1]) == {"code": 2, "imported": []}, done.stderr
+    assert said in done.stderr
 
 
 @pytest.mark.parametrize("room", ["bench", "methods", "metrics", "reports", "methods.controls"])

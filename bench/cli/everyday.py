@@ -13,7 +13,8 @@ from bench.cli.options import (
     FILE,
     FOLDER,
     SEED,
-    Seconds,
+    Place,
+    anyway_option,
     device_option,
     is_quiet,
     json_option,
@@ -27,26 +28,30 @@ from bench.errors import ExitCode
 
 if TYPE_CHECKING:
     from bench.api import Profile
+    from bench.run.single_request import Level
 
 
 class TransferOptions(TypedDict):
     """What `transfer` takes; see the help texts below."""
 
-    method: str
+    method: str | None
     content: Path
     out: Path
     style: Path | None
     style_to: str | None
     text: str | None
+    fit: Path | None
     start: float
     duration: float | None
+    level: Level
     profile: str | None
     device: str
     seed: int
+    anyway: bool
 
 
 @click.command()
-@click.option("--method", required=True, help='Name, "path.py:Class", or "tve[strength=0.5]".')
+@click.option("--method", help='Name, "path.py:Class", or "tve[strength=0.5]".')
 @click.option(
     "--style",
     type=FILE,
@@ -71,12 +76,29 @@ class TransferOptions(TypedDict):
 )
 @click.option("--text", help="The style in words, for methods that are given text.")
 @click.option(
-    "--start",
-    type=Seconds(0),
-    default=0.0,
-    help="Begin this many seconds into the content.",
+    "--fit",
+    type=FILE,
+    help="File of `fit export` in place of a style: nothing is learnt, and no clips are needed.",
 )
-@click.option("--duration", type=Seconds(0.5), help="Take this many seconds of the content.")
+@anyway_option
+@click.option(
+    "--start",
+    type=Place(0),
+    default=0.0,
+    help="Begin there in the content: seconds, or a time such as 1:05.",
+)
+@click.option(
+    "--duration",
+    type=Place(0.5),
+    help="Take so much of the content: seconds, or a time such as 1:05.",
+)
+@click.option(
+    "--level",
+    type=click.Choice(["content", "as-is"]),
+    default="content",
+    show_default=True,
+    help="content: as loud as the content (LUFS), never clipped; as-is: as the method gives it.",
+)
 @profile_option
 @device_option
 @precision_option
@@ -90,10 +112,13 @@ class TransferOptions(TypedDict):
 def transfer(**options: Unpack[TransferOptions]) -> None:
     """Render one content in one style.
 
-    The profile is full where there is CUDA, else mini.
+    The profile is full where there is CUDA, else mini. What is written is listened to first: a line
+    each says what is cut, mixed, silent or louder than it seems. Where the output is silent or
+    broken nothing is written, and the exit code is 5.
     """
     from bench.failure import Failure
-    from bench.run.single import SingleRequest, prepare_single, render_single
+    from bench.run.single import prepare_single, render_single
+    from bench.run.single_request import SingleRequest
 
     prepared = prepare_single(SingleRequest(**options))
     if not is_quiet():
@@ -106,6 +131,8 @@ def transfer(**options: Unpack[TransferOptions]) -> None:
         sys.exit(ExitCode.FAILED_CELLS)
     if not is_quiet():
         say(result.words)
+    for words in result.warnings:
+        say(f"warning: {words}", err=True)
 
 
 @click.command()

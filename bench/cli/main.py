@@ -17,17 +17,17 @@ import click
 
 from bench import __version__
 from bench.api import BenchError, ConfigError
-from bench.checkout import CHECKOUT
+from bench.checkout import CHECKOUT, INSTALL
 from bench.cli.commands import Commands
 from bench.cli.completion import completion
 from bench.cli.everyday import check, doctor, fetch, list_, transfer
+from bench.cli.fit import fit
 from bench.cli.reports import listen, report
 from bench.cli.results import baseline, compare, gate, history
 from bench.cli.run import run
 from bench.cli.streams import OutputLostError, prepare_streams, say
 from bench.cli.time import time
-from bench.ending import end_on_sigterm, last_words
-from bench.errors import ExitCode
+from bench.errors import ExitCode, end_on_sigterm, last_words
 from bench.files import FULL, no_space
 from bench.outside.names import require_utf8
 from bench.outside.wording import CUT, LONGEST_MESSAGE, one_line, visible
@@ -40,7 +40,7 @@ FIXABLE = {
 }  # fmt: skip
 logger = logging.getLogger(__name__)
 COMMANDS = (
-    *(run, report, list_, fetch, transfer, check, doctor, time),
+    *(run, report, list_, fetch, transfer, fit, check, doctor, time),
     *(compare, baseline, gate, history, listen, completion),
 )
 
@@ -126,7 +126,5 @@ def check_packages() -> None:
         if place is None or not place.is_relative_to(CHECKOUT):
             raise ConfigError(
                 f"package {name!r} comes from {place}; it must come from {CHECKOUT}, beside this "
-                f"command. "
-                "Remove the other package from the path, or run from the checkout after `pip "
-                "install -e .`."
+                f"command. Remove the other package from the path, or install this one: {INSTALL}"
             )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -40,6 +42,43 @@ class Seconds(Finite):
         super().__init__(least, LONGEST_S, min_open=min_open)
 
 
+class Place(Seconds):
+    """Seconds of a piece, as a number or as a player shows them: 65, 65.5, 1:05, 1:05.5, 1:02:03.
+
+    After a colon stand two digits, below 60.
+    """
+
+    name = "seconds"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - as in click
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        """Seconds, or a usage error that names the option, the value and the rule."""
+        if not isinstance(value, str) or ":" not in value:
+            return super().convert(value, param, ctx)
+        found = _CLOCK.fullmatch(value)
+        if found is None:
+            self.fail(
+                f"{value!r} is no time; write seconds (65.5), minutes (1:05.5) or hours (1:02:03), "
+                "with two digits below 60 after each colon.",
+                param,
+                ctx,
+            )
+        part = found.groupdict(default="0")
+        # As one decimal, so that 1:05.1 is the very number 65.1.
+        whole_minutes = 60 * int(part["hours"]) + int(part["of_hour"]) + int(part["minutes"])
+        exact = Decimal(part["seconds"]) + 60 * whole_minutes
+        return super().convert(float(exact), param, ctx)
+
+
+_CLOCK = re.compile(
+    r"(?:(?P<hours>\d{1,6}):(?P<of_hour>[0-5]\d)|(?P<minutes>\d{1,8}))"
+    r":(?P<seconds>[0-5]\d(?:\.\d{1,12})?)",
+    re.ASCII,
+)
 FILE = click.Path(path_type=Path)
 COUNT = click.IntRange(min=1, max=MOST_COUNT)
 SEED = click.IntRange(min=0, max=LARGEST_INTEGER)
@@ -60,6 +99,11 @@ device_option = click.option(
 run_option = click.option("--run", "folder", required=True, type=FILE, help="The run folder.")
 benchmarks_option = click.option("--benchmarks", type=FILE, help="JSON file of pytest-benchmark.")
 
+anyway_option = click.option(
+    "--anyway",
+    is_flag=True,
+    help="Take a fit that was learnt with other code, weights or version of its method.",
+)
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON alone, of the form described above."
 )

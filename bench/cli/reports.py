@@ -131,8 +131,8 @@ def _verify(runs: tuple[Path, ...], *, aside: bool) -> None:
         for fault in faults:
             say(f"{folder}: {fault}", err=aside)
         if faults or not is_quiet():
-            found = f"{len(faults)} faults" if faults else "sound"
-            say(f"{folder}: {len(run.plan)} cells, {found}", err=aside)
+            found = f"{len(run.plan)} cells, faults: {len(faults) or 'none'}"
+            say(f"{folder}: {found}", err=aside)
         differs = differs or bool(faults)
     if differs:
         sys.exit(ExitCode.BAD_INPUT)

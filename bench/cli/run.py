@@ -13,6 +13,7 @@ from bench.cli.options import (
     COUNT,
     FILE,
     METHOD_LIST,
+    Place,
     Seconds,
     is_quiet,
     precision_option,
@@ -80,7 +81,11 @@ class RunOptions(TypedDict):
     type=FILE,
     help="Run folder; an existing one is resumed or extended.",
 )
-@click.option("--duration", type=Seconds(0.5), help="Use at most this many seconds of each clip.")
+@click.option(
+    "--duration",
+    type=Place(0.5),
+    help="Use at most so much of each clip: seconds, or a time such as 1:05.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
 @click.option(
     "--retry", is_flag=True, help="Try failed and crashed cells, and invalid scores, again."

@@ -28,7 +28,7 @@ from bench.outputs import restore
 from bench.plugins.catalog import UNDESCRIBED, describe, resolve
 from bench.plugins.opening import IN_THIS_PROCESS, close, open_method
 from bench.plugins.parameters import make_parameters
-from bench.returned import admit_outputs, admit_states
+from bench.plugins.returned import admit_outputs, admit_states
 
 SECONDS = 1.0
 # Where a method has parameters of these names, they are set to as little work as possible.

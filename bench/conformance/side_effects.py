@@ -17,6 +17,7 @@ import numpy as np
 from bench.api import Audio, Entry, Profile
 from bench.checkout import CHECKOUT
 from bench.plugins.catalog import describe
+from bench.plugins.environments import FILES, project_of
 from bench.plugins.own_files import own_data, own_files, watching_files
 
 
@@ -63,7 +64,9 @@ class Reading:
 
     def __init__(self, entry: Entry, profile: Profile) -> None:
         self._place = entry.target.rpartition(":")[0]
-        self._known = {Path(path) for path, *_ in own_files(self._place)}
+        project = project_of(entry)  # its lock is part of the identity
+        described = set() if project is None else {project / name for name in FILES}
+        self._known = described | {Path(path) for path, *_ in own_files(self._place)}
         self._weights = [
             (CHECKOUT / name).resolve()
             for name in describe(entry, profile).weights

@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
 
-from bench.api import Clip, DatasetError, Style
+from bench.api import Audio, Clip, DatasetError, Style
 from bench.audio import SoundForm, measure, read_audio, require_length
 from bench.files import json_digest, remembered_digest
 from bench.outputs import SHORTEST_S, reference_fault
@@ -34,6 +34,7 @@ class ClipSource:
         duration_s: Its length.
         digest: SHA-256 of the file.
         channels: Of the file; methods receive their mean.
+        channel: The one that is taken, from 0; None takes all.
     """
 
     id: str
@@ -44,6 +45,7 @@ class ClipSource:
     duration_s: float
     digest: str
     channels: int
+    channel: int | None = None
 
     def read(self, duration_s: float | None = None) -> Clip:
         """Read the sound, at most `duration_s` seconds from its beginning.
@@ -52,7 +54,10 @@ class ClipSource:
             DatasetError: The file is gone, broken, or holds NaN.
         """
         wanted = self.duration_s if duration_s is None else min(duration_s, self.duration_s)
-        return Clip(self.id, self.category, read_audio(self.path, self.start_s, wanted))
+        audio = read_audio(self.path, self.start_s, wanted)
+        if self.channel is not None:
+            audio = Audio(audio.waveform[self.channel : self.channel + 1].copy(), audio.sample_rate)
+        return Clip(self.id, self.category, audio)
 
     def reference_fault(self, duration_s: float | None = None) -> str | None:
         """Why the clip cannot stand for a style, as the rest of a sentence; None where it can.

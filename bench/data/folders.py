@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from bench.api import DatasetError
@@ -16,6 +16,7 @@ from bench.audio import READABLE, UNREADABLE
 from bench.data.card_model import ClipCard, clip_source, style_clips
 from bench.data.clips import ClipSource, StyleSource
 from bench.errors import nearest
+from bench.outside import ffmpeg
 from bench.outside.names import composed, on_disk, require_utf8
 from bench.outside.texts import read_text
 
@@ -88,8 +89,10 @@ def read_style(place: Path, text: str | None = None) -> StyleSource:
             "path."
         )
     where = there.resolve()
-    files = [where] if where.is_file() else _audio_in(where) or _none_in(place)
-    _name_unread(where)
+    # No data set depends on what is installed; a single style may.
+    kinds = (*READABLE, *ffmpeg.SUFFIXES) if ffmpeg.is_there() else READABLE
+    files = [where] if where.is_file() else _audio_in(where, kinds) or _none_in(place)
+    _name_unread(where, kinds)
     name = composed(where.stem if where.is_file() else where.name)
     clips, left_out = style_clips(where, name, _named(files))
     return StyleSource(name, "instrument", style_text(where, name, text), clips, left_out)
@@ -194,24 +197,24 @@ def _files_of_category(folder: Path) -> list[Path]:
     return found
 
 
-def _unread_in(folder: Path) -> list[str]:
+def _unread_in(folder: Path, kinds: Collection[str] = READABLE) -> list[str]:
     """Names of the files that lie directly in a folder and are sound of a kind that is not read."""
     if not folder.is_dir():
         return []
     return sorted(
         composed(path.name)
         for path in folder.iterdir()
-        if path.suffix.lower() in UNREADABLE and _is_visible(path)
+        if path.suffix.lower() in {*UNREADABLE} - {*kinds} and _is_visible(path)
     )
 
 
-def _name_unread(folder: Path) -> None:
-    if names := _unread_in(folder):
+def _name_unread(folder: Path, kinds: Collection[str] = READABLE) -> None:
+    if names := _unread_in(folder, kinds):
         logger.warning(
             "%s: skipped %s; %s are read. Convert them to use them.",
             folder,
             ", ".join(map(ascii, names)),
-            ", ".join(READABLE),
+            ", ".join(kinds),
         )
 
 
@@ -236,14 +239,14 @@ def _none_in(place: Path) -> list[Path]:
     )
 
 
-def _audio_in(folder: Path) -> list[Path]:
+def _audio_in(folder: Path, kinds: Collection[str] = READABLE) -> list[Path]:
     """The audio files that lie directly in a folder, sorted; none if the folder does not exist."""
-    return sorted(_readable(folder)) if folder.is_dir() else []
+    return sorted(_readable(folder, kinds)) if folder.is_dir() else []
 
 
-def _readable(folder: Path) -> Iterator[Path]:
+def _readable(folder: Path, kinds: Collection[str]) -> Iterator[Path]:
     for path in folder.iterdir():
-        if path.suffix.lower() in READABLE and _is_visible(path) and not path.is_dir():
+        if path.suffix.lower() in kinds and _is_visible(path) and not path.is_dir():
             yield path
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.api import BenchError, HubCheckpoint, Profile, ProfileInfo
-from bench.checkout import CHECKOUT
+from bench.checkout import CHECKOUT, restore_line
 from bench.doctor.findings import Finding
 from bench.weights import fetch_line, is_here
 
@@ -59,7 +59,7 @@ def folder_finding(name: str, folder: Path, held: Needed, lost: Sequence[str]) -
     faults = [f"{path} is gone" for path in lost] or list(broken(folder))
     if faults:
         users = f"needed by {', '.join(held.users)}"
-        return Finding(name, f"{faults[0]}; {users}", "wrong", f"git checkout -- {name}")
+        return Finding(name, f"{faults[0]}; {users}", "wrong", restore_line(name))
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     words = f"{size / 1e6:.1f} MB, {held.profile.licence}; {', '.join(held.users)}"
     return Finding(name, words)

@@ -11,6 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bench.checkout import COMMAND
 from bench.doctor import checkpoints, machine, software
 from bench.doctor.findings import Finding, ask, listed
 
@@ -73,7 +74,7 @@ class Diagnosis:
     def _conclusion(self) -> str:
         wrong = [f for heading in self.sections for f in self._wrong(heading)]
         if not wrong:
-            return "The mini profile can run: python -m bench run --suite mini"
+            return f"The mini profile can run: {COMMAND} run --suite mini"
         first = f"First: {wrong[0].fix} ({wrong[0].topic})"
         if self.mini_can_run:
             return f"The mini profile can run, but scores here compare with no others. {first}"

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.api import Profile
+from bench.checkout import INSTALL
 from bench.device import resolve_device
 from bench.doctor.findings import Finding
 from bench.doctor.reference import Row, Verdict, compare, nothing_remembered, read_table
-from bench.doctor.software import INSTALL
 from bench.outside.wording import one_line
 from bench.plugins.catalog import find_metric
 from bench.plugins.opening import close, open_metric

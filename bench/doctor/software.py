@@ -12,10 +12,9 @@ from importlib import metadata
 from pathlib import Path
 
 from bench.cache import Cache
-from bench.checkout import CHECKOUT
+from bench.checkout import CHECKOUT, INSTALL
 from bench.doctor.findings import Finding
 
-INSTALL = "python -m pip install -c constraints.txt -e ."
 OLDEST_PYTHON = (3, 11)
 
 

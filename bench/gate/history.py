@@ -24,6 +24,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from bench.api import RecordError
+from bench.checkout import COMMAND
 from bench.gate.cost import STAGES, TIME_RATIO
 from bench.gate.snapshot import MARGIN, MeasuredCell, Snapshot
 from bench.records.disturbance import disturbance
@@ -189,7 +190,7 @@ def read_history(path: Path) -> list[HistoryLine]:
     if not lines:
         raise RecordError(
             f"{path} holds no run; a history has one line per run of the main branch. Add one with "
-            "`python -m bench history add RUN -o FILE`."
+            f"`{COMMAND} history add RUN -o FILE`."
         )
     return sorted(lines, key=lambda line: line.created_at)
 

@@ -23,6 +23,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 
 from bench.api import RecordError
+from bench.checkout import COMMAND
 from bench.files import replace_file
 from bench.outside.texts import MOST_JSON_BYTES, read_text
 from bench.records.benchmarks import Benchmark
@@ -161,7 +162,7 @@ def snapshot(
         run_id=header.run_id,
         commit=str((facts.get("git") or {}).get("commit") or ""),
         reason=reason,
-        least_drop=header.suite.get("gate", {}).get("least_drop", LEAST_DROP),
+        least_drop=(header.suite.get("gate") or {}).get("least_drop", LEAST_DROP),
         platform=platform_class(facts, header.device),
         machine=machine_class(facts, header.device),
         device=header.device,
@@ -315,7 +316,7 @@ def read_snapshot(path: Path) -> Snapshot:
     """
     if not path.is_file():
         raise RecordError(
-            f"{path} does not exist; a baseline is what `python -m bench baseline RUN --reason "
+            f"{path} does not exist; a baseline is what `{COMMAND} baseline RUN --reason "
             "TEXT -o FILE` writes. Name such a file."
         )
     try:
@@ -325,10 +326,10 @@ def read_snapshot(path: Path) -> Snapshot:
         first = error.errors()[0]
         raise RecordError(
             f"{path} is not a baseline of schema 1 or 2 ({first['msg']} at {list(first['loc'])}); "
-            "write it anew with `python -m bench baseline`."
+            f"write it anew with `{COMMAND} baseline`."
         ) from error
     except ValueError as error:
         raise RecordError(
-            f"{path} cannot be read as a baseline ({error}); write it anew with `python -m bench "
+            f"{path} cannot be read as a baseline ({error}); write it anew with `{COMMAND} "
             "baseline`."
         ) from error

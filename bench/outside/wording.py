@@ -11,9 +11,13 @@ so are halves of surrogate pairs, and the characters that turn the direction of 
 
 from __future__ import annotations
 
-LONGEST = 600  # characters of the reason of a cell, which may name all words that a model knows
+from collections.abc import Callable, Iterable
+from typing import Any
+
+LONGEST = 300  # characters of the reason of a cell
 LONGEST_MESSAGE = 2000  # characters of what ends a command: it may list what one can choose from
 CUT = "…"  # the end of what was longer
+NAMED = 3  # of several things in a sentence, before the others are only counted
 # Joiners are unseen, but part of how Persian, Hindi and others are spelt.
 _KEPT = "\n\u200c\u200d"
 
@@ -36,27 +40,41 @@ def visible(text: str) -> str:
     )
 
 
-def one_line(value: object, longest: int = LONGEST) -> str:
+def one_line(value: object, longest: int = LONGEST, said: Callable[[Any], str] = str) -> str:
     r"""The words of a value on one line of bounded length, each character visible.
 
     Args:
         value: A text, or an error, which may fail to say what it is.
         longest: Characters of the result; what is longer ends with an ellipsis.
+        said: What asks the value for its words: `str`, or `repr`.
 
     Example:
-        >>> one_line("two\n  lines"), one_line("0123456789", longest=5)
-        ('two lines', '0123…')
+        >>> one_line("two\n  lines"), one_line("0123456789", longest=5), one_line("2", said=repr)
+        ('two lines', '0123…', "'2'")
     """
-    text = _said(value).strip()
+    text = _said(value, said).strip()
     seen = visible(" ".join(text[: 4 * longest].split()))
     if len(seen) <= longest and len(text) <= 4 * longest:
         return seen
     return seen[: longest - len(CUT)].rstrip() + CUT
 
 
-def _said(value: object) -> str:
+def some(words: Iterable[str], between: str = "; ") -> str:
+    """The first few of several things, and how many more there are.
+
+    Example:
+        >>> some(["a", "b"]), some("abcde", ", ")
+        ('a; b', 'a, b, c, and 2 more')
+    """
+    all_words = list(words)
+    more = len(all_words) - NAMED
+    shown = [*all_words[:NAMED], *([f"and {more} more"] if more > 0 else [])]
+    return between.join(shown)
+
+
+def _said(value: object, said: Callable[[Any], str]) -> str:
     try:
-        return str.__str__(str(value))  # a plain text, and none of a plug-in's own kind
+        return str.__str__(said(value))  # a plain text, and none of a plug-in's own kind
     except KeyboardInterrupt:
         raise
     except BaseException:  # noqa: BLE001 - an error of a plug-in may fail even to say what it is

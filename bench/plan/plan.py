@@ -90,13 +90,18 @@ def prepare_methods(suite: Suite) -> tuple[PlannedMethod, ...]:
 
 
 def prepare_method(choice: MethodChoice, suite: Suite) -> PlannedMethod:
-    """Look up one method and its `Parameters`."""
+    """Look up one method; its module is imported when its parameters are asked for."""
     entry = find_method(choice.name)
-    if not isinstance(entry.info, MethodInfo):
-        raise ConfigError(
-            f"{choice.name} is described as a metric; a method was named. Correct its INFO."
-        )
-    return PlannedMethod(choice, entry.info, describe(entry, suite.profile), kind_of(entry))
+    info = method_info(choice.name)
+    return PlannedMethod(choice, info, describe(entry, suite.profile), kind_of(entry))
+
+
+def method_info(name: str) -> MethodInfo:
+    """What a method says about itself whatever its profile; raises as `prepare_methods`."""
+    info = find_method(name).info
+    if not isinstance(info, MethodInfo):
+        raise ConfigError(f"{name} is described as a metric; a method was named. Correct its INFO.")
+    return info
 
 
 def make_plan(suite: Suite, dataset: Dataset, methods: Sequence[PlannedMethod]) -> Plan:

@@ -9,12 +9,12 @@ where one of its files has changed.
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import os
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from multiprocessing.util import Finalize
 from pathlib import Path
 from threading import RLock
 from typing import Any, Literal
@@ -132,7 +132,7 @@ def ask(place: str, question: str, *told: object) -> Any:  # noqa: ANN401 - what
         ConfigError: The plug-in raised anything else, or ended the process.
     """
     with _lock:
-        worker = _workers.pop(place, None) or Worker(this_environment(), Path(os.devnull))
+        worker = _workers.pop(place, None) or _opened()
         try:
             answer = worker.call("ask", [question, *told], None, LONGEST_ANSWER_S)
         except WorkerLostError as fault:
@@ -156,6 +156,12 @@ def ask(place: str, question: str, *told: object) -> Any:  # noqa: ANN401 - what
     return answer["value"]
 
 
+def _opened() -> Worker:
+    """A new worker, which ends with this process at the latest, whichever way that was started."""
+    Finalize(None, _close_all, exitpriority=0)
+    return Worker(this_environment(), Path(os.devnull))
+
+
 def _keep(place: str, worker: Worker) -> None:
     _workers[place] = worker
     if len(_workers) > MOST_WORKERS:
@@ -172,7 +178,6 @@ def _forget(place: str) -> None:
         del _inspected[target]
 
 
-@atexit.register
 def _close_all() -> None:
     while _workers:
         _workers.popitem()[1].kill()

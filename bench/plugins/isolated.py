@@ -2,9 +2,9 @@
 
 `Isolated` stands for a method whose real instance lives in a worker process, of this environment or
 of the back end's own. Calls and results are the same to the last bit as in-process. A worker that
-dies, or that takes longer than its limit, is killed with all its children and the call raises
-`WorkerLostError`; its user makes a new `Isolated` for the next chunk. `bench.plugins.opening`
-decides what lives in a worker.
+dies, takes longer than its limit or answers what is no answer is killed with all that it started
+(`bench.plugins.keeper` says what that covers) and the call raises `WorkerLostError`; its user makes
+a new `Isolated` for the next chunk. `bench.plugins.opening` decides what lives in a worker.
 """
 
 from __future__ import annotations

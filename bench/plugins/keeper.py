@@ -4,7 +4,8 @@ The run starts a keeper, and the keeper forks the worker. On Linux whoever is or
 keeper becomes a child of the keeper (it is their subreaper), so nothing that a plug-in starts
 leaves its family tree: not by a session or group of its own, not as a daemon, not with an emptied
 environment. When the worker ends, or the run closes its end of the lifeline or is gone, the keeper
-kills the whole tree and then ends as the worker did.
+kills the whole tree and then ends as the worker did. Where the run is gone, nobody else is left to
+remove the files of the link: then the keeper does.
 
 **What is promised**: on Linux all of the tree, unless the plug-in ends the keeper itself; on other
 systems the worker's process group. This module needs the standard library alone and starts no
@@ -19,6 +20,7 @@ import json
 import os
 import resource
 import select
+import shutil
 import signal
 import sys
 import time
@@ -35,7 +37,7 @@ def keep(facts: str) -> None:
 
     Args:
         facts: JSON with the numbers of the inherited descriptors `link`, `log` and `lifeline`, and
-            the process number of the run, `run`.
+            the process number of the run, `run`, and the folder of the link, `files`.
     """
     told = json.loads(facts)
     _adopt_orphans()
@@ -49,7 +51,9 @@ def keep(facts: str) -> None:
         signal.signal(number, signal.SIG_IGN)
     status = _watch(worker, told["lifeline"], told["run"])
     _end_descendants(worker)
-    _end_like(status)
+    if status is None:
+        shutil.rmtree(told["files"], ignore_errors=True)
+    _end_like(status or 0)
 
 
 def _adopt_orphans() -> None:
@@ -58,8 +62,8 @@ def _adopt_orphans() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _watch(worker: int, lifeline: int, run: int) -> int:
-    """Wait until the worker ends or the run lets go; the worker's status, 0 where it still runs."""
+def _watch(worker: int, lifeline: int, run: int) -> int | None:
+    """Wait until the worker ends or the run lets go; its status, None where it still runs."""
     woken, wake = os.pipe()
     for end in (woken, wake):
         os.set_blocking(end, False)
@@ -76,7 +80,7 @@ def _watch(worker: int, lifeline: int, run: int) -> int:
             break
         with contextlib.suppress(BlockingIOError):
             os.read(woken, 4096)
-    return 0
+    return None
 
 
 def _reaped(worker: int) -> int | None:

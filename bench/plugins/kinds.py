@@ -8,7 +8,8 @@ its worker process (`bench.plugins.inspection`).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, final
 
 from bench.api import Entry, Json, Profile, StyleState, StyleTransferMethod
@@ -19,13 +20,12 @@ from bench.plugins.wire import Values
 
 
 class MethodKind(ABC):
-    """A class of methods.
+    """A class of methods."""
 
-    Attributes:
-        family: Methods of one family can learn in one call, see `StyleTransferMethod`.
-    """
-
-    family: str | None
+    @property
+    @abstractmethod
+    def family(self) -> str | None:
+        """Methods of one family can learn in one call, see `StyleTransferMethod`."""
 
     @abstractmethod
     def parameters(self, overrides: Mapping[str, Json]) -> object:
@@ -46,11 +46,25 @@ class MethodKind(ABC):
 
 @final
 class KindHere(MethodKind):
-    """A class of methods that is imported in this process."""
+    """A class of methods that is imported in this process, when it is first asked.
 
-    def __init__(self, kind: type[StyleTransferMethod[Any]]) -> None:
-        self.family = kind.family
-        self._kind = kind
+    Its module may import a large library: what else is wrong with a request is said before that.
+
+    Args:
+        load: Imports the class.
+    """
+
+    def __init__(self, load: Callable[[], type[StyleTransferMethod[Any]]]) -> None:
+        self._load = load
+
+    @cached_property
+    def _kind(self) -> type[StyleTransferMethod[Any]]:
+        return self._load()
+
+    @property
+    def family(self) -> str | None:
+        """As the class says."""
+        return self._kind.family
 
     def parameters(self, overrides: Mapping[str, Json]) -> object:
         """An instance of the class's `Parameters`."""
@@ -71,9 +85,14 @@ class KindElsewhere(MethodKind):
     """A class of methods from outside, which is imported in a worker process alone."""
 
     def __init__(self, target: str) -> None:
-        self.family = inspected(target).family
+        self._family = inspected(target).family
         self._target = target
         self._place = target.rpartition(":")[0]
+
+    @property
+    def family(self) -> str | None:
+        """As the class said."""
+        return self._family
 
     def parameters(self, overrides: Mapping[str, Json]) -> object:
         """The values by name, as the class has checked them."""
@@ -93,6 +112,9 @@ class KindElsewhere(MethodKind):
 
 def kind_of(entry: Entry) -> MethodKind:
     """The class of a method, wherever it is to be imported; raises as `find_method` does."""
-    if is_outside(entry.target):
-        return KindElsewhere(entry.target)
-    return KindHere(method_class(entry))
+    return KindElsewhere(entry.target) if is_outside(entry.target) else kind_here(entry)
+
+
+def kind_here(entry: Entry) -> KindHere:
+    """The class of a method, to be imported in this process whatever it is."""
+    return KindHere(lambda: method_class(entry))

@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 
 from bench import errors
 from bench.api import BenchError, Progress
-from bench.ending import sparing_children
+from bench.errors import sparing_children
 from bench.failure import Failure, WorkerError, WorkerLostError
 from bench.outside.wording import one_line
 from bench.plugins.log import Capture
@@ -171,11 +171,11 @@ class Worker:
             with self._linked(limit_s):
                 message = self._wire.receive(exchange)
                 value = self._wire.value_of(message)
-                told = _told(message.kind, value)
+                found = told(message.kind, value)
             if message.number != number:
                 continue
-            if isinstance(told, Exception):
-                raise told
+            if found is not None:
+                raise found
             if message.kind == "done":
                 return dict(value)
             if progress is not None:
@@ -242,27 +242,27 @@ class Worker:
             shutil.rmtree(self._files, ignore_errors=True)
 
 
-def _told(kind: str, value: object) -> Exception | None:
+def told(kind: str, value: object) -> Exception | None:
     """The error that a message of the worker stands for, if it does.
 
     Raises:
         GarbledError: It is none of the messages that a worker sends.
     """
-    told: Exception | None = None
+    found: Exception | None = None
     match kind, value:
         case ("progress", [float(), str()]) | ("done", {"value": _, "peak_bytes": int()}):
             pass
         case "failed", {"failure": Failure() as fault, "trace": str(trace), "passed_on": None} if (
             fault.status in _RAISED
         ):
-            told = WorkerError(fault, trace)
+            found = WorkerError(fault, trace)
         case "failed", {"passed_on": ["disk", int(number), str(words), str(name)]}:
-            told = OSError(number, words, name)
+            found = OSError(number, words, name)
         case "failed", {"passed_on": [str(name), str(words)]} if name in _OURS:
-            told = _OURS[name](words)
+            found = _OURS[name](words)
         case _:
             raise GarbledError(f"an answer of the kind {one_line(kind, 40)!r} is not known so")
-    return told
+    return found
 
 
 def how_it_ended(code: int | None, what: str = "the worker") -> str:

@@ -178,8 +178,6 @@ class Wire:
             if not data:
                 raise EOFError
             self._received += data
-        if asked is not None:
-            asked()  # for an end that is never waited for, because it sends without a pause
         line = bytes(self._received[:end])
         del self._received[: end + 1]
         return _message(line)

@@ -29,8 +29,8 @@ from bench.failure import STOPS_RUN, failure_of, trace_of
 from bench.files import disk_is_full
 from bench.outside.wording import LONGEST_MESSAGE, one_line
 from bench.plugins.loading import load_class
+from bench.plugins.returned import ADMITTED, admit
 from bench.plugins.wire import Wire
-from bench.returned import ADMITTED, admit
 
 PROGRESS_EVERY_S = 0.1
 
@@ -56,12 +56,25 @@ def serve(facts: str) -> None:
 def _leave_sigterm_to_parent() -> None:
     """Let a SIGTERM do nothing here, as a cluster sends it to every process of a job.
 
-    The parent started this process with the signal blocked (`bench.ending.sparing_children`). It
+    The parent started this process with the signal blocked (`bench.errors.sparing_children`). It
     is not ignored: processes that the plug-in starts would inherit that, and could not be ended.
     """
+    terminating = {signal.SIGTERM}
+
+    def allow() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, terminating)
+
+    def obey() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        allow()
+
     signal.signal(signal.SIGTERM, lambda *_: None)
-    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, terminating),
+        after_in_parent=allow,
+        after_in_child=obey,
+    )
+    allow()
 
 
 def _end_with(lifeline: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
+from bench.outside.wording import one_line, some
 from bench.records.schema import CellRecord, IdentityFacts, PlannedCell, RunHeader
 
 UNKNOWN = "code that was not recorded"
@@ -27,7 +28,7 @@ def differing(first: IdentityFacts, second: IdentityFacts) -> list[str]:
     return [
         *(["version"] if first.version != second.version else []),
         *(["code"] if first.source != second.source else []),
-        *([f"weights of {', '.join(other)}"] if other else []),
+        *([f"weights of {some(other, ', ')}"] if other else []),
     ]
 
 
@@ -75,7 +76,7 @@ def mixed_methods(
         if record.identity != wanted:
             unlike[cell.method][record.identity] += 1
     return [
-        f"{label}: {found.total()} of {total[label]} cells were rendered by "
+        f"{one_line(label)}: {found.total()} of {total[label]} cells were rendered by "
         f"{_named(header, found, str(present[label]))}; the same command renders them anew"
         for label, found in unlike.items()
     ]

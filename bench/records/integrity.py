@@ -6,17 +6,16 @@ session goes on, before a sound is scored, and before a run is judged. Nothing i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from bench.api import Audio, DatasetError, RecordError
 from bench.audio import read_audio
 from bench.batching import in_threads
 from bench.files import LinkError, inside
+from bench.outside.wording import some
 from bench.records.schema import CellRecord
 from bench.records.store import Run
-
-NAMED = 3  # files in a message, before the others are only counted
 
 
 def recorded_audio(folder: Path, record: CellRecord) -> Audio | str:
@@ -88,18 +87,6 @@ def require_judgeable(run: Run, *, records_only: bool = False) -> None:
     faults = [] if records_only else altered_of_run(run)
     if faults:
         raise RecordError(
-            f"run {run.folder}: {named(faults)}; its numbers are of other sounds. Render them anew "
+            f"run {run.folder}: {some(faults)}; its numbers are of other sounds. Render them anew "
             "with the same `run` command, or judge the records alone with --records-only."
         )
-
-
-def named(faults: Collection[str], most: int = NAMED) -> str:
-    """The first faults, and how many more there are.
-
-    Example:
-        >>> named(["a is missing", "b is empty"], 1)
-        'a is missing; and 1 more'
-    """
-    shown = list(faults)[:most]
-    more = len(faults) - len(shown)
-    return "; ".join([*shown, *([f"and {more} more"] if more else [])])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
 
+from bench.outside.wording import one_line, some
 from bench.records.schema import PlanFacts, PlannedCell
 
 Line = tuple[PlannedCell, bytes]  # a planned cell, and the line that it was read from
@@ -66,12 +67,11 @@ def find_plan_faults(
         there = sum(found[label].cells for label in broken if label in found)
         planned = sum(stated[label].cells for label in broken if label in stated)
         fact = f"holds {there} of {planned} planned cells" if there < planned else "was altered"
-        faults.append(
-            f"plan.jsonl {fact} ({', '.join(sorted(broken))}); the same `run` command restores it"
-        )
+        labels = some(map(one_line, sorted(broken)), ", ")
+        faults.append(f"plan.jsonl {fact} ({labels}); the same `run` command restores it")
     orphans = len(set(recorded) - {cell.cell_id for cell, _ in lines})
     if orphans:
         faults.append(
-            f"{orphans} cells in cells.jsonl are in no line of plan.jsonl and count nowhere"
+            f"cells of cells.jsonl in no line of plan.jsonl, which count nowhere: {orphans}"
         )
     return faults

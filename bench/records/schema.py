@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from types import NoneType
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, field_validator
 
 from bench.api import ScoreStatus
 from bench.failure import CellStatus
@@ -95,7 +96,8 @@ class ScoreRecord(Record):
 
     `fingerprint` names the metric's model, preprocessing and versions. `audio_digest` is that of
     the audio that was scored: a score of other audio than the cell has now is stale. None, in
-    older runs, belongs to whatever audio there is.
+    older runs, belongs to whatever audio there is. `code` is the head of the digest of the metric's
+    code; a run makes scores of other code again.
     """
 
     cell_id: str
@@ -106,6 +108,7 @@ class ScoreRecord(Record):
     reason: Reason | None = None
     fingerprint: str
     audio_digest: str | None = None
+    code: str | None = None
     score_s: float | None = None
 
 
@@ -143,9 +146,9 @@ class IdentityFacts(Record):
         weights: Heads of the digests of its checkpoints, by their names.
     """
 
-    version: str
-    source: str
-    weights: dict[str, str] = {}
+    version: Reason
+    source: Reason
+    weights: dict[Reason, Reason] = {}
 
 
 class PlanFacts(Record):
@@ -201,6 +204,16 @@ class MetricEntry(Record):
     repository: Repository | None = None  # of one from outside
 
 
+# Of facts within the suite, the provenance and a content, where they are there.
+KINDS: dict[str, tuple[type, ...]] = {
+    "gate": (dict, NoneType), "git": (dict, NoneType), "packages": (dict, NoneType),
+    "category": (str, NoneType), "channels": (int, NoneType), "duration_s": (float, int, NoneType),
+}  # fmt: skip
+WORDS = {
+    dict: "a table", str: "a text", int: "a whole number", float: "a number", NoneType: "null",
+}  # fmt: skip
+
+
 class RunHeader(Record):
     """`run.json`: what was asked for and where it ran. Rewritten only when a run is extended."""
 
@@ -223,6 +236,23 @@ class RunHeader(Record):
     dataset: dict[str, Any]  # name, licence, redistributable, digest
     identities: dict[str, IdentityFacts] = {}  # of every session, by identity; none in older runs
     plan: dict[str, PlanFacts] = {}  # by label of the method; none in older runs
+
+    @field_validator("suite", "provenance")
+    @classmethod
+    def _require_kinds(cls, facts: dict[str, Any]) -> dict[str, Any]:
+        """Refuse a fact of another kind than those who read it take it for."""
+        for name in KINDS.keys() & facts.keys():
+            if not isinstance(facts[name], KINDS[name]):
+                wanted = " or ".join(WORDS[kind] for kind in KINDS[name])
+                raise ValueError(f"{name} is {facts[name]!r:.60} and not {wanted}")  # noqa: TRY004 - what pydantic catches
+        return facts
+
+    @field_validator("contents")
+    @classmethod
+    def _require_kinds_of_contents(
+        cls, contents: dict[str, dict[str, Any]]
+    ) -> dict[str, dict[str, Any]]:
+        return {name: cls._require_kinds(facts) for name, facts in contents.items()}
 
 
 def left_out_words(styles: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -27,6 +27,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from bench.api import RecordError
+from bench.checkout import COMMAND
 from bench.files import naming, replace_file, require_plain, sync_folder
 from bench.records.identity import mixed_methods
 from bench.records.planned import find_plan_faults, in_force
@@ -204,13 +205,18 @@ def read_strictly(path: Path, kind: type[RecordT]) -> list[RecordT]:
 
 
 def require_plain_run(folder: Path) -> None:
-    """Refuse a run folder in which a link stands where a run writes.
+    """Refuse a run folder in which a link stands where a run writes, or no file where audio does.
 
     Raises:
         LinkError: A link stands there.
+        RecordError: A folder or a pipe stands among its audio: it could not be replaced.
     """
     for name in WRITTEN:
         require_plain(folder / name)
+    audio = folder / "audio"
+    for path in audio.iterdir() if audio.is_dir() else ():
+        if not path.is_symlink() and not path.is_file():
+            raise RecordError(f"{path} is not a file; a run writes its sounds there. Remove it.")
     logs = folder / "logs"
     for path in logs.iterdir() if logs.is_dir() else ():
         require_plain(path)
@@ -261,7 +267,7 @@ def read_header(folder: Path) -> RunHeader:
     path = folder / "run.json"
     if not path.exists():
         raise RecordError(
-            f"{folder} holds no run.json; a run folder is what `python -m bench run --out` "
+            f"{folder} holds no run.json; a run folder is what `{COMMAND} run --out` "
             "writes. Name such a folder."
         )
     try:
@@ -361,5 +367,5 @@ def _stale(
     """A sentence on scores whose cell ended well with other audio; a failed one has said enough."""
     stale = [cell for cell, _ in found.keys() - scores.keys() if cell in cells]
     count = sum(cells[cell].status == "ok" for cell in stale)
-    words = f"{count} scores are of other audio than their cells have and count nowhere"
-    return [f"{words}; the same `run` command scores it anew"] if count else []
+    words = "scores of other audio than their cells have, which count nowhere"
+    return [f"{words}: {count}; the same `run` command scores it anew"] if count else []

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from bench.api import RecordError
+from bench.checkout import COMMAND
 from bench.files import replace_file
 from bench.outside.texts import MOST_JSON_BYTES, read_text
 from bench.records.schema import Record
@@ -210,5 +211,5 @@ def read_timing(path: Path) -> TimingReport:
     except (OSError, ValueError) as error:
         raise RecordError(
             f"{path} cannot be read as timings ({type(error).__name__}); it must be a file that "
-            "`python -m bench time --out FILE` wrote. Name another."
+            f"`{COMMAND} time --out FILE` wrote. Name another."
         ) from error

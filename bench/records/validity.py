@@ -16,6 +16,7 @@ from bench.records.schema import CellRecord, PlannedCell, Record, ScoreRecord
 
 CELL_ID = re.compile(r"[0-9a-f]{16}")
 AUDIO_DIGEST = re.compile(r"[0-9a-f]{64}")
+CODE = re.compile(r"[0-9a-f]{12}")
 FIT_KEY = re.compile(r"[0-9a-f]{32}")
 IDENTITY = FIT_KEY
 AUDIO_PATH = re.compile(r"audio/[A-Za-z0-9_=+@-][A-Za-z0-9_.=+@-]{0,250}")
@@ -35,6 +36,7 @@ RULES: dict[type[Record], dict[str, tuple[re.Pattern[str], str]]] = {
     },
     ScoreRecord: {
         "cell_id": (CELL_ID, "16 hex digits"),
+        "code": (CODE, "12 hex digits"),
         "audio_digest": (AUDIO_DIGEST, "64 hex digits"),
     },
 }

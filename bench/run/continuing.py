@@ -78,7 +78,8 @@ def lay_out(folder: Path, plan: Plan) -> Layout:
     lines = store.read_lines(folder / "plan.jsonl", PlannedCell, faults)
     ours = {method.choice.label for method in plan.methods}
     broken = broken_plans(stated, lines) & ours
-    kept = _kept(lines, plan, broken)
+    unknown = broken_plans(stated, lines) - ours - stated.keys()
+    kept = [one for one in _kept(lines, plan, broken) if one[0].method not in unknown]
     by_place = {place_of(cell): cell for cell in in_force(kept)}
     wanted = {cell.cell_id for cell in plan.cells}
     known = [cell for cell in by_place.values() if cell.cell_id in wanted]

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from multiprocessing.process import BaseProcess
 
-from bench.ending import end_on_sigterm, last_words
+from bench.errors import end_on_sigterm, last_words
 from bench.plan.plan import CELLS_PER_FIT
 from bench.records.schema import PlannedCell
 

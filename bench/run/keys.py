@@ -71,7 +71,10 @@ def facts_of(identity: Identity, method: PlannedMethod) -> IdentityFacts:
     return IdentityFacts(
         version=identity.version,
         source=identity.source[:HEAD],
-        weights={name: weights[:HEAD] for name, weights in named},
+        weights={  # that of a hub's checkpoint is its name with the commit
+            name: (digest(found) if found.startswith("hub:") else found)[:HEAD]
+            for name, found in named
+        },
     )
 
 
@@ -98,14 +101,28 @@ def fit_key(identity: Identity, parameters: Mapping[str, Json], style: Style, se
 
     `style` is what the method was handed: without held-out clips unless the method is a control.
     """
+    heard = [clip.audio.digest for clip in style.clips]
+    heldout = [clip.audio.digest for clip in style.heldout_clips]
+    return fit_key_of(identity, parameters, (heard, heldout), style.text, seed)
+
+
+def fit_key_of(
+    identity: Identity,
+    parameters: Mapping[str, Json],
+    clips: tuple[list[str], list[str]],
+    text: str | None,
+    seed: int,
+) -> str:
+    """As `fit_key`, from the digests of what was heard of the clips and of the held-out ones."""
+    heard, heldout = clips
     return digest(
         {
             "stage": "fit",
             **_facts(identity),
             "parameters": dict(parameters),
-            "clips": [clip.audio.digest for clip in style.clips],
-            "heldout": [clip.audio.digest for clip in style.heldout_clips],
-            "text": style.text,
+            "clips": [*heard],
+            "heldout": [*heldout],
+            "text": text,
             "seed": seed,
         }
     )

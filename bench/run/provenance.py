@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from bench.api import Entry
-from bench.checkout import CHECKOUT
+from bench.checkout import CHECKOUT, INSTALLED
 from bench.device import frozen_precision
 from bench.outside.wording import one_line
 from bench.plugins.inspection import digest_of, is_outside
@@ -37,7 +37,7 @@ def collect(device: str) -> dict[str, Any]:
         "cpu_features": _cpu_features(),
         "cores": os.cpu_count(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
-        "git": _git(CHECKOUT),
+        "git": {} if INSTALLED else _git(CHECKOUT),  # else that of whoever installed it
         "device": device,
         "precision": frozen_precision(device),
         **_torch_facts(device),

@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.api import Json
 from bench.data.cards import load_dataset
 from bench.data.clips import Dataset
-from bench.device import frozen_precision, resolve_device
+from bench.device import frozen_precision, require_device_name, resolve_device
 from bench.outside.names import composed
 from bench.plan.needed import require_checkpoints
 from bench.plan.plan import Plan, describe_styles, make_sounding_plan, prepare_methods
@@ -183,10 +183,19 @@ def prepare(request: RunRequest) -> Prepared:
 
 def _suite(request: RunRequest) -> tuple[Suite, str]:
     name, why = request.suite, "as asked"
-    if name is None:  # only now is torch needed to choose
-        name, why = default_suite(resolve_device(request.device.split(",")[0]).startswith("cuda"))
-    suite = load_suite(name)
-    changed = derive(
+    devices = [device.strip() for device in request.device.split(",")]
+    for device in devices:
+        require_device_name(device)
+    if name is None:
+        # What is wrong with any suite is said now: choosing one takes torch, which takes seconds.
+        _derived(load_suite(default_suite(cuda_present=False)[0]), request)
+        name, why = default_suite(resolve_device(devices[0]).startswith("cuda"))
+    return _derived(load_suite(name), request), why
+
+
+def _derived(suite: Suite, request: RunRequest) -> Suite:
+    """The suite with what was asked for on the command line."""
+    return derive(
         suite,
         methods=_methods(request.methods),
         metrics=_names(request.metrics),
@@ -197,7 +206,6 @@ def _suite(request: RunRequest) -> tuple[Suite, str]:
         profile=request.profile,
         duration_s=request.duration,
     )
-    return changed, why
 
 
 def _for_other_dataset(suite: Suite, request: RunRequest, dataset: Dataset) -> Suite:

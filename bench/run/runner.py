@@ -21,12 +21,13 @@ from itertools import groupby
 from pathlib import Path
 
 from bench.api import BenchError, Progress, RecordError
-from bench.ending import reason_of
+from bench.errors import reason_of
 from bench.failure import CellStatus
 from bench.files import naming, no_space
+from bench.outside.wording import some
 from bench.plan.plan import CELLS_PER_FIT
 from bench.records import store
-from bench.records.integrity import altered_audio, named
+from bench.records.integrity import altered_audio
 from bench.records.schema import FAILED, CellRecord, PlannedCell
 from bench.run.chunks import render_chunk
 from bench.run.context import RunContext
@@ -161,7 +162,7 @@ def _open_altered(folder: Path, settled: dict[str, CellRecord]) -> None:
     for cell in faults:
         del settled[cell]
     if faults:
-        logger.warning("%s: %s; rendered again", folder, named(faults.values()))
+        logger.warning("%s: %s; rendered again", folder, some(faults.values()))
 
 
 def attempts(history: Sequence[CellRecord]) -> Counter[str]:

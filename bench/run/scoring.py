@@ -24,13 +24,14 @@ from bench.api import (
 )
 from bench.failure import contained, failure_of
 from bench.files import disk_is_full
+from bench.outside.wording import some
 from bench.plugins.catalog import describe
 from bench.plugins.inspection import digest_of, is_outside
 from bench.plugins.opening import USUAL, Isolation, close, open_metric
+from bench.plugins.returned import plain_fingerprint
 from bench.records import store
-from bench.records.integrity import named, recorded_audio
+from bench.records.integrity import recorded_audio
 from bench.records.schema import CellRecord, PlannedCell, ScoreRecord
-from bench.returned import plain_fingerprint
 from bench.run.context import RunContext
 from bench.run.keys import digest
 from bench.scores import INVALID, AnswerError, Declared, admit, invalid
@@ -52,6 +53,8 @@ class LoadedMetric:
             it is not known.
         detail: What the fingerprint is a digest of.
         fault: Why there is no metric.
+        code: Digest of its code, 12 hex digits. Scores of other code are made again in this run;
+            whether scores of two runs may be compared is for the fingerprint to say.
     """
 
     name: str
@@ -60,6 +63,7 @@ class LoadedMetric:
     fingerprint: str = ""
     detail: Mapping[str, object] = field(default_factory=dict)
     fault: str = ""
+    code: str | None = None
 
     @property
     def declared(self) -> Declared:
@@ -84,8 +88,10 @@ def load_metric(
             metric = open_metric(entry, context.log_of(name), isolation)
             metric.load(context.profile, context.device)
             said = plain_fingerprint(metric.fingerprint())
-        detail = {**said, **_code_of(entry, context.profile)}
-        return LoadedMetric(name, entry.info, metric, digest(detail)[:12], detail)
+        code = digest_of(entry)[:12]
+        detail = {**said, **_outside(entry, context.profile, code)}
+        mark = digest(detail)[:12]
+        return LoadedMetric(name, entry.info, metric, mark, detail, code=code)
     except BenchError:
         raise
     except Exception as error:
@@ -98,13 +104,13 @@ def load_metric(
         return LoadedMetric(name, entry.info, fault=reason)
 
 
-def _code_of(entry: Entry, profile: Profile) -> dict[str, Json]:
+def _outside(entry: Entry, profile: Profile, code: str) -> dict[str, Json]:
     """What identifies the code and weights of a metric from outside, whatever version it states."""
     if not is_outside(entry.target):
         return {}
     names = describe(entry, profile).weights
     weights: dict[str, Json] = {name: weights_digest(name)[:12] for name in names}
-    return {"code": digest_of(entry)[:12], **({"declared_weights": weights} if weights else {})}
+    return {"code": code, **({"declared_weights": weights} if weights else {})}
 
 
 def missing(
@@ -117,15 +123,15 @@ def missing(
 ) -> list[PlannedCell]:
     """Finished cells that this metric is to score, in the order of the plan.
 
-    They have no score of it, or one of other audio or of another fingerprint; with `retry`, also an
-    invalid one.
+    They have no score of it, or one of other audio, of another fingerprint or of other code; with
+    `retry`, also an invalid one.
     """
 
     def is_open(score: ScoreRecord | None, record: CellRecord) -> bool:
         if score is None or not store.belongs(score, record):
             return True
-        other = metric.metric is not None and score.fingerprint != metric.fingerprint
-        return other or (retry and score.status == INVALID)
+        changed = score.fingerprint != metric.fingerprint or score.code not in {None, metric.code}
+        return (changed and metric.metric is not None) or (retry and score.status == INVALID)
 
     return [
         cell
@@ -164,6 +170,7 @@ def score(
                 status=result.status,
                 reason=result.reason,
                 fingerprint=metric.fingerprint,
+                code=metric.code,
                 audio_digest=cells[cell.cell_id].audio_digest,
                 score_s=share_s,
             )
@@ -238,6 +245,6 @@ def _outputs(
     if gone:
         store.append(context.folder / "cells.jsonl", gone)
         cells.update({record.cell_id: record for record in gone})
-        words = named([str(record.reason) for record in gone])
+        words = some(str(record.reason) for record in gone)
         logger.warning("%s: %s; not scored, the next run renders it again", context.folder, words)
     return sound, outputs

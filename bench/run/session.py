@@ -15,7 +15,7 @@ from tempfile import TemporaryFile
 from bench.api import ConfigError, Progress
 from bench.cache import Cache
 from bench.data.material import Material
-from bench.files import replace_file
+from bench.files import make_folder, replace_file
 from bench.plugins.catalog import find_method, find_metric
 from bench.plugins.environments import project_of, python_of
 from bench.plugins.opening import close
@@ -141,7 +141,7 @@ def require_writable(folder: Path, rule: str) -> None:
         ConfigError: The folder cannot be created, or nothing can be written into it.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with TemporaryFile(dir=folder):
             pass
     except OSError as error:

@@ -1,337 +1,347 @@
 """Rendering one content in one style, for people who just want the sound.
 
-The request becomes a plan of a single cell, which is worked through as in a run and with the same
-cache keys: a fit that a run has learnt is taken from the cache, and the other way round, and the
-sound is the one that a run would record for this cell. The content's rate and length are kept; the
-output is mono.
+The request becomes a plan of a single style, which is worked through as in a run and with the same
+cache keys: a fit that a run has learnt is taken from the cache, and the other way round. With the
+level left as it is, the sound of a content of one channel is the one that a run would record.
+
+The content's rate and length are kept. What is written is listened to first (`bench.run.remarks`):
+an output that is silent is not written, so that nothing is lost to it; everything else that a
+listener should know is said in a line each.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.api import BenchError, ConfigError, DatasetError, Json, Progress, UnsupportedError
+from bench.api import (
+    Audio,
+    BenchError,
+    ConfigError,
+    DatasetError,
+    MethodInfo,
+    Progress,
+    UnsupportedError,
+)
 from bench.audio import (
-    BEYOND,
     DEFAULT_SUBTYPE,
     fits_integer,
-    is_beyond_full_scale,
     peak_of,
     peak_words,
     read_audio,
-    require_format,
     write_audio,
 )
-from bench.cache import Cache
-from bench.data.clips import ClipSource, Dataset, StyleSource, inspect
-from bench.data.folders import read_style
-from bench.data.material import Material
-from bench.device import resolve_device
+from bench.data.clips import Dataset, StyleSource
+from bench.data.sifting import sift
+from bench.device import require_device_name, resolve_device
 from bench.failure import Failure
-from bench.outside.names import composed, on_disk, require_utf8
-from bench.plan.plan import (
-    Plan,
-    PlannedMethod,
-    describe_styles,
-    make_sounding_plan,
-    prepare_methods,
-)
-from bench.plan.suite import Suite, default_suite, load_suite
-from bench.plugins.choices import parse_method
+from bench.outputs import SILENCE_DBFS
+from bench.outside.names import on_disk, require_utf8
+from bench.plan.plan import Plan, describe_styles, make_plan, method_info, prepare_method
+from bench.plan.suite import Suite
+from bench.plugins.choices import MethodChoice, parse_method
 from bench.records.schema import CellRecord, PlannedCell, left_out_words
+from bench.run import remarks
+from bench.run.channels import Division, at_level, divide, joined
 from bench.run.chunks import render_chunk
-from bench.run.context import RunContext
+from bench.run.fit_files import FitFile, read_fit
+from bench.run.fit_use import choice_of, require_use
 from bench.run.keys import digest
+from bench.run.single_request import (
+    Level,
+    SingleRequest,
+    content_of,
+    require_clips,
+    require_fit_alone,
+    require_place,
+    styles_of,
+    suite_of,
+)
 from bench.run.stopwatch import Stopwatch
-from bench.run.studio import Fitted, Studio, open_studio
-from bench.weights import quiet_loaders
+from bench.run.studio import Fitted, Studio
+from bench.run.workplace import Workplace, workplace
 
-# Where the parameters of a profile come from, beside the method's own defaults.
-SUITE_OF_PROFILE = {"mini": "mini", "full": "table2"}
 FIT_SHARE = 0.9  # of the progress shown, where learning the style is most of the work
+SOUNDS = {1: "mono", 2: "stereo"}
 
 
 @dataclass(frozen=True, slots=True)
-class SingleRequest:
-    """What was asked for on the command line; None where nothing was said.
+class LoadedFit:
+    """A fit that was asked for by its file.
 
     Args:
-        method: A name or `file.py:Class`, with parameters in brackets where wanted.
-        content: The audio file whose music is kept.
-        out: The file to write; its suffix picks the format.
-        style: A folder of clips of the style, or one clip.
-        text: The style in words, for methods that are given text.
-        style_to: Where to go from the style within the piece: a folder, a clip, or words.
-        start: Where to begin in the content, seconds.
-        duration: How much of the content to take, seconds; None takes all.
-        profile: "mini" or "full"; None takes "full" where CUDA is present.
-        device: auto, cpu, cuda, cuda:N or mps.
-        seed: Another number gives another rendering, and another fit.
+        path: The file.
+        fit: What it holds.
+        anyway: Whether it is taken where code or weights differ.
     """
 
-    method: str
-    content: Path
-    out: Path
-    style: Path | None = None
-    text: str | None = None
-    style_to: str | None = None
-    start: float = 0.0
-    duration: float | None = None
-    profile: str | None = None
-    device: str = "auto"
-    seed: int = 0
+    path: Path
+    fit: FitFile
+    anyway: bool
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedSingle:
-    """A request that has passed every check that needs no model."""
+    """A request that has passed every check that needs no model.
+
+    Args:
+        plan: Its first cells are those of the first style, one for each source of the division.
+        division: What of the content is rendered.
+        device: Where.
+        why_profile: Why this profile, in words.
+        out: The file to write.
+        level: Whether it is as loud as the content.
+        fit: The style as a file has it; None learns it.
+        warnings: What is known before the work, a line each.
+        watch: Adds up the time of every stage.
+    """
 
     plan: Plan
+    division: Division
     device: str
     why_profile: str
     out: Path
+    level: Level
+    fit: LoadedFit | None
+    warnings: tuple[str, ...]
     watch: Stopwatch
 
     @property
     def announcement(self) -> str:
         """What will be done, before it starts."""
-        cell, suite = self.plan.cells[0], self.plan.suite
-        content = self.plan.contents[0]
-        way = " to ".join(repr(cell.style) for cell in self.plan.cells)
+        suite, content = self.plan.suite, self.plan.contents[0]
+        way = " to ".join(map(repr, self.plan.splits))
         told = (
-            f"{cell.method}, profile {suite.profile} ({self.why_profile}) on {self.device}: "
-            f"{content.path.name} ({content.duration_s:.2f} s) in the style {way}"
+            f"{self.plan.cells[0].method}, profile {suite.profile} ({self.why_profile}) on "
+            f"{self.device}: {content.path.name} ({content.duration_s:.2f} s) in the style {way}"
         )
-        left_out = left_out_words(describe_styles(self.plan))
-        return "\n".join([told, *(f"warning: {words}" for words in left_out)])
+        return "\n".join([told, *(f"warning: {words}" for words in self.warnings)])
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A file that was written, and the record of its cell."""
+    """A file that was written, and the records of its cells.
+
+    Args:
+        path: The file.
+        audio: What it holds.
+        records: One for each channel that was rendered.
+        warnings: What a listener should know, a line each.
+        given: Whether the fit came from a file that was named.
+    """
 
     path: Path
-    record: CellRecord
+    audio: Audio
+    records: tuple[CellRecord, ...]
+    warnings: tuple[str, ...]
+    given: bool = False
 
     @property
     def words(self) -> str:
         """One line for the terminal."""
-        facts = self.record
-        fit = "style fit from the cache" if facts.fit_cached else f"style fit {facts.fit_s:.1f} s"
-        sound = (
-            "sound from the cache" if facts.transfer_cached else f"sound {facts.transfer_s:.1f} s"
-        )
+        facts, cost_s = self.records[0], sum(one.transfer_s or 0.0 for one in self.records)
+        origin = "file" if self.given else "cache"
+        fit = f"style fit {facts.fit_s:.1f} s"
+        if facts.fit_cached:
+            fit = f"style fit from the {origin}"
+        sound = "sound from the cache" if facts.transfer_cached else f"sound {cost_s:.1f} s"
         return (
-            f"wrote {self.path}: {facts.duration_s:.2f} s, {facts.sample_rate} Hz, mono "
-            f"({fit}, {sound}){self._peak_words}"
+            f"wrote {self.path}: {self.audio.duration_s:.2f} s, {self.audio.sample_rate} Hz, "
+            f"{SOUNDS[self.audio.waveform.shape[0]]} ({fit}, {sound})"
         )
-
-    @property
-    def _peak_words(self) -> str:
-        peak = self.record.peak or 0.0
-        beyond = is_beyond_full_scale(peak)
-        return f"; its peak is {peak_words(peak)}, {BEYOND}" if beyond else ""
 
 
 def prepare_single(request: SingleRequest) -> PreparedSingle:
-    """Check a request; nothing is computed and nothing is written.
+    """Check a request; nothing is rendered and nothing is written.
+
+    What takes no model and no torch comes first: files, places and options.
 
     Raises:
         BenchError: Anything that the user can fix; the message says how.
     """
     watch = Stopwatch()
-    require_utf8(request.content)
-    request = replace(request, content=on_disk(request.content))
     with watch.measure("prepare"):
+        require_device_name(request.device)
+        require_utf8(request.content)
+        request = replace(request, content=on_disk(request.content))
+        fit = _fit_of(request)
+        choice = _choice(request, fit)
+        info = method_info(choice.name)
+        source, styles = content_of(request), _styles(request, choice, info, fit)
+        require_place(request, styles)
+        content = source.read().audio
+        division = divide(source, content, each=info.channels == "each")
+        _require_sound(request.content, content, division)
+        dataset = Dataset("transfer", "unknown", False, division.sources, styles)
+        dataset = sift(dataset, [style.id for style in styles], None)
+        require_clips(dataset.styles)
+        suite, why = _suite(request, fit)
+        plan = _with_shared_noise(make_plan(suite, dataset, (prepare_method(choice, suite),)))
         device = resolve_device(request.device)
-        suite, why = _suite(request, device)
-        (method,) = prepare_methods(suite)
-        _require_conditions(method, request)
-        styles, content = _styles(request, method), _content(request)
-        _require_place(request, styles)
-        dataset = Dataset("transfer", "unknown", False, (content,), styles)
-        plan = make_sounding_plan(suite, dataset, (method,))
-        _require_clips(plan)
-    return PreparedSingle(plan, device, why, request.out, watch)
+    warnings = _said_before(request, plan, content, division)
+    out, level = request.out, request.level
+    return PreparedSingle(plan, division, device, why, out, level, fit, warnings, watch)
 
 
-def _suite(request: SingleRequest, device: str) -> tuple[Suite, str]:
-    """The suite of the profile, for its parameters, cut down to one method and all its clips."""
-    name, why = default_suite(device.startswith("cuda"))
-    if request.profile is not None:
-        name, why = SUITE_OF_PROFILE[request.profile], "as asked"
-    one: dict[str, Json | tuple[str, ...]] = {
-        "methods": (parse_method(request.method).label,),
-        "controls": (),
-        "metrics": (),
-        "styles": None,
-        "contents": None,
-        "seeds": 1,
-        "base_seed": request.seed,
-        "style_clips": "all",
-        "duration_s": None,
-    }
-    return load_suite(name).model_copy(update=one), why
+def _fit_of(request: SingleRequest) -> LoadedFit | None:
+    if request.fit is None:
+        return None
+    require_fit_alone(request)
+    return LoadedFit(request.fit, read_fit(request.fit), request.anyway)
 
 
-def _require_conditions(method: PlannedMethod, request: SingleRequest) -> None:
-    """Require what the method is conditioned on, and refuse what it would not look at."""
-    label, given = method.choice.label, method.info.conditioned_on
-    if "style audio" in given and request.style is None:
+def _choice(request: SingleRequest, fit: LoadedFit | None) -> MethodChoice:
+    if fit is not None:
+        return choice_of(fit.path, fit.fit, request.method)
+    if request.method is None:
+        raise ConfigError("--method is missing; it may only be left out beside --fit. Name one.")
+    return parse_method(request.method)
+
+
+def _suite(request: SingleRequest, fit: LoadedFit | None) -> tuple[Suite, str]:
+    """The suite of the profile; a fit was learnt in one, which is the only one it serves."""
+    if fit is None:
+        return suite_of(request.profile, request.seed, request.device)
+    profile = fit.fit.origin.profile
+    if request.profile not in {None, profile}:
         raise ConfigError(
-            f"{label} is given style audio; --style is missing. Name a folder of clips."
+            f"fit {fit.path} was learnt in the profile {profile}; --profile {request.profile} has "
+            "other models. Leave it out."
         )
-    if request.style is None and request.text is None:
-        raise ConfigError(
-            f"{label} is given {', '.join(given)}; neither --style nor --text was given. Give one."
-        )
-    if request.text is not None and "style text" not in given:
-        raise ConfigError(
-            f"{label} is given {', '.join(given)}, no text; --text {request.text!r} would change "
-            "nothing. Leave it out."
-        )
+    return suite_of(profile, request.seed, request.device)[0], "that of the fit"
 
 
-def _style(request: SingleRequest) -> StyleSource:
-    if request.style is not None:
-        return read_style(request.style, request.text)
-    words = request.text or ""
-    return StyleSource(words, "instrument", words, ())
+def _styles(
+    request: SingleRequest, choice: MethodChoice, info: MethodInfo, fit: LoadedFit | None
+) -> tuple[StyleSource, ...]:
+    if fit is None:
+        return tuple(styles_of(choice, info, request))
+    origin = fit.fit.origin
+    return (StyleSource(origin.style, "instrument", origin.text or "", ()),)
 
 
-def _styles(request: SingleRequest, method: PlannedMethod) -> tuple[StyleSource, ...]:
-    """The style, and the one it goes to where one was named."""
-    first, words = _style(request), request.style_to
-    if words is None:
-        return (first,)
-    there = on_disk(Path(words)).exists()
-    in_words = "style audio" not in method.info.conditioned_on and not there
-    second = StyleSource(words, "instrument", words, ()) if in_words else read_style(Path(words))
-    if second.id == first.id:
-        raise ConfigError(
-            f"--style and --style-to are both {first.id!r}; they must be two styles. Leave "
-            "--style-to out."
-        )
-    return first, second
-
-
-def _require_clips(plan: Plan) -> None:
-    """Refuse a folder of clips of which none can be used: there is no style to go by."""
-    for split in plan.splits.values():
-        if split.left_out and not split.clips:
-            why = "; ".join(f"{one.clip} {one.reason}" for one in split.left_out)
-            raise DatasetError(
-                f"style {split.id!r} has no clip that can be used: {why}. Name another folder or "
-                "clip."
-            )
-
-
-def _content(request: SingleRequest) -> ClipSource:
-    path = request.content
-    if not path.is_file():
+def _require_sound(path: Path, content: Audio, division: Division) -> None:
+    """Refuse a content in which there is no music to keep."""
+    if division.is_silent:
+        cancel = "" if remarks.is_unusable(content) else ": its channels cancel each other"
         raise DatasetError(
-            f"content {path} is not a file; an audio file is wanted. Check the path."
+            f"content {path} is silent where it is to be heard (below {SILENCE_DBFS:g} dBFS"
+            f"{cancel}); there is no music to keep. Name another part with --start and --duration."
         )
-    file = inspect(path, request.start, request.duration)
-    name = composed(path.stem)
-    return ClipSource(
-        name,
-        "content",
-        path,
-        name,
-        request.start,
-        file.duration_s,
-        file.digest,
-        file.channels,
-    )
 
 
-def _require_place(request: SingleRequest, styles: Sequence[StyleSource]) -> None:
-    """Check the output's format and place before minutes are spent on its sound."""
-    out = request.out
-    if out.is_dir():
-        raise ConfigError(f"output {out} is a folder; a file is wanted. Write {out / 'out.wav'}.")
-    require_format(out, inspect(request.content, request.start, request.duration).sample_rate)
-    taken = [clip.path.resolve() for style in styles for clip in style.clips]
-    if out.resolve() in {request.content.resolve(), *taken}:
-        raise ConfigError(f"output {out} is one of the inputs; it would be lost. Name another.")
-    if out.resolve().parent in {path.parent for path in taken}:
-        raise ConfigError(
-            f"output {out} lies among the clips of the style; it would be learnt from the next "
-            "time. Write it elsewhere."
-        )
-    there = next(folder for folder in out.resolve().parents if folder.exists())
-    if not os.access(there, os.W_OK):
-        raise ConfigError(f"output {out} cannot be written: no right to write in {there}.")
+def _with_shared_noise(plan: Plan) -> Plan:
+    """The plan with one seed for all channels of the content."""
+    seed = plan.cells[0].seed
+    return replace(plan, cells=tuple(c.model_copy(update={"seed": seed}) for c in plan.cells))
+
+
+def _said_before(
+    request: SingleRequest, plan: Plan, content: Audio, division: Division
+) -> tuple[str, ...]:
+    """What is known before the work, a line each."""
+    (method,) = plan.methods
+    label, profile = method.choice.label, method.profile
+    said = [
+        remarks.short_remark(content.duration_s, request.duration),
+        remarks.channel_remark(content.waveform.shape[0], division.channels, label),
+        remarks.band_remark(content, profile, label),
+        remarks.mini_remark(plan.suite.profile, profile),
+    ]
+    return (*left_out_words(describe_styles(plan)), *(words for words in said if words))
 
 
 def render_single(prepared: PreparedSingle, progress: Progress) -> Rendered | Failure:
     """Fit the style, or take its fit from the cache, render the content and write the file.
 
     Returns:
-        The written file, or why there is none; the reason names a file with the traceback.
+        The written file, or why there is none; the reason names a file with the traceback, or one
+        with the silent sound. Nothing is written then.
 
     Raises:
         UnsupportedError: The method declines this style or content.
-        ConfigError: The output is louder than the format of the file can hold.
+        ConfigError: The output is louder than the format of the file can hold, or the fit from a
+            file is not of this code and these weights.
         BenchError: The file cannot be written.
     """
-    folder = Path(tempfile.mkdtemp(prefix="bench-transfer-"))
-    logs = folder / "logs"
-    for inside in (folder / "audio", logs):
-        inside.mkdir()
-    try:
-        return _result(_work(prepared, folder, progress), prepared, folder)
-    finally:
-        if not _told(logs):
-            shutil.rmtree(folder)
+    with workplace(prepared.plan, prepared.device, prepared.watch, progress) as place:
+        records = _carry_out(prepared, place.studio, progress)
+        for record in records:
+            if record.status == "unsupported":
+                raise UnsupportedError(f"{prepared.plan.cells[0].method} declines: {record.reason}")
+            if record.status != "ok":
+                return place.failed(Failure(record.status, record.reason or record.status))
+        return _finished(prepared, place, records)
 
 
-def _result(record: CellRecord, prepared: PreparedSingle, folder: Path) -> Rendered | Failure:
-    if record.status == "ok":
-        _write(folder / str(record.audio), prepared.out)
-        return Rendered(prepared.out, record)
-    if record.status == "unsupported":
-        raise UnsupportedError(f"{prepared.plan.cells[0].method} declines: {record.reason}")
-    logs = [f"; its output is in {log}" for log in _told(folder / "logs")]
-    return Failure(record.status, f"{record.reason}{''.join(logs)}")
+def _finished(
+    prepared: PreparedSingle, place: Workplace, records: Sequence[CellRecord]
+) -> Rendered | Failure:
+    """Listen to what was rendered, and write it if there is anything to hear."""
+    heard = prepared.division.heard
+    raw = [read_audio(place.folder / str(record.audio)) for record in records]
+    output = joined(raw, prepared.division.places)
+    if remarks.is_unusable(output):
+        return _silent(output, prepared, place)
+    audio, missing_db = at_level(output, heard) if prepared.level == "content" else (output, 0.0)
+    said = [
+        remarks.silence_remark(audio, heard),
+        remarks.contour_remark(audio, heard),
+        remarks.softer_remark(missing_db),
+        remarks.peak_remark(audio),
+    ]
+    _write(audio, prepared.out)
+    heard_words = tuple(words for words in said if words)
+    given = prepared.fit is not None
+    return Rendered(prepared.out, audio, tuple(records), heard_words, given)
 
 
-def _told(logs: Path) -> list[Path]:
-    """The logs in which anything stands: the output of workers, and tracebacks."""
-    return [log for log in logs.iterdir() if log.stat().st_size]
+def _silent(output: Audio, prepared: PreparedSingle, place: Workplace) -> Failure:
+    """A silent output is kept where it lies, and never replaces a file."""
+    lies = place.folder / "silent.wav"
+    write_audio(lies, output)
+    place.kept = True
+    return Failure(
+        "invalid_output",
+        f"the output is silent ({remarks.level_dbfs(output):.1f} dBFS; below {SILENCE_DBFS:g} dBFS "
+        f"is silence), so {prepared.out} is not written; it lies in {lies}",
+    )
 
 
-def _work(prepared: PreparedSingle, folder: Path, progress: Progress) -> CellRecord:
-    """Fit the plan's style or styles and render its first cell."""
-    studio = _studio(prepared, folder, progress)
-    try:
-        return _carry_out(prepared.plan.cells, studio, progress)
-    finally:
-        studio.close()
+def _carry_out(prepared: PreparedSingle, studio: Studio, progress: Progress) -> list[CellRecord]:
+    """Fit the plan's style or styles and render the cells of the first."""
+    cells = prepared.plan.cells
+    label = cells[0].method
+    share = FIT_SHARE if studio.learns and prepared.fit is None else 0.0
+    progress(0.0, f"{label}: loading")
+    if prepared.fit is None:
+        fitted = _learnt(cells, studio, lambda part, text: progress(part * share, text))
+    else:
+        fitted = _from_file(prepared.fit, studio)
+    progress(share, f"{label}: rendering")
+    records = render_chunk(studio, [c for c in cells if c.style == cells[0].style], fitted, 1)
+    progress(1.0, f"{label}: done")
+    return records
 
 
-def _carry_out(cells: Sequence[PlannedCell], studio: Studio, progress: Progress) -> CellRecord:
-    cell = cells[0]
-    share = FIT_SHARE if studio.learns else 0.0
-    progress(0.0, f"{cell.method}: loading")
+def _from_file(loaded: LoadedFit, studio: Studio) -> Fitted:
+    require_use(loaded.path, loaded.fit, studio.planned, studio.identity, anyway=loaded.anyway)
+    return Fitted(loaded.fit.origin.key(studio.identity), loaded.fit.state, cached=True)
+
+
+def _learnt(cells: Sequence[PlannedCell], studio: Studio, progress: Progress) -> Fitted:
+    """The style, or the way from the first style to the second."""
+    by_style = {cell.style: cell for cell in reversed(cells)}
+    ordered = [by_style[style] for style in dict.fromkeys(cell.style for cell in cells)]
     learnt = []
-    for number, one in enumerate(cells):  # one by one, as the cache may hold one of them
+    for number, cell in enumerate(ordered):  # one by one, as the cache may hold one of them
 
         def advance(part: float, text: str, begun: int = number) -> None:
-            progress((begun + part) / len(cells) * share, f"{cell.method}: {text}")
+            progress((begun + part) / len(ordered), f"{cells[0].method}: {text}")
 
-        learnt.append(studio.fit([one], advance)[one.style])
-    progress(share, f"{cell.method}: rendering")
-    fitted = learnt[0] if len(learnt) == 1 else _transition(studio, learnt)
-    (record,) = render_chunk(studio, [cell], fitted, 1)
-    progress(1.0, f"{cell.method}: done")
-    return record
+        learnt.append(studio.fit([cell], advance)[cell.style])
+    return learnt[0] if len(learnt) == 1 else _transition(studio, learnt)
 
 
 def _transition(studio: Studio, learnt: Sequence[Fitted]) -> Fitted:
@@ -349,25 +359,8 @@ def _transition(studio: Studio, learnt: Sequence[Fitted]) -> Fitted:
     )
 
 
-def _studio(prepared: PreparedSingle, folder: Path, progress: Progress) -> Studio:
-    plan, (method,) = prepared.plan, prepared.plan.methods
-    context = RunContext(
-        folder=folder,
-        cache=Cache.default(),
-        material=Material(plan.dataset, plan.splits, None),
-        profile=plan.suite.profile,
-        device=prepared.device,
-        watch=prepared.watch,
-        progress=progress,
-    )
-    if method.profile.weights:
-        quiet_loaders()
-    return open_studio(context, method)
-
-
-def _write(made: Path, out: Path) -> None:
-    """Write the rendered sound in the format of `out`, at its own level."""
-    audio = read_audio(made)
+def _write(audio: Audio, out: Path) -> None:
+    """Write the sound in the format of `out`, at its own level."""
     if DEFAULT_SUBTYPE[out.suffix.lower()].startswith("PCM") and not fits_integer(audio):
         raise ConfigError(
             f"output {out}: its peak is {peak_words(peak_of(audio))}, beyond full scale, which "

@@ -33,8 +33,8 @@ from bench.device import peak_memory_bytes
 from bench.failure import STOPS_RUN, Failure, WorkerLostError, contained, failure_of
 from bench.files import disk_is_full
 from bench.plan.plan import PlannedMethod
-from bench.plugins.catalog import find_method, method_class
-from bench.plugins.kinds import KindHere, MethodKind
+from bench.plugins.catalog import find_method
+from bench.plugins.kinds import MethodKind, kind_here
 from bench.plugins.opening import (
     USUAL,
     Isolation,
@@ -43,8 +43,8 @@ from bench.plugins.opening import (
     worker_peak_bytes,
 )
 from bench.plugins.parameters import split_parameters
+from bench.plugins.returned import admit_outputs, admit_states, told_safely
 from bench.records.schema import PlannedCell
-from bench.returned import admit_outputs, admit_states, told_safely
 from bench.run.context import RunContext
 from bench.run.keys import Identity, fit_key, identity_of
 
@@ -276,7 +276,7 @@ def open_studio(
     entry = find_method(planned.choice.name)
     identity = identity_of(planned, context.profile, context.device)
     # What is imported in this process is handed parameters of its own class.
-    kind = planned.kind if isolation.needs_worker(entry) else KindHere(method_class(entry))
+    kind = planned.kind if isolation.needs_worker(entry) else kind_here(entry)
     return Studio(context, planned, entry, kind, identity, isolation)
 
 

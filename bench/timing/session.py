@@ -11,6 +11,7 @@ heard before (`bench.timing.supply`), and the shared cache is an empty folder fo
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -73,6 +74,10 @@ def measure(request: TimingRequest, progress: Progress) -> TimingReport:
     with _no_shared_cache():
         try:
             session.run()
+        except KeyboardInterrupt:  # a SIGTERM has reached this process alone
+            for child in multiprocessing.active_children():
+                child.kill()
+            raise
         finally:
             for subject in (*methods, scoring):
                 if subject.pool is not None:

@@ -32,7 +32,8 @@ _OVERLAP = 2
 _FINER = 2  # grains of the style begin this many times as often as those of the output
 _LOWEST_HZ, _HIGHEST_HZ = 65.4, 5000.0
 _SEMITONES = 12
-_SILENCE = 1e-4
+# A grain 50 dB below the loudest of its kind counts as silence: it is mostly the recording's noise.
+_SILENCE = 10 ** (-50 / 20)
 _SHORTEST_S = 0.01
 _LARGEST_GAIN = 10.0
 
@@ -76,12 +77,14 @@ class Library:
         recordings: The grains of each recording, (grain, sample), not windowed.
         features: What they are chosen by, for all recordings in order: unit vectors (grain,
             pitch); zero in silence.
+        levels: Root mean square under the window, (grain,).
         successor: The grain that goes on where a grain's next neighbour in the output begins, or
             -1 at the end of a recording.
     """
 
     recordings: Sequence[Array]
     features: Array
+    levels: Array
     successor: np.ndarray
 
     def pick(self, path: Sequence[int]) -> Array:
@@ -142,15 +145,29 @@ def semitone_spectra(grains: Array, sample_rate: int) -> Array:
     return np.asarray(np.sqrt(magnitude[:, used] @ bank))
 
 
-def compare_by(spectra: Array, average: Array) -> Array:
+def compare_by(spectra: Array, levels: Array, average: Array) -> Array:
     """Features (grain, pitch): semitone spectra over an average (pitch,), so colour counts less.
 
-    Each row is a unit vector, or zero for a silent grain.
+    Each row is a unit vector, or zero for a grain whose level, of shape (grain,), says that it is
+    silent.
     """
     flat = spectra / (average + 0.1 * max(float(average.max()), np.finfo(float).tiny))
-    flat[spectra.max(axis=1) <= _SILENCE * spectra.max()] = 0
+    flat[levels <= _SILENCE * levels.max()] = 0
     norms = np.linalg.norm(flat, axis=1, keepdims=True)
     return np.asarray(flat / np.maximum(norms, np.finfo(float).tiny))
+
+
+def shortfall(asked: Array, levels: Array) -> Array:
+    """What it costs to take a grain that stays too soft with the largest gain: (step, grain).
+
+    20 dB too soft costs as much as a grain that is wholly unlike.
+
+    Args:
+        asked: The level of the content, root mean square, (step,).
+        levels: Those of the grains, (grain,).
+    """
+    reached = _LARGEST_GAIN * np.maximum(levels, np.finfo(float).tiny)
+    return np.asarray(np.log10(np.maximum(asked[:, None] / reached, 1.0)))
 
 
 def cheapest_path(distances: Array, successor: np.ndarray, continuity: float) -> list[int]:
@@ -203,8 +220,10 @@ def _library(state: StyleState, parameters: MosaicParameters) -> Library:
     ]
     spectra = [semitone_spectra(grains, rate) for grains in recordings]
     untouched = np.concatenate([part[::_FINER] for part in spectra[: len(clips)]])
-    features = compare_by(np.concatenate(spectra), untouched.mean(axis=0))
-    return Library(recordings, features, _successors([len(part) for part in spectra]))
+    # Under the window, as it will be heard: a note at the edge of a grain is no sound of it.
+    levels = np.concatenate([root_mean_square(grains * framing.window) for grains in recordings])
+    features = compare_by(np.concatenate(spectra), levels, untouched.mean(axis=0))
+    return Library(recordings, features, levels, _successors([len(part) for part in spectra]))
 
 
 def _successors(lengths: Sequence[int]) -> np.ndarray:
@@ -225,11 +244,13 @@ def _rebuild(request: TransferRequest[MosaicParameters], library: Library) -> Au
     framing = Framing.of(parameters.grain_s, audio.sample_rate, _OVERLAP)
     wanted = framing.cut(samples(audio))
     spectra = semitone_spectra(wanted, audio.sample_rate)
-    similarity = compare_by(spectra, spectra.mean(axis=0)) @ library.features.T
-    path = cheapest_path(1 - similarity, library.successor, parameters.continuity)
-    chosen = library.pick(path)
     window = framing.window
-    asked, given = root_mean_square(wanted * window), root_mean_square(chosen * window)
+    asked = root_mean_square(wanted * window)
+    similarity = compare_by(spectra, asked, spectra.mean(axis=0)) @ library.features.T
+    distances = 1 - similarity + shortfall(asked, library.levels)
+    path = cheapest_path(distances, library.successor, parameters.continuity)
+    chosen = library.pick(path)
+    given = root_mean_square(chosen * window)
     gains = np.minimum(asked / np.maximum(given, np.finfo(float).tiny), _LARGEST_GAIN)
     waveform = framing.join(chosen * window * gains[:, None], audio.num_samples)
     return finish(waveform, audio)

@@ -38,6 +38,7 @@ from bench.api import (
     UnsupportedError,
 )
 from bench.audio import resample
+from bench.checkout import COMMAND
 from bench.seeds import derive_seed, generator
 from methods.musicgen import departures
 from methods.musicgen.generation import Guide, continue_codes, guided, undisturbed
@@ -175,7 +176,7 @@ class MusicgenStyle(StyleTransferMethod[StyleParameters]):
         if profile == "mini":
             raise UnsupportedError(
                 "musicgen-style has no mini model; it runs in the full profile alone. Use "
-                "--profile full after `python -m bench fetch musicgen-style`."
+                f"--profile full after `{COMMAND} fetch musicgen-style`."
             )
         self.use(load_style_model(device))
 

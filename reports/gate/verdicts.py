@@ -11,6 +11,7 @@ from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 from bench.api import RecordError
+from bench.checkout import COMMAND
 from bench.gate import cost
 from bench.gate.judge import judge as judge_snapshot
 from bench.gate.power import Foreseen, foresee
@@ -81,7 +82,7 @@ def write_baseline(
     if waiting or not run.plan:
         raise RecordError(
             f"run {folder} has {len(waiting)} of {len(run.plan)} cells not run; a baseline needs "
-            "a finished run. Resume it with `python -m bench run --out`."
+            f"a finished run. Resume it with `{COMMAND} run --out`."
         )
     kept = _snapshot(run, benchmarks, reason)
     write_snapshot(out, kept)

@@ -17,12 +17,12 @@ import numpy as np
 from bench.api import Audio, ConfigError
 from bench.audio import read_audio, resample, write_audio
 from bench.files import renewed_folder, replace_file, require_plain
+from bench.loudness import matched
 from bench.records.store import Run, load_run
 from reports import sounds
 from reports.listening import foreign
 from reports.listening.design import MARKS, QUESTIONS, TITLES, WORDS, RatedSet, choose_sets
 from reports.listening.records import FOLDER, BlindKey, KeyItem, KeySet
-from reports.loudness import matched
 from reports.text.html import render
 
 ASSETS = Path(__file__).with_name("assets")

@@ -23,6 +23,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from bench.checkout import COMMAND
 from reports.listening.design import MARKS, WORDS
 
 RATER = "rater"  # the column of webMUSHRA's results that names the listener
@@ -32,7 +33,7 @@ _INTRODUCTION = (
     "the sound of a style clip. Play both, then play and rate every clip."
 )
 
-INSTRUCTIONS = """\
+INSTRUCTIONS = f"""\
 index.html works as it stands: from this folder, or from any web server. Listeners download their
 ratings at the end and send them to you.
 
@@ -42,7 +43,7 @@ then open it with ?config=webmushra.yaml. It collects all ratings in results/<te
 BeaqleJS: copy beaqlejs-config.js and the folder sounds beside its index.html; there, name the
 script beaqlejs-config.js and choose MushraTest. Listeners download their ratings.
 
-Then: python -m bench listen import FILES --run RUN
+Then: {COMMAND} listen import FILES --run RUN
 """
 
 

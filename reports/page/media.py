@@ -20,9 +20,9 @@ import numpy as np
 from bench.api import Audio, DatasetError
 from bench.audio import read_audio, write_audio
 from bench.files import replace_file
+from bench.loudness import matched
 from bench.outside.wording import one_line
 from reports.figures.mel import mel_levels
-from reports.loudness import matched
 from reports.page.grid import NAME_LENGTH, Grid, Needed, Sound
 from reports.sounds import sound_file
 

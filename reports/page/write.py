@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.files import renewed_folder, replace_file
+from bench.loudness import TARGET_LUFS
 from bench.records.schema import FAILED
 from bench.records.store import Run
 from bench.scores import INVALID
@@ -14,7 +15,6 @@ from reports import sounds
 from reports.figures import draw
 from reports.figures.examples import examples
 from reports.figures.plates import Plate, plates
-from reports.loudness import TARGET_LUFS
 from reports.page import grid as grids
 from reports.page.media import keeps, link_inputs, without, write_media
 from reports.tables import notes, reading

@@ -1,10 +1,13 @@
 """Reading, writing and reshaping sound."""
 
+import time
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from scipy.io import wavfile
 
 from bench.api import Audio, ConfigError, DatasetError
 from bench.audio import (
@@ -19,8 +22,8 @@ from bench.audio import (
 
 
 def tone(sample_rate: int, duration_s: float = 1.0, channels: int = 1) -> Audio:
-    time = np.arange(round(sample_rate * duration_s)) / sample_rate
-    rows = [0.5 * np.sin(2 * np.pi * 440 * (1 + row) * time) for row in range(channels)]
+    times = np.arange(round(sample_rate * duration_s)) / sample_rate
+    rows = [0.5 * np.sin(2 * np.pi * 440 * (1 + row) * times) for row in range(channels)]
     return Audio(np.stack(rows).astype(np.float32), sample_rate)
 
 
@@ -29,6 +32,43 @@ def test_a_float_wav_comes_back_bit_for_bit(tmp_path: Path, channels: int) -> No
     audio = Audio(3.0 * tone(44100, channels=channels).waveform, 44100)
     write_audio(tmp_path / "a.wav", audio)
     assert read_audio(tmp_path / "a.wav").digest == audio.digest
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_a_float_wav_holds_nothing_but_the_sound(tmp_path: Path, channels: int) -> None:
+    """No chunk with the time of writing: the same sound is the same file at any time."""
+    audio = Audio(3.0 * tone(44100, channels=channels).waveform, 44100)
+    write_audio(tmp_path / "a.wav", audio)
+    time.sleep(1.1)  # such a time would be in seconds
+    write_audio(tmp_path / "b.wav", audio)
+    data = (tmp_path / "a.wav").read_bytes()
+    assert data == (tmp_path / "b.wav").read_bytes()
+    assert chunks(data) == ["fmt ", "fact", "data"]
+    for samples in (soundfile.read(tmp_path / "a.wav", dtype="float32")[0], scipy_read(data)):
+        np.testing.assert_array_equal(samples.reshape(-1, channels).T, audio.waveform)
+
+
+def chunks(data: bytes) -> list[str]:
+    """The names of the chunks of a RIFF file that fills its length."""
+    assert (data[:4], int.from_bytes(data[4:8], "little")) == (b"RIFF", len(data) - 8)
+    names, place = [], 12
+    while place < len(data):
+        names.append(data[place : place + 4].decode())
+        place += 8 + int.from_bytes(data[place + 4 : place + 8], "little")
+    return names
+
+
+def scipy_read(data: bytes) -> np.ndarray:
+    return np.asarray(wavfile.read(BytesIO(data))[1])
+
+
+@pytest.mark.parametrize(("subtype", "most"), [("FLOAT", 2**30), ("PCM_16", 2**31)])
+def test_what_is_too_long_for_a_wav_is_refused(tmp_path: Path, subtype: str, most: int) -> None:
+    """A silence of many gigabytes, of which only one sample is in memory."""
+    endless = Audio(np.broadcast_to(np.float32(0), (1, most)), 44100)
+    with pytest.raises(ValueError, match=r"a WAV holds at most 4294963200\. Write a \.flac"):
+        write_audio(tmp_path / "a.wav", endless, subtype)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_flac_comes_back_within_half_a_16_bit_step(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """Signals at many moments of the commands that write: the same command then finishes the work.
 
 `make kills`, or `python tests/faults/kill_battery.py [--seed N] [--only COMMAND]`: KILL, TERM and
-INT go to the process of `run`, `report`, `baseline`, `fetch` and `listen import`, at moments that
-are spread over its duration by a seed; three in a row of one run, in the same chunk of another, as
-preemptions of a cluster come. Then the same command, without `--retry`, has to make what it makes
-when nothing interrupts it: tables and sounds byte for byte, scores to the last bit, the same files
-and no other, and no process may be left. It prints a table and ends with 1 where anything differs.
+INT go to the process of `run`, `report`, `baseline`, `fit export`, `fetch` and `listen import`, at
+moments that are spread over its duration by a seed; three in a row of one run, in the same chunk of
+another, as preemptions of a cluster come. Then the same command, without `--retry`, has to make
+what it makes when nothing interrupts it: tables and sounds byte for byte, scores to the last bit,
+the same files and no other, and no process may be left. It prints a table and ends with 1 where
+anything differs.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from tabulate import tabulate
 
 from bench.records.schema import ScoreRecord
 from bench.records.store import read
+from bench.run.fit_files import read_fit
 from methods.gatys.checkpoints import PUBLISHED
 
 # The exit codes of an end by each signal; python itself dies of one that comes before the command
@@ -218,6 +220,13 @@ def made_by_fetch(folder: Path) -> Made:
     return contents(folder / "cache", "checkpoints") | {"the lock": lock}
 
 
+def made_by_export(folder: Path) -> Made:
+    """The arrays of a learnt style and where they come from, but for the time."""
+    fit = read_fit(folder / "fit.safetensors")
+    arrays = {f"bytes of {name}": array.tobytes() for name, array in fit.state.arrays.items()}
+    return {"the origin": fit.origin.model_copy(update={"made_at": ""}), **arrays}
+
+
 def made_by_baseline(folder: Path) -> Made:
     """The baseline but for the time at which it was made."""
     facts = json.loads((folder / "baseline.json").read_text(encoding="utf-8"))
@@ -280,6 +289,11 @@ def commands(stage: Stage, url: str, built_in: Sequence[str]) -> dict[str, Comma
         out = folder / "baseline.json"
         return ["baseline", str(folder / "run"), "--reason", "tried", "-o", str(out)]
 
+    def exporting(folder: Path) -> list[str]:
+        style = ["--style", str(stage.home / "data" / "style" / "hard"), "--profile", "mini"]
+        return ["fit", "export", outside, *style, "--device", "cpu",
+                "-o", str(folder / "fit.safetensors")]  # fmt: skip
+
     outside, paced, mirror = f"{RUDE}:Steady", {"TOY_PACE": "0.1"}, {"BENCH_MIRROR": f"{url}/files"}
     return {
         "run": Command(
@@ -293,6 +307,7 @@ def commands(stage: Stage, url: str, built_in: Sequence[str]) -> dict[str, Comma
             unreported, lambda folder: contents(folder / "run", "report"),
         ),
         "baseline": Command(accepting, finished, made_by_baseline),
+        "fit export": Command(exporting, nothing, made_by_export, settings=paced),
         "fetch": Command(fetching, nothing, made_by_fetch, settings=mirror),
         "listen import": Command(
             lambda folder: ["listen", "import", *given, "--run", str(folder / "run")],

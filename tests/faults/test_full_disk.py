@@ -6,14 +6,22 @@ Once there is room, the same command does its work.
 from __future__ import annotations
 
 import shutil
+import socket
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from driving import Stage, ended, methods
+from driving import RUDE, Stage, ended, methods
+
+from bench.api import Audio, Clip, Output, Style
+from bench.files import disk_is_full
+from bench.plugins.catalog import find_metric
+from bench.plugins.isolated import IsolatedMetric
+from bench.plugins.wire import Wire
 
 STEADY = (*methods("Steady"), "--no-isolate")
 
@@ -129,3 +137,31 @@ def test_a_full_standard_output_of_a_report_leaves_whole_tables(
     assert ended(stage.command("report", str(folder), "--no-html", out="full")) == 2
     whole = (stage.home / "run" / "report" / "table2.csv").read_bytes()
     assert (folder / "report" / "table2.csv").read_bytes() == whole
+
+
+def test_the_disk_that_is_full_under_a_worker_s_arrays_is_named(small_disk: Path) -> None:
+    near, far = socket.socketpair()
+    wire = Wire(far, small_disk, "worker")
+    with pytest.raises(OSError, match="No space left on device") as full:
+        wire.send(1, "done", np.ones(2_000_000))
+    assert full.value.filename == str(small_disk / "worker-0.npy")
+    assert disk_is_full(full.value)
+    wire.close()
+    near.close()
+
+
+def test_a_disk_that_is_full_inside_a_worker_is_named_and_no_fault_of_the_metric(
+    small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The metric fills the disk of the cache and then keeps an embedding there, in its worker."""
+    monkeypatch.setenv("BENCH_CACHE", str(small_disk / "cache"))
+    monkeypatch.setenv("TOY_DISK", str(small_disk))
+    monkeypatch.setenv("TOY_NOTES", str(tmp_path))
+    metric = IsolatedMetric(find_metric(f"{RUDE}:Hoarder"), tmp_path / "log")
+    metric.load("mini", "cpu")
+    clip = Clip("c", "c", Audio(np.ones((1, 80), np.float32), 8000))
+    with pytest.raises(OSError, match="No space left on device") as full:
+        metric.score([Output(clip, Style("s", (clip,)), clip.audio)])
+    assert str(full.value.filename).startswith(f"{small_disk}/cache/hoard/")
+    assert disk_is_full(full.value)
+    metric.close()

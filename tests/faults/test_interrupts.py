@@ -1,6 +1,7 @@
-"""Ctrl-C in every stage, and kill -9 at random moments: nothing lost, nothing doubled.
+"""Ctrl-C and SIGTERM in every stage, kill -9 at random moments: nothing lost, nothing doubled.
 
-After either, the same command finishes the run, and its tables are those of an uninterrupted one.
+After any of them the same command, without `--retry`, finishes the run, and its tables are those of
+an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from multiprocessing.context import ForkServerProcess
@@ -17,7 +19,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from driving import Stage, ended, methods, wait_until
+from driving import RUDE, Stage, alive, ended, methods, wait_until
 
 from bench.records.schema import CellRecord, ScoreRecord
 from bench.records.store import read
@@ -35,9 +37,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
     return stage
 
 
-def interrupted(process: ForkServerProcess) -> int:
-    """The exit code after a Ctrl-C."""
-    os.kill(int(process.pid or 0), signal.SIGINT)
+def interrupted(process: ForkServerProcess, *numbers: signal.Signals) -> int:
+    """The exit code after some signals, by default a Ctrl-C."""
+    for number in numbers or (signal.SIGINT,):
+        os.kill(int(process.pid or 0), number)
     return ended(process)
 
 
@@ -88,32 +91,163 @@ def test_an_interrupt_while_the_report_is_written(stage: Stage) -> None:
     require_resumed(stage, "halted", "--no-isolate")
 
 
-def test_two_interrupts_in_one_chunk_are_no_crash(stage: Stage) -> None:
+TERM = signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    ("moment", "option"),
+    [
+        ("prepare", "--no-isolate"),
+        ("fit", "--no-isolate"),
+        pytest.param("fit", "--isolate", marks=pytest.mark.slow),
+        ("transfer", "--isolate"),
+        pytest.param("transfer", "--no-isolate", marks=pytest.mark.slow),
+        ("score", "--no-isolate"),
+    ],
+)
+def test_a_sigterm_ends_with_143_and_the_run_goes_on(
+    stage: Stage, moment: str, option: str
+) -> None:
+    """A cluster sends it to every process of the job, and more than once."""
+    out, mark = f"term-{moment}{option}", stage.notes / f"paused-{moment}"
+    mark.unlink(missing_ok=True)
+    process = stage.start(*THREE, option, out=out, TOY_PAUSE=moment)
+    wait_until(mark.exists, f"the run to reach {moment}")
+    for worker in children(int(process.pid or 0)):
+        os.kill(worker, TERM)
+    assert interrupted(process, TERM, TERM) == 143
+    assert stage.said(out).rstrip().endswith("terminated; run the same command again to go on")
+    assert "Traceback" not in stage.said(out)
+    stage.require_nobody_left()
+    lines = read(stage.home / out / "cells.jsonl", CellRecord)
+    latest = {line.cell_id: line for line in lines}
+    if moment == "transfer":
+        assert [line.reason for line in latest.values()] == ["ended by SIGTERM"] * 2
+    assert {line.status for line in lines} <= {"started", "cancelled", "ok"}
+    require_resumed(stage, out, option)
+
+
+@pytest.mark.parametrize(
+    "what", ["transfer", "check", pytest.param("time", marks=pytest.mark.slow)]
+)
+def test_a_sigterm_ends_every_command_that_computes(stage: Stage, what: str) -> None:
+    method, data, mark = f"{RUDE}:Steady", stage.home / "data", stage.notes / "paused-transfer"
+    words = {
+        "transfer": ["--method", method, "--style", str(data / "style" / "hard"), "--content",
+                     str(data / "content" / "a" / "a1.wav"), "-o", str(stage.home / "o.wav")],
+        "check": [method],
+        "time": ["--suite", str(stage.home / "toy.toml"), "--out", str(stage.home / "t.json")],
+    }[what]  # fmt: skip
+    mark.unlink(missing_ok=True)
+    process = stage.command(what, *words, "--device", "cpu", out=what, TOY_PAUSE="transfer")
+    wait_until(mark.exists, "the transfer")
+    assert interrupted(process, TERM, TERM) == 143
+    assert stage.said(what).endswith("terminated; run the same command again to go on\n")
+    assert "Traceback" not in stage.said(what)
+    stage.require_nobody_left()
+
+
+def children(number: int) -> list[int]:
+    """The processes that a process has started and not waited for."""
+    tasks = Path(f"/proc/{number}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text("ascii").split()]
+
+
+def test_a_sigterm_during_imports_says_how_to_go_on(stage: Stage, checkout: Path) -> None:
+    """Before the command line is there, and in a process that has imported nothing."""
+    entered = "import sys; sys.stderr.write('in\\n'); sys.stderr.flush()"
+    slow = stage.home / "slow" / "click.py"
+    slow.parent.mkdir()
+    slow.write_text(f"{entered}; import time; time.sleep(600)", encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench", "list", "methods"],
+        env=os.environ | {"PYTHONPATH": str(slow.parent)},
+        cwd=checkout, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        assert process.stderr.readline() == "in\n"
+        process.terminate()
+        said = process.stderr.read()
+    assert process.returncode == 143
+    assert said == "terminated; run the same command again to go on\n"
+
+
+def test_a_sigterm_while_the_report_is_written(stage: Stage) -> None:
+    report = stage.home / "stopped" / "report"
+    report.mkdir(parents=True)
+    os.mkfifo(report / "table2.md")
+    process = stage.start(*THREE, "--no-isolate", out="stopped")
+    scores = stage.home / "stopped" / "scores.jsonl"
+    wait_until(lambda: len(read(scores, ScoreRecord)) == 18, "all scores")
+    time.sleep(0.5)
+    assert interrupted(process, TERM, TERM) == 143
+    (report / "table2.md").unlink()
+    require_resumed(stage, "stopped", "--no-isolate")
+
+
+@pytest.mark.slow
+def test_several_devices_end_on_a_sigterm_to_the_parent(stage: Stage) -> None:
+    """What their processes leave open they write down, and nobody is left."""
     mark = stage.notes / "paused-transfer"
+    mark.unlink(missing_ok=True)
+    several = ("--no-isolate", "--device", "cpu,cpu")
+    process = stage.start(*THREE, *several, out="several", TOY_PAUSE="transfer")
+    wait_until(mark.exists, "a share to transfer")
+    workers = children(int(process.pid or 0))
+    assert interrupted(process, TERM) == 143
+    assert "Traceback" not in stage.said("several")
+    wait_until(lambda: not any(map(alive, workers)), "the end of the shares")
+    lines = read(stage.home / "several" / "cells.jsonl", CellRecord)
+    latest = {line.cell_id: line.status for line in lines}
+    assert set(latest.values()) == {"cancelled"}
+    require_resumed(stage, "several", "--no-isolate")
+
+
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), TERM])
+def test_three_ends_in_one_chunk_that_were_asked_for_are_no_crash(
+    stage: Stage, number: signal.Signals
+) -> None:
+    mark, out = stage.notes / "paused-transfer", f"thrice-{number.name}"
     for _ in range(3):
         mark.unlink(missing_ok=True)
-        process = stage.start(*THREE, "--no-isolate", out="twice", TOY_PAUSE="transfer")
+        process = stage.start(*THREE, "--no-isolate", out=out, TOY_PAUSE="transfer")
         wait_until(mark.exists, "the run to transfer")
-        assert interrupted(process) == 130
-    lines = read(stage.home / "twice" / "cells.jsonl", CellRecord)
+        assert interrupted(process, number) == (143 if number is TERM else 130)
+    lines = read(stage.home / out / "cells.jsonl", CellRecord)
     assert {line.status for line in lines} == {"started", "cancelled"}
-    require_resumed(stage, "twice", "--no-isolate")
+    require_resumed(stage, out, "--no-isolate")
 
 
-def test_two_deaths_in_one_chunk_are_a_crash_until_retry(stage: Stage) -> None:
+def test_two_deaths_in_one_chunk_let_a_worker_try_and_are_no_crash(stage: Stage) -> None:
     mark = stage.notes / "paused-transfer"
-    for _ in range(2):
+    for _ in range(3):  # the third is in a worker, whose parent is killed
         mark.unlink(missing_ok=True)
         process = stage.start(*THREE, "--no-isolate", out="deadly", TOY_PAUSE="transfer")
         wait_until(mark.exists, "the run to transfer")
         process.kill()
         assert ended(process) == -signal.SIGKILL
-    assert stage.run(*THREE, "--no-isolate", out="deadly") == 5
-    crashed = [cell for cell in stage.status("deadly").values() if cell.status == "crash"]
-    assert len(crashed) == 2
-    assert "the process ended 2 times in this cell" in str(crashed[0].reason)
-    assert stage.run(*THREE, "--no-isolate", "--retry", out="deadly") == 0
-    assert stage.tables("deadly") == stage.tables()
+    assert "they are rendered in a worker" in stage.said("deadly")
+    stage.require_nobody_left()
+    require_resumed(stage, "deadly", "--no-isolate")
+    lines = read(stage.home / "deadly" / "cells.jsonl", CellRecord)
+    assert {line.status for line in lines} == {"started", "ok"}
+    assert max(line.attempt for line in lines) == 4
+
+
+def test_a_method_that_ends_this_process_twice_is_a_crash_the_third_time(stage: Stage) -> None:
+    """In a worker it costs its chunk, the others are rendered here as before."""
+    rude = methods("Rude[how=exit]", "Steady")
+    for _ in range(2):
+        assert stage.run(*rude, "--no-isolate", out="fatal") == 3  # what it exits with
+    assert stage.run(*rude, "--no-isolate", out="fatal") == 5
+    stage.require_whole("fatal")
+    found = stage.status("fatal")
+    crashed = {place for place, cell in found.items() if cell.status == "crash"}
+    assert {(style, content) for _, style, content in crashed} == {("hard", "a1"), ("hard", "a2")}
+    assert all("exit code 3" in str(found[place].reason) for place in crashed)
+    assert {cell.status for place, cell in found.items() if place not in crashed} == {"ok"}
+    assert stage.run(*rude, "--no-isolate", out="fatal") == 5  # and it is settled
+    stage.require_whole("fatal")
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from kill_battery import ENDS, Battery, Command, battery, differences, left_over
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Battery]:
     """All commands; no built-in method of `run` learns, which takes seconds."""
-    with battery(tmp_path_factory.mktemp("kills"), ("mix", "copy-style")) as made:
+    with battery(tmp_path_factory.mktemp("kills"), ("eq-match", "copy-style")) as made:
         yield made
 
 
@@ -31,9 +31,10 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Battery]:
     [
         ("run", signal.SIGKILL, (0.3, 0.7)),
         ("run", signal.SIGTERM, (0.4,)),
-        ("run in one chunk", signal.SIGINT, (0, 0, 0)),
+        ("run in one chunk", signal.SIGKILL, (0, 0, 0)),
         ("report", signal.SIGKILL, (0.6,)),
         ("baseline", signal.SIGTERM, (0.5,)),
+        ("fit export", signal.SIGKILL, (0.8,)),
         ("fetch", signal.SIGKILL, (0.7,)),
         ("listen import", signal.SIGINT, (0.6,)),
     ],

@@ -1,4 +1,4 @@
-"""Damaged run folders, archives, released checkpoints and audio, read as the commands read them.
+"""Damaged run folders, archives, checkpoints, audio and answers, read as the commands read them.
 
 Each function prepares a folder and returns what damages and reads one file there.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import socket
 import sys
 import zipfile
 from collections.abc import Callable
@@ -17,20 +18,34 @@ import matplotlib.font_manager  # noqa: F401 - its list of fonts is written when
 import numpy as np
 import soundfile
 import torch
+from safetensors.numpy import load, save
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reports"))
 
 from sounding import sounding_run
 
+from bench.api import StyleState
 from bench.audio import measure, read_audio
+from bench.cache import state_checksum
 from bench.data.archive import ArchiveCard, unpack
+from bench.errors import BenchError
 from bench.gate.snapshot import snapshot
+from bench.plugins.process import told
+from bench.plugins.wire import GarbledError, Wire
 from bench.records.frame import frame
 from bench.records.store import load_run
+from bench.run.fit_files import FitFile, LearntClip, Origin, read_fit, write_fit
 from methods.riffusion.released.styles import import_style
 from reports.page.write import write_page
 from reports.write import failures, read_report, terminal_summary, write_report
-from tests.fuzz.spoiling import NUMBER_BYTES, TEXT_BYTES, damaged, damaged_lines, strange_within
+from tests.fuzz.spoiling import (
+    NUMBER_BYTES,
+    TEXT_BYTES,
+    damaged,
+    damaged_lines,
+    damaged_text,
+    strange_within,
+)
 
 RATE = 16_000
 PAGE_SHARE = 0.04  # of the run folders: all tables and the page take seconds
@@ -105,6 +120,36 @@ def checkpoints(folder: Path) -> Callable[[random.Random], None]:
     return attempt
 
 
+def fits(folder: Path) -> Callable[[random.Random], None]:
+    """A file of a learnt style: damaged anywhere, or with strange facts and a digest of them."""
+    path = folder / "a.safetensors"
+    clip = LearntClip(name="a.wav", file_sha256="0" * 64, heard_sha256="1" * 64)
+    origin = Origin(
+        method="tve", version="1", source="2" * 64, profile="mini", weights={"w": "3" * 64},
+        device_type="cpu", parameters={"steps": 3}, style="s", text="a bell", clips=(clip,), seed=1,
+        made_at="2026-01-01T00:00:00+00:00", bench_version="0",
+    )  # fmt: skip
+    write_fit(path, FitFile(origin, StyleState({"a": np.zeros((3, 4), np.float32)}, {"b": [1]})))
+    whole, arrays = path.read_bytes(), load(path.read_bytes())
+    length = int.from_bytes(whole[:8], "little")
+    words = json.loads(whole[8 : 8 + length])["__metadata__"]
+    del words["sha256"]
+
+    def sealed(chance: random.Random) -> bytes:
+        strange = {**words}
+        for name in ("origin", "meta"):
+            strange[name] = json.dumps(strange_within(json.loads(words[name]), chance))
+        strange["sha256"] = state_checksum(strange, arrays)
+        return save(arrays, strange)
+
+    def attempt(chance: random.Random) -> None:
+        is_sealed = chance.random() < 0.5
+        path.write_bytes(sealed(chance) if is_sealed else damaged(whole, chance, NUMBER_BYTES))
+        read_fit(path)
+
+    return attempt
+
+
 def audio(folder: Path) -> Callable[[random.Random], None]:
     """A second of noise in each container that is read, now and then with another behind it."""
     kept = _sounds()
@@ -137,3 +182,46 @@ def _sounds() -> dict[str, bytes]:
         soundfile.write(buffer, noise, RATE, format=container, subtype=subtype)
         made[suffix] = buffer.getvalue()
     return made
+
+
+def answers(folder: Path) -> Callable[[random.Random], None]:
+    """An answer of a worker with the file of its array, one of them damaged."""
+    array, place = folder / "array.npy", folder / "worker-0.npy"
+    np.save(array, np.ones((1, 40), np.float32))
+
+    def attempt(chance: random.Random) -> None:
+        kind, value = chance.choice(_ANSWERS)
+        line = json.dumps({"number": 1, "kind": kind, "value": value})
+        whole = chance.random() < 0.3
+        data = array.read_bytes()
+        place.write_bytes(damaged(data, chance, NUMBER_BYTES) if whole else data)
+        near, far = socket.socketpair()
+        with far:
+            far.sendall((line.encode() if whole else damaged_text(line, chance)) + b"\n")
+        _hear(Wire(near, folder, "run"))
+
+    return attempt
+
+
+def _hear(wire: Wire) -> None:
+    """Take one message as a run does."""
+    try:
+        message = wire.receive()
+        told(message.kind, wire.value_of(message))
+    except GarbledError as error:
+        raise BenchError(str(error).encode(errors="backslashreplace").decode()) from error
+    finally:
+        wire.close()
+
+
+_ARRAY = {"$": "array", "of": "worker-0.npy"}
+_AUDIO = {"$": "Audio", "of": {"waveform": _ARRAY, "sample_rate": 8000}}
+_STATE = {"$": "StyleState", "of": {"arrays": {"$": "map", "of": {"a": _ARRAY}}, "meta": _AUDIO}}
+_FAILURE = {"$": "Failure", "of": {"status": "error", "reason": "x", "exception": "E"}}
+_ANSWERS = (
+    ("progress", [0.5, "half"]),
+    ("done", {"$": "map", "of": {"value": [_AUDIO, _STATE], "peak_bytes": 7}}),
+    ("failed", {"$": "map", "of": {"failure": _FAILURE, "trace": "", "passed_on": None}}),
+    ("failed", {"$": "map", "of": {"passed_on": ["disk", 28, "full", "/x"]}}),
+    ("failed", {"$": "map", "of": {"passed_on": ["CheckpointError", "gone"]}}),
+)

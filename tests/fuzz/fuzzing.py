@@ -29,7 +29,9 @@ from bench.files import LinkError
 Attempt = Callable[[random.Random], None]
 HOMES = {
     **dict.fromkeys(("cards", "suites", "ratings"), "tests.fuzz.texts"),
-    **dict.fromkeys(("records", "archives", "checkpoints", "audio"), "tests.fuzz.containers"),
+    **dict.fromkeys(
+        ("records", "archives", "checkpoints", "audio", "answers", "fits"), "tests.fuzz.containers"
+    ),
 }
 # Of address space: what asks for more gets a MemoryError, which is a fault. The libraries reserve
 # more than they use, so that a part of it is left for the files in any case.

@@ -26,7 +26,7 @@ from methods.dsp.equaliser import (
     long_term_average,
 )
 from methods.dsp.frames import Framing, analyse, synthesise
-from methods.dsp.mosaic import Mosaic, MosaicParameters, cheapest_path
+from methods.dsp.mosaic import Mosaic, MosaicParameters, cheapest_path, compare_by, shortfall
 from tests import rounding
 
 RATE = 22_050
@@ -219,6 +219,35 @@ def test_the_cheapest_path_is_the_cheapest_of_all() -> None:
 
     best = min(product(range(4), repeat=5), key=cost)
     assert cheapest_path(distances, successor, 0.3) == list(best)
+
+
+@pytest.mark.parametrize("tail_db", [-100, -80, -60, -40])
+def test_the_noise_of_a_quiet_tail_is_no_material(tail_db: float) -> None:
+    """A style is notes and then only the noise of the recording, far longer than the notes.
+
+    The content is noise too, which the tail is more like than any note. Rebuilt from the tail with
+    the largest gain of 20 dB it is 20 dB and more too soft, rebuilt from the notes about as loud.
+    """
+    notes = _melody(2, 0)
+    noise = _noise(8, 0.0, 1) * 10 ** (tail_db / 20) * np.abs(notes).max() / 0.2
+    style, content = np.concatenate([notes + noise[: len(notes)], noise]), _noise(3, 0.0, 2)
+    made = _render(Mosaic, _clip(content), _clip(style)).mono
+    level_db = 20 * np.log10(made.std() / content.std())
+    assert level_db > -6
+
+
+def test_what_no_gain_brings_to_the_level_costs_as_much_as_it_stays_too_soft() -> None:
+    asked, levels = np.array([1.0, 0.1, 0.0]), np.array([1.0, 0.1, 0.01, 0.001, 0.0])
+    cost = shortfall(asked, levels)
+    assert cost[:, :4] == pytest.approx(np.array([[0, 0, 1, 2], [0, 0, 0, 1], [0, 0, 0, 0]]))
+    assert np.isfinite(cost).all()
+
+
+def test_silent_grains_are_like_nothing() -> None:
+    """By their level: 49 dB below the loudest is material, 51 dB is none."""
+    levels = 10 ** (np.array([0.0, -49.0, -51.0]) / 20)
+    features = compare_by(np.ones((3, 4)), levels, np.ones(4))
+    assert np.linalg.norm(features, axis=1) == pytest.approx([1, 1, 0])
 
 
 def test_silence_stays_silence() -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import librosa
 import numpy as np
@@ -25,6 +29,30 @@ def melody(pitches: list[int], *, timbre: str = "flute", rate: int = RATE) -> Au
         partials = enumerate(HARMONICS[timbre], start=1)
         notes.append(sum(a * np.sin(2 * np.pi * k * frequency * time) for k, a in partials))
     return Audio((0.1 * np.concatenate(notes)).astype(np.float32)[None], rate)
+
+
+THREADS = """
+import sys
+from pathlib import Path
+from bench.audio import read_audio
+from metrics.chroma import chroma_similarity
+sounds = [read_audio(path) for path in sorted(Path(sys.argv[1]).rglob("*.flac"))]
+print([chroma_similarity(*pair).hex() for pair in zip(sounds, sounds[1:])])
+"""
+
+
+def test_a_score_does_not_depend_on_the_number_of_threads(checkout: Path) -> None:
+    """To the last bit: a run may go on where fewer cores are free."""
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", THREADS, str(checkout / "datasets/mini/content")],
+            env=os.environ | {"OPENBLAS_NUM_THREADS": str(number), "OMP_NUM_THREADS": str(number)},
+            cwd=checkout, capture_output=True, text=True, check=True,
+        ).stdout
+        for number in (1, 2)
+    ]  # fmt: skip
+    assert said[0] == said[1]
+    assert said[0].count("0x") >= 5
 
 
 SCALE = [60, 62, 64, 65, 67, 69, 71, 72]

@@ -32,7 +32,7 @@ from typing import Literal
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 LIST = Path(__file__).with_name("mutants.toml")
-COPIED = ("bench", "methods", "metrics", "reports", "tests", "datasets", "pyproject.toml")
+COPIED = ("bench", "methods", "metrics", "reports", "docs", "tests", "datasets", "pyproject.toml")
 PATIENCE_S = 300.0  # the selections take seconds, a minute on a busy machine
 PASSED, FAILED = 0, 1  # exit codes of pytest
 EXIT_INTERRUPTED = 130

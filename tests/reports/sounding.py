@@ -11,7 +11,7 @@ import numpy as np
 from building import header, method, run_of
 
 from bench.api import Audio
-from bench.audio import write_audio
+from bench.audio import read_audio, write_audio
 from bench.records.store import Run
 
 HOSTILE = '<b onclick="alert(1)">b&amp;</b>'
@@ -39,7 +39,7 @@ def sounding_run(
         path = f"audio/{place:04d}.flac"
         write_audio(folder / path, _tone(220.0 + 20 * (place % 40)))
         record = run.cells[cell.cell_id]
-        digest = f"{place:064x}"[::-1]
+        digest = read_audio(folder / path).digest
         cells[cell.cell_id] = record.model_copy(update={"audio": path, "audio_digest": digest})
     return save(replace(run, folder=folder, cells=cells))
 

@@ -34,6 +34,11 @@ def bench(*arguments: object) -> Result:
     return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
+def judged(*arguments: object) -> Result:
+    """A command that judges runs written by hand, which have no audio."""
+    return bench(*arguments, "--records-only")
+
+
 def test_two_methods_of_a_run_are_compared_per_cell(tmp_path: Path) -> None:
     folder = save(toy(), tmp_path / "run")
     done = bench("compare", "tve", "rti", "--run", folder)
@@ -197,11 +202,11 @@ def test_a_planted_fault_decides_the_exit_code(
 ) -> None:
     good = timed(toy())
     known = tmp_path / "baseline.json"
-    kept = bench("baseline", save(good, tmp_path / "a"), "--reason", "first", "-o", known)
+    kept = judged("baseline", save(good, tmp_path / "a"), "--reason", "first", "-o", known)
     assert kept.exit_code == 0, kept.output
     out, xml = tmp_path / "gate.json", tmp_path / "gate.xml"
     options = ("--baseline", known, "--json", out, "--junit", xml)
-    done = bench("gate", save(fault(good), tmp_path / "b"), *options)
+    done = judged("gate", save(fault(good), tmp_path / "b"), *options)
     assert done.exit_code == code, done.output
     assert word.split(maxsplit=1)[0] in done.output
     verdicts = json.loads(out.read_text())
@@ -242,26 +247,26 @@ def test_what_a_baseline_cannot_find_is_said_at_once_and_ends_the_gate_with_four
     tmp_path: Path,
 ) -> None:
     known = tmp_path / "baseline.json"
-    kept = bench("baseline", save(toy(), tmp_path / "a"), "--reason", "first", "-o", known)
+    kept = judged("baseline", save(toy(), tmp_path / "a"), "--reason", "first", "-o", known)
     assert kept.exit_code == 0, kept.output
     assert kept.output.startswith(f"Written: {known}\n")
     assert "cannot be relied on to find a drop of 0.2" in kept.output
     assert "at least 1 more seed" in kept.output
     new = save(rerendered(toy()), tmp_path / "b")
-    done = bench("gate", new, "--baseline", known)
+    done = judged("gate", new, "--baseline", known)
     assert done.exit_code == 4, done.output
     assert "Gate: cannot tell." in done.output
     assert "needs at least 1 more seed" in " ".join(done.output.split())
-    allowed = bench("gate", new, "--baseline", known, "--least-drop", "1")
+    allowed = judged("gate", new, "--baseline", known, "--least-drop", "1")
     assert allowed.exit_code == 0, allowed.output
-    refused = bench("gate", new, "--baseline", known, "--least-drop", "0")
+    refused = judged("gate", new, "--baseline", known, "--least-drop", "0")
     assert refused.exit_code == 2
     assert "0<x<=1" in refused.output
 
 
 def test_a_baseline_of_schema_one_is_read_with_the_ranges_of_the_run(tmp_path: Path) -> None:
     folder, known = save(toy(), tmp_path / "a"), tmp_path / "b.json"
-    assert bench("baseline", folder, "--reason", "first", "-o", known).exit_code == 0
+    assert judged("baseline", folder, "--reason", "first", "-o", known).exit_code == 0
     held = json.loads(known.read_text())
     assert held["schema_version"] == 2
     held["schema_version"] = 1
@@ -269,7 +274,7 @@ def test_a_baseline_of_schema_one_is_read_with_the_ranges_of_the_run(tmp_path: P
     for metric in held["metrics"].values():
         assert metric.pop("range") == [0.0, 1.0]
     known.write_text(json.dumps(held))
-    done = bench("gate", folder, "--baseline", known)
+    done = judged("gate", folder, "--baseline", known)
     assert done.exit_code == 0, done.output
     assert "The baseline is of schema 1 and lacks the ranges" in done.output
 
@@ -277,7 +282,7 @@ def test_a_baseline_of_schema_one_is_read_with_the_ranges_of_the_run(tmp_path: P
 def test_a_score_that_is_no_number_costs_a_cell_and_no_gate(tmp_path: Path) -> None:
     known = tmp_path / "b.json"
     folder = save(toy(), tmp_path / "a")
-    assert bench("baseline", folder, "--reason", "first", "-o", known).exit_code == 0
+    assert judged("baseline", folder, "--reason", "first", "-o", known).exit_code == 0
     run = toy()
     key = next(key for key in run.scores if key[1] == "cp")
     broken = run.scores[key].model_copy(update={"value": math.nan, "raw": math.nan})
@@ -289,7 +294,7 @@ def test_a_score_that_is_no_number_costs_a_cell_and_no_gate(tmp_path: Path) -> N
             line["value"] = line["raw"] = math.nan
     scores.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert "NaN" in scores.read_text()
-    done = bench("gate", new, "--baseline", known)
+    done = judged("gate", new, "--baseline", known)
     assert done.exit_code == 3, done.output
     assert "no score any more" in " ".join(done.output.split())
 
@@ -297,22 +302,23 @@ def test_a_score_that_is_no_number_costs_a_cell_and_no_gate(tmp_path: Path) -> N
 def test_an_unfinished_run_is_no_baseline(tmp_path: Path) -> None:
     run = toy()
     folder = save(replace(run, cells={}, scores={}), tmp_path / "a")
-    done = bench("baseline", folder, "--reason", "x", "-o", tmp_path / "b.json")
+    done = judged("baseline", folder, "--reason", "x", "-o", tmp_path / "b.json")
     assert "cells not run" in str(done.exception)
 
 
 def test_a_baseline_without_a_reason_is_refused(tmp_path: Path) -> None:
-    done = bench("baseline", save(toy(), tmp_path / "a"), "-o", tmp_path / "b.json")
+    done = judged("baseline", save(toy(), tmp_path / "a"), "-o", tmp_path / "b.json")
     assert done.exit_code == 2
     assert "--reason" in done.output
 
 
 def test_gate_and_compare_import_nothing_heavy(tmp_path: Path, checkout: Path) -> None:
     folder, known = save(toy(), tmp_path / "a"), tmp_path / "b.json"
-    assert bench("baseline", folder, "--reason", "first", "-o", known).exit_code == 0
+    assert judged("baseline", folder, "--reason", "first", "-o", known).exit_code == 0
     code = (
         "import sys\nfrom bench.cli.main import cli\n"
-        f"for words in (['gate', {str(folder)!r}, '--baseline', {str(known)!r}],\n"
+        f"for words in (['gate', {str(folder)!r}, '--baseline', {str(known)!r},\n"
+        "                '--records-only'],\n"
         f"              ['compare', 'tve', 'rti', '--run', {str(folder)!r}]):\n"
         "    try:\n        cli.main(words, standalone_mode=False)\n"
         "    except SystemExit as end:\n        assert not end.code, end.code\n"

@@ -68,6 +68,9 @@ def folders(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[Path, Path]
 
 
 def call(*words: str | Path) -> int:
+    """The exit code of a command; runs written by hand have no audio that could be verified."""
+    if words[0] in {"gate", "baseline"} or words[1] == "add":
+        words += ("--records-only",)
     try:
         cli.main([str(word) for word in words], standalone_mode=False)
     except SystemExit as stop:

@@ -23,6 +23,7 @@ from sounding import sounding_run
 from bench.api import Audio, ConfigError, RecordError, UnknownNameError
 from bench.audio import read_audio
 from bench.cli.main import cli
+from bench.loudness import loudness
 from bench.records.store import Run
 from reports.listening.design import QUESTIONS, choose_sets
 from reports.listening.export import export, with_least_noise
@@ -30,7 +31,6 @@ from reports.listening.ratings import Heard, Rating, heard, import_ratings
 from reports.listening.records import BlindKey, read_json
 from reports.listening.records import person as name_of
 from reports.listening.tables import ears, listening
-from reports.loudness import loudness
 from reports.write import read_report
 
 STYLES = ("harp", "bird", "oud")

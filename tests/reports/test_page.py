@@ -22,10 +22,10 @@ from sounding import CONTENTS, STYLES, save, sounding_run
 from bench.api import Audio
 from bench.audio import read_audio
 from bench.cli.main import cli
+from bench.loudness import loudness
 from bench.records.store import Run
 from reports.figures.examples import best_cell
 from reports.figures.mel import mel_levels
-from reports.loudness import loudness
 from reports.page.grid import build_grid, row_id
 from reports.page.media import mel_picture
 from reports.page.write import LEFT_OUT, write_page

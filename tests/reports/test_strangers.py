@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from sounding import sounding_run
 
-from bench.api import BenchError
+from bench.api import BenchError, RecordError
 from bench.audio import read_audio, write_audio
 from bench.files import LinkError
 from bench.gate.snapshot import snapshot, write_snapshot
@@ -96,6 +96,28 @@ def test_records_that_name_a_place_outside_cost_their_lines(tmp_path: Path, vict
     assert "cells.jsonl:1" in html
     for line, fault in enumerate(left.faults, 1):
         assert f"cells.jsonl:{line}" in fault
+
+
+@pytest.mark.parametrize(
+    ("table", "fact", "words"),
+    [
+        ("provenance", {"git": 7}, "git is 7 and not a table or null"),
+        ("provenance", {"packages": "numpy"}, "packages is 'numpy' and not a table or null"),
+        ("suite", {"gate": [1]}, r"gate is \[1\] and not a table or null"),
+        ("contents", {"c1": {"channels": "x"}}, "channels is 'x' and not a whole number or null"),
+        ("contents", {"c1": {"category": {}}}, "category is {} and not a text or null"),
+        ("contents", {"c1": {"duration_s": []}}, r"duration_s is \[\] and not a number or a whole"),
+    ],
+)
+def test_a_header_with_a_fact_of_another_kind_is_refused(
+    run: Run, table: str, fact: dict[str, object], words: str
+) -> None:
+    path = run.folder / "run.json"
+    header = json.loads(path.read_text())
+    header[table] |= fact
+    path.write_text(json.dumps(header))
+    with pytest.raises(RecordError, match=words):
+        load_run(run.folder)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from bench.api import BenchError, ConfigError
 from bench.cli.main import COMMANDS, cli
+from bench.cli.options import Place, Seconds
 from bench.plan.suite import load_suite
 from bench.plugins.choices import parse_methods
 from bench.plugins.parameters import make_parameters
@@ -125,3 +126,54 @@ def test_a_plan_that_no_machine_could_hold_is_refused_at_once() -> None:
     sweep = ",".join(f"p{n}=0|1|2|3|4|5|6|7|8|9" for n in range(30))
     with pytest.raises(ConfigError, match="variants; at most 1000"):
         parse_methods(f"mix[{sweep}]")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("65", 65.0),
+        ("65.5", 65.5),
+        ("1:05", 65.0),
+        ("1:05.5", 65.5),
+        ("01:05", 65.0),
+        ("0:00.5", 0.5),
+        ("90:00", 5400.0),
+        ("1:02:03", 3723.0),
+        ("1:02:03.25", 3723.25),
+        ("1:05.1", 65.1),  # the nearest double of 65.1, as if that had been written
+    ],
+)
+def test_a_place_in_a_piece_may_be_a_time_of_the_clock(text: str, seconds: float) -> None:
+    assert Place(0).convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["1:60", "1:5", "1:60:00", "1:2:03", ":05", "1:", "1:05:", "-1:05", "1:-5", "1:05e1",
+             "1:05:06:07", "1 :05", "nan:05", "1:05.", "\u0661:\u0660\u0665"]
+)  # fmt: skip
+def test_what_no_clock_shows_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match=r"is no time; write seconds .*below 60 after"):
+        Place(0).convert(text, None, None)
+
+
+def test_a_time_of_the_clock_keeps_to_the_range() -> None:
+    with pytest.raises(click.BadParameter, match="not in the range"):
+        Place(0.5).convert("0:00.4", None, None)
+    with pytest.raises(click.BadParameter, match="not in the range"):
+        Place(0).convert("99999999:00", None, None)
+
+
+def test_every_part_of_a_piece_is_taken_so() -> None:
+    """What names seconds of a piece takes times of the clock; a timeout is no place in one."""
+    kinds = {
+        (command.name, option.opts[0]): type(option.type)
+        for command in COMMANDS
+        for option in command.params
+        if isinstance(option.type, Seconds)
+    }
+    assert kinds == {
+        ("transfer", "--start"): Place,
+        ("transfer", "--duration"): Place,
+        ("run", "--duration"): Place,
+        ("run", "--timeout"): Seconds,
+    }

@@ -198,6 +198,15 @@ class Sorted(Good):
         return super().transfer(sorted(requests, key=lambda request: request.content.id))
 
 
+class Loud(Good):
+    """Reaches 3.5 times full scale where its share is 1, and full scale where it is 0."""
+
+    def render(self, request: TransferRequest[LevelParameters]) -> Audio:
+        made = super().render(request)
+        peak = np.float32(1 + 2.5 * request.parameters.share)
+        return Audio(made.waveform / np.abs(made.waveform).max() * peak, made.sample_rate)
+
+
 class Stateful(Good):
     """Knows its own arrays again, and none that come from the disk."""
 

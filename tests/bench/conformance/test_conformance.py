@@ -10,7 +10,7 @@ import pytest
 from bench.api import ConfigError, UnknownNameError
 from bench.cli.main import cli
 from bench.conformance.checks import CheckStatus, Outcome
-from bench.conformance.examine import examine, outcomes_here, wanted
+from bench.conformance.examine import examine, line, outcomes_here, wanted
 from bench.conformance.method_checks import METHOD_CHECKS
 from bench.conformance.metric_checks import METRIC_CHECKS
 
@@ -299,6 +299,16 @@ def test_a_name_that_is_neither_method_nor_metric_comes_with_the_nearest() -> No
         examine("chrome", "mini", "cpu")
     with pytest.raises(ConfigError, match=r"Neither is neither a method nor a metric; it must"):
         examine(f"{BROKEN}:Neither", "mini", "cpu")
+
+
+@pytest.mark.parametrize(("share", "words"), [("1", ": the largest peak is "), ("0", "")])
+def test_a_peak_beyond_full_scale_passes_and_is_said(share: str, words: str) -> None:
+    found = examine(f"{BROKEN}:Loud[share={share}]", "mini", "cpu").outcomes
+    (outcome,) = (one for one in found if one.name == "outputs keep their own level")
+    assert outcome.status == "passed"
+    assert line(outcome).startswith(f"passed  outputs keep their own level{words}")
+    beyond = "beyond full scale: an integer file would clip it"
+    assert outcome.reason.endswith(beyond) == bool(words)
 
 
 TWICE = (

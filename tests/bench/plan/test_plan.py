@@ -71,7 +71,10 @@ def suite(**changes: object) -> Suite:
 def methods(text: str, longest_s: float | None = None) -> list[PlannedMethod]:
     info = MethodInfo("M", ("content audio",), fits_per_style=True, source="here")
     profile = ProfileInfo(longest_s=longest_s)
-    return [PlannedMethod(choice, info, profile, KindHere(Tuned)) for choice in parse_methods(text)]
+    return [
+        PlannedMethod(choice, info, profile, KindHere(lambda: Tuned))
+        for choice in parse_methods(text)
+    ]
 
 
 def plan_of(text: str = "m", **changes: object) -> Plan:
@@ -212,7 +215,7 @@ def test_the_record_of_styles_names_both_sides() -> None:
 
 
 def test_a_method_without_parameters_is_planned() -> None:
-    planned = replace(methods("m")[0], kind=KindHere(Plain))
+    planned = replace(methods("m")[0], kind=KindHere(lambda: Plain))
     assert make_plan(suite(), dataset(), [planned]).cells[0].parameters == {}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from bench.api import RecordError
 from bench.records import store
-from bench.records.schema import CellRecord
+from bench.records.schema import CellRecord, IdentityFacts, ScoreRecord
 
 A, B, C = (letter * 16 for letter in "abc")
 
@@ -69,6 +69,8 @@ GOOD = {"cell_id": A, "status": "ok", "audio": f"audio/{A}.flac", "audio_digest"
         ({"audio_digest": "../" * 21 + "x"}, "not 64 hex digits"),
         ({"audio_digest": "0" * 63}, "not 64 hex digits"),
         ({"fit_key": "../../fit"}, "not 32 hex digits"),
+        ({"identity": "../../code"}, "identity is '../../code' and not 32 hex digits"),
+        ({"identity": "0" * 33}, "not 32 hex digits"),
         ({"duration_s": float("inf")}, "duration_s is inf"),
         ({"peak": float("nan")}, "peak is nan"),
         ({"attempt": 10**30}, "attempt has a number beyond"),
@@ -89,6 +91,24 @@ def test_a_line_that_breaks_a_rule_costs_that_line_and_is_named(
     assert words in fault
     with pytest.raises(RecordError, match=r"cells\.jsonl:2 is not a CellRecord"):
         store.read_strictly(log, CellRecord)
+
+
+@pytest.mark.parametrize("digest", ["", "0" * 63, "0" * 64 + "\n", "../" * 21 + "x", "A" * 64])
+def test_a_score_of_audio_without_a_digest_costs_that_line(tmp_path: Path, digest: str) -> None:
+    log, faults = tmp_path / "scores.jsonl", []
+    score = {"metric": "cp", "value": 0.5, "raw": 0.5, "status": "ok", "fingerprint": "f"}
+    lines = [score | {"cell_id": A, "audio_digest": d} for d in (digest, None, "0" * 64)]
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    kept = [one.audio_digest for one in store.read(log, ScoreRecord, faults)]
+    assert kept == [None, "0" * 64]
+    assert "not 64 hex digits" in faults[0]
+
+
+def test_words_of_a_header_from_elsewhere_are_bounded() -> None:
+    facts = IdentityFacts(version="v" * 9999, source="\x1b[2J", weights={"w" * 9999: "d" * 9999})
+    ((name, digest),) = facts.weights.items()
+    assert max(len(facts.version), len(facts.source), len(name), len(digest)) <= 300
+    assert facts.source.isprintable()
 
 
 @pytest.mark.parametrize(

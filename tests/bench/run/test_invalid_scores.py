@@ -149,6 +149,20 @@ def test_what_a_metric_does_to_a_library_changes_no_other_score(toy: Path) -> No
     assert changed.header.metrics[-1].fingerprint != beside.header.metrics[-1].fingerprint
 
 
+def test_scores_of_other_code_of_a_metric_are_made_again(toy: Path) -> None:
+    """Of a built-in one too, whose fingerprint says what its author calls its version."""
+    assert run(toy) == 0
+    log = toy / "run" / "scores.jsonl"
+    first, *others = log.read_text("utf-8").splitlines()
+    facts = json.loads(first)
+    older = json.dumps({**facts, "code": "0" * 12, "value": 0.125, "raw": 0.125})
+    log.write_text("\n".join([older, *others]) + "\n", encoding="utf-8")
+    assert run(toy) == 0
+    again = load_run(toy / "run").scores[facts["cell_id"], "chroma"]
+    assert (again.value, again.code) == (facts["value"], facts["code"])
+    assert len(log.read_text("utf-8").splitlines()) == len(CONTENTS) + 1
+
+
 def test_a_metric_that_declines_by_raising_is_not_at_fault(toy: Path) -> None:
     assert run(toy, "Declining") == 0
     found = scores(load_run(toy / "run"), "Declining")

@@ -297,6 +297,22 @@ def test_random_pairs_are_run_and_tabulated(toy: Path) -> None:
     assert "5/5" in (toy / "run" / "report" / "table2.md").read_text()
 
 
+def test_peaks_beyond_full_scale_are_said_after_the_tables(
+    toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Tones of half of full scale: a gain of 20 on a level near 0.8 takes all four of them up."""
+    methods = f"{TOYS}:Gain[gain=0.5|20]"
+    assert run(toy, "--methods", methods, "--styles", "noise") == 0
+    lines = capsys.readouterr().out.splitlines()
+    peak = max(cell.peak or 0.0 for cell in load_run(toy / "run").cells.values())
+    page = next(number for number, line in enumerate(lines) if line.startswith("Page: "))
+    (said,) = [line for line in lines[page:] if "full scale" in line]
+    assert said == (
+        f"{TOYS}:Gain[gain=20]: 4 of 4 outputs with a peak beyond full scale, at most {peak:.3g}: "
+        "integer files would clip them"
+    )
+
+
 def choice(toy: Path, changes: str, **asked: str) -> Suite:
     """What is chosen of another folder by a suite with changes: 4 contents, 2 styles are there."""
     text = (toy / "toy.toml").read_text(encoding="utf-8") + changes

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -76,6 +81,23 @@ def test_more_devices_than_fits_leave_some_without_work() -> None:
     ]
 
 
+def test_a_sigterm_to_the_parent_ends_every_share(tmp_path: Path, checkout: Path) -> None:
+    program = Path(__file__).with_name("stopped_shares.py")
+    surrounding = os.environ | {"PYTHONPATH": str(checkout)}
+    with subprocess.Popen(
+        [sys.executable, str(program), str(tmp_path)], env=surrounding
+    ) as process:
+        while len(list(tmp_path.glob("begun-*"))) < 2 and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
+    assert process.returncode == 143
+    begun, ended = set(tmp_path.glob("begun-*")), {"TerminatedError-one", "TerminatedError-two"}
+    assert {path.name for path in tmp_path.iterdir()} - {path.name for path in begun} == ended
+    numbers = [int(path.name.rpartition("-")[2]) for path in begun]
+    assert not any(Path(f"/proc/{number}").exists() for number in numbers)
+
+
 @pytest.fixture
 def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "mortal.py").write_text(MORTAL, encoding="utf-8")
@@ -110,6 +132,25 @@ def test_two_processes_make_what_one_makes_also_when_one_is_lost(
     assert max(attempt for attempt, _ in shared.values()) == 2
     header = json.loads((suite.parent / "shared" / "run.json").read_text(encoding="utf-8"))
     assert header["provenance"]["devices"] == ["cpu", "cpu"]
+
+
+@pytest.mark.slow
+def test_two_processes_render_a_changed_method_anew_and_no_other(
+    suite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MORTAL", "no")
+    before = run(suite, "run", "cpu,cpu")
+    file = suite.parent / "mortal.py"
+    text = file.read_text(encoding="utf-8")
+    halved = "[type(a)(a.waveform / 2, a.sample_rate) for a in (r.content.audio for r in requests)]"
+    changed = text.replace("[request.content.audio for request in requests]", halved)
+    file.write_text(changed, encoding="utf-8")
+    after = run(suite, "run", "cpu,cpu")
+    unlike = {name for name, facts in after.items() if facts != before[name]}
+    records = load_run(suite.parent / "run")
+    assert unlike == {cell.cell_id for cell in records.plan if cell.method.endswith(":Mortal")}
+    assert {after[name][0] for name in unlike} == {2}
+    assert records.remarks == ()
 
 
 def test_a_run_is_not_continued_in_another_precision(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import soundfile
 from bench.api import BenchError, ConfigError, ContentError, DatasetError, UnsupportedError
 from bench.audio import read_audio
 from bench.cli.main import cli
+from bench.loudness import loudness
 from bench.records.store import load_run
 
 TOYS = Path(__file__).parents[1] / "toys.py"
@@ -81,14 +84,85 @@ def test_the_named_part_of_a_long_content_is_rendered(place: Path) -> None:
     assert np.abs(difference).max() <= 2.0**-15
 
 
-def test_a_stereo_content_gives_a_mono_file(place: Path) -> None:
-    both = np.stack([np.full(RATE, 0.5), np.zeros(RATE)], axis=1)
-    write(place / "stereo.wav", both)
-    made = read_audio(
-        transfer(place, "--content", str(place / "stereo.wav"), method="copy-content")
-    )
+def stereo(place: Path, left: np.ndarray, right: np.ndarray) -> list[str]:
+    write(place / "stereo.wav", np.stack([left, right], axis=1))
+    return ["--content", str(place / "stereo.wav")]
+
+
+def noise(seed: int, level: float = 0.1) -> np.ndarray:
+    return level * np.random.default_rng(seed).standard_normal(RATE).clip(-4, 4)
+
+
+def test_a_method_that_hears_the_mean_gives_a_mono_file_and_says_so_before(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left = noise(0)
+    made = read_audio(transfer(place, *stereo(place, left, np.zeros(RATE)), "--level", "as-is"))
+    level = np.abs(made.mono).max() / np.abs(left / 2).max()  # the toy's gain
     assert made.waveform.shape == (1, RATE)
-    assert made.waveform == pytest.approx(0.25, abs=2.0**-15)
+    assert np.abs(made.mono - level * left / 2).max() <= 2 * 2.0**-15
+    said = capsys.readouterr()
+    assert (
+        "Gain[gain=0.25] hears the mean of the content's 2 channels; the output is mono"
+        in (said.err.partition("[  0%]")[0])
+    )
+    assert "16000 Hz, mono (" in said.out
+
+
+def test_stereo_in_gives_stereo_out_where_the_method_can(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left, right = noise(0), noise(1, 0.03)
+    made = read_audio(transfer(place, *stereo(place, left, right), method="copy-content"))
+    assert made.waveform.shape == (2, RATE)
+    assert np.abs(made.waveform - np.stack([left, right])).max() <= 2.0**-15
+    said = capsys.readouterr()
+    assert "mean" not in said.err
+    assert "16000 Hz, stereo (" in said.out
+
+
+DRAWING = """
+import numpy as np
+from bench.api import Audio, MethodInfo, NoParameters, StyleState, StyleTransferMethod
+
+
+class Drawing(StyleTransferMethod[NoParameters]):
+    INFO = MethodInfo("D", ("content audio",), False, "a test", channels="each")
+
+    def load(self, profile, device):
+        pass
+
+    def fit(self, requests, progress):
+        return [StyleState() for _ in requests]
+
+    def transfer(self, requests):
+        return [self.made(one.content.audio, one.seed) for one in requests]
+
+    def made(self, audio, seed):
+        drawn = 0.1 * np.random.default_rng(seed).standard_normal(audio.num_samples)
+        return Audio((audio.waveform + drawn).astype(np.float32), audio.sample_rate)
+"""
+
+
+def test_both_channels_are_rendered_from_the_same_draws(place: Path) -> None:
+    """The toy adds what it draws: the same to both channels, and equal channels stay equal."""
+    (place / "drawing.py").write_text(DRAWING, encoding="utf-8")
+    method, as_is = f"{place / 'drawing.py'}:Drawing", ("--level", "as-is")
+    both = [noise(0), noise(1)]
+    made = read_audio(transfer(place, *stereo(place, *both), *as_is, method=method)).waveform
+    drawn = made - np.stack(both)
+    assert drawn.std() == pytest.approx(0.1, rel=0.05)
+    assert np.abs(drawn[0] - drawn[1]).max() <= 4 * 2.0**-15  # 16 bits each, between the two
+    alike = read_audio(transfer(place, *stereo(place, both[0], both[0]), *as_is, method=method))
+    assert np.array_equal(*alike.waveform)
+
+
+def test_a_silent_channel_stays_silent(place: Path) -> None:
+    (place / "drawing.py").write_text(DRAWING, encoding="utf-8")
+    pair = stereo(place, np.zeros(RATE), noise(0))
+    made = read_audio(transfer(place, *pair, method=f"{place / 'drawing.py'}:Drawing")).waveform
+    assert not made[0].any()
+    assert made[1].std() > 0.05
 
 
 def test_a_fit_serves_every_content_and_transfer_parameter(place: Path) -> None:
@@ -113,7 +187,7 @@ def test_a_run_and_a_transfer_share_fits_and_make_the_same_sound(place: Path) ->
             standalone_mode=False,
         )
     before = fits(place)
-    made = transfer(place, out="o.flac")
+    made = transfer(place, "--level", "as-is", out="o.flac")
     assert fits(place) == before == 2
     done = load_run(place / "run")
     (cell,) = (cell for cell in done.plan if cell.style == "bells")
@@ -167,7 +241,7 @@ def test_what_cannot_work_is_refused_before_the_work(
 
 
 def test_a_content_beyond_the_longest_names_the_option_that_cuts_it(place: Path) -> None:
-    write(place / "long.wav", np.zeros(301 * RATE))
+    write(place / "long.wav", np.tile(noise(0), 301))
     with pytest.raises(ContentError, match=r"301\.00 s.*--duration 300"):
         transfer(
             place, "--content", str(place / "long.wav"), "--method", "null", method="copy-content"
@@ -194,11 +268,94 @@ def test_text_for_a_method_that_ignores_it_is_refused(place: Path) -> None:
         transfer(place, *style, "--text", "church")
 
 
-def test_an_output_beyond_full_scale_is_not_clipped(place: Path) -> None:
+def test_an_output_beyond_full_scale_is_not_clipped(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loud, as_is = "Gain[gain=9.0]", ("--level", "as-is")
     with pytest.raises(ConfigError, match=r"beyond full scale.*Name it o\.wav.*takes no time"):
-        transfer(place, method="Gain[gain=9.0]", out="o.flac")
-    loud = read_audio(transfer(place, method="Gain[gain=9.0]"))
-    assert np.abs(loud.waveform).max() > 3.0
+        transfer(place, *as_is, method=loud, out="o.flac")
+    kept = read_audio(transfer(place, *as_is, method=loud))
+    assert np.abs(kept.waveform).max() > 3.0
+    assert "beyond full scale: an integer file would clip it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("gain", [0.05, 9.0])
+def test_an_output_is_as_loud_as_its_content(place: Path, gain: float) -> None:
+    content = read_audio(place / "data/content/tone/ramp.wav")
+    made = read_audio(transfer(place, method=f"Gain[gain={gain}]", out="o.flac"))
+    assert loudness(made) == pytest.approx(loudness(content), abs=0.01)  # steps of 16 bits
+
+
+def test_what_is_softer_than_its_content_because_it_would_clip_says_so(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Clicks are soft for their peak: they cannot be as loud as the noise."""
+    (place / "clicks.py").write_text(
+        DRAWING.replace("Drawing", "Clicks").replace(
+            "(audio.waveform + drawn)", "(np.arange(audio.num_samples) % 4000 == 0)[None]"
+        ),
+        encoding="utf-8",
+    )
+    write(place / "loud.wav", noise(0, 0.2))
+    made = read_audio(
+        transfer(
+            place,
+            *("--content", str(place / "loud.wav")),
+            method=f"{place / 'clicks.py'}:Clicks",
+            out="o.flac",
+        )
+    )
+    assert np.abs(made.waveform).max() == pytest.approx(1.0, abs=2.0**-15)
+    assert "dB softer than the content: louder, its peaks would be" in capsys.readouterr().err
+
+
+def test_a_silent_output_ends_with_5_and_replaces_no_file(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "o.wav").write_bytes(b"kept")
+    with pytest.raises(SystemExit, match="5"):
+        transfer(place, method="Gain[gain=0.0005]")
+    shown = capsys.readouterr()
+    assert "wrote" not in shown.out
+    assert (place / "o.wav").read_bytes() == b"kept"
+    found = re.search(r"is silent \((-[\d.]+) dBFS; below -60 dBFS .*; it lies in (\S+)", shown.err)
+    assert found is not None
+    lies = read_audio(found[2])
+    level = 20 * np.log10(np.sqrt(np.mean(lies.mono.astype(np.float64) ** 2)))
+    assert float(found[1]) == pytest.approx(level, abs=0.06)
+    shutil.rmtree(Path(found[2]).parent)
+
+
+@pytest.mark.parametrize(
+    ("right", "why"), [(0.0, r"\(below -60 dBFS\)"), (-1.0, "its channels cancel each other")]
+)
+def test_a_content_without_sound_is_refused(place: Path, right: float, why: str) -> None:
+    left = noise(0) * (right != 0)
+    with pytest.raises(DatasetError, match=rf"silent where it is to be heard.*{why}.*no music"):
+        transfer(place, *stereo(place, left, right * left))
+    assert fits(place) == 0
+
+
+def test_a_piece_that_ends_before_the_duration_says_so(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    transfer(place, "--duration", "0:10")
+    said = "warning: the content ends after 1.26 s; --duration asks for 10 s\n"
+    assert said in capsys.readouterr().err
+    transfer(place, "--duration", "1.2")
+    assert "ends after" not in capsys.readouterr().err
+
+
+def test_a_start_may_be_a_time_of_the_clock(place: Path) -> None:
+    write(place / "minute.wav", np.concatenate([np.tile(noise(0), 61), noise(1)]))
+    made = read_audio(
+        transfer(
+            place,
+            *("--content", str(place / "minute.wav"), "--start", "1:01", "--duration", "0:00.5"),
+            method="copy-content",
+        )
+    )
+    assert np.abs(made.mono - noise(1)[: RATE // 2]).max() <= 2.0**-15
 
 
 def test_a_declined_style_is_a_message(place: Path) -> None:
@@ -211,7 +368,7 @@ def test_a_declined_style_is_a_message(place: Path) -> None:
 def test_a_method_that_breaks_ends_with_5_and_leaves_its_traceback(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write(place / "low1.wav", np.zeros(RATE))
+    write(place / "low1.wav", noise(0))
     with pytest.raises(SystemExit, match="5"):
         transfer(place, "--content", str(place / "low1.wav"), method="Picky")
     shown = capsys.readouterr().err
@@ -242,7 +399,9 @@ def test_words_alone_serve_a_method_that_is_given_words(place: Path) -> None:
 def test_a_piece_can_go_from_one_style_to_another(place: Path) -> None:
     to = ("--style-to", str(place / "data/style/drums"))
     ends = [
-        read_audio(transfer(place, *more, method="Gliding", out=f"{number}.wav")).mono
+        read_audio(
+            transfer(place, "--level", "as-is", *more, method="Gliding", out=f"{number}.wav")
+        ).mono
         for number, more in enumerate([(), to, ("--style", to[1])])
     ]
     first, way, second = ends
@@ -292,3 +451,29 @@ def test_a_style_without_a_clip_that_can_be_used_is_refused(
     with pytest.raises(DatasetError, match=message):
         transfer(place, option, f"{place / 'quiet'}{clip}", method="Gliding")
     assert fits(place) == 0
+
+
+@pytest.mark.parametrize(
+    ("peak", "words"),
+    [(1.35, "; its peak is 1.35, beyond full scale: an integer file would clip it"), (1.0, "")],
+)
+def test_a_peak_beyond_full_scale_is_said(
+    place: Path, capsys: pytest.CaptureFixture[str], peak: float, words: str
+) -> None:
+    """The content is played as it is; at full scale exactly nothing is beyond it."""
+    samples = np.linspace(-0.5, 0.5, SAMPLES)
+    samples[100] = peak
+    write(place / "data/content/tone/loud.wav", samples)
+    loud = ("--content", str(place / "data/content/tone/loud.wav"))
+    transfer(place, *loud, method="copy-content")
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("wrote ")]
+    assert line.endswith(f"){words}")
+
+
+def test_an_integer_file_is_refused_with_the_peak(place: Path) -> None:
+    samples = np.linspace(-0.5, 0.5, SAMPLES)
+    samples[100] = -2.5
+    write(place / "data/content/tone/loud.wav", samples)
+    loud = ("--content", str(place / "data/content/tone/loud.wav"))
+    with pytest.raises(ConfigError, match=r"its peak is 2\.5, beyond full scale, which"):
+        transfer(place, *loud, method="copy-content", out="o.flac")

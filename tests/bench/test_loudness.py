@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.api import Audio
-from reports.loudness import _k_weighting, loudness, matched
+from bench.loudness import _k_weighting, loudness, matched
 
 
 def sine(rate: int, hertz: float = 997.0, level: float = 1.0, seconds: float = 5.0) -> Audio:

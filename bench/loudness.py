@@ -1,4 +1,6 @@
-"""How loud audio is, and equally loud copies of it, so that listeners compare the music.
+"""How loud audio is, its course, and copies of another loudness.
+
+Listeners compare the music of equally loud copies; a transfer is as loud as its content.
 
 **Conventions**: levels in LUFS (loudness units below full scale) as ITU-R BS.1770-4 defines them.
 """
@@ -49,24 +51,54 @@ def matched(audio: Audio, target: float = TARGET_LUFS) -> Audio:
         >>> round(loudness(matched(tone)), 3)
         -23.0
     """
-    level, peak = loudness(audio), float(np.abs(audio.waveform).max(initial=0.0))
-    silent = not math.isfinite(level) or peak == 0
-    gain = 1.0 if silent else min(10 ** ((target - level) / 20), PEAK / peak)
+    gain = min(gain_to(audio, target), headroom(audio, PEAK))
     return Audio((audio.waveform * gain).astype(np.float32).clip(-1, 1), audio.sample_rate)
+
+
+def gain_to(audio: Audio, target: float) -> float:
+    """The factor, over 0, that takes audio to a loudness in LUFS; 1 where either is silence.
+
+    Example:
+        >>> tone = Audio(np.sin(np.arange(48_000) / 7, dtype=np.float32)[None] / 9, 48_000)
+        >>> round(gain_to(tone, loudness(tone) - 20), 6)
+        0.1
+    """
+    level = loudness(audio)
+    audible = math.isfinite(level) and math.isfinite(target)
+    return float(10 ** ((target - level) / 20)) if audible else 1.0
+
+
+def headroom(audio: Audio, peak: float) -> float:
+    """The factor that takes the largest magnitude of a sample to `peak`; infinite for zeros."""
+    largest = float(np.abs(audio.waveform).max(initial=0.0))
+    return peak / largest if largest else math.inf
+
+
+def contour(audio: Audio, block_s: float) -> np.ndarray:
+    """The course of the loudness: a level in LUFS every 0.1 s, each of a block that begins there.
+
+    Args:
+        audio: The sound; all its channels count, with weight 1.
+        block_s: Length of a block, seconds; 3 is "short-term" in EBU Tech 3341, 0.4 "momentary".
+
+    Returns:
+        Shape (block,), floored at the absolute gate of -70 LUFS. Shorter audio is one block.
+    """
+    return np.asarray(np.maximum(_level(_block_powers(audio, block_s)), ABSOLUTE_GATE))
 
 
 def _level(power: np.ndarray | np.floating) -> np.ndarray:
     return OFFSET + 10 * np.log10(np.maximum(power, 1e-20))
 
 
-def _block_powers(audio: Audio) -> np.ndarray:
+def _block_powers(audio: Audio, block_s: float = BLOCK_S) -> np.ndarray:
     """Mean square of the K-weighted signal per block, summed over the channels."""
     from scipy.signal import lfilter
 
     weighted = audio.waveform.astype(np.float64)
     for numerator, denominator in _k_weighting(audio.sample_rate):
         weighted = lfilter(numerator, denominator, weighted)
-    size = min(round(BLOCK_S * audio.sample_rate), audio.num_samples)
+    size = min(round(block_s * audio.sample_rate), audio.num_samples)
     step = max(1, round(STEP_S * audio.sample_rate))
     sums = np.concatenate([[0.0], np.cumsum((weighted**2).sum(axis=0))])
     starts = np.arange(0, audio.num_samples - size + 1, step)

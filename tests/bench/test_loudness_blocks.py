@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.api import Audio
-from reports.loudness import loudness, matched
+from bench.loudness import loudness, matched
 
 RATE = 48000
 

@@ -60,10 +60,10 @@ def admit_states(answer: object, count: int) -> list[StyleState]:
     Example:
         >>> admit_states([StyleState({}, {"steps": (1, 2)})], 1)[0].meta
         {'steps': [1, 2]}
-        >>> admit_states([], 1)
+        >>> admit_states([], 1)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        bench.returned.ReturnError: fit returned a list of 0 for 1; one StyleState each is wanted
+        bench...ReturnError: fit returned a list of 0 for 1; one StyleState each is wanted
     """
     return [_kept(state) for state in _counted("fit", answer, count, StyleState)]
 
@@ -199,7 +199,7 @@ def _kept(state: StyleState) -> StyleState:
             f"the state's arrays have {total} bytes; at most {MOST_STATE_BYTES} can be kept. "
             "Return fewer."
         )
-    kept = {name: np.asarray(array, order="C") for name, array in made.items()}
+    kept = {name: np.asarray(_native(array), order="C") for name, array in made.items()}
     return StyleState(kept, meta if isinstance(meta, dict) else {})
 
 
@@ -214,7 +214,7 @@ def _name(name: object) -> str:
 
 
 def _plain_array(name: object, array: object) -> NDArray[np.generic]:
-    """An array without a class of its own and in this machine's byte order."""
+    """An array without a class of its own; nothing is copied."""
     what = f"the state's {_shown(name)}"
     if not isinstance(array, np.ndarray):
         raise ReturnError(f"{what} is {_shown(array)}; it must be a numpy array. Use np.asarray.")
@@ -225,8 +225,12 @@ def _plain_array(name: object, array: object) -> NDArray[np.generic]:
             f"{what} is of {array.dtype}; arrays of a state hold bool, whole numbers of up to 64 "
             "bits, float16, float32, float64 or complex64. Put texts into meta."
         )
-    plain = np.asarray(array)
-    return plain if plain.dtype.isnative else plain.astype(plain.dtype.newbyteorder("="))
+    return np.asarray(array)
+
+
+def _native(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    """An array in this machine's byte order."""
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def _shown(value: object) -> str:
@@ -234,7 +238,7 @@ def _shown(value: object) -> str:
     if isinstance(value, list | tuple | dict):
         return f"a {type_name(value)} of {len(value)}"
     if value is None or isinstance(value, str | float | bool):
-        return one_line(repr(value[:100] if isinstance(value, str) else value), 60)
+        return one_line(value[:100] if isinstance(value, str) else value, 60, repr)
     return f"a {type_name(value)}"
 
 

@@ -1,0 +1,78 @@
+"""A passing workplace for a single method: a folder for its output and logs, and its studio."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.api import Progress
+from bench.cache import Cache
+from bench.data.material import Material
+from bench.failure import Failure
+from bench.plan.plan import Plan
+from bench.run.context import RunContext
+from bench.run.stopwatch import Stopwatch
+from bench.run.studio import Studio, open_studio
+from bench.weights import quiet_loaders
+
+
+@dataclass(slots=True)
+class Workplace:
+    """Where one method works.
+
+    Args:
+        folder: Removed in the end, unless something in it is worth a look.
+        studio: The method at work.
+        kept: Whether the folder stays.
+    """
+
+    folder: Path
+    studio: Studio
+    kept: bool = False
+
+    def told(self) -> list[Path]:
+        """The logs in which anything stands: the output of workers, and tracebacks."""
+        return [log for log in (self.folder / "logs").iterdir() if log.stat().st_size]
+
+    def failed(self, failure: Failure) -> Failure:
+        """A failure with the place of its traceback, where there is one."""
+        logs = [f"; its output is in {log}" for log in self.told()]
+        return Failure(failure.status, f"{failure.reason}{''.join(logs)}")
+
+
+@contextmanager
+def workplace(plan: Plan, device: str, watch: Stopwatch, progress: Progress) -> Iterator[Workplace]:
+    """Open the studio of the only method of a plan; its worker is ended afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="bench-transfer-"))
+    for inside in (folder / "audio", folder / "logs"):
+        inside.mkdir()
+    place: Workplace | None = None
+    try:
+        place = Workplace(folder, _studio(plan, device, watch, (folder, progress)))
+        try:
+            yield place
+        finally:
+            place.studio.close()
+    finally:
+        if place is None or not (place.kept or place.told()):
+            shutil.rmtree(folder)
+
+
+def _studio(plan: Plan, device: str, watch: Stopwatch, where: tuple[Path, Progress]) -> Studio:
+    (method,), (folder, progress) = plan.methods, where
+    context = RunContext(
+        folder=folder,
+        cache=Cache.default(),
+        material=Material(plan.dataset, plan.splits, None),
+        profile=plan.suite.profile,
+        device=device,
+        watch=watch,
+        progress=progress,
+    )
+    if method.profile.weights:
+        quiet_loaders()
+    return open_studio(context, method)
