@@ -16,7 +16,7 @@ SUITES = CHECKOUT / "bench" / "plan" / "suites"
 # What a user types to call it, and to install it as tested, from where it stands.
 COMMAND = "bench" if INSTALLED else "python -m bench"
 INSTALL = (
-    f"python -m pip install -c {CHECKOUT / 'constraints.txt'} music-style-bench"
+    "python -m pip install --upgrade music-style-bench"
     if INSTALLED
     else "python -m pip install -c constraints.txt -e ."
 )

@@ -28,7 +28,7 @@ from bench.errors import ExitCode
 
 if TYPE_CHECKING:
     from bench.api import Profile
-    from bench.run.single_request import Level
+    from bench.transfer.request import Level
 
 
 class TransferOptions(TypedDict):
@@ -97,7 +97,7 @@ class TransferOptions(TypedDict):
     type=click.Choice(["content", "as-is"]),
     default="content",
     show_default=True,
-    help="content: as loud as the content (LUFS), never clipped; as-is: as the method gives it.",
+    help="As loud as the content (LUFS, never clipped), or as-is, as the method gives it.",
 )
 @profile_option
 @device_option
@@ -117,8 +117,8 @@ def transfer(**options: Unpack[TransferOptions]) -> None:
     broken nothing is written, and the exit code is 5.
     """
     from bench.failure import Failure
-    from bench.run.single import prepare_single, render_single
-    from bench.run.single_request import SingleRequest
+    from bench.transfer.request import SingleRequest
+    from bench.transfer.single import prepare_single, render_single
 
     prepared = prepare_single(SingleRequest(**options))
     if not is_quiet():

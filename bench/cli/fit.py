@@ -68,7 +68,7 @@ def export_(**options: Unpack[ExportOptions]) -> None:
     text, seed and licence. Whoever imports it needs neither the clips nor the time.
     """
     from bench.failure import Failure
-    from bench.run.fits import ExportRequest, export, prepare_export
+    from bench.transfer.fits import ExportRequest, export, prepare_export
 
     prepared = prepare_export(ExportRequest(**options))
     for words in prepared.warnings:
@@ -96,7 +96,7 @@ def import_(path: Path, method: str | None, anyway: bool, device: str) -> None:
     They take it for the same clips, text, parameters and seed. `transfer --fit FILE` uses a file
     directly, without any clips. Nothing in a file is run; an altered one is refused.
     """
-    from bench.run.fits import import_fit
+    from bench.transfer.fits import import_fit
 
     found = import_fit(path, method, device, anyway=anyway)
     say(f"imported {path}: {found.origin.words}")

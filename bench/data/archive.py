@@ -28,8 +28,8 @@ from pydantic import Field
 from bench.api import DatasetError
 from bench.audio import READABLE
 from bench.data.recordings import MANIFEST
-from bench.declarations import Declared
 from bench.files import LinkError, renewed_folder
+from bench.outside.declarations import Declared
 
 _CHUNK = 1 << 20
 _FEW_BYTES = 64  # read at a time of what unpacks without bound: bzip2 makes a million bytes of one

@@ -16,7 +16,7 @@ from bench.api import DatasetError
 from bench.data.archive import ArchiveCard, data_folder
 from bench.data.clips import ClipSource, Kind, LeftOut, fault_of_file, inspect
 from bench.data.recordings import recording_of
-from bench.declarations import Declared, TomlFile, parse, read_toml
+from bench.outside.declarations import Declared, TomlFile, parse, read_toml
 from bench.outside.names import composed, on_disk
 
 

@@ -30,10 +30,10 @@ from bench.data.folders import (
     style_names,
     style_text,
 )
-from bench.declarations import TomlFile, read_toml
 from bench.errors import nearest
 from bench.files import remembered_digest
 from bench.outside.containers import require_whole
+from bench.outside.declarations import TomlFile, read_toml
 from bench.outside.names import composed, on_disk, require_utf8
 
 

@@ -36,7 +36,7 @@ def device() -> list[Finding]:
             "device",
             "cpu: an NVIDIA driver is here, but this build of torch sees no GPU",
             "note",
-            f"python -m pip install --force-reinstall torch=={pin}",
+            f"python -m pip install --force-reinstall torch{pin and f'=={pin}'}",
         )
     ]
 

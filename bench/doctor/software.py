@@ -27,14 +27,24 @@ def python() -> list[Finding]:
 
 
 def packages(root: Path = CHECKOUT) -> list[Finding]:
-    """The packages that pyproject.toml asks for, against the versions in constraints.txt."""
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    """The packages that are asked for, against the versions in constraints.txt if that is here."""
     tested = pins(root / "constraints.txt")
-    found = [_package(line, tested) for line in project["dependencies"]]
+    found = [_package(line, tested) for line in _needed(root)]
     unlike = [finding for finding in found if finding.severity != "ok"]
     if not unlike:
-        return [Finding("packages", f"all {len(found)} as tested (constraints.txt)")]
+        words = "as tested (constraints.txt)" if tested else "new enough"
+        return [Finding("packages", f"all {len(found)} {words}")]
     return [Finding("packages", f"{len(found) - len(unlike)} of {len(found)} as tested"), *unlike]
+
+
+def _needed(root: Path) -> list[str]:
+    """What pyproject.toml asks for; where there is none, what the installed package asks for."""
+    path = root / "pyproject.toml"
+    if path.is_file():
+        asked: list[str] = tomllib.loads(path.read_text("utf-8"))["project"]["dependencies"]
+        return asked
+    lines = metadata.requires("music-style-bench") or []
+    return [line for line in lines if "extra ==" not in line]
 
 
 def _package(requirement: str, tested: dict[str, str]) -> Finding:
@@ -47,7 +57,7 @@ def _package(requirement: str, tested: dict[str, str]) -> Finding:
         return Finding(name, "not installed", "wrong", INSTALL)
     if _release(installed) < _release(least):
         return Finding(name, f"{installed}; at least {least} is needed", "wrong", INSTALL)
-    if installed.partition("+")[0] != pin:
+    if tested and installed.partition("+")[0] != pin:
         return Finding(name, f"{installed}; tested with {pin}", "note", INSTALL)
     return Finding(name, installed)
 
@@ -58,7 +68,9 @@ def _release(version: str) -> tuple[int, ...]:
 
 
 def pins(constraints: Path) -> dict[str, str]:
-    """Versions by package name."""
+    """Versions by package name; none where there is no such file, as in a wheel."""
+    if not constraints.is_file():
+        return {}
     lines = constraints.read_text(encoding="utf-8").splitlines()
     pairs = (line.partition("==") for line in lines if "==" in line and not line.startswith("#"))
     return {name.strip(): version.strip() for name, _, version in pairs}

@@ -15,9 +15,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 from bench.api import ConfigError, Json, Profile, UnknownNameError
 from bench.checkout import SUITES
 from bench.data.selection import StyleClips
-from bench.declarations import Declared, TomlFile, parse, read_toml
 from bench.errors import nearest
 from bench.gate.snapshot import LEAST_DROP
+from bench.outside.declarations import Declared, TomlFile, parse, read_toml
 from bench.outside.texts import LONGEST_S, MOST_COUNT
 from bench.plugins.catalog import methods as catalog_methods
 from bench.plugins.catalog import metrics as catalog_metrics

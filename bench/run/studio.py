@@ -125,7 +125,8 @@ class Studio:
         """
         if self.in_worker:
             return self
-        return replace(self, isolation=replace(self.isolation, wanted=True), _method=None)
+        apart = replace(self.isolation, wanted=True)
+        return replace(self, kind=self.planned.kind, isolation=apart, _method=None)
 
     def close(self) -> None:
         """End the worker process, if there is one; what needs the method starts another."""

@@ -13,10 +13,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mkdocs.structure.files import File, Files
-
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PAGES = {
@@ -37,6 +36,8 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages of the checkout's top level."""
+    from mkdocs.structure.files import File
+
     for name, place in PAGES.items():
         text = (CHECKOUT / name).read_text(encoding="utf-8")
         if name == "LICENSE":  # plain text, with its line breaks

@@ -10,6 +10,7 @@ import yaml
 
 from bench.cli.main import cli
 from bench.errors import ExitCode
+from docs.making.top_level import PAGES
 from tests.docs.pages import (
     CHECKOUT,
     blocks,
@@ -34,9 +35,8 @@ def anchors(page: str) -> set[str]:
 
 @pytest.mark.parametrize("page", pages())
 def test_every_link_leads_to_a_file_and_a_heading(page: str) -> None:
-    """On the site, CONTRIBUTING is contributing.md: docs/making/top_level.py says so."""
-    top = {"contributing.md": "CONTRIBUTING.md", "licence.md": "LICENSE"}
-    top |= {"architecture.md": "ARCHITECTURE.md", "CITATION.cff": "CITATION.cff"}
+    """On the site the pages of the top level have other names, and some pages link to these."""
+    top = {place: name for name, place in PAGES.items()}
     dead = []
     for target, anchor in LINK.findall(prose(text_of(page))):
         path = ((CHECKOUT / page).parent / target).resolve() if target else CHECKOUT / page
@@ -52,7 +52,7 @@ def test_every_page_is_in_the_navigation() -> None:
     text = (CHECKOUT / "mkdocs.yml").read_text(encoding="utf-8")
     listed = re.findall(r"^ +- (?:\w+: )?([\w/-]+\.md)$", text.partition("\nnav:")[2], re.MULTILINE)
     here = {page.removeprefix("docs/") for page in pages() if page.startswith("docs/")}
-    made = {"index.md", "contributing.md", "architecture.md", "licence.md"}
+    made = {place for place in PAGES.values() if place.endswith(".md")}
     assert sorted(listed) == sorted(here | made)
 
 

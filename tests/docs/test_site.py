@@ -10,7 +10,7 @@ import click
 import pytest
 
 from bench.cli.main import cli
-from docs.making import commands, links
+from docs.making import commands, links, top_level
 
 PAGE = '<html><body><h1 id="top">A</h1>{}</body></html>'
 
@@ -83,3 +83,17 @@ def test_what_html_and_markdown_would_swallow_stands_in_the_reference() -> None:
     assert row.count("|") == 3
     assert "0&lt;x&lt;=9" in row
     assert "&#91;a&#93;(b) or &#42;c&#42;" in row
+
+
+@pytest.mark.parametrize(
+    ("written", "turned"),
+    [
+        ("[a](docs/faq.md#top)", "[a](faq.md#top)"),
+        ("![p](docs/pictures/mini.png)", "![p](pictures/mini.png)"),
+        ("[c](CONTRIBUTING.md), [l](LICENSE)", "[c](contributing.md), [l](licence.md)"),
+        ("[e](https://example.org/docs/LICENSE)", "[e](https://example.org/docs/LICENSE)"),
+        ("[h](#docs/x)", "[h](#docs/x)"),
+    ],
+)
+def test_links_of_the_top_level_are_turned_to_the_site(written: str, turned: str) -> None:
+    assert top_level.turned(written) == turned

@@ -37,7 +37,7 @@ from tabulate import tabulate
 
 from bench.records.schema import ScoreRecord
 from bench.records.store import read
-from bench.run.fit_files import read_fit
+from bench.transfer.fit_files import read_fit
 from methods.gatys.checkpoints import PUBLISHED
 
 # The exit codes of an end by each signal; python itself dies of one that comes before the command
@@ -291,7 +291,7 @@ def commands(stage: Stage, url: str, built_in: Sequence[str]) -> dict[str, Comma
 
     def exporting(folder: Path) -> list[str]:
         style = ["--style", str(stage.home / "data" / "style" / "hard"), "--profile", "mini"]
-        return ["fit", "export", outside, *style, "--device", "cpu",
+        return ["fit", "export", "eq-match", *style, "--device", "cpu",
                 "-o", str(folder / "fit.safetensors")]  # fmt: skip
 
     outside, paced, mirror = f"{RUDE}:Steady", {"TOY_PACE": "0.1"}, {"BENCH_MIRROR": f"{url}/files"}
@@ -307,7 +307,7 @@ def commands(stage: Stage, url: str, built_in: Sequence[str]) -> dict[str, Comma
             unreported, lambda folder: contents(folder / "run", "report"),
         ),
         "baseline": Command(accepting, finished, made_by_baseline),
-        "fit export": Command(exporting, nothing, made_by_export, settings=paced),
+        "fit export": Command(exporting, nothing, made_by_export),
         "fetch": Command(fetching, nothing, made_by_fetch, settings=mirror),
         "listen import": Command(
             lambda folder: ["listen", "import", *given, "--run", str(folder / "run")],

@@ -34,7 +34,7 @@ from bench.plugins.process import told
 from bench.plugins.wire import GarbledError, Wire
 from bench.records.frame import frame
 from bench.records.store import load_run
-from bench.run.fit_files import FitFile, LearntClip, Origin, read_fit, write_fit
+from bench.transfer.fit_files import FitFile, LearntClip, Origin, read_fit, write_fit
 from methods.riffusion.released.styles import import_style
 from reports.page.write import write_page
 from reports.write import failures, read_report, terminal_summary, write_report

@@ -93,7 +93,7 @@ def test_the_fuzzer_notices(tmp_path: Path, reader: str, said: str) -> None:
     (tmp_path / "elsewhere").mkdir()
     script = (
         "import os, pathlib, runpy, sys, tomllib; sys.path.insert(0, sys.argv[1])\n"
-        f"import bench.declarations as d; os.chdir('elsewhere'); d.parse_toml = {reader}\n"
+        f"import bench.outside.declarations as d; os.chdir('elsewhere'); d.parse_toml = {reader}\n"
         "sys.argv[:2] = []; runpy.run_path(sys.argv[0], run_name='__main__')\n"
     )
     words = [str(FUZZING.parents[2]), str(FUZZING), "suites", "9", "0", str(tmp_path)]

@@ -12,7 +12,7 @@ import soundfile
 
 from bench.api import BenchError, ConfigError, DatasetError, UnknownNameError
 from bench.data.cards import load_dataset
-from bench.declarations import find_lines
+from bench.outside.declarations import find_lines
 from bench.plan.suite import load_suite
 from bench.run.request import RunRequest, prepare
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.declarations import read_toml
 from bench.errors import DatasetError
+from bench.outside.declarations import read_toml
 from bench.outside.texts import (
     LARGEST_INTEGER,
     MOST_LEVELS,

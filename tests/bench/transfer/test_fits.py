@@ -18,7 +18,7 @@ from bench.audio import read_audio
 from bench.cache import Cache, state_checksum
 from bench.cli.main import cli
 from bench.run import fit_files
-from bench.run.fit_files import FitFile, Origin, read_fit, write_fit
+from bench.transfer.fit_files import FitFile, Origin, read_fit, write_fit
 
 TOYS = Path(__file__).parents[1] / "toys.py"
 GAIN = f"{TOYS}:Gain"

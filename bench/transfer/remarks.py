@@ -21,9 +21,7 @@ from bench.audio import BEYOND, is_beyond_full_scale, peak_of, peak_words
 from bench.loudness import ABSOLUTE_GATE, BLOCK_S, contour
 from bench.outputs import FRAME_S, SILENCE_DBFS, frame_rms, is_silent
 
-LOST_DB = (
-    12.0  # a frame is lost where it is silent and its content at least this much above silence
-)
+LOST_DB = 12.0  # a frame is lost where it is silent and its content so much above silence
 SHORTEST_LOST_S = 1.0  # shorter ones are rests that moved
 CONTOUR_DB = 6.0  # a drop of level that differs by more from the content's is heard as another
 LONGEST_BLOCK_S = 3.0  # short-term loudness of EBU Tech 3341

@@ -29,19 +29,19 @@ from bench.plugins.choices import parse_method
 from bench.plugins.parameters import split_parameters
 from bench.records.schema import PlannedCell
 from bench.records.store import load_run
-from bench.run.fit_files import SUFFIX, FitFile, LearntClip, Origin, read_fit, write_fit
-from bench.run.fit_use import choice_of, require_use, spoken_name
 from bench.run.keys import identity_of, weights_names
-from bench.run.single_request import (
+from bench.run.stopwatch import Stopwatch
+from bench.run.studio import Fitted, Studio
+from bench.transfer.fit_files import SUFFIX, FitFile, LearntClip, Origin, read_fit, write_fit
+from bench.transfer.fit_use import choice_of, require_use, spoken_name
+from bench.transfer.request import (
     SingleRequest,
     require_clips,
     require_writable_place,
     styles_of,
     suite_of,
 )
-from bench.run.stopwatch import Stopwatch
-from bench.run.studio import Fitted, Studio
-from bench.run.workplace import workplace
+from bench.transfer.workplace import workplace
 
 UNKNOWN = "unknown"
 

@@ -12,8 +12,7 @@ from typing import Any, TypeAlias, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from bench.api import BenchError
-from bench.errors import nearest
+from bench.errors import BenchError, nearest
 from bench.outside.texts import MOST_TOML_BYTES, BeyondLimitError, parse_toml, read_text
 
 ModelT = TypeVar("ModelT", bound=BaseModel)

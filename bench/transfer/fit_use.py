@@ -10,8 +10,8 @@ from bench.api import ConfigError
 from bench.plan.plan import PlannedMethod
 from bench.plugins.choices import MethodChoice, parse_method
 from bench.plugins.parameters import split_parameters
-from bench.run.fit_files import FitFile, Origin
 from bench.run.keys import Identity, weights_names
+from bench.transfer.fit_files import FitFile, Origin
 
 HEAD = 12  # digits of a digest in a message
 

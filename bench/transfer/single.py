@@ -4,9 +4,9 @@ The request becomes a plan of a single style, which is worked through as in a ru
 cache keys: a fit that a run has learnt is taken from the cache, and the other way round. With the
 level left as it is, the sound of a content of one channel is the one that a run would record.
 
-The content's rate and length are kept. What is written is listened to first (`bench.run.remarks`):
-an output that is silent is not written, so that nothing is lost to it; everything else that a
-listener should know is said in a line each.
+The content's rate and length are kept. What is written is listened to first, see
+`bench.transfer.remarks`: an output that is silent is not written, so that nothing is lost to it;
+everything else that a listener should know is said in a line each.
 """
 
 from __future__ import annotations
@@ -42,13 +42,15 @@ from bench.plan.plan import Plan, describe_styles, make_plan, method_info, prepa
 from bench.plan.suite import Suite
 from bench.plugins.choices import MethodChoice, parse_method
 from bench.records.schema import CellRecord, PlannedCell, left_out_words
-from bench.run import remarks
-from bench.run.channels import Division, at_level, divide, joined
 from bench.run.chunks import render_chunk
-from bench.run.fit_files import FitFile, read_fit
-from bench.run.fit_use import choice_of, require_use
 from bench.run.keys import digest
-from bench.run.single_request import (
+from bench.run.stopwatch import Stopwatch
+from bench.run.studio import Fitted, Studio
+from bench.transfer import remarks
+from bench.transfer.channels import Division, at_level, divide, joined
+from bench.transfer.fit_files import FitFile, read_fit
+from bench.transfer.fit_use import choice_of, require_use
+from bench.transfer.request import (
     Level,
     SingleRequest,
     content_of,
@@ -58,9 +60,7 @@ from bench.run.single_request import (
     styles_of,
     suite_of,
 )
-from bench.run.stopwatch import Stopwatch
-from bench.run.studio import Fitted, Studio
-from bench.run.workplace import Workplace, workplace
+from bench.transfer.workplace import Workplace, workplace
 
 FIT_SHARE = 0.9  # of the progress shown, where learning the style is most of the work
 SOUNDS = {1: "mono", 2: "stereo"}
