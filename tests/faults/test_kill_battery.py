@@ -35,6 +35,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Battery]:
         ("report", signal.SIGKILL, (0.6,)),
         ("baseline", signal.SIGTERM, (0.5,)),
         ("fit export", signal.SIGKILL, (0.8,)),
+        ("init ci", signal.SIGKILL, (0.9,)),
         ("fetch", signal.SIGKILL, (0.7,)),
         ("listen import", signal.SIGINT, (0.6,)),
     ],

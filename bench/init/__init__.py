@@ -1,0 +1,1 @@
+"""`init`: the files that another repository needs to use the bench."""
