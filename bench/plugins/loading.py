@@ -16,6 +16,8 @@ from bench.api import ConfigError, UnknownNameError
 from bench.errors import nearest
 from bench.outside.wording import one_line
 
+OURS = ("bench", "methods", "metrics", "reports")  # in front of the module path of every command
+
 
 def load_class(target: str) -> type:
     """Import and return a class.
@@ -48,12 +50,29 @@ def load_module(place: str) -> ModuleType:
                 f"module {place!r} is not importable; write path/to/file.py:Class or "
                 "package.module:Class. Check the spelling or install the package."
             ) from error
+        _require_no_shadow(place, error)
         raise ConfigError(
             f"{place} needs the package {error.name!r}, which is not installed. Install it."
         ) from error
     except (ImportError, SyntaxError) as error:
+        _require_no_shadow(place, error)
         raise ConfigError(
             f"{place} cannot be imported ({one_line(error)}). Correct it first."
+        ) from error
+
+
+def _require_no_shadow(place: str, error: ImportError | SyntaxError) -> None:
+    """Say so where a module lacks what it imports because a package of ours has that name.
+
+    Raises:
+        ConfigError: It does.
+    """
+    name = error.name if isinstance(error, ImportError) else None
+    root = (name or "").partition(".")[0]
+    if root in OURS:
+        raise ConfigError(
+            f"{place} cannot be imported ({one_line(error)}); inside this command {root!r} is the "
+            "bench's own package and stands before any other of that name. Rename yours."
         ) from error
 
 

@@ -234,6 +234,17 @@ def test_a_module_that_does_not_import_is_an_error_of_its_own(
 
 
 @pytest.mark.parametrize(
+    "line", ["import metrics.loud", "from metrics import loud", "from reports.mine import table"]
+)
+def test_a_package_of_ones_own_that_ours_hides_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics" / "loud.py").write_text("x = 1\n")
+    (tmp_path / "mine.py").write_text(f"{line}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"'(metrics|reports)' is the bench's own package"):
+        catalog.find_method(f"{tmp_path}/mine.py:Mine")
+
+
+@pytest.mark.parametrize(
     ("line", "words"),
     [
         ("INFO = 'x'", r"INFO is a str; it must be a bench\.api\.MethodInfo"),
