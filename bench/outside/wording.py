@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-LONGEST = 300  # characters of the reason of a cell
+LONGEST = 600  # characters of the reason of a cell, which may name all words that a model knows
 LONGEST_MESSAGE = 2000  # characters of what ends a command: it may list what one can choose from
 CUT = "…"  # the end of what was longer
 NAMED = 3  # of several things in a sentence, before the others are only counted

@@ -308,7 +308,7 @@ def test_peaks_beyond_full_scale_are_said_after_the_tables(
     page = next(number for number, line in enumerate(lines) if line.startswith("Page: "))
     (said,) = [line for line in lines[page:] if "full scale" in line]
     assert said == (
-        f"{TOYS}:Gain[gain=20]: 4 of 4 outputs with a peak beyond full scale, at most {peak:.3g}: "
+        f"Gain[gain=20]: 4 of 4 outputs with a peak beyond full scale, at most {peak:.3g}: "
         "integer files would clip them"
     )
 
