@@ -138,8 +138,8 @@ class RiffusionText(StyleTransferMethod[TextParameters]):
         if unknown:
             raise UnsupportedError(
                 f"text unknown to this model: {', '.join(unknown)} of {style.text!r} (style "
-                f"{style.id!r}); it knows {', '.join(sorted(self._vocabulary))}. Choose among "
-                f"these words. {full_profile_line('riffusion')}"
+                f"{style.id!r}). {full_profile_line('riffusion')} Or choose among the words that "
+                f"it knows: {', '.join(sorted(self._vocabulary))}."
             )
         return " ".join(words)
 
