@@ -52,6 +52,7 @@ TESTS = "from bench.module import doubled\n\n\ndef test_it():\n    assert double
 def toy(folder: Path, *, tests: str = TESTS, equivalent: str = "") -> list[str]:
     """A checkout with a function that is tested and one that is not; arguments to run its list."""
     (folder / "bench").mkdir()
+    (folder / "bench" / "__init__.py").touch()  # else the installed package of that name is found
     (folder / "bench" / "module.py").write_text(MODULE, encoding="utf-8")
     (folder / "tests").mkdir()
     (folder / "tests" / "test_module.py").write_text(tests, encoding="utf-8")

@@ -60,7 +60,7 @@ def test_a_job_that_may_write_runs_git_alone(checkout: Path) -> None:
     assert body == (ASSETS / "history").read_text("utf-8")
     assert end == 'bash "$RUNNER_TEMP/history" push runs/ci/history.jsonl\n'
     plan = subprocess.run(
-        ["make", "history-push", "--dry-run"],  # noqa: S607 - any make
+        ["make", "--no-print-directory", "history-push", "--dry-run"],  # noqa: S607 - any make
         cwd=checkout, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert plan.stdout.split()[:3] == ["bash", "bench/init/assets/history", "push"]
