@@ -12,23 +12,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from bench.cli.main import cli
-from tests.docs.pages import blocks, commands, text_of
+from tests.docs.pages import blocks, commands, run, text_of
 
 CONTRIBUTING = text_of("CONTRIBUTING.md")
 SECTIONS = {
     text.partition("\n")[0]: text.partition("\n")[2] for text in CONTRIBUTING.split("\n## ")[1:]
 }
 ADDITIONS = ("A method", "A metric", "A dataset card", "A suite")
-
-
-def run(words: list[str]) -> int:
-    """Run a command here; its exit code."""
-    try:
-        cli.main(words, standalone_mode=False)
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
 
 
 @pytest.fixture

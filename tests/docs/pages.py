@@ -169,3 +169,12 @@ def options(words: list[str]) -> tuple[set[str], set[str]]:
     has = {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
     given = {word.partition("=")[0] for word in rest if re.fullmatch(r"--?[a-z][\w-]*(=.*)?", word)}
     return given, has | {"--help", "-h"}
+
+
+def run(words: list[str]) -> int:
+    """Run a command here; its exit code."""
+    try:
+        cli.main(words, standalone_mode=False)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0

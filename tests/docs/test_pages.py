@@ -20,6 +20,7 @@ from tests.docs.pages import (
     options,
     pages,
     prose,
+    run,
     text_of,
 )
 
@@ -113,15 +114,6 @@ FORM = re.compile(r"^run --(retry|dry-run|help)$")  # named in the text, not to 
 MINE = """
 from methods.controls import Noise as Mine
 """
-
-
-def run(words: list[str]) -> int:
-    """Run a command here; its exit code."""
-    try:
-        cli.main(words, standalone_mode=False)
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
 
 
 def test_the_exit_codes_are_listed() -> None:

@@ -51,6 +51,15 @@ def require_resumed(stage: Stage, out: str, *options: str) -> None:
     assert stage.tables(out) == stage.tables()
 
 
+def paused(stage: Stage, moment: str, option: str, out: str) -> ForkServerProcess:
+    """A run that waits at a moment."""
+    mark = stage.notes / f"paused-{moment}"
+    mark.unlink(missing_ok=True)
+    process = stage.start(*THREE, option, out=out, TOY_PAUSE=moment)
+    wait_until(mark.exists, f"the run to reach {moment}")
+    return process
+
+
 @pytest.mark.parametrize(
     ("moment", "option"),
     [
@@ -66,11 +75,7 @@ def test_an_interrupt_ends_with_130_and_the_run_goes_on(
     stage: Stage, moment: str, option: str
 ) -> None:
     out = f"{moment}{option}"
-    mark = stage.notes / f"paused-{moment}"
-    mark.unlink(missing_ok=True)
-    process = stage.start(*THREE, option, out=out, TOY_PAUSE=moment)
-    wait_until(mark.exists, f"the run to reach {moment}")
-    assert interrupted(process) == 130
+    assert interrupted(paused(stage, moment, option, out)) == 130
     assert "run the same command again to go on" in stage.said(out)
     assert "Traceback" not in stage.said(out)
     stage.require_nobody_left()
@@ -109,10 +114,8 @@ def test_a_sigterm_ends_with_143_and_the_run_goes_on(
     stage: Stage, moment: str, option: str
 ) -> None:
     """A cluster sends it to every process of the job, and more than once."""
-    out, mark = f"term-{moment}{option}", stage.notes / f"paused-{moment}"
-    mark.unlink(missing_ok=True)
-    process = stage.start(*THREE, option, out=out, TOY_PAUSE=moment)
-    wait_until(mark.exists, f"the run to reach {moment}")
+    out = f"term-{moment}{option}"
+    process = paused(stage, moment, option, out)
     for worker in children(int(process.pid or 0)):
         os.kill(worker, TERM)
     assert interrupted(process, TERM, TERM) == 143
