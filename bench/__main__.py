@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 
+from bench.checkout import INSTALL, PACKAGES
 from bench.errors import ExitCode, end_on_sigterm, last_words
 
 
@@ -22,10 +23,8 @@ def _command() -> Callable[[], None]:
     try:
         from bench.cli.main import main
     except ModuleNotFoundError as error:
-        if str(error.name).partition(".")[0] in {"bench", "methods", "metrics", "reports"}:
+        if str(error.name).partition(".")[0] in PACKAGES:
             raise
-        from bench.checkout import INSTALL
-
         sys.stderr.write(
             f"error: package {error.name!r} is not installed for {sys.executable}; every command "
             f"needs it. Install what was tested: {INSTALL}\n"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 INSTALLED = CHECKOUT.name == "music_style_bench" and (CHECKOUT / "py.typed").is_file()
+PACKAGES = ("bench", "methods", "metrics", "reports")  # that lie at the root
 DATASETS = CHECKOUT / ("shipped_datasets" if INSTALLED else "datasets")
 SUITES = CHECKOUT / "bench" / "plan" / "suites"
 # What a user types to call it, and to install it as tested, from where it stands.

@@ -84,6 +84,22 @@ class UnsupportedError(BenchError):
     """
 
 
+# By name, as one process tells another what was raised.
+KINDS: dict[str, type[BenchError]] = {kind.__name__: kind for kind in BenchError.__subclasses__()}
+KINDS["BenchError"] = BenchError
+
+
+def told_as(error: BenchError) -> str:
+    """The name in `KINDS` of an error, or of what it derives from where a plug-in made its class.
+
+    Example:
+        >>> class MyDeviceError(DeviceError): ...
+        >>> told_as(MyDeviceError("no such device"))
+        'DeviceError'
+    """
+    return next(kind.__name__ for kind in type(error).__mro__ if kind in KINDS.values())
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A sentence with the nearest known name and a space before it, or nothing where none is near.
 

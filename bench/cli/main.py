@@ -17,7 +17,7 @@ import click
 
 from bench import __version__
 from bench.api import BenchError, ConfigError
-from bench.checkout import CHECKOUT, INSTALL
+from bench.checkout import CHECKOUT, INSTALL, PACKAGES
 from bench.cli.commands import Commands
 from bench.cli.completion import completion
 from bench.cli.everyday import check, doctor, fetch, list_, transfer
@@ -33,7 +33,6 @@ from bench.files import FULL, no_space
 from bench.outside.names import require_utf8
 from bench.outside.wording import CUT, LONGEST_MESSAGE, one_line, visible
 
-ROOT_PACKAGES = ("bench", "methods", "metrics", "reports")
 # What the system refuses and its user can fix; any other OSError is a fault of ours.
 FIXABLE = {
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR,
@@ -121,7 +120,7 @@ def check_packages() -> None:
     Raises:
         ConfigError: Another package of the same name stands before ours on the path.
     """
-    for name in ROOT_PACKAGES:
+    for name in PACKAGES:
         spec = importlib.util.find_spec(name)
         place = Path(spec.origin).resolve() if spec and spec.origin else None
         if place is None or not place.is_relative_to(CHECKOUT):

@@ -14,14 +14,13 @@ from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-from bench import errors
 from bench.api import ConfigError, Entry, Profile, UnknownNameError
 from bench.conformance.checks import AXES_WORDS, Check, Outcome, run_checks
 from bench.conformance.method_checks import METHOD_CHECKS
 from bench.conformance.method_subject import MethodSubject
 from bench.conformance.metric_checks import METRIC_CHECKS
 from bench.conformance.metric_subject import MetricSubject
-from bench.errors import nearest
+from bench.errors import KINDS, nearest, told_as
 from bench.failure import STOPS_RUN
 from bench.plugins.catalog import (
     describe,
@@ -153,7 +152,7 @@ def _outcomes_of_a_process(what: Wanted, made: list[Outcome]) -> Generator[Outco
     try:
         for message in _messages(near):
             if message["kind"] == "stop":
-                raise getattr(errors, message["name"])(message["words"])
+                raise KINDS[message["name"]](message["words"])
             made.append(Outcome(*(message[key] for key in ("name", "status", "reason", "root"))))
             yield made[-1]
         process.join()
@@ -180,7 +179,7 @@ def _work_apart(what: Wanted, begin: int, broken: Mapping[str, str], far: Connec
         for outcome in outcomes_here(what, begin, broken):
             _say(far, "outcome", **asdict(outcome))
     except STOPS_RUN as error:
-        _say(far, "stop", name=type(error).__name__, words=str(error))
+        _say(far, "stop", name=told_as(error), words=str(error))
 
 
 def _say(far: Connection, kind: str, **more: str) -> None:

@@ -9,7 +9,6 @@ where one of its files has changed.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -21,10 +20,9 @@ from typing import Any, Literal
 
 from bench.api import BenchError, ConfigError, Entry, MethodInfo, MetricInfo, Profile, ProfileInfo
 from bench.failure import WorkerError, WorkerLostError
-from bench.plugins.environments import environment_digest, project_of
 from bench.plugins.fault_places import place_of_fault
 from bench.plugins.process import Worker, this_environment
-from bench.plugins.source_digest import source_digest
+from bench.plugins.source_digest import joined_digest, source_digest
 
 Kind = Literal["method", "metric"]
 ROOMS = ("methods", "metrics")
@@ -193,10 +191,5 @@ def digest_of(entry: Entry) -> str:
         return source_digest(entry)
     files = inspected(entry.target).files
     home = Path(os.path.commonpath([file.path.parent for file in files]))
-    whole = hashlib.sha256()
-    for file in files:
-        whole.update(f"{file.path.relative_to(home).as_posix()}:{file.digest}\n".encode())
-    project = project_of(entry)
-    if project is not None:
-        whole.update(f"environment:{environment_digest(project)}\n".encode())
-    return whole.hexdigest()
+    digests = [(file.path.relative_to(home).as_posix(), file.digest) for file in files]
+    return joined_digest(digests, entry)

@@ -13,10 +13,9 @@ from pathlib import Path
 from types import ModuleType
 
 from bench.api import ConfigError, UnknownNameError
+from bench.checkout import PACKAGES
 from bench.errors import nearest
 from bench.outside.wording import one_line
-
-OURS = ("bench", "methods", "metrics", "reports")  # in front of the module path of every command
 
 
 def load_class(target: str) -> type:
@@ -69,7 +68,7 @@ def _require_no_shadow(place: str, error: ImportError | SyntaxError) -> None:
     """
     name = error.name if isinstance(error, ImportError) else None
     root = (name or "").partition(".")[0]
-    if root in OURS:
+    if root in PACKAGES:  # they stand in front of the module path of every command
         raise ConfigError(
             f"{place} cannot be imported ({one_line(error)}); inside this command {root!r} is the "
             "bench's own package and stands before any other of that name. Rename yours."

@@ -24,9 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bench import errors
-from bench.api import BenchError, Progress
-from bench.errors import sparing_children
+from bench.api import Progress
+from bench.errors import KINDS, sparing_children
 from bench.failure import Failure, WorkerError, WorkerLostError
 from bench.outside.wording import one_line
 from bench.plugins.log import Capture
@@ -41,11 +40,6 @@ START = (
     "from bench.plugins.worker import serve; serve(sys.argv[1])"
 )
 _RAISED = ("unsupported", "error", "oom")  # the statuses of what a plug-in raises
-_OURS = {
-    name: kind
-    for name, kind in vars(errors).items()
-    if isinstance(kind, type) and issubclass(kind, BenchError)
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,8 +252,8 @@ def told(kind: str, value: object) -> Exception | None:
             found = WorkerError(fault, trace)
         case "failed", {"passed_on": ["disk", int(number), str(words), str(name)]}:
             found = OSError(number, words, name)
-        case "failed", {"passed_on": [str(name), str(words)]} if name in _OURS:
-            found = _OURS[name](words)
+        case "failed", {"passed_on": [str(name), str(words)]} if name in KINDS:
+            found = KINDS[name](words)
         case _:
             raise GarbledError(f"an answer of the kind {one_line(kind, 40)!r} is not known so")
     return found

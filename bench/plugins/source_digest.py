@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,14 +26,22 @@ def source_digest(entry: Entry) -> str:
     It has 64 hex digits. For plug-ins of this checkout; of those from outside more is known, see
     `bench.plugins.inspection.digest_of`.
     """
-    whole = hashlib.sha256()
+    digests = []
     for path in files_of(entry.target.rpartition(":")[0]):
         stat = path.stat()
-        whole.update(f"{path.name}:{_code_digest(path, stat.st_mtime_ns, stat.st_size)}\n".encode())
+        digests.append((path.name, _code_digest(path, stat.st_mtime_ns, stat.st_size)))
+    return joined_digest(digests, entry)
+
+
+def joined_digest(files: Iterable[tuple[str, str]], entry: Entry) -> str:
+    """SHA-256 over files by name and digest, and over what decides the environment of a plug-in.
+
+    It has 64 hex digits.
+    """
     project = project_of(entry)
-    if project is not None:
-        whole.update(f"environment:{environment_digest(project)}\n".encode())
-    return whole.hexdigest()
+    environment = [] if project is None else [("environment", environment_digest(project))]
+    lines = "".join(f"{name}:{digest}\n" for name, digest in (*files, *environment))
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def files_of(place: str) -> list[Path]:

@@ -22,9 +22,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench import errors
 from bench.api import BenchError, StyleTransferMethod
 from bench.device import peak_memory_bytes
+from bench.errors import told_as
 from bench.failure import STOPS_RUN, failure_of, trace_of
 from bench.files import disk_is_full
 from bench.outside.wording import LONGEST_MESSAGE, one_line
@@ -160,6 +160,5 @@ def _refusal(
     if isinstance(error, OSError) and disk_is_full(error):
         passed_on = ["disk", error.errno, one_line(error.strerror), error.filename]
     if isinstance(error, stopping):
-        ours = [kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__]
-        passed_on = [ours[0], one_line(error, LONGEST_MESSAGE)]
+        passed_on = [told_as(error), one_line(error, LONGEST_MESSAGE)]
     return {"failure": failure_of(error), "trace": trace_of(error), "passed_on": passed_on}

@@ -44,11 +44,12 @@ class TransferFacts(GaugeFacts):
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What the cells of a chunk have in common."""
+    """What the cells of a chunk have in common; `parameters` are needed to render them alone."""
 
     studio: Studio
     fitted: Fitted
     attempt: int
+    parameters: object = None
 
 
 def render_chunk(
@@ -62,14 +63,15 @@ def render_chunk(
         fitted: The style as the method has learnt it; a failure is the outcome of every cell.
         attempt: How often the chunk has been begun, from 1.
     """
-    job = _Job(studio, fitted, attempt)
     if isinstance(fitted.result, Failure):
-        return [_failed(job, cell, fitted.result) for cell in chunk]
+        lost = _Job(studio, fitted, attempt)
+        return [_failed(lost, cell, fitted.result) for cell in chunk]
+    job = _Job(studio, fitted, attempt, studio.kind.parameters(chunk[0].parameters))
     context = studio.context
     contents = in_parallel(
         context.material.content, [cell.content for cell in chunk], context.device
     )
-    _, transfer_parameters = split_parameters(studio.kind.parameters(chunk[0].parameters))
+    _, transfer_parameters = split_parameters(job.parameters)
     key = chunk_key(
         studio.identity,
         fitted.key,
@@ -142,7 +144,7 @@ def _transfer(
     rate = studio.planned.profile.sample_rate
     heard = in_parallel(lambda clip: as_heard(clip, rate), contents, device)
     requests = [
-        TransferRequest(clip, state, studio.kind.parameters(cell.parameters), cell.seed)
+        TransferRequest(clip, state, job.parameters, cell.seed)
         for cell, clip in zip(chunk, heard, strict=True)
     ]
     gauge = Gauge(device)

@@ -26,7 +26,7 @@ from bench.records.planned import (
     written,
 )
 from bench.records.sameness import setting
-from bench.records.schema import CellRecord, PlanFacts, PlannedCell
+from bench.records.schema import CellRecord, PlanFacts, PlannedCell, RunHeader
 from bench.run.keys import Identity, facts_of
 
 
@@ -71,9 +71,20 @@ class Change:
         return f"{self.label} has changed ({self.words}) since {self.cells} of its cells"
 
 
-def lay_out(folder: Path, plan: Plan) -> Layout:
-    """Join the plan of a session with that of its folder, which may be empty; writes nothing."""
-    stated = read_stated(folder)
+def read_former(folder: Path) -> RunHeader | None:
+    """The header of the run that a folder holds; None where it holds none."""
+    return store.read_header(folder) if (folder / "run.json").exists() else None
+
+
+def lay_out(folder: Path, header: RunHeader | None, plan: Plan) -> Layout:
+    """Join the plan of a session with that of its folder, which may be empty; writes nothing.
+
+    Args:
+        folder: The run folder.
+        header: What `read_former` gives for it.
+        plan: The plan of the session.
+    """
+    stated = {} if header is None else header.plan
     faults: list[str] = []
     lines = store.read_lines(folder / "plan.jsonl", PlannedCell, faults)
     ours = {method.choice.label for method in plan.methods}
@@ -108,20 +119,12 @@ def _kept(lines: Sequence[Line], plan: Plan, broken: set[str]) -> list[Line]:
     ]
 
 
-def read_stated(folder: Path) -> dict[str, PlanFacts]:
-    """What the header of a folder states about its plan; nothing where there is none."""
-    return store.read_header(folder).plan if (folder / "run.json").exists() else {}
-
-
-def require_same_setting(folder: Path, plan: Plan, precision: str) -> None:
+def require_same_setting(folder: Path, header: RunHeader, plan: Plan, precision: str) -> None:
     """Refuse to go on in the folder of another comparison.
 
     Raises:
         RecordError: The folder holds a run of another suite, dataset, profile or other parameters.
     """
-    if not (folder / "run.json").exists():
-        return
-    header = store.read_header(folder)
     theirs, ours = setting(header.suite), setting(plan.suite.recorded)
     unlike = sorted(key for key in ours if theirs.get(key) != ours[key])
     if header.provenance.get("precision", precision) != precision:
@@ -135,19 +138,21 @@ def require_same_setting(folder: Path, plan: Plan, precision: str) -> None:
 
 
 def find_changes(
-    folder: Path, layout: Layout, plan: Plan, identities: Mapping[str, Identity]
+    folder: Path,
+    header: RunHeader,
+    layout: Layout,
+    plan: Plan,
+    identities: Mapping[str, Identity],
 ) -> list[Change]:
     """The methods of a session of which the folder has cells by other code, weights or version.
 
     Args:
         folder: The run folder.
+        header: Its header.
         layout: Its plan with that of the session.
         plan: The plan of the session.
         identities: The present code and weights of its methods, by label.
     """
-    if not (folder / "run.json").exists():
-        return []
-    header = store.read_header(folder)
     outcomes = {
         record.cell_id: record
         for record in store.read(folder / "cells.jsonl", CellRecord)

@@ -67,15 +67,19 @@ def identity_of(method: PlannedMethod, profile: Profile, device: str) -> Identit
 
 def facts_of(identity: Identity, method: PlannedMethod) -> IdentityFacts:
     """What an identity stands for, as records keep it."""
-    named = zip(weights_names(method.profile), identity.weights, strict=True)
     return IdentityFacts(
         version=identity.version,
         source=identity.source[:HEAD],
         weights={  # that of a hub's checkpoint is its name with the commit
             name: (digest(found) if found.startswith("hub:") else found)[:HEAD]
-            for name, found in named
+            for name, found in named_weights(identity, method.profile).items()
         },
     )
+
+
+def named_weights(identity: Identity, profile: ProfileInfo) -> dict[str, str]:
+    """The digests of a method's checkpoints by name, without folders of this machine."""
+    return dict(zip(weights_names(profile), identity.weights, strict=True))
 
 
 def weights_names(profile: ProfileInfo) -> list[str]:

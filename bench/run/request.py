@@ -26,6 +26,7 @@ from bench.run.continuing import (
     Layout,
     find_changes,
     lay_out,
+    read_former,
     require_same_setting,
     require_unchanged,
 )
@@ -162,9 +163,11 @@ def prepare(request: RunRequest) -> Prepared:
             m.choice.label: identity_of(m, suite.profile, devices[0]) for m in plan.methods
         }
         folder = request.out or Path("runs") / f"{suite.name}-{suite.digest[:8]}"
-        require_same_setting(folder, plan, frozen_precision(devices[0]))
-        layout = lay_out(folder, plan)
-        changes = find_changes(folder, layout, plan, identities)
+        former = read_former(folder)
+        if former is not None:
+            require_same_setting(folder, former, plan, frozen_precision(devices[0]))
+        layout = lay_out(folder, former, plan)
+        changes = [] if former is None else find_changes(folder, former, layout, plan, identities)
         if request.keep_old:
             require_unchanged(folder, changes)
     return Prepared(

@@ -83,7 +83,9 @@ def _context(
 
 def _studios(context: RunContext, prepared: Prepared) -> dict[str, Studio]:
     return {
-        method.choice.label: open_studio(context, method, prepared.isolation)
+        method.choice.label: open_studio(
+            context, method, prepared.identities[method.choice.label], prepared.isolation
+        )
         for method in prepared.plan.methods
     }
 

@@ -46,7 +46,7 @@ from bench.plugins.parameters import split_parameters
 from bench.plugins.returned import admit_outputs, admit_states, told_safely
 from bench.records.schema import PlannedCell
 from bench.run.context import RunContext
-from bench.run.keys import Identity, fit_key, identity_of
+from bench.run.keys import Identity, fit_key
 
 logger = logging.getLogger(__name__)
 
@@ -267,15 +267,13 @@ class Studio:
 
 
 def open_studio(
-    context: RunContext, planned: PlannedMethod, isolation: Isolation = USUAL
+    context: RunContext,
+    planned: PlannedMethod,
+    identity: Identity,
+    isolation: Isolation = USUAL,
 ) -> Studio:
-    """The studio of one method.
-
-    Raises:
-        CheckpointError: The method's weights are missing; nothing has been computed yet.
-    """
+    """The studio of one method, whose identity was found out before the work."""
     entry = find_method(planned.choice.name)
-    identity = identity_of(planned, context.profile, context.device)
     # What is imported in this process is handed parameters of its own class.
     kind = planned.kind if isolation.needs_worker(entry) else kind_here(entry)
     return Studio(context, planned, entry, kind, identity, isolation)

@@ -10,10 +10,8 @@ from bench.api import ConfigError
 from bench.plan.plan import PlannedMethod
 from bench.plugins.choices import MethodChoice, parse_method
 from bench.plugins.parameters import split_parameters
-from bench.run.keys import Identity, weights_names
+from bench.run.keys import HEAD, Identity, named_weights
 from bench.transfer.fit_files import FitFile, Origin
-
-HEAD = 12  # digits of a digest in a message
 
 
 def choice_of(path: Path, fit: FitFile, named: str | None) -> MethodChoice:
@@ -94,7 +92,7 @@ def require_use(
 
 
 def _differences(origin: Origin, method: PlannedMethod, identity: Identity) -> Iterator[str]:
-    here = dict(zip(weights_names(method.profile), identity.weights, strict=True))
+    here = named_weights(identity, method.profile)
     if origin.version != identity.version:
         yield f"version of {origin.method} ({origin.version}, here {identity.version})"
     if origin.source != identity.source:

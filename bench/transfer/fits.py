@@ -29,7 +29,7 @@ from bench.plugins.choices import parse_method
 from bench.plugins.parameters import split_parameters
 from bench.records.schema import PlannedCell
 from bench.records.store import load_run
-from bench.run.keys import identity_of, weights_names
+from bench.run.keys import identity_of, named_weights
 from bench.run.stopwatch import Stopwatch
 from bench.run.studio import Fitted, Studio
 from bench.transfer.fit_files import SUFFIX, FitFile, LearntClip, Origin, read_fit, write_fit
@@ -240,7 +240,7 @@ def _origin(prepared: PreparedExport, studio: Studio, asked: FitRequest[Any]) ->
         version=identity.version,
         source=identity.source,
         profile=studio.context.profile,
-        weights=dict(zip(weights_names(planned.profile), identity.weights, strict=True)),
+        weights=named_weights(identity, planned.profile),
         device_type=identity.device_type,
         parameters=split_parameters(asked.parameters)[0],
         style=style.id,

@@ -15,6 +15,7 @@ from bench.data.material import Material
 from bench.failure import Failure
 from bench.plan.plan import Plan
 from bench.run.context import RunContext
+from bench.run.keys import identity_of
 from bench.run.stopwatch import Stopwatch
 from bench.run.studio import Studio, open_studio
 from bench.weights import quiet_loaders
@@ -75,4 +76,4 @@ def _studio(plan: Plan, device: str, watch: Stopwatch, where: tuple[Path, Progre
     )
     if method.profile.weights:
         quiet_loaders()
-    return open_studio(context, method)
+    return open_studio(context, method, identity_of(method, context.profile, device))
