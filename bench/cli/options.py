@@ -107,6 +107,12 @@ anyway_option = click.option(
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON alone, of the form described above."
 )
+html_option = click.option(
+    "--html/--no-html",
+    default=True,
+    show_default=True,
+    help="Write the page to look at and listen to.",
+)
 _QUIET = "bench.quiet"
 
 

@@ -21,6 +21,7 @@ from bench.cli.options import (
     FILE,
     FOLDER,
     SEED,
+    html_option,
     is_quiet,
     json_option,
     quiet_option,
@@ -58,12 +59,7 @@ class ReportOptions(TypedDict):
 @click.option(
     "--without-sounds", is_flag=True, help="Leave all audio and its pictures out of the page."
 )
-@click.option(
-    "--html/--no-html",
-    default=True,
-    show_default=True,
-    help="Write the page to look at and listen to.",
-)
+@html_option
 @click.option("--paper", is_flag=True, help="Also write LaTeX and vector figures for a paper.")
 @click.option(
     "--all-tables",

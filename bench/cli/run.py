@@ -15,6 +15,7 @@ from bench.cli.options import (
     METHOD_LIST,
     Place,
     Seconds,
+    html_option,
     is_quiet,
     precision_option,
     profile_option,
@@ -111,8 +112,9 @@ class RunOptions(TypedDict):
     is_flag=True,
     help="Methods that share a frozen network learn in one call: faster, but none is timed alone.",
 )
+@html_option
 @quiet_option("Print nothing but what went wrong; tables and page are written all the same.")
-def run(**options: Unpack[RunOptions]) -> None:
+def run(*, html: bool, **options: Unpack[RunOptions]) -> None:
     """Run methods over a dataset and print the tables.
 
     Each method learns every style and renders every content in it; each output is scored by every
@@ -126,10 +128,10 @@ def run(**options: Unpack[RunOptions]) -> None:
     if request.dry_run or not is_quiet():
         say(prepared.announcement)
     if not request.dry_run:
-        sys.exit(_run(prepared, request))
+        sys.exit(_run(prepared, request, page=html))
 
 
-def _run(prepared: Prepared, request: RunRequest) -> int:
+def _run(prepared: Prepared, request: RunRequest, *, page: bool) -> int:
     from bench.records.schema import FAILED
     from bench.run.runner import disk_full_is_bad_input
     from bench.run.session import start
@@ -139,7 +141,7 @@ def _run(prepared: Prepared, request: RunRequest) -> int:
         cells = start(prepared, request, progress_line(lambda: prepared.watch.loading_s))
         if not is_quiet():
             say(err=True)
-        written = write((prepared.folder,), page=True)
+        written = write((prepared.folder,), page=page)
         if not is_quiet():
             say(written.words())
     finished = written.report

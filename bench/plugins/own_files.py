@@ -21,7 +21,7 @@ from bench.cache import Cache
 from bench.checkout import CHECKOUT, DATASETS
 from bench.files import file_digest
 from bench.plugins.loading import load_module
-from bench.plugins.source_digest import code_digest, files_of, home_of, repository_of
+from bench.plugins.source_digest import file_code_digest, files_of, home_of, repository_of
 
 # A file of a plug-in: its path, its digest, and the time in ns and size in bytes that it had then.
 FileFacts = tuple[str, str, int, int]
@@ -39,11 +39,28 @@ def own_files(place: str) -> list[FileFacts]:
     with watching_files() as opened:
         load_module(place)
     home = home_of(place)
-    modules = {Path(file) for file in map(_source_of, list(sys.modules.values())) if file}
-    found = {path.resolve() for path in modules if is_own(path, home)}
+    found = _own_modules(home)
     found |= own_data(opened, place)
     found |= {path.resolve() for path in files_of(place)}
     return [_facts(path) for path in sorted(found)]
+
+
+def _own_modules(home: Path) -> set[Path]:
+    """The files of the imported modules that are a plug-in's own.
+
+    There may be thousands, nearly all of libraries, so folders are judged before files: of what
+    lies in a folder of others only a link can lead to a file of the plug-in's.
+    """
+    by_folder: dict[str, set[str]] = {}
+    for module in list(sys.modules.values()):
+        if file := _source_of(module):
+            by_folder.setdefault(os.path.dirname(file), set()).add(file)  # noqa: PTH120 - thousands of them
+    found = set()
+    for folder, files in by_folder.items():
+        foreign = not _may_hold_own(Path(folder).resolve(), home)
+        possible = map(Path, filter(os.path.islink, files) if foreign else files)
+        found |= {path.resolve() for path in possible if is_own(path, home)}
+    return found
 
 
 @contextmanager
@@ -100,8 +117,13 @@ def is_own(path: Path, home: Path) -> bool:
     place = path.resolve()
     if "__pycache__" in place.parts or not place.is_file():
         return False
-    shared = [folder for folder in _shared_folders() if place.is_relative_to(folder)]
-    return not shared or (place.is_relative_to(home) and home not in _shared_folders())
+    return _may_hold_own(place.parent, home)
+
+
+def _may_hold_own(folder: Path, home: Path) -> bool:
+    """Whether what lies in a folder belongs to a plug-in: see `is_own`."""
+    shared = any(folder.is_relative_to(one) for one in _shared_folders())
+    return not shared or (folder.is_relative_to(home) and home not in _shared_folders())
 
 
 @cache
@@ -116,5 +138,6 @@ def _shared_folders() -> frozenset[Path]:
 
 def _facts(path: Path) -> FileFacts:
     stat = path.stat()
-    digest = code_digest(path.read_text("utf-8")) if path.suffix == ".py" else file_digest(path)
-    return str(path), digest, stat.st_mtime_ns, stat.st_size
+    age = stat.st_mtime_ns, stat.st_size
+    digest = file_code_digest(path, *age) if path.suffix == ".py" else file_digest(path)
+    return str(path), digest, *age

@@ -29,7 +29,7 @@ def source_digest(entry: Entry) -> str:
     digests = []
     for path in files_of(entry.target.rpartition(":")[0]):
         stat = path.stat()
-        digests.append((path.name, _code_digest(path, stat.st_mtime_ns, stat.st_size)))
+        digests.append((path.name, file_code_digest(path, stat.st_mtime_ns, stat.st_size)))
     return joined_digest(digests, entry)
 
 
@@ -155,7 +155,8 @@ def _absolute(node: ast.ImportFrom, package: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _code_digest(path: Path, mtime_ns: int, size: int) -> str:
+def file_code_digest(path: Path, mtime_ns: int, size: int) -> str:
+    """The code digest of a file that has this time and size; an unchanged file is parsed once."""
     del mtime_ns, size  # only keys of the cache: a changed file is parsed again
     return code_digest(path.read_text(encoding="utf-8"))
 

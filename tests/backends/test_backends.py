@@ -97,6 +97,7 @@ def lock(folder: Path) -> None:
 
 def run(home: Path, methods: str, *arguments: str, out: str) -> int:
     words = ["run", "--suite", str(home / "toy.toml"), "--device", "cpu", "--out", str(home / out)]
+    words.append("--no-html")
     try:
         cli.main([*words, "--methods", methods, *arguments], standalone_mode=False)
     except SystemExit as stop:

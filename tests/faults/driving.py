@@ -86,9 +86,12 @@ class Stage:
     def start(
         self, *arguments: str, out: str = "run", limit_bytes: int | None = None, **settings: str
     ) -> ForkServerProcess:
-        """Start a run in the background; `settings` are environment variables."""
+        """Start a run in the background; `settings` are environment variables.
+
+        It writes no page unless `arguments` ask for it.
+        """
         return self.command(
-            *("run", "--suite", str(self.home / "toy.toml"), "--device", "cpu"),
+            *("run", "--suite", str(self.home / "toy.toml"), "--device", "cpu", "--no-html"),
             *("--out", str(self.home / out), *arguments),
             out=out, limit_bytes=limit_bytes, **settings,
         )  # fmt: skip

@@ -73,7 +73,7 @@ def request(place: Path, **options: object) -> RunRequest:
 
 def run(place: Path, *arguments: str) -> Run:
     """The whole way through the command line; it must end well."""
-    words = ["run", "--suite", str(place / "battery.toml"), "--device", "cpu"]
+    words = ["run", "--suite", str(place / "battery.toml"), "--device", "cpu", "--no-html"]
     with pytest.raises(SystemExit, match="0"):
         cli.main([*words, "--out", str(place / "run"), *arguments], standalone_mode=False)
     return load_run(place / "run")

@@ -43,9 +43,9 @@ class Small:
         return self.home / "run"
 
     def run(self, *words: str, out: str = "run") -> int:
-        """The exit code of `run` in this process."""
+        """The exit code of `run` in this process, which writes no page unless `words` ask for it."""
         asked = ["run", "--suite", str(self.home / "small.toml"), "--device", "cpu"]
-        return command(*asked, "--out", str(self.home / out), *words)
+        return command(*asked, "--no-html", "--out", str(self.home / out), *words)
 
     def load(self, out: str = "run") -> Run:
         """The records of a run folder."""

@@ -56,7 +56,7 @@ def run(folder: Path, *more: str, fails: bool = False) -> tuple[list[str], list[
     (folder / "kin.py").write_text(KIN.format(fails=fails), encoding="utf-8")
     suite = folder / "kin.toml"
     suite.write_text(SUITE.format(folder=folder), encoding="utf-8")
-    words = ["run", "--suite", str(suite), "--no-isolate", "--device", "cpu", *more]
+    words = ["run", "--suite", str(suite), "--no-isolate", "--device", "cpu", "--no-html", *more]
     with pytest.raises(SystemExit, match="0"):
         cli.main([*words, "--out", str(folder / "run")], standalone_mode=False)
     calls = (folder / "calls").read_text(encoding="utf-8").splitlines()

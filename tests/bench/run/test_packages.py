@@ -97,6 +97,7 @@ def test_a_name_that_breaks_lines_stays_on_its_line(
 def test_a_run_keeps_the_list_and_its_digest(tmp_path: Path) -> None:
     words = ["run", "--methods", "copy-content", "--suite", "mini", "--styles", "bells"]
     words += ["--contents", "1", "--metrics", "chroma", "--duration", "1", "--out", str(tmp_path)]
+    words.append("--no-html")
     assert CliRunner().invoke(cli, words).exit_code == 0
     (kept,) = read_header(tmp_path).provenance["package_lists"]
     data = (tmp_path / kept["file"]).read_bytes()

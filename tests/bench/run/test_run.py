@@ -74,9 +74,20 @@ def test_stereo_contents_are_recorded_and_said_to_give_mono_outputs(
 def test_a_quiet_run_prints_nothing_and_writes_everything(
     toy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(toy, "--quiet") == 0
+    assert run(toy, "--quiet", "--html") == 0
     assert capsys.readouterr() == ("", "")
     assert (toy / "run" / "report" / "page" / "index.html").is_file()
+
+
+def test_a_run_without_its_page_writes_the_tables_and_names_no_page(
+    toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(toy, "--no-html") == 0
+    said = capsys.readouterr().out
+    assert "Tables (md, tex, csv):" in said
+    assert "Page:" not in said
+    assert (toy / "run" / "report" / "table2.csv").is_file()
+    assert not (toy / "run" / "report" / "page").exists()
 
 
 def test_mono_contents_need_no_note(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,6 +98,7 @@ def test_mono_contents_need_no_note(toy: Path, capsys: pytest.CaptureFixture[str
 def run(toy: Path, *arguments: str, out: str = "run") -> int:
     """Run the command; the exit code."""
     words = ["run", "--suite", str(toy / "toy.toml"), "--device", "cpu", "--out", str(toy / out)]
+    words.append("--no-html")
     try:
         cli.main([*words, *arguments], standalone_mode=False)
     except SystemExit as stop:
@@ -244,7 +256,7 @@ def test_runs_of_one_setting_are_reported_together(
     run(toy, "--methods", "noise", out="b")
     run(toy, "--methods", "copy-content,noise", out="whole")
     capsys.readouterr()
-    cli.main(["report", str(toy / "a"), str(toy / "b")], standalone_mode=False)
+    cli.main(["report", str(toy / "a"), str(toy / "b"), "--no-html"], standalone_mode=False)
     together = (toy / "a" / "report" / "merged" / "table2.csv").read_text(encoding="utf-8")
     whole = (toy / "whole" / "report" / "table2.csv").read_text(encoding="utf-8")
     assert without_run(together) == without_run(whole)
@@ -305,8 +317,8 @@ def test_peaks_beyond_full_scale_are_said_after_the_tables(
     assert run(toy, "--methods", methods, "--styles", "noise") == 0
     lines = capsys.readouterr().out.splitlines()
     peak = max(cell.peak or 0.0 for cell in load_run(toy / "run").cells.values())
-    page = next(number for number, line in enumerate(lines) if line.startswith("Page: "))
-    (said,) = [line for line in lines[page:] if "full scale" in line]
+    tables = next(number for number, line in enumerate(lines) if line.startswith("Tables (md"))
+    (said,) = [line for line in lines[tables:] if "full scale" in line]
     assert said == (
         f"Gain[gain=20]: 4 of 4 outputs with a peak beyond full scale, at most {peak:.3g}: "
         "integer files would clip them"

@@ -109,7 +109,7 @@ def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(suite: Path, out: str, device: str) -> dict[str, tuple[int, str | None]]:
     """Run the suite on devices; attempt and digest of each cell."""
-    words = ["run", "--suite", str(suite), "--no-isolate", "--device", device]
+    words = ["run", "--suite", str(suite), "--no-isolate", "--device", device, "--no-html"]
     with pytest.raises(SystemExit, match="0"):
         cli.main([*words, "--out", str(suite.parent / out)], standalone_mode=False)
     cells = load_run(suite.parent / out).cells

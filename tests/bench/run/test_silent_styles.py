@@ -53,6 +53,7 @@ def silence(toy: Path, *numbers: int) -> None:
 
 def run(toy: Path, *more: str, out: str = "run") -> Run:
     words = ["run", "--suite", str(toy / "toy.toml"), "--device", "cpu", "--methods", METHODS]
+    words.append("--no-html")
     with pytest.raises(SystemExit, match="0"):
         cli.main([*words, "--out", str(toy / out), *more], standalone_mode=False)
     return load_run(toy / out)
@@ -73,7 +74,7 @@ def test_a_run_is_that_of_the_dataset_without_its_silent_clips(
 ) -> None:
     """Cells, sounds and scores; the log, run.json and the notes name what was left out."""
     silence(toy, 1, 2)
-    done = run(toy)
+    done = run(toy, "--html")
     words = f"style 'organ' is used without 2 clips: 1.wav {SILENT}; 2.wav {SILENT}"
     assert capsys.readouterr().out.split("cells in")[0].count(words) == 1
     facts = done.header.styles["organ"]

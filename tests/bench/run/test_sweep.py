@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_CACHE", str(place / "cache"))
         patch.setenv("SWEPT_LOG", str(place / "calls"))
-        words = ["run", "--suite", str(place / "swept.toml"), "--device", "cpu"]
+        words = ["run", "--suite", str(place / "swept.toml"), "--device", "cpu", "--no-html"]
         with pytest.raises(SystemExit, match="0"):
             cli.main([*words, "--out", str(place / "run")], standalone_mode=False)
     return place

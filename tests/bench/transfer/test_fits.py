@@ -125,7 +125,16 @@ def test_the_fit_of_a_run_is_exported_as_the_run_learnt_it(place: Path) -> None:
     suite = place / "toy.toml"
     suite.write_text(SUITE.format(dataset=place / "data", toys=TOYS), encoding="utf-8")
     with pytest.raises(SystemExit):
-        bench("run", "--suite", str(suite), "--device", "cpu", "--out", str(place / "run"))
+        bench(
+            "run",
+            "--suite",
+            str(suite),
+            "--device",
+            "cpu",
+            "--no-html",
+            "--out",
+            str(place / "run"),
+        )
     before, label = fits(place), f"{GAIN}[gain=0.25]"
     words = [
         "fit",
@@ -153,7 +162,16 @@ def test_a_run_whose_cache_is_gone_says_where_it_was(place: Path) -> None:
     suite = place / "toy.toml"
     suite.write_text(SUITE.format(dataset=place / "data", toys=TOYS), encoding="utf-8")
     with pytest.raises(SystemExit):
-        bench("run", "--suite", str(suite), "--device", "cpu", "--out", str(place / "run"))
+        bench(
+            "run",
+            "--suite",
+            str(suite),
+            "--device",
+            "cpu",
+            "--no-html",
+            "--out",
+            str(place / "run"),
+        )
     shutil.rmtree(place / "ours")
     with pytest.raises(RecordError, match=r"is not in the cache .*BENCH_CACHE"):
         bench("fit", "export", f"{GAIN}[gain=0.25]", "--run", str(place / "run"), "--style",

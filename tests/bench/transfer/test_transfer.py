@@ -183,7 +183,16 @@ def test_a_run_and_a_transfer_share_fits_and_make_the_same_sound(place: Path) ->
     suite.write_text(SUITE.format(dataset=place / "data", toys=TOYS), encoding="utf-8")
     with pytest.raises(SystemExit):
         cli.main(
-            ["run", "--suite", str(suite), "--device", "cpu", "--out", str(place / "run")],
+            [
+                "run",
+                "--suite",
+                str(suite),
+                "--device",
+                "cpu",
+                "--no-html",
+                "--out",
+                str(place / "run"),
+            ],
             standalone_mode=False,
         )
     before = fits(place)

@@ -157,7 +157,7 @@ def test_the_list_of_metrics_offers_them() -> None:
 
 def test_a_run_scores_with_both_in_columns_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "published.toml").write_text(SUITE, encoding="utf-8")
-    words = ["run", "--suite", str(tmp_path / "published.toml"), "--device", "cpu"]
+    words = ["run", "--suite", str(tmp_path / "published.toml"), "--device", "cpu", "--no-html"]
     done = CliRunner().invoke(cli, [*words, "--out", str(tmp_path / "run")])
     assert done.exit_code == 0, done.output
     run = load_run(tmp_path / "run")
