@@ -43,7 +43,7 @@ class Small:
         return self.home / "run"
 
     def run(self, *words: str, out: str = "run") -> int:
-        """The exit code of `run` in this process, which writes no page unless `words` ask for it."""
+        """The exit code of `run` in this process, which writes no page unless asked for."""
         asked = ["run", "--suite", str(self.home / "small.toml"), "--device", "cpu"]
         return command(*asked, "--no-html", "--out", str(self.home / out), *words)
 
