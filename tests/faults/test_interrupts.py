@@ -12,6 +12,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -21,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from driving import RUDE, Stage, alive, ended, methods, wait_until
 
+from bench.files import turn
 from bench.records.schema import CellRecord, ScoreRecord
 from bench.records.store import read
 
@@ -83,17 +86,24 @@ def test_an_interrupt_ends_with_130_and_the_run_goes_on(
 
 
 def test_an_interrupt_while_the_report_is_written(stage: Stage) -> None:
-    """A pipe that nobody reads stands where the first table is written, and holds the run there."""
-    report = stage.home / "halted" / "report"
-    report.mkdir(parents=True)
-    os.mkfifo(report / "table2.md")
-    process = stage.start(*THREE, "--no-isolate", out="halted")
-    scores = stage.home / "halted" / "scores.jsonl"
-    wait_until(lambda: len(read(scores, ScoreRecord)) == 18, "all scores")
-    time.sleep(0.5)
-    assert interrupted(process) == 130
-    (report / "table2.md").unlink()
+    with held_before_report(stage, "halted") as process:
+        assert interrupted(process) == 130
+    assert not (stage.home / "halted" / "report").exists()
     require_resumed(stage, "halted", "--no-isolate")
+
+
+@contextmanager
+def held_before_report(stage: Stage, out: str) -> Iterator[ForkServerProcess]:
+    """A run that has every score and waits for its turn to write the report, which is ours."""
+    folder = stage.home / out
+    folder.mkdir()
+    with turn(folder) as alone:
+        assert alone
+        process = stage.start(*THREE, "--no-isolate", out=out)
+        wait_until(lambda: len(read(folder / "scores.jsonl", ScoreRecord)) == 18, "all scores")
+        time.sleep(0.5)
+        assert process.is_alive()
+        yield process
 
 
 TERM = signal.SIGTERM
@@ -176,15 +186,9 @@ def test_a_sigterm_during_imports_says_how_to_go_on(stage: Stage, checkout: Path
 
 
 def test_a_sigterm_while_the_report_is_written(stage: Stage) -> None:
-    report = stage.home / "stopped" / "report"
-    report.mkdir(parents=True)
-    os.mkfifo(report / "table2.md")
-    process = stage.start(*THREE, "--no-isolate", out="stopped")
-    scores = stage.home / "stopped" / "scores.jsonl"
-    wait_until(lambda: len(read(scores, ScoreRecord)) == 18, "all scores")
-    time.sleep(0.5)
-    assert interrupted(process, TERM, TERM) == 143
-    (report / "table2.md").unlink()
+    with held_before_report(stage, "stopped") as process:
+        assert interrupted(process, TERM, TERM) == 143
+    assert not (stage.home / "stopped" / "report").exists()
     require_resumed(stage, "stopped", "--no-isolate")
 
 
