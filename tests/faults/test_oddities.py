@@ -63,7 +63,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def run(home: Path, out: str, *more: str) -> int:
     words = ["run", "--suite", str(home / "toy.toml"), "--device", "cpu", "--out", str(home / out)]
     try:
-        cli.main([*words, *more], standalone_mode=False)
+        cli.main([*words, "--no-html", *more], standalone_mode=False)
     except SystemExit as stop:
         return int(stop.code or 0)
     return 0
