@@ -12,6 +12,7 @@ import logging
 import os
 import pickle
 import struct
+import sys
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -314,9 +315,15 @@ def leaving_unsaid(logger: str, words: str) -> Iterator[None]:
 
 
 def quiet_loaders() -> None:
-    """Keep the model libraries from drawing their own progress bars over ours."""
-    import diffusers
-    import transformers
+    """Keep the model libraries from drawing their own progress bars over ours.
 
-    transformers.utils.logging.disable_progress_bar()
-    diffusers.utils.logging.disable_progress_bar()
+    They are not imported for it, which takes seconds: the variable, unless it is set, tells
+    huggingface_hub, which transformers follows. The bars of diffusers are those of pipelines, and
+    no model here is loaded as one.
+    """
+    bars_off = os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1") == "1"
+    if bars_off and "huggingface_hub" in sys.modules:  # it has read the variable already
+        sys.modules["huggingface_hub"].utils.disable_progress_bars()
+    for name in ("transformers", "diffusers"):
+        if name in sys.modules:
+            sys.modules[name].utils.logging.disable_progress_bar()

@@ -76,6 +76,20 @@ def test_help_and_lists_check_nothing(arguments: list[str], checkout: Path) -> N
     assert json.loads(done.stderr.splitlines()[-1]) == {"code": 0, "imported": []}
 
 
+def test_a_run_imports_no_library_that_none_of_its_methods_takes(
+    tmp_path: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    lines = ('name = "light"', 'dataset = "mini"', 'profile = "mini"', 'methods = ["mix"]',
+             "controls = []", 'metrics = ["chroma"]', 'styles = ["bells"]')  # fmt: skip
+    suite = tmp_path / "light.toml"
+    suite.write_text("\n".join(("schema_version = 1", *lines)), encoding="utf-8")
+    words = ["run", "--suite", str(suite), "--no-html", "--out", str(tmp_path / "run")]
+    absent = ("diffusers", "transformers", "matplotlib")
+    done = _python(PROBE, json.dumps(absent), *words, cwd=checkout)
+    assert json.loads(done.stderr.splitlines()[-1]) == {"code": 0, "imported": []}
+
+
 WRONG = {
     "no such method": (["transfer", "--method", "tvee", "--style", ".", *CONTENT], "'tvee'"),
     "no such style": (["transfer", "--method", "tve", "--style", "no", *CONTENT], "style no does"),
