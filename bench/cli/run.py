@@ -141,7 +141,8 @@ def _run(prepared: Prepared, request: RunRequest, *, page: bool) -> int:
         cells = start(prepared, request, progress_line(lambda: prepared.watch.loading_s))
         if not is_quiet():
             say(err=True)
-        written = write((prepared.folder,), page=page)
+        with prepared.watch.measure("report"):
+            written = write((prepared.folder,), page=page)
         if not is_quiet():
             say(written.words())
     finished = written.report

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WORK = ("load", "fit", "transfer", "score")
+AROUND = {"prepare": "planning and checks", "report": "tables and page"}
 COLUMNS = (
     Column("method", "Method", text=True),
     Column("device", "Device", text=True),
@@ -65,7 +66,8 @@ def session_costs(
 
     Args:
         account: Seconds per stage as `bench.run.stopwatch.Stopwatch.account` names them: "load X",
-            "fit X", "transfer X", then "score", "prepare", "other" and "total".
+            "fit X", "transfer X", then "score", "prepare", "report", "other" and "total". Loading
+            takes in the import of the libraries that a method or metric needs first.
         names: How X is called in the other tables, where it is not by its label.
     """
     spent: dict[str, dict[str, float]] = {}
@@ -78,7 +80,10 @@ def session_costs(
         Row(((names or {}).get(part, part), *(by_verb.get(verb) for verb in WORK), totals[part]))
         for part, by_verb in spent.items()
     ]
-    blank, rest = (None,) * len(WORK), account["total"] - math.fsum(totals.values())
+    around = {words: account[stage] for stage, words in AROUND.items() if stage in account}
+    rest = account["total"] - math.fsum([*totals.values(), *around.values()])
+    blank = (None,) * len(WORK)
+    rows += [Row((words, *blank, seconds)) for words, seconds in around.items()]
     rows.append(Row(("reading and writing", *blank, rest)))
     rows.append(Row(("total", *blank, account["total"]), "total", "total"))
     columns = (

@@ -29,7 +29,9 @@ def test_cached_stages_are_marked() -> None:
 
 def test_the_account_of_a_session_adds_up() -> None:
     account = {"load metrics": 2.0, "fit tve": 20.0, "transfer tve": 12.0, "score": 8.0}
-    table = session_costs({**account, "prepare": 0.5, "other": 1.5, "total": 44.0})
-    assert table.column("part") == ("metrics", "tve", "reading and writing", "total")
-    assert table.column("total_s") == (10.0, 32.0, 2.0, 44.0)
+    around = {"prepare": 0.5, "report": 1.25, "other": 0.25, "total": 44.0}
+    table = session_costs({**account, **around})
+    beside = ("planning and checks", "tables and page", "reading and writing")
+    assert table.column("part") == ("metrics", "tve", *beside, "total")
+    assert table.column("total_s") == (10.0, 32.0, 0.5, 1.25, 0.25, 44.0)
     assert table.column("score_s")[0] == 8.0
