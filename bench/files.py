@@ -170,9 +170,9 @@ def no_space(error: OSError) -> str | None:
     """Which file has no space and on which disk, in words, where that is the error; else None.
 
     Example:
-        >>> no_space(OSError(errno.ENOSPC, "No space left on device", "/proc/1/a"))
-        '/proc/1/a: no space left on the disk mounted at /proc'
-        >>> no_space(OSError(errno.EACCES, "Permission denied", "/proc/1/a"))
+        >>> no_space(OSError(errno.ENOSPC, "No space left on device", "/dev/a"))
+        '/dev/a: no space left on the disk mounted at /dev'
+        >>> no_space(OSError(errno.EACCES, "Permission denied", "/dev/a"))
     """
     if error.errno not in FULL or error.filename is None:
         return None
@@ -185,7 +185,7 @@ def disk_is_full(error: BaseException) -> bool:
     A full disk is no fault of a plug-in, but a plug-in may raise anything.
 
     Example:
-        >>> disk_is_full(OSError(errno.EFBIG, "File too large", "/proc/1/a"))
+        >>> disk_is_full(OSError(errno.EFBIG, "File too large", "/dev/a"))
         False
     """
     if type(error) is not OSError or not isinstance(error.filename, str):
