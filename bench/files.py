@@ -72,12 +72,18 @@ def inside(folder: Path, relative: str) -> Path:
     """
     place = folder / relative
     try:
-        stays = place.resolve().is_relative_to(folder.resolve())
-    except (RuntimeError, ValueError):  # links in a circle, or no path at all
+        there = place.resolve()
+        # Links in a circle stay as they are; before Python 3.13 they are an error.
+        stays = there.is_relative_to(folder.resolve()) and not _has_link(there)
+    except (RuntimeError, ValueError):  # such links, or no path at all
         stays = False
     if not stays:
         raise LinkError(place, f"it leads out of {folder}")
     return place
+
+
+def _has_link(path: Path) -> bool:
+    return any(one.is_symlink() for one in (path, *path.parents))
 
 
 def replace_file(path: Path, content: str | bytes, root: Path | None = None) -> None:
