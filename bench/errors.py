@@ -167,7 +167,7 @@ def unbroken() -> Iterator[None]:
         return
     came: list[int] = []
     known = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    handlers = {number: one for number, one in known.items() if one is not None}  # not of Python
+    handlers = {number: one for number, one in known.items() if one is not None}  # None: of another language
     for number in handlers:
         signal.signal(number, lambda number, _frame: came.append(number))
     try:
@@ -175,8 +175,8 @@ def unbroken() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        for number in dict.fromkeys(came):
-            signal.raise_signal(number)
+        for asked in dict.fromkeys(came):
+            signal.raise_signal(asked)
 
 
 @contextmanager
