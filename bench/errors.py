@@ -167,7 +167,8 @@ def unbroken() -> Iterator[None]:
         return
     came: list[int] = []
     known = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    handlers = {number: one for number, one in known.items() if one is not None}  # None: of another language
+    # None stands for a handler that is not one of Python's.
+    handlers = {number: one for number, one in known.items() if one is not None}
     for number in handlers:
         signal.signal(number, lambda number, _frame: came.append(number))
     try:
