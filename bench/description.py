@@ -157,9 +157,12 @@ class Entry:
             without a large library; None beside an `info` means the defaults of `ProfileInfo`.
         environment: Folder of a project with its own lock file, relative to the checkout, in whose
             environment the class runs; None means this environment.
+        parameters: "module:Class" of a method's parameters, importable without a large library, so
+            that they are checked before that is loaded; None asks the class of the method.
     """
 
     target: str
     info: MethodInfo | MetricInfo | None = None
     describe: str | None = None
     environment: str | None = None
+    parameters: str | None = None

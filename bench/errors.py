@@ -151,6 +151,35 @@ def reason_of(asked: KeyboardInterrupt) -> str:
     return "ended by SIGTERM" if isinstance(asked, TerminatedError) else "interrupted by the user"
 
 
+def was_asked(error: BaseException | None) -> bool:
+    """Whether an error is a request to end, or was led to by one."""
+    return _asked(error) is not None
+
+
+@contextmanager
+def unbroken() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait for the end of a block that takes little time.
+
+    In another thread than the main one, where neither arrives, this changes nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    known = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # None stands for a handler that is not one of Python's.
+    handlers = {number: one for number, one in known.items() if one is not None}
+    for number in handlers:
+        signal.signal(number, lambda number, _frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for asked in dict.fromkeys(came):
+            signal.raise_signal(asked)
+
+
 @contextmanager
 def sparing_children() -> Iterator[None]:
     """Processes that are started here do not obey SIGTERM before they unblock it.

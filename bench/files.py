@@ -22,12 +22,13 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
+from bench.scratch import NAME_LENGTH, remove_left_over, scratch_beside
+
 # A full disk, a full quota, and a file that is larger than this process may write.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _LITTLE_BYTES = 1 << 30  # a disk with more space left is not full, whoever says so
 # What file systems answer that keep no names on request, such as those of some networks.
 _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
-_NAME_LENGTH = 40  # of the target's name in that of the scratch file: file systems allow 255 bytes
 _FRESH, _FORMER = ".new", ".old"
 
 
@@ -71,12 +72,18 @@ def inside(folder: Path, relative: str) -> Path:
     """
     place = folder / relative
     try:
-        stays = place.resolve().is_relative_to(folder.resolve())
-    except (RuntimeError, ValueError):  # links in a circle, or no path at all
+        there = place.resolve()
+        # Links in a circle stay as they are; before Python 3.13 they are an error.
+        stays = there.is_relative_to(folder.resolve()) and not _has_link(there)
+    except (RuntimeError, ValueError):  # such links, or no path at all
         stays = False
     if not stays:
         raise LinkError(place, f"it leads out of {folder}")
     return place
+
+
+def _has_link(path: Path) -> bool:
+    return any(one.is_symlink() for one in (path, *path.parents))
 
 
 def replace_file(path: Path, content: str | bytes, root: Path | None = None) -> None:
@@ -84,7 +91,8 @@ def replace_file(path: Path, content: str | bytes, root: Path | None = None) -> 
 
     The content is written to a scratch file beside the target, flushed to the disk, and renamed,
     and the disk has the new name before this returns. Whenever the process is killed, a reader
-    finds the old content or the new one. Several processes may write the same file: each has a
+    finds the old content or the new one, and what is left of the scratch file goes with the next
+    write into the folder. Several processes may write the same file: each has a
     scratch file of its own, and the last one wins. Missing folders are created. A pipe or a device,
     such as `/dev/stdout`, is written to directly.
 
@@ -113,16 +121,13 @@ def replace_file(path: Path, content: str | bytes, root: Path | None = None) -> 
 
 def _replace(target: Path, data: bytes) -> None:
     make_folder(target.parent)
-    scratch = target.with_name(f".{target.name[:_NAME_LENGTH]}.{secrets.token_hex(8)}.part")
-    try:
-        with scratch.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(target)
-        sync_folder(target.parent)
-    finally:
-        scratch.unlink(missing_ok=True)
+    remove_left_over(target.parent)
+    with scratch_beside(target) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+        Path(file.name).replace(target)
+    sync_folder(target.parent)
 
 
 def make_folder(folder: Path) -> None:
@@ -171,9 +176,9 @@ def no_space(error: OSError) -> str | None:
     """Which file has no space and on which disk, in words, where that is the error; else None.
 
     Example:
-        >>> no_space(OSError(errno.ENOSPC, "No space left on device", "/proc/1/a"))
-        '/proc/1/a: no space left on the disk mounted at /proc'
-        >>> no_space(OSError(errno.EACCES, "Permission denied", "/proc/1/a"))
+        >>> no_space(OSError(errno.ENOSPC, "No space left on device", "/dev/a"))
+        '/dev/a: no space left on the disk mounted at /dev'
+        >>> no_space(OSError(errno.EACCES, "Permission denied", "/dev/a"))
     """
     if error.errno not in FULL or error.filename is None:
         return None
@@ -186,7 +191,7 @@ def disk_is_full(error: BaseException) -> bool:
     A full disk is no fault of a plug-in, but a plug-in may raise anything.
 
     Example:
-        >>> disk_is_full(OSError(errno.EFBIG, "File too large", "/proc/1/a"))
+        >>> disk_is_full(OSError(errno.EFBIG, "File too large", "/dev/a"))
         False
     """
     if type(error) is not OSError or not isinstance(error.filename, str):
@@ -274,12 +279,12 @@ def turn(place: Path) -> Iterator[bool]:
 
 
 def _beside(place: Path, mark: str) -> Path:
-    return place.with_name(f".{place.name[:_NAME_LENGTH]}.{secrets.token_hex(8)}{mark}")
+    return place.with_name(f".{place.name[:NAME_LENGTH]}.{secrets.token_hex(8)}{mark}")
 
 
 def _finish(place: Path, keep: Callable[[PurePosixPath], bool], *, alone: bool) -> None:
     """Put in order what a killed process left beside a folder."""
-    begin = f".{place.name[:_NAME_LENGTH]}."
+    begin = f".{place.name[:NAME_LENGTH]}."
     left = [path for path in place.parent.iterdir() if path.name.startswith(begin)]
     for path in [one for one in left if alone and one.is_dir() and not one.is_symlink()]:
         if path.suffix == _FORMER and not place.exists():

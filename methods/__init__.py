@@ -12,6 +12,7 @@ __all__ = ["METHODS"]
 
 _RIFFUSION = "methods.riffusion.checkpoints:describe"
 _DSP = "methods.dsp.frames:describe"
+_NONE = "bench.api:NoParameters"
 _CONTROL = "a control of this benchmark"
 
 # Departures that hold whatever the settings; `departures` of a method's class says the others.
@@ -45,6 +46,7 @@ METHODS: dict[str, Entry] = {
             channels="each",
         ),
         _RIFFUSION,
+        parameters="methods.riffusion.tve_parameters:TveParameters",
     ),
     "rti": Entry(
         "methods.riffusion.rti:RTI",
@@ -64,6 +66,7 @@ METHODS: dict[str, Entry] = {
             channels="each",
         ),
         _RIFFUSION,
+        parameters="methods.riffusion.rti_parameters:RtiParameters",
     ),
     "musicgen": Entry(
         "methods.musicgen.method:MusicgenMelody",
@@ -78,6 +81,7 @@ METHODS: dict[str, Entry] = {
             departures=_AS_MUSICGEN,
         ),
         "methods.musicgen.checkpoints:describe",
+        parameters="methods.musicgen.sampling:Parameters",
     ),
     "musicgen@audiocraft": Entry(
         "methods.audiocraft.melody:AudiocraftMelody",
@@ -111,6 +115,7 @@ METHODS: dict[str, Entry] = {
             ),
         ),
         "methods.musicgen.checkpoints:describe",
+        parameters="methods.musicgen.textual_parameters:TextualParameters",
     ),
     "musicgen-style": Entry(
         "methods.musicgen.style:MusicgenStyle",
@@ -125,6 +130,7 @@ METHODS: dict[str, Entry] = {
             departures=("its source transfers no content", _OWN_STREAMS),
         ),
         "methods.musicgen.style_checkpoints:describe",
+        parameters="methods.musicgen.style_parameters:StyleParameters",
     ),
     "riffusion": Entry(
         "methods.riffusion.text:RiffusionText",
@@ -144,6 +150,7 @@ METHODS: dict[str, Entry] = {
             channels="each",
         ),
         _RIFFUSION,
+        parameters="methods.riffusion.parameters:TextParameters",
     ),
     "shallow": Entry(
         "methods.gatys.shallow:Shallow",
@@ -163,6 +170,7 @@ METHODS: dict[str, Entry] = {
             channels="each",
         ),
         "methods.gatys.checkpoints:describe_shallow",
+        parameters="methods.gatys.parameters:ShallowParameters",
     ),
     "vggish": Entry(
         "methods.gatys.pretrained:Vggish",
@@ -183,6 +191,7 @@ METHODS: dict[str, Entry] = {
             channels="each",
         ),
         "methods.gatys.checkpoints:describe_vggish",
+        parameters="methods.gatys.parameters:PretrainedParameters",
     ),
     "cnn14": Entry(
         "methods.gatys.pretrained:Cnn14",
@@ -201,6 +210,7 @@ METHODS: dict[str, Entry] = {
             channels="each",
         ),
         "methods.gatys.checkpoints:describe_cnn14",
+        parameters="methods.gatys.parameters:PretrainedParameters",
     ),
     "ssvqvae": Entry(
         "methods.ssvqvae.method:SelfSupervisedVqVae",
@@ -216,6 +226,7 @@ METHODS: dict[str, Entry] = {
             channels="each",
         ),
         "methods.ssvqvae.checkpoints:describe",
+        parameters="methods.ssvqvae.parameters:Parameters",
     ),
     "eq-match": Entry(
         "methods.dsp.equaliser:EqMatch",
@@ -277,6 +288,7 @@ METHODS: dict[str, Entry] = {
             channels="each",
         ),
         "methods.gatys.checkpoints:describe_vggish_mel",
+        parameters=_NONE,
     ),
     "mel-cnn14": Entry(
         "methods.gatys.controls:Cnn14Mel",
@@ -289,6 +301,7 @@ METHODS: dict[str, Entry] = {
             channels="each",
         ),
         "methods.gatys.checkpoints:describe_cnn14_mel",
+        parameters=_NONE,
     ),
     "copy-content": Entry(
         "methods.controls:CopyContent",
@@ -346,6 +359,7 @@ METHODS: dict[str, Entry] = {
             channels="each",
         ),
         _RIFFUSION,
+        parameters=_NONE,
     ),
     "vae": Entry(
         "methods.riffusion.controls:VaeRoundTrip",
@@ -358,6 +372,7 @@ METHODS: dict[str, Entry] = {
             channels="each",
         ),
         _RIFFUSION,
+        parameters=_NONE,
     ),
     "null": Entry(
         "methods.riffusion.controls:NullPrompt",
@@ -370,5 +385,6 @@ METHODS: dict[str, Entry] = {
             channels="each",
         ),
         _RIFFUSION,
+        parameters="methods.riffusion.parameters:NullPromptParameters",
     ),
 }

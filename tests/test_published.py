@@ -21,14 +21,14 @@ from transformers import (
 
 from methods.gatys.trunks import CNN14_MEL, VGGISH_MEL, Cnn14Trunk, MelScale
 from methods.musicgen.sampling import DEFAULT_TOP_K, SamplingParameters
-from methods.musicgen.style import StyleParameters
 from methods.musicgen.style_conditioner import ConditionerSettings
 from methods.musicgen.style_loading import decoder_config_of
+from methods.musicgen.style_parameters import StyleParameters
 from methods.riffusion import embedding
 from methods.riffusion.embedding import TimeVaryingEmbedding
 from methods.riffusion.schedule import make_schedule
 from methods.riffusion.spectrogram import SpectrogramParameters
-from methods.riffusion.tve import PRESETS
+from methods.riffusion.tve_parameters import PRESETS
 from methods.ssvqvae.method import RELEASED
 from methods.ssvqvae.network import NetworkSettings, StyleVQVAE
 from metrics.clap import laion_files

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.api import (
+    BenchError,
     ConfigError,
     ContentError,
     Json,
@@ -94,6 +95,31 @@ def prepare_method(choice: MethodChoice, suite: Suite) -> PlannedMethod:
     entry = find_method(choice.name)
     info = method_info(choice.name)
     return PlannedMethod(choice, info, describe(entry, suite.profile), kind_of(entry))
+
+
+def require_parameters(choices: Iterable[MethodChoice], suites: Sequence[Suite]) -> None:
+    """Check what was set by hand, before anything else is looked at.
+
+    Args:
+        choices: The methods, with what was set.
+        suites: Those of which one will run: what a suite sets itself may complete a choice. A
+            choice that stands in none of them is refused.
+
+    Raises:
+        UnknownNameError: A method or parameter is not known.
+        ConfigError: A value breaks a rule.
+    """
+    for choice in choices:
+        entry, info = find_method(choice.name), method_info(choice.name)
+        method = PlannedMethod(choice, info, ProfileInfo(), kind_of(entry))
+        faults: list[BenchError] = []
+        for suite in suites:
+            try:
+                resolve_parameters(suite, method, style="")
+            except (ConfigError, UnknownNameError) as fault:
+                faults.append(fault)
+        if len(faults) == len(suites):
+            raise faults[0]
 
 
 def method_info(name: str) -> MethodInfo:

@@ -15,6 +15,7 @@ from typing import Any, final
 from bench.api import Entry, Json, Profile, StyleState, StyleTransferMethod
 from bench.plugins.catalog import method_class
 from bench.plugins.inspection import ask, inspected, is_outside
+from bench.plugins.loading import load_class
 from bench.plugins.parameters import make_parameters
 from bench.plugins.wire import Values
 
@@ -48,14 +49,19 @@ class MethodKind(ABC):
 class KindHere(MethodKind):
     """A class of methods that is imported in this process, when it is first asked.
 
-    Its module may import a large library: what else is wrong with a request is said before that.
+    Its module may import a large library, so what is wrong with a request is said before that. Its
+    parameters are checked without it where the catalog names their class.
 
     Args:
         load: Imports the class.
+        parameters: "module:Class" of its parameters; None asks the class.
     """
 
-    def __init__(self, load: Callable[[], type[StyleTransferMethod[Any]]]) -> None:
+    def __init__(
+        self, load: Callable[[], type[StyleTransferMethod[Any]]], parameters: str | None = None
+    ) -> None:
         self._load = load
+        self._parameters = parameters
 
     @cached_property
     def _kind(self) -> type[StyleTransferMethod[Any]]:
@@ -68,8 +74,9 @@ class KindHere(MethodKind):
 
     def parameters(self, overrides: Mapping[str, Json]) -> object:
         """An instance of the class's `Parameters`."""
-        made: object = make_parameters(self._kind.Parameters, overrides)
-        return made
+        named = self._parameters
+        kind: type[object] = self._kind.Parameters if named is None else load_class(named)
+        return make_parameters(kind, overrides)
 
     def departures(self, parameters: object, profile: Profile) -> tuple[str, ...]:
         """As the class says."""
@@ -117,4 +124,4 @@ def kind_of(entry: Entry) -> MethodKind:
 
 def kind_here(entry: Entry) -> KindHere:
     """The class of a method, to be imported in this process whatever it is."""
-    return KindHere(lambda: method_class(entry))
+    return KindHere(lambda: method_class(entry), entry.parameters)

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bench.api import Progress
-from bench.errors import KINDS, sparing_children
+from bench.errors import KINDS, sparing_children, unbroken
 from bench.failure import Failure, WorkerError, WorkerLostError
 from bench.outside.wording import one_line
 from bench.plugins.log import Capture
@@ -107,8 +107,9 @@ class Worker:
         with contextlib.ExitStack() as undone:
             self._capture = Capture(log)
             undone.callback(self._capture.finish)
-            self._files = Path(tempfile.mkdtemp(prefix="bench-worker-"))
-            undone.callback(self._remove_files)
+            with unbroken():
+                self._files = Path(tempfile.mkdtemp(prefix="bench-worker-"))
+                undone.callback(self._remove_files)
             near, far = socket.socketpair()
             self._wire = Wire(near, self._files, "run")
             undone.callback(self._wire.close)

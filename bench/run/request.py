@@ -17,7 +17,13 @@ from bench.data.clips import Dataset
 from bench.device import frozen_precision, require_device_name, resolve_device
 from bench.outside.names import composed
 from bench.plan.needed import require_checkpoints
-from bench.plan.plan import Plan, describe_styles, make_sounding_plan, prepare_methods
+from bench.plan.plan import (
+    Plan,
+    describe_styles,
+    make_sounding_plan,
+    prepare_methods,
+    require_parameters,
+)
 from bench.plan.suite import Suite, check_style_tables, default_suite, derive, load_suite
 from bench.plugins.opening import Isolation
 from bench.records.schema import PlannedCell, left_out_words
@@ -189,10 +195,13 @@ def _suite(request: RunRequest) -> tuple[Suite, str]:
     devices = [device.strip() for device in request.device.split(",")]
     for device in devices:
         require_device_name(device)
-    if name is None:
-        # What is wrong with any suite is said now: choosing one takes torch, which takes seconds.
-        _derived(load_suite(default_suite(cuda_present=False)[0]), request)
-        name, why = default_suite(resolve_device(devices[0]).startswith("cuda"))
+    # What is wrong with any suite is said now: choosing one takes torch, which takes seconds.
+    names = [default_suite(present)[0] for present in (False, True)] if name is None else [name]
+    likely = _derived(load_suite(names[0]), request)
+    require_parameters(likely.choices, [likely, *map(load_suite, names[1:])])
+    if name is not None:
+        return likely, why
+    name, why = default_suite(resolve_device(devices[0]).startswith("cuda"))
     return _derived(load_suite(name), request), why
 
 

@@ -37,6 +37,7 @@ from bench.transfer.fit_use import choice_of, require_use, spoken_name
 from bench.transfer.request import (
     SingleRequest,
     require_clips,
+    require_settings,
     require_writable_place,
     styles_of,
     suite_of,
@@ -133,6 +134,7 @@ def prepare_export(request: ExportRequest) -> PreparedExport:
 
 def _of_folder(request: ExportRequest) -> PreparedExport:
     choice = parse_method(request.method)
+    require_settings(choice, request.profile)
     place = Path(request.style)
     asked = SingleRequest(request.method, place, request.out, place, request.text)
     styles = styles_of(choice, method_info(choice.name), asked)

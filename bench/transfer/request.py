@@ -18,6 +18,7 @@ from bench.data.clips import ClipSource, StyleSource, inspect
 from bench.data.folders import read_style
 from bench.device import resolve_device
 from bench.outside.names import composed, on_disk
+from bench.plan.plan import require_parameters
 from bench.plan.suite import Suite, default_suite, load_suite
 from bench.plugins.choices import MethodChoice
 
@@ -89,6 +90,16 @@ def suite_of(profile: str | None, seed: int, device: str) -> tuple[Suite, str]:
         "duration_s": None,
     }
     return load_suite(name).model_copy(update=one), why
+
+
+def require_settings(choice: MethodChoice, profile: str | None) -> None:
+    """Check the parameters that were set by hand, before torch is asked for the profile.
+
+    Raises:
+        BenchError: A parameter is not known, or a value breaks a rule.
+    """
+    profiles = SUITE_OF_PROFILE if profile is None else (profile,)
+    require_parameters([choice], [load_suite(SUITE_OF_PROFILE[one]) for one in profiles])
 
 
 def require_conditions(label: str, info: MethodInfo, request: SingleRequest) -> None:

@@ -57,6 +57,7 @@ from bench.transfer.request import (
     require_clips,
     require_fit_alone,
     require_place,
+    require_settings,
     styles_of,
     suite_of,
 )
@@ -168,6 +169,7 @@ def prepare_single(request: SingleRequest) -> PreparedSingle:
         fit = _fit_of(request)
         choice = _choice(request, fit)
         info = method_info(choice.name)
+        require_settings(choice, request.profile if fit is None else fit.fit.origin.profile)
         source, styles = content_of(request), _styles(request, choice, info, fit)
         require_place(request, styles)
         content = source.read().audio

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.api import Progress
 from bench.cache import Cache
 from bench.data.material import Material
+from bench.errors import unbroken, was_asked
 from bench.failure import Failure
 from bench.plan.plan import Plan
 from bench.run.context import RunContext
@@ -48,19 +49,24 @@ class Workplace:
 @contextmanager
 def workplace(plan: Plan, device: str, watch: Stopwatch, progress: Progress) -> Iterator[Workplace]:
     """Open the studio of the only method of a plan; its worker is ended afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="bench-transfer-"))
-    for inside in (folder / "audio", folder / "logs"):
-        inside.mkdir()
     place: Workplace | None = None
-    try:
+
+    def leave(_kind: object, error: BaseException | None, _trace: object) -> None:
+        """Remove the folder, unless it says why something failed; whoever stopped it knows that."""
+        worth_a_look = place is not None and (place.kept or place.told())
+        if was_asked(error) or not worth_a_look:
+            with unbroken():
+                shutil.rmtree(folder)
+
+    with ExitStack() as ended:
+        with unbroken():  # a folder that nothing will remove must not be there for a moment
+            folder = Path(tempfile.mkdtemp(prefix="bench-transfer-"))
+            ended.push(leave)
+        for inside in (folder / "audio", folder / "logs"):
+            inside.mkdir()
         place = Workplace(folder, _studio(plan, device, watch, (folder, progress)))
-        try:
-            yield place
-        finally:
-            place.studio.close()
-    finally:
-        if place is None or not (place.kept or place.told()):
-            shutil.rmtree(folder)
+        ended.callback(place.studio.close)
+        yield place
 
 
 def _studio(plan: Plan, device: str, watch: Stopwatch, where: tuple[Path, Progress]) -> Studio:

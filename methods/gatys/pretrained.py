@@ -14,16 +14,14 @@ References:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar, Literal, final
+from typing import ClassVar, final
 
 import torch
 
 from bench.api import (
     Audio,
-    ConfigError,
     FitRequest,
     Profile,
     Progress,
@@ -36,15 +34,8 @@ from bench.seeds import derive_seed
 from bench.weights import fetch_line, full_profile_line, hub_folder, refusals
 from methods.gatys.checkpoints import PUBLISHED, Trunk
 from methods.gatys.matching import Network
-from methods.gatys.rendering import (
-    Init,
-    MatchSettings,
-    Phase,
-    Way,
-    render,
-    store_styles,
-    style_features,
-)
+from methods.gatys.parameters import PretrainedParameters
+from methods.gatys.rendering import Way, render, store_styles, style_features
 from methods.gatys.trunks import (
     CNN14_MEL,
     VGGISH_MEL,
@@ -55,51 +46,8 @@ from methods.gatys.trunks import (
     load_vggish,
 )
 
-Weights = Literal["published", "random"]
-_TRANSFER = {"role": "transfer"}
 # Four halvings leave one position of these many frames.
 _SHORTEST = 16
-
-
-@dataclass(frozen=True, slots=True)
-class PretrainedParameters:
-    """Parameters of matching on a pretrained network.
-
-    Args:
-        weights: The published ones, or random ones of the same shapes (an ablation: what did the
-            training contribute?).
-        thinning: Divides the channels of a random network; 1 keeps them.
-        content_weight: Of the relative content loss beside 1 for the style.
-        init: Start from the content, or from noise.
-        steps: Iterations of L-BFGS.
-        phase: Griffin-Lim starts from random phases (griffin-lim), or from the content's.
-        griffin_lim_iterations: At least 1.
-    """
-
-    weights: Weights = field(default="published", metadata=_TRANSFER)
-    thinning: int = field(default=1, metadata=_TRANSFER)
-    content_weight: float = field(default=0.1, metadata=_TRANSFER)
-    init: Init = field(default="content", metadata=_TRANSFER)
-    steps: int = field(default=300, metadata=_TRANSFER)
-    phase: Phase = field(default="griffin-lim", metadata=_TRANSFER)
-    griffin_lim_iterations: int = field(default=100, metadata=_TRANSFER)
-
-    def __post_init__(self) -> None:
-        """Check everything now, before a model is loaded."""
-        if self.weights not in ("published", "random"):
-            raise ConfigError(f"weights is {self.weights!r}; it must be published or random.")
-        if self.thinning < 1 or (self.thinning > 1 and self.weights == "published"):
-            raise ConfigError(
-                f"thinning is {self.thinning} with weights={self.weights}; it must be at least 1, "
-                "and 1 for the published network. Set weights=random or leave thinning out."
-            )
-        self.settings()
-
-    def settings(self) -> MatchSettings:
-        """How a spectrogram is looked for."""
-        return MatchSettings(
-            self.content_weight, self.init, self.steps, self.phase, self.griffin_lim_iterations
-        )
 
 
 class _Pretrained(StyleTransferMethod[PretrainedParameters]):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -16,7 +15,6 @@ import torch
 from bench.api import (
     Audio,
     Clip,
-    ConfigError,
     ContentError,
     FitRequest,
     StyleState,
@@ -35,56 +33,14 @@ from methods.gatys.matching import (
     optimise,
     style_loss,
 )
+from methods.gatys.parameters import MatchSettings
 from methods.phase import Geometry, retrieve_phase, stft
-
-Init = Literal["content", "noise"]
-Phase = Literal["griffin-lim", "content"]
 
 _LEVEL = 0.1
 # The relative loss is flat at silence, where the source starts (its noise is 0.001 strong): nothing
 # would tell the optimiser where to go. This is the mean of ordinary spectra.
 _NOISE = 0.5
 _TINY = 1e-12
-
-
-@dataclass(frozen=True, slots=True)
-class MatchSettings:
-    """How a spectrogram is looked for.
-
-    Args:
-        content_weight: Of the relative content loss, beside 1 for the style; 0 leaves the content
-            to the start.
-        init: Where to start: at the content, or at noise.
-        steps: Iterations of the optimiser.
-        phase: Griffin-Lim starts from random phases, or from the content's.
-        griffin_lim_iterations: At least 1.
-    """
-
-    content_weight: float
-    init: Init
-    steps: int
-    phase: Phase
-    griffin_lim_iterations: int
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        if self.content_weight < 0:
-            raise ConfigError(f"content_weight is {self.content_weight}; it must be >= 0. Try 0.1.")
-        if self.steps < 1 or self.griffin_lim_iterations < 1:
-            raise ConfigError(
-                f"steps is {self.steps} and griffin_lim_iterations {self.griffin_lim_iterations}; "
-                "both must be at least 1."
-            )
-        if self.init not in ("content", "noise") or self.phase not in ("griffin-lim", "content"):
-            raise ConfigError(
-                f"init is {self.init!r} and phase {self.phase!r}; they must be content|noise and "
-                "griffin-lim|content."
-            )
-        if self.init == "noise" and self.content_weight == 0:
-            raise ConfigError(
-                "init is 'noise' and content_weight 0; nothing of the content would enter. Start "
-                "from the content or give it a weight."
-            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,16 +18,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal, final
+from typing import final
 
 import torch
 from torch.nn.functional import conv1d
 
 from bench.api import (
     Audio,
-    ConfigError,
     FitRequest,
     Profile,
     Progress,
@@ -38,124 +36,11 @@ from bench.api import (
 from bench.seeds import derive_seed, generator
 from methods.gatys.checkpoints import SHALLOW_RATE
 from methods.gatys.matching import Features
-from methods.gatys.rendering import (
-    Init,
-    MatchSettings,
-    Phase,
-    Way,
-    render,
-    store_styles,
-    style_features,
-)
+from methods.gatys.parameters import PRESETS, Architecture, ShallowParameters
+from methods.gatys.rendering import Way, render, store_styles, style_features
 from methods.phase import Geometry
-from methods.presets import choose
 
-Preset = Literal["cpu", "ulyanov", "duong", "grinstein"]
-_TRANSFER = {"role": "transfer"}
 GEOMETRY = Geometry(SHALLOW_RATE, n_fft=2048, win_length=2048, hop_length=512)
-
-
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    """The sizes of a network whose layers are all alike; kernel lengths are in frames."""
-
-    num_layers: int
-    num_filters: int
-    kernel_length: int
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        if min(self.num_layers, self.num_filters, self.kernel_length) < 1:
-            raise ConfigError(
-                f"num_layers is {self.num_layers}, num_filters {self.num_filters} and "
-                f"kernel_length {self.kernel_length}; each must be at least 1."
-            )
-
-    @property
-    def shortest(self) -> int:
-        """Frames that give one position of the last layer."""
-        return 1 + self.num_layers * (self.kernel_length - 1)
-
-
-@dataclass(frozen=True, slots=True)
-class ShallowPreset:
-    """A published (or, for `cpu`, our own) choice of parameters."""
-
-    architecture: Architecture
-    settings: MatchSettings
-
-
-# ulyanov: his code; its weight of 0.01 for absolute losses is about 0.02 here (0.015 to 0.022 on
-# the bundled clips). duong: two layers of half as many filters. grinstein: start and loss of the
-# paper on the first network. cpu: ours, 4 s of one core for a clip of 5 s (ulyanov: 2 s a step).
-PRESETS: dict[Preset, ShallowPreset] = {
-    "cpu": ShallowPreset(
-        Architecture(1, 512, 11), MatchSettings(0.01, "content", 50, "griffin-lim", 60)
-    ),
-    "ulyanov": ShallowPreset(
-        Architecture(1, 4096, 11), MatchSettings(0.02, "noise", 300, "griffin-lim", 500)
-    ),
-    "duong": ShallowPreset(
-        Architecture(2, 2048, 11), MatchSettings(0.02, "noise", 300, "griffin-lim", 500)
-    ),
-    "grinstein": ShallowPreset(
-        Architecture(1, 4096, 11), MatchSettings(0.0, "content", 300, "griffin-lim", 500)
-    ),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class ShallowParameters:
-    """Parameters of the shallow network; one left at None takes the preset's value.
-
-    Args:
-        preset: cpu, ulyanov, duong or grinstein.
-        num_layers: Convolutions; the last one's features are the content.
-        num_filters: Of each convolution.
-        kernel_length: Frames that a filter sees.
-        content_weight: Of the relative content loss beside 1 for the style.
-        init: Start from the content, or from noise.
-        steps: Iterations of L-BFGS.
-        phase: Griffin-Lim starts from random phases (griffin-lim), or from the content's.
-        griffin_lim_iterations: At least 1.
-    """
-
-    preset: Preset = field(default="cpu", metadata=_TRANSFER)
-    num_layers: int | None = field(default=None, metadata=_TRANSFER)
-    num_filters: int | None = field(default=None, metadata=_TRANSFER)
-    kernel_length: int | None = field(default=None, metadata=_TRANSFER)
-    content_weight: float | None = field(default=None, metadata=_TRANSFER)
-    init: Init | None = field(default=None, metadata=_TRANSFER)
-    steps: int | None = field(default=None, metadata=_TRANSFER)
-    phase: Phase | None = field(default=None, metadata=_TRANSFER)
-    griffin_lim_iterations: int | None = field(default=None, metadata=_TRANSFER)
-
-    def __post_init__(self) -> None:
-        """Check everything now, before anything is computed."""
-        if self.preset not in PRESETS:
-            raise ConfigError(f"preset is {self.preset!r}; it must be one of {', '.join(PRESETS)}.")
-        self.architecture()
-        self.settings()
-
-    def architecture(self) -> Architecture:
-        """The preset's network with the explicit values in place."""
-        preset = PRESETS[self.preset].architecture
-        return Architecture(
-            choose(self.num_layers, preset.num_layers),
-            choose(self.num_filters, preset.num_filters),
-            choose(self.kernel_length, preset.kernel_length),
-        )
-
-    def settings(self) -> MatchSettings:
-        """The preset's settings with the explicit values in place."""
-        preset = PRESETS[self.preset].settings
-        return MatchSettings(
-            choose(self.content_weight, preset.content_weight),
-            choose(self.init, preset.init),
-            choose(self.steps, preset.steps),
-            choose(self.phase, preset.phase),
-            choose(self.griffin_lim_iterations, preset.griffin_lim_iterations),
-        )
 
 
 def _departures(parameters: ShallowParameters) -> Iterator[str]:

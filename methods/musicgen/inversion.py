@@ -28,39 +28,11 @@ from bench.seeds import derive_seed, generator
 from methods.musicgen.chroma import dominant_pitch_class
 from methods.musicgen.generation import chroma_states, encode_text, undisturbed
 from methods.musicgen.loading import Loaded
+from methods.musicgen.textual_parameters import InversionPlan
 
 _IGNORED = -100
 _LOSS_SCALE = 1024.0  # keeps small gradients of a half-precision decoder
 _CROPS_CHECKED = 4
-
-
-@dataclass(frozen=True, slots=True)
-class InversionPlan:
-    """How to learn.
-
-    Args:
-        steps: Optimiser steps.
-        batch_size: Crops per style and step.
-        learning_rate: Of Adam, constant.
-        crop_s: Length of a crop; a shorter clip is taken whole.
-
-    Raises:
-        ConfigError: A value that is not positive.
-    """
-
-    steps: int
-    batch_size: int
-    learning_rate: float
-    crop_s: float
-
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        if min(self.steps, self.batch_size) < 1 or min(self.learning_rate, self.crop_s) <= 0:
-            raise ConfigError(
-                f"steps {self.steps}, batch_size {self.batch_size}, learning_rate "
-                f"{self.learning_rate}, crop_s {self.crop_s}; all must be positive. Leave them out "
-                "to take the preset's."
-            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

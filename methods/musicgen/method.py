@@ -14,7 +14,6 @@ Style clips are not used. Departures stand in the catalog and in `departures`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
@@ -31,14 +30,9 @@ from bench.api import (
 from methods.musicgen import departures
 from methods.musicgen.loading import Loaded, Vocabulary, load_folder, load_melody
 from methods.musicgen.rendering import Job, render
-from methods.musicgen.sampling import SamplingParameters
+from methods.musicgen.sampling import Parameters
 
 __all__ = ["MelodyMethod", "MusicgenMelody", "Parameters", "Vocabulary"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parameters(SamplingParameters):
-    """Settings of MusicGen melody: how its codes are drawn."""
 
 
 class MelodyMethod(StyleTransferMethod[ParametersT]):

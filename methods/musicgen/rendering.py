@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,9 +14,8 @@ from bench.seeds import generator
 from methods.musicgen.chroma import dominant_pitch_class, tile_to
 from methods.musicgen.generation import Conditions, decode, generate_codes
 from methods.musicgen.loading import Loaded
-from methods.musicgen.sampling import Sampling
+from methods.musicgen.sampling import Melody, Sampling
 
-Melody = Literal["content", "none"]
 # Clips generated together where memory allows; a step costs a large device little more for many.
 _CLIPS_AT_ONCE = 64
 

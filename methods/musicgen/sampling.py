@@ -1,8 +1,9 @@
-"""How codes are drawn: the parameters that every MusicGen method takes, and their defaults."""
+"""What can be set of every MusicGen method: how codes are drawn, with the defaults."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from bench.api import ConfigError, Profile
 from methods.presets import choose
@@ -10,6 +11,7 @@ from methods.presets import choose
 # 250 of 2,048 codes is the published setting; the mini model has 256 codes in all.
 DEFAULT_TOP_K: dict[Profile, int] = {"full": 250, "mini": 50}
 _TRANSFER = {"role": "transfer"}
+Melody = Literal["content", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +61,8 @@ class SamplingParameters:
         """How codes are drawn in a profile."""
         top_k = choose(self.top_k, DEFAULT_TOP_K[profile])
         return Sampling(self.guidance_scale, top_k, self.temperature)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters(SamplingParameters):
+    """Settings of MusicGen melody: how its codes are drawn."""

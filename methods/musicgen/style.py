@@ -18,8 +18,7 @@ Departures stand in the catalog and in `departures`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, final
+from typing import final
 
 import torch
 from torch import Tensor
@@ -27,7 +26,6 @@ from torch import Tensor
 from bench.api import (
     Audio,
     Clip,
-    ConfigError,
     ContentError,
     FitRequest,
     Profile,
@@ -42,57 +40,10 @@ from bench.checkout import COMMAND
 from bench.seeds import derive_seed, generator
 from methods.musicgen import departures
 from methods.musicgen.generation import Guide, continue_codes, guided, undisturbed
-from methods.musicgen.sampling import SamplingParameters
 from methods.musicgen.style_loading import StyleModel, load_style_model
+from methods.musicgen.style_parameters import SHORTEST_EXCERPT_S, StyleParameters, Use
 
-Use = Literal["style", "prompt", "content"]
-_FIT, _TRANSFER = {"role": "fit"}, {"role": "transfer"}
 _FEATURE_RATE = 24_000
-_LONGEST_PROMPT_S = 3.0
-_SHORTEST_EXCERPT_S = 0.05  # a frame of features takes 25 ms
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StyleParameters(SamplingParameters):
-    """Parameters of MusicGen-Style, beside those of the sampling.
-
-    Args:
-        use: style, prompt or content (module docstring).
-        stages: Of the style's quantiser, 1 to 6: fewer let less of the excerpt through.
-        excerpt_s: Length of the excerpt; trained with 1.5 to 4.5 s. A shorter clip is taken whole.
-        excerpt: Its place: random, or middle.
-        text_guidance_scale: Of text against style alone, at least 1; only `content` has a text.
-        prompt_s: How much of the content `prompt` continues, at most 3 s.
-
-    Raises:
-        ConfigError: A value out of range.
-    """
-
-    use: Use = field(default="style", metadata=_FIT)
-    stages: int = field(default=3, metadata=_FIT)
-    excerpt_s: float = field(default=3.0, metadata=_FIT)
-    excerpt: Literal["random", "middle"] = field(default="random", metadata=_FIT)
-    text_guidance_scale: float = field(default=5.0, metadata=_TRANSFER)
-    prompt_s: float = field(default=1.5, metadata=_TRANSFER)
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        SamplingParameters.__post_init__(self)
-        if self.text_guidance_scale < 1.0:
-            raise ConfigError(
-                f"text_guidance_scale is {self.text_guidance_scale}; it must be at least 1. Use 1 "
-                "for ordinary guidance."
-            )
-        if self.stages < 1 or self.excerpt_s < _SHORTEST_EXCERPT_S:
-            raise ConfigError(
-                f"stages is {self.stages} and excerpt_s {self.excerpt_s}; they must be at least 1 "
-                f"and {_SHORTEST_EXCERPT_S}. Leave them out."
-            )
-        if not 0.0 < self.prompt_s <= _LONGEST_PROMPT_S:
-            raise ConfigError(
-                f"prompt_s is {self.prompt_s}; it must be above 0 and at most "
-                f"{_LONGEST_PROMPT_S}. Use 1.5."
-            )
 
 
 # What each use makes of the method, which its paper does not.
@@ -233,10 +184,10 @@ class MusicgenStyle(StyleTransferMethod[StyleParameters]):
         """Vectors (position, dim) of an excerpt."""
         model = self._ready
         heard = resample(excerpt.audio, _FEATURE_RATE).mono
-        if len(heard) < _SHORTEST_EXCERPT_S * _FEATURE_RATE:
+        if len(heard) < SHORTEST_EXCERPT_S * _FEATURE_RATE:
             raise ContentError(
                 f"clip '{excerpt.id}' lasts {excerpt.audio.duration_s:.3f} s; MusicGen-Style hears "
-                f"at least {_SHORTEST_EXCERPT_S} s. Take a longer clip."
+                f"at least {SHORTEST_EXCERPT_S} s. Take a longer clip."
             )
         waveform = torch.from_numpy(heard.copy())[None].to(model.device)
         features = model.features(waveform).last_hidden_state

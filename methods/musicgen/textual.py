@@ -16,8 +16,8 @@ of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, final
+from dataclasses import dataclass
+from typing import final
 
 import torch
 
@@ -31,7 +31,6 @@ from bench.api import (
 )
 from methods.musicgen import departures
 from methods.musicgen.inversion import (
-    InversionPlan,
     Prompt,
     WordFit,
     begin_fit,
@@ -41,64 +40,10 @@ from methods.musicgen.inversion import (
     step_together,
 )
 from methods.musicgen.method import MelodyMethod
-from methods.musicgen.rendering import Job, Melody, render
-from methods.musicgen.sampling import SamplingParameters
-from methods.presets import choose
+from methods.musicgen.rendering import Job, render
+from methods.musicgen.textual_parameters import PRESETS, InversionPlan, TextualParameters
 
-Preset = Literal["mini", "full"]
-_FIT, _TRANSFER = {"role": "fit"}, {"role": "transfer"}
 _STYLES_AT_ONCE = 8  # bounds the memory of the activations
-
-# mini: ours, for some seconds on one core. full: as reported of the paper (module docstring).
-PRESETS: dict[Preset, InversionPlan] = {
-    "mini": InversionPlan(steps=30, batch_size=2, learning_rate=0.2, crop_s=2.56),
-    "full": InversionPlan(steps=200, batch_size=8, learning_rate=0.025, crop_s=5.0),
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextualParameters(SamplingParameters):
-    """Parameters of textual inversion on MusicGen, beside those of the sampling.
-
-    A parameter left at None takes the preset's value.
-
-    Args:
-        preset: mini or full.
-        pseudo_words: How many rows of the text are learnt, at least 1.
-        init_word: The word that they start from; one token.
-        steps: Optimiser steps.
-        batch_size: Crops per step.
-        learning_rate: Of Adam.
-        crop_s: Length of a crop in seconds.
-        melody: content, or none for generation in the style alone.
-
-    Raises:
-        ConfigError: A value out of range.
-    """
-
-    preset: Preset = field(default="mini", metadata=_FIT)
-    pseudo_words: int = field(default=2, metadata=_FIT)
-    init_word: str = field(default="music", metadata=_FIT)
-    steps: int | None = field(default=None, metadata=_FIT)
-    batch_size: int | None = field(default=None, metadata=_FIT)
-    learning_rate: float | None = field(default=None, metadata=_FIT)
-    crop_s: float | None = field(default=None, metadata=_FIT)
-    melody: Melody = field(default="content", metadata=_TRANSFER)
-
-    def __post_init__(self) -> None:
-        """Check everything now, before a model is loaded."""
-        self.plan()
-        SamplingParameters.__post_init__(self)
-
-    def plan(self) -> InversionPlan:
-        """The preset's plan with the explicit values in place."""
-        preset = PRESETS[self.preset]
-        return InversionPlan(
-            choose(self.steps, preset.steps),
-            choose(self.batch_size, preset.batch_size),
-            choose(self.learning_rate, preset.learning_rate),
-            choose(self.crop_s, preset.crop_s),
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -33,10 +33,10 @@ from bench.weights import check_tokenizer, hub_folder, require_files
 from methods.acceleration import Accelerated, choose_acceleration, place
 from methods.riffusion.checkpoints import FILES, MINI_FOLDER, RIFFUSION
 from methods.riffusion.schedule import Schedule, read_schedule
-from methods.riffusion.spectrogram import Picture, image_to_pixels, pixels_to_image
+from methods.riffusion.settings import Picture, VaeSample
+from methods.riffusion.spectrogram import image_to_pixels, pixels_to_image
 
 PLACEHOLDER = "*"
-VaeSample = Literal["sample", "mode"]
 
 # Posteriors kept per backbone; one of the full model takes 128 KB.
 _MOMENTS_KEPT = 1024

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import final
 
 import torch
@@ -25,9 +24,8 @@ from bench.api import (
 )
 from methods.riffusion.conditioning import ContextTable, PromptConditioning, tabulate
 from methods.riffusion.longform import cut_windows, join_windows
-from methods.riffusion.parameters import TRANSFER, UnguidedParameters
+from methods.riffusion.parameters import NullPromptParameters
 from methods.riffusion.rendering import Painting, draw_image, load_riffusion, sound_images
-from methods.riffusion.stylisation import Switch
 from methods.riffusion.transferring import transfer_styles
 from methods.riffusion.width import GreyImage, from_window, to_window
 
@@ -97,19 +95,6 @@ class VaeRoundTrip(_Styleless[NoParameters]):
         moments = backbone.encode(torch.from_numpy(window.copy())[None])
         painted: GreyImage = backbone.decode(moments.mean)[0].numpy()
         return from_window(painted, image.shape[1], "resize")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NullPromptParameters(UnguidedParameters):
-    """The parameters of TVE's stylisation that need no style, with the same defaults.
-
-    There is no guidance: both prompts are empty, so guidance would change nothing.
-
-    Args:
-        brs: Bias reduction under the empty prompt, on by default.
-    """
-
-    brs: Switch = field(default="on", metadata=TRANSFER)
 
 
 @final

@@ -15,17 +15,16 @@ References:
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from methods.riffusion.conditioning import ContextLearner, RowLearner
+from methods.riffusion.conditioning import ContextLearner, Learner, RowLearner
+from methods.riffusion.settings import ParameterSet, Variant
 
 _DROPOUT = 0.05
 _HEADS = 8
-ParameterSet = Literal["live", "full"]
 
 
 def sinusoid(timesteps: torch.Tensor, dim: int) -> torch.Tensor:
@@ -235,3 +234,10 @@ def multi_head(
     attended = drop(scores.softmax(dim=-1), generator) @ value
     out: torch.Tensor = weights.out_proj(_merge_heads(attended))
     return out
+
+
+def build_learner(variant: Variant, start: torch.Tensor, parameter_set: ParameterSet) -> Learner:
+    """The trainable network of a variant."""
+    if variant == "musicti":
+        return TimeVaryingEmbedding(start, parameter_set)
+    return ReportEncoder(len(start), over_positions=variant == "report_seq")

@@ -19,61 +19,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Literal
 
 import torch
 
-from bench.api import ConfigError
 from bench.batching import Batcher, affordable
 from bench.files import replace_file
 from bench.seeds import derive_seed, generator
 from methods.acceleration import place
-from methods.riffusion.backbone import Backbone, Moments, VaeSample, draw_latents
+from methods.riffusion.backbone import Backbone, Moments, draw_latents
 from methods.riffusion.conditioning import Conditioning, Learner, encode_learners
 from methods.riffusion.schedule import add_noise
+from methods.riffusion.settings import FittingPlan
 
 # Styles that share one pass, where memory allows.
 _STYLES_AT_ONCE = 8
 _PROGRESS_FILE = "progress.pt"
 Advance = Callable[[float, str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class FittingPlan:
-    """How to fit.
-
-    Args:
-        steps: Optimiser steps (per clip of the style where `steps_per_clip`).
-        batch_size: Draws (clip, t, noise) per step.
-        learning_rate: Constant.
-        weight_decay: Decoupled with adamw, an L2 penalty with adam.
-        optimiser: betas .9 and .999 either way.
-        steps_per_clip: True counts `steps` as epochs without repeats.
-        vae_sample: Draw style latents from the posterior, or take its mode.
-        checkpoint_every: Steps between checkpoints of a fit that has a folder for them.
-    """
-
-    steps: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float = 0.0
-    optimiser: Literal["adamw", "adam"] = "adamw"
-    steps_per_clip: bool = False
-    vae_sample: VaeSample = "sample"
-    checkpoint_every: int = 250
-
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        if self.steps < 1 or self.batch_size < 1 or self.learning_rate <= 0:
-            raise ConfigError(
-                f"steps {self.steps}, batch_size {self.batch_size}, learning_rate "
-                f"{self.learning_rate}; "
-                "all must be positive. Leave them out to take the preset's."
-            )
-
-    def count_steps(self, num_clips: int) -> int:
-        """Steps for a style of so many clips."""
-        return self.steps * (num_clips if self.steps_per_clip else 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

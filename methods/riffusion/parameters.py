@@ -1,14 +1,21 @@
-"""The parameters of stylisation, which the methods of this family share with their checks."""
+"""The parameters of stylisation, which the methods of this family share with their checks.
+
+**Contents**: `UnguidedParameters`, `GuidedParameters`; those of the methods that learn nothing,
+`TextParameters` and `NullPromptParameters`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
 from methods.presets import choose
-from methods.riffusion.backbone import VaeSample
-from methods.riffusion.rendering import CanvasSettings
-from methods.riffusion.spectrogram import Picture
-from methods.riffusion.stylisation import StylisationSettings, Switch
+from methods.riffusion.settings import (
+    CanvasSettings,
+    Picture,
+    StylisationSettings,
+    Switch,
+    VaeSample,
+)
 from methods.riffusion.width import WidthMode
 
 FIT, TRANSFER = {"role": "fit"}, {"role": "transfer"}
@@ -73,3 +80,30 @@ class GuidedParameters(UnguidedParameters):
         """The settings of the algorithm, guidance among them."""
         unguided = UnguidedParameters.stylisation(self)
         return replace(unguided, guidance_scale=self.guidance_scale)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextParameters(GuidedParameters):
+    """Parameters of text-prompted stylisation, which are those of the stylisation.
+
+    The application itself has a strength of 0.55 and no bias reduction; `brs=on` is the ablation
+    "text + BRS".
+
+    Args:
+        guidance_scale: w >= 1; 7 as in the application.
+    """
+
+    guidance_scale: float = field(default=7.0, metadata=TRANSFER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NullPromptParameters(UnguidedParameters):
+    """The parameters of TVE's stylisation that need no style, with the same defaults.
+
+    There is no guidance: both prompts are empty, so guidance would change nothing.
+
+    Args:
+        brs: Bias reduction under the empty prompt, on by default.
+    """
+
+    brs: Switch = field(default="on", metadata=TRANSFER)

@@ -18,25 +18,14 @@ from bench.audio import fit_length
 from bench.batching import Batcher, affordable, in_parallel
 from bench.memo import Recent
 from bench.seeds import derive_seed, generator
-from methods.riffusion.backbone import (
-    Backbone,
-    VaeSample,
-    join_moments,
-    load_backbone,
-    place_latents,
-)
+from methods.riffusion.backbone import Backbone, join_moments, load_backbone, place_latents
 from methods.riffusion.checkpoints import WINDOW_S, describe
 from methods.riffusion.conditioning import ContextTable, RowsOfTables
 from methods.riffusion.inversion import StyleImages
 from methods.riffusion.longform import cut_windows, join_windows, place_windows
-from methods.riffusion.spectrogram import (
-    MINI_PARAMETERS,
-    Picture,
-    SpectrogramParameters,
-    decode,
-    encode,
-)
-from methods.riffusion.stylisation import StylisationSettings, stylise
+from methods.riffusion.settings import CanvasSettings, StylisationSettings
+from methods.riffusion.spectrogram import MINI_PARAMETERS, SpectrogramParameters, decode, encode
+from methods.riffusion.stylisation import stylise
 from methods.riffusion.transition import amounts, blend_settings, blend_tables, slerp
 from methods.riffusion.width import GreyImage, WidthMode, choose_mode, from_window, to_window
 
@@ -70,24 +59,6 @@ def load_riffusion(profile: Profile, device: str) -> Riffusion:
     rate = info.sample_rate or 44_100
     codec = MINI_PARAMETERS if profile == "mini" else SpectrogramParameters(sample_rate=rate)
     return Riffusion(load_backbone(profile, device), codec, rate, WINDOW_S)
-
-
-@dataclass(frozen=True, slots=True)
-class CanvasSettings:
-    """How a clip is laid onto the model's window.
-
-    Args:
-        width_mode: See `width.to_window`.
-        unstretch: Undo the stretching of `resize`, so that tempo and length are the content's.
-        vae_sample: Draw the content's latents from the posterior (the released code) or take its
-            mode.
-        picture: How the decoded picture is brought to 8 bits.
-    """
-
-    width_mode: WidthMode = "resize"
-    unstretch: bool = True
-    vae_sample: VaeSample = "sample"
-    picture: Picture = "rounded"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

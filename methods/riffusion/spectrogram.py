@@ -25,7 +25,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
 
 import librosa
 import numpy as np
@@ -34,8 +33,7 @@ import torch
 from bench.api import ConfigError
 from bench.batching import in_parallel
 from methods.phase import Geometry, retrieve_phase, stft
-
-Picture = Literal["rounded", "truncated"]
+from methods.riffusion.settings import Picture
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,65 +11,14 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
-from bench.api import ConfigError
 from methods.riffusion.conditioning import Conditioning
-from methods.riffusion.schedule import (
-    BiasGrid,
-    Itinerary,
-    Schedule,
-    add_noise,
-    ddim_step,
-    plan_itinerary,
-)
+from methods.riffusion.schedule import Schedule, add_noise, ddim_step
+from methods.riffusion.settings import StylisationSettings
 
 NoisePredictor = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-Switch = Literal["on", "off"]
-
-
-@dataclass(frozen=True, slots=True)
-class StylisationSettings:
-    """How far a content is changed, and how strongly it is guided to the style.
-
-    Args:
-        strength: s in (0, 1); larger means more noise, less content, more style.
-        guidance_scale: w >= 1; 1 leaves the empty prompt out.
-        num_inference_steps: N, of which int(N s) are taken.
-        brs: "on" replaces the drawn noise by the predicted one (bias-reduced stylisation).
-        brs_grid: Where the bias is estimated; see `schedule.plan_itinerary`.
-    """
-
-    strength: float = 0.65
-    guidance_scale: float = 5.0
-    num_inference_steps: int = 50
-    brs: Switch = "on"
-    brs_grid: BiasGrid = "released"
-
-    def __post_init__(self) -> None:
-        """Check what plan_itinerary does not."""
-        if self.guidance_scale < 1:
-            raise ConfigError(
-                f"guidance_scale is {self.guidance_scale}; it must be at least 1 (1 = no "
-                "guidance). Try 5."
-            )
-        if self.brs not in ("on", "off") or self.brs_grid not in ("released", "aligned"):
-            raise ConfigError(
-                f"brs is {self.brs!r} and brs_grid {self.brs_grid!r}; they must be on|off and "
-                "released|aligned."
-            )
-
-    def itinerary(self, num_train_timesteps: int = 1000) -> Itinerary:
-        """The timesteps that these settings visit."""
-        return plan_itinerary(
-            self.strength,
-            self.num_inference_steps,
-            num_train_timesteps=num_train_timesteps,
-            brs_grid=self.brs_grid,
-        )
 
 
 @torch.no_grad()

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
@@ -33,7 +32,7 @@ from bench.weights import full_profile_line
 from methods.riffusion import departures
 from methods.riffusion.checkpoints import MINI_FOLDER
 from methods.riffusion.conditioning import ContextTable, PromptConditioning, tabulate
-from methods.riffusion.parameters import TRANSFER, GuidedParameters
+from methods.riffusion.parameters import TextParameters
 from methods.riffusion.rendering import load_riffusion
 from methods.riffusion.transferring import transfer_styles
 from methods.riffusion.transition import join_states
@@ -41,20 +40,6 @@ from methods.riffusion.transition import join_states
 # Strength, guidance and steps of riffusion/streamlit/tasks/audio_to_audio.py in
 # riffusion/riffusion-hobby at commit 94c29abbdc1de60b3e03131715ea8c3da12bd933.
 _APPLICATION = (0.55, 7.0, 25)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextParameters(GuidedParameters):
-    """Parameters of text-prompted stylisation, which are those of the stylisation.
-
-    The application itself has a strength of 0.55 and no bias reduction; `brs=on` is the ablation
-    "text + BRS".
-
-    Args:
-        guidance_scale: w >= 1; 7 as in the application.
-    """
-
-    guidance_scale: float = field(default=7.0, metadata=TRANSFER)
 
 
 def _departures(parameters: TextParameters, profile: Profile) -> Iterator[str]:

@@ -17,15 +17,8 @@ from bench.seeds import derive_seed, generator
 from methods.riffusion.backbone import Backbone
 from methods.riffusion.conditioning import ContextTable, Learner, LearntConditioning, tabulate
 from methods.riffusion.parameters import UnguidedParameters
-from methods.riffusion.rendering import (
-    CanvasSettings,
-    Ending,
-    Rendering,
-    Riffusion,
-    count_windows,
-    render,
-)
-from methods.riffusion.stylisation import StylisationSettings
+from methods.riffusion.rendering import Ending, Rendering, Riffusion, count_windows, render
+from methods.riffusion.settings import CanvasSettings, StylisationSettings
 from methods.riffusion.transition import Transition, amounts, blend_settings, split_state
 
 StylisedT = TypeVar("StylisedT", bound=UnguidedParameters)

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, final
+from typing import final
 
 import torch
 from safetensors.torch import load_file
@@ -27,7 +27,6 @@ from torch.nn import functional
 from bench.api import (
     Audio,
     Clip,
-    ConfigError,
     ContentError,
     FitRequest,
     Profile,
@@ -40,40 +39,12 @@ from bench.api import (
 from bench.seeds import generator
 from bench.weights import fetch_line, hub_folder, refusals, require_files
 from methods.phase import Geometry, retrieve_phase, stft
-from methods.ssvqvae.checkpoints import (
-    MINI_FILES,
-    MINI_FOLDER,
-    RELEASED_WEIGHTS,
-)
+from methods.ssvqvae.checkpoints import MINI_FILES, MINI_FOLDER, RELEASED_WEIGHTS
 from methods.ssvqvae.network import SHORTEST_STYLE, NetworkSettings, StyleVQVAE
+from methods.ssvqvae.parameters import PUBLISHED_ITERATIONS, Parameters, StyleClips
 
-StyleClips = Literal["average", "concatenate", "first"]
 # Cifka et al. (2021), section 3.1, and the released configuration (see `network`).
 RELEASED = Geometry(sample_rate=16_000, n_fft=2048, win_length=2000, hop_length=500)
-
-_PUBLISHED_ITERATIONS = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """Settings of SS VQ-VAE.
-
-    Args:
-        style_clips: How several clips make one style vector: average of their vectors, or the
-            vector of all of them one after the other, or of the first alone (as published).
-        iterations: Of Griffin-Lim, at least 1; 32 as published.
-
-    Raises:
-        ConfigError: A value out of range.
-    """
-
-    style_clips: StyleClips = field(default="average", metadata={"role": "fit"})
-    iterations: int = field(default=_PUBLISHED_ITERATIONS, metadata={"role": "transfer"})
-
-    def __post_init__(self) -> None:
-        """Check the range."""
-        if self.iterations < 1:
-            raise ConfigError(f"iterations is {self.iterations}; it must be at least 1. Use 32.")
 
 
 _SEVERAL_CLIPS: dict[StyleClips, str] = {
@@ -89,9 +60,9 @@ def _departures(parameters: Parameters, profile: Profile) -> Iterator[str]:
         yield "the network is a small one of this project, not the released one (--profile full)"
     if parameters.style_clips in _SEVERAL_CLIPS:
         yield _SEVERAL_CLIPS[parameters.style_clips]
-    if parameters.iterations != _PUBLISHED_ITERATIONS:
+    if parameters.iterations != PUBLISHED_ITERATIONS:
         yield (
-            f"{parameters.iterations} iterations of Griffin-Lim, where {_PUBLISHED_ITERATIONS} are "
+            f"{parameters.iterations} iterations of Griffin-Lim, where {PUBLISHED_ITERATIONS} are "
             "published"
         )
 

@@ -19,6 +19,7 @@ from bench.errors import (
     last_words,
     reason_of,
     sparing_children,
+    unbroken,
 )
 
 
@@ -66,6 +67,39 @@ def test_another_one_does_not_disturb_the_end() -> None:
     assert done == ["caught", "finally"]
     with pytest.raises(TerminatedError):  # and the next end is asked for anew
         terminate()
+
+
+def work_unbroken(done: list[str]) -> None:
+    """Work that two requests to end do not break off."""
+    with unbroken():
+        terminate()
+        terminate()
+        done.append("worked")
+
+
+def test_what_is_unbroken_ends_first() -> None:
+    done: list[str] = []
+    with pytest.raises(TerminatedError):
+        work_unbroken(done)
+    assert done == ["worked"]
+    with pytest.raises(TerminatedError):  # and the next end is asked for as ever
+        terminate()
+
+
+@contextmanager
+def working_unbroken_at_the_end(done: list[str]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        work_unbroken(done)
+        done.append("tidied")
+
+
+def test_what_is_unbroken_does_not_disturb_an_end_under_way() -> None:
+    done: list[str] = []
+    with pytest.raises(TerminatedError), working_unbroken_at_the_end(done):
+        terminate()
+    assert done == ["worked", "tidied"]
 
 
 def test_a_request_that_somebody_swallowed_can_be_made_again() -> None:

@@ -19,9 +19,10 @@ from methods.musicgen.checkpoints import describe
 from methods.musicgen.method import MusicgenMelody
 from methods.riffusion.conditioning import LearntConditioning, PromptConditioning
 from methods.riffusion.embedding import TimeVaryingEmbedding
-from methods.riffusion.inversion import FittingPlan, begin_fit, train_step
+from methods.riffusion.inversion import begin_fit, train_step
 from methods.riffusion.learning import initial_embedding
 from methods.riffusion.rendering import Riffusion, draw_image, load_riffusion, read_style
+from methods.riffusion.settings import FittingPlan
 from methods.riffusion.spectrogram import decode, encode, image_to_mel, invert_mel
 from methods.riffusion.stylisation import predict_guided
 from metrics.clap.embedder import ClapEmbedder, load_embedder

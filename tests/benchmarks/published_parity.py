@@ -12,9 +12,10 @@ from bench.seeds import generator
 from methods.riffusion.backbone import Backbone, Parts
 from methods.riffusion.conditioning import LearntConditioning
 from methods.riffusion.embedding import TimeVaryingEmbedding, drop
-from methods.riffusion.inversion import Fit, FittingPlan, StyleImages, begin_fit, train_step
+from methods.riffusion.inversion import Fit, StyleImages, begin_fit, train_step
+from methods.riffusion.settings import FittingPlan, StylisationSettings
 from methods.riffusion.spectrogram import image_to_pixels
-from methods.riffusion.stylisation import StylisationSettings, stylise
+from methods.riffusion.stylisation import stylise
 from tests.benchmarks.as_published import Draws, Dropout, Published, PublishedEmbedding
 
 PLAN = FittingPlan(3, 1, 1e-3, 0.01)

@@ -11,8 +11,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
-import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,49 +18,18 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.ci.building import make_environment, ran
+
 pytestmark = [pytest.mark.slow, pytest.mark.network]  # building a wheel needs its build back end
 
 EXAMPLE = Path(__file__).with_name("example")
-OWN = ("music_style_bench", "__editable__", "_editable_impl", "_music_style_bench")
 BRANCH = "benchmark-history"
-
-
-def ran(*words: str | Path, cwd: Path) -> str:
-    done = subprocess.run(
-        [str(word) for word in words], cwd=cwd, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Path:
-    """A folder with a wheel of the files that git knows or would take."""
-    tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheels")
-    listed = ran("git", "ls-files", "-z", "-co", "--exclude-standard", cwd=checkout)
-    for name in filter(None, listed.split("\0")):
-        if (checkout / name).is_file():
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(checkout / name, tree / name)
-    ran(Path(sys.executable).with_name("uv"), "build", "--wheel", "-o", out, tree, cwd=tree)
-    return out
 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment without the bench, and with all that it needs."""
-    place = tmp_path_factory.mktemp("environment")
-    ran(sys.executable, "-m", "venv", place, cwd=place)
-    borrowed = place / "borrowed"
-    borrowed.mkdir()
-    for one in Path(sysconfig.get_path("purelib")).iterdir():
-        if not one.name.startswith((*OWN, "pip")) and one.suffix != ".pth":
-            (borrowed / one.name).symlink_to(one)
-    (site,) = place.glob("lib/python*/site-packages")
-    for bundled in site.glob("setuptools*"):  # older than what is borrowed, and found before it
-        shutil.rmtree(bundled)
-    (site / "borrowed.pth").write_text(f"{borrowed}\n", encoding="utf-8")
-    return place
+    return make_environment(tmp_path_factory.mktemp("environment"))
 
 
 @dataclass(frozen=True)
@@ -112,7 +79,7 @@ class Runner:
 
 
 @pytest.fixture
-def runner(tmp_path: Path, environment: Path, wheels: Path) -> Runner:
+def runner(tmp_path: Path, environment: Path, built: Path) -> Runner:
     """The example as a clone of an origin, on a fresh machine."""
     ran("git", "init", "--quiet", "--bare", "-b", "main", "origin.git", cwd=tmp_path)
     ran("git", "clone", "--quiet", "origin.git", "clone", cwd=tmp_path)
@@ -124,7 +91,7 @@ def runner(tmp_path: Path, environment: Path, wheels: Path) -> Runner:
         "PATH": f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(tmp_path), "BENCH_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": "1", "GITHUB_STEP_SUMMARY": str(summary),
-        "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels),
+        "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(built),
     }  # fmt: skip
     return Runner(clone, tmp_path / "artifacts", summary, variables)
 

@@ -17,6 +17,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import numpy as np
+import psutil
 import soundfile
 
 from bench.records.schema import CellRecord, PlannedCell, ScoreRecord
@@ -183,10 +184,9 @@ def ended(process: ForkServerProcess) -> int:
 def alive(number: int) -> bool:
     """Whether a process exists and is not a zombie."""
     try:
-        state = Path(f"/proc/{number}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    except OSError:
+        return bool(psutil.Process(number).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
         return False
-    return state[0] != "Z"
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:

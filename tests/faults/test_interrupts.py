@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+import psutil
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -162,8 +163,7 @@ def test_a_sigterm_ends_every_command_that_computes(stage: Stage, what: str) -> 
 
 def children(number: int) -> list[int]:
     """The processes that a process has started and not waited for."""
-    tasks = Path(f"/proc/{number}/task").glob("*/children")
-    return [int(child) for task in tasks for child in task.read_text("ascii").split()]
+    return [child.pid for child in psutil.Process(number).children()]
 
 
 def test_a_sigterm_during_imports_says_how_to_go_on(stage: Stage, checkout: Path) -> None:

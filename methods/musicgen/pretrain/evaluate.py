@@ -22,7 +22,7 @@ from transformers import AutoTokenizer, MusicgenMelodyForConditionalGeneration
 
 from bench.api import Audio, Clip, FitRequest, Style, TransferRequest
 from methods.musicgen.generation import decode
-from methods.musicgen.method import MusicgenMelody, Parameters
+from methods.musicgen.method import MusicgenMelody
 from methods.musicgen.pretrain import lm
 from methods.musicgen.pretrain.codec import chroma_similarity
 from methods.musicgen.pretrain.data import (
@@ -32,6 +32,7 @@ from methods.musicgen.pretrain.data import (
     VALIDATION_CLIPS,
     Corpus,
 )
+from methods.musicgen.sampling import Parameters
 
 _CLIPS = 64
 _CLASSIFIER_CLIPS = 640

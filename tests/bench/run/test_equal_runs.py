@@ -83,6 +83,7 @@ def test_resumed_scores_are_the_uninterrupted_ones_to_the_last_bit(
         assert scores(small, "whole") == whole
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel which file a handle is of")
 def test_the_disk_has_a_sound_before_its_record(
     small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.api import RecordError
@@ -95,7 +96,7 @@ def test_a_sigterm_to_the_parent_ends_every_share(tmp_path: Path, checkout: Path
     begun, ended = set(tmp_path.glob("begun-*")), {"TerminatedError-one", "TerminatedError-two"}
     assert {path.name for path in tmp_path.iterdir()} - {path.name for path in begun} == ended
     numbers = [int(path.name.rpartition("-")[2]) for path in begun]
-    assert not any(Path(f"/proc/{number}").exists() for number in numbers)
+    assert not any(psutil.pid_exists(number) for number in numbers)
 
 
 @pytest.fixture

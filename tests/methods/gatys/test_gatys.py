@@ -26,15 +26,9 @@ from methods.gatys.matching import (
     relative_error,
     style_loss,
 )
-from methods.gatys.rendering import MatchSettings, magnitudes, match, read
-from methods.gatys.shallow import (
-    GEOMETRY,
-    PRESETS,
-    Architecture,
-    RandomNetwork,
-    Shallow,
-    ShallowParameters,
-)
+from methods.gatys.parameters import PRESETS, Architecture, MatchSettings, ShallowParameters
+from methods.gatys.rendering import magnitudes, match, read
+from methods.gatys.shallow import GEOMETRY, RandomNetwork, Shallow
 from methods.phase import stft
 from tests import rounding
 

@@ -27,7 +27,8 @@ from bench.weights import hub_folder
 from methods.gatys.checkpoints import PUBLISHED, RATES, Trunk
 from methods.gatys.controls import Cnn14Mel, VggishMel, mel_and_back
 from methods.gatys.matching import Target, mean_grams, style_loss
-from methods.gatys.pretrained import Cnn14, PretrainedParameters, Vggish, read_trunk
+from methods.gatys.parameters import PretrainedParameters
+from methods.gatys.pretrained import Cnn14, Vggish, read_trunk
 from methods.gatys.trunks import (
     CNN14_MEL,
     VGGISH_MEL,

@@ -37,8 +37,8 @@ from bench.api import (
 )
 from methods.musicgen.chroma import one_hot
 from methods.musicgen.generation import Conditions, draw, generate_codes, guided
-from methods.musicgen.method import MusicgenMelody, Parameters
-from methods.musicgen.sampling import Sampling
+from methods.musicgen.method import MusicgenMelody
+from methods.musicgen.sampling import Parameters, Sampling
 from tests import rounding
 
 WORDS = ["<pad>", "</s>", "<unk>", "a", "piano", "violin", "organ", "music", "warm"]

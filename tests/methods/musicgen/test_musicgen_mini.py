@@ -18,7 +18,8 @@ from bench.fetching.order import make_order
 from methods.musicgen.checkpoints import MINI_FOLDER, describe
 from methods.musicgen.chroma import ChromaSettings, dominant_pitch_class, one_hot
 from methods.musicgen.loading import Vocabulary
-from methods.musicgen.method import MusicgenMelody, Parameters
+from methods.musicgen.method import MusicgenMelody
+from methods.musicgen.sampling import Parameters
 
 pytestmark = pytest.mark.weights
 

@@ -30,7 +30,7 @@ from bench.conformance.method_subject import MethodSubject
 from bench.plugins.catalog import find_method
 from methods.musicgen.generation import Guide, continue_codes, guided
 from methods.musicgen.sampling import Sampling
-from methods.musicgen.style import MusicgenStyle, StyleParameters, double_guided, excerpt_of
+from methods.musicgen.style import MusicgenStyle, double_guided, excerpt_of
 from methods.musicgen.style_checkpoints import HUB_CHECKPOINTS, describe
 from methods.musicgen.style_conditioner import (
     ConditionerSettings,
@@ -46,6 +46,7 @@ from methods.musicgen.style_loading import (
     features_of,
     read_published,
 )
+from methods.musicgen.style_parameters import StyleParameters
 from tests import rounding
 
 TINY = Path(__file__).parent / "tiny_style.py"

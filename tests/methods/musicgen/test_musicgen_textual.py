@@ -34,7 +34,8 @@ from methods.musicgen.inversion import (
 from methods.musicgen.loading import Loaded, load_melody
 from methods.musicgen.rendering import Job, render
 from methods.musicgen.sampling import Sampling
-from methods.musicgen.textual import PRESETS, MusicgenTextual, TextualParameters
+from methods.musicgen.textual import MusicgenTextual
+from methods.musicgen.textual_parameters import PRESETS, TextualParameters
 from tests import rounding
 
 pytestmark = pytest.mark.weights

@@ -28,13 +28,14 @@ from bench.api import (
     StyleTransferMethod,
     TransferRequest,
 )
-from methods.musicgen.style import MusicgenStyle, StyleParameters
+from methods.musicgen.style import MusicgenStyle
 from methods.musicgen.style_loading import (
     StyleModel,
     conditioner_of,
     decoder_of,
     text_projection_of,
 )
+from methods.musicgen.style_parameters import StyleParameters
 
 HIDDEN, LAYERS, CODEBOOKS, CODES = 128, 2, 4, 16
 WIDTH, FEATURES, STAGES, STAGE_CODES, TEXT = 64, 24, 3, 8, 32

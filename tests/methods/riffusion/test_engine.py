@@ -34,18 +34,14 @@ from methods.riffusion.conditioning import (
     tabulate,
 )
 from methods.riffusion.embedding import ReportEncoder, StaticVector, TimeVaryingEmbedding
-from methods.riffusion.inversion import (
-    Fit,
-    FittingPlan,
-    StyleImages,
-    begin_fit,
-    run_fits,
-    train_step,
-)
+from methods.riffusion.inversion import Fit, StyleImages, begin_fit, run_fits, train_step
 from methods.riffusion.learning import build_seeded
-from methods.riffusion.rti import RTI, RtiParameters
-from methods.riffusion.stylisation import StylisationSettings, stylise
-from methods.riffusion.tve import TVE, TveParameters
+from methods.riffusion.rti import RTI
+from methods.riffusion.rti_parameters import RtiParameters
+from methods.riffusion.settings import FittingPlan, StylisationSettings
+from methods.riffusion.stylisation import stylise
+from methods.riffusion.tve import TVE
+from methods.riffusion.tve_parameters import TveParameters
 from tests import rounding
 
 DIM = 32

@@ -13,7 +13,6 @@ from methods.riffusion.conditioning import PromptConditioning
 from methods.riffusion.embedding import ReportEncoder, StaticVector, TimeVaryingEmbedding
 from methods.riffusion.inversion import (
     Fit,
-    FittingPlan,
     StyleImages,
     ValidationGrid,
     begin_fit,
@@ -23,6 +22,7 @@ from methods.riffusion.inversion import (
     weighted_error,
 )
 from methods.riffusion.learning import build_seeded, initial_embedding
+from methods.riffusion.settings import FittingPlan
 from tests import rounding
 
 PLAN = FittingPlan(steps=6, batch_size=2, learning_rate=1e-2, checkpoint_every=2)

@@ -21,8 +21,10 @@ from bench.api import (
 )
 from methods.riffusion.backbone import load_backbone
 from methods.riffusion.controls import NullPrompt, VaeRoundTrip, Vocoder
-from methods.riffusion.rti import RTI, RtiParameters
-from methods.riffusion.tve import TVE, TveParameters
+from methods.riffusion.rti import RTI
+from methods.riffusion.rti_parameters import RtiParameters
+from methods.riffusion.tve import TVE
+from methods.riffusion.tve_parameters import TveParameters
 from tests import rounding
 
 pytestmark = pytest.mark.weights

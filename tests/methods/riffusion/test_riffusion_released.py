@@ -27,7 +27,8 @@ from methods.riffusion.released.unpickling import (
     parameters_of,
     read_without_executing,
 )
-from methods.riffusion.tve import TVE, TveParameters
+from methods.riffusion.tve import TVE
+from methods.riffusion.tve_parameters import TveParameters
 from tests import rounding
 
 DIM, HEADS = 24, 8

@@ -10,7 +10,8 @@ from bench.failure import failure_of
 from bench.fetching.order import make_order
 from methods.riffusion.checkpoints import MINI_FOLDER
 from methods.riffusion.controls import VaeRoundTrip
-from methods.riffusion.text import RiffusionText, TextParameters, read_vocabulary, words_of
+from methods.riffusion.parameters import TextParameters
+from methods.riffusion.text import RiffusionText, read_vocabulary, words_of
 
 pytestmark = [
     pytest.mark.weights,

@@ -10,16 +10,10 @@ import pytest
 import torch
 
 from bench.api import CheckpointError, ConfigError
-from methods.riffusion.schedule import (
-    Schedule,
-    add_noise,
-    ddim_grid,
-    ddim_step,
-    make_schedule,
-    plan_itinerary,
-    read_schedule,
-)
-from methods.riffusion.stylisation import StylisationSettings, predict_guided, stylise
+from methods.riffusion.itinerary import ddim_grid, plan_itinerary
+from methods.riffusion.schedule import Schedule, add_noise, ddim_step, make_schedule, read_schedule
+from methods.riffusion.settings import StylisationSettings
+from methods.riffusion.stylisation import predict_guided, stylise
 from methods.riffusion.width import from_window, to_window
 from tests import rounding
 

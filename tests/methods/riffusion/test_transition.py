@@ -13,8 +13,9 @@ from bench.api import Audio, Clip, ConfigError, StyleState, TransferRequest
 from bench.cache import Cache
 from methods.riffusion.checkpoints import MINI_FOLDER
 from methods.riffusion.conditioning import ContextTable
-from methods.riffusion.stylisation import StylisationSettings
-from methods.riffusion.text import RiffusionText, TextParameters
+from methods.riffusion.parameters import TextParameters
+from methods.riffusion.settings import StylisationSettings
+from methods.riffusion.text import RiffusionText
 from methods.riffusion.transition import (
     TransitionSettings,
     amounts,

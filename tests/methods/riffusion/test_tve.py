@@ -19,7 +19,7 @@ from methods.riffusion.embedding import (
     drop,
     sinusoid,
 )
-from methods.riffusion.tve import PRESETS, TveParameters
+from methods.riffusion.tve_parameters import PRESETS, TveParameters
 from tests import rounding
 
 TIMESTEPS = torch.tensor([0, 1, 500, 999])

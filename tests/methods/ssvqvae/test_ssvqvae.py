@@ -29,7 +29,6 @@ from methods.phase import Geometry
 from methods.ssvqvae.method import (
     RELEASED,
     Model,
-    Parameters,
     SelfSupervisedVqVae,
     load_folder,
     load_released,
@@ -37,15 +36,10 @@ from methods.ssvqvae.method import (
     waveforms_of,
 )
 from methods.ssvqvae.network import NetworkSettings, StyleVQVAE, VectorQuantiser
+from methods.ssvqvae.parameters import Parameters
 from methods.ssvqvae.pretrain.data import Corpus, draw_pairs, read_folder
 from methods.ssvqvae.pretrain.export import export
-from methods.ssvqvae.pretrain.training import (
-    Recipe,
-    begin,
-    perplexity,
-    restart_unused,
-    train,
-)
+from methods.ssvqvae.pretrain.training import Recipe, begin, perplexity, restart_unused, train
 from tests import rounding
 
 SMALL = NetworkSettings(bins=65, width=16, codes=8)

@@ -18,8 +18,9 @@ from bench.api import (
     TransferRequest,
 )
 from methods.phase import Geometry
-from methods.ssvqvae.method import Model, Parameters, SelfSupervisedVqVae
+from methods.ssvqvae.method import Model, SelfSupervisedVqVae
 from methods.ssvqvae.network import NetworkSettings, StyleVQVAE
+from methods.ssvqvae.parameters import Parameters
 
 
 class TinyVqVae(StyleTransferMethod[Parameters]):

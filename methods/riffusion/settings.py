@@ -1,0 +1,116 @@
+"""What can be set of the parts of this family, with the ranges that are checked.
+
+Nothing here takes a model or a large library: parameters are checked before one is loaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.api import ConfigError
+from methods.riffusion.itinerary import BiasGrid, Itinerary, plan_itinerary
+from methods.riffusion.width import WidthMode
+
+Switch = Literal["on", "off"]
+VaeSample = Literal["sample", "mode"]
+Picture = Literal["rounded", "truncated"]
+ParameterSet = Literal["live", "full"]
+Variant = Literal["musicti", "report", "report_seq"]
+
+
+@dataclass(frozen=True, slots=True)
+class StylisationSettings:
+    """How far a content is changed, and how strongly it is guided to the style.
+
+    Args:
+        strength: s in (0, 1); larger means more noise, less content, more style.
+        guidance_scale: w >= 1; 1 leaves the empty prompt out.
+        num_inference_steps: N, of which int(N s) are taken.
+        brs: "on" replaces the drawn noise by the predicted one (bias-reduced stylisation).
+        brs_grid: Where the bias is estimated; see `schedule.plan_itinerary`.
+    """
+
+    strength: float = 0.65
+    guidance_scale: float = 5.0
+    num_inference_steps: int = 50
+    brs: Switch = "on"
+    brs_grid: BiasGrid = "released"
+
+    def __post_init__(self) -> None:
+        """Check what plan_itinerary does not."""
+        if self.guidance_scale < 1:
+            raise ConfigError(
+                f"guidance_scale is {self.guidance_scale}; it must be at least 1 (1 = no "
+                "guidance). Try 5."
+            )
+        if self.brs not in ("on", "off") or self.brs_grid not in ("released", "aligned"):
+            raise ConfigError(
+                f"brs is {self.brs!r} and brs_grid {self.brs_grid!r}; they must be on|off and "
+                "released|aligned."
+            )
+
+    def itinerary(self, num_train_timesteps: int = 1000) -> Itinerary:
+        """The timesteps that these settings visit."""
+        return plan_itinerary(
+            self.strength,
+            self.num_inference_steps,
+            num_train_timesteps=num_train_timesteps,
+            brs_grid=self.brs_grid,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CanvasSettings:
+    """How a clip is laid onto the model's window.
+
+    Args:
+        width_mode: See `width.to_window`.
+        unstretch: Undo the stretching of `resize`, so that tempo and length are the content's.
+        vae_sample: Draw the content's latents from the posterior (the released code) or take its
+            mode.
+        picture: How the decoded picture is brought to 8 bits.
+    """
+
+    width_mode: WidthMode = "resize"
+    unstretch: bool = True
+    vae_sample: VaeSample = "sample"
+    picture: Picture = "rounded"
+
+
+@dataclass(frozen=True, slots=True)
+class FittingPlan:
+    """How to fit.
+
+    Args:
+        steps: Optimiser steps (per clip of the style where `steps_per_clip`).
+        batch_size: Draws (clip, t, noise) per step.
+        learning_rate: Constant.
+        weight_decay: Decoupled with adamw, an L2 penalty with adam.
+        optimiser: betas .9 and .999 either way.
+        steps_per_clip: True counts `steps` as epochs without repeats.
+        vae_sample: Draw style latents from the posterior, or take its mode.
+        checkpoint_every: Steps between checkpoints of a fit that has a folder for them.
+    """
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float = 0.0
+    optimiser: Literal["adamw", "adam"] = "adamw"
+    steps_per_clip: bool = False
+    vae_sample: VaeSample = "sample"
+    checkpoint_every: int = 250
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        if self.steps < 1 or self.batch_size < 1 or self.learning_rate <= 0:
+            raise ConfigError(
+                f"steps {self.steps}, batch_size {self.batch_size}, learning_rate "
+                f"{self.learning_rate}; "
+                "all must be positive. Leave them out to take the preset's."
+            )
+
+    def count_steps(self, num_clips: int) -> int:
+        """Steps for a style of so many clips."""
+        return self.steps * (num_clips if self.steps_per_clip else 1)
