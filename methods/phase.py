@@ -22,10 +22,12 @@ from methods.acceleration import Accelerated, Acceleration, Pass, choose_acceler
 
 _MOMENTUM = 0.99
 _STEP_BACK = _MOMENTUM / (1 + _MOMENTUM)
-# On a CPU so many frames go through an iteration together: their spectra stay in its cache.
-_FRAMES_AT_ONCE = 32
-# Rows of bins end where vectors do, so that an element is computed alike wherever it stands.
-_BINS_TOGETHER = 16
+# On a CPU about so many samples of frames go through an iteration together: 1 MiB stays in a cache,
+# and threads, which wait for each other after each operation, have enough to do in between.
+_SAMPLES_AT_ONCE = 2**18
+# Rows of bins and blocks of frames end where vectors do: the processor's handling of remainders,
+# which may round otherwise, then depends on the length of a sound alone.
+_TOGETHER = 16
 # Where windows add up to less there is nothing to divide by; as in `torch.istft`.
 _LEAST_ENVELOPE = 1e-11
 
@@ -102,8 +104,9 @@ class _Search:
     def __init__(self, magnitude: torch.Tensor, geometry: Geometry) -> None:
         batch, bins, frames = magnitude.shape
         device = magnitude.device
-        at_once = min(frames, _FRAMES_AT_ONCE) if device.type == "cpu" else frames
         n_fft, width = geometry.n_fft, geometry.win_length
+        few = _TOGETHER * max(1, round(_SAMPLES_AT_ONCE / n_fft / _TOGETHER))
+        at_once = min(frames, few) if device.type == "cpu" else frames
         first = (n_fft - width) // 2
         self._geometry = geometry
         self._window = _window(width, device, magnitude.dtype)
@@ -182,7 +185,7 @@ def _sounding(magnitude: torch.Tensor) -> int:
     """How many bins up to the highest that is not silent throughout, in whole vectors."""
     heard = magnitude.amax(dim=(0, 2)).nonzero()
     highest = int(heard[-1]) + 1 if len(heard) else 0
-    return min(magnitude.shape[1], -(-highest // _BINS_TOGETHER) * _BINS_TOGETHER)
+    return min(magnitude.shape[1], -(-highest // _TOGETHER) * _TOGETHER)
 
 
 @cache
