@@ -105,24 +105,26 @@ class _Search:
         batch, bins, frames = magnitude.shape
         device = magnitude.device
         n_fft, width = geometry.n_fft, geometry.win_length
-        few = _TOGETHER * max(1, round(_SAMPLES_AT_ONCE / n_fft / _TOGETHER))
+        few = _TOGETHER * max(1, round(_SAMPLES_AT_ONCE / (batch * n_fft * _TOGETHER)))
         at_once = min(frames, few) if device.type == "cpu" else frames
         first = (n_fft - width) // 2
         self._geometry = geometry
         self._window = _window(width, device, magnitude.dtype)
         self._windowed = slice(first, first + width)  # the samples of a frame that it lets through
         self._turn = _turning(choose_acceleration(device))
-        self._magnitude = magnitude[:, : _sounding(magnitude)].transpose(1, 2).contiguous()
-        self._blocks = [slice(row, row + at_once) for row in range(0, frames, at_once)]
-        self._previous = [
-            torch.zeros_like(self._magnitude[:, block], dtype=magnitude.dtype.to_complex())
-            for block in self._blocks
-        ]
+        heard = _sounding(magnitude)
+        self._magnitude = magnitude[:, :heard].transpose(1, 2).contiguous()
+        self._blocks = [slice(row, min(row + at_once, frames)) for row in range(0, frames, at_once)]
         # Outside the sounding bins and the window these two hold zeros for good.
         self._framed = magnitude.new_zeros(batch, at_once, n_fft)
         self._spectra = magnitude.new_zeros(
             batch, at_once, bins, dtype=magnitude.dtype.to_complex()
         )
+        # They lie in memory as transforms will, for which the turn is compiled.
+        self._previous = [
+            torch.zeros_like(self._spectra[:, : block.stop - block.start])[..., :heard]
+            for block in self._blocks
+        ]
         hops = -(-width // geometry.hop_length)
         self._sounds = magnitude.new_zeros(batch, frames, hops * geometry.hop_length)
         squares = torch.zeros_like(self._sounds[:1])
