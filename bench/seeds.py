@@ -28,8 +28,12 @@ def derive_seed(*parts: str | int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def generator(seed: int) -> torch.Generator:
-    """A torch generator on the CPU: noise drawn there is the same for every device."""
+def generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A torch generator, by default on the CPU: noise drawn there is the same for every device.
+
+    Another device draws other numbers. It is for what is too large to be drawn on the host and
+    copied, in results whose identity holds the kind of device.
+    """
     import torch
 
-    return torch.Generator(device="cpu").manual_seed(seed)
+    return torch.Generator(device=device).manual_seed(seed)

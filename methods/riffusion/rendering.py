@@ -149,8 +149,9 @@ def sound_images(model: Riffusion, paintings: Sequence[Painting]) -> list[Audio]
 
 
 def _sound_together(model: Riffusion, paintings: Sequence[Painting]) -> list[Audio]:
-    grey = torch.from_numpy(np.stack([one.image for one in paintings])).to(model.backbone.device)
-    starts = [generator(derive_seed("griffin-lim", one.seed)) for one in paintings]
+    device = model.backbone.device
+    grey = torch.from_numpy(np.stack([one.image for one in paintings])).to(device)
+    starts = [generator(derive_seed("griffin-lim", one.seed), device) for one in paintings]
     waveforms = decode(grey, model.codec, model.sample_rate, starts).cpu()
     return [
         fit_length(Audio(_level(waveform)[None].numpy(), model.sample_rate), one.num_samples)

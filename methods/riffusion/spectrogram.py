@@ -16,8 +16,8 @@ and 255 silence; pixels are what the image model sees, float32 (batch, 3, mel, f
 Rates and frequencies in Hz.
 
 **Contents**: `encode` and `decode` do the whole way; between them `mel_magnitude`, `mel_to_image`,
-`image_to_mel`, `invert_mel`, `griffin_lim`; `image_to_pixels` and `pixels_to_image` border on the
-image model.
+`image_to_mel`, `invert_mel`, `griffin_lim` from a `random_start`; `image_to_pixels` and
+`pixels_to_image` border on the image model.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ import numpy as np
 import torch
 
 from bench.api import ConfigError
-from bench.batching import in_parallel
 from methods.phase import Geometry, retrieve_phase, stft
 from methods.riffusion.settings import Picture
 
@@ -172,14 +171,16 @@ def pixels_to_image(pixels: torch.Tensor, picture: Picture = "rounded") -> torch
     return (grey.round() if picture == "rounded" else grey).to(torch.uint8)
 
 
-def _random_spectra(magnitude: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
-    """Complex numbers uniform in the unit square, drawn per clip on the generators' own device."""
-    shape, device = magnitude.shape[1:], magnitude.device
+def random_start(magnitude: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
+    """Complex numbers uniform in the unit square, shaped like magnitudes (batch, bin, frame).
 
-    def draw(generator: torch.Generator) -> torch.Tensor:
-        return torch.rand(shape, dtype=torch.complex64, generator=generator)
-
-    return torch.stack(in_parallel(draw, generators, str(device))).to(device)
+    They are drawn where the magnitudes lie, by one generator of that device per clip. A device of
+    another kind draws other numbers, and so may another model of CUDA device.
+    """
+    square = torch.empty(*magnitude.shape, 2, device=magnitude.device)
+    for clip, generator in zip(square, generators, strict=True):
+        clip.uniform_(generator=generator)
+    return torch.view_as_complex(square)
 
 
 def griffin_lim(
@@ -194,12 +195,11 @@ def griffin_lim(
     Args:
         magnitude: (batch, bin, frame), not negative.
         geometry: Lengths of the transform.
-        generators: One per clip, for the random start; torch generators on the CPU. As in
+        generators: One per clip, of the device of the magnitudes, for the random start. As in
             torchaudio the start is not of unit modulus.
         iterations: More is closer; the original uses 32.
     """
-    start = _random_spectra(magnitude, generators)
-    return retrieve_phase(magnitude, geometry, start, iterations)
+    return retrieve_phase(magnitude, geometry, random_start(magnitude, generators), iterations)
 
 
 def encode(
@@ -225,7 +225,7 @@ def decode(
         image: uint8, as `encode` draws them.
         parameters: The codec's.
         sample_rate: Hz of the waveforms to make.
-        generators: One per clip, for Griffin-Lim's random start.
+        generators: One per clip, of the device of the images, for Griffin-Lim's random start.
 
     Raises:
         ConfigError: The rate is not the codec's.

@@ -31,8 +31,16 @@ from bench.weights import check_tokenizer
 from metrics.clap import laion_files
 from metrics.clap.checkpoints import Checkpoint, locate
 from metrics.clap.directions import Embedding, mean_direction, unit
+from metrics.clap.front_end import DESCRIPTION, read_front_end
 from metrics.clap.laion_constants import TEXT_TOWER
-from metrics.clap.preprocess import Mode, describe, prepare, prepare_as_published
+from metrics.clap.preprocess import (
+    Mode,
+    Mono,
+    Windows,
+    describe,
+    prepare,
+    prepare_as_published,
+)
 
 _LONGEST_TEXT = 77  # tokens; laion-clap cuts there
 _WINDOWS_AT_ONCE = 32  # on an accelerator
@@ -45,7 +53,7 @@ class Towers:
 
     Args:
         model: The network, a `ClapModel`; transformers leaves most of its methods untyped.
-        extractor: Its front end, from samples to mel bands.
+        extractor: The library's front end, whose constants are read (`metrics.clap.front_end`).
         tokenizer: The front end of its text tower.
         vocabulary: The words it knows; None where it knows every text.
     """
@@ -164,6 +172,7 @@ class ClapEmbedder:
         self._batcher = Batcher(windows_at_once or default)
         self._towers = towers
         self._model = towers.model.to(device)
+        self._front_end = read_front_end(towers.extractor, device)
         self._device = device
         self._mode: Mode = mode
         self._identity = identity
@@ -192,6 +201,7 @@ class ClapEmbedder:
             "sample_rate": self.sample_rate,
             "window_samples": self.window_samples,
             "preprocessing": describe(self._mode),
+            "front_end": DESCRIPTION,
             "libraries": libraries,
         }
 
@@ -251,25 +261,22 @@ class ClapEmbedder:
             )
 
     def _compute(self, audios: Sequence[Audio]) -> list[Embedding]:
-        features = in_parallel(self._features, audios, self._device)
-        windows = [window for clip in features for window in clip]
+        clips = in_parallel(self._prepare, audios, self._device)
+        windows = [window for clip in clips for window in clip]
         embedded = iter(self._batcher.run(windows, self._embed_windows))
-        return [mean_direction([next(embedded) for _ in clip]) for clip in features]
+        return [mean_direction([next(embedded) for _ in clip]) for clip in clips]
 
-    def _features(self, audio: Audio) -> list[torch.Tensor]:
-        """What the tower reads of each window of a clip, (1, 1, frame, mel)."""
-        windows = _PREPARATIONS[self._mode](audio, self.sample_rate, self.window_samples)
-        return [
-            self._towers.extractor(window, sampling_rate=self.sample_rate, return_tensors="pt")[
-                "input_features"
-            ]
-            for window in windows
-        ]
+    def _prepare(self, audio: Audio) -> Windows:
+        """The windows of a clip: on the CPU for every device, so that samples are the same."""
+        return _PREPARATIONS[self._mode](audio, self.sample_rate, self.window_samples)
 
-    def _embed_windows(self, windows: Sequence[torch.Tensor]) -> list[Embedding]:
+    def _embed_windows(self, windows: Sequence[Mono]) -> list[Embedding]:
+        samples = torch.from_numpy(np.stack(windows))
+        if self._device.startswith("cuda"):
+            samples = samples.pin_memory().to(self._device, non_blocking=True)
         with torch.inference_mode():
             found = self._model.get_audio_features(
-                input_features=torch.cat(list(windows)).to(self._device, torch.float32),
+                input_features=self._front_end.log_mel(samples)[:, None].to(self._device),
                 is_longer=torch.zeros(len(windows), 1, dtype=torch.bool, device=self._device),
             )
         return [unit(vector) for vector in _pooled(found)]

@@ -127,7 +127,7 @@ def codec(rig: Rig) -> Figures:
     rate, parameters = rig.sample_rate, rig.codec
     for count in (1, rig.sizes.sounds):
         images = rig.images(count, 5).to(rig.device)
-        starts = [generator(seed) for seed in range(count)]
+        starts = [generator(seed, rig.device) for seed in range(count)]
         mel = image_to_mel(images)
         bank = median(clock(rig, lambda _, m=mel: invert_mel(m, parameters, rate)))  # type: ignore[misc]  # defaults bind the loop's values
         whole = clock(

@@ -226,7 +226,7 @@ def _whole_clip(rig: Rig, theirs: Published, number: int) -> torch.Tensor:
     )
     painted = ((theirs.decode(latents)[:, 0] + 1) / 2).clamp(0, 1)
     grey = (255 * painted.nan_to_num()).to(torch.uint8)
-    return decode_image(grey, rig.codec, rig.sample_rate, [generator(number + 1)])
+    return decode_image(grey, rig.codec, rig.sample_rate, [generator(number + 1, rig.device)])
 
 
 class _Nothing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import librosa
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from bench.api import ConfigError
 from methods.phase import Geometry, stft
@@ -213,6 +216,47 @@ def test_the_seed_decides_the_phases() -> None:
     )
     assert torch.equal(first, again)
     assert not torch.allclose(first, other)
+
+
+class Devices(TorchDispatchMode):
+    """Remembers where tensors are made."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self.seen: set[str] = set()
+
+    def __torch_dispatch__(  # noqa: D105 - the class says it
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        made = func(*args, **(kwargs or {}))
+        self.seen |= {leaf.device.type for leaf in tree_leaves(made) if torch.is_tensor(leaf)}
+        return made
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_start_is_drawn_where_its_magnitudes_lie(device: str) -> None:
+    """Nothing is drawn on the host for another device, and nothing copied to it."""
+    magnitude = torch.empty(2, 9, 5, device=device)
+    with Devices() as devices:
+        start = spectrogram.random_start(magnitude, generators(1, 2))
+    assert devices.seen == {device}
+    assert (start.shape, start.dtype) == (magnitude.shape, torch.complex64)
+
+
+def test_each_clip_of_a_start_has_its_own_draws_of_the_unit_square() -> None:
+    start = spectrogram.random_start(torch.empty(2, 90, 50), generators(1, 2))
+    alone = spectrogram.random_start(torch.empty(1, 90, 50), generators(2))
+    expected = torch.rand((90, 50), dtype=torch.complex64, generator=generators(1)[0])
+    assert torch.equal(start[1], alone[0])
+    assert torch.equal(start[0], expected)
+    parts = torch.view_as_real(start)
+    assert float(parts.min()) >= 0
+    assert float(parts.max()) < 1
+    assert parts.mean() == pytest.approx(0.5, abs=6 * 12**-0.5 / parts.numel() ** 0.5)
 
 
 def test_decoding_an_image_and_drawing_it_again_gives_nearly_that_image() -> None:
