@@ -4,15 +4,22 @@ A file that a user could lose, or that somebody could read while it is written, 
 `replace_file`; a folder of files that belong together with `renewed_folder`. Neither writes or
 deletes anything through a symbolic link: a folder that comes from elsewhere may hold links to
 anywhere. All digests are SHA-256 in hex.
+
+A scratch file, which is written beside its target, is locked as long as its writer lives, and the
+kernel frees the lock however that ends. So whoever writes into the folder next can tell what a
+killed process has left from what is being written, and removes it. File systems that lock no files
+keep what is left.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
 import json
 import os
+import re
 import resource
 import secrets
 import shutil
@@ -21,8 +28,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-
-from bench.scratch import NAME_LENGTH, remove_left_over, scratch_beside
+from typing import BinaryIO
 
 # A full disk, a full quota, and a file that is larger than this process may write.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -30,6 +36,8 @@ _LITTLE_BYTES = 1 << 30  # a disk with more space left is not full, whoever says
 # What file systems answer that keep no names on request, such as those of some networks.
 _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 _FRESH, _FORMER = ".new", ".old"
+_NAME_LENGTH = 40  # of the target's name in that of the scratch: file systems allow 255 bytes
+_SCRATCH = re.compile(rf"\..{{1,{_NAME_LENGTH}}}\.[0-9a-f]{{16}}\.part", re.DOTALL)
 
 
 class LinkError(OSError):
@@ -122,12 +130,50 @@ def replace_file(path: Path, content: str | bytes, root: Path | None = None) -> 
 def _replace(target: Path, data: bytes) -> None:
     make_folder(target.parent)
     remove_left_over(target.parent)
-    with scratch_beside(target) as file:
+    with _scratch_beside(target) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
         Path(file.name).replace(target)
     sync_folder(target.parent)
+
+
+@contextmanager
+def _scratch_beside(target: Path) -> Iterator[BinaryIO]:
+    """A new file beside the target, open and locked; it is removed unless it was renamed."""
+    while True:
+        path = target.with_name(f".{target.name[:_NAME_LENGTH]}.{secrets.token_hex(8)}.part")
+        with path.open("xb") as file:
+            try:
+                with contextlib.suppress(OSError):  # file systems of some networks lock nothing
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                if path.exists():  # nobody took it for left over before it was locked
+                    yield file
+                    return
+            finally:
+                path.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=4096)
+def remove_left_over(folder: Path) -> None:
+    """Remove the scratch files whose writers are dead; once for each folder in a process.
+
+    What cannot be removed stays: no file of the user's depends on it.
+    """
+    with os.scandir(folder) as entries:
+        named = [Path(entry.path) for entry in entries if _SCRATCH.fullmatch(entry.name)]
+    for path in named:
+        with contextlib.suppress(OSError):  # it is gone, being written, or somebody else's
+            _remove_unless_locked(path)
+
+
+def _remove_unless_locked(path: Path) -> None:
+    handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    finally:
+        os.close(handle)
 
 
 def make_folder(folder: Path) -> None:
@@ -279,12 +325,12 @@ def turn(place: Path) -> Iterator[bool]:
 
 
 def _beside(place: Path, mark: str) -> Path:
-    return place.with_name(f".{place.name[:NAME_LENGTH]}.{secrets.token_hex(8)}{mark}")
+    return place.with_name(f".{place.name[:_NAME_LENGTH]}.{secrets.token_hex(8)}{mark}")
 
 
 def _finish(place: Path, keep: Callable[[PurePosixPath], bool], *, alone: bool) -> None:
     """Put in order what a killed process left beside a folder."""
-    begin = f".{place.name[:NAME_LENGTH]}."
+    begin = f".{place.name[:_NAME_LENGTH]}."
     left = [path for path in place.parent.iterdir() if path.name.startswith(begin)]
     for path in [one for one in left if alone and one.is_dir() and not one.is_symlink()]:
         if path.suffix == _FORMER and not place.exists():

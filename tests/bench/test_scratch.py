@@ -31,7 +31,7 @@ for _ in range(200):
 SWEEPER = """
 import sys
 from pathlib import Path
-from bench.scratch import remove_left_over
+from bench.files import remove_left_over
 while True:
     remove_left_over.cache_clear()
     remove_left_over(Path(sys.argv[1]))
