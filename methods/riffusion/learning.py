@@ -20,11 +20,11 @@ from methods.riffusion.inversion import (
     FittingPlan,
     StyleImages,
     begin_fit,
-    run_fits,
     validation_loss,
 )
 from methods.riffusion.released.styles import import_style
 from methods.riffusion.rendering import Riffusion, read_style
+from methods.riffusion.training import run_fits
 from methods.riffusion.width import WidthMode
 
 # Fitting clips on which a fit reports its loss before and after, on a fixed grid.
