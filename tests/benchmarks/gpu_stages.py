@@ -19,13 +19,14 @@ from methods.riffusion.conditioning import (
     tabulate,
 )
 from methods.riffusion.embedding import StaticVector, TimeVaryingEmbedding
-from methods.riffusion.inversion import FittingPlan, begin_fit, run_fits
+from methods.riffusion.inversion import FittingPlan, begin_fit
 from methods.riffusion.learning import initial_embedding
 from methods.riffusion.rendering import CanvasSettings, Rendering, draw_image, render
 from methods.riffusion.schedule import make_schedule
 from methods.riffusion.spectrogram import decode as decode_image
 from methods.riffusion.spectrogram import image_to_pixels
 from methods.riffusion.stylisation import StylisationSettings, stylise
+from methods.riffusion.training import run_fits
 from tests.benchmarks.as_published import Draws, Published
 from tests.benchmarks.gpu_networks import (
     Figures,
