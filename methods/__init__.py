@@ -42,6 +42,7 @@ METHODS: dict[str, Entry] = {
                 "Models, arXiv 2402.13763, section 3"
             ),
             departures=_AS_MUSICTI,
+            version="2",  # draws are made in blocks of steps, styles are stacked
             channels="each",
         ),
         _RIFFUSION,
@@ -61,6 +62,7 @@ METHODS: dict[str, Entry] = {
                 "one vector is trained, not the table of embeddings around it",
                 *_AS_MUSICTI,
             ),
+            version="2",  # draws are made in blocks of steps, styles are stacked
             channels="each",
         ),
         _RIFFUSION,
