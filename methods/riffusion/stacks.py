@@ -90,7 +90,7 @@ class Stack:
             errors: What each row (row,) adds to its style's loss.
         """
         for weight, gradient in zip(self.weights.values(), gradients, strict=True):
-            weight.grad = gradient
+            weight.grad = gradient.contiguous()  # as the weight lies: fused kernels ask for it
         self._optimiser.step()
         if not self.fits[0].moments:
             self._hand_out_moments()

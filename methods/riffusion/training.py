@@ -73,14 +73,14 @@ def run_fits(backbone: Backbone, fits: Sequence[Fit], advance: Advance) -> None:
     """
     total = sum(fit.steps for fit in fits)
     at_once = affordable(str(backbone.device), _bytes_per_fit(backbone, fits), _STYLES_AT_ONCE)
-    batcher, ahead = Batcher(at_once), Ahead(backbone)
+    batcher = Batcher(at_once)
 
     def tell(company: Sequence[Fit]) -> None:
         done = sum(fit.step for fit in fits)
         advance(done / total, f"step {company[0].step}/{company[0].steps}")
 
     for first in range(0, len(fits), at_once):
-        together = fits[first : first + at_once]
+        together, ahead = fits[first : first + at_once], Ahead(backbone)
         while active := [fit for fit in together if fit.step < fit.steps]:
             stretch = min(min(ahead.left(fit), fit.steps_undisturbed()) for fit in active)
             train(ahead, active, stretch, batcher=batcher, tell=tell)

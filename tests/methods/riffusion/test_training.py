@@ -272,6 +272,20 @@ def test_learners_with_other_options_or_rates_are_not_stacked(tiny_backbone: Bac
     ]
 
 
+@pytest.mark.parametrize("kind", list(BUILD))
+def test_gradients_lie_in_memory_as_weights_and_moments_do(
+    tiny_backbone: Backbone, kind: str
+) -> None:
+    """Fused optimisers of an accelerator take no others."""
+    company = gather(Ahead(tiny_backbone), [_fit(kind, seed) for seed in range(3)], 1)
+    take_step(tiny_backbone, company, 0)
+    for name, weight in company.stacks[0].weights.items():
+        assert weight.grad is not None
+        moments = company.stacks[0].fits[0].moments[name]
+        assert weight.stride() == weight.grad.stride()
+        assert {moment.stride() for moment in moments.values()} == {weight.stride()[1:]}
+
+
 def test_dropout_is_live_in_training(tiny_backbone: Backbone) -> None:
     """The gradient is another than with nothing dropped."""
     dropping, keeping = (gather(Ahead(tiny_backbone), [_fit("tve", 1)], 20) for _ in range(2))
