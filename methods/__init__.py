@@ -43,6 +43,7 @@ METHODS: dict[str, Entry] = {
                 "Models, arXiv 2402.13763, section 3"
             ),
             departures=_AS_MUSICTI,
+            version="2",  # draws are made in blocks of steps, styles are stacked
             channels="each",
         ),
         _RIFFUSION,
@@ -63,6 +64,7 @@ METHODS: dict[str, Entry] = {
                 "one vector is trained, not the table of embeddings around it",
                 *_AS_MUSICTI,
             ),
+            version="2",  # draws are made in blocks of steps, styles are stacked
             channels="each",
         ),
         _RIFFUSION,

@@ -24,7 +24,7 @@ from methods.musicgen.sampling import DEFAULT_TOP_K, SamplingParameters
 from methods.musicgen.style_conditioner import ConditionerSettings
 from methods.musicgen.style_loading import decoder_config_of
 from methods.musicgen.style_parameters import StyleParameters
-from methods.riffusion import embedding
+from methods.riffusion import dropout, embedding
 from methods.riffusion.embedding import TimeVaryingEmbedding
 from methods.riffusion.schedule import make_schedule
 from methods.riffusion.spectrogram import SpectrogramParameters
@@ -188,7 +188,7 @@ def test_musictis_embedding() -> None:
     inner = wanted["heads"] * wanted["head_width"]
     assert tuple(network.attention2.to_out.weight.shape) == (wanted["width"], inner)  # type: ignore[union-attr]  # a Linear in both forms
     assert network.time.first.out_features == wanted["time_width"]
-    assert (wanted["heads"], wanted["dropout"]) == (embedding._HEADS, embedding._DROPOUT)
+    assert (wanted["heads"], wanted["dropout"]) == (embedding._HEADS, dropout.RATE)
 
 
 def test_every_section_names_its_source() -> None:

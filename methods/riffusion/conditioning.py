@@ -5,8 +5,8 @@ token, dim)`. What is learnt is either a row of the token-embedding table (`RowL
 embedding, a static vector) or a map of text-encoder outputs (`ContextLearner`: the reproduction
 report's placement).
 
-**Conventions**: timesteps are integer tensors (batch,); dropout is live only where a generator is
-given.
+**Conventions**: timesteps are integer tensors (batch,); dropout is live only where its factors are
+given, or a generator to draw them from.
 """
 
 from __future__ import annotations
@@ -20,30 +20,45 @@ from typing import Protocol
 import torch
 from torch import nn
 
+from methods.acceleration import place
 from methods.riffusion.backbone import PLACEHOLDER, Backbone
+from methods.riffusion.dropout import Kept, Places, draw_kept
 
 EMPTY_PROMPT = ""
 
 
 class RowLearner(nn.Module, ABC):
-    """A trainable embedding that takes the placeholder's row: v(t), shape (batch, dim)."""
+    """A trainable embedding that takes the placeholder's row: v(t), shape (batch, dim).
+
+    `options` is what tells learners of one class and one size apart.
+    """
+
+    options: tuple[object, ...] = ()
 
     @abstractmethod
-    def forward(
-        self, timesteps: torch.Tensor, generator: torch.Generator | None = None
-    ) -> torch.Tensor:
-        """The embedding v at timesteps (batch,); a generator switches dropout on."""
+    def dropouts(self, rows: int, tokens: int) -> Places:
+        """Where dropout acts in a pass of so many rows of contexts of so many tokens."""
+
+    @abstractmethod
+    def forward(self, timesteps: torch.Tensor, kept: Kept = ()) -> torch.Tensor:
+        """The embedding v at timesteps (batch,); `kept` holds the factors of `dropouts`."""
 
 
 class ContextLearner(nn.Module, ABC):
-    """A trainable map of text-encoder outputs, whose result goes straight to the U-Net."""
+    """A trainable map of text-encoder outputs, whose result goes straight to the U-Net.
+
+    `options` is what tells learners of one class and one size apart.
+    """
+
+    options: tuple[object, ...] = ()
+
+    @abstractmethod
+    def dropouts(self, rows: int, tokens: int) -> Places:
+        """Where dropout acts in a pass of so many rows of contexts of so many tokens."""
 
     @abstractmethod
     def forward(
-        self,
-        timesteps: torch.Tensor,
-        states: torch.Tensor,
-        generator: torch.Generator | None = None,
+        self, timesteps: torch.Tensor, states: torch.Tensor, kept: Kept = ()
     ) -> torch.Tensor:
         """Contexts (batch, token, dim) from timesteps (batch,) and states (batch, token, dim)."""
 
@@ -61,24 +76,19 @@ class Conditioning(Protocol):
         """Contexts of the empty prompt, (batch, token, dim)."""
 
 
-def encode_learners(
-    backbone: Backbone,
-    learners: Sequence[Learner],
-    timesteps: Sequence[torch.Tensor],
-    generators: Sequence[torch.Generator | None],
+def encode_outputs(
+    backbone: Backbone, outputs: Sequence[torch.Tensor], writes_row: Sequence[bool]
 ) -> torch.Tensor:
-    """Contexts of several learners, concatenated; all rows share one pass of the text encoder.
+    """Contexts (row, token, dim) of what learners gave; all rows share one pass of the encoder.
 
-    Gradients flow to each learner from its own rows only.
+    Args:
+        backbone: Frozen; gradients flow through it to each output from its own rows only.
+        outputs: Rows (row, dim) of a `RowLearner`, contexts (row, token, dim) of the others.
+        writes_row: Which of them are rows.
     """
-    outputs = [
-        _apply(backbone, learner, t, generator)
-        for learner, t, generator in zip(learners, timesteps, generators, strict=True)
-    ]
-    writes_row = [isinstance(learner, RowLearner) for learner in learners]
     rows = list(compress(outputs, writes_row))
     if not rows:
-        return torch.cat(outputs)
+        return torch.cat(list(outputs))
     encoded = iter(backbone.encode_placeholder(torch.cat(rows)).split([len(row) for row in rows]))
     return torch.cat(
         [
@@ -86,18 +96,6 @@ def encode_learners(
             for output, is_row in zip(outputs, writes_row, strict=True)
         ]
     )
-
-
-def _apply(
-    backbone: Backbone, learner: Learner, t: torch.Tensor, generator: torch.Generator | None
-) -> torch.Tensor:
-    """A row where the learner writes rows, a whole context where it maps contexts."""
-    if isinstance(learner, RowLearner):
-        rows: torch.Tensor = learner(t, generator)
-        return rows
-    states = backbone.encode_prompt(PLACEHOLDER).expand(len(t), -1, -1)
-    contexts: torch.Tensor = learner(t, states, generator)
-    return contexts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,15 +111,32 @@ class LearntConditioning:
 
     def cond(self, timesteps: torch.Tensor) -> torch.Tensor:
         """Contexts of the style, (batch, token, dim)."""
-        return encode_learners(self.backbone, [self.learner], [timesteps], [self.generator])
+        if isinstance(self.learner, RowLearner):
+            rows = self.learner(timesteps, self._kept(timesteps))
+            return self.backbone.encode_placeholder(rows)
+        return self._mapped(PLACEHOLDER, timesteps)
 
     def uncond(self, timesteps: torch.Tensor) -> torch.Tensor:
         """Contexts of the empty prompt, (batch, token, dim)."""
-        states = self.backbone.encode_prompt(EMPTY_PROMPT).expand(len(timesteps), -1, -1)
         if isinstance(self.learner, RowLearner):
-            return states
-        contexts: torch.Tensor = self.learner(timesteps, states, self.generator)
+            return self._states(EMPTY_PROMPT, timesteps)
+        return self._mapped(EMPTY_PROMPT, timesteps)
+
+    def _states(self, prompt: str, timesteps: torch.Tensor) -> torch.Tensor:
+        return self.backbone.encode_prompt(prompt).expand(len(timesteps), -1, -1)
+
+    def _mapped(self, prompt: str, timesteps: torch.Tensor) -> torch.Tensor:
+        states = self._states(prompt, timesteps)
+        contexts: torch.Tensor = self.learner(timesteps, states, self._kept(timesteps))
         return contexts
+
+    def _kept(self, timesteps: torch.Tensor) -> Kept:
+        """Factors of dropout where there is a generator."""
+        if self.generator is None:
+            return ()
+        tokens = self.backbone.encode_prompt(EMPTY_PROMPT).shape[1]
+        drawn = draw_kept(self.learner.dropouts(len(timesteps), tokens), self.generator)
+        return [place(each, timesteps.device) for each in drawn]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

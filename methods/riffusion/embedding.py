@@ -5,7 +5,7 @@ softmax runs over one key, and what is left is an affine map. `live` parameters 
 weights out; outputs and gradients are the same (tested).
 
 **Conventions**: dim is the width of the text encoder (768 at full size); dropout is live only where
-a generator is given, and its masks are drawn on the CPU.
+its factors are given (`methods.riffusion.dropout`).
 
 References:
     Li et al. (AAAI 2024), arXiv 2402.13763, section "time-varying textual inversion"; its
@@ -21,9 +21,9 @@ from torch import nn
 from torch.nn import functional
 
 from methods.riffusion.conditioning import ContextLearner, Learner, RowLearner
+from methods.riffusion.dropout import Kept, Places, drop
 from methods.riffusion.settings import ParameterSet, Variant
 
-_DROPOUT = 0.05
 _HEADS = 8
 
 
@@ -36,14 +36,6 @@ def sinusoid(timesteps: torch.Tensor, dim: int) -> torch.Tensor:
     index = torch.arange(half, dtype=torch.float32, device=timesteps.device)
     arguments = timesteps.float()[:, None] * torch.exp(-math.log(10_000) * index / half)
     return torch.cat([arguments.cos(), arguments.sin()], dim=-1)
-
-
-def drop(values: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
-    """Dropout at 5 %, drawn from a CPU generator; none without one."""
-    if generator is None:
-        return values
-    kept = torch.rand(values.shape, generator=generator) >= _DROPOUT
-    return values * kept.to(values.device, values.dtype) / (1 - _DROPOUT)
 
 
 class TimeNetwork(nn.Module):
@@ -80,7 +72,7 @@ class CrossAttention(nn.Module):
 
     def forward(self, query: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         """Attend from query (batch, token, dim) to context (batch, token, dim)."""
-        attended = functional.scaled_dot_product_attention(
+        attended = _attend(
             _split_heads(self.to_q(query)),
             _split_heads(self.to_k(context)),
             _split_heads(self.to_v(context)),
@@ -100,6 +92,14 @@ def _split_heads(values: torch.Tensor) -> torch.Tensor:
 
 def _merge_heads(values: torch.Tensor) -> torch.Tensor:
     return values.transpose(1, 2).flatten(2)
+
+
+def _attend(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, kept: Kept = ()
+) -> torch.Tensor:
+    """softmax(q k / sqrt(width)) v in plain steps, which can be stacked over styles."""
+    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+    return drop(scores.softmax(dim=-1), kept, 0) @ value
 
 
 class CollapsedAttention(nn.Module):
@@ -144,13 +144,16 @@ class TimeVaryingEmbedding(RowLearner):
         )
         self.final = nn.Linear(dim, dim)
 
-    def forward(
-        self, timesteps: torch.Tensor, generator: torch.Generator | None = None
-    ) -> torch.Tensor:
+    def dropouts(self, rows: int, tokens: int) -> Places:
+        """Twice before the last layer."""
+        del tokens
+        return ((rows, 1, len(self.get_buffer("e0"))),) * 2
+
+    def forward(self, timesteps: torch.Tensor, kept: Kept = ()) -> torch.Tensor:
         """The embedding v at timesteps (batch,), shape (batch, dim)."""
         hidden = (self.time(timesteps) + self.get_buffer("e0"))[:, None]
         attended = self._attend(hidden)
-        out: torch.Tensor = self.final(drop(drop(attended, generator), generator))
+        out: torch.Tensor = self.final(drop(drop(attended, kept, 0), kept, 1))
         return out[:, 0]
 
     def _attend(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -176,11 +179,14 @@ class StaticVector(RowLearner):
         super().__init__()
         self.vector = nn.Parameter(start.detach().clone())
 
-    def forward(
-        self, timesteps: torch.Tensor, generator: torch.Generator | None = None
-    ) -> torch.Tensor:
-        """The vector, once per timestep, (batch, dim); the generator is not used."""
-        del generator
+    def dropouts(self, rows: int, tokens: int) -> Places:
+        """Nowhere."""
+        del rows, tokens
+        return ()
+
+    def forward(self, timesteps: torch.Tensor, kept: Kept = ()) -> torch.Tensor:
+        """The vector, once per timestep, (batch, dim)."""
+        del kept
         return self.vector.expand(len(timesteps), -1)
 
 
@@ -200,6 +206,7 @@ class ReportEncoder(ContextLearner):
     def __init__(self, dim: int, *, over_positions: bool = False) -> None:
         super().__init__()
         self.over_positions = over_positions
+        self.options = (over_positions,)
         self.time = TimeNetwork(dim)
         self.attention1 = nn.MultiheadAttention(dim, _HEADS)
         self.attention2 = nn.MultiheadAttention(dim, _HEADS)
@@ -209,30 +216,32 @@ class ReportEncoder(ContextLearner):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)
 
+    def dropouts(self, rows: int, tokens: int) -> Places:
+        """Weights of both attentions, and before the last layer."""
+        keys = (
+            (rows, _HEADS, tokens, tokens) if self.over_positions else (rows * tokens, _HEADS, 1, 1)
+        )
+        return keys, keys, (rows, tokens, self.final.in_features)
+
     def forward(
-        self,
-        timesteps: torch.Tensor,
-        states: torch.Tensor,
-        generator: torch.Generator | None = None,
+        self, timesteps: torch.Tensor, states: torch.Tensor, kept: Kept = ()
     ) -> torch.Tensor:
         """Contexts (batch, token, dim) from timesteps (batch,) and states (batch, token, dim)."""
         hidden = self.time(timesteps)[:, None] + states
         keys = hidden if self.over_positions else hidden.flatten(0, 1)[:, None]
-        attended = multi_head(self.attention1, keys, generator)
-        attended = multi_head(self.attention2, attended, generator)
-        out: torch.Tensor = self.final(drop(attended.reshape(hidden.shape), generator))
+        attended = multi_head(self.attention1, keys, kept[:1])
+        attended = multi_head(self.attention2, attended, kept[1:2])
+        out: torch.Tensor = self.final(drop(attended.reshape(hidden.shape), kept, 2))
         return out
 
 
 def multi_head(
-    weights: nn.MultiheadAttention, values: torch.Tensor, generator: torch.Generator | None
+    weights: nn.MultiheadAttention, values: torch.Tensor, kept: Kept = ()
 ) -> torch.Tensor:
-    """Self-attention over axis 1 of (batch, token, dim); a generator drops attention weights."""
+    """Self-attention over axis 1 of (batch, token, dim); factors drop attention weights."""
     projected = functional.linear(values, weights.in_proj_weight, weights.in_proj_bias)
     query, key, value = (_split_heads(part) for part in projected.chunk(3, dim=-1))
-    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
-    attended = drop(scores.softmax(dim=-1), generator) @ value
-    out: torch.Tensor = weights.out_proj(_merge_heads(attended))
+    out: torch.Tensor = weights.out_proj(_merge_heads(_attend(query, key, value, kept)))
     return out
 
 

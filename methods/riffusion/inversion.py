@@ -1,40 +1,30 @@
-"""Fitting: learn what the placeholder must be for a frozen model to know a style.
+"""A fit: learn what the placeholder must be for a frozen model to know a style.
 
-One loop serves every learner and several styles at once. Styles share the frozen networks' passes
-and nothing else: each has its own parameters, optimiser and random numbers, and the loss is the
-sum over styles, so each style's gradient is what it would be alone.
+What is fitted and how, how far it has come, its checkpoints, and how well a style is known. The
+steps are taken by `methods.riffusion.training`.
 
-**Conventions**: latents are (batch, channel, row, column); everything is float32; random numbers
-come from one CPU generator per style.
-
-References:
-    Gal et al. (2022), arXiv 2208.01618, equation 2; Li et al. (AAAI 2024), arXiv 2402.13763.
-    Departure: padded columns, which only clips far shorter than the window have, do not enter the
-    loss.
+**Conventions**: latents are (batch, channel, row, column); everything is float32.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 
 import torch
 
-from bench.batching import Batcher, affordable
 from bench.files import replace_file
 from bench.seeds import derive_seed, generator
-from methods.acceleration import place
-from methods.riffusion.backbone import Backbone, Moments, draw_latents
-from methods.riffusion.conditioning import Conditioning, Learner, encode_learners
+from methods.riffusion.backbone import Backbone, Moments
+from methods.riffusion.conditioning import Conditioning, Learner
 from methods.riffusion.schedule import add_noise
 from methods.riffusion.settings import FittingPlan
 
-# Styles that share one pass, where memory allows.
-_STYLES_AT_ONCE = 8
 _PROGRESS_FILE = "progress.pt"
-Advance = Callable[[float, str], None]
+_FORM = "draws in blocks"  # of a fit and its checkpoint: others are not continued
+OptimiserMoments = Mapping[str, Mapping[str, torch.Tensor]]  # name of a weight, kind of moment
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,20 +51,18 @@ class Fit:
     Args:
         images: What to learn from.
         learner: What is trained.
-        optimiser: Of the learner's parameters.
-        generator: Every draw of this fit.
         plan: How to fit.
+        seed: Of every draw of this fit.
         checkpoint: Folder for progress, or None.
-        fingerprint: What this fit is of; a checkpoint with another one is not continued.
+        moments: Adam's, of the learner's weights; empty before the first step.
     """
 
     images: StyleImages
     learner: Learner
-    optimiser: torch.optim.Optimizer
-    generator: torch.Generator
     plan: FittingPlan
+    seed: int
     checkpoint: Path | None = None
-    fingerprint: str = ""
+    moments: OptimiserMoments = field(default_factory=dict)
     _losses: list[float] = field(default_factory=list)
     _unread: list[torch.Tensor] = field(default_factory=list)
 
@@ -96,9 +84,20 @@ class Fit:
             self._unread = []
         return self._losses
 
-    def advance(self, loss: torch.Tensor) -> None:
-        """Take the optimiser's step, whose gradients are there, and note the loss ()."""
-        self.optimiser.step()
+    @property
+    def fingerprint(self) -> str:
+        """What this fit is of: its plan, seed and data. Others' checkpoints are not continued."""
+        data = float(self.images.moments.mean.double().abs().sum())
+        return f"{_FORM}: {self.plan!r} seed {self.seed} images {len(self.images)} {data!r}"
+
+    def steps_undisturbed(self) -> int:
+        """How many steps are to be taken before it ends, or a checkpoint is due."""
+        every = self.plan.checkpoint_every
+        due = every - self.step % every if self.checkpoint else self.steps
+        return min(due, self.steps - self.step)
+
+    def note(self, loss: torch.Tensor) -> None:
+        """A step has been taken, and its loss () was this."""
         self._unread.append(loss)
 
     def restore(self, losses: Sequence[float]) -> None:
@@ -115,141 +114,13 @@ def begin_fit(
     checkpoint: Path | None = None,
 ) -> Fit:
     """A fit at its start, or where its checkpoint left it."""
-    fit = Fit(
-        images=images,
-        learner=learner,
-        optimiser=_make_optimiser(learner, plan),
-        generator=generator(derive_seed("fit", seed)),
-        plan=plan,
-        checkpoint=checkpoint,
-        fingerprint=_fingerprint(images, plan, seed),
-    )
+    fit = Fit(images, learner, plan, seed, checkpoint)
     _resume(fit)
     return fit
 
 
-def _make_optimiser(learner: Learner, plan: FittingPlan) -> torch.optim.Optimizer:
-    kind = torch.optim.AdamW if plan.optimiser == "adamw" else torch.optim.Adam
-    on_gpu = any(weight.is_cuda for weight in learner.parameters())
-    return kind(
-        learner.parameters(),
-        lr=plan.learning_rate,
-        weight_decay=plan.weight_decay,
-        fused=on_gpu or None,  # one kernel for all weights
-    )
-
-
-def _fingerprint(images: StyleImages, plan: FittingPlan, seed: int) -> str:
-    """Tell fits apart by plan, seed and data."""
-    data = float(images.moments.mean.double().abs().sum())
-    return f"{plan!r} seed {seed} images {len(images)} {data!r}"
-
-
-def run_fits(backbone: Backbone, fits: Sequence[Fit], advance: Advance) -> None:
-    """Take every fit to its last step, several per pass of the frozen networks.
-
-    Args:
-        backbone: Frozen.
-        fits: Changed in place; of any styles, learners and plans.
-        advance: Told the share done, in [0, 1], and a text.
-    """
-    total = sum(fit.steps for fit in fits)
-    at_once = affordable(str(backbone.device), _bytes_per_fit(backbone, fits), _STYLES_AT_ONCE)
-    batcher = Batcher(at_once)
-    for first in range(0, len(fits), at_once):
-        together = fits[first : first + at_once]
-        while active := [fit for fit in together if fit.step < fit.steps]:
-            train_step(backbone, active, batcher)
-            _save_when_due(active)
-            done = sum(fit.step for fit in fits)
-            advance(done / total, f"step {active[0].step}/{active[0].steps}")
-
-
-def _bytes_per_fit(backbone: Backbone, fits: Sequence[Fit]) -> int:
-    rows = max((fit.plan.batch_size for fit in fits), default=1)
-    shape = fits[0].images.moments.mean.shape if fits else torch.Size()
-    return rows * backbone.bytes_per_row(shape, learning=True)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TrainingBatch:
-    """One style's share of a step, and its generator's state after drawing it."""
-
-    noisy: torch.Tensor
-    noise: torch.Tensor
-    timesteps: torch.Tensor
-    weights: torch.Tensor
-    state: torch.Tensor
-
-
-def draw_batch(backbone: Backbone, fit: Fit) -> TrainingBatch:
-    """Draw clips, posterior samples, timesteps and noise, in this order."""
-    size, device = fit.plan.batch_size, backbone.device
-    drawn = torch.randint(len(fit.images), (size,), generator=fit.generator)
-    picks = place(drawn, device)
-    chosen = fit.images.moments[picks]
-    latents = draw_latents(chosen, [fit.generator] * size, fit.plan.vae_sample)
-    last = backbone.schedule.num_train_timesteps
-    timesteps = place(torch.randint(last, (size,), generator=fit.generator), device)
-    noise = place(torch.randn(latents.shape, generator=fit.generator), device)
-    noisy = add_noise(backbone.schedule, latents, noise, timesteps)
-    weights = fit.images.weights[picks]
-    return TrainingBatch(noisy, noise, timesteps, weights, fit.generator.get_state())
-
-
-def train_step(backbone: Backbone, fits: Sequence[Fit], batcher: Batcher | None = None) -> None:
-    """One optimiser step of each fit; their rows pass text encoder and U-Net together.
-
-    Args:
-        backbone: Frozen.
-        fits: Changed in place.
-        batcher: How many fits share a pass; all, where it is left out.
-    """
-    batches = [draw_batch(backbone, fit) for fit in fits]
-    pairs = list(zip(fits, batches, strict=True))
-    losses = (batcher or Batcher(len(fits))).run(pairs, lambda part: _backward(backbone, part))
-    for fit, loss in zip(fits, losses, strict=True):
-        fit.advance(loss)
-
-
-def _backward(
-    backbone: Backbone, pairs: Sequence[tuple[Fit, TrainingBatch]]
-) -> Sequence[torch.Tensor]:
-    """Gradients of some fits, in place of older ones, and their losses; may be called again."""
-    for fit, batch in pairs:
-        fit.optimiser.zero_grad(set_to_none=True)
-        fit.generator.set_state(batch.state)
-    contexts = encode_learners(
-        backbone,
-        [fit.learner for fit, _ in pairs],
-        [batch.timesteps for _, batch in pairs],
-        [fit.generator for fit, _ in pairs],
-    )
-    predicted = backbone.predict_noise(
-        torch.cat([batch.noisy for _, batch in pairs]),
-        torch.cat([batch.timesteps for _, batch in pairs]),
-        contexts,
-    )
-    shares = predicted.split([len(batch.noisy) for _, batch in pairs])
-    losses = torch.stack(
-        [
-            weighted_error(share, batch.noise, batch.weights)
-            for share, (_, batch) in zip(shares, pairs, strict=True)
-        ]
-    )
-    torch.autograd.backward(losses.sum())
-    return losses.detach().unbind()
-
-
-def weighted_error(
-    predicted: torch.Tensor, noise: torch.Tensor, weights: torch.Tensor
-) -> torch.Tensor:
-    """Mean squared error over the cells that show sound; the plain mean where all do."""
-    weighted = weights.expand_as(noise)
-    return (weighted * (predicted - noise) ** 2).sum() / weighted.sum()
-
-
-def _save_when_due(fits: Sequence[Fit]) -> None:
+def save_when_due(fits: Sequence[Fit]) -> None:
+    """Write the progress of fits that have come to a checkpoint."""
     for fit in fits:
         due = fit.step % fit.plan.checkpoint_every == 0 and fit.step < fit.steps
         if fit.checkpoint and due:
@@ -260,9 +131,8 @@ def save_progress(fit: Fit, folder: Path) -> None:
     """Write everything that a continued fit needs; the file is replaced wholly or not at all."""
     kept = {
         "fingerprint": fit.fingerprint,
-        "learner": fit.learner.state_dict(),
-        "optimiser": fit.optimiser.state_dict(),
-        "generator": fit.generator.get_state(),
+        "learner": _copy(fit.learner.state_dict()),
+        "moments": {name: _copy(moments) for name, moments in fit.moments.items()},
         "losses": fit.losses,
     }
     buffer = BytesIO()
@@ -270,19 +140,31 @@ def save_progress(fit: Fit, folder: Path) -> None:
     replace_file(folder / _PROGRESS_FILE, buffer.getvalue())
 
 
+def _copy(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Tensors by themselves: a slice would be written with all that it is cut from."""
+    return {name: value.detach().clone() for name, value in tensors.items()}
+
+
 def _resume(fit: Fit) -> None:
     """Continue from a checkpoint of this very fit; any other is left alone."""
     if fit.checkpoint is None or not (fit.checkpoint / _PROGRESS_FILE).is_file():
         return
     device = fit.images.weights.device
-    kept = torch.load(fit.checkpoint / _PROGRESS_FILE, map_location="cpu", weights_only=True)
+    kept = torch.load(fit.checkpoint / _PROGRESS_FILE, map_location=device, weights_only=True)
     if kept["fingerprint"] != fit.fingerprint:
         return
     fit.learner.load_state_dict(kept["learner"])
     fit.learner.to(device)
-    fit.optimiser.load_state_dict(kept["optimiser"])
-    fit.generator.set_state(kept["generator"])
+    fit.moments = kept["moments"]
     fit.restore(kept["losses"])
+
+
+def weighted_error(
+    predicted: torch.Tensor, noise: torch.Tensor, weights: torch.Tensor
+) -> torch.Tensor:
+    """Mean squared error over the cells that show sound; the plain mean where all do."""
+    weighted = weights.expand_as(noise)
+    return (weighted * (predicted - noise) ** 2).sum() / weighted.sum()
 
 
 @dataclass(frozen=True, slots=True)

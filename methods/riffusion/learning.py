@@ -15,10 +15,11 @@ from bench.api import ConfigError, FitRequest, Json, Progress, StyleState
 from bench.seeds import derive_seed
 from methods.riffusion.backbone import PLACEHOLDER, Backbone
 from methods.riffusion.conditioning import Learner, LearntConditioning
-from methods.riffusion.inversion import Fit, StyleImages, begin_fit, run_fits, validation_loss
+from methods.riffusion.inversion import Fit, StyleImages, begin_fit, validation_loss
 from methods.riffusion.released.styles import import_style
 from methods.riffusion.rendering import Riffusion, read_style
 from methods.riffusion.settings import FittingPlan
+from methods.riffusion.training import run_fits
 from methods.riffusion.width import WidthMode
 
 # Fitting clips on which a fit reports its loss before and after, on a fixed grid.

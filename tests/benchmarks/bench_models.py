@@ -18,13 +18,15 @@ from bench.run.calibration import kernel_s
 from methods.musicgen.checkpoints import describe
 from methods.musicgen.method import MusicgenMelody
 from methods.riffusion.conditioning import LearntConditioning, PromptConditioning
+from methods.riffusion.draws import Ahead
 from methods.riffusion.embedding import TimeVaryingEmbedding
-from methods.riffusion.inversion import begin_fit, train_step
+from methods.riffusion.inversion import begin_fit
 from methods.riffusion.learning import initial_embedding
 from methods.riffusion.rendering import Riffusion, draw_image, load_riffusion, read_style
 from methods.riffusion.settings import FittingPlan
 from methods.riffusion.spectrogram import decode, encode, image_to_mel, invert_mel
 from methods.riffusion.stylisation import predict_guided
+from methods.riffusion.training import train
 from metrics.clap.embedder import ClapEmbedder, load_embedder
 
 pytest_plugins = ["tests.benchmarks.watching"]
@@ -83,7 +85,7 @@ def test_training_step(
     fits = [
         begin_fit(images, TimeVaryingEmbedding(start), PLAN, seed=seed) for seed in range(styles)
     ]
-    benchmark(train_step, model.backbone, fits)
+    benchmark(train, Ahead(model.backbone), fits, 1)
 
 
 def test_learnt_contexts(benchmark: BenchmarkFixture, model: Riffusion) -> None:

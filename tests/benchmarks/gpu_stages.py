@@ -19,7 +19,7 @@ from methods.riffusion.conditioning import (
     tabulate,
 )
 from methods.riffusion.embedding import StaticVector, TimeVaryingEmbedding
-from methods.riffusion.inversion import begin_fit, run_fits
+from methods.riffusion.inversion import begin_fit
 from methods.riffusion.learning import initial_embedding
 from methods.riffusion.rendering import Rendering, draw_image, render
 from methods.riffusion.schedule import make_schedule
@@ -27,6 +27,7 @@ from methods.riffusion.settings import CanvasSettings, FittingPlan, StylisationS
 from methods.riffusion.spectrogram import decode as decode_image
 from methods.riffusion.spectrogram import image_to_pixels
 from methods.riffusion.stylisation import stylise
+from methods.riffusion.training import run_fits
 from tests.benchmarks.as_published import Draws, Published
 from tests.benchmarks.gpu_networks import (
     Figures,

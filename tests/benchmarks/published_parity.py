@@ -1,7 +1,7 @@
 """Do the engine and the algorithm as published compute the same? Both from the same draws.
 
-The engine draws everything of a fit from one generator; here that stream is read ahead, so that the
-published algorithm is given the very numbers that the engine is about to draw.
+The engine draws a fit's numbers a block at a time; here they are drawn once more, so that the
+published algorithm is given the very numbers that the engine is about to use.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import torch
 from bench.seeds import generator
 from methods.riffusion.backbone import Backbone, Parts
 from methods.riffusion.conditioning import LearntConditioning
-from methods.riffusion.embedding import TimeVaryingEmbedding, drop
-from methods.riffusion.inversion import Fit, StyleImages, begin_fit, train_step
+from methods.riffusion.draws import draw, steps_per_block
+from methods.riffusion.embedding import TimeVaryingEmbedding
+from methods.riffusion.inversion import Fit, StyleImages, begin_fit
 from methods.riffusion.settings import FittingPlan, StylisationSettings
 from methods.riffusion.spectrogram import image_to_pixels
 from methods.riffusion.stylisation import stylise
+from methods.riffusion.training import train_step
 from tests.benchmarks.as_published import Draws, Dropout, Published, PublishedEmbedding
 
 PLAN = FittingPlan(3, 1, 1e-3, 0.01)
@@ -37,18 +39,14 @@ def twin(alphas_cumprod: torch.Tensor, parts: Parts, learner: TimeVaryingEmbeddi
 
 
 def read_ahead(backbone: Backbone, fit: Fit) -> tuple[Draws, Dropout]:
-    """What the fit's next step will draw, in the engine's order; the fit is left as it is."""
-    stream = generator(0)
-    stream.set_state(fit.generator.get_state())
-    torch.randint(len(fit.images), (1,), generator=stream)
-    shape = fit.images.moments.mean.shape[1:]
-    posterior = torch.randn(shape, generator=stream)[None]
-    last = backbone.schedule.num_train_timesteps
-    timestep = int(torch.randint(last, (1,), generator=stream))
-    noise = torch.randn((1, *shape), generator=stream)
-    device = backbone.device
-    draws = Draws(posterior.to(device), noise.to(device), timestep)
-    return draws, lambda values: drop(values, stream)
+    """What the fit's next step, of one row, will use; the fit is left as it is."""
+    number, step = divmod(fit.step, steps_per_block(backbone, fit))
+    drawn, device = draw(backbone, fit, number), backbone.device
+    draws = Draws(
+        drawn.posterior[step].to(device), drawn.noise[step].to(device), int(drawn.timesteps[step])
+    )
+    kept = iter([factors[step].to(device) for factors in drawn.kept])
+    return draws, lambda values: values * next(kept)
 
 
 def training_gap(

@@ -35,15 +35,17 @@ from methods.riffusion.conditioning import (
     tabulate,
 )
 from methods.riffusion.embedding import ReportEncoder, StaticVector, TimeVaryingEmbedding
-from methods.riffusion.inversion import Fit, StyleImages, begin_fit, run_fits, train_step
+from methods.riffusion.inversion import Fit, StyleImages, begin_fit
 from methods.riffusion.learning import build_seeded
 from methods.riffusion.rti import RTI
 from methods.riffusion.rti_parameters import RtiParameters
 from methods.riffusion.settings import FittingPlan, StylisationSettings
 from methods.riffusion.stylisation import stylise
+from methods.riffusion.training import run_fits, train_step
 from methods.riffusion.tve import TVE
 from methods.riffusion.tve_parameters import TveParameters
 from tests import rounding
+from tests.gradients import flat, step
 
 DIM = 32
 # Of unlike methods, rates, optimisers and batch sizes.
@@ -77,10 +79,6 @@ def _rounding(backbone: Backbone, *fits: Fit) -> float:
     return rounding.of_networks(*networks, passes=rounding.BACKWARD)
 
 
-def _gradient(fit: Fit) -> torch.Tensor:
-    return torch.cat([w.grad.flatten() for w in fit.learner.parameters() if w.grad is not None])
-
-
 def _weights(fit: Fit) -> torch.Tensor:
     return torch.cat([w.detach().flatten() for w in fit.learner.parameters()])
 
@@ -97,11 +95,10 @@ def test_a_step_of_unlike_methods_together_has_the_gradients_of_each_alone(
     tiny_backbone: Backbone,
 ) -> None:
     together = [_fit(seed) for seed in range(3)]
-    train_step(tiny_backbone, together)
+    gradients = step(tiny_backbone, together)
     for seed, fit in enumerate(together):
-        alone = _fit(seed)
-        train_step(tiny_backbone, [alone])
-        ours, theirs = _gradient(fit), _gradient(alone)
+        (alone,) = step(tiny_backbone, [_fit(seed)])
+        ours, theirs = flat(gradients[seed]), flat(alone)
         difference = float((ours - theirs).abs().max() / theirs.abs().max())
         assert difference <= _rounding(tiny_backbone, fit)
 
@@ -114,8 +111,9 @@ def test_twenty_steps_together_end_where_each_ends_alone(tiny_backbone: Backbone
     for seed, fit in enumerate(together):
         alone = _fit(seed)
         run_fits(tiny_backbone, [alone], _silent)
+        (gradients,) = step(tiny_backbone, [_fit(seed)])
         bound = rounding.of_adam(
-            _rounding(tiny_backbone, fit) * rounding.magnitude(_gradient(alone)),
+            _rounding(tiny_backbone, fit) * rounding.magnitude(flat(gradients)),
             rate=fit.plan.learning_rate,
             steps=fit.step,
         )
@@ -144,14 +142,39 @@ def test_contexts_may_be_mapped_beside_rows(tiny_backbone: Backbone) -> None:
 @pytest.mark.usefixtures("in_double")
 def test_a_step_that_runs_out_of_memory_is_done_in_halves(tiny_backbone: Backbone) -> None:
     whole, halved = ([_fit(0), _fit(1)] for _ in range(2))
-    train_step(tiny_backbone, whole)
+    gradients = step(tiny_backbone, whole)
     train_step(tiny_backbone, halved, Batcher(1))
-    for ours, theirs in zip(whole, halved, strict=True):
-        apart = _rounding(tiny_backbone, ours) * rounding.magnitude(_gradient(theirs))
-        torch.testing.assert_close(_gradient(ours), _gradient(theirs), rtol=0, atol=apart)
+    for ours, theirs, gradient in zip(halved, whole, gradients, strict=True):
+        apart = _rounding(tiny_backbone, ours) * rounding.magnitude(flat(gradient))
+        for name, moments in ours.moments.items():
+            found = moments["exp_avg"] / (1 - 0.9)  # of a first step, the gradient
+            torch.testing.assert_close(found, gradient[name], rtol=0, atol=apart)
         atol = rounding.of_adam(apart, rate=ours.plan.learning_rate)
         assert atol < ours.plan.learning_rate / 1000
         torch.testing.assert_close(_weights(ours), _weights(theirs), rtol=0, atol=atol)
+
+
+@pytest.mark.usefixtures("in_double")
+def test_steps_done_before_memory_runs_out_stay_done(tiny_backbone: Backbone) -> None:
+    passes: list[int] = []
+
+    def run_out(_module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        passes.append(len(inputs[0]))
+        if len(passes) == 3:
+            raise torch.OutOfMemoryError("no room")
+
+    together = [_fit(seed) for seed in (0, 1)]
+    handle = tiny_backbone.parts.unet.register_forward_pre_hook(run_out)
+    run_fits(tiny_backbone, together, _silent)
+    handle.remove()
+    assert passes == [3, 3, 3, *[2] * 18, *[1] * 18]
+    for seed, fit in enumerate(together):
+        alone = _fit(seed)
+        run_fits(tiny_backbone, [alone], _silent)
+        (gradients,) = step(tiny_backbone, [_fit(seed)])
+        apart = _rounding(tiny_backbone, fit) * rounding.magnitude(flat(gradients))
+        atol = rounding.of_adam(apart, rate=fit.plan.learning_rate, steps=fit.step)
+        torch.testing.assert_close(_weights(fit), _weights(alone), rtol=0, atol=atol)
 
 
 def _stylise(

@@ -10,20 +10,21 @@ import torch
 from bench.api import ConfigError
 from methods.riffusion.backbone import Backbone, Moments
 from methods.riffusion.conditioning import PromptConditioning
+from methods.riffusion.draws import Ahead
 from methods.riffusion.embedding import ReportEncoder, StaticVector, TimeVaryingEmbedding
 from methods.riffusion.inversion import (
     Fit,
     StyleImages,
     ValidationGrid,
     begin_fit,
-    run_fits,
-    train_step,
     validation_loss,
     weighted_error,
 )
 from methods.riffusion.learning import build_seeded, initial_embedding
 from methods.riffusion.settings import FittingPlan
+from methods.riffusion.training import gather, run_fits, take_step
 from tests import rounding
+from tests.gradients import flat, step
 
 PLAN = FittingPlan(steps=6, batch_size=2, learning_rate=1e-2, checkpoint_every=2)
 
@@ -44,24 +45,19 @@ def _silent(_fraction: float, _text: str) -> None:
     """No progress wanted."""
 
 
-def _gradients(fit: Fit) -> list[torch.Tensor]:
-    return [weight.grad.clone() for weight in fit.learner.parameters() if weight.grad is not None]
-
-
 @pytest.mark.usefixtures("in_double")
 def test_gradients_of_styles_fitted_together_equal_those_alone(tiny_backbone: Backbone) -> None:
     together = [_fit(seed) for seed in (1, 2, 3)]
-    train_step(tiny_backbone, together)
-    for seed, fit in zip((1, 2, 3), together, strict=True):
+    gradients = step(tiny_backbone, together)
+    for seed, fit, ours in zip((1, 2, 3), together, gradients, strict=True):
         alone = _fit(seed)
-        train_step(tiny_backbone, [alone])
+        (theirs,) = step(tiny_backbone, [alone])
         parts = tiny_backbone.parts
         networks = (parts.text_encoder, parts.unet, fit.learner)
         bound = rounding.of_networks(*networks, passes=rounding.BACKWARD)
         assert fit.losses == pytest.approx(alone.losses, rel=bound)
-        largest = max(float(gradient.abs().max()) for gradient in _gradients(alone))
-        for ours, theirs in zip(_gradients(fit), _gradients(alone), strict=True):
-            torch.testing.assert_close(ours, theirs, atol=bound * largest, rtol=0)
+        largest = rounding.magnitude(flat(theirs))
+        torch.testing.assert_close(flat(ours), flat(theirs), atol=bound * largest, rtol=0)
 
 
 def test_a_fit_repeats_bit_by_bit(tiny_backbone: Backbone) -> None:
@@ -107,11 +103,10 @@ def test_a_checkpoint_of_another_fit_is_not_continued(
 
 
 def test_one_draw_met_again_and_again_is_learnt(tiny_backbone: Backbone) -> None:
-    plan = FittingPlan(steps=40, batch_size=2, learning_rate=1e-2)
-    fit = _fit(7, plan)
-    for _ in range(plan.steps):
-        fit.generator.manual_seed(0)
-        train_step(tiny_backbone, [fit])
+    fit = _fit(7, FittingPlan(steps=40, batch_size=2, learning_rate=1e-2))
+    company = gather(Ahead(tiny_backbone), [fit], 1)
+    for _ in range(fit.steps):
+        take_step(tiny_backbone, company, 0)
     assert fit.losses[-1] < min(fit.losses[:3])
 
 

@@ -12,11 +12,11 @@ from torch.nn import functional
 from bench.api import ConfigError
 from methods.riffusion.backbone import Backbone
 from methods.riffusion.conditioning import LearntConditioning, tabulate
+from methods.riffusion.dropout import draw_kept, drop
 from methods.riffusion.embedding import (
     ReportEncoder,
     StaticVector,
     TimeVaryingEmbedding,
-    drop,
     sinusoid,
 )
 from methods.riffusion.tve_parameters import PRESETS, TveParameters
@@ -189,10 +189,37 @@ def test_table_of_contexts_equals_contexts_computed_on_the_fly(tiny_backbone: Ba
 
 def test_dropout_is_seeded_and_keeps_the_mean() -> None:
     ones = torch.ones(200_000)
-    first, again = (drop(ones, torch.Generator().manual_seed(1)) for _ in range(2))
+    first, again = (
+        drop(ones, draw_kept((ones.shape,), torch.Generator().manual_seed(1)), 0) for _ in range(2)
+    )
     assert torch.equal(first, again)
     assert first.mean().item() == pytest.approx(1, abs=3e-3)
-    assert drop(ones, None) is ones
+    assert (first == 0).double().mean().item() == pytest.approx(0.05, abs=3e-3)
+    assert drop(ones, (), 0) is ones
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [
+        TimeVaryingEmbedding(torch.ones(32)),
+        TimeVaryingEmbedding(torch.ones(32), "full"),
+        ReportEncoder(32),
+        ReportEncoder(32, over_positions=True),
+    ],
+    ids=["live", "full", "report", "over positions"],
+)
+def test_dropout_acts_at_every_place_that_a_learner_names(
+    learner: TimeVaryingEmbedding | ReportEncoder,
+) -> None:
+    """Without what one place keeps, the result is another; with all kept it is the same."""
+    inputs = (TIMESTEPS, *([torch.randn(4, 8, 32)] if isinstance(learner, ReportEncoder) else []))
+    places = learner.dropouts(4, 8)
+    everything = [torch.ones(shape) for shape in places]
+    assert torch.equal(learner(*inputs, everything), learner(*inputs))
+    for place in range(len(places)):
+        nothing = [*everything]
+        nothing[place] = torch.zeros(places[place])
+        assert not torch.allclose(learner(*inputs, nothing), learner(*inputs))
 
 
 def test_a_preset_is_the_default_of_what_is_not_given() -> None:
