@@ -47,7 +47,7 @@ METHODS: dict[str, Entry] = {
             channels="each",
         ),
         _RIFFUSION,
-        parameters="methods.riffusion.tve_parameters:TveParameters",
+        parameters="methods.riffusion.parameters.tve:TveParameters",
     ),
     "rti": Entry(
         "methods.riffusion.rti:RTI",
@@ -68,7 +68,7 @@ METHODS: dict[str, Entry] = {
             channels="each",
         ),
         _RIFFUSION,
-        parameters="methods.riffusion.rti_parameters:RtiParameters",
+        parameters="methods.riffusion.parameters.rti:RtiParameters",
     ),
     "musicgen": Entry(
         "methods.musicgen.method:MusicgenMelody",
@@ -152,7 +152,7 @@ METHODS: dict[str, Entry] = {
             channels="each",
         ),
         _RIFFUSION,
-        parameters="methods.riffusion.parameters:TextParameters",
+        parameters="methods.riffusion.parameters.guided:TextParameters",
     ),
     "shallow": Entry(
         "methods.gatys.shallow:Shallow",
@@ -387,6 +387,6 @@ METHODS: dict[str, Entry] = {
             channels="each",
         ),
         _RIFFUSION,
-        parameters="methods.riffusion.parameters:NullPromptParameters",
+        parameters="methods.riffusion.parameters.guided:NullPromptParameters",
     ),
 }

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import torch
 
 from methods.riffusion.backbone import Backbone
-from methods.riffusion.draws import Ahead
-from methods.riffusion.inversion import Fit
-from methods.riffusion.training import gather, take_step
+from methods.riffusion.fitting.draws import Ahead
+from methods.riffusion.fitting.inversion import Fit
+from methods.riffusion.fitting.training import gather, take_step
 
 
 def step(backbone: Backbone, fits: Sequence[Fit]) -> list[dict[str, torch.Tensor]]:

@@ -26,9 +26,9 @@ from methods.musicgen.style_loading import decoder_config_of
 from methods.musicgen.style_parameters import StyleParameters
 from methods.riffusion import dropout, embedding
 from methods.riffusion.embedding import TimeVaryingEmbedding
+from methods.riffusion.parameters.tve import PRESETS
 from methods.riffusion.schedule import make_schedule
 from methods.riffusion.spectrogram import SpectrogramParameters
-from methods.riffusion.tve_parameters import PRESETS
 from methods.ssvqvae.method import RELEASED
 from methods.ssvqvae.network import NetworkSettings, StyleVQVAE
 from metrics.clap import laion_files

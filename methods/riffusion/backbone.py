@@ -32,8 +32,8 @@ from bench.memo import Recent
 from bench.weights import check_tokenizer, hub_folder, require_files
 from methods.acceleration import Accelerated, choose_acceleration, choose_layout, place
 from methods.riffusion.checkpoints import FILES, MINI_FOLDER, RIFFUSION
+from methods.riffusion.parameters.settings import Picture, VaeSample
 from methods.riffusion.schedule import Schedule, read_schedule
-from methods.riffusion.settings import Picture, VaeSample
 from methods.riffusion.spectrogram import image_to_pixels, pixels_to_image
 
 PLACEHOLDER = "*"

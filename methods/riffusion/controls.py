@@ -24,7 +24,7 @@ from bench.api import (
 )
 from methods.riffusion.conditioning import ContextTable, PromptConditioning, tabulate
 from methods.riffusion.longform import cut_windows, join_windows
-from methods.riffusion.parameters import NullPromptParameters
+from methods.riffusion.parameters.guided import NullPromptParameters
 from methods.riffusion.rendering import Painting, draw_image, load_riffusion, sound_images
 from methods.riffusion.transferring import transfer_styles
 from methods.riffusion.width import GreyImage, from_window, to_window

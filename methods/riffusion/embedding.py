@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from methods.riffusion.conditioning import ContextLearner, Learner, RowLearner
 from methods.riffusion.dropout import Kept, Places, drop
-from methods.riffusion.settings import ParameterSet, Variant
+from methods.riffusion.parameters.settings import LearnerForm, ParameterSet
 
 _HEADS = 8
 
@@ -245,8 +245,12 @@ def multi_head(
     return out
 
 
-def build_learner(variant: Variant, start: torch.Tensor, parameter_set: ParameterSet) -> Learner:
-    """The trainable network of a variant."""
-    if variant == "musicti":
+def build_learner(
+    form: LearnerForm, start: torch.Tensor, parameter_set: ParameterSet = "live"
+) -> Learner:
+    """A learner of a form, from a start (dim,)."""
+    if form == "ti":
+        return StaticVector(start)
+    if form == "musicti":
         return TimeVaryingEmbedding(start, parameter_set)
-    return ReportEncoder(len(start), over_positions=variant == "report_seq")
+    return ReportEncoder(len(start), over_positions=form == "report_seq")

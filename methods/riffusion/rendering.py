@@ -18,12 +18,11 @@ from bench.audio import fit_length
 from bench.batching import Batcher, affordable, in_parallel
 from bench.memo import Recent
 from bench.seeds import derive_seed, generator
-from methods.riffusion.backbone import Backbone, join_moments, load_backbone, place_latents
+from methods.riffusion.backbone import Backbone, Moments, join_moments, load_backbone, place_latents
 from methods.riffusion.checkpoints import WINDOW_S, describe
 from methods.riffusion.conditioning import ContextTable, RowsOfTables
-from methods.riffusion.inversion import StyleImages
 from methods.riffusion.longform import cut_windows, join_windows, place_windows
-from methods.riffusion.settings import CanvasSettings, StylisationSettings
+from methods.riffusion.parameters.settings import CanvasSettings, StylisationSettings
 from methods.riffusion.spectrogram import MINI_PARAMETERS, SpectrogramParameters, decode, encode
 from methods.riffusion.stylisation import stylise
 from methods.riffusion.transition import amounts, blend_settings, blend_tables, slerp
@@ -162,6 +161,23 @@ def _sound_together(model: Riffusion, paintings: Sequence[Painting]) -> list[Aud
 def _level(waveform: torch.Tensor) -> torch.Tensor:
     peak = float(waveform.abs().max())
     return waveform * (_PEAK / peak) if peak > 0 else waveform
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StyleImages:
+    """A style as the model sees it.
+
+    Args:
+        moments: Posteriors of its images.
+        weights: 1 where a latent column shows sound, 0 where it is padding; (image, 1, 1, column).
+    """
+
+    moments: Moments
+    weights: torch.Tensor
+
+    def __len__(self) -> int:
+        """How many images."""
+        return len(self.moments)
 
 
 def read_style(model: Riffusion, clips: Sequence[Clip], mode: WidthMode) -> StyleImages:

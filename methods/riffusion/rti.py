@@ -29,9 +29,9 @@ from bench.api import (
 )
 from methods.riffusion.conditioning import Learner
 from methods.riffusion.embedding import StaticVector
-from methods.riffusion.learning import FAMILY, fit_styles
+from methods.riffusion.fitting.learning import FAMILY, fit_styles
+from methods.riffusion.parameters.rti import RtiParameters
 from methods.riffusion.rendering import load_riffusion
-from methods.riffusion.rti_parameters import RtiParameters
 from methods.riffusion.transferring import TableMaker, transfer_styles
 from methods.riffusion.transition import join_states
 

@@ -32,7 +32,7 @@ import torch
 
 from bench.api import ConfigError
 from methods.phase import Geometry, retrieve_phase, stft
-from methods.riffusion.settings import Picture
+from methods.riffusion.parameters.settings import Picture
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from collections.abc import Callable
 import torch
 
 from methods.riffusion.conditioning import Conditioning
+from methods.riffusion.parameters.settings import StylisationSettings
 from methods.riffusion.schedule import Schedule, add_noise, ddim_step
-from methods.riffusion.settings import StylisationSettings
 
 NoisePredictor = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 

@@ -29,10 +29,10 @@ from bench.api import (
     UnsupportedError,
 )
 from bench.weights import full_profile_line
-from methods.riffusion import departures
 from methods.riffusion.checkpoints import MINI_FOLDER
 from methods.riffusion.conditioning import ContextTable, PromptConditioning, tabulate
-from methods.riffusion.parameters import TextParameters
+from methods.riffusion.parameters import departures
+from methods.riffusion.parameters.guided import TextParameters
 from methods.riffusion.rendering import load_riffusion
 from methods.riffusion.transferring import transfer_styles
 from methods.riffusion.transition import join_states

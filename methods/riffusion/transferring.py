@@ -16,9 +16,9 @@ from bench.api import Audio, StyleState, TransferRequest
 from bench.seeds import derive_seed, generator
 from methods.riffusion.backbone import Backbone
 from methods.riffusion.conditioning import ContextTable, Learner, LearntConditioning, tabulate
-from methods.riffusion.parameters import UnguidedParameters
+from methods.riffusion.parameters.guided import UnguidedParameters
+from methods.riffusion.parameters.settings import CanvasSettings, StylisationSettings
 from methods.riffusion.rendering import Ending, Rendering, Riffusion, count_windows, render
-from methods.riffusion.settings import CanvasSettings, StylisationSettings
 from methods.riffusion.transition import Transition, amounts, blend_settings, split_state
 
 StylisedT = TypeVar("StylisedT", bound=UnguidedParameters)

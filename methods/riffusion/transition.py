@@ -21,7 +21,7 @@ import torch
 
 from bench.api import ConfigError, Json, StyleState
 from methods.riffusion.conditioning import ContextTable
-from methods.riffusion.settings import StylisationSettings
+from methods.riffusion.parameters.settings import StylisationSettings
 
 # Nearly parallel vectors are interpolated on the straight line, as in Riffusion.
 _PARALLEL = 0.9995

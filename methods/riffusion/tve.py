@@ -30,12 +30,12 @@ from bench.api import (
 )
 from methods.riffusion.conditioning import ContextTable, Learner
 from methods.riffusion.embedding import build_learner
-from methods.riffusion.learning import FAMILY, build_seeded, fit_styles
+from methods.riffusion.fitting.learning import FAMILY, build_seeded, fit_styles
+from methods.riffusion.parameters.settings import ParameterSet, Variant
+from methods.riffusion.parameters.tve import TveParameters
 from methods.riffusion.rendering import load_riffusion
-from methods.riffusion.settings import ParameterSet, Variant
 from methods.riffusion.transferring import TableMaker, transfer_styles
 from methods.riffusion.transition import join_states
-from methods.riffusion.tve_parameters import TveParameters
 
 
 @final

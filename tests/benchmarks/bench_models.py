@@ -18,15 +18,15 @@ from bench.run.calibration import kernel_s
 from methods.musicgen.checkpoints import describe
 from methods.musicgen.method import MusicgenMelody
 from methods.riffusion.conditioning import LearntConditioning, PromptConditioning
-from methods.riffusion.draws import Ahead
 from methods.riffusion.embedding import TimeVaryingEmbedding
-from methods.riffusion.inversion import begin_fit
-from methods.riffusion.learning import initial_embedding
+from methods.riffusion.fitting.draws import Ahead
+from methods.riffusion.fitting.inversion import begin_fit
+from methods.riffusion.fitting.learning import initial_embedding
+from methods.riffusion.fitting.training import train
+from methods.riffusion.parameters.settings import FittingPlan
 from methods.riffusion.rendering import Riffusion, draw_image, load_riffusion, read_style
-from methods.riffusion.settings import FittingPlan
 from methods.riffusion.spectrogram import decode, encode, image_to_mel, invert_mel
 from methods.riffusion.stylisation import predict_guided
-from methods.riffusion.training import train
 from metrics.clap.embedder import ClapEmbedder, load_embedder
 
 pytest_plugins = ["tests.benchmarks.watching"]

@@ -45,15 +45,15 @@ from methods.musicgen.sampling import Sampling
 from methods.riffusion.backbone import Backbone, Parts
 from methods.riffusion.conditioning import LearntConditioning, tabulate
 from methods.riffusion.embedding import TimeVaryingEmbedding
-from methods.riffusion.inversion import begin_fit
-from methods.riffusion.learning import initial_embedding
+from methods.riffusion.fitting.inversion import begin_fit
+from methods.riffusion.fitting.learning import initial_embedding
+from methods.riffusion.fitting.training import train_step
+from methods.riffusion.parameters.settings import CanvasSettings
+from methods.riffusion.parameters.tve import TveParameters
 from methods.riffusion.pretrain.mini_models import build_tokenizer
 from methods.riffusion.rendering import Rendering, Riffusion, read_style, render
 from methods.riffusion.schedule import make_schedule
-from methods.riffusion.settings import CanvasSettings
 from methods.riffusion.spectrogram import SpectrogramParameters
-from methods.riffusion.training import train_step
-from methods.riffusion.tve_parameters import TveParameters
 from metrics.clap import laion_files, mini
 from metrics.clap.embedder import ClapEmbedder, Towers
 

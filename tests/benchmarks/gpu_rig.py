@@ -22,10 +22,9 @@ from methods.musicgen.checkpoints import MINI_FOLDER
 from methods.musicgen.loading import load_folder
 from methods.riffusion.backbone import Backbone, Parts
 from methods.riffusion.embedding import TimeVaryingEmbedding
-from methods.riffusion.inversion import StyleImages
-from methods.riffusion.learning import initial_embedding
+from methods.riffusion.fitting.learning import initial_embedding
 from methods.riffusion.pretrain import mini_models
-from methods.riffusion.rendering import Riffusion
+from methods.riffusion.rendering import Riffusion, StyleImages
 from methods.riffusion.schedule import make_schedule
 from methods.riffusion.spectrogram import MINI_PARAMETERS, SpectrogramParameters
 from metrics.clap import laion_files, mini

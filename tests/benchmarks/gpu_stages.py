@@ -19,15 +19,15 @@ from methods.riffusion.conditioning import (
     tabulate,
 )
 from methods.riffusion.embedding import StaticVector, TimeVaryingEmbedding
-from methods.riffusion.inversion import begin_fit
-from methods.riffusion.learning import initial_embedding
+from methods.riffusion.fitting.inversion import begin_fit
+from methods.riffusion.fitting.learning import initial_embedding
+from methods.riffusion.fitting.training import run_fits
+from methods.riffusion.parameters.settings import CanvasSettings, FittingPlan, StylisationSettings
 from methods.riffusion.rendering import Rendering, draw_image, render
 from methods.riffusion.schedule import make_schedule
-from methods.riffusion.settings import CanvasSettings, FittingPlan, StylisationSettings
 from methods.riffusion.spectrogram import decode as decode_image
 from methods.riffusion.spectrogram import image_to_pixels
 from methods.riffusion.stylisation import stylise
-from methods.riffusion.training import run_fits
 from tests.benchmarks.as_published import Draws, Published
 from tests.benchmarks.gpu_networks import (
     Figures,

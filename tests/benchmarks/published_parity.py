@@ -11,13 +11,14 @@ import torch
 from bench.seeds import generator
 from methods.riffusion.backbone import Backbone, Parts
 from methods.riffusion.conditioning import LearntConditioning
-from methods.riffusion.draws import draw, steps_per_block
 from methods.riffusion.embedding import TimeVaryingEmbedding
-from methods.riffusion.inversion import Fit, StyleImages, begin_fit
-from methods.riffusion.settings import FittingPlan, StylisationSettings
+from methods.riffusion.fitting.draws import draw, steps_per_block
+from methods.riffusion.fitting.inversion import Fit, begin_fit
+from methods.riffusion.fitting.training import train_step
+from methods.riffusion.parameters.settings import FittingPlan, StylisationSettings
+from methods.riffusion.rendering import StyleImages
 from methods.riffusion.spectrogram import image_to_pixels
 from methods.riffusion.stylisation import stylise
-from methods.riffusion.training import train_step
 from tests.benchmarks.as_published import Draws, Dropout, Published, PublishedEmbedding
 
 PLAN = FittingPlan(3, 1, 1e-3, 0.01)

@@ -31,12 +31,12 @@ from methods.riffusion.conditioning import (
     PromptConditioning,
 )
 from methods.riffusion.embedding import StaticVector, build_learner
-from methods.riffusion.inversion import StyleImages, ValidationGrid, validation_loss
-from methods.riffusion.learning import FitParameters, build_seeded
-from methods.riffusion.rendering import Riffusion, load_riffusion, read_style
-from methods.riffusion.rti_parameters import RtiParameters
+from methods.riffusion.fitting.inversion import ValidationGrid, validation_loss
+from methods.riffusion.fitting.learning import FitParameters, build_seeded
+from methods.riffusion.parameters.rti import RtiParameters
+from methods.riffusion.parameters.tve import TveParameters
+from methods.riffusion.rendering import Riffusion, StyleImages, load_riffusion, read_style
 from methods.riffusion.transferring import load_arrays
-from methods.riffusion.tve_parameters import TveParameters
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(5400)]
 

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 ROOMS = ("bench", "methods", "metrics", "reports", "datasets")
 SMALL = ("--methods", "tve", "--contents", "2", "--seeds", "2")
-LEARNING = "methods/riffusion/learning.py"
+LEARNING = "methods/riffusion/fitting/learning.py"
 TRANSFERRING = "methods/riffusion/transferring.py"
 SWAPPED = ("for fit, request, start in zip(fits, ", "for fit, request, start in zip(fits[::-1], ")
 DROPOUT = ("if request.parameters.tve_infer_dropout:", "if True:")

@@ -16,8 +16,8 @@ import torch
 from bench.seeds import generator
 from methods.riffusion.backbone import Backbone
 from methods.riffusion.embedding import TimeVaryingEmbedding
+from methods.riffusion.parameters.settings import StylisationSettings
 from methods.riffusion.schedule import Schedule
-from methods.riffusion.settings import StylisationSettings
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 

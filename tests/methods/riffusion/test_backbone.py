@@ -12,7 +12,7 @@ from methods.riffusion.backbone import Backbone, draw_latents, read_backbone
 from methods.riffusion.checkpoints import MINI_FOLDER, describe
 from methods.riffusion.conditioning import LearntConditioning
 from methods.riffusion.embedding import TimeVaryingEmbedding
-from methods.riffusion.inversion import weighted_error
+from methods.riffusion.fitting.inversion import weighted_error
 from methods.riffusion.schedule import add_noise
 
 

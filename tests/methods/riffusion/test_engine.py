@@ -35,15 +35,16 @@ from methods.riffusion.conditioning import (
     tabulate,
 )
 from methods.riffusion.embedding import ReportEncoder, StaticVector, TimeVaryingEmbedding
-from methods.riffusion.inversion import Fit, StyleImages, begin_fit
-from methods.riffusion.learning import build_seeded
+from methods.riffusion.fitting.inversion import Fit, begin_fit
+from methods.riffusion.fitting.learning import build_seeded
+from methods.riffusion.fitting.training import run_fits, train_step
+from methods.riffusion.parameters.rti import RtiParameters
+from methods.riffusion.parameters.settings import FittingPlan, StylisationSettings
+from methods.riffusion.parameters.tve import TveParameters
+from methods.riffusion.rendering import StyleImages
 from methods.riffusion.rti import RTI
-from methods.riffusion.rti_parameters import RtiParameters
-from methods.riffusion.settings import FittingPlan, StylisationSettings
 from methods.riffusion.stylisation import stylise
-from methods.riffusion.training import run_fits, train_step
 from methods.riffusion.tve import TVE
-from methods.riffusion.tve_parameters import TveParameters
 from tests import rounding
 from tests.gradients import flat, step
 

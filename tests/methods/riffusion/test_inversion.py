@@ -10,9 +10,9 @@ import torch
 from bench.api import ConfigError
 from methods.riffusion.backbone import Backbone, Moments
 from methods.riffusion.conditioning import PromptConditioning
-from methods.riffusion.draws import Ahead
 from methods.riffusion.embedding import ReportEncoder, StaticVector, TimeVaryingEmbedding
-from methods.riffusion.inversion import (
+from methods.riffusion.fitting.draws import Ahead
+from methods.riffusion.fitting.inversion import (
     Fit,
     StyleImages,
     ValidationGrid,
@@ -20,9 +20,9 @@ from methods.riffusion.inversion import (
     validation_loss,
     weighted_error,
 )
-from methods.riffusion.learning import build_seeded, initial_embedding
-from methods.riffusion.settings import FittingPlan
-from methods.riffusion.training import gather, run_fits, take_step
+from methods.riffusion.fitting.learning import build_seeded, initial_embedding
+from methods.riffusion.fitting.training import gather, run_fits, take_step
+from methods.riffusion.parameters.settings import FittingPlan
 from tests import rounding
 from tests.gradients import flat, step
 

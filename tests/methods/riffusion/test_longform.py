@@ -9,7 +9,7 @@ from bench.api import Audio, Clip, StyleState, StyleTransferMethod, TransferRequ
 from methods.riffusion.checkpoints import MINI_FOLDER
 from methods.riffusion.controls import NullPrompt, VaeRoundTrip, Vocoder
 from methods.riffusion.longform import count_overlap, cut_windows, join_windows, place_windows
-from methods.riffusion.parameters import NullPromptParameters
+from methods.riffusion.parameters.guided import NullPromptParameters
 from methods.riffusion.spectrogram import MINI_PARAMETERS
 
 RATE = 22_050

@@ -11,9 +11,9 @@ import torch
 from bench.plugins.choices import parse_method
 from bench.plugins.parameters import make_parameters, split_parameters
 from methods.riffusion.backbone import Backbone
-from methods.riffusion.rti_parameters import RtiParameters
+from methods.riffusion.parameters.rti import RtiParameters
+from methods.riffusion.parameters.tve import TveParameters
 from methods.riffusion.spectrogram import pixels_to_image
-from methods.riffusion.tve_parameters import TveParameters
 
 
 def as_the_script_writes(pixels: np.ndarray) -> np.ndarray:

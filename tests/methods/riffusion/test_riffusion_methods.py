@@ -21,10 +21,10 @@ from bench.api import (
 )
 from methods.riffusion.backbone import load_backbone
 from methods.riffusion.controls import NullPrompt, VaeRoundTrip, Vocoder
+from methods.riffusion.parameters.rti import RtiParameters
+from methods.riffusion.parameters.tve import TveParameters
 from methods.riffusion.rti import RTI
-from methods.riffusion.rti_parameters import RtiParameters
 from methods.riffusion.tve import TVE
-from methods.riffusion.tve_parameters import TveParameters
 from tests import rounding
 
 pytestmark = pytest.mark.weights

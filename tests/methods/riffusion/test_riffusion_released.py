@@ -18,6 +18,7 @@ from torch import nn
 
 from bench.api import CheckpointError, ConfigError, FitRequest, Style
 from methods.riffusion.embedding import TimeVaryingEmbedding, sinusoid
+from methods.riffusion.parameters.tve import TveParameters
 from methods.riffusion.released import styles as released
 from methods.riffusion.released import unpickling
 from methods.riffusion.released.styles import import_style
@@ -28,7 +29,6 @@ from methods.riffusion.released.unpickling import (
     read_without_executing,
 )
 from methods.riffusion.tve import TVE
-from methods.riffusion.tve_parameters import TveParameters
 from tests import rounding
 
 DIM, HEADS = 24, 8

@@ -10,7 +10,7 @@ from bench.failure import failure_of
 from bench.fetching.order import make_order
 from methods.riffusion.checkpoints import MINI_FOLDER
 from methods.riffusion.controls import VaeRoundTrip
-from methods.riffusion.parameters import TextParameters
+from methods.riffusion.parameters.guided import TextParameters
 from methods.riffusion.text import RiffusionText, read_vocabulary, words_of
 
 pytestmark = [

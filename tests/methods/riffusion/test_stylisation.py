@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from bench.api import CheckpointError, ConfigError
-from methods.riffusion.itinerary import ddim_grid, plan_itinerary
+from methods.riffusion.parameters.itinerary import ddim_grid, plan_itinerary
+from methods.riffusion.parameters.settings import StylisationSettings
 from methods.riffusion.schedule import Schedule, add_noise, ddim_step, make_schedule, read_schedule
-from methods.riffusion.settings import StylisationSettings
 from methods.riffusion.stylisation import predict_guided, stylise
 from methods.riffusion.width import from_window, to_window
 from tests import rounding

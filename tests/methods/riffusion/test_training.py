@@ -15,17 +15,24 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from methods.riffusion.backbone import Backbone, Moments
 from methods.riffusion.conditioning import Learner
-from methods.riffusion.draws import MOST_BYTES, STEPS_AHEAD, Ahead, Drawn, draw, steps_per_block
 from methods.riffusion.embedding import ReportEncoder, StaticVector, TimeVaryingEmbedding
-from methods.riffusion.inversion import (
+from methods.riffusion.fitting.draws import (
+    MOST_BYTES,
+    STEPS_AHEAD,
+    Ahead,
+    Drawn,
+    draw,
+    steps_per_block,
+)
+from methods.riffusion.fitting.inversion import (
     Fit,
     FittingPlan,
     StyleImages,
     begin_fit,
     save_progress,
 )
-from methods.riffusion.learning import build_seeded
-from methods.riffusion.training import gather, run_fits, take_step
+from methods.riffusion.fitting.learning import build_seeded
+from methods.riffusion.fitting.training import gather, run_fits, take_step
 from tests import rounding
 from tests.gradients import flat, step
 

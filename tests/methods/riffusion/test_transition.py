@@ -13,8 +13,8 @@ from bench.api import Audio, Clip, ConfigError, StyleState, TransferRequest
 from bench.cache import Cache
 from methods.riffusion.checkpoints import MINI_FOLDER
 from methods.riffusion.conditioning import ContextTable
-from methods.riffusion.parameters import TextParameters
-from methods.riffusion.settings import StylisationSettings
+from methods.riffusion.parameters.guided import TextParameters
+from methods.riffusion.parameters.settings import StylisationSettings
 from methods.riffusion.text import RiffusionText
 from methods.riffusion.transition import (
     TransitionSettings,

@@ -19,7 +19,7 @@ from methods.riffusion.embedding import (
     TimeVaryingEmbedding,
     sinusoid,
 )
-from methods.riffusion.tve_parameters import PRESETS, TveParameters
+from methods.riffusion.parameters.tve import PRESETS, TveParameters
 from tests import rounding
 
 TIMESTEPS = torch.tensor([0, 1, 500, 999])

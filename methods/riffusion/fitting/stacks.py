@@ -20,8 +20,8 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from methods.riffusion.conditioning import RowLearner
 from methods.riffusion.dropout import Kept
-from methods.riffusion.inversion import Fit
-from methods.riffusion.settings import FittingPlan
+from methods.riffusion.fitting.inversion import Fit
+from methods.riffusion.parameters.settings import FittingPlan
 
 
 class Stack:

@@ -1,7 +1,7 @@
 """A fit: learn what the placeholder must be for a frozen model to know a style.
 
 What is fitted and how, how far it has come, its checkpoints, and how well a style is known. The
-steps are taken by `methods.riffusion.training`.
+steps are taken by `methods.riffusion.fitting.training`.
 
 **Conventions**: latents are (batch, channel, row, column); everything is float32.
 """
@@ -17,31 +17,15 @@ import torch
 
 from bench.files import replace_file
 from bench.seeds import derive_seed, generator
-from methods.riffusion.backbone import Backbone, Moments
+from methods.riffusion.backbone import Backbone
 from methods.riffusion.conditioning import Conditioning, Learner
+from methods.riffusion.parameters.settings import FittingPlan
+from methods.riffusion.rendering import StyleImages
 from methods.riffusion.schedule import add_noise
-from methods.riffusion.settings import FittingPlan
 
 _PROGRESS_FILE = "progress.pt"
 _FORM = "draws in blocks"  # of a fit and its checkpoint: others are not continued
 OptimiserMoments = Mapping[str, Mapping[str, torch.Tensor]]  # name of a weight, kind of moment
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StyleImages:
-    """A style as the model sees it.
-
-    Args:
-        moments: Posteriors of its images.
-        weights: 1 where a latent column shows sound, 0 where it is padding; (image, 1, 1, column).
-    """
-
-    moments: Moments
-    weights: torch.Tensor
-
-    def __len__(self) -> int:
-        """How many images."""
-        return len(self.moments)
 
 
 @dataclass(slots=True, eq=False)

@@ -15,11 +15,12 @@ from bench.api import ConfigError, FitRequest, Json, Progress, StyleState
 from bench.seeds import derive_seed
 from methods.riffusion.backbone import PLACEHOLDER, Backbone
 from methods.riffusion.conditioning import Learner, LearntConditioning
-from methods.riffusion.inversion import Fit, StyleImages, begin_fit, validation_loss
+from methods.riffusion.embedding import build_learner
+from methods.riffusion.fitting.inversion import Fit, begin_fit, validation_loss
+from methods.riffusion.fitting.training import run_fits
+from methods.riffusion.parameters.settings import FittingPlan, LearnerChoice
 from methods.riffusion.released.styles import import_style
-from methods.riffusion.rendering import Riffusion, read_style
-from methods.riffusion.settings import FittingPlan
-from methods.riffusion.training import run_fits
+from methods.riffusion.rendering import Riffusion, StyleImages, read_style
 from methods.riffusion.width import WidthMode
 
 # Fitting clips on which a fit reports its loss before and after, on a fixed grid.
@@ -38,8 +39,8 @@ class FitParameters(Protocol):
     def plan(self) -> FittingPlan:
         """Steps, rate and so on."""
 
-    def build(self, backbone: Backbone, style: str) -> Learner:
-        """A learner at its start, drawn from torch's global generator (seeded by the caller)."""
+    def learner(self) -> LearnerChoice:
+        """What to learn, and from where."""
 
     def describe_fit(self) -> dict[str, Json]:
         """What a state must say so that its learner can be built again."""
@@ -117,8 +118,10 @@ def _learn(
 def _begin(model: Riffusion, request: FitRequest[FitParameters]) -> Fit:
     parameters = request.parameters
     images = read_style(model, request.style.clips, parameters.fit_width_mode)
+    choice = parameters.learner()
+    start = initial_embedding(model.backbone, choice.e0, request.style.id)
     learner = build_seeded(
-        lambda: parameters.build(model.backbone, request.style.id),
+        lambda: build_learner(choice.form, start, choice.parameter_set),
         derive_seed("init", request.seed),
     ).to(model.backbone.device)
     return begin_fit(

@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from bench.api import Json, Profile
 from methods.presets import choose
-from methods.riffusion import departures
-from methods.riffusion.parameters import FIT, GuidedParameters
-from methods.riffusion.settings import FittingPlan, VaeSample
+from methods.riffusion.parameters import departures
+from methods.riffusion.parameters.guided import FIT, GuidedParameters
+from methods.riffusion.parameters.settings import FittingPlan, LearnerChoice, VaeSample
 from methods.riffusion.width import WidthMode
-
-if TYPE_CHECKING:
-    from methods.riffusion.backbone import Backbone
-    from methods.riffusion.conditioning import Learner
 
 Preset = Literal["mini", "ti"]
 _PUBLISHED_DECAY = 0.01  # the default of AdamW, which textual inversion leaves as it is
@@ -73,12 +69,9 @@ class RtiParameters(GuidedParameters):
             vae_sample=self.fit_vae_sample,
         )
 
-    def build(self, backbone: Backbone, style: str) -> Learner:
-        """The vector at its start."""
-        from methods.riffusion.embedding import StaticVector
-        from methods.riffusion.learning import initial_embedding
-
-        return StaticVector(initial_embedding(backbone, self.e0, style))
+    def learner(self) -> LearnerChoice:
+        """One vector."""
+        return LearnerChoice("ti", self.e0)
 
     def departures(self, profile: Profile) -> Iterator[str]:
         """Where these settings leave textual inversion and the baseline of the TVE paper."""

@@ -21,7 +21,8 @@ from bench.seeds import derive_seed, generator
 from methods.acceleration import place
 from methods.riffusion.backbone import PLACEHOLDER, Backbone, place_latents
 from methods.riffusion.dropout import Places, draw_kept
-from methods.riffusion.inversion import Fit, StyleImages
+from methods.riffusion.fitting.inversion import Fit
+from methods.riffusion.rendering import StyleImages
 from methods.riffusion.schedule import add_noise
 
 # Divides the lengths and the checkpoints of all presets, so that no draw of theirs is left over.

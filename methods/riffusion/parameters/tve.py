@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from bench.api import ConfigError, Json, Profile
 from methods.presets import choose
-from methods.riffusion import departures
-from methods.riffusion.itinerary import BiasGrid
-from methods.riffusion.parameters import FIT, TRANSFER, GuidedParameters
-from methods.riffusion.settings import (
+from methods.riffusion.parameters import departures
+from methods.riffusion.parameters.guided import FIT, TRANSFER, GuidedParameters
+from methods.riffusion.parameters.itinerary import BiasGrid
+from methods.riffusion.parameters.settings import (
     FittingPlan,
+    LearnerChoice,
     ParameterSet,
     Picture,
     StylisationSettings,
@@ -22,10 +23,6 @@ from methods.riffusion.settings import (
     Variant,
 )
 from methods.riffusion.width import WidthMode
-
-if TYPE_CHECKING:
-    from methods.riffusion.backbone import Backbone
-    from methods.riffusion.conditioning import Learner
 
 Preset = Literal["mini", "paper", "released", "report"]
 
@@ -190,13 +187,9 @@ class TveParameters(GuidedParameters):
         """The settings of the algorithm, with the grid of the bias reduction."""
         return replace(GuidedParameters.stylisation(self), brs_grid=self.brs_grid)
 
-    def build(self, backbone: Backbone, style: str) -> Learner:
-        """A learner at its random start."""
-        from methods.riffusion.embedding import build_learner
-        from methods.riffusion.learning import initial_embedding
-
-        start = initial_embedding(backbone, self.chosen_e0(), style)
-        return build_learner(self.chosen_variant(), start, self.parameter_set)
+    def learner(self) -> LearnerChoice:
+        """The network of the variant."""
+        return LearnerChoice(self.chosen_variant(), self.chosen_e0(), self.parameter_set)
 
     def describe_fit(self) -> dict[str, Json]:
         """What a state records of the fit: what rebuilding needs, and the rest for its reader."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from methods.presets import choose
-from methods.riffusion.settings import (
+from methods.riffusion.parameters.settings import (
     CanvasSettings,
     Picture,
     StylisationSettings,

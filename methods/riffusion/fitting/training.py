@@ -3,8 +3,8 @@
 Styles share the frozen networks' passes and nothing else: each has its own weights, moments and
 random numbers, and the loss is the sum over styles, so each style's gradient is what it would be
 alone. What a step launches does not grow with the number of styles: learners of a kind are stacked
-(`methods.riffusion.stacks`), their rows pass the text encoder and the U-Net together, and what is
-random was drawn before (`methods.riffusion.draws`).
+(`fitting.stacks`), their rows pass the text encoder and the U-Net together, and what is random was
+drawn before (`fitting.draws`).
 
 References:
     Gal et al. (2022), arXiv 2208.01618, equation 2; Li et al. (AAAI 2024), arXiv 2402.13763.
@@ -22,9 +22,9 @@ import torch
 from bench.batching import Batcher, affordable
 from methods.riffusion.backbone import PLACEHOLDER, Backbone
 from methods.riffusion.conditioning import encode_outputs
-from methods.riffusion.draws import Ahead, Batches, join_batches
-from methods.riffusion.inversion import Fit, save_when_due
-from methods.riffusion.stacks import Stack, stack_fits
+from methods.riffusion.fitting.draws import Ahead, Batches, join_batches
+from methods.riffusion.fitting.inversion import Fit, save_when_due
+from methods.riffusion.fitting.stacks import Stack, stack_fits
 
 # Styles that share one pass, where memory allows.
 _STYLES_AT_ONCE = 8

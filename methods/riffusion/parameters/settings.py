@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.api import ConfigError
-from methods.riffusion.itinerary import BiasGrid, Itinerary, plan_itinerary
+from methods.riffusion.parameters.itinerary import BiasGrid, Itinerary, plan_itinerary
 from methods.riffusion.width import WidthMode
 
 Switch = Literal["on", "off"]
@@ -17,6 +17,7 @@ VaeSample = Literal["sample", "mode"]
 Picture = Literal["rounded", "truncated"]
 ParameterSet = Literal["live", "full"]
 Variant = Literal["musicti", "report", "report_seq"]
+LearnerForm = Literal["ti", "musicti", "report", "report_seq"]  # one vector, and those of TVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +115,18 @@ class FittingPlan:
     def count_steps(self, num_clips: int) -> int:
         """Steps for a style of so many clips."""
         return self.steps * (num_clips if self.steps_per_clip else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class LearnerChoice:
+    """What is learnt of a style, and from where: see `methods.riffusion.embedding`.
+
+    Args:
+        form: One vector for all timesteps, or a network.
+        e0: See `methods.riffusion.fitting.learning.initial_embedding`.
+        parameter_set: Of the network `musicti`.
+    """
+
+    form: LearnerForm
+    e0: str
+    parameter_set: ParameterSet = "live"

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.api import Profile
-from methods.riffusion.parameters import UnguidedParameters
-from methods.riffusion.settings import FittingPlan
+from methods.riffusion.parameters.guided import UnguidedParameters
+from methods.riffusion.parameters.settings import FittingPlan
 from methods.riffusion.width import WidthMode
 
 _WIDTHS: dict[WidthMode, str] = {

@@ -1,0 +1,1 @@
+"""What may be asked of the methods of this family, and what it departs from; imports no torch."""
