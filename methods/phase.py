@@ -22,9 +22,10 @@ from methods.acceleration import Accelerated, Acceleration, Pass, choose_acceler
 
 _MOMENTUM = 0.99
 _STEP_BACK = _MOMENTUM / (1 + _MOMENTUM)
-# On a CPU about so many samples of frames go through an iteration together: 1 MiB stays in a cache,
-# and threads, which wait for each other after each operation, have enough to do in between.
-_SAMPLES_AT_ONCE = 2**18
+# On a CPU about so many samples of frames go through an iteration together: one window of the mini
+# profile, 64 frames of the full one. Fewer stay closer to the processor, but threads wait for each
+# other after every operation.
+_SAMPLES_AT_ONCE = 1_200_000
 # Rows of bins and blocks of frames end where vectors do: the processor's handling of remainders,
 # which may round otherwise, then depends on the length of a sound alone.
 _TOGETHER = 16

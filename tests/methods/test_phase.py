@@ -62,7 +62,7 @@ def by_definition(
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES.values(), ids=GEOMETRIES)
-@pytest.mark.parametrize("frames", [33, 130])  # in one block, in several (of 64 in mini)
+@pytest.mark.parametrize("frames", [33, 130])  # in one block; in two, of two mini sounds
 def test_phases_are_those_of_the_definition(geometry: Geometry, frames: int) -> None:
     magnitude = magnitudes(geometry, frames, batch=2)
     start = starts(magnitude)

@@ -21,7 +21,6 @@ from methods.acceleration import (
     Accelerated,
     Acceleration,
     choose_acceleration,
-    choose_layout,
     largest_difference,
 )
 from methods.musicgen.decoding import CachedDecoder, Positions
@@ -282,56 +281,6 @@ def test_attention_is_fused_and_convolutions_have_the_fast_layout() -> None:
     weight = unet.conv_in.weight
     assert weight.is_contiguous(memory_format=torch.channels_last)
     assert load_melody("mini", "cpu").model.decoder.config._attn_implementation == "sdpa"
-
-
-@pytest.mark.parametrize(
-    ("device", "way", "expected"),
-    [
-        ("cuda", "eager", torch.contiguous_format),
-        ("cuda:1", "graph", torch.contiguous_format),
-        ("cuda", "compile", torch.channels_last),
-        ("cpu", "eager", torch.channels_last),
-    ],
-)
-def test_passes_on_cuda_that_are_not_compiled_have_contiguous_maps(
-    device: str, way: Acceleration, expected: torch.memory_format
-) -> None:
-    assert choose_layout(torch.device(device), way) == expected
-
-
-class Conversions(TorchDispatchMode):
-    """Counts convolutions and group norms that hand on a map in another layout than they read."""
-
-    count = 0
-
-    def __torch_dispatch__(  # noqa: D105 - the class says it
-        self,
-        func: Callable[..., object],
-        types: object,
-        args: tuple[object, ...] = (),
-        kwargs: dict[str, object] | None = None,
-    ) -> object:
-        made = func(*args, **(kwargs or {}))
-        if func is torch.ops.aten.convolution.default:
-            self.count += _is_contiguous(args[0]) != _is_contiguous(made)
-        if func is torch.ops.aten.native_group_norm.default and isinstance(made, tuple):
-            self.count += _is_contiguous(args[0]) != _is_contiguous(made[0])
-        return made
-
-
-def _is_contiguous(found: object) -> bool:
-    return isinstance(found, torch.Tensor) and found.is_contiguous()
-
-
-def test_a_pass_with_contiguous_maps_converts_none(tiny_backbone: Backbone) -> None:
-    counted = []
-    for layout in (torch.contiguous_format, torch.channels_last):
-        tiny_backbone.parts.unet.to(memory_format=layout)
-        with torch.no_grad(), Conversions() as conversions:
-            _plain(tiny_backbone, *_inputs(tiny_backbone))
-        counted.append(conversions.count)
-    contiguous, channels_last = counted
-    assert contiguous == 0 < channels_last
 
 
 def _inputs(backbone: Backbone, *, learning: bool = False) -> tuple[torch.Tensor, ...]:
