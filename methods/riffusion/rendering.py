@@ -21,7 +21,6 @@ from bench.seeds import derive_seed, generator
 from methods.riffusion.backbone import (
     Backbone,
     VaeSample,
-    join_moments,
     load_backbone,
     place_latents,
 )
@@ -314,9 +313,7 @@ def stylise_windows(
 
     Each row draws from its own request's generator.
     """
-    moments = join_moments(
-        [backbone.encode(torch.from_numpy(window.copy())[None]) for window in windows]
-    )
+    moments = backbone.encode(torch.from_numpy(windows))
     draws = [_draw(one, moments.mean.shape[1:]) for one in passages]
     posterior, noise = (torch.stack(each).to(backbone.device) for each in zip(*draws, strict=True))
     return stylise(
