@@ -26,11 +26,17 @@ class Recent(Generic[Value]):
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
         """The value of a key, made now if it is not remembered; safe to call from threads."""
-        try:
-            value = self._values.pop(key)
-        except KeyError:
-            value = make()
-        self._values[key] = value  # now the most recent one
+        value = self.find(key)
+        return self.keep(key, make()) if value is None else value
+
+    def find(self, key: Hashable) -> Value | None:
+        """The value of a key, now the most recent one; None if it is not remembered."""
+        value = self._values.pop(key, None)
+        return None if value is None else self.keep(key, value)
+
+    def keep(self, key: Hashable, value: Value) -> Value:
+        """Remember a value, which must not be None, as the most recent one, and return it."""
+        self._values[key] = value
         while len(self._values) > self._most:
             self._values.popitem(last=False)
         return value

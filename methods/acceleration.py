@@ -1,29 +1,49 @@
-"""Faster passes of a frozen network: recorded CUDA graphs, or compiled code; plain calls otherwise.
+"""Faster passes of a frozen network: compiled code, recorded CUDA graphs; plain calls otherwise.
 
 A network of hundreds of small kernels is launched slower than a large GPU computes it. A CUDA graph
-is recorded once per shape and launched as one; `torch.compile` also fuses kernels, for a minute or
-two of compiling. Either is compared with a plain call before it is trusted: what fails or differs
-is logged, and plain calls go on.
+is recorded once per shape and launched as one; `torch.compile` fuses kernels, for a minute or two
+of compiling. "compile-graph" does both: it records the compiled pass. Each is compared with a plain
+call before it is trusted: what fails or differs is logged, and the next way takes its place, at
+last plain calls.
 
-`BENCH_ACCELERATION` chooses: "eager", "graph", "compile"; left out, it is "graph" on CUDA, else
-"eager".
+What was compiled is kept in the folder `compiled` of the bench's cache (or where
+TORCHINDUCTOR_CACHE_DIR says), so that the next run only loads it. So that one run has few shapes, a
+pass whose rows are independent may be padded to a few sizes, see `padded_size`.
+
+`BENCH_ACCELERATION` chooses: "eager", "graph", "compile", "compile-graph". Left out, it is "eager"
+but on CUDA; there "compile-graph" for large networks where triton and a C compiler are, else
+"graph".
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, Literal, get_args
 
 import torch
 
+from bench.cache import Cache
 from bench.device import asked_for
 
 VARIABLE = "BENCH_ACCELERATION"
-Acceleration = Literal["eager", "graph", "compile"]
+COMPILED_IN = "TORCHINDUCTOR_CACHE_DIR"  # torch's own name for where compiled code lies
+Acceleration = Literal["eager", "graph", "compile", "compile-graph"]
 Pass = Callable[..., torch.Tensor]  # tensors on one device to a tensor
 Inputs = tuple[torch.Tensor, ...]
 
+# What is tried in turn, before plain calls.
+_TRIED: dict[Acceleration, tuple[Acceleration, ...]] = {
+    "eager": (),
+    "graph": ("graph",),
+    "compile": ("compile",),
+    "compile-graph": ("compile-graph", "graph"),
+}
+_COMPILING = ("compile", "compile-graph")
+_COMPILED = "compiled"  # folder in the cache
 # Shapes for which a graph is kept; each holds its activations.
 _SHAPES_KEPT = 4
 _WARM_UPS = 3
@@ -33,8 +53,12 @@ TOLERANCES = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 logger = logging.getLogger(__name__)
 
 
-def choose_acceleration(device: torch.device) -> Acceleration:
+def choose_acceleration(device: torch.device, *, large: bool = False) -> Acceleration:
     """What `BENCH_ACCELERATION` says, or what suits the device.
+
+    Args:
+        device: Where the network lies.
+        large: Whether it is so large that compiling it pays.
 
     Raises:
         ConfigError: It names no way.
@@ -47,7 +71,35 @@ def choose_acceleration(device: torch.device) -> Acceleration:
     asked = asked_for(VARIABLE, ways)
     if asked is not None:
         return asked
-    return "graph" if device.type == "cuda" else "eager"
+    if device.type != "cuda":
+        return "eager"
+    return "compile-graph" if large and _can_compile() else "graph"
+
+
+def _can_compile() -> bool:
+    """Whether triton is here, and the C compiler that it builds its launchers with."""
+    compilers = (os.environ.get("CC"), "cc", "gcc", "clang")
+    return find_spec("triton") is not None and any(map(shutil.which, filter(None, compilers)))
+
+
+def padded_size(rows: int) -> int:
+    """The smallest power of two, or three quarters of one, that is not below a number of rows.
+
+    Example:
+        >>> [padded_size(rows) for rows in (1, 2, 3, 5, 6, 7, 51, 102)]
+        [1, 2, 3, 6, 6, 8, 64, 128]
+    """
+    power = 1 << (rows - 1).bit_length()
+    three_quarters = 3 * power // 4
+    return three_quarters if rows <= three_quarters else power
+
+
+def pad_rows(tensor: torch.Tensor, size: int) -> torch.Tensor:
+    """A tensor (row, ...) of at least one row with its last row repeated up to `size` rows."""
+    missing = size - len(tensor)
+    if missing == 0:
+        return tensor
+    return torch.cat([tensor, tensor[-1:].expand(missing, *tensor.shape[1:])])
 
 
 def choose_layout(device: torch.device, way: Acceleration) -> torch.memory_format:
@@ -65,7 +117,7 @@ def choose_layout(device: torch.device, way: Acceleration) -> torch.memory_forma
         >>> choose_layout(torch.device("cuda"), "graph")
         torch.contiguous_format
     """
-    converts = device.type == "cuda" and way != "compile"
+    converts = device.type == "cuda" and way not in _COMPILING
     return torch.contiguous_format if converts else torch.channels_last
 
 
@@ -85,66 +137,91 @@ class Accelerated:
         way: How to make it faster.
         dtype: What it computes in, which decides how far a faster pass may be off.
         rewind: Undoes what a call of `plain` leaves behind, such as a cache's new position.
+        size_for: Where all inputs and the result have rows that are independent of each other: the
+            rows that a faster pass takes in place of so many.
+        cheaper: The same pass in fewer bits (those of `dtype`), which is made faster in place of
+            the plain one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last three are for some passes alone
         self,
         name: str,
         plain: Pass,
         way: Acceleration,
         dtype: torch.dtype,
         rewind: Callable[[], None] = lambda: None,
+        *,
+        size_for: Callable[[int], int] | None = None,
+        cheaper: Pass | None = None,
     ) -> None:
         self._name = name
         self._plain = plain
-        self._way = way
+        self._ways = _TRIED[way]
         self._tolerance = TOLERANCES.get(dtype, 1e-4)
         self._rewind = rewind
+        self._size_for = size_for
+        self._source = cheaper or plain
         self._made: dict[tuple[object, ...], Pass] = {}
 
     def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
         """What the plain pass gives, up to rounding."""
-        if self._way == "eager":
+        if not self._ways:
             return self._plain(*inputs)
+        if self._size_for is None:
+            return self._pass_for(inputs)(*inputs)
+        rows = len(inputs[0])
+        padded = tuple(pad_rows(one, self._size_for(rows)) for one in inputs)
+        return self._pass_for(padded)(*padded)[:rows]
+
+    def _pass_for(self, inputs: Inputs) -> Pass:
         key = tuple((one.shape, one.dtype, _is_learnt(one)) for one in inputs)
         if key not in self._made:
             if len(self._made) >= _SHAPES_KEPT:
                 self._made.pop(next(iter(self._made)))
             self._made[key] = self._trusted(inputs)
-        return self._made[key](*inputs)
+        return self._made[key]
 
     def _trusted(self, inputs: Inputs) -> Pass:
-        """The faster pass for inputs like these, if there is one and it agrees with the plain one.
+        """The fastest pass for inputs like these that agrees with the plain one.
 
         Any failure to record or compile ends here: the plain pass is always right.
         """
-        try:
-            faster = self._make(inputs)
-            difference = self._compare(faster, inputs)
-        except Exception as error:  # noqa: BLE001 - whatever a compiler or driver raises
-            return self._stay_plain(f"{type(error).__name__}: {error}")
-        finally:
-            self._rewind()
-        if difference > self._tolerance:
-            return self._stay_plain(f"results differed by {difference:.2g}")
-        return faster
-
-    def _stay_plain(self, reason: str) -> Pass:
-        logger.warning("%s: no %s, plain calls go on: %s", self._name, self._way, reason)
+        ways = self._ways
+        for number, way in enumerate(ways, start=1):
+            faster, reason = self._tried(way, inputs)
+            if faster is not None:
+                return faster
+            left = ways[number:]
+            next_one = f"{left[0]} is tried" if left else "plain calls go on"
+            logger.warning("%s: no %s, %s: %s", self._name, way, next_one, reason)
+            self._ways = left or self._ways  # nothing is compiled twice in vain
         return self._plain
 
-    def _make(self, inputs: Inputs) -> Pass:
-        if self._way == "compile":
-            compiled: Any = torch.compile(self._plain, dynamic=False)
-            return compiled  # type: ignore[no-any-return]  # torch leaves it untyped
+    def _tried(self, way: Acceleration, inputs: Inputs) -> tuple[Pass | None, str]:
+        """The pass that a way gives, or None and why it gives none."""
+        try:
+            faster = self._make(way, inputs)
+            difference = self._compare(faster, inputs)
+        except Exception as error:  # noqa: BLE001 - whatever a compiler or driver raises
+            return None, f"{type(error).__name__}: {error}"
+        finally:
+            self._rewind()
+        if not difference <= self._tolerance:  # nor may it be no number
+            return None, f"results differed by {difference:.2g}"
+        return faster, ""
+
+    def _make(self, way: Acceleration, inputs: Inputs) -> Pass:
+        source = self._source if way == "graph" else _compiled(self._source)
+        if way == "compile":
+            return source
         if any(_is_learnt(one) for one in inputs):
             _leave_streams_unsaid()
             like = tuple(one.detach().clone().requires_grad_(one.requires_grad) for one in inputs)
             graphed: Any = torch.cuda.make_graphed_callables(
-                self._plain, like, num_warmup_iters=_WARM_UPS
+                source, like, num_warmup_iters=_WARM_UPS
             )
             return graphed  # type: ignore[no-any-return]  # torch leaves it untyped
-        return _record(self._plain, inputs)
+        return _record(source, inputs)
 
     def _compare(self, faster: Pass, inputs: Inputs) -> float:
 
@@ -156,6 +233,13 @@ class Accelerated:
             return call
 
         return largest_difference(rewound(faster), rewound(self._plain), inputs)
+
+
+def _compiled(plain: Pass) -> Pass:
+    """A pass that is compiled when it is first called, or loaded from the bench's cache."""
+    os.environ.setdefault(COMPILED_IN, str(Cache.default().root / _COMPILED))
+    compiled: Any = torch.compile(plain, dynamic=False)
+    return compiled  # type: ignore[no-any-return]  # torch leaves it untyped
 
 
 def largest_difference(faster: Pass, plain: Pass, inputs: Inputs) -> float:

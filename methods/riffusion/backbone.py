@@ -30,16 +30,25 @@ from bench.api import CheckpointError, Profile
 from bench.device import Precision, frozen_precision
 from bench.memo import Recent
 from bench.weights import check_tokenizer, hub_folder, require_files
-from methods.acceleration import Accelerated, choose_acceleration, choose_layout, place
+from methods.acceleration import (
+    Accelerated,
+    choose_acceleration,
+    choose_layout,
+    padded_size,
+    place,
+)
+from methods.riffusion.autoencoder import Autoencoder
 from methods.riffusion.checkpoints import FILES, MINI_FOLDER, RIFFUSION
 from methods.riffusion.parameters.settings import Picture, VaeSample
 from methods.riffusion.schedule import Schedule, read_schedule
-from methods.riffusion.spectrogram import image_to_pixels, pixels_to_image
+from methods.riffusion.spectrogram import pixels_to_image
 
 PLACEHOLDER = "*"
 
 # Posteriors kept per backbone; one of the full model takes 128 KB.
 _MOMENTS_KEPT = 1024
+# Weights of a U-Net from which on compiling it pays; the mini profile's has .5 million.
+_LARGE = 100_000_000
 # Activations of a U-Net's pass in units of its first and widest map; with a backward pass nearly
 # all are kept. A first guess: batches are halved where it is too low.
 _MAPS, _MAPS_LEARNING = 60, 800
@@ -123,7 +132,7 @@ class Backbone:
         self.device = torch.device(device)
         for module in (parts.vae, parts.unet, parts.text_encoder):
             module.eval().requires_grad_(False).to(device)
-        way = choose_acceleration(self.device)
+        way = choose_acceleration(self.device, large=_weights_of(parts.unet) >= _LARGE)
         parts.unet.to(memory_format=choose_layout(self.device, way))
         self.parts = parts
         self.schedule = schedule.to(device)
@@ -139,7 +148,11 @@ class Backbone:
         self._position_embedding = _find_by_suffix(parts.text_encoder, "position_embedding")
         self._moments: Recent[Moments] = Recent(_MOMENTS_KEPT)
         self._prompts: dict[str, torch.Tensor] = {}
-        self._pass = Accelerated("the U-Net", self._plain_pass, way, parts.unet.dtype)
+        self._pass = Accelerated(
+            "the U-Net", self._plain_pass, way, parts.unet.dtype, size_for=padded_size
+        )
+        in_half = parts.unet.dtype in (torch.float16, torch.bfloat16)
+        self._vae = Autoencoder(parts.vae, self.device, way, in_half=in_half)
 
     @property
     def latent_reduction(self) -> int:
@@ -149,32 +162,24 @@ class Backbone:
     def encode(self, images: torch.Tensor) -> Moments:
         """Posterior of images (batch, mel, frame), uint8; remembered per image.
 
-        Images go through the VAE one at a time, so that an image's posterior does not depend on
-        the others of the batch.
+        On the CPU images go through the VAE one at a time, so that an image's posterior does not
+        depend on the others of the batch.
         """
-        return join_moments([self._encode_one(image) for image in images])
+        keys = [_key_of(image) for image in images]
+        keyed = dict(zip(keys, images, strict=True))
+        held = {key: self._moments.find(key) for key in keyed}
+        known = {key: moments for key, moments in held.items() if moments is not None}
+        new = [key for key in keyed if key not in known]
+        made = self._vae.encode([keyed[key] for key in new])
+        known |= {
+            key: self._moments.keep(key, Moments(*posterior))
+            for key, posterior in zip(new, made, strict=True)
+        }
+        return join_moments([known[key] for key in keys])
 
-    def _encode_one(self, image: torch.Tensor) -> Moments:
-        key = hashlib.sha256(
-            image.cpu().numpy().tobytes() + str(tuple(image.shape)).encode()
-        ).hexdigest()
-        return self._moments.get(key, lambda: self._posterior(image))
-
-    @torch.no_grad()
-    def _posterior(self, image: torch.Tensor) -> Moments:
-        pixels = image_to_pixels(image[None]).to(self.device)
-        posterior = self.parts.vae.encode(pixels).latent_dist
-        factor = float(self.parts.vae.config.scaling_factor)
-        return Moments(posterior.mean * factor, posterior.std * factor)
-
-    @torch.no_grad()
     def decode(self, latents: torch.Tensor, picture: Picture = "rounded") -> torch.Tensor:
         """Images (batch, mel, frame), uint8 on the CPU: first channel, clamped, rounded or cut."""
-        factor = float(self.parts.vae.config.scaling_factor)
-        images = [
-            pixels_to_image(self.parts.vae.decode(one[None] / factor).sample, picture)
-            for one in latents
-        ]
+        images = [pixels_to_image(pixels, picture) for pixels in self._vae.decode(latents)]
         return torch.cat(images).cpu()
 
     def predict_noise(
@@ -272,6 +277,15 @@ class Backbone:
             yield
         finally:
             handle.remove()
+
+
+def _key_of(image: torch.Tensor) -> str:
+    words = image.cpu().numpy().tobytes() + str(tuple(image.shape)).encode()
+    return hashlib.sha256(words).hexdigest()
+
+
+def _weights_of(network: nn.Module) -> int:
+    return sum(weight.numel() for weight in network.parameters())
 
 
 def _find_by_suffix(model: nn.Module, suffix: str) -> nn.Embedding:

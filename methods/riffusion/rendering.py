@@ -18,7 +18,7 @@ from bench.audio import fit_length
 from bench.batching import Batcher, affordable, in_parallel
 from bench.memo import Recent
 from bench.seeds import derive_seed, generator
-from methods.riffusion.backbone import Backbone, Moments, join_moments, load_backbone, place_latents
+from methods.riffusion.backbone import Backbone, Moments, load_backbone, place_latents
 from methods.riffusion.checkpoints import WINDOW_S, describe
 from methods.riffusion.conditioning import ContextTable, RowsOfTables
 from methods.riffusion.longform import cut_windows, join_windows, place_windows
@@ -302,9 +302,7 @@ def stylise_windows(
 
     Each row draws from its own request's generator.
     """
-    moments = join_moments(
-        [backbone.encode(torch.from_numpy(window.copy())[None]) for window in windows]
-    )
+    moments = backbone.encode(torch.from_numpy(windows))
     draws = [_draw(one, moments.mean.shape[1:]) for one in passages]
     posterior, noise = (torch.stack(each).to(backbone.device) for each in zip(*draws, strict=True))
     return stylise(

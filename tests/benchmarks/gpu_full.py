@@ -52,7 +52,7 @@ def facts(device: str, *, reduced: bool) -> dict[str, Any]:
         "device memory, GiB": None if memory is None else round(memory / 2**30, 1),
         "reduced": reduced,
         "U-Net": frozen_precision(device),
-        "acceleration": choose_acceleration(torch.device(device)),
+        "acceleration": choose_acceleration(torch.device(device), large=not reduced),
         "python": known["python"],
         "packages": known["packages"],
         "cuda": known.get("cuda"),

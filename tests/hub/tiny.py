@@ -45,7 +45,8 @@ def _pickle(state: dict[str, torch.Tensor]) -> bytes:
     return buffer.getvalue()
 
 
-def _config(model: Any) -> bytes:  # noqa: ANN401 - both libraries' models
+def config_of(model: Any) -> bytes:  # noqa: ANN401 - both libraries' models
+    """The configuration of a model, as its library writes it today."""
     if hasattr(model, "to_json_string"):
         return str(model.to_json_string()).encode()
     return str(model.config.to_json_string()).encode()
@@ -58,7 +59,8 @@ latent_channels layers_per_block mid_block_scale_factor norm_eps norm_num_groups
 sample_size up_block_types"""
 
 
-def _config_of_2022(model: Any) -> bytes:  # noqa: ANN401 - diffusers is untyped
+def config_of_2022(model: Any) -> bytes:  # noqa: ANN401 - diffusers is untyped
+    """The configuration of a part of a pipeline, with the keys of that time alone."""
     kept = {key: value for key, value in dict(model.config).items() if key in _KEYS_OF_2022.split()}
     about = {"_class_name": type(model).__name__, "_diffusers_version": "0.9.0"}
     return json.dumps({**kept, **about}).encode()
@@ -118,16 +120,21 @@ def _autoencoder() -> Files:
         layers_per_block=1,
         norm_num_groups=2,
     )
-    state = model.state_dict()
+    return {
+        "vae/config.json": config_of_2022(model),
+        "vae/diffusion_pytorch_model.bin": _pickle(autoencoder_state(model)),
+    }
+
+
+def autoencoder_state(model: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401 - diffusers is untyped
+    """Weights of an autoencoder, its attention under the names of 2022."""
+    state: dict[str, torch.Tensor] = dict(model.state_dict())
     for name in [name for name in state if ".attentions." in name]:
         former = name
         for now, then in _ATTENTION_THEN:
             former = former.replace(now, then)
         state[former] = state.pop(name)
-    return {
-        "vae/config.json": _config_of_2022(model),
-        "vae/diffusion_pytorch_model.bin": _pickle(state),
-    }
+    return state
 
 
 def _unet(width: int) -> Files:
@@ -140,7 +147,7 @@ def _unet(width: int) -> Files:
         norm_num_groups=2,
     )
     return {
-        "unet/config.json": _config_of_2022(model),
+        "unet/config.json": config_of_2022(model),
         "unet/diffusion_pytorch_model.bin": _pickle(model.state_dict()),
     }
 
@@ -157,16 +164,20 @@ def _text_encoder(width: int, num_tokens: int) -> Files:
         eos_token_id=2,
         pad_token_id=1,
     )
-    model = CLIPTextModel(config)
+    return {
+        "text_encoder/config.json": config_of(config),
+        "text_encoder/pytorch_model.bin": _pickle(text_encoder_state(CLIPTextModel(config))),
+    }
+
+
+def text_encoder_state(model: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401 - transformers is untyped
+    """Weights of a text encoder, with the prefix and the buffer of 2022."""
     state = {
         re.sub(r"^(?!text_model\.)", "text_model.", name): tensor
         for name, tensor in model.state_dict().items()
     }
-    state["text_model.embeddings.position_ids"] = torch.arange(16)[None]
-    return {
-        "text_encoder/config.json": _config(config),
-        "text_encoder/pytorch_model.bin": _pickle(state),
-    }
+    positions = torch.arange(model.config.max_position_embeddings)
+    return {**state, "text_model.embeddings.position_ids": positions[None]}
 
 
 def riffusion() -> Files:
@@ -195,7 +206,7 @@ def riffusion() -> Files:
         **_autoencoder(),
         **_unet(16),
         **_text_encoder(16, num_tokens),
-        "scheduler/scheduler_config.json": _config(scheduler),
+        "scheduler/scheduler_config.json": config_of(scheduler),
         **unused,
     }
 
@@ -360,4 +371,4 @@ def clap(folder: Path) -> Files:
     )
     front_end.save_pretrained(folder)
     state = _pickle(model.state_dict())
-    return {**_read(folder), "config.json": _config(model.config), "pytorch_model.bin": state}
+    return {**_read(folder), "config.json": config_of(model.config), "pytorch_model.bin": state}
