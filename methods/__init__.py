@@ -149,6 +149,7 @@ METHODS: dict[str, Entry] = {
                 "longer contents are painted in windows of one picture, not as clips of 5 s",
                 *_AS_RIFFUSION,
             ),
+            version="2",  # the search for phases sums in another order
             channels="each",
         ),
         _RIFFUSION,
@@ -169,6 +170,7 @@ METHODS: dict[str, Entry] = {
                 "values below 0 count as 0",
                 "several style clips give the mean of their Gram matrices",
             ),
+            version="2",  # the search for phases sums in another order
             channels="each",
         ),
         "methods.gatys.checkpoints:describe_shallow",
@@ -189,7 +191,7 @@ METHODS: dict[str, Entry] = {
                 "the linear spectrogram is optimised, with the mel bank inside the graph",
                 "frames are centred with mirrored ends, where VGGish begins with the first sample",
             ),
-            version="2",  # the mel bank is that of the released code
+            version="3",  # the mel bank is that of the released code; phases sum otherwise
             channels="each",
         ),
         "methods.gatys.checkpoints:describe_vggish",
@@ -209,6 +211,7 @@ METHODS: dict[str, Entry] = {
                 "layers, weights of the losses and settings are ours",
                 "the linear spectrogram is optimised, with the mel bank inside the graph",
             ),
+            version="2",  # the search for phases sums in another order
             channels="each",
         ),
         "methods.gatys.checkpoints:describe_cnn14",
@@ -225,6 +228,7 @@ METHODS: dict[str, Entry] = {
                 "arXiv 2102.05749, section 2"
             ),
             departures=("Griffin-Lim starts from phases of the cell's own seed",),
+            version="2",  # the search for phases sums in another order
             channels="each",
         ),
         "methods.ssvqvae.checkpoints:describe",
@@ -286,7 +290,7 @@ METHODS: dict[str, Entry] = {
             fits_per_style=False,
             source=f"{_CONTROL}: what the mel bands of VGGish leave",
             control=True,
-            version="2",  # the mel bank is that of the released code
+            version="3",  # the mel bank is that of the released code; phases sum otherwise
             channels="each",
         ),
         "methods.gatys.checkpoints:describe_vggish_mel",
@@ -300,6 +304,7 @@ METHODS: dict[str, Entry] = {
             fits_per_style=False,
             source=f"{_CONTROL}: what the mel bands of CNN14 leave",
             control=True,
+            version="2",  # the search for phases sums in another order
             channels="each",
         ),
         "methods.gatys.checkpoints:describe_cnn14_mel",
@@ -358,6 +363,7 @@ METHODS: dict[str, Entry] = {
             fits_per_style=False,
             source=f"{_CONTROL}: what the spectrogram image and its inversion lose",
             control=True,
+            version="2",  # the search for phases sums in another order
             channels="each",
         ),
         _RIFFUSION,
@@ -371,6 +377,7 @@ METHODS: dict[str, Entry] = {
             fits_per_style=False,
             source=f"{_CONTROL}: what spectrogram image and VAE lose together",
             control=True,
+            version="2",  # the search for phases sums in another order
             channels="each",
         ),
         _RIFFUSION,
@@ -384,6 +391,7 @@ METHODS: dict[str, Entry] = {
             fits_per_style=False,
             source=f"{_CONTROL}: the same diffusion with an empty prompt, no style given",
             control=True,
+            version="2",  # the search for phases sums in another order
             channels="each",
         ),
         _RIFFUSION,

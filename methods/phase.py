@@ -112,7 +112,7 @@ class _Search:
         self._geometry = geometry
         self._window = _window(width, device, magnitude.dtype)
         self._windowed = slice(first, first + width)  # the samples of a frame that it lets through
-        self._turn = _turning(choose_acceleration(device))
+        self._turn = _turning(choose_acceleration(device, large=True))
         heard = _sounding(magnitude)
         self._magnitude = magnitude[:, :heard].transpose(1, 2).contiguous()
         self._blocks = [slice(row, min(row + at_once, frames)) for row in range(0, frames, at_once)]
@@ -194,9 +194,9 @@ def _sounding(magnitude: torch.Tensor) -> int:
 @cache
 def _turning(way: Acceleration) -> Pass:
     """What takes a rebuilt and the previous spectrum to the phases that are tried next."""
-    if way != "compile":
+    if way not in ("compile", "compile-graph"):
         return _turn
-    fused = Accelerated("phases", _turn_parts, way, torch.float32)
+    fused = Accelerated("phases", _turn_parts, "compile", torch.float32)
 
     def turn(rebuilt: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
         parts = fused(torch.view_as_real(rebuilt), torch.view_as_real(previous))

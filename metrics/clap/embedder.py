@@ -179,7 +179,7 @@ class ClapEmbedder:
         self._cache = cache
         self._known: dict[str, Embedding] = {}
         kind_of_device = device.split(":", maxsplit=1)[0]
-        facts = {**self.fingerprint(), "device": kind_of_device}
+        facts = {**self.fingerprint(), "front_end": DESCRIPTION, "device": kind_of_device}
         self._kind = f"clap-{json_digest(facts)[:16]}"
 
     @property
@@ -201,7 +201,6 @@ class ClapEmbedder:
             "sample_rate": self.sample_rate,
             "window_samples": self.window_samples,
             "preprocessing": describe(self._mode),
-            "front_end": DESCRIPTION,
             "libraries": libraries,
         }
 

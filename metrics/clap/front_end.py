@@ -31,7 +31,8 @@ _LEAST_POWER = 1e-10  # the library's `mel_floor` and `min_value`
 # On a CPU so many frames go through together: a whole window of the mini model, half of a full one.
 # Fewer stay closer to the processor, but threads wait for each other after every operation.
 _FRAMES_AT_ONCE = 512
-# Enters the fingerprint of scores; scores of the library's own front end differ by less than 1e-6.
+# Keeps its embeddings apart in the cache. It is no part of the fingerprint of scores: those of the
+# library's own front end differ by less than 1e-6, as those of two processors do.
 DESCRIPTION: Json = "log-mel in torch, float64"
 
 
