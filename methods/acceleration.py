@@ -7,8 +7,9 @@ call before it is trusted: what fails or differs is logged, and the next way tak
 last plain calls.
 
 What was compiled is kept in the folder `compiled` of the bench's cache (or where
-TORCHINDUCTOR_CACHE_DIR says), so that the next run only loads it. So that one run has few shapes, a
-pass whose rows are independent may be padded to a few sizes, see `padded_size`.
+TORCHINDUCTOR_CACHE_DIR says), so that the next run only loads it. A pass whose rows are independent
+is compiled once for any number of them above one, and padded, so that few sizes are recorded: see
+`padded_size`.
 
 `BENCH_ACCELERATION` chooses: "eager", "graph", "compile", "compile-graph". Left out, it is "eager"
 but on CUDA; there "compile-graph" for large networks where triton and a C compiler are, else
@@ -21,6 +22,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 from typing import Any, Literal, get_args
 
@@ -161,6 +163,7 @@ class Accelerated:
         self._rewind = rewind
         self._size_for = size_for
         self._source = cheaper or plain
+        self._compiled = _compiled(self._source, any_rows=size_for is not None)
         self._made: dict[tuple[object, ...], Pass] = {}
 
     def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
@@ -211,7 +214,7 @@ class Accelerated:
         return faster, ""
 
     def _make(self, way: Acceleration, inputs: Inputs) -> Pass:
-        source = self._source if way == "graph" else _compiled(self._source)
+        source = self._source if way == "graph" else self._compiled
         if way == "compile":
             return source
         if any(_is_learnt(one) for one in inputs):
@@ -235,11 +238,30 @@ class Accelerated:
         return largest_difference(rewound(faster), rewound(self._plain), inputs)
 
 
-def _compiled(plain: Pass) -> Pass:
-    """A pass that is compiled when it is first called, or loaded from the bench's cache."""
-    os.environ.setdefault(COMPILED_IN, str(Cache.default().root / _COMPILED))
-    compiled: Any = torch.compile(plain, dynamic=False)
-    return compiled  # type: ignore[no-any-return]  # torch leaves it untyped
+def _compiled(plain: Pass, *, any_rows: bool) -> Pass:
+    """A pass that is compiled when it is first called, or loaded from the bench's cache.
+
+    Args:
+        plain: The pass.
+        any_rows: Compile it once for all numbers of rows from two on, as far as it takes the same
+            course for all of them (diffusers' U-Net takes another one from 64 rows on).
+    """
+
+    @cache
+    def compiler() -> Pass:
+        os.environ.setdefault(COMPILED_IN, str(Cache.default().root / _COMPILED))
+        compiled: Any = torch.compile(plain, dynamic=False)
+        return compiled  # type: ignore[no-any-return]  # torch leaves it untyped
+
+    def call(*inputs: torch.Tensor) -> torch.Tensor:
+        from torch._dynamo import maybe_mark_dynamic  # takes a second, and only compiling needs it
+
+        for one in inputs:
+            if any_rows and len(one) > 1:
+                maybe_mark_dynamic(one, 0)
+        return compiler()(*inputs)
+
+    return call
 
 
 def largest_difference(faster: Pass, plain: Pass, inputs: Inputs) -> float:

@@ -2,7 +2,7 @@
 
 On the CPU images go one at a time, in float32, so that the bytes of a result do not depend on its
 company. On CUDA they go several at a time; where the U-Net is compiled, so are encoder and decoder,
-always for the same two sizes of batches.
+for one size of batches, to which smaller ones are padded. A single image goes the plain way.
 
 **Half precision**: where the U-Net works in fewer bits than 32, the compiled decoder works in
 float16. Measured on the trained weights of the mini profile over its data set, decoded in float16
@@ -47,6 +47,7 @@ class Autoencoder:
         way: How passes of the U-Net are made faster; single kernels of the VAE are so long that
             recording alone gains nothing.
         in_half: Whether a faster decoder may work in float16.
+        most: Images that go together; left out, one on the CPU, else what memory allows.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Autoencoder:
         way: Acceleration,
         *,
         in_half: bool,
+        most: int | None = None,
     ) -> None:
         self._module = vae
         self._device = device
@@ -73,7 +75,7 @@ class Autoencoder:
             size_for=self._size_for,
             cheaper=self._half,
         )
-        self._batcher: Batcher | None = None
+        self._batcher = None if most is None else Batcher(most)
 
     @torch.no_grad()
     def encode(self, images: Sequence[torch.Tensor]) -> list[Posterior]:
@@ -99,13 +101,13 @@ class Autoencoder:
         return self._batcher
 
     def _size_for(self, rows: int) -> int:
-        """Rows of a faster pass: one image, or as many as go together."""
-        together = self._batcher.size if self._batcher is not None else rows
-        return 1 if rows == 1 else max(rows, together)
+        """Rows of a faster pass: as many as go together."""
+        return max(rows, self._batcher.size if self._batcher is not None else rows)
 
     def _encode_together(self, images: Sequence[torch.Tensor]) -> list[Posterior]:
         pixels = image_to_pixels(torch.stack(list(images))).to(self._device)
-        mean, std = self._encoding(pixels).chunk(2, dim=1)
+        work = self._plain_encode if len(images) == 1 else self._encoding
+        mean, std = work(pixels).chunk(2, dim=1)
         return [
             (mean[row, None] * self._factor, std[row, None] * self._factor)
             for row in range(len(images))
@@ -118,7 +120,8 @@ class Autoencoder:
 
     def _decode_together(self, latents: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         scaled = torch.stack(list(latents)) / self._factor
-        pixels = self._decoding(scaled)
+        work = self._plain_decode if len(latents) == 1 else self._decoding
+        pixels = work(scaled)
         if self._half is not None and not torch.isfinite(pixels).all():
             logger.warning("the VAE's decoder gave no numbers; it is asked again in float32")
             pixels = self._plain_decode(scaled)

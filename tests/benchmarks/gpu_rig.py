@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import gc
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +20,7 @@ from bench.api import Audio, Clip
 from bench.device import frozen_precision, synchronise
 from bench.plan.suite import load_suite
 from bench.seeds import generator
+from methods.acceleration import VARIABLE
 from methods.musicgen.checkpoints import MINI_FOLDER
 from methods.musicgen.loading import load_folder
 from methods.riffusion.backbone import Backbone, Parts
@@ -222,6 +225,21 @@ def clock(
 def median(seconds: list[float]) -> float:
     """The middle of some repetitions."""
     return float(np.median(seconds))
+
+
+@contextmanager
+def recorded_alone(device: str) -> Iterator[None]:
+    """Keep backbones made in a block from being compiled, where a minute for that gains nothing."""
+    if not device.startswith("cuda"):
+        yield
+        return
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = before or "graph"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
 
 
 def free(device: str) -> None:

@@ -40,7 +40,7 @@ from tests.benchmarks.gpu_networks import (
     unet,
     vae,
 )
-from tests.benchmarks.gpu_rig import Rig, clock, median
+from tests.benchmarks.gpu_rig import Rig, clock, median, recorded_alone
 from tests.benchmarks.published_parity import stylisation_gap, training_gap, twin
 
 SETTINGS = StylisationSettings(strength=0.5, guidance_scale=3.5, num_inference_steps=50)
@@ -59,7 +59,8 @@ class Stage:
 def memory(rig: Rig) -> Figures:
     """Peak memory of one content's transfer and of one style's fit, the U-Net in float16."""
     reset_peak_memory(rig.device)
-    backbone = rig.backbone("float16" if rig.device.startswith("cuda") else None)
+    with recorded_alone(rig.device):
+        backbone = rig.backbone("float16" if rig.device.startswith("cuda") else None)
     figures: Figures = {"unet": str(backbone.parts.unet.dtype)}
     table = _table(backbone, rig.learner(backbone))
     model, canvas = rig.model(backbone), CanvasSettings()
@@ -242,7 +243,8 @@ def parity(rig: Rig) -> Figures:
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
-        engine = rig.backbone("float32")
+        with recorded_alone(rig.device):
+            engine = rig.backbone("float32")
         torch.manual_seed(1)
         learner = TimeVaryingEmbedding(initial_embedding(engine, "letter_n"), "full")
         learner.to(rig.device)

@@ -5,8 +5,8 @@ fetch would leave them, and a data set with the counts of MusicTI's card (`stand
 `python -m bench run --suite ... --fit-together` as a process of its own: the suite is `table2`
 with fewer steps of fitting, and `--contents` takes fewer contents. Two scales make a line for every
 stage (`rehearsal_account`), so that wall time, memory, disk and the harness's own share of Table II
-come from end to end. A run before them, as small as it can be, shows what first use costs where
-passes are compiled or recorded. All runs share the compiled code and nothing else of the cache.
+come from end to end. A run before them, with the fewest steps, shows what first use costs where
+passes are compiled. All runs share the compiled code and nothing else of the cache.
 
 On a GPU it ends within 8 minutes: no run begins after `--limit-s` seconds. It needs this checkout's
 own dependencies (torch, torchaudio, transformers, diffusers, safetensors, pydantic, pandas, scipy,
@@ -55,8 +55,9 @@ class Scale:
     contents: int
 
 
-# 16 and 48 contents are sizes that batches are padded to; Table II itself has chunks of 64.
-FULL = {"first use": Scale(4, 1), "few": Scale(50, 16), "many": Scale(250, 48)}
+# Batches of up to 31 contents (62 rows with guidance) share one compiled pass, and these are sizes
+# that nothing is padded to; Table II itself has chunks of 64.
+FULL = {"first use": Scale(4, 8), "few": Scale(50, 8), "many": Scale(250, 24)}
 REDUCED = {"few": Scale(2, 1), "many": Scale(6, 2)}
 
 

@@ -17,6 +17,7 @@ from methods.riffusion.spectrogram import (
     pixels_to_image,
 )
 from methods.riffusion.width import to_window
+from tests import rounding
 
 CPU = torch.device("cpu")
 LEAST_SHARE = 0.999
@@ -82,14 +83,35 @@ def test_what_float16_cannot_hold_is_painted_in_float32(
     tiny_backbone: Backbone, caplog: pytest.LogCaptureFixture
 ) -> None:
     vae = tiny_backbone.parts.vae
-    made = Autoencoder(vae, CPU, "compile", in_half=True)
+    made = Autoencoder(vae, CPU, "compile", in_half=True, most=3)
     plain = Autoencoder(vae, CPU, "eager", in_half=False)
-    latents = torch.randn(1, 4, 8, 8)
+    latents = torch.randn(2, 4, 8, 8)
     with caplog.at_level(logging.WARNING):
-        compiled, expected = (one.decode(latents)[0] for one in (made, plain))
+        compiled, expected = (torch.cat(one.decode(latents)) for one in (made, plain))
         assert caplog.text == ""
         assert not torch.equal(compiled, expected)  # it is float16
         torch.testing.assert_close(compiled, expected, atol=0.01, rtol=0)
         large = 1e6 * latents
-        assert torch.equal(made.decode(large)[0], plain.decode(large)[0])
+        found, expected = (torch.cat(one.decode(large)) for one in (made, plain))
+        assert torch.isfinite(found).all()
+        atol = rounding.of_networks(vae.decoder, scale=rounding.magnitude(expected))
+        torch.testing.assert_close(found, expected, atol=atol, rtol=0)
     assert "gave no numbers" in caplog.text
+
+
+def test_images_that_go_together_are_what_they_are_alone(tiny_backbone: Backbone) -> None:
+    """Five in batches of two, of which the last holds one."""
+    alone, together = (
+        Autoencoder(tiny_backbone.parts.vae, CPU, "eager", in_half=False, most=most)
+        for most in (1, 2)
+    )
+    latents = torch.randn(5, 4, 8, 8)
+    images = list(torch.randint(0, 256, (5, 16, 16), dtype=torch.uint8))
+    expected, found = (torch.cat(one.decode(latents)) for one in (alone, together))
+    bound = rounding.of_networks(tiny_backbone.parts.vae)
+    atol = bound * rounding.magnitude(expected)
+    torch.testing.assert_close(found, expected, atol=atol, rtol=0)
+    for one, other in zip(alone.encode(images), together.encode(images), strict=True):
+        for expected, found in zip(one, other, strict=True):
+            atol = bound * rounding.magnitude(expected)
+            torch.testing.assert_close(found, expected, atol=atol, rtol=0)

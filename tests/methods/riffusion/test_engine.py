@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,13 +17,11 @@ from bench.api import Audio, Clip, ConfigError, FitRequest, Style, Waveform
 from bench.batching import Batcher
 from bench.device import PRECISION_VARIABLE, device_kind, frozen_precision
 from methods.acceleration import (
-    COMPILED_IN,
     VARIABLE,
     Accelerated,
     Acceleration,
     choose_acceleration,
     largest_difference,
-    padded_size,
 )
 from methods.musicgen.decoding import CachedDecoder, Positions
 from methods.musicgen.loading import load_melody
@@ -87,9 +83,11 @@ def _weights(fit: Fit) -> torch.Tensor:
     return torch.cat([w.detach().flatten() for w in fit.learner.parameters()])
 
 
-# The compiler uses what its library has deprecated, and takes a minute.
-COMPILING = pytest.mark.filterwarnings("ignore:.*torch.jit.script_method.*:DeprecationWarning")
-SLOW_COMPILING = (pytest.mark.slow, COMPILING)
+# Compiling takes a minute, and the compiler uses what its library has deprecated.
+SLOW_COMPILING = (
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.*torch.jit.script_method.*:DeprecationWarning"),
+)
 
 
 @pytest.mark.usefixtures("in_double")
@@ -310,7 +308,7 @@ def test_compiled_passes_equal_plain_ones(
     def plain(*inputs: torch.Tensor) -> torch.Tensor:
         return _plain(tiny_backbone, *inputs)
 
-    compiled = Accelerated("it", plain, "compile", torch.float64, size_for=lambda rows: rows + 1)
+    compiled = Accelerated("it", plain, "compile", torch.float64)
     latents, timesteps, contexts = _inputs(tiny_backbone, learning=learning)
     timesteps = timesteps.clamp(max=7)  # the library's features of time are float32
     with caplog.at_level(logging.WARNING):
@@ -335,65 +333,6 @@ def test_what_cannot_be_recorded_falls_back_to_plain_passes(
         result = Accelerated("the U-Net", plain, "graph", torch.float32)(*inputs)
     assert "the U-Net: no graph, plain calls go on" in caplog.text
     assert torch.equal(result, plain(*inputs))
-
-
-@pytest.mark.parametrize("learning", [False, True])
-@pytest.mark.usefixtures("in_double")
-def test_each_way_is_said_and_padding_rows_change_no_other(
-    tiny_backbone: Backbone, caplog: pytest.LogCaptureFixture, *, learning: bool
-) -> None:
-    """Without CUDA both ways fail, and a plain pass of more rows is left."""
-    if torch.cuda.is_available():
-        pytest.skip("graphs can be recorded here")
-    sizes = []
-
-    def plain(*inputs: torch.Tensor) -> torch.Tensor:
-        sizes.append(len(inputs[0]))
-        return _plain(tiny_backbone, *inputs)
-
-    padded = Accelerated("it", plain, "compile-graph", torch.float64, size_for=lambda _: 5)
-    latents, timesteps, contexts = _inputs(tiny_backbone, learning=learning)
-    inputs = (latents, timesteps.clamp(max=7), contexts)
-    with caplog.at_level(logging.WARNING):
-        difference = largest_difference(padded, plain, inputs)
-    assert set(sizes) == {2, 5}
-    assert difference <= rounding.of_networks(tiny_backbone.parts.unet, passes=rounding.BACKWARD)
-    assert "it: no compile-graph, graph is tried" in caplog.text
-    assert "it: no graph, plain calls go on" in caplog.text
-    caplog.clear()
-    padded(*(one[:1] for one in inputs))
-    assert "compile" not in caplog.text
-
-
-def test_few_sizes_stand_for_all_numbers_of_rows() -> None:
-    sizes = [padded_size(rows) for rows in range(1, 129)]
-    assert sorted(set(sizes)) == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128]
-    assert all(rows <= size < 1.5 * rows for rows, size in enumerate(sizes, start=1))
-
-
-@COMPILING
-def test_a_result_that_is_no_number_is_not_trusted(caplog: pytest.LogCaptureFixture) -> None:
-    def cheaper(given: torch.Tensor) -> torch.Tensor:
-        return given * torch.nan
-
-    passed = Accelerated("it", torch.neg, "compile", torch.float32, cheaper=cheaper)
-    with caplog.at_level(logging.WARNING), torch.compiler.set_stance("force_eager"):
-        assert torch.equal(passed(torch.ones(2)), -torch.ones(2))
-    assert "it: no compile, plain calls go on: results differed by nan" in caplog.text
-
-
-@COMPILING
-def test_what_is_compiled_stays_in_the_cache_of_the_bench(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """The compiler reads its folder from the environment; one that a user has set is left."""
-    monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
-    monkeypatch.delenv(COMPILED_IN, raising=False)
-    with torch.compiler.set_stance("force_eager"):
-        for expected in ("compiled", "elsewhere"):
-            Accelerated("it", torch.neg, "compile", torch.float32)(torch.ones(2))
-            assert os.environ[COMPILED_IN] == str(tmp_path / expected)
-            monkeypatch.setenv(COMPILED_IN, str(tmp_path / "elsewhere"))
 
 
 def test_autograd_does_not_warn_of_the_streams_of_recordings(tiny_backbone: Backbone) -> None:
@@ -511,9 +450,6 @@ def test_the_way_of_passes_is_chosen_by_the_environment(
 ) -> None:
     monkeypatch.setenv(VARIABLE, value)
     assert choose_acceleration(torch.device("cpu")) == expected
-    monkeypatch.delenv(VARIABLE)
-    assert choose_acceleration(torch.device("cuda")) == "graph"
-    assert choose_acceleration(torch.device("cpu"), large=True) == "eager"
     monkeypatch.setenv(VARIABLE, "warp")
     with pytest.raises(
         ConfigError, match="BENCH_ACCELERATION is 'warp'; it must be auto, eager, graph"
