@@ -7,9 +7,12 @@ import re
 import resource
 import sys
 from collections.abc import Mapping
-from typing import Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 from bench.api import ConfigError, DeviceError
+
+if TYPE_CHECKING:
+    import torch
 
 Choice = TypeVar("Choice")
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -168,3 +171,10 @@ def peak_memory_bytes(device: str) -> int:
         1 if sys.platform == "darwin" else 1024
     )  # getrusage counts kilobytes everywhere but on macOS
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def place(tensor: torch.Tensor, device: str | torch.device) -> torch.Tensor:
+    """A tensor of the CPU on a device; neither waits for the other."""
+    if not str(device).startswith("cuda"):
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)

@@ -24,7 +24,7 @@ import shutil
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import torch
 
@@ -123,13 +123,6 @@ def choose_layout(device: torch.device, way: Acceleration) -> torch.memory_forma
     return torch.contiguous_format if converts else torch.channels_last
 
 
-def place(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A tensor of the CPU on a device; neither waits for the other."""
-    if device.type != "cuda":
-        return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)
-
-
 class Accelerated:
     """A pass that is recorded or compiled on first use, once per shape.
 
@@ -141,11 +134,9 @@ class Accelerated:
         rewind: Undoes what a call of `plain` leaves behind, such as a cache's new position.
         size_for: Where all inputs and the result have rows that are independent of each other: the
             rows that a faster pass takes in place of so many.
-        cheaper: The same pass in fewer bits (those of `dtype`), which is made faster in place of
-            the plain one.
     """
 
-    def __init__(  # noqa: PLR0913 - the last three are for some passes alone
+    def __init__(
         self,
         name: str,
         plain: Pass,
@@ -154,7 +145,6 @@ class Accelerated:
         rewind: Callable[[], None] = lambda: None,
         *,
         size_for: Callable[[int], int] | None = None,
-        cheaper: Pass | None = None,
     ) -> None:
         self._name = name
         self._plain = plain
@@ -162,9 +152,15 @@ class Accelerated:
         self._tolerance = TOLERANCES.get(dtype, 1e-4)
         self._rewind = rewind
         self._size_for = size_for
-        self._source = cheaper or plain
-        self._compiled = _compiled(self._source, any_rows=size_for is not None)
+        self._source = plain
+        self._compiled = _compiled(plain, any_rows=size_for is not None)
         self._made: dict[tuple[object, ...], Pass] = {}
+
+    def made_from(self, cheaper: Pass) -> Self:
+        """Make the same pass in fewer bits, those of `dtype`, faster in place of the plain one."""
+        self._source = cheaper
+        self._compiled = _compiled(cheaper, any_rows=self._size_for is not None)
+        return self
 
     def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
         """What the plain pass gives, up to rounding."""

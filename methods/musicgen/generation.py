@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from transformers import MusicgenMelodyForCausalLM, MusicgenMelodyForConditionalGeneration
 
-from methods.acceleration import place
+from bench.device import place
 from methods.musicgen.chroma import PITCH_CLASSES, one_hot, tile_to
 from methods.musicgen.decoding import CachedDecoder
 from methods.musicgen.sampling import Sampling

@@ -68,13 +68,10 @@ class Autoencoder:
             "the VAE's encoder", self._plain_encode, chosen, _ROUNDS_AS, size_for=self._size_for
         )
         self._decoding = Accelerated(
-            "the VAE's decoder",
-            self._plain_decode,
-            chosen,
-            _ROUNDS_AS,
-            size_for=self._size_for,
-            cheaper=self._half,
+            "the VAE's decoder", self._plain_decode, chosen, _ROUNDS_AS, size_for=self._size_for
         )
+        if self._half is not None:
+            self._decoding.made_from(self._half)
         self._batcher = None if most is None else Batcher(most)
 
     @torch.no_grad()

@@ -27,7 +27,7 @@ from torch import nn
 
 from bench import counts
 from bench.api import CheckpointError, Profile
-from bench.device import Precision, frozen_precision
+from bench.device import Precision, frozen_precision, place
 from bench.memo import Recent
 from bench.weights import check_tokenizer, hub_folder, require_files
 from methods.acceleration import (
@@ -35,7 +35,6 @@ from methods.acceleration import (
     choose_acceleration,
     choose_layout,
     padded_size,
-    place,
 )
 from methods.riffusion.autoencoder import Autoencoder
 from methods.riffusion.checkpoints import FILES, MINI_FOLDER, RIFFUSION

@@ -20,7 +20,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from methods.acceleration import place
+from bench.device import place
 from methods.riffusion.backbone import PLACEHOLDER, Backbone
 from methods.riffusion.dropout import Kept, Places, draw_kept
 

@@ -26,6 +26,7 @@ from transformers import AutoTokenizer, ClapAudioConfig, ClapConfig, ClapFeature
 from bench.api import Audio, CheckpointError, Json, Profile, UnsupportedError
 from bench.batching import Batcher, in_parallel
 from bench.cache import Cache
+from bench.device import place
 from bench.files import json_digest
 from bench.weights import check_tokenizer
 from metrics.clap import laion_files
@@ -270,9 +271,7 @@ class ClapEmbedder:
         return _PREPARATIONS[self._mode](audio, self.sample_rate, self.window_samples)
 
     def _embed_windows(self, windows: Sequence[Mono]) -> list[Embedding]:
-        samples = torch.from_numpy(np.stack(windows))
-        if self._device.startswith("cuda"):
-            samples = samples.pin_memory().to(self._device, non_blocking=True)
+        samples = place(torch.from_numpy(np.stack(windows)), self._front_end.window.device)
         with torch.inference_mode():
             found = self._model.get_audio_features(
                 input_features=self._front_end.log_mel(samples)[:, None].to(self._device),

@@ -1,4 +1,4 @@
-"""Ways of faster passes: tried in turn, for few sizes, compiled once; none recorded without CUDA."""
+"""Ways of faster passes: tried in turn, for few sizes, compiled once; no recording off CUDA."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_result_that_is_no_number_is_not_trusted(caplog: pytest.LogCaptureFixt
     def cheaper(given: torch.Tensor) -> torch.Tensor:
         return given * torch.nan
 
-    passed = Accelerated("it", torch.neg, "compile", torch.float32, cheaper=cheaper)
+    passed = Accelerated("it", torch.neg, "compile", torch.float32).made_from(cheaper)
     with caplog.at_level(logging.WARNING), torch.compiler.set_stance("force_eager"):
         assert torch.equal(passed(torch.ones(2)), -torch.ones(2))
     assert "it: no compile, plain calls go on: results differed by nan" in caplog.text

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import torch
 
+from bench.device import place
 from bench.seeds import derive_seed, generator
-from methods.acceleration import place
 from methods.riffusion.backbone import PLACEHOLDER, Backbone, place_latents
 from methods.riffusion.dropout import Places, draw_kept
 from methods.riffusion.fitting.inversion import Fit
