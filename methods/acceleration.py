@@ -6,10 +6,9 @@ of compiling. "compile-graph" does both: it records the compiled pass. Each is c
 call before it is trusted: what fails or differs is logged, and the next way takes its place, at
 last plain calls.
 
-What was compiled is kept in the folder `compiled` of the bench's cache (or where
-TORCHINDUCTOR_CACHE_DIR says), so that the next run only loads it. A pass whose rows are independent
-is compiled once for any number of them above one, and padded, so that few sizes are recorded: see
-`padded_size`.
+What was compiled is kept in the folder `compiled` of the bench's cache, so that the next run only
+loads it. A pass whose rows are independent is compiled once for any number of them above one, and
+padded, so that few sizes are recorded: see `padded_size`.
 
 `BENCH_ACCELERATION` chooses: "eager", "graph", "compile", "compile-graph". Left out, it is "eager"
 but on CUDA; there "compile-graph" for large networks where triton and a C compiler are, else
@@ -245,7 +244,8 @@ def _compiled(plain: Pass, *, any_rows: bool) -> Pass:
 
     @cache
     def compiler() -> Pass:
-        os.environ.setdefault(COMPILED_IN, str(Cache.default().root / _COMPILED))
+        # Not only where it is not set: the compiler sets it itself when it is imported.
+        os.environ[COMPILED_IN] = str(Cache.default().root / _COMPILED)
         compiled: Any = torch.compile(plain, dynamic=False)
         return compiled  # type: ignore[no-any-return]  # torch leaves it untyped
 
