@@ -75,7 +75,7 @@ check: style
 
 # The tests start hundreds of processes: where bytecode may not be written, each would compile everything anew.
 unit: install
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 test: check
 

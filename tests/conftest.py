@@ -19,6 +19,11 @@ MINI = CHECKOUT / "datasets" / "mini"
 ClipReader = Callable[[str, float], Clip]
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: tests wait for processes, disks and limits now and then."""
+    return 1 + (os.cpu_count() or 1)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def surrounding(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No network and no cache of the user's: a test sees only the checkout."""

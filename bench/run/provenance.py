@@ -8,6 +8,8 @@ import os
 import platform
 import re
 import subprocess
+import sys
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -48,10 +50,16 @@ def installed_packages() -> str:
     """Every installed package with its version, one a line, as `pip freeze` lists them.
 
     A package from a repository has its address, without user and password, and its commit; one from
-    a folder or file of this machine says so, without its path.
+    a folder or file of this machine says so, without its path. They are listed as they were when
+    this process first asked: what is installed later, it need not import.
     """
+    return _packages_on(tuple(sys.path))
+
+
+@lru_cache(maxsize=4)
+def _packages_on(path: tuple[str, ...]) -> str:
     found: dict[str, str] = {}
-    for package in metadata.distributions():  # where there are two of a name, the first is imported
+    for package in metadata.distributions(path=list(path)):  # of two of a name, the first
         about = package.metadata  # parsed anew each time that it is asked for
         name = one_line(about["Name"] or "unnamed")
         pinned = f"{name}=={one_line(about['Version'] or 'unknown')}"

@@ -38,6 +38,7 @@ FORKS.set_forkserver_preload(
             "transformers",
         ),
         *("pandas", "scipy.stats", "tabulate", "safetensors.numpy", "matplotlib.pyplot"),
+        *("metrics.chroma", "tests.faults.warmed"),
     ]
 )
 TABLES = ("table2.csv", "table1.csv", "gains.csv")
