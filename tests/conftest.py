@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -22,6 +23,12 @@ ClipReader = Callable[[str, float], Clip]
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: tests wait for processes, disks and limits now and then."""
     return 1 + (os.cpu_count() or 1)
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported stays until the end: no garbage is to be looked for in it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
