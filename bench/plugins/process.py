@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,6 +110,8 @@ class Worker:
             undone.callback(self._capture.finish)
             with unbroken():
                 self._files = Path(tempfile.mkdtemp(prefix="bench-worker-"))
+                # Also where a signal comes before the caller has the worker.
+                self._remove_files = weakref.finalize(self, _remove, self._files)
                 undone.callback(self._remove_files)
             near, far = socket.socketpair()
             self._wire = Wire(near, self._files, "run")
@@ -232,9 +235,10 @@ class Worker:
         self._capture.finish()
         self._remove_files()
 
-    def _remove_files(self) -> None:
-        with contextlib.suppress(RecursionError):  # a plug-in may nest folders without end
-            shutil.rmtree(self._files, ignore_errors=True)
+
+def _remove(folder: Path) -> None:
+    with contextlib.suppress(RecursionError):  # a plug-in may nest folders without end
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def told(kind: str, value: object) -> Exception | None:

@@ -48,7 +48,7 @@ def loaded() -> Loaded:
     return load_melody("mini", "cpu")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def wide(loaded: Loaded) -> Loaded:
     """The same in float64, but for the codec, whose codes are whole numbers."""
     model = copy.deepcopy(loaded.model).double()
