@@ -9,8 +9,9 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 from bench.api import ConfigError, UnknownNameError
 from bench.checkout import PACKAGES
@@ -75,6 +76,18 @@ def _require_no_shadow(place: str, error: ImportError | SyntaxError) -> None:
         ) from error
 
 
+class _Source(SourceFileLoader):
+    """Compiles a file each time: bytecode beside it would hide an edit of equal length.
+
+    Python takes bytecode for that of a file whose time, in whole seconds, and size are the same.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        """The code of the file as it is now."""
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 def _module_of_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise UnknownNameError(f"{path} does not exist; a Python file was named. Check the path.")
@@ -82,7 +95,8 @@ def _module_of_file(path: Path) -> ModuleType:
     name = f"bench_outside_{path.stem}_{hashlib.sha256(whole.encode()).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, whole)
+    sys.dont_write_bytecode = True  # of the modules beside it, see `_Source`
+    spec = importlib.util.spec_from_file_location(name, whole, loader=_Source(name, whole))
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path} cannot be loaded as a Python module. Name a .py file.")
     module = importlib.util.module_from_spec(spec)

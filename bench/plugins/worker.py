@@ -15,6 +15,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -47,6 +48,7 @@ def serve(facts: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to handle
     _leave_sigterm_to_parent()
     faulthandler.enable(told["log"])
+    sys.dont_write_bytecode = True  # of a plug-in's modules: see `bench.plugins.loading`
     threading.Thread(target=_end_with, args=(told["lifeline"],), daemon=True).start()
     server = Server(Wire(socket.socket(fileno=told["link"]), Path(told["files"]), "worker"))
     while server.answer():
