@@ -77,6 +77,7 @@ def choose_acceleration(device: torch.device, *, large: bool = False) -> Acceler
     return "compile-graph" if large and _can_compile() else "graph"
 
 
+@cache
 def _can_compile() -> bool:
     """Whether triton is here, and the C compiler that it builds its launchers with."""
     compilers = (os.environ.get("CC"), "cc", "gcc", "clang")

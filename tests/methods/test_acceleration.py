@@ -20,25 +20,10 @@ from methods.acceleration import (
     padded_size,
 )
 from methods.riffusion.backbone import Backbone
-from tests import rounding
+from tests import passes, rounding
 
 # The compiler uses what its library has deprecated.
 COMPILING = pytest.mark.filterwarnings("ignore:.*torch.jit.script_method.*:DeprecationWarning")
-
-
-def _inputs(backbone: Backbone, *, learning: bool = False) -> tuple[torch.Tensor, ...]:
-    generator = torch.Generator().manual_seed(0)
-    contexts = backbone.encode_prompt("a piano").expand(2, -1, -1).clone()
-    latents = torch.randn(2, 4, 8, 8, generator=generator, dtype=contexts.dtype)
-    return latents, torch.tensor([3, 7]), contexts.requires_grad_(learning)
-
-
-def _plain(backbone: Backbone, *inputs: torch.Tensor) -> torch.Tensor:
-    latents, timesteps, contexts = inputs
-    result: torch.Tensor = backbone.parts.unet(
-        latents, timesteps, encoder_hidden_states=contexts
-    ).sample
-    return result
 
 
 @pytest.mark.slow
@@ -48,10 +33,10 @@ def test_one_compilation_serves_all_numbers_of_rows(tiny_backbone: Backbone) -> 
     """From two rows on; a single one is compiled by itself."""
 
     def plain(*inputs: torch.Tensor) -> torch.Tensor:
-        return _plain(tiny_backbone, *inputs)
+        return passes.plain(tiny_backbone, *inputs)
 
     compiled = Accelerated("it", plain, "compile", torch.float32, size_for=padded_size)
-    inputs = _inputs(tiny_backbone)
+    inputs = passes.inputs(tiny_backbone, (3, 7))
     graphs = []
     for rows in (6, 4, 1):
         given = tuple(one[[0] * rows] for one in inputs)
@@ -73,10 +58,10 @@ def test_each_way_is_said_and_padding_rows_change_no_other(
 
     def plain(*inputs: torch.Tensor) -> torch.Tensor:
         sizes.append(len(inputs[0]))
-        return _plain(tiny_backbone, *inputs)
+        return passes.plain(tiny_backbone, *inputs)
 
     padded = Accelerated("it", plain, "compile-graph", torch.float64, size_for=lambda _: 5)
-    inputs = _inputs(tiny_backbone, learning=learning)
+    inputs = passes.inputs(tiny_backbone, (3, 7), learning=learning)
     with caplog.at_level(logging.WARNING):
         difference = largest_difference(padded, plain, inputs)
     assert set(sizes) == {2, 5}

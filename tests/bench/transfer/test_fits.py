@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,10 @@ import soundfile
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from toy_run import TOYS, fits, run
+
 from bench.api import Audio, BenchError, ConfigError, RecordError, StyleState, UnknownNameError
 from bench.audio import read_audio
 from bench.cache import Cache, state_checksum
@@ -20,18 +25,8 @@ from bench.cli.main import cli
 from bench.transfer import fit_files
 from bench.transfer.fit_files import FitFile, Origin, read_fit, write_fit
 
-TOYS = Path(__file__).parents[1] / "toys.py"
 GAIN = f"{TOYS}:Gain"
 RATE = 16_000
-SUITE = """
-schema_version = 1
-name = "toy"
-dataset = "{dataset}"
-profile = "mini"
-methods = ["{toys}:Gain[gain=0.25]"]
-controls = []
-metrics = ["chroma"]
-"""
 
 
 @pytest.fixture
@@ -77,11 +72,6 @@ def transfer(place: Path, *more: str, out: str = "o.wav") -> Path:
     return place / out
 
 
-def fits(place: Path) -> int:
-    lines = (place / "calls").read_text(encoding="utf-8").split("\n")
-    return sum(line.startswith("fit") for line in lines)
-
-
 def test_a_file_says_what_decided_it_and_no_place_of_the_machine(place: Path) -> None:
     origin = read_fit(Path(file(place))).origin
     clip = read_audio(place / "data/style/bells/one.wav")
@@ -122,19 +112,7 @@ def test_a_transfer_takes_a_file_without_any_clips(
 
 def test_the_fit_of_a_run_is_exported_as_the_run_learnt_it(place: Path) -> None:
     """By the run's own split of the clips, from its cache, under the licence of its data set."""
-    suite = place / "toy.toml"
-    suite.write_text(SUITE.format(dataset=place / "data", toys=TOYS), encoding="utf-8")
-    with pytest.raises(SystemExit):
-        bench(
-            "run",
-            "--suite",
-            str(suite),
-            "--device",
-            "cpu",
-            "--no-html",
-            "--out",
-            str(place / "run"),
-        )
+    run(place)
     before, label = fits(place), f"{GAIN}[gain=0.25]"
     words = [
         "fit",
@@ -159,19 +137,7 @@ def test_the_fit_of_a_run_is_exported_as_the_run_learnt_it(place: Path) -> None:
 
 
 def test_a_run_whose_cache_is_gone_says_where_it_was(place: Path) -> None:
-    suite = place / "toy.toml"
-    suite.write_text(SUITE.format(dataset=place / "data", toys=TOYS), encoding="utf-8")
-    with pytest.raises(SystemExit):
-        bench(
-            "run",
-            "--suite",
-            str(suite),
-            "--device",
-            "cpu",
-            "--no-html",
-            "--out",
-            str(place / "run"),
-        )
+    run(place)
     shutil.rmtree(place / "ours")
     with pytest.raises(RecordError, match=r"is not in the cache .*BENCH_CACHE"):
         bench("fit", "export", f"{GAIN}[gain=0.25]", "--run", str(place / "run"), "--style",

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from toy_run import TOYS, fits, run
 
 from bench.api import BenchError, ConfigError, ContentError, DatasetError, UnsupportedError
 from bench.audio import read_audio
@@ -16,18 +21,7 @@ from bench.cli.main import cli
 from bench.loudness import loudness
 from bench.records.store import load_run
 
-TOYS = Path(__file__).parents[1] / "toys.py"
 RATE, SAMPLES = 16_000, 20_123
-SUITE = """
-schema_version = 1
-name = "toy"
-dataset = "{dataset}"
-profile = "mini"
-methods = ["{toys}:Gain[gain=0.25]"]
-controls = []
-metrics = ["chroma"]
-style_clips = "all"
-"""
 
 
 @pytest.fixture
@@ -56,12 +50,6 @@ def transfer(place: Path, *more: str, method: str = "Gain[gain=0.25]", out: str 
         words += ["--style", str(place / "data/style/bells")]
     cli.main([*words, *more], standalone_mode=False)
     return place / out
-
-
-def fits(place: Path) -> int:
-    log = place / "calls"
-    lines = log.read_text(encoding="utf-8").split("\n") if log.exists() else []
-    return sum(line.startswith("fit") for line in lines)
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "WAV"])
@@ -179,22 +167,7 @@ def test_another_seed_is_another_fit(place: Path) -> None:
 
 
 def test_a_run_and_a_transfer_share_fits_and_make_the_same_sound(place: Path) -> None:
-    suite = place / "toy.toml"
-    suite.write_text(SUITE.format(dataset=place / "data", toys=TOYS), encoding="utf-8")
-    with pytest.raises(SystemExit):
-        cli.main(
-            [
-                "run",
-                "--suite",
-                str(suite),
-                "--device",
-                "cpu",
-                "--no-html",
-                "--out",
-                str(place / "run"),
-            ],
-            standalone_mode=False,
-        )
+    run(place, 'style_clips = "all"')
     before = fits(place)
     made = transfer(place, "--level", "as-is", out="o.flac")
     assert fits(place) == before == 2

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.api import Audio, Clip, ConfigError, FitRequest, Style, Waveform
 from bench.batching import Batcher
@@ -44,7 +43,8 @@ from methods.riffusion.rendering import StyleImages
 from methods.riffusion.rti import RTI
 from methods.riffusion.stylisation import stylise
 from methods.riffusion.tve import TVE
-from tests import rounding
+from tests import passes, rounding
+from tests.dispatched import Watching
 from tests.gradients import flat, step
 
 DIM = 32
@@ -283,21 +283,6 @@ def test_attention_is_fused_and_convolutions_have_the_fast_layout() -> None:
     assert load_melody("mini", "cpu").model.decoder.config._attn_implementation == "sdpa"
 
 
-def _inputs(backbone: Backbone, *, learning: bool = False) -> tuple[torch.Tensor, ...]:
-    generator = torch.Generator().manual_seed(0)
-    contexts = backbone.encode_prompt("a piano").expand(2, -1, -1).clone()
-    latents = torch.randn(2, 4, 8, 8, generator=generator)
-    return latents, torch.tensor([3, 700]), contexts.requires_grad_(learning)
-
-
-def _plain(backbone: Backbone, *inputs: torch.Tensor) -> torch.Tensor:
-    latents, timesteps, contexts = inputs
-    result: torch.Tensor = backbone.parts.unet(
-        latents, timesteps, encoder_hidden_states=contexts
-    ).sample
-    return result
-
-
 @pytest.mark.parametrize(
     "learning", [pytest.param(way, marks=SLOW_COMPILING) for way in (False, True)]
 )
@@ -306,10 +291,10 @@ def test_compiled_passes_equal_plain_ones(
     tiny_backbone: Backbone, caplog: pytest.LogCaptureFixture, *, learning: bool
 ) -> None:
     def plain(*inputs: torch.Tensor) -> torch.Tensor:
-        return _plain(tiny_backbone, *inputs)
+        return passes.plain(tiny_backbone, *inputs)
 
     compiled = Accelerated("it", plain, "compile", torch.float64)
-    latents, timesteps, contexts = _inputs(tiny_backbone, learning=learning)
+    latents, timesteps, contexts = passes.inputs(tiny_backbone, learning=learning)
     timesteps = timesteps.clamp(max=7)  # the library's features of time are float32
     with caplog.at_level(logging.WARNING):
         difference = largest_difference(compiled, plain, (latents, timesteps, contexts))
@@ -326,9 +311,9 @@ def test_what_cannot_be_recorded_falls_back_to_plain_passes(
         pytest.skip("graphs can be recorded here")
 
     def plain(*inputs: torch.Tensor) -> torch.Tensor:
-        return _plain(tiny_backbone, *inputs)
+        return passes.plain(tiny_backbone, *inputs)
 
-    inputs = _inputs(tiny_backbone)
+    inputs = passes.inputs(tiny_backbone)
     with caplog.at_level(logging.WARNING):
         result = Accelerated("the U-Net", plain, "graph", torch.float32)(*inputs)
     assert "the U-Net: no graph, plain calls go on" in caplog.text
@@ -343,9 +328,9 @@ def test_autograd_does_not_warn_of_the_streams_of_recordings(tiny_backbone: Back
     torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(True)
 
     def plain(*inputs: torch.Tensor) -> torch.Tensor:
-        return _plain(tiny_backbone, *inputs)
+        return passes.plain(tiny_backbone, *inputs)
 
-    learnt = _inputs(tiny_backbone, learning=True)
+    learnt = passes.inputs(tiny_backbone, learning=True)
     Accelerated("the U-Net", plain, "graph", torch.float32)(*learnt)
     assert not asked()
 
@@ -367,22 +352,16 @@ def test_a_difference_of_results_or_of_gradients_is_seen() -> None:
     assert largest_difference(plain, plain, inputs) == 0
 
 
-class NoLooking(TorchDispatchMode):
+class NoLooking(Watching):
     """Refuses to hand a tensor's value to Python, for which a device would have to be waited for.
 
     A pass that asks for one cannot be recorded either.
     """
 
-    def __torch_dispatch__(  # noqa: D105 - the class says it
-        self,
-        func: Callable[..., object],
-        types: object,
-        args: tuple[object, ...] = (),
-        kwargs: dict[str, object] | None = None,
-    ) -> object:
+    def note(self, func: Callable[..., object], args: tuple[object, ...], made: object) -> None:
+        """Raise where it asks for a value."""
         if func in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default):
             raise ValueError("looked at a value")
-        return func(*args, **(kwargs or {}))
 
 
 def test_looking_at_a_value_is_noticed() -> None:
@@ -394,9 +373,9 @@ def test_looking_at_a_value_is_noticed() -> None:
 def test_a_pass_of_the_unet_never_looks_at_a_value(
     tiny_backbone: Backbone, *, learning: bool
 ) -> None:
-    inputs = _inputs(tiny_backbone, learning=learning)
+    inputs = passes.inputs(tiny_backbone, learning=learning)
     with NoLooking():
-        result = _plain(tiny_backbone, *inputs)
+        result = passes.plain(tiny_backbone, *inputs)
         if learning:
             torch.autograd.backward(result.sum())
 

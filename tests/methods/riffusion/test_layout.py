@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from methods.acceleration import Acceleration, choose_layout
 from methods.riffusion.backbone import Backbone
+from tests.dispatched import Watching
 
 
 @pytest.mark.parametrize(
@@ -27,24 +27,17 @@ def test_passes_on_cuda_that_are_not_compiled_have_contiguous_maps(
     assert choose_layout(torch.device(device), way) == expected
 
 
-class Conversions(TorchDispatchMode):
+class Conversions(Watching):
     """Counts convolutions and group norms that hand on a map in another layout than they read."""
 
     count = 0
 
-    def __torch_dispatch__(  # noqa: D105 - the class says it
-        self,
-        func: Callable[..., object],
-        types: object,
-        args: tuple[object, ...] = (),
-        kwargs: dict[str, object] | None = None,
-    ) -> object:
-        made = func(*args, **(kwargs or {}))
+    def note(self, func: Callable[..., object], args: tuple[object, ...], made: object) -> None:
+        """Count it if its maps change their layout."""
         if func is torch.ops.aten.convolution.default:
             self.count += _is_contiguous(args[0]) != _is_contiguous(made)
         if func is torch.ops.aten.native_group_norm.default and isinstance(made, tuple):
             self.count += _is_contiguous(args[0]) != _is_contiguous(made[0])
-        return made
 
 
 def _is_contiguous(found: object) -> bool:

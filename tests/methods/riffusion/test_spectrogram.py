@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from bench.api import ConfigError
@@ -18,6 +17,7 @@ from methods.phase import Geometry, stft
 from methods.riffusion import spectrogram
 from methods.riffusion.spectrogram import MINI_PARAMETERS, SpectrogramParameters
 from tests import rounding
+from tests.dispatched import Watching
 
 DATASETS = Path(__file__).resolve().parents[3] / "datasets"
 FULL = SpectrogramParameters()
@@ -218,23 +218,16 @@ def test_the_seed_decides_the_phases() -> None:
     assert not torch.allclose(first, other)
 
 
-class Devices(TorchDispatchMode):
+class Devices(Watching):
     """Remembers where tensors are made."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        super().__init__()
         self.seen: set[str] = set()
 
-    def __torch_dispatch__(  # noqa: D105 - the class says it
-        self,
-        func: Callable[..., object],
-        types: object,
-        args: tuple[object, ...] = (),
-        kwargs: dict[str, object] | None = None,
-    ) -> object:
-        made = func(*args, **(kwargs or {}))
+    def note(self, func: Callable[..., object], args: tuple[object, ...], made: object) -> None:
+        """Remember where its tensors lie."""
         self.seen |= {leaf.device.type for leaf in tree_leaves(made) if torch.is_tensor(leaf)}
-        return made
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from methods.riffusion.backbone import Backbone, Moments
 from methods.riffusion.conditioning import Learner
@@ -34,6 +33,7 @@ from methods.riffusion.fitting.inversion import (
 from methods.riffusion.fitting.learning import build_seeded
 from methods.riffusion.fitting.training import gather, run_fits, take_step
 from tests import rounding
+from tests.dispatched import Watching
 from tests.gradients import flat, step
 
 DIM, TOKENS, SIDE = 32, 8, 8
@@ -76,20 +76,14 @@ def _silent(_fraction: float, _text: str) -> None:
 # ------------------------------------------------------------------------------------------- cost
 
 
-class Counting(TorchDispatchMode):
+class Counting(Watching):
     """Counts the operations that are dispatched."""
 
     count = 0
 
-    def __torch_dispatch__(  # noqa: D105 - the class says it
-        self,
-        func: Callable[..., object],
-        types: object,
-        args: tuple[object, ...] = (),
-        kwargs: dict[str, object] | None = None,
-    ) -> object:
+    def note(self, func: Callable[..., object], args: tuple[object, ...], made: object) -> None:
+        """Count it."""
         self.count += 1
-        return func(*args, **(kwargs or {}))
 
 
 def _operations(backbone: Backbone, fits: Sequence[Fit]) -> tuple[int, float]:
