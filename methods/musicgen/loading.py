@@ -22,7 +22,6 @@ from bench.weights import (
     check_tokenizer,
     full_profile_line,
     hub_folder,
-    leaving_unsaid,
     require_files,
 )
 from methods.musicgen.checkpoints import (
@@ -33,6 +32,7 @@ from methods.musicgen.checkpoints import (
     describe,
 )
 from methods.musicgen.chroma import ChromaSettings
+from methods.musicgen.configuration import read_config
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +148,12 @@ def load_folder(folder: Path, device: str, precision: Precision = "float32") -> 
     """
     require_files(folder, FILES, "MusicGen melody")
     library_logging.disable_progress_bar()
-    # MusicGen's pad and first code come after those of the codec on purpose.
-    with leaving_unsaid("transformers.configuration_utils", "integer within the vocabulary"):
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        check_tokenizer(tokenizer, folder)
-        model = MusicgenMelodyForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    config = read_config(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder, config=config)
+    check_tokenizer(tokenizer, folder)
+    model = MusicgenMelodyForConditionalGeneration.from_pretrained(
+        folder, config=config, dtype=torch.float32
+    )
     # Built from parts, the decoder lacks an attention implementation, and then a causal mask.
     model.decoder.set_attn_implementation("sdpa")
     _set_special_ids(model)

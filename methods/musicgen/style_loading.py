@@ -31,6 +31,7 @@ from transformers import (
 from bench.api import CheckpointError
 from bench.device import frozen_precision
 from bench.weights import check_tokenizer, hub_folder, refusals
+from methods.musicgen.configuration import decoder_config
 from methods.musicgen.style_checkpoints import CODEC, FEATURES, LANGUAGE_MODEL, TEXT_ENCODER
 from methods.musicgen.style_conditioner import ConditionerSettings, StyleConditioner
 
@@ -138,17 +139,16 @@ def decoder_config_of(state: State) -> MusicgenMelodyDecoderConfig:
     layers = len(
         [name for name in state if re.fullmatch(r"transformer\.layers\.\d+\.norm1\.bias", name)]
     )
-    pad = entries - 1
-    return MusicgenMelodyDecoderConfig(
-        **LANGUAGE_MODEL_CONSTANTS,
-        vocab_size=pad,
-        hidden_size=hidden,
-        num_hidden_layers=layers,
-        num_attention_heads=hidden // _HEAD_WIDTH,
-        ffn_dim=len(state["transformer.layers.0.linear1.weight"]),
-        num_codebooks=codebooks,
-        pad_token_id=pad,
-        bos_token_id=pad,
+    return decoder_config(
+        {
+            **LANGUAGE_MODEL_CONSTANTS,
+            "vocab_size": entries - 1,  # the last row stands for no code
+            "hidden_size": hidden,
+            "num_hidden_layers": layers,
+            "num_attention_heads": hidden // _HEAD_WIDTH,
+            "ffn_dim": len(state["transformer.layers.0.linear1.weight"]),
+            "num_codebooks": codebooks,
+        }
     )
 
 

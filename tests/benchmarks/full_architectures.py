@@ -41,6 +41,7 @@ from transformers import (
 from bench.api import Audio, Clip
 from bench.seeds import generator
 from methods.musicgen import generation
+from methods.musicgen.configuration import number, unnumbered
 from methods.musicgen.sampling import Sampling
 from methods.riffusion.backbone import Backbone, Parts
 from methods.riffusion.conditioning import LearntConditioning, tabulate
@@ -171,21 +172,21 @@ def melody_model() -> MusicgenMelodyForConditionalGeneration:
         use_causal_conv=False,
         normalize=False,
     )
-    decoder = MusicgenMelodyDecoderConfig(
-        vocab_size=2048,
-        num_hidden_layers=48,
-        ffn_dim=6144,
-        num_attention_heads=24,
-        hidden_size=1536,
-        num_codebooks=4,
-        pad_token_id=2048,
-        bos_token_id=2048,
-    )
+    sizes = {
+        "vocab_size": 2048,
+        "num_hidden_layers": 48,
+        "ffn_dim": 6144,
+        "num_attention_heads": 24,
+        "hidden_size": 1536,
+        "num_codebooks": 4,
+    }
+    decoder = MusicgenMelodyDecoderConfig(**unnumbered(sizes))
     model = MusicgenMelodyForConditionalGeneration(
         text_encoder=T5EncoderModel(text),
         audio_encoder=EncodecModel(codec),
         decoder=MusicgenMelodyForCausalLM(decoder),
     )
+    number(model.decoder.config, sizes)
     model.decoder.set_attn_implementation("sdpa")
     model.config.chroma_length = 235
     model.generation_config.pad_token_id = 2048
