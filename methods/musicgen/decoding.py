@@ -1,7 +1,8 @@
 """The decoder at work on one batch: reads a column of codes, says what may follow.
 
-What it has read stays in its cache. Where passes are recorded or compiled the cache has its full
-size from the start, because they need fixed shapes; else it grows, which is faster on a CPU.
+What it has read stays in its cache, and a step looks at the filled part of it: at exactly that in
+plain passes, at no more than a part of what is still to come where passes are recorded, because
+they need fixed shapes. See `methods.musicgen.caches`.
 """
 
 from __future__ import annotations
@@ -12,12 +13,22 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import Cache, MusicgenMelodyForCausalLM, StaticCache
+from transformers import Cache, MusicgenMelodyForCausalLM
 from transformers.models.musicgen_melody.modeling_musicgen_melody import (
     MusicgenMelodySinusoidalPositionalEmbedding as SinusoidalPositions,
 )
 
 from methods.acceleration import Accelerated, Acceleration, choose_acceleration
+from methods.musicgen.caches import (
+    aligned,
+    ends,
+    fixed,
+    growing,
+    look_at,
+    part_of,
+    parts_worth_recording,
+    rewind,
+)
 
 # Places that a faster pass may write to while it is tried out.
 _SPARE = 8
@@ -56,6 +67,40 @@ def looked_up(decoder: MusicgenMelodyForCausalLM, positions: Positions | None) -
         inner.embed_positions = own
 
 
+class _Recordable:
+    """What a decoder needs for passes of fixed shapes: a cache, positions, and what is filled.
+
+    Args:
+        decoder: The language model.
+        states: What stands before the codes, (row, position, dim).
+        most_columns: How many columns will be read.
+        parts: Into how many parts they are cut; left out, so many that recording each pays.
+    """
+
+    def __init__(
+        self,
+        decoder: MusicgenMelodyForCausalLM,
+        states: Tensor,
+        most_columns: int,
+        parts: int | None,
+    ) -> None:
+        config, (rows, prefix, _) = decoder.config, states.shape
+        places = aligned(prefix + most_columns + _SPARE)
+        each = 2 * rows * config.num_hidden_layers * config.hidden_size * decoder.dtype.itemsize
+        table = SinusoidalPositions.get_embedding(places, config.hidden_size)
+        self.positions = Positions(table.to(decoder.device, decoder.dtype))
+        self.cache = fixed(config.num_hidden_layers, places)
+        self._ends = ends(prefix, places, parts or parts_worth_recording(each, prefix, places))
+        self._hidden = torch.full((1, 1, 1, places), -torch.inf)
+        self._hidden = self._hidden.to(decoder.device, decoder.dtype)
+        self._hidden[..., :prefix] = 0.0
+
+    def visible(self, filled: int) -> Tensor:
+        """What is added to the scores of a step that fills so many: 0 there, -inf beyond it."""
+        self._hidden[..., filled - 1] = 0.0
+        return self._hidden[..., : part_of(self._ends, filled)]
+
+
 class CachedDecoder:
     """A decoder that has read a prefix and some columns of codes.
 
@@ -64,6 +109,8 @@ class CachedDecoder:
         states: What stands before the codes, (row, position, dim).
         most_columns: How many columns will be read.
         way: How passes are made faster; left out, what suits the device.
+        parts: Into how many parts the columns are cut where passes are recorded, each of which
+            looks no further than to its end; left out, as many as pay.
     """
 
     def __init__(
@@ -72,18 +119,18 @@ class CachedDecoder:
         states: Tensor,
         most_columns: int,
         way: Acceleration | None = None,
+        parts: int | None = None,
     ) -> None:
         chosen = way or choose_acceleration(decoder.device)
+        layers, self._length = decoder.config.num_hidden_layers, states.shape[1]
         self._decoder = decoder
         self._prefix: Tensor | None = states.to(decoder.dtype)
-        self._length = states.shape[1]
-        self._cache: Cache | None = None
-        self._positions: Positions | None = None
+        self._recordable: _Recordable | None = None
+        self._cache: Cache = growing(layers, self._length + most_columns)
         if chosen != "eager":
-            places = self._length + most_columns + _SPARE
-            table = SinusoidalPositions.get_embedding(places, decoder.config.hidden_size)
-            self._positions = Positions(table.to(decoder.device, decoder.dtype))
-            self._cache = StaticCache(config=decoder.config, max_cache_len=places)
+            cut = parts if chosen == "graph" else 1  # compiling takes longer than any part saves
+            self._recordable = _Recordable(decoder, states, most_columns, cut)
+            self._cache = self._recordable.cache
         self._pass = Accelerated(
             "MusicGen's decoder", self._plain_pass, chosen, decoder.dtype, self._rewind
         )
@@ -91,24 +138,29 @@ class CachedDecoder:
     @torch.no_grad()
     def read(self, column: Tensor) -> Tensor:
         """Logits (row, codebook, code) of what follows a column (row, codebook)."""
-        with looked_up(self._decoder, self._positions):
-            logits = (self._plain_pass if self._prefix is not None else self._pass)(column)
+        recordable = self._recordable
+        mask = () if recordable is None else (recordable.visible(self._length + 1),)
+        with looked_up(self._decoder, recordable.positions if recordable else None):
+            begun = self._prefix is None
+            logits = self._pass(column, *mask) if begun else self._plain_pass(column)
         self._prefix = None  # in the cache from now on
         self._length += 1
         return logits
 
-    def _plain_pass(self, column: Tensor) -> Tensor:
+    def _plain_pass(self, column: Tensor, visible: Tensor | None = None) -> Tensor:
+        if visible is not None:
+            look_at(self._cache, visible.shape[-1])
         output = self._decoder(
             input_ids=column.reshape(-1, 1),
             encoder_hidden_states=self._prefix,
+            attention_mask=visible,
             past_key_values=self._cache,
             use_cache=True,
         )
-        self._cache = output.past_key_values
         last: Tensor = output.logits[:, -1]
         return last.reshape(*column.shape, last.shape[-1])
 
     def _rewind(self) -> None:
         """Let the next pass write where the last one did."""
-        for layer in self._cache.layers if self._cache is not None else ():
-            layer.cumulative_length.fill_(self._length)
+        if self._recordable is not None:
+            rewind(self._cache, self._length)
