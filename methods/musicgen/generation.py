@@ -5,9 +5,11 @@ steps later) and 2.3 (conditions as a prefix), with classifier-free guidance (Ho
 equation 6, in the parametrisation unconditional + scale x (conditional - unconditional)).
 
 **Why not the library's `generate`**: it draws from one global stream, so that a clip's result
-depends on the others of the batch. Here each clip has a generator of its own on the CPU, and
-draws by the Gumbel-max identity: the argmax of log-probabilities plus Gumbel noise is a draw from
-the distribution (Gumbel 1954).
+depends on the others of the batch. Here each clip has a generator of its own: see
+`methods.musicgen.draws`.
+
+**Guidance**: the two versions of a clip share no keys and values. They differ from the first
+position on: one begins with the melody, the other with all C, and what follows depends on both.
 
 **Conventions**: codes are (batch, codebook, frame); prefixes are (batch, position, dim), chroma
 before text.
@@ -24,9 +26,9 @@ import torch
 from torch import Tensor
 from transformers import MusicgenMelodyForCausalLM, MusicgenMelodyForConditionalGeneration
 
-from bench.device import place
 from methods.musicgen.chroma import PITCH_CLASSES, one_hot, tile_to
 from methods.musicgen.decoding import CachedDecoder
+from methods.musicgen.draws import draw, gumbel_noise
 from methods.musicgen.sampling import Sampling
 
 
@@ -99,27 +101,9 @@ def encode_text(
 @torch.no_grad()
 def null_prefix(model: MusicgenMelodyForConditionalGeneration, conditions: Conditions) -> Tensor:
     """Return the prefix without conditions, as trained: all C, and text states zero."""
-    nothing = Conditions(
-        conditions.text,
-        torch.zeros_like(conditions.mask),
-        torch.zeros_like(conditions.pitch_class),
-    )
-    states = prefix(model, nothing)
-    states[:, model.config.chroma_length :] = 0.0  # an encoder given no token at all may return NaN
-    return states
-
-
-def draw(logits: Tensor, sampling: Sampling, generators: Sequence[torch.Generator]) -> Tensor:
-    """Draw codes from (batch, codebook, code) logits, each clip from its own generator.
-
-    Uniform numbers are drawn on the CPU, while a device still works on the logits.
-    """
-    uniform = torch.stack([torch.rand(logits.shape[1:], generator=g) for g in generators])
-    gumbel = -torch.log(-torch.log(place(uniform, logits.device).clamp(1e-20, 1.0 - 1e-7)))
-    scaled = logits.float() / sampling.temperature
-    kept = min(sampling.top_k, scaled.shape[-1])
-    lowest = scaled.topk(kept, dim=-1).values[..., -1:]
-    return (scaled.masked_fill(scaled < lowest, -torch.inf) + gumbel).argmax(dim=-1)
+    chroma = chroma_states(model, torch.zeros_like(conditions.pitch_class))
+    text = chroma.new_zeros(len(chroma), conditions.mask.shape[1], chroma.shape[-1])
+    return torch.cat([chroma, text], dim=1)
 
 
 def guided(logits: Tensor, guidance_scale: float) -> Tensor:
@@ -190,9 +174,10 @@ def continue_codes(
     column = torch.full((batch, codebooks), decoder.config.pad_token_id, device=decoder.device)
     padding = column
     columns: list[Tensor] = []
-    for step in range(steps):
+    shape = codebooks, decoder.config.vocab_size
+    for step, noise in enumerate(gumbel_noise(generators, shape, steps, decoder.device)):
         logits = reader.read(column.repeat(guide.versions, 1))
-        drawn = draw(guide.combine(logits), sampling, generators)
+        drawn = draw(guide.combine(logits), sampling, noise)
         frames = [step - codebook for codebook in range(codebooks)]
         entries = [
             given[:, codebook, frame]

@@ -36,7 +36,7 @@ from bench.api import (
     UnsupportedError,
 )
 from methods.musicgen.chroma import one_hot
-from methods.musicgen.generation import Conditions, draw, generate_codes, guided
+from methods.musicgen.generation import Conditions, generate_codes, guided
 from methods.musicgen.method import MusicgenMelody
 from methods.musicgen.sampling import Parameters, Sampling
 from tests import rounding
@@ -179,21 +179,13 @@ def test_greedy_codes_are_those_of_the_library(
     torch.testing.assert_close(expected, decoded, rtol=0, atol=atol)
 
 
-def test_draws_follow_the_softmax_of_the_kept_logits() -> None:
-    logits = torch.tensor([2.0, 1.0, 0.0, -1.0]).expand(1, 20_000, 4)
-    drawn = draw(logits, Sampling(1.0, 3, 0.5), generators(0))
-    share = torch.bincount(drawn.flatten(), minlength=4) / 20_000
-    expected = torch.softmax(torch.tensor([4.0, 2.0, 0.0, -torch.inf]), 0)
-    torch.testing.assert_close(share, expected, atol=0.01, rtol=0.0)
-
-
 def test_guidance_of_one_is_the_conditional_half_and_zero_the_other() -> None:
     logits = torch.arange(8.0).reshape(2, 1, 4)
     assert torch.equal(guided(logits, 1.0), logits[:1])
     assert torch.equal(guided(logits, 0.0), logits[1:])
 
 
-def test_a_clip_draws_the_same_codes_alone_and_in_company(
+def test_a_clip_draws_the_same_codes_alone_and_in_any_company(
     model: MusicgenMelodyForConditionalGeneration,
 ) -> None:
     together = generate_codes(model, conditions(3), 10, Sampling(3.0, 20, 1.0), generators(5, 6, 7))
@@ -203,6 +195,9 @@ def test_a_clip_draws_the_same_codes_alone_and_in_company(
         single = Conditions(given.text[one], given.mask[one], given.pitch_class[one])
         alone = generate_codes(model, single, 10, Sampling(3.0, 20, 1.0), generators(seed))
         assert torch.equal(alone[0], together[row])
+    turned = Conditions(given.text.flip(0), given.mask.flip(0), given.pitch_class.flip(0))
+    again = generate_codes(model, turned, 10, Sampling(3.0, 20, 1.0), generators(7, 6, 5))
+    assert torch.equal(again.flip(0), together)
 
 
 def test_audio_is_the_same_alone_and_in_company(
