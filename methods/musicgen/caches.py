@@ -5,8 +5,11 @@ passes: the library's own growing cache copies all that it holds at every step, 
 of the time of the mini model on a CPU. `fixed` hands out as many positions as it is told, because a
 recorded pass needs fixed shapes; what is not filled among them has to be masked.
 
-How many positions that are is decided by `ends`: a recording for each length would cost more than
-it saves, so that what a generation adds is cut into few parts.
+Rows that begin with the same prefix read it once: what comes first may have fewer rows than the
+cache, which `source` spreads over its rows. Its own attention needs no more than was handed in.
+
+How many positions a recorded pass looks at is decided by `ends`: a recording for each length would
+cost more than it saves, so that what a generation adds is cut into few parts.
 
 **Conventions**: keys and values are (row, head, position, width).
 """
@@ -30,9 +33,9 @@ _BYTES_READ_WHILE_RECORDING = 2.4e11
 class _FilledInPlace(DynamicLayer):  # type: ignore[misc]  # transformers counts as untyped
     """A layer that grows inside memory for so many positions."""
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, places: int, source: Tensor) -> None:
         super().__init__()
-        self._places = places
+        self._places, self._source = places, source
         self._room: tuple[Tensor, Tensor] | None = None
 
     def update(
@@ -40,9 +43,7 @@ class _FilledInPlace(DynamicLayer):  # type: ignore[misc]  # transformers counts
     ) -> tuple[Tensor, Tensor]:
         """Take in what comes next; all that is filled, as views."""
         if self._room is None:
-            self.lazy_initialization(keys, values)
-            shape = (*keys.shape[:2], self._places, keys.shape[-1])
-            self._room = keys.new_empty(shape), values.new_empty(shape)
+            return self._begin(keys, values)
         start = self.get_seq_length()
         end = start + keys.shape[-2]
         for room, new in zip(self._room, (keys, values), strict=True):
@@ -50,34 +51,53 @@ class _FilledInPlace(DynamicLayer):  # type: ignore[misc]  # transformers counts
         self.keys, self.values = (room[:, :, :end] for room in self._room)
         return self.keys, self.values
 
+    def _begin(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        self.lazy_initialization(keys, values)
+        rows, (_, heads, end, width) = len(self._source), keys.shape
+        room, other = (new.new_empty(rows, heads, self._places, width) for new in (keys, values))
+        self.keys, self.values = room[:, :, :end], other[:, :, :end]
+        self.keys.copy_(keys[self._source])
+        self.values.copy_(values[self._source])
+        self._room = room, other
+        return keys, values
+
 
 class _ReadInPart(StaticLayer):  # type: ignore[misc]  # likewise
     """A layer of fixed size of which the first `read` positions are looked at."""
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, places: int, source: Tensor) -> None:
         super().__init__(places)
-        self.read = places
+        self.read, self._source = places, source
 
     def update(
         self, keys: Tensor, values: Tensor, *_args: object, **_options: object
     ) -> tuple[Tensor, Tensor]:
         """Take in what comes next; the part that is looked at, as views."""
+        if not self.is_initialized:
+            super().update(keys[self._source], values[self._source])
+            return keys, values
         all_keys, all_values = super().update(keys, values)
         return all_keys[:, :, : self.read], all_values[:, :, : self.read]
 
-    def get_mask_sizes(self, *_query: object) -> tuple[int, int]:
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Length and offset of what is looked at."""
-        return self.read, 0
+        return self.read if self.is_initialized else query_length, 0
 
 
-def growing(layers: int, places: int) -> Cache:
-    """A cache that hands out what is filled, with room for so many positions."""
-    return Cache(layers=[_FilledInPlace(places) for _ in range(layers)])
+def growing(layers: int, places: int, source: Tensor) -> Cache:
+    """A cache that hands out what is filled, with room for so many positions.
+
+    Args:
+        layers: Of the decoder.
+        places: Positions in all.
+        source: For each row, which row of what comes first it begins with (row,).
+    """
+    return Cache(layers=[_FilledInPlace(places, source) for _ in range(layers)])
 
 
-def fixed(layers: int, places: int) -> Cache:
-    """A cache of a fixed size; `look_at` says how much of it is handed out."""
-    return Cache(layers=[_ReadInPart(places) for _ in range(layers)])
+def fixed(layers: int, places: int, source: Tensor) -> Cache:
+    """A cache of a fixed size; `look_at` says how much of it is handed out; else as `growing`."""
+    return Cache(layers=[_ReadInPart(places, source) for _ in range(layers)])
 
 
 def look_at(cache: Cache, positions: int) -> None:

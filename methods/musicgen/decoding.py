@@ -7,8 +7,9 @@ they need fixed shapes. See `methods.musicgen.caches`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -67,29 +68,52 @@ def looked_up(decoder: MusicgenMelodyForCausalLM, positions: Positions | None) -
         inner.embed_positions = own
 
 
+def shared_rows(states: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """How the rows of a batch go with those of its prefix.
+
+    Args:
+        states: Of each version, with a row for each clip or one for all.
+
+    Returns:
+        For each row of the batch its row of the prefix, and for each row of the prefix the first
+        row of the batch that begins with it.
+
+    Example:
+        >>> shared_rows([torch.zeros(3, 1, 1), torch.zeros(1, 1, 1)])
+        (tensor([0, 1, 2, 3, 3, 3]), tensor([0, 1, 2, 3]))
+    """
+    counts = [len(one) for one in states]
+    clips, starts = max(counts), accumulate(counts, initial=0)
+    rows = [torch.arange(count) for count in counts]
+    sources = [start + row.expand(clips) for start, row in zip(starts, rows, strict=False)]
+    return torch.cat(sources), torch.cat([n * clips + row for n, row in enumerate(rows)])
+
+
 class _Recordable:
     """What a decoder needs for passes of fixed shapes: a cache, positions, and what is filled.
 
     Args:
         decoder: The language model.
-        states: What stands before the codes, (row, position, dim).
-        most_columns: How many columns will be read.
+        source: For each row, which row of the prefix it begins with (row,).
+        lengths: Positions of the prefix, and how many columns will be read.
         parts: Into how many parts they are cut; left out, so many that recording each pays.
     """
 
     def __init__(
         self,
         decoder: MusicgenMelodyForCausalLM,
-        states: Tensor,
-        most_columns: int,
+        source: Tensor,
+        lengths: tuple[int, int],
         parts: int | None,
     ) -> None:
-        config, (rows, prefix, _) = decoder.config, states.shape
+        config, (prefix, most_columns) = decoder.config, lengths
         places = aligned(prefix + most_columns + _SPARE)
-        each = 2 * rows * config.num_hidden_layers * config.hidden_size * decoder.dtype.itemsize
+        each = (
+            2 * len(source) * config.num_hidden_layers * config.hidden_size * decoder.dtype.itemsize
+        )
         table = SinusoidalPositions.get_embedding(places, config.hidden_size)
         self.positions = Positions(table.to(decoder.device, decoder.dtype))
-        self.cache = fixed(config.num_hidden_layers, places)
+        self.cache = fixed(config.num_hidden_layers, places, source)
         self._ends = ends(prefix, places, parts or parts_worth_recording(each, prefix, places))
         self._hidden = torch.full((1, 1, 1, places), -torch.inf)
         self._hidden = self._hidden.to(decoder.device, decoder.dtype)
@@ -102,11 +126,15 @@ class _Recordable:
 
 
 class CachedDecoder:
-    """A decoder that has read a prefix and some columns of codes.
+    """A decoder that has read a prefix and some columns of codes, in versions of each clip.
+
+    Rows are all clips of the first version, then those of the next.
 
     Args:
         decoder: The language model.
-        states: What stands before the codes, (row, position, dim).
+        states: What stands before the codes in each version, (clip, position, dim), or (1,
+            position, dim) where it is the same for all clips; it is then read once, and their first
+            columns must be equal.
         most_columns: How many columns will be read.
         way: How passes are made faster; left out, what suits the device.
         parts: Into how many parts the columns are cut where passes are recorded, each of which
@@ -116,20 +144,21 @@ class CachedDecoder:
     def __init__(
         self,
         decoder: MusicgenMelodyForCausalLM,
-        states: Tensor,
+        states: Sequence[Tensor],
         most_columns: int,
         way: Acceleration | None = None,
         parts: int | None = None,
     ) -> None:
         chosen = way or choose_acceleration(decoder.device)
-        layers, self._length = decoder.config.num_hidden_layers, states.shape[1]
+        layers, self._length = decoder.config.num_hidden_layers, states[0].shape[1]
         self._decoder = decoder
-        self._prefix: Tensor | None = states.to(decoder.dtype)
+        self._prefix: Tensor | None = torch.cat(list(states)).to(decoder.dtype)
+        self._source, self._first = (rows.to(decoder.device) for rows in shared_rows(states))
         self._recordable: _Recordable | None = None
-        self._cache: Cache = growing(layers, self._length + most_columns)
+        self._cache: Cache = growing(layers, self._length + most_columns, self._source)
         if chosen != "eager":
             cut = parts if chosen == "graph" else 1  # compiling takes longer than any part saves
-            self._recordable = _Recordable(decoder, states, most_columns, cut)
+            self._recordable = _Recordable(decoder, self._source, (self._length, most_columns), cut)
             self._cache = self._recordable.cache
         self._pass = Accelerated(
             "MusicGen's decoder", self._plain_pass, chosen, decoder.dtype, self._rewind
@@ -141,8 +170,10 @@ class CachedDecoder:
         recordable = self._recordable
         mask = () if recordable is None else (recordable.visible(self._length + 1),)
         with looked_up(self._decoder, recordable.positions if recordable else None):
-            begun = self._prefix is None
-            logits = self._pass(column, *mask) if begun else self._plain_pass(column)
+            if self._prefix is None:
+                logits = self._pass(column, *mask)
+            else:
+                logits = self._plain_pass(column[self._first])[self._source]
         self._prefix = None  # in the cache from now on
         self._length += 1
         return logits

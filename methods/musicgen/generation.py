@@ -8,8 +8,9 @@ equation 6, in the parametrisation unconditional + scale x (conditional - uncond
 depends on the others of the batch. Here each clip has a generator of its own: see
 `methods.musicgen.draws`.
 
-**Guidance**: the two versions of a clip share no keys and values. They differ from the first
-position on: one begins with the melody, the other with all C, and what follows depends on both.
+**Guidance**: the two versions of a clip share nothing. They differ from the first position on: one
+begins with the melody, the other with all C. But what stands before the codes of the version
+without conditions is the same for all clips, and is read once for a batch.
 
 **Conventions**: codes are (batch, codebook, frame); prefixes are (batch, position, dim), chroma
 before text.
@@ -55,13 +56,11 @@ class Guide:
     """States before the audio codes, in versions with different conditions, and their combination.
 
     Args:
-        states: (version * batch, position, dim), all clips of a version together.
-        versions: How many.
+        states: Of each version, (batch, position, dim), or (1, position, dim) for all clips.
         combine: Takes logits (version * batch, codebook, code) to (batch, codebook, code).
     """
 
-    states: Tensor
-    versions: int
+    states: tuple[Tensor, ...]
     combine: Combine
 
 
@@ -100,9 +99,12 @@ def encode_text(
 
 @torch.no_grad()
 def null_prefix(model: MusicgenMelodyForConditionalGeneration, conditions: Conditions) -> Tensor:
-    """Return the prefix without conditions, as trained: all C, and text states zero."""
-    chroma = chroma_states(model, torch.zeros_like(conditions.pitch_class))
-    text = chroma.new_zeros(len(chroma), conditions.mask.shape[1], chroma.shape[-1])
+    """Return the prefix without conditions, as trained: all C, and text states zero.
+
+    It is the same for all clips, (1, position, dim).
+    """
+    chroma = chroma_states(model, torch.zeros_like(conditions.pitch_class[:1]))
+    text = chroma.new_zeros(1, conditions.mask.shape[1], chroma.shape[-1])
     return torch.cat([chroma, text], dim=1)
 
 
@@ -137,10 +139,10 @@ def generate_codes(
     """Generate `num_frames` frames of codes for each clip, shape (batch, codebook, frame)."""
     states, scale = prefix(model, conditions), sampling.guidance_scale
     if scale == 1.0:
-        guide = Guide(states, 1, lambda logits: logits)
+        guide = Guide((states,), lambda logits: logits)
     else:
-        both = torch.cat([states, null_prefix(model, conditions)])
-        guide = Guide(both, 2, lambda logits: guided(logits, scale))
+        both = states, null_prefix(model, conditions)
+        guide = Guide(both, lambda logits: guided(logits, scale))
     nothing = torch.empty(len(states), model.decoder.config.num_codebooks, 0, dtype=torch.long)
     return continue_codes(model.decoder, guide, (nothing, num_frames), sampling, generators)
 
@@ -176,7 +178,7 @@ def continue_codes(
     columns: list[Tensor] = []
     shape = codebooks, decoder.config.vocab_size
     for step, noise in enumerate(gumbel_noise(generators, shape, steps, decoder.device)):
-        logits = reader.read(column.repeat(guide.versions, 1))
+        logits = reader.read(column.repeat(len(guide.states), 1))
         drawn = draw(guide.combine(logits), sampling, noise)
         frames = [step - codebook for codebook in range(codebooks)]
         entries = [

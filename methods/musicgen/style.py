@@ -257,14 +257,14 @@ class MusicgenStyle(StyleTransferMethod[StyleParameters]):
             style = self._encode(excerpt, parameters.stages)
             text = self._text(str(request.state.meta["text"]))
             states = _versions(style, text, [(1, 1), (1, 0), (0, 0)])
-            return Guide(states, 3, lambda logits: double_guided(logits, a, b))
+            return Guide(states, lambda logits: double_guided(logits, a, b))
         style = torch.from_numpy(request.state.arrays["style"].copy()).to(self._ready.device)
         states = _versions(style, self._text(""), [(1, 1), (0, 0)])
-        return Guide(states, 2, lambda logits: guided(logits, a))
+        return Guide(states, lambda logits: guided(logits, a))
 
 
-def _versions(style: Tensor, text: Tensor, kept: Sequence[tuple[int, int]]) -> Tensor:
+def _versions(style: Tensor, text: Tensor, kept: Sequence[tuple[int, int]]) -> tuple[Tensor, ...]:
     """[style | text] for each version, with zeros where a condition is left out."""
-    return torch.stack(
-        [torch.cat([style * with_style, text * with_text]) for with_style, with_text in kept]
+    return tuple(
+        torch.cat([style * with_style, text * with_text])[None] for with_style, with_text in kept
     )

@@ -48,17 +48,20 @@ def generator(seed: int) -> torch.Generator:
 
 
 class Attended(Watching):
-    """Counts the positions that single queries are compared with, of one row."""
+    """Counts the positions that single queries are compared with, and the rows of longer passes."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.positions = 0
+        self.positions = self.rows = 0
 
     def note(self, func: Callable[..., object], args: tuple[object, ...], made: object) -> None:
         """Add the positions of an attention."""
         if "scaled_dot_product" in str(func):
             query, keys = (one for one in args[:2] if isinstance(one, torch.Tensor))
-            self.positions += keys.shape[-2] if query.shape[-2] == 1 else 0
+            if query.shape[-2] == 1:
+                self.positions += keys.shape[-2]
+            else:
+                self.rows += len(query)
 
 
 class Moved(Watching):
@@ -91,7 +94,7 @@ def test_each_step_reads_as_one_pass_over_everything_does(
     with torch.no_grad():
         whole = decoder(input_ids=columns.flatten(0, 1), encoder_hidden_states=states).logits
     expected = whole.reshape(2, 4, PREFIX + COLUMNS, CODES)[:, :, PREFIX:]
-    reader = CachedDecoder(decoder, states, COLUMNS, way, parts)
+    reader = CachedDecoder(decoder, [states], COLUMNS, way, parts)
     read = torch.stack([reader.read(columns[..., step]) for step in range(COLUMNS)], dim=2)
     atol = rounding.of_networks(decoder, scale=rounding.magnitude(expected))
     torch.testing.assert_close(read, expected, rtol=0, atol=atol)
@@ -108,7 +111,7 @@ def test_a_step_looks_at_what_is_filled_up_to_the_end_of_its_part(
     looked_at: tuple[int, ...],
 ) -> None:
     """All of a fixed cache was 48 positions at each of the 23 steps after the first: 1,104."""
-    reader = CachedDecoder(decoder, torch.zeros(2, PREFIX, 32), COLUMNS, way, parts)
+    reader = CachedDecoder(decoder, [torch.zeros(2, PREFIX, 32)], COLUMNS, way, parts)
     column = torch.zeros(2, 4, dtype=torch.long)
     reader.read(column)
     with Attended() as seen:
@@ -117,6 +120,24 @@ def test_a_step_looks_at_what_is_filled_up_to_the_end_of_its_part(
     filled = range(PREFIX + 2, PREFIX + COLUMNS + 1)
     assert seen.positions == LAYERS * sum(min(e for e in looked_at if e >= n) for n in filled)
     assert seen.positions <= LAYERS * 1104
+
+
+@pytest.mark.parametrize("way", ["eager", "graph"])
+@pytest.mark.usefixtures("in_double")
+def test_a_prefix_that_all_clips_share_is_read_once(way: Acceleration) -> None:
+    decoder = small_decoder().double()
+    own, other = torch.randn(2, 3, PREFIX, 32, generator=generator(0))
+    shared = other[:1]
+    columns = torch.randint(0, CODES, (4, 6, 4), generator=generator(1))
+    columns[0] = CODES
+    apart = CachedDecoder(decoder, [own, shared.expand(3, -1, -1)], len(columns), way)
+    together = CachedDecoder(decoder, [own, shared], len(columns), way)
+    expected = [apart.read(column) for column in columns]
+    with Attended() as seen:
+        read = [together.read(column) for column in columns]
+    assert seen.rows == LAYERS * 4
+    atol = rounding.of_networks(decoder, scale=rounding.magnitude(torch.stack(expected)))
+    torch.testing.assert_close(read, expected, rtol=0, atol=atol)
 
 
 def test_parts_end_where_memory_is_aligned_and_leave_nothing_out() -> None:
@@ -176,18 +197,18 @@ def test_the_host_is_asked_for_nothing_between_steps(
 ) -> None:
     """On a device without values, whatever looks at one ends the generation: only its end does.
 
-    Moved there: what is given, the states, and noise once for many steps.
+    Moved there: what is given, how rows share the prefix (two tensors), and noise of many steps.
     """
     elsewhere = copy.deepcopy(decoder).to("meta")
-    guide = Guide(torch.randn(4, PREFIX, 32), 2, lambda logits: guided(logits, 3.0))
-    guide = Guide(guide.states.to("meta"), guide.versions, guide.combine)
+    states = [torch.zeros(clips, PREFIX, 32, device="meta") for clips in (2, 1)]
+    guide = Guide(tuple(states), lambda logits: guided(logits, 3.0))
     length = torch.empty(2, 4, 0, dtype=torch.long), frames
     own = [generator(0), generator(1)]
     with Moved() as seen, pytest.raises(NotImplementedError, match="Cannot copy out of meta"):
         continue_codes(elsewhere, guide, length, Sampling(3.0, 20, 1.0), own)
     blocks = -(-(frames + 3) // STEPS_AHEAD)
     assert seen.steps == frames + 3
-    assert seen.moves == 1 + blocks
+    assert seen.moves == 3 + blocks
 
 
 def test_a_decoder_has_a_row_for_what_stands_for_no_code() -> None:

@@ -221,7 +221,7 @@ def test_every_fifteenth_frame_is_kept(model: StyleModel) -> None:
 
 def test_given_codes_stay_and_the_rest_is_drawn(model: StyleModel) -> None:
     given = torch.randint(0, 16, (1, 4, 5), generator=torch.Generator().manual_seed(0))
-    guide = Guide(torch.randn(1, 3, tiny.HIDDEN), 1, lambda logits: logits)
+    guide = Guide((torch.randn(1, 3, tiny.HIDDEN),), lambda logits: logits)
     own = [torch.Generator().manual_seed(1)]
     codes = continue_codes(model.decoder, guide, (given, 9), Sampling(1.0, 16, 1.0), own)
     assert codes.shape == (1, 4, 9)
@@ -231,7 +231,7 @@ def test_given_codes_stay_and_the_rest_is_drawn(model: StyleModel) -> None:
 
 def test_greedy_codes_continue_themselves(model: StyleModel) -> None:
     """The first frames of a greedy generation, given as a prompt, lead to the same rest."""
-    guide = Guide(torch.randn(1, 3, tiny.HIDDEN), 1, lambda logits: logits)
+    guide = Guide((torch.randn(1, 3, tiny.HIDDEN),), lambda logits: logits)
     greedy, own = Sampling(1.0, 1, 1.0), [torch.Generator()]
     nothing = torch.empty(1, 4, 0, dtype=torch.long)
     whole = continue_codes(model.decoder, guide, (nothing, 8), greedy, own)

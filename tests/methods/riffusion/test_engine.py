@@ -401,7 +401,7 @@ def test_a_step_of_the_decoder_never_looks_at_a_value() -> None:
     decoder = load_melody("mini", "cpu").model.decoder
     states = torch.randn(2, 12, decoder.config.hidden_size)
     column = torch.zeros(2, decoder.config.num_codebooks, dtype=torch.long)
-    reader = CachedDecoder(decoder, states, 4, "graph")
+    reader = CachedDecoder(decoder, [states], 4, "graph")
     for _ in range(2):  # the first column comes with the prefix, the second finds its way of passes
         reader.read(column)
     with NoLooking():
@@ -416,7 +416,7 @@ def test_a_decoder_with_a_fixed_cache_reads_as_with_a_growing_one(way: Accelerat
     generator = torch.Generator().manual_seed(0)
     states = torch.randn(2, 12, decoder.config.hidden_size, generator=generator)
     columns = torch.randint(0, 200, (6, 2, decoder.config.num_codebooks), generator=generator)
-    growing, fixed = (CachedDecoder(decoder, states, 6, each) for each in ("eager", way))
+    growing, fixed = (CachedDecoder(decoder, [states], 6, each) for each in ("eager", way))
     for column in columns:
         ours, theirs = fixed.read(column), growing.read(column)
         atol = rounding.of_networks(decoder, scale=rounding.magnitude(theirs))
