@@ -23,8 +23,8 @@ from transformers import Cache
 from transformers.cache_utils import DynamicLayer, StaticLayer
 
 MOST_PARTS = 4  # recorded passes that are kept at once, each with its memory
-# Attention in 16 bits reads masks whose rows begin every 16 bytes; others it copies first.
-_ALIGNED = 8
+# Attention on CUDA copies masks with rows of other lengths before it reads them.
+_ALIGNED = 16
 # About what an H200 reads in the time that recording a pass takes: 80 ms at 3 TB/s. A slower device
 # does both more slowly. An estimate; it decides speed alone.
 _BYTES_READ_WHILE_RECORDING = 2.4e11
@@ -117,26 +117,26 @@ def ends(prefix: int, places: int, parts: int) -> tuple[int, ...]:
 
     Args:
         prefix: Positions that are filled before the first step.
-        places: Positions in all, a multiple of 8.
+        places: Positions in all, a multiple of 16.
         parts: Into how many equal parts what is added is cut, at least 1.
 
     Returns:
-        Rising multiples of 8, at most one for each part; the last is `places`.
+        Rising multiples of 16, at most one for each part; the last is `places`.
 
     Example:
         >>> ends(244, 512, 1), ends(244, 512, 4)
-        ((512,), (312, 384, 448, 512))
+        ((512,), (320, 384, 448, 512))
     """
     added = places - prefix
     return tuple(sorted({aligned(prefix + added * part / parts) for part in range(1, parts + 1)}))
 
 
 def aligned(positions: float) -> int:
-    """The smallest multiple of 8 that is not below a number of positions.
+    """The smallest multiple of 16 that is not below a number of positions.
 
     Example:
         >>> aligned(497), aligned(496)
-        (504, 496)
+        (512, 496)
     """
     return _ALIGNED * math.ceil(positions / _ALIGNED)
 
@@ -176,7 +176,7 @@ def part_of(ending: tuple[int, ...], filled: int) -> int:
     """The first end that is not below so many filled positions.
 
     Example:
-        >>> part_of((312, 384, 448, 512), 312), part_of((312, 384, 448, 512), 313)
-        (312, 384)
+        >>> part_of((320, 384, 448, 512), 320), part_of((320, 384, 448, 512), 321)
+        (320, 384)
     """
     return next(end for end in ending if end >= filled)

@@ -12,7 +12,13 @@ from transformers import MusicgenMelodyForCausalLM
 
 from bench.api import CheckpointError
 from methods.acceleration import Acceleration
-from methods.musicgen.caches import MOST_PARTS, ends, parts_worth_recording
+from methods.musicgen.caches import (
+    MOST_PARTS,
+    aligned,
+    ends,
+    part_of,
+    parts_worth_recording,
+)
 from methods.musicgen.configuration import decoder_config
 from methods.musicgen.decoding import CachedDecoder
 from methods.musicgen.draws import STEPS_AHEAD, draw, gumbel_noise
@@ -21,9 +27,9 @@ from methods.musicgen.sampling import Sampling
 from tests import rounding
 from tests.dispatched import Watching
 
-PREFIX, COLUMNS, LAYERS, CODES = 12, 24, 2, 64
-# Prefix, columns and eight to spare are 44, so 48 places; what 12 leave of them in quarters.
-QUARTERS = (24, 32, 40, 48)
+PREFIX, COLUMNS, LAYERS, CODES = 12, 56, 2, 64
+# Prefix, columns and eight to spare are 76, so 80 places; what 12 leave of them in quarters.
+QUARTERS = (32, 48, 64, 80)
 
 
 def small_decoder() -> MusicgenMelodyForCausalLM:
@@ -102,7 +108,7 @@ def test_each_step_reads_as_one_pass_over_everything_does(
 
 @pytest.mark.parametrize(
     ("way", "parts", "looked_at"),
-    [("eager", None, range(1, 49)), ("graph", 1, (48,)), ("graph", 4, QUARTERS)],
+    [("eager", None, range(1, 81)), ("graph", 1, (80,)), ("graph", 4, QUARTERS)],
 )
 def test_a_step_looks_at_what_is_filled_up_to_the_end_of_its_part(
     decoder: MusicgenMelodyForCausalLM,
@@ -110,7 +116,7 @@ def test_a_step_looks_at_what_is_filled_up_to_the_end_of_its_part(
     parts: int | None,
     looked_at: tuple[int, ...],
 ) -> None:
-    """All of a fixed cache was 48 positions at each of the 23 steps after the first: 1,104."""
+    """All of a fixed cache was 80 positions at each of the 55 steps after the first: 4,400."""
     reader = CachedDecoder(decoder, [torch.zeros(2, PREFIX, 32)], COLUMNS, way, parts)
     column = torch.zeros(2, 4, dtype=torch.long)
     reader.read(column)
@@ -119,7 +125,7 @@ def test_a_step_looks_at_what_is_filled_up_to_the_end_of_its_part(
             reader.read(column)
     filled = range(PREFIX + 2, PREFIX + COLUMNS + 1)
     assert seen.positions == LAYERS * sum(min(e for e in looked_at if e >= n) for n in filled)
-    assert seen.positions <= LAYERS * 1104
+    assert seen.positions <= LAYERS * 4400
 
 
 @pytest.mark.parametrize("way", ["eager", "graph"])
@@ -147,7 +153,7 @@ def test_parts_end_where_memory_is_aligned_and_leave_nothing_out() -> None:
             assert found == tuple(sorted(set(found)))
             assert len(found) <= parts
             assert found[-1] == 512
-            assert all(end % 8 == 0 and end > prefix for end in found)
+            assert all(end % 16 == 0 and end > prefix for end in found)
 
 
 def test_as_many_parts_are_recorded_as_gain_most() -> None:
@@ -165,6 +171,23 @@ def test_as_many_parts_are_recorded_as_gain_most() -> None:
             nearby = [cost for parts, cost in costs.items() if abs(parts - chosen) <= 1]
             assert min(costs.values()) == min(nearby)
             assert costs[chosen] <= costs[1]
+
+
+@pytest.mark.parametrize(
+    ("frames", "whole", "looked_at", "filled"),
+    [(250, 127_008, 111_104, 93_366), (1500, 2_634_508, 1_781_760, 1_495_241)],
+)
+def test_the_counts_in_the_report_are_those_of_the_published_model(
+    frames: int, whole: int, looked_at: int, filled: int
+) -> None:
+    """64 clips with guidance, after 235 positions of melody and 8 of text."""
+    prefix, columns, each = 243, frames + 3, 128 * 2 * 48 * 1536 * 2
+    places = prefix + columns + 8
+    steps = range(prefix + 2, prefix + columns + 1)
+    chosen = ends(prefix, aligned(places), parts_worth_recording(each, prefix, aligned(places)))
+    assert len(steps) * places == whole
+    assert sum(part_of(chosen, step) for step in steps) == looked_at
+    assert sum(steps) == filled
 
 
 def test_noise_drawn_ahead_is_that_of_each_clip_step_by_step() -> None:
