@@ -115,8 +115,9 @@ class _Recordable:
         self.positions = Positions(table.to(decoder.device, decoder.dtype))
         self.cache = fixed(config.num_hidden_layers, places, source)
         self._ends = ends(prefix, places, parts or parts_worth_recording(each, prefix, places))
-        self._hidden = torch.full((1, 1, 1, places), -torch.inf)
-        self._hidden = self._hidden.to(decoder.device, decoder.dtype)
+        self._hidden = torch.full(
+            (1, 1, 1, places), -torch.inf, device=decoder.device, dtype=decoder.dtype
+        )
         self._hidden[..., :prefix] = 0.0
 
     def visible(self, filled: int) -> Tensor:
