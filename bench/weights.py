@@ -8,6 +8,7 @@ downloads; `python -m bench fetch` does.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import pickle
 import struct
@@ -287,6 +288,30 @@ def check_tokenizer(
         f"{len(set(texts))} texts; its files are missing or broken. Restore the folder, or run "
         f"`{FETCH}`."
     )
+
+
+@contextmanager
+def leaving_unsaid(logger: str, words: str) -> Iterator[None]:
+    """Keep a warning of a library, of which we know that it is none, from the log in a block.
+
+    Args:
+        logger: The name of the logger that says it.
+        words: Words that stand in this message and in no other.
+
+    Example:
+        >>> with leaving_unsaid("library", "is odd"):
+        ...     logging.getLogger("library").warning("9 is odd")
+    """
+
+    def is_another(record: logging.LogRecord) -> bool:
+        return words not in record.getMessage()
+
+    speaker = logging.getLogger(logger)
+    speaker.addFilter(is_another)
+    try:
+        yield
+    finally:
+        speaker.removeFilter(is_another)
 
 
 def quiet_loaders() -> None:

@@ -39,7 +39,8 @@ class Positions(nn.Module):
     """Sinusoidal positions, looked up on the device.
 
     The library's own module compares the position with its table's length, and so makes the device
-    wait at every step; no such pass can be recorded. Here the table is long enough from the start.
+    wait at every step; no such pass can be recorded. In some versions its table does not lie on the
+    device either. Here it does, and is long enough from the start.
 
     Args:
         table: (position, dim).
@@ -57,11 +58,11 @@ class Positions(nn.Module):
 
 
 @contextmanager
-def looked_up(decoder: MusicgenMelodyForCausalLM, positions: Positions | None) -> Iterator[None]:
-    """Have a decoder use `positions` for a while; None leaves it as it is."""
+def looked_up(decoder: MusicgenMelodyForCausalLM, positions: Positions) -> Iterator[None]:
+    """Have a decoder use `positions` for a while."""
     inner: Any = decoder.model.decoder
     own = inner.embed_positions
-    inner.embed_positions = positions or own
+    inner.embed_positions = positions
     try:
         yield
     finally:
@@ -90,7 +91,7 @@ def shared_rows(states: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 class _Recordable:
-    """What a decoder needs for passes of fixed shapes: a cache, positions, and what is filled.
+    """What a decoder needs for passes of fixed shapes: a cache, and what is filled of it.
 
     Args:
         decoder: The language model.
@@ -111,8 +112,6 @@ class _Recordable:
         each = (
             2 * len(source) * config.num_hidden_layers * config.hidden_size * decoder.dtype.itemsize
         )
-        table = SinusoidalPositions.get_embedding(places, config.hidden_size)
-        self.positions = Positions(table.to(decoder.device, decoder.dtype))
         self.cache = fixed(config.num_hidden_layers, places, source)
         self._ends = ends(prefix, places, parts or parts_worth_recording(each, prefix, places))
         self._hidden = torch.full(
@@ -155,6 +154,10 @@ class CachedDecoder:
         self._decoder = decoder
         self._prefix: Tensor | None = torch.cat(list(states)).to(decoder.dtype)
         self._source, self._first = (rows.to(decoder.device) for rows in shared_rows(states))
+        table = SinusoidalPositions.get_embedding(
+            self._length + most_columns + _SPARE, decoder.config.hidden_size
+        )
+        self._positions = Positions(table.to(decoder.device, decoder.dtype))
         self._recordable: _Recordable | None = None
         self._cache: Cache = growing(layers, self._length + most_columns, self._source)
         if chosen != "eager":
@@ -170,7 +173,7 @@ class CachedDecoder:
         """Logits (row, codebook, code) of what follows a column (row, codebook)."""
         recordable = self._recordable
         mask = () if recordable is None else (recordable.visible(self._length + 1),)
-        with looked_up(self._decoder, recordable.positions if recordable else None):
+        with looked_up(self._decoder, self._positions):
             if self._prefix is None:
                 logits = self._pass(column, *mask)
             else:

@@ -22,6 +22,7 @@ from bench.weights import (
     check_tokenizer,
     full_profile_line,
     hub_folder,
+    leaving_unsaid,
     require_files,
 )
 from methods.musicgen.checkpoints import (
@@ -148,12 +149,14 @@ def load_folder(folder: Path, device: str, precision: Precision = "float32") -> 
     """
     require_files(folder, FILES, "MusicGen melody")
     library_logging.disable_progress_bar()
-    config = read_config(folder)
-    tokenizer = AutoTokenizer.from_pretrained(folder, config=config)
-    check_tokenizer(tokenizer, folder)
-    model = MusicgenMelodyForConditionalGeneration.from_pretrained(
-        folder, config=config, dtype=torch.float32
-    )
+    # Older versions of the library also warn of their own defaults, whatever they are given.
+    with leaving_unsaid("transformers.configuration_utils", "integer within the vocabulary"):
+        config = read_config(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, config=config)
+        check_tokenizer(tokenizer, folder)
+        model = MusicgenMelodyForConditionalGeneration.from_pretrained(
+            folder, config=config, dtype=torch.float32
+        )
     # Built from parts, the decoder lacks an attention implementation, and then a causal mask.
     model.decoder.set_attn_implementation("sdpa")
     _set_special_ids(model)

@@ -220,7 +220,8 @@ def test_the_host_is_asked_for_nothing_between_steps(
 ) -> None:
     """On a device without values, whatever looks at one ends the generation: only its end does.
 
-    Moved there: what is given, how rows share the prefix (two tensors), and noise of many steps.
+    Moved there: what is given, how rows share the prefix (two tensors), the table of positions, and
+    noise of many steps.
     """
     elsewhere = copy.deepcopy(decoder).to("meta")
     states = [torch.zeros(clips, PREFIX, 32, device="meta") for clips in (2, 1)]
@@ -231,7 +232,7 @@ def test_the_host_is_asked_for_nothing_between_steps(
         continue_codes(elsewhere, guide, length, Sampling(3.0, 20, 1.0), own)
     blocks = -(-(frames + 3) // STEPS_AHEAD)
     assert seen.steps == frames + 3
-    assert seen.moves == 3 + blocks
+    assert seen.moves == 4 + blocks
 
 
 def test_a_decoder_has_a_row_for_what_stands_for_no_code() -> None:
