@@ -33,6 +33,8 @@ for arguments in commands:
     imported = [name for name in heavy if name in sys.modules and name not in before]
     print(json.dumps([code, imported, shown.getvalue(), said.getvalue()]))
 """
+
+
 def _python(code: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
