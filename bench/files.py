@@ -34,6 +34,7 @@ from typing import BinaryIO
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _LITTLE_BYTES = 1 << 30  # a disk with more space left is not full, whoever says so
 # What file systems answer that keep no names on request, such as those of some networks.
+_STREAMS = frozenset({Path("/dev"), Path("/dev/fd")})
 _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 _FRESH, _FORMER = ".new", ".old"
 _NAME_LENGTH = 40  # of the target's name in that of the scratch: file systems allow 255 bytes
@@ -102,7 +103,7 @@ def replace_file(path: Path, content: str | bytes, root: Path | None = None) -> 
     finds the old content or the new one, and what is left of the scratch file goes with the next
     write into the folder. Several processes may write the same file: each has a
     scratch file of its own, and the last one wins. Missing folders are created. A pipe or a device,
-    such as `/dev/stdout`, is written to directly.
+    such as `/dev/stdout`, is written to directly; `/dev/shm` is a disk in memory like any other.
 
     Args:
         path: The file.
@@ -117,7 +118,7 @@ def replace_file(path: Path, content: str | bytes, root: Path | None = None) -> 
     """
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     target = _lexical(path)
-    stream = target.is_relative_to("/dev")  # even where it leads to a file
+    stream = target.parent in _STREAMS  # even where it leads to a file
     if not stream:
         require_plain(target, root)
     with naming(path):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -14,18 +16,22 @@ HEAVY = ("torch", "diffusers", "transformers", "librosa", "scipy.signal")
 NO_CHECKS = ("pydantic", "pandas", "scipy")
 STYLE = "datasets/mini/style/bells"
 CONTENT = ("--content", "datasets/mini/content/piano/piano_ode_to_joy.flac", "-o", "o.wav")
+# One process takes all commands of a test: what each of them imported, printed, and ended with.
 PROBE = """
-import json, sys
-heavy = json.loads(sys.argv.pop(1))
+import contextlib, io, json, sys
+heavy, commands = json.loads(sys.argv[1]), json.loads(sys.argv[2])
 from bench.cli.main import main
-try:
-    main()
-except SystemExit as error:
-    code = error.code or 0
-else:
-    code = 0
-imported = [name for name in heavy if name in sys.modules]
-print(json.dumps({"code": code, "imported": imported}), file=sys.stderr)
+for arguments in commands:
+    sys.argv[1:] = arguments
+    before = set(sys.modules)
+    code, shown, said = 0, io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(said):
+        try:
+            main()
+        except SystemExit as error:
+            code = error.code or 0
+    imported = [name for name in heavy if name in sys.modules and name not in before]
+    print(json.dumps([code, imported, shown.getvalue(), said.getvalue()]))
 """
 
 
@@ -40,40 +46,49 @@ def _python(code: str, *arguments: str, cwd: Path) -> subprocess.CompletedProces
     )
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--help"],
-        ["--version"],
-        ["run", "--help"],
-        ["transfer", "--help"],
-        ["check", "--help"],
-        ["doctor", "--help"],
-        ["list", "methods"],
-        ["list", "metrics"],
-        ["list", "datasets"],
-        ["list", "suites"],
-        ["compare", "--help"],
-        ["baseline", "--help"],
-        ["gate", "--help"],
-    ],
-    ids=" ".join,
-)
-def test_a_reading_command_imports_nothing_heavy(arguments: list[str], checkout: Path) -> None:
-    done = _python(PROBE, json.dumps(HEAVY), *arguments, cwd=checkout)
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    imported: list[str]
+    shown: str
+    said: str
+
+
+def ended(heavy: Iterable[str], commands: Iterable[list[str]], checkout: Path) -> list[Ended]:
+    """What commands did, one after the other in one process; which of `heavy` each imported."""
+    done = _python(PROBE, json.dumps([*heavy]), json.dumps([*commands]), cwd=checkout)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stderr.splitlines()[-1]) == {"code": 0, "imported": []}
-    assert done.stdout
+    return [Ended(*json.loads(line)) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [["--help"], ["list", "methods"], ["list", "metrics"], ["list", "suites"]],
-    ids=" ".join,
-)
-def test_help_and_lists_check_nothing(arguments: list[str], checkout: Path) -> None:
-    done = _python(PROBE, json.dumps(NO_CHECKS), *arguments, cwd=checkout)
-    assert json.loads(done.stderr.splitlines()[-1]) == {"code": 0, "imported": []}
+READING = [
+    ["--help"],
+    ["--version"],
+    ["run", "--help"],
+    ["transfer", "--help"],
+    ["check", "--help"],
+    ["doctor", "--help"],
+    ["list", "methods"],
+    ["list", "metrics"],
+    ["list", "datasets"],
+    ["list", "suites"],
+    ["compare", "--help"],
+    ["baseline", "--help"],
+    ["gate", "--help"],
+]
+
+
+def test_a_reading_command_imports_nothing_heavy(checkout: Path) -> None:
+    for arguments, done in zip(READING, ended(HEAVY, READING, checkout), strict=True):
+        assert (done.code, done.imported) == (0, []), arguments
+        assert done.shown, arguments
+
+
+def test_help_and_lists_check_nothing(checkout: Path) -> None:
+    light = [["--help"], ["list", "methods"], ["list", "metrics"], ["list", "suites"]]
+    for arguments, done in zip(light, ended(NO_CHECKS, light, checkout), strict=True):
+        assert (done.code, done.imported) == (0, []), arguments
 
 
 def test_a_run_imports_no_library_that_none_of_its_methods_takes(
@@ -87,8 +102,8 @@ def test_a_run_imports_no_library_that_none_of_its_methods_takes(
     words = ["run", "--suite", str(suite), "--contents", "1", "--duration", "1"]
     words += ["--no-html", "--out", str(tmp_path / "run")]
     absent = ("diffusers", "transformers", "matplotlib")
-    done = _python(PROBE, json.dumps(absent), *words, cwd=checkout)
-    assert json.loads(done.stderr.splitlines()[-1]) == {"code": 0, "imported": []}
+    (done,) = ended(absent, [words], checkout)
+    assert (done.code, done.imported) == (0, []), done.said
 
 
 WRONG = {
@@ -128,12 +143,20 @@ WRONG = {
 }
 
 
+@pytest.fixture(scope="module")
+def refused(checkout: Path) -> dict[str, Ended]:
+    """How each wrong command ended."""
+    commands = [arguments for arguments, _ in WRONG.values()]
+    return dict(zip(WRONG, ended(HEAVY, commands, checkout), strict=True))
+
+
 @pytest.mark.parametrize("case", WRONG)
-def test_what_takes_no_model_is_refused_before_torch_is_imported(case: str, checkout: Path) -> None:
-    arguments, said = WRONG[case]
-    done = _python(PROBE, json.dumps(HEAVY), *arguments, cwd=checkout)
-    assert json.loads(done.stderr.splitlines()[-1]) == {"code": 2, "imported": []}, done.stderr
-    assert said in done.stderr
+def test_what_takes_no_model_is_refused_before_torch_is_imported(
+    case: str, refused: dict[str, Ended]
+) -> None:
+    done = refused[case]
+    assert (done.code, done.imported) == (2, []), done.said
+    assert WRONG[case][1] in done.said
 
 
 @pytest.mark.parametrize("room", ["bench", "methods", "metrics", "reports", "methods.controls"])

@@ -115,6 +115,7 @@ def _cpu_features() -> str:
     return hashlib.sha256("\n".join(found).encode()).hexdigest()[:8] if found else ""
 
 
+@lru_cache(maxsize=len(PACKAGES))
 def _version(package: str) -> str | None:
     try:
         return metadata.version(package)

@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -268,6 +269,25 @@ def test_a_pipe_is_written_to(tmp_path: Path) -> None:
     reader.join(timeout=60)
     assert received == ["through"]
     assert pipe.is_fifo()
+
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - the place itself is what is tested
+
+
+@pytest.mark.skipif(not os.access(MEMORY, os.W_OK), reason="this system has no /dev/shm")
+def test_a_disk_in_memory_is_no_stream() -> None:
+    """Clusters keep caches there: folders are made, and what stood there is replaced whole."""
+    with tempfile.TemporaryDirectory(dir=MEMORY) as place:
+        path = Path(place) / "a" / "b.txt"
+        replace_file(path, "first")
+        inode = path.stat().st_ino
+        replace_file(path, "second")
+        assert path.read_text() == "second"
+        assert path.stat().st_ino != inode
+        link = path.with_name("link")
+        link.symlink_to(path)
+        with pytest.raises(LinkError):
+            replace_file(link, "third")
 
 
 def test_a_name_as_long_as_a_file_system_allows_can_be_written(tmp_path: Path) -> None:

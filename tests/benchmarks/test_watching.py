@@ -90,6 +90,7 @@ def verdicts_on(found: list[Benchmark], *, endless_s: float = 0.1) -> dict[str, 
     return {v.method.rpartition("test_")[2]: v for v in benchmark_verdicts(found, known)}
 
 
+@pytest.mark.slow
 def test_the_session_says_what_did_not_end_and_how_busy_it_was(written: Path) -> None:
     content = json.loads(written.read_text(encoding="utf-8"))
     (endless,) = content["unfinished"]

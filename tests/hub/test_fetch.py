@@ -71,6 +71,7 @@ def test_a_fetch_locks_commits_and_digests(
         assert fact["sha256"] == hashlib.sha256(served.files[name]).hexdigest()
 
 
+@pytest.mark.slow
 def test_the_full_profile_loads_from_what_was_fetched(
     equipped: Equipped, repositories: dict[str, Repository]
 ) -> None:

@@ -156,6 +156,7 @@ def test_a_run_without_them_names_the_command_before_any_work(machine: Machine) 
     assert "vggish-10086976 (0.3 GB)" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_fetched_network_is_loaded(machine: Machine, hub: Hub, vggish: bytes) -> None:
     hub.repositories["files"] = Repository({VGGISH: vggish})
     assert fetch(machine, "vggish")[0] == 0

@@ -41,6 +41,7 @@ print([chroma_similarity(*pair).hex() for pair in zip(sounds, sounds[1:])])
 """
 
 
+@pytest.mark.slow
 def test_a_score_does_not_depend_on_the_number_of_threads(checkout: Path) -> None:
     """To the last bit: a run may go on where fewer cores are free."""
     said = [

@@ -48,16 +48,19 @@ def test_noise_of_a_simulation_is_that_of_the_baseline(baseline: Snapshot) -> No
             assert np.mean([one.means for one in new], axis=0) == pytest.approx(old.means, abs=0.1)
 
 
+@pytest.mark.slow
 def test_a_gate_whose_noise_is_all_new_is_seldom_red(baseline: Snapshot) -> None:
     assert share(simulate(baseline, 40, {})) <= 0.1
 
 
+@pytest.mark.slow
 def test_a_drop_is_found(baseline: Snapshot) -> None:
     for method in COMPETITORS:
         place = (method, "cp", "")
         assert share(simulate(baseline, 25, {place: DROP}), place) >= 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", ["accordion", "music_box"])
 def test_a_style_that_falls_alone_is_found(baseline: Snapshot, style: str) -> None:
     for method in COMPETITORS:

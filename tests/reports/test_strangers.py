@@ -210,10 +210,10 @@ def test_history_gate_and_baseline_write_through_no_link(
 
 
 def test_what_a_user_put_beside_a_report_stays(run: Run) -> None:
-    everything(run.folder)
     mine = ["report/notes.txt", "report/page/mine.html", "report/page/sounds/mine.flac",
             "report/paper/refs.bib", "report/paper/figures/mine.pdf"]  # fmt: skip
     for name in mine:
+        (run.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (run.folder / name).write_text(SECRET)
     everything(run.folder)
     assert {(run.folder / name).read_text() for name in mine} == {SECRET}

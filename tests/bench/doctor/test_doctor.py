@@ -64,6 +64,7 @@ def test_it_reports_everything_and_loads_nothing_heavy(checkout: Path, tmp_path:
         assert not set(imported) & {"torch", "diffusers", "transformers", "librosa"}
 
 
+@pytest.mark.slow
 def test_it_says_whether_metrics_give_their_reference_values(
     checkout: Path, tmp_path: Path
 ) -> None:

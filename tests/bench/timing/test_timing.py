@@ -65,6 +65,7 @@ def session(place: Path, *more: str) -> int:
     return 0
 
 
+@pytest.mark.slow
 def test_a_session_times_every_stage_and_keeps_going_past_a_fault(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -77,6 +77,7 @@ def test_what_is_declined_comes_with_the_sounds_that_are_known_and_the_way_out(
     assert f"after `{make_order(['musicgen']).line}`." in reason
 
 
+@pytest.mark.slow
 def test_loading_says_nothing() -> None:
     """The library warns, once in a process, of codes that MusicGen has on purpose."""
     words = "from methods.musicgen.method import *; MusicgenMelody().load('mini', 'cpu')"

@@ -29,7 +29,7 @@ from tests import rounding
 
 pytestmark = pytest.mark.weights
 RATE = 22_050
-FAST = {"steps": 2, "batch_size": 1, "num_inference_steps": 6}
+FAST = {"steps": 2, "batch_size": 1, "num_inference_steps": 4}
 
 
 def _clip(name: str, duration_s: float, pitch_hz: float = 440.0) -> Clip:
