@@ -70,7 +70,7 @@ def _context(
 ) -> RunContext:
     plan = prepared.plan
     return RunContext(
-        folder=prepared.folder,
+        folder=prepared.folder.absolute(),  # methods may change the directory while others write
         cache=Cache.default(),
         material=Material(plan.dataset, plan.splits, plan.suite.duration_s),
         profile=plan.suite.profile,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from transformers import AutoTokenizer, ClapAudioConfig, ClapConfig, ClapFeatureExtractor, ClapModel
 
 from bench.api import Audio, CheckpointError, Json, Profile, UnsupportedError
-from bench.batching import Batcher, in_parallel
+from bench.batching import Aside, Batcher, in_parallel, one_ahead
 from bench.cache import Cache
 from bench.device import place
 from bench.files import json_digest
@@ -261,10 +261,20 @@ class ClapEmbedder:
             )
 
     def _compute(self, audios: Sequence[Audio]) -> list[Embedding]:
-        clips = in_parallel(self._prepare, audios, self._device)
+        """Embed clips; those of the next pass are prepared while the device is at the present."""
+        size = self._batcher.size
+        parts = [audios[start : start + size] for start in range(0, len(audios), size)]
+        with Aside(self._device) as aside:
+            prepared = one_ahead(aside.begin(partial(self._prepare_all, part)) for part in parts)
+            return [embedding for clips in prepared for embedding in self._embed(clips())]
+
+    def _embed(self, clips: Sequence[Windows]) -> list[Embedding]:
         windows = [window for clip in clips for window in clip]
         embedded = iter(self._batcher.run(windows, self._embed_windows))
         return [mean_direction([next(embedded) for _ in clip]) for clip in clips]
+
+    def _prepare_all(self, audios: Sequence[Audio]) -> list[Windows]:
+        return in_parallel(self._prepare, audios, self._device)
 
     def _prepare(self, audio: Audio) -> Windows:
         """The windows of a clip: on the CPU for every device, so that samples are the same."""
