@@ -78,7 +78,7 @@ class _Job:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """What a method has made of a cell: its output as it is, and what that is to be brought back to.
+    """What a method has made of a cell, and the content to whose rate and length it is brought.
 
     `key` names it in the cache.
     """

@@ -20,7 +20,7 @@ from bench.run.chunks import Writing
 class Outbox:
     """The chunk that is being written down while the device works on the next one.
 
-    Where nothing overlaps (see `bench.batching.overlaps`) a chunk is written when it is handed over.
+    Where nothing overlaps (see `bench.batching`) a chunk is written when it is handed over.
 
     Args:
         log: Where records are appended.

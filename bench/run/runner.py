@@ -10,7 +10,6 @@ that dies is a `crash`.
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import shutil
 from collections import Counter
@@ -24,10 +23,11 @@ from bench.api import BenchError, Progress, RecordError
 from bench.batching import Aside, one_ahead
 from bench.errors import reason_of, unbroken
 from bench.failure import CellStatus
-from bench.files import naming, no_space
+from bench.files import no_space
 from bench.outside.wording import some
 from bench.plan.plan import CELLS_PER_FIT
 from bench.records import store
+from bench.records.accounts import append_account
 from bench.records.integrity import altered_audio
 from bench.records.schema import FAILED, CellRecord, PlannedCell
 from bench.run.chunks import Reading, read_chunk, render_chunk
@@ -349,9 +349,4 @@ def note_session(context: RunContext) -> None:
 
     Tables take costs from the records of cells instead.
     """
-    line = json.dumps(
-        {stage: round(seconds, 3) for stage, seconds in context.watch.account().items()}
-    )
-    path = context.folder / "logs" / "sessions.jsonl"
-    with naming(path), path.open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
+    append_account(context.folder, context.watch.account())
