@@ -15,9 +15,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from bench.device import asked_for, free_memory_bytes
+
+if TYPE_CHECKING:
+    from typing import Self  # back ends have older Pythons
 
 OVERLAP_VARIABLE = "BENCH_OVERLAP"
 MOST_THREADS = 8
