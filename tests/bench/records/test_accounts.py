@@ -69,6 +69,7 @@ def test_what_is_appended_is_read_again(folder: Path) -> None:
         "[" * 100_000,
         '{"total": "long"}',
         '{"fit tve": NaN, "total": NaN}',
+        '{"fit tve": Infinity, "total": Infinity}',
         '{"fit tve": 5.0, "total": 1.0}',
         '{"fit tve": 5.0}',
         '{"fit tve": -5.0, "other": 6.0, "total": 1.0}',
