@@ -1,18 +1,28 @@
 """Several items at once: in batches that fit into a device's memory, and in threads beside it.
 
 The size of a batch comes from the memory that is free, and is halved when it runs out all the same.
+
+While an accelerator works, the host can read what comes next and write down what came before
+(`Aside`). On the CPU the libraries use every core already, so nothing goes on beside anything
+there: two threads would take turns, and the times of methods would hold the work of others.
+`BENCH_OVERLAP` ("on", "off") decides otherwise; no result depends on it.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, TypeVar
 
-from bench.device import free_memory_bytes
+from bench.device import asked_for, free_memory_bytes
 
+if TYPE_CHECKING:
+    from typing import Self  # back ends have older Pythons
+
+OVERLAP_VARIABLE = "BENCH_OVERLAP"
 MOST_THREADS = 8
 SHARE = 0.7  # of the free memory: allocators and library workspaces take the rest
 Item = TypeVar("Item")
@@ -116,3 +126,81 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Re
     """
     with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
         return list(pool.map(work, items))
+
+
+def overlaps(device: str) -> bool:
+    """Whether work of the host goes on in a thread while the device works.
+
+    Raises:
+        ConfigError: `BENCH_OVERLAP` is no such word.
+
+    Example:
+        >>> overlaps("cpu"), overlaps("cuda:0")
+        (False, True)
+    """
+    asked = asked_for(OVERLAP_VARIABLE, {"on": True, "off": False})
+    return device != "cpu" if asked is None else asked
+
+
+class Aside:
+    """Work of the host beside a device: in one thread, in the order in which it is begun.
+
+    Where nothing overlaps (see `overlaps`) there is no thread, and work is done by whoever asks for
+    its result. Leaving the block waits for what is under way and drops what has not been begun.
+
+    Args:
+        device: What works meanwhile.
+
+    Example:
+        >>> with Aside("cuda") as aside:
+        ...     largest = aside.begin(lambda: max([1, 3, 2]))
+        ...     largest()
+        3
+    """
+
+    def __init__(self, device: str) -> None:
+        self._pool = ThreadPoolExecutor(1) if overlaps(device) else None
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the thread."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether there is a thread."""
+        return self._pool is not None
+
+    def begin(self, work: Callable[[], Result]) -> Callable[[], Result]:
+        """Begin work; what comes back waits for its result, or raises what the work has raised."""
+        return cache(work) if self._pool is None else self._pool.submit(work).result
+
+
+def one_ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """The same items, each handed on when the one after it has been made.
+
+    Where making an item begins work in a thread (`Aside.begin`), the next one is under way while
+    the present one is used; never more, so that memory holds no third.
+
+    Example:
+        >>> def made():
+        ...     for item in "ab":
+        ...         print(f"begin {item}")
+        ...         yield item
+        >>> for item in one_ahead(made()):
+        ...     print(f"use {item}")
+        begin a
+        begin b
+        use a
+        use b
+    """
+    held: list[Item] = []
+    for item in items:
+        held.append(item)
+        if len(held) > 1:
+            yield held.pop(0)
+    yield from held

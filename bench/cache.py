@@ -40,9 +40,8 @@ class Cache:
     def default(cls) -> Cache:
         """The folder named by BENCH_CACHE, else ~/.cache/music-style-bench."""
         named = os.environ.get("BENCH_CACHE")
-        return cls(
-            Path(named).expanduser() if named else Path.home() / ".cache" / "music-style-bench"
-        )
+        root = Path(named).expanduser() if named else Path.home() / ".cache" / "music-style-bench"
+        return cls(root.absolute())  # methods may change the directory
 
     def state_path(self, key: str) -> Path:
         """The file of the state of a fit, whether or not it exists."""

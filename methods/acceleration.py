@@ -152,6 +152,7 @@ class Accelerated:
         self._tolerance = TOLERANCES.get(dtype, 1e-4)
         self._rewind = rewind
         self._size_for = size_for
+        self._lay_out: Callable[[Acceleration], None] | None = None
         self._source = plain
         self._compiled = _compiled(plain, any_rows=size_for is not None)
         self._made: dict[tuple[object, ...], Pass] = {}
@@ -160,6 +161,17 @@ class Accelerated:
         """Make the same pass in fewer bits, those of `dtype`, faster in place of the plain one."""
         self._source = cheaper
         self._compiled = _compiled(cheaper, any_rows=self._size_for is not None)
+        return self
+
+    def laid_out_by(self, lay_out: Callable[[Acceleration], None]) -> Self:
+        """Let the network lie in memory as suits the way that is really used.
+
+        Args:
+            lay_out: Is told the way that takes the place of one that failed, "eager" for plain
+                calls. Weights may move, so what was made for other shapes is made anew: a recorded
+                pass reads the memory where they lay.
+        """
+        self._lay_out = lay_out
         return self
 
     def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
@@ -194,7 +206,15 @@ class Accelerated:
             next_one = f"{left[0]} is tried" if left else "plain calls go on"
             logger.warning("%s: no %s, %s: %s", self._name, way, next_one, reason)
             self._ways = left or self._ways  # nothing is compiled twice in vain
+            self._lay_out_for(left)
         return self._plain
+
+    def _lay_out_for(self, left: tuple[Acceleration, ...]) -> None:
+        """Lay the network out for the ways left, unless other shapes use the present layout."""
+        if self._lay_out is None or (self._made and not left):
+            return
+        self._made.clear()
+        self._lay_out(left[0] if left else "eager")
 
     def _tried(self, way: Acceleration, inputs: Inputs) -> tuple[Pass | None, str]:
         """The pass that a way gives, or None and why it gives none."""

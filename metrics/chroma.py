@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from bench.api import Audio, Json, Metric, Output, Profile, Score, UnsupportedError
 from bench.audio import resample_waveform
+from bench.batching import in_parallel
 from bench.outputs import judge, require_sound
 
 VERSION = "1"
@@ -97,12 +98,16 @@ class ChromaSimilarity(Metric):
 
     name = "chroma"
 
+    def __init__(self) -> None:
+        self._device = "cpu"
+
     def load(self, profile: Profile, device: str) -> None:
-        """Load nothing: there is no model, and every profile and device is the same."""
+        """Load nothing: there is no model. Beside an accelerator, outputs are heard in threads."""
+        self._device = device
 
     def score(self, outputs: Sequence[Output]) -> list[Score]:
         """Score each output by itself, in order."""
-        return [self._score_one(output) for output in outputs]
+        return in_parallel(self._score_one, outputs, self._device)
 
     def fingerprint(self) -> Mapping[str, Json]:
         """Version, parameters and libraries."""

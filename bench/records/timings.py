@@ -92,7 +92,14 @@ class MethodTiming(Record):
 
 
 class TimingReport(Record):
-    """The results of one session of timing, with the machine and the suite they belong to."""
+    """The results of one session of timing, with the machine and the suite they belong to.
+
+    Attributes:
+        worked_s: In which a method fitted or transferred, or a metric scored, warm-ups included;
+            what these processes do besides is loading and waiting for their turn. None in older
+            files.
+        wall_s: Of the whole session, which `worked_s` is a part of.
+    """
 
     created_at: str
     suite_name: str
@@ -106,7 +113,14 @@ class TimingReport(Record):
     metrics: tuple[str, ...]
     methods: tuple[MethodTiming, ...]
     scoring: MethodTiming
+    worked_s: float | None = None
+    wall_s: float | None = None
     provenance: dict[str, Any]
+
+    @property
+    def device_share(self) -> float | None:
+        """The share of the wall time in which the device worked; None where nothing says."""
+        return self.worked_s / self.wall_s if self.wall_s and self.worked_s is not None else None
 
 
 def quartiles(stage: StageTiming) -> tuple[float, float, float]:

@@ -1,4 +1,8 @@
-"""Rendering a chunk of cells and recording what came of it.
+"""Rendering a chunk of cells and recording what came of it, in three steps.
+
+`read_chunk` reads the contents, `render_chunk` calls the method, and what that gives back writes
+the audio and makes the records. The first and the last are work of the host, which goes on beside
+the device (`bench.batching.Aside`), the first a chunk ahead and the last a chunk behind.
 
 A chunk is rendered whole or taken whole from the cache, because batched arithmetic depends in the
 last digits on what is computed together: a chunk that was interrupted is rendered again in the same
@@ -7,14 +11,15 @@ company. What a method raises becomes the record of a cell here, and the run goe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypedDict
 
 from bench.api import Audio, Clip, StyleState, TransferRequest
 from bench.audio import as_heard, peak_of, read_audio, unclipped_suffix, write_audio
-from bench.batching import in_parallel
+from bench.batching import Aside, in_parallel
 from bench.failure import STOPS_RUN, Failure, WorkerLostError, failure_of
 from bench.files import disk_is_full
 from bench.outputs import restore
@@ -23,6 +28,8 @@ from bench.records.schema import CellRecord, PlannedCell
 from bench.run.calibration import Gauge, GaugeFacts
 from bench.run.keys import chunk_key
 from bench.run.studio import Fitted, Studio
+
+Writing = Callable[[], list[CellRecord]]  # writes the audio of a chunk; a record per cell
 
 
 class FitFacts(TypedDict):
@@ -43,6 +50,22 @@ class TransferFacts(GaugeFacts):
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """The contents of a chunk, which may still be read; each call waits for its part.
+
+    Args:
+        contents: The clips as they stand in the dataset. Raises a `DatasetError` where one cannot
+            be read.
+        digests: Of their audio.
+        heard: The clips as the method receives them.
+    """
+
+    contents: Callable[[], list[Clip]]
+    digests: Callable[[], list[str]]
+    heard: Callable[[], list[Clip]]
+
+
+@dataclass(frozen=True, slots=True)
 class _Job:
     """What the cells of a chunk have in common; `parameters` are needed to render them alone."""
 
@@ -50,111 +73,180 @@ class _Job:
     fitted: Fitted
     attempt: int
     parameters: object = None
+    peak_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What a method has made of a cell, and the content to whose rate and length it is brought.
+
+    `key` names it in the cache.
+    """
+
+    cell: PlannedCell
+    key: str
+    output: Audio
+    heard: Clip
+    content: Clip
+    facts: TransferFacts
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What the cache holds of a cell."""
+
+    cell: PlannedCell
+    audio: Audio
+    facts: TransferFacts
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """Why there is nothing of a cell."""
+
+    cell: PlannedCell
+    failure: Failure
+
+
+def read_chunk(studio: Studio, chunk: Sequence[PlannedCell], aside: Aside) -> Reading:
+    """Begin to read what a chunk is rendered from."""
+    material, device = studio.context.material, studio.context.device
+    rate = studio.planned.profile.sample_rate
+    names = [cell.content for cell in chunk]
+    contents = aside.begin(lambda: in_parallel(material.content, names, device))
+    return Reading(
+        contents,
+        aside.begin(lambda: in_parallel(lambda clip: clip.audio.digest, contents(), device)),
+        aside.begin(lambda: in_parallel(lambda clip: as_heard(clip, rate), contents(), device)),
+    )
 
 
 def render_chunk(
-    studio: Studio, chunk: Sequence[PlannedCell], fitted: Fitted, attempt: int
-) -> list[CellRecord]:
-    """Render a chunk, or take it from the cache, and write its audio; one record per cell.
+    studio: Studio, chunk: Sequence[PlannedCell], fitted: Fitted, attempt: int, reading: Reading
+) -> Writing:
+    """Render a chunk, or take it from the cache; what is left is writing it down.
 
     Args:
-        studio: The method that renders.
+        studio: The method that renders. It may be closed before anything is written.
         chunk: Cells of one style and one set of parameters.
         fitted: The style as the method has learnt it; a failure is the outcome of every cell.
         attempt: How often the chunk has been begun, from 1.
+        reading: What `read_chunk` gave for the chunk.
     """
+    job, found = _found(_Job(studio, fitted, attempt), chunk, reading)
+    job = replace(job, peak_bytes=studio.peak_bytes)
+    return lambda: in_parallel(partial(_write_down, job), found, studio.context.device)
+
+
+def _found(
+    job: _Job, chunk: Sequence[PlannedCell], reading: Reading
+) -> tuple[_Job, Sequence[_Made | _Stored | _Lost]]:
+    """The job with the parameters of the chunk, and what there is of each cell."""
+    studio, fitted = job.studio, job.fitted
     if isinstance(fitted.result, Failure):
-        lost = _Job(studio, fitted, attempt)
-        return [_failed(lost, cell, fitted.result) for cell in chunk]
-    job = _Job(studio, fitted, attempt, studio.kind.parameters(chunk[0].parameters))
-    context = studio.context
-    contents = in_parallel(
-        context.material.content, [cell.content for cell in chunk], context.device
-    )
+        return job, [_Lost(cell, fitted.result) for cell in chunk]
+    job = replace(job, parameters=studio.kind.parameters(chunk[0].parameters))
     _, transfer_parameters = split_parameters(job.parameters)
-    key = chunk_key(
-        studio.identity,
-        fitted.key,
-        transfer_parameters,
-        [clip.audio for clip in contents],
-        [cell.seed for cell in chunk],
-    )
-    return _cached(job, key, chunk) or _render_new(job, key, chunk, contents, fitted.result)
+    seeds = [cell.seed for cell in chunk]
+    contents = reading.contents()
+    key = chunk_key(studio.identity, fitted.key, transfer_parameters, reading.digests(), seeds)
+    stored = _stored(job, key, chunk)
+    if stored is not None:
+        return job, stored
+    pairs = list(zip(chunk, contents, strict=True))
+    return job, _render_new(job, key, pairs, reading.heard, fitted.result)
 
 
-def _cached(job: _Job, key: str, chunk: Sequence[PlannedCell]) -> list[CellRecord] | None:
-    """The records of a chunk whose outputs are all in the cache, or None."""
+def _stored(job: _Job, key: str, chunk: Sequence[PlannedCell]) -> list[_Stored] | None:
+    """A chunk whose outputs are all in the cache, or None."""
     cache = job.studio.context.cache
     found = [cache.load_audio(f"{key}-{position}") for position in range(len(chunk))]
     present = [entry for entry in found if entry is not None]
     if len(present) < len(chunk):
         return None
     return [
-        _finished(
-            job,
-            cell,
-            audio,
-            {"transfer_s": cost.get("transfer_s", 0.0), "transfer_cached": True},
-        )
+        _Stored(cell, audio, {"transfer_s": cost.get("transfer_s", 0.0), "transfer_cached": True})
         for cell, (audio, cost) in zip(chunk, present, strict=True)
     ]
 
 
 def _render_new(
-    job: _Job, key: str, chunk: Sequence[PlannedCell], contents: Sequence[Clip], state: StyleState
-) -> list[CellRecord]:
+    job: _Job,
+    key: str,
+    pairs: Sequence[tuple[PlannedCell, Clip]],
+    heard: Callable[[], list[Clip]],
+    state: StyleState,
+) -> list[_Made | _Lost]:
     """Render a chunk in one call.
 
     If it raises, each cell is rendered in a call of its own, so that one bad content costs only
     itself; a lost worker costs the chunk.
     """
     try:
-        results, facts = _transfer(job, chunk, contents, state)
+        return _transfer(job, key, pairs, heard(), state)
     except STOPS_RUN:
         raise
     except Exception as error:
         if disk_is_full(error):
             raise
         job.studio.keep_traceback(error)
-        if len(chunk) == 1 or isinstance(error, WorkerLostError):
-            return [_failed(job, cell, failure_of(error)) for cell in chunk]
-        singly = [
-            _render_new(job, f"{key}-alone-{position}", [cell], [content], state)
-            for position, (cell, content) in enumerate(zip(chunk, contents, strict=True))
-        ]
-        return [record for part in singly for record in part]
+        if len(pairs) == 1 or isinstance(error, WorkerLostError):
+            return [_Lost(cell, failure_of(error)) for cell, _ in pairs]
+    singly = [
+        _render_new(job, f"{key}-alone-{position}", [pair], partial(_heard, job, pair[1]), state)
+        for position, pair in enumerate(pairs)
+    ]
+    return [made for part in singly for made in part]
 
-    def keep(numbered: tuple[int, tuple[PlannedCell, Audio | Failure]]) -> CellRecord:
-        position, (cell, result) = numbered
-        if isinstance(result, Failure):
-            return _failed(job, cell, result)
-        cost = {"transfer_s": facts["transfer_s"]}
-        job.studio.context.cache.save_audio(f"{key}-{position}", result, cost)
-        return _finished(job, cell, result, facts)
 
-    pairs = zip(chunk, results, strict=True)
-    return in_parallel(keep, enumerate(pairs), job.studio.context.device)
+def _heard(job: _Job, content: Clip) -> list[Clip]:
+    return [as_heard(content, job.studio.planned.profile.sample_rate)]
 
 
 def _transfer(
-    job: _Job, chunk: Sequence[PlannedCell], contents: Sequence[Clip], state: StyleState
-) -> tuple[list[Audio | Failure], TransferFacts]:
-    """Outputs at the content's own rate and exact length, and what each cost."""
-    studio, device = job.studio, job.studio.context.device
-    rate = studio.planned.profile.sample_rate
-    heard = in_parallel(lambda clip: as_heard(clip, rate), contents, device)
+    job: _Job,
+    key: str,
+    pairs: Sequence[tuple[PlannedCell, Clip]],
+    heard: Sequence[Clip],
+    state: StyleState,
+) -> list[_Made | _Lost]:
+    """Outputs as the method made them, and what each cost."""
     requests = [
         TransferRequest(clip, state, job.parameters, cell.seed)
-        for cell, clip in zip(chunk, heard, strict=True)
+        for (cell, _), clip in zip(pairs, heard, strict=True)
     ]
-    gauge = Gauge(device)
-    outputs, seconds = studio.timed_transfer(requests)
-    restored = [
-        restore(output, given.audio, content.audio)
-        for output, given, content in zip(outputs, heard, contents, strict=True)
+    gauge = Gauge(job.studio.context.device)
+    outputs, seconds = job.studio.timed_transfer(requests)
+    facts: TransferFacts = {
+        "transfer_s": seconds / len(pairs),
+        "transfer_cached": False,
+        **gauge.facts(),
+    }
+    made = enumerate(zip(pairs, outputs, heard, strict=True))
+    return [
+        _Made(cell, f"{key}-{position}", output, clip, content, facts)
+        for position, ((cell, content), output, clip) in made
     ]
-    share_s = seconds / len(chunk)
-    return restored, {"transfer_s": share_s, "transfer_cached": False, **gauge.facts()}
+
+
+def _write_down(job: _Job, found: _Made | _Stored | _Lost) -> CellRecord:
+    """Keep and write the audio of a cell, if there is any, at the content's own rate and length."""
+    if isinstance(found, _Lost):
+        return _failed(job, found.cell, found.failure)
+    if isinstance(found, _Stored):
+        return _finished(job, found.cell, found.audio, found.facts)
+    try:
+        audio = restore(found.output, found.heard.audio, found.content.audio)
+    except Exception as error:
+        if disk_is_full(error):
+            raise
+        job.studio.keep_traceback(error)
+        audio = failure_of(error)
+    if isinstance(audio, Failure):
+        return _failed(job, found.cell, audio)
+    cost = {"transfer_s": found.facts["transfer_s"]}
+    job.studio.context.cache.save_audio(found.key, audio, cost)
+    return _finished(job, found.cell, audio, found.facts)
 
 
 def _finished(job: _Job, cell: PlannedCell, audio: Audio, facts: TransferFacts) -> CellRecord:
@@ -172,7 +264,7 @@ def _finished(job: _Job, cell: PlannedCell, audio: Audio, facts: TransferFacts) 
         sample_rate=audio.sample_rate,
         duration_s=audio.duration_s,
         peak=peak_of(audio),
-        peak_memory_bytes=job.studio.peak_bytes,
+        peak_memory_bytes=job.peak_bytes,
         **facts,
         **_fit_facts(job),
     )

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.api import Audio, Json, Profile, ProfileInfo, Style
+from bench.api import Json, Profile, ProfileInfo, Style
 from bench.device import device_kind
 from bench.files import json_digest
 from bench.plan.plan import PlannedMethod
@@ -136,10 +136,10 @@ def chunk_key(
     identity: Identity,
     fit: str,
     parameters: Mapping[str, Json],
-    contents: Sequence[Audio],
+    contents: Sequence[str],
     seeds: Sequence[int],
 ) -> str:
-    """The name of one rendered chunk in the cache.
+    """The name of one rendered chunk in the cache, by the digests of its contents' audio.
 
     All contents of the chunk are part of it, because a chunk is rendered whole or not at all.
     """
@@ -149,7 +149,7 @@ def chunk_key(
             **_facts(identity),
             "fit": fit,
             "parameters": dict(parameters),
-            "contents": [content.digest for content in contents],
+            "contents": list(contents),
             "seeds": list(seeds),
         }
     )

@@ -10,7 +10,6 @@ that dies is a `crash`.
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import shutil
 from collections import Counter
@@ -21,16 +20,19 @@ from itertools import groupby
 from pathlib import Path
 
 from bench.api import BenchError, Progress, RecordError
-from bench.errors import reason_of
+from bench.batching import Aside, one_ahead
+from bench.errors import reason_of, unbroken
 from bench.failure import CellStatus
-from bench.files import naming, no_space
+from bench.files import no_space
 from bench.outside.wording import some
 from bench.plan.plan import CELLS_PER_FIT
 from bench.records import store
+from bench.records.accounts import append_account
 from bench.records.integrity import altered_audio
 from bench.records.schema import FAILED, CellRecord, PlannedCell
-from bench.run.chunks import render_chunk
+from bench.run.chunks import Reading, read_chunk, render_chunk
 from bench.run.context import RunContext
+from bench.run.outbox import Outbox
 from bench.run.scoring import LoadedMetric, missing, score
 from bench.run.studio import Fitted, Studio, fit_jointly
 
@@ -237,31 +239,34 @@ def _render_all(
     groups = [
         list(group) for _, group in groupby(ordered, lambda cell: (cell.method, cell.repetition))
     ]
-    meter = ProgressMeter(
-        context.progress, sum(_worth(studios[group[0].method], group) for group in groups)
-    )
-    for group in groups:
-        studio = studios[group[0].method]
-        _close(other for other in studios.values() if other is not studio)
-        pending = _pending(group, settled)
-        fit_share = _worth(studio, group) - len(group)
-        fitted = studio.fit(group, meter.within(fit_share, studio.label)) if pending else {}
-        meter.done += fit_share + len(group) - sum(map(len, pending))
-        for chunk in pending:
-            meter.say(f"{studio.label}: {chunk[0].style} x {len(chunk)} contents")
-            _render_one(studio, chunk, fitted[chunk[0].style], settled, begun)
-            meter.done += len(chunk)
+    work = [(studios[group[0].method], group, _pending(group, settled)) for group in groups]
+    meter = ProgressMeter(context.progress, sum(_worth(studio, group) for studio, group, _ in work))
+    log = context.folder / "cells.jsonl"
+    with Aside(context.device) as aside, Outbox(log, settled, context.device) as outbox:
+        readings = one_ahead(
+            read_chunk(studio, chunk, aside) for studio, _, pending in work for chunk in pending
+        )
+        for studio, group, pending in work:
+            _close(other for other in studios.values() if other is not studio)
+            fit_share = _worth(studio, group) - len(group)
+            fitted = studio.fit(group, meter.within(fit_share, studio.label)) if pending else {}
+            meter.done += fit_share + len(group) - sum(map(len, pending))
+            for chunk in pending:
+                meter.say(f"{studio.label}: {chunk[0].style} x {len(chunk)} contents")
+                known = fitted[chunk[0].style]
+                _render_one(studio, chunk, known, (next(readings), outbox), begun)
+                meter.done += len(chunk)
 
 
 def _render_one(
     studio: Studio,
     chunk: Sequence[PlannedCell],
     fitted: Fitted,
-    settled: dict[str, CellRecord],
+    around: tuple[Reading, Outbox],
     begun: Begun,
 ) -> None:
-    """Render a chunk, in a worker where it is suspect, and write down what came of it."""
-    log = studio.context.folder / "cells.jsonl"
+    """Render a chunk, in a worker where it is suspect, and hand over what came of it."""
+    reading, outbox = around
     suspect = any(cell.cell_id in begun.suspects for cell in chunk)
     at_work = studio.in_a_worker() if suspect else studio
     if at_work is not studio:
@@ -270,15 +275,16 @@ def _render_one(
             studio.label, chunk[0].style, len(chunk),
         )  # fmt: skip
     try:
-        open_cells = {cell.cell_id for cell in chunk} - settled.keys()
-        with _announced(log, chunk, open_cells, studio.identity.mark):
+        open_cells = {cell.cell_id for cell in chunk} - outbox.settled.keys()
+        with _announced(outbox.log, chunk, open_cells, studio.identity.mark):
             attempt = begun.attempts[chunk[0].cell_id] + 1
-            records = render_chunk(at_work, chunk, fitted, attempt)
-            store.append(log, records)
+            writing = render_chunk(at_work, chunk, fitted, attempt, reading)
+            with unbroken():  # it is open until it is handed over, and never both
+                outbox.take(writing)
+                open_cells.clear()
     finally:
         if at_work is not studio:
             at_work.close()
-    settled.update({record.cell_id: record for record in records})
 
 
 @contextmanager
@@ -343,9 +349,4 @@ def note_session(context: RunContext) -> None:
 
     Tables take costs from the records of cells instead.
     """
-    line = json.dumps(
-        {stage: round(seconds, 3) for stage, seconds in context.watch.account().items()}
-    )
-    path = context.folder / "logs" / "sessions.jsonl"
-    with naming(path), path.open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
+    append_account(context.folder, context.watch.account())

@@ -8,8 +8,9 @@ metrics and the run go on.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from bench.api import (
     BenchError,
@@ -22,6 +23,7 @@ from bench.api import (
     Profile,
     Score,
 )
+from bench.batching import Aside, in_parallel, one_ahead
 from bench.failure import contained, failure_of
 from bench.files import disk_is_full
 from bench.outside.wording import some
@@ -38,7 +40,10 @@ from bench.scores import INVALID, AnswerError, Declared, admit, invalid
 from bench.weights import digest as weights_digest
 
 logger = logging.getLogger(__name__)
-BATCH = 32  # outputs held in memory at a time
+# Outputs that are scored in one call, and held in memory; where the host works beside the device,
+# those of the next call are read meanwhile, and a metric finds work for both in one call.
+BATCH, BATCH_OVERLAPPED = 32, 128
+Found = tuple[PlannedCell, Output | CellRecord]  # a cell with its output, or with what is wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,31 +158,45 @@ def score(
     Audio that is not what was recorded gets no score: its cell becomes `cancelled` in `cells` and
     on the disk, and the next session renders it again.
     """
-    for start in range(0, len(todo), BATCH):
-        batch, outputs = _outputs(context, todo[start : start + BATCH], cells)
-        if not batch:
-            continue
-        before = context.watch.total_s
-        with context.watch.measure("score", context.device):
-            results = _scores(context, metric, outputs)
-        share_s = (context.watch.total_s - before) / len(batch)
-        rows = [
-            ScoreRecord(
-                cell_id=cell.cell_id,
-                metric=metric.name,
-                value=result.value,
-                raw=result.raw,
-                status=result.status,
-                reason=result.reason,
-                fingerprint=metric.fingerprint,
-                code=metric.code,
-                audio_digest=cells[cell.cell_id].audio_digest,
-                score_s=share_s,
-            )
-            for cell, result in zip(batch, results, strict=True)
-        ]
-        store.append(context.folder / "scores.jsonl", rows)
-        yield min(start + BATCH, len(todo))
+    done = 0
+    with Aside(context.device) as aside:
+        for reading in one_ahead(_readings(context, todo, cells, aside)):
+            found = reading()
+            _let_go(context, found, cells)
+            sound = [(cell, one) for cell, one in found if isinstance(one, Output)]
+            if sound:
+                rows = _rows(context, metric, sound, cells)
+                store.append(context.folder / "scores.jsonl", rows)
+            done += len(found)
+            yield done
+
+
+def _rows(
+    context: RunContext,
+    metric: LoadedMetric,
+    sound: Sequence[tuple[PlannedCell, Output]],
+    cells: Mapping[str, CellRecord],
+) -> list[ScoreRecord]:
+    """The scores of some outputs, and what each cost."""
+    before = context.watch.total_s
+    with context.watch.measure("score", context.device):
+        results = _scores(context, metric, [output for _, output in sound])
+    share_s = (context.watch.total_s - before) / len(sound)
+    return [
+        ScoreRecord(
+            cell_id=cell.cell_id,
+            metric=metric.name,
+            value=result.value,
+            raw=result.raw,
+            status=result.status,
+            reason=result.reason,
+            fingerprint=metric.fingerprint,
+            code=metric.code,
+            audio_digest=cells[cell.cell_id].audio_digest,
+            score_s=share_s,
+        )
+        for (cell, _), result in zip(sound, results, strict=True)
+    ]
 
 
 def _scores(context: RunContext, metric: LoadedMetric, outputs: Sequence[Output]) -> list[Score]:
@@ -221,30 +240,41 @@ def _refusal(name: str, error: BaseException) -> Score:
     return invalid(name, f"metric {name!r} gave no score: {failure.reason}")
 
 
-def _outputs(
-    context: RunContext, batch: Sequence[PlannedCell], cells: dict[str, CellRecord]
-) -> tuple[list[PlannedCell], list[Output]]:
-    """The cells of a batch whose audio is what was recorded, with that audio."""
-    sound: list[PlannedCell] = []
-    outputs, gone = [], []
-    for cell in batch:
-        record, material = cells[cell.cell_id], context.material
-        audio = recorded_audio(context.folder, record)
-        if isinstance(audio, str):
-            gone.append(
-                CellRecord(
-                    cell_id=cell.cell_id,
-                    status="cancelled",
-                    identity=record.identity,
-                    reason=audio,
-                )
-            )
-            continue
-        sound.append(cell)
-        outputs.append(Output(material.content(cell.content), material.style(cell.style), audio))
+def _readings(
+    context: RunContext,
+    todo: Sequence[PlannedCell],
+    cells: Mapping[str, CellRecord],
+    aside: Aside,
+) -> Iterator[Callable[[], list[Found]]]:
+    """Begin to read the outputs of one call after the other."""
+    size = BATCH_OVERLAPPED if aside.overlaps else BATCH
+    for start in range(0, len(todo), size):
+        batch = [(cell, cells[cell.cell_id]) for cell in todo[start : start + size]]
+        yield aside.begin(partial(_read, context, batch))
+
+
+def _read(context: RunContext, batch: Sequence[tuple[PlannedCell, CellRecord]]) -> list[Found]:
+    """Each cell with its output, if its audio is what was recorded."""
+
+    def find(pair: tuple[PlannedCell, CellRecord]) -> Found:
+        cell, record = pair
+        audio, material = recorded_audio(context.folder, record), context.material
+        if not isinstance(audio, str):
+            return cell, Output(material.content(cell.content), material.style(cell.style), audio)
+        return cell, CellRecord(
+            cell_id=cell.cell_id, status="cancelled", identity=record.identity, reason=audio
+        )
+
+    for style in dict.fromkeys(cell.style for cell, _ in batch):
+        context.material.style(style)  # once, and not in each thread
+    return in_parallel(find, batch, context.device)
+
+
+def _let_go(context: RunContext, found: Sequence[Found], cells: dict[str, CellRecord]) -> None:
+    """Open the cells whose audio is not what was recorded, and say so."""
+    gone = [one for _, one in found if isinstance(one, CellRecord)]
     if gone:
         store.append(context.folder / "cells.jsonl", gone)
         cells.update({record.cell_id: record for record in gone})
         words = some(str(record.reason) for record in gone)
         logger.warning("%s: %s; not scored, the next run renders it again", context.folder, words)
-    return sound, outputs

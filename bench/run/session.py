@@ -20,6 +20,7 @@ from bench.plugins.catalog import find_method, find_metric
 from bench.plugins.environments import project_of, python_of
 from bench.plugins.opening import close
 from bench.records import store
+from bench.records.accounts import OTHERS
 from bench.records.planned import written
 from bench.records.schema import CellRecord
 from bench.run.context import RunContext
@@ -70,7 +71,7 @@ def _context(
 ) -> RunContext:
     plan = prepared.plan
     return RunContext(
-        folder=prepared.folder,
+        folder=prepared.folder.absolute(),  # methods may change the directory while others write
         cache=Cache.default(),
         material=Material(plan.dataset, plan.splits, plan.suite.duration_s),
         profile=plan.suite.profile,
@@ -101,7 +102,7 @@ def _share_out(prepared: Prepared, request: RunRequest, progress: Progress) -> N
         done = settle(history, retry=False, marks=marks)
         progress(len(done) / max(1, len(marks)), words)
 
-    with prepared.watch.measure(f"transfer {words}"):
+    with prepared.watch.measure(OTHERS):
         work_through(
             partial(_render_share, replace(request, keep_old=False), prepared.marks),
             prepared.devices,

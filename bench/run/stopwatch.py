@@ -10,6 +10,9 @@ from contextlib import contextmanager
 class Stopwatch:
     """Adds up wall-clock seconds per named stage of one session, by a monotonic clock.
 
+    One thread measures, so stages never overlap. What others do beside it is in no stage of its
+    own, and waiting for them is in none.
+
     Example:
         >>> watch = Stopwatch()
         >>> with watch.measure("fit tve"):

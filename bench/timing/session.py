@@ -11,6 +11,7 @@ heard before (`bench.timing.supply`), and the shared cache is an empty folder fo
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import tempfile
@@ -188,6 +189,8 @@ class Session:
             metrics=self.prepared.metrics,
             methods=tuple(result(subject) for subject in self.methods),
             scoring=result(self.scoring),
+            worked_s=math.fsum(one.worked_s for one in (*self.methods, self.scoring)),
+            wall_s=self.prepared.watch.total_s,
             provenance=collect(device),
         )
 

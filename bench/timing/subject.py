@@ -29,16 +29,19 @@ class Subject:
     laps: dict[tuple[StageName, int], list[Lap]] = field(default_factory=dict)
     short_fits: dict[int, list[Lap]] = field(default_factory=dict)
     failure: str | None = None
+    worked_s: float = 0.0  # in calls so far, whether or not their laps are kept
 
     def call(self, work: Callable[..., Lap], *arguments: object) -> Lap | None:
-        """Run `work` in its process; a failure ends the measurement of this subject only."""
+        """Fit, transfer or score in its process; a failure ends this subject's measurement only."""
         if self.pool is None:
             return None
         try:
-            return self.pool.submit(work, *arguments).result()
+            lap = self.pool.submit(work, *arguments).result()
         except Exception as error:  # noqa: BLE001 - the boundary where a method's fault becomes a record
             self.failure = failure_of(error).reason
             return None
+        self.worked_s += lap.seconds
+        return lap
 
     def note(self, stage: StageName, clips: int, lap: Lap | None) -> None:
         """Keep a lap, if there is one."""

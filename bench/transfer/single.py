@@ -32,6 +32,7 @@ from bench.audio import (
     read_audio,
     write_audio,
 )
+from bench.batching import Aside
 from bench.data.clips import Dataset, StyleSource
 from bench.data.sifting import sift
 from bench.device import require_device_name, resolve_device
@@ -42,7 +43,7 @@ from bench.plan.plan import Plan, describe_styles, make_plan, method_info, prepa
 from bench.plan.suite import Suite
 from bench.plugins.choices import MethodChoice, parse_method
 from bench.records.schema import CellRecord, PlannedCell, left_out_words
-from bench.run.chunks import render_chunk
+from bench.run.chunks import read_chunk, render_chunk
 from bench.run.keys import digest
 from bench.run.stopwatch import Stopwatch
 from bench.run.studio import Fitted, Studio
@@ -322,7 +323,9 @@ def _carry_out(prepared: PreparedSingle, studio: Studio, progress: Progress) -> 
     else:
         fitted = _from_file(prepared.fit, studio)
     progress(share, f"{label}: rendering")
-    records = render_chunk(studio, [c for c in cells if c.style == cells[0].style], fitted, 1)
+    chunk = [cell for cell in cells if cell.style == cells[0].style]
+    with Aside(prepared.device) as aside:
+        records = render_chunk(studio, chunk, fitted, 1, read_chunk(studio, chunk, aside))()
     progress(1.0, f"{label}: done")
     return records
 

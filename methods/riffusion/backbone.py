@@ -32,6 +32,7 @@ from bench.memo import Recent
 from bench.weights import check_tokenizer, hub_folder, require_files
 from methods.acceleration import (
     Accelerated,
+    Acceleration,
     choose_acceleration,
     choose_layout,
     padded_size,
@@ -132,8 +133,8 @@ class Backbone:
         for module in (parts.vae, parts.unet, parts.text_encoder):
             module.eval().requires_grad_(False).to(device)
         way = choose_acceleration(self.device, large=_weights_of(parts.unet) >= _LARGE)
-        parts.unet.to(memory_format=choose_layout(self.device, way))
         self.parts = parts
+        self._lay_out(way)
         self.schedule = schedule.to(device)
         self.placeholder_id = self.find_token(PLACEHOLDER)
         self.context_dim = int(parts.text_encoder.config.hidden_size)
@@ -149,7 +150,7 @@ class Backbone:
         self._prompts: dict[str, torch.Tensor] = {}
         self._pass = Accelerated(
             "the U-Net", self._plain_pass, way, parts.unet.dtype, size_for=padded_size
-        )
+        ).laid_out_by(self._lay_out)
         in_half = parts.unet.dtype in (torch.float16, torch.bfloat16)
         self._vae = Autoencoder(parts.vae, self.device, way, in_half=in_half)
 
@@ -189,6 +190,10 @@ class Backbone:
         dtype = self.parts.unet.dtype
         noise = self._pass(latents.to(dtype), timesteps, contexts.to(dtype))
         return noise.to(latents.dtype)
+
+    def _lay_out(self, way: Acceleration) -> None:
+        """Bring the maps of the U-Net into the layout that suits a way of passing them."""
+        self.parts.unet.to(memory_format=choose_layout(self.device, way))
 
     def _plain_pass(
         self, latents: torch.Tensor, timesteps: torch.Tensor, contexts: torch.Tensor

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from transformers import AutoTokenizer, ClapAudioConfig, ClapConfig, ClapFeatureExtractor, ClapModel
 
 from bench.api import Audio, CheckpointError, Json, Profile, UnsupportedError
-from bench.batching import Batcher, in_parallel
+from bench.batching import Aside, Batcher, in_parallel, one_ahead
 from bench.cache import Cache
 from bench.device import place
 from bench.files import json_digest
@@ -179,6 +179,7 @@ class ClapEmbedder:
         self._identity = identity
         self._cache = cache
         self._known: dict[str, Embedding] = {}
+        self._texts: dict[str, Embedding] = {}
         kind_of_device = device.split(":", maxsplit=1)[0]
         facts = {**self.fingerprint(), "front_end": DESCRIPTION, "device": kind_of_device}
         self._kind = f"clap-{json_digest(facts)[:16]}"
@@ -215,7 +216,7 @@ class ClapEmbedder:
 
     def embed_all(self, audios: Sequence[Audio]) -> list[Embedding]:
         """Embed clips, in order, as `embed_audio` does."""
-        keys = [audio.digest for audio in audios]
+        keys = in_parallel(_key_of, audios, self._device)
         keyed = dict(zip(keys, audios, strict=True))
         unknown = [key for key in keyed if key not in self._known]
         for key in unknown:
@@ -230,11 +231,16 @@ class ClapEmbedder:
         return [self._known[key] for key in keys]
 
     def embed_text(self, text: str) -> Embedding:
-        """Embed a text; what is longer than laion-clap reads is cut.
+        """Embed a text, only once; what is longer than laion-clap reads is cut.
 
         Raises:
             UnsupportedError: The model's vocabulary lacks a word of it.
         """
+        if text not in self._texts:
+            self._texts[text] = self._embed_text(text)
+        return self._texts[text]
+
+    def _embed_text(self, text: str) -> Embedding:
         self.require_words(text)
         tokens = self._towers.tokenizer(
             [text], return_tensors="pt", truncation=True, max_length=_LONGEST_TEXT
@@ -261,10 +267,20 @@ class ClapEmbedder:
             )
 
     def _compute(self, audios: Sequence[Audio]) -> list[Embedding]:
-        clips = in_parallel(self._prepare, audios, self._device)
+        """Embed clips; those of the next pass are prepared while the device is at the present."""
+        size = self._batcher.size
+        parts = [audios[start : start + size] for start in range(0, len(audios), size)]
+        with Aside(self._device) as aside:
+            prepared = one_ahead(aside.begin(partial(self._prepare_all, part)) for part in parts)
+            return [embedding for clips in prepared for embedding in self._embed(clips())]
+
+    def _embed(self, clips: Sequence[Windows]) -> list[Embedding]:
         windows = [window for clip in clips for window in clip]
         embedded = iter(self._batcher.run(windows, self._embed_windows))
         return [mean_direction([next(embedded) for _ in clip]) for clip in clips]
+
+    def _prepare_all(self, audios: Sequence[Audio]) -> list[Windows]:
+        return in_parallel(self._prepare, audios, self._device)
 
     def _prepare(self, audio: Audio) -> Windows:
         """The windows of a clip: on the CPU for every device, so that samples are the same."""
@@ -278,6 +294,11 @@ class ClapEmbedder:
                 is_longer=torch.zeros(len(windows), 1, dtype=torch.bool, device=self._device),
             )
         return [unit(vector) for vector in _pooled(found)]
+
+
+@lru_cache(maxsize=64)  # the clips of a style are asked for again with every output
+def _key_of(audio: Audio) -> str:
+    return audio.digest
 
 
 def _pooled(found: Any) -> NDArray[np.float32]:  # noqa: ANN401 - a tensor in transformers 4, an object in 5

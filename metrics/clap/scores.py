@@ -22,9 +22,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import ClassVar, final
 
 from bench.api import Clip, Json, Metric, Output, Profile, Score, Style, UnsupportedError
+from bench.batching import in_parallel
 from bench.outputs import judge, require_sound, usable
 from metrics.clap.directions import Embedder, Embedding, cosine, mean_direction
 
@@ -105,6 +107,7 @@ class ClapMetric(Metric):
 
     def __init__(self) -> None:
         self._embedder: Embedder | None = None
+        self._device = "cpu"
 
     @abstractmethod
     def open_embedder(self, profile: Profile, device: str) -> Embedder:
@@ -125,11 +128,11 @@ class ClapMetric(Metric):
 
     def load(self, profile: Profile, device: str) -> None:
         """Load the model of the profile."""
-        self._embedder = self.open_embedder(profile, device)
+        self._embedder, self._device = self.open_embedder(profile, device), device
 
     def score(self, outputs: Sequence[Output]) -> list[Score]:
         """Score each output by itself, in order; sounds are embedded together."""
-        verdicts = [judge(self.name, output) for output in outputs]
+        verdicts = in_parallel(partial(judge, self.name), outputs, self._device)
         self.embedder.embed_all(
             [o.audio for o, verdict in zip(outputs, verdicts, strict=True) if verdict is None]
         )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.records.accounts import OTHERS, device_share, read_accounts, share_words
 from bench.records.schema import MethodEntry
 from bench.records.store import Run
 from reports.tables import notes, reading
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WORK = ("load", "fit", "transfer", "score")
-AROUND = {"prepare": "planning and checks", "report": "tables and page"}
+AROUND = {
+    "prepare": "planning and checks",
+    OTHERS: "several devices",
+    "report": "tables and page",
+}
 COLUMNS = (
     Column("method", "Method", text=True),
     Column("device", "Device", text=True),
@@ -52,6 +57,7 @@ def run_costs(run: Run) -> ResultTable:
         "median [quartiles]; times hold for one machine only and say nothing about other devices",
         "real-time factor: transfer time / duration of the audio, below 1 is faster than playback",
         "cached stages keep the cost of their computation; total counts every stage once",
+        *_device_notes(run),
         notes.provenance_note(run),
     ]
     return ResultTable(
@@ -65,9 +71,9 @@ def session_costs(
     """Show where the time of one session went, by method and kind of work.
 
     Args:
-        account: Seconds per stage as `bench.run.stopwatch.Stopwatch.account` names them: "load X",
-            "fit X", "transfer X", then "score", "prepare", "report", "other" and "total". Loading
-            takes in the import of the libraries that a method or metric needs first.
+        account: Seconds per stage, see `bench.records.accounts`, which also says what the share of
+            the device is. Loading takes in the import of the libraries that a method or metric
+            needs first.
         names: How X is called in the other tables, where it is not by its label.
     """
     spent: dict[str, dict[str, float]] = {}
@@ -91,9 +97,19 @@ def session_costs(
         *(Column(f"{verb}_s", f"{verb.capitalize()} (s)", decimals=1) for verb in WORK),
         Column("total_s", "Total (s)", decimals=1),
     )
-    return ResultTable(
-        "Where the time of this session went", "session", "wall clock", columns, tuple(rows)
-    )
+    title, share = "Where the time of this session went", device_share([account])
+    said = () if share is None else (f"{share_words(share)}: fits, transfers and scores",)
+    return ResultTable(title, "session", "wall clock", columns, tuple(rows), said)
+
+
+def _device_notes(run: Run) -> list[str]:
+    """What share of the run's sessions the device worked, where they are known."""
+    accounts = read_accounts(run.folder)
+    share = device_share(accounts)
+    if share is None:
+        return []
+    total = math.fsum(account["total"] for account in accounts)
+    return [f"{share_words(share)}, {total:.1f} s in {notes.counted(len(accounts), 'session')}"]
 
 
 def _row(run: Run, entry: MethodEntry, rows: pd.DataFrame) -> Row:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.api import Json
+from bench.records.accounts import at_work_s
 
 CONTENTS, STEPS = 179, 3000
 HARNESS = ("prepare", "other", "start-up")
@@ -59,6 +60,11 @@ class Rehearsal:
     def harness_share(self) -> float:
         """The part of the wall time in which neither a method nor a metric was at work."""
         return math.fsum(self.parts.get(name, 0.0) for name in HARNESS) / self.wall_s
+
+    @property
+    def device_share(self) -> float:
+        """The part of the wall time in which the device worked, see `bench.records.accounts`."""
+        return at_work_s(self.stages) / self.wall_s
 
 
 def grows(part: str) -> Grows:
@@ -139,6 +145,7 @@ def _measured(runs: Mapping[str, Rehearsal], checkpoints_bytes: int) -> list[str
         ("contents", [f"{run.contents}" for run in runs.values()]),
         ("wall time, s", [f"{run.wall_s:.1f}" for run in runs.values()]),
         ("harness's own share", [f"{100 * run.harness_share:.1f} %" for run in runs.values()]),
+        ("device at work (account)", [_percent(run.device_share) for run in runs.values()]),
         ("device at work (nvidia-smi)", [_percent(run.busy) for run in runs.values()]),
         ("peak memory, host, GiB", [_gib(run.peak_host_bytes) for run in runs.values()]),
         ("peak memory, device, GiB", [_gib(run.peak_device_bytes) for run in runs.values()]),

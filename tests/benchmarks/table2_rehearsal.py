@@ -37,6 +37,7 @@ from pathlib import Path
 from bench.api import Json
 from bench.checkout import CHECKOUT, SUITES
 from bench.device import resolve_device
+from bench.records.accounts import read_accounts
 from tests.benchmarks import stand_ins
 from tests.benchmarks.full_architectures import say
 from tests.benchmarks.gpu_full import FOLDER, facts
@@ -133,7 +134,7 @@ def rehearse(stage: Stage, name: str, scale: Scale) -> Rehearsal:
     wrong = [cell for cell in cells if cell["status"] not in ("ok", "started")]
     if wrong:
         raise RuntimeError(f"{len(wrong)} cells failed, the first: {wrong[0]['reason']}")
-    account: dict[str, float] = json.loads((run / "logs" / "sessions.jsonl").read_text())
+    (account,) = read_accounts(run)
     return Rehearsal(
         steps=scale.steps,
         contents=scale.contents,

@@ -39,6 +39,7 @@ def test_two_scales_must_differ_in_both() -> None:
 
 def test_what_no_method_or_metric_did_is_the_harness_share() -> None:
     assert rehearsal(0, 0).harness_share == pytest.approx(4 / 19)
+    assert rehearsal(0, 0).device_share == pytest.approx(5 / 19)
 
 
 def test_a_report_says_what_is_extrapolated_and_what_was_not_reached() -> None:

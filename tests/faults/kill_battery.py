@@ -3,10 +3,10 @@
 `make kills`, or `python tests/faults/kill_battery.py [--seed N] [--only COMMAND]`: KILL, TERM and
 INT go to the process of `run`, `report`, `baseline`, `fit export`, `init ci`, `fetch` and
 `listen import`, at moments that are spread over its duration by a seed; three in a row of one run,
-in the same chunk of another, as preemptions of a cluster come. Then the same command, without
-`--retry`, has to make what it makes when nothing interrupts it: tables and sounds byte for byte,
-scores to the last bit, the same files and no other, and no process may be left. It prints a table
-and ends with 1 where anything differs.
+in the same chunk of another, as preemptions of a cluster come; the host of a third works beside the
+device. Then the same command, without `--retry`, has to make what it makes when nothing interrupts
+it: tables and sounds byte for byte, scores to the last bit, the same files and no other, and no
+process may be left. It prints a table and ends with 1 where anything differs.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from driving import RUDE, TABLES, Stage, ended, wait_until
 from server import Repository, serving
 from tabulate import tabulate
 
+from bench.batching import OVERLAP_VARIABLE
 from bench.records.schema import ScoreRecord
 from bench.records.store import read
 from bench.transfer.fit_files import read_fit
@@ -277,8 +278,9 @@ def commands(stage: Stage, url: str, built_in: Sequence[str]) -> dict[str, Comma
         finished(folder)
         shutil.rmtree(folder / "run" / "report")
 
-    def running(*methods: str) -> Callable[[Path], list[str]]:
-        choice = ["--metrics", "chroma", "--styles", "hard", "--contents", "2", "--device", "cpu"]
+    def running(*methods: str, contents: int = 2) -> Callable[[Path], list[str]]:
+        choice = ["--metrics", "chroma", "--styles", "hard", "--device", "cpu"]
+        choice += ["--contents", str(contents)]
         suite = ["--suite", str(stage.home / "toy.toml"), "--methods", ",".join(methods)]
         return lambda folder: ["run", *suite, *choice, "--out", str(folder / "run")]
 
@@ -298,6 +300,10 @@ def commands(stage: Stage, url: str, built_in: Sequence[str]) -> dict[str, Comma
     return {
         "run": Command(
             running(*built_in, outside), nothing, made_by_run, IN_A_ROW, settings=paced
+        ),
+        "run beside the device": Command(  # as on an accelerator, two chunks of each method
+            running(*built_in, outside, contents=3), nothing, made_by_run,
+            settings=paced | {OVERLAP_VARIABLE: "on"},
         ),
         "run in one chunk": Command(
             running(built_in[-1], outside), nothing, made_by_run, IN_A_ROW, held=True

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from driving import RUDE, Stage, alive, ended, methods, wait_until
 
+from bench.batching import OVERLAP_VARIABLE
 from bench.files import turn
 from bench.records.schema import CellRecord, ScoreRecord
 from bench.records.store import read
@@ -275,12 +276,16 @@ def duration_s(stage: Stage) -> float:
 def test_a_killed_run_resumes_to_the_same_tables(
     stage: Stage, duration_s: float, kill: int, request: pytest.FixtureRequest
 ) -> None:
-    """Every second run has its methods in workers; those die with it, whatever they are doing."""
+    """Every second run has its methods in workers; those die with it, whatever they are doing.
+
+    In every other pair of runs the host works beside the device, as on an accelerator.
+    """
     out, option = f"killed{kill}", ("--no-isolate", "--isolate")[kill % 2]
+    overlap = {OVERLAP_VARIABLE: ("on", "off")[kill // 2 % 2]}
     share = (kill + random.Random(kill).random()) / KILLS  # noqa: S311 - no secret
     if kill < KILLS_BY_DEFAULT:  # the few cover the whole run too
         share = (kill + 0.5) / KILLS_BY_DEFAULT
-    process = stage.start(*THREE, option, out=out, TOY_PACE=str(PACE_S))
+    process = stage.start(*THREE, option, out=out, TOY_PACE=str(PACE_S), **overlap)
     process.join(share * duration_s * (2.0 if option == "--isolate" else 1.0))
     process.kill()
     assert ended(process) in {-signal.SIGKILL, 0}

@@ -31,6 +31,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Battery]:
     [
         ("run", signal.SIGKILL, (0.3, 0.7)),
         ("run", signal.SIGTERM, (0.4,)),
+        ("run beside the device", signal.SIGTERM, (0.7,)),
         ("run in one chunk", signal.SIGKILL, (0, 0, 0)),
         ("report", signal.SIGKILL, (0.6,)),
         ("baseline", signal.SIGTERM, (0.5,)),

@@ -73,6 +73,36 @@ def test_each_way_is_said_and_padding_rows_change_no_other(
     assert "compile" not in caplog.text
 
 
+def test_a_network_is_laid_out_for_the_way_that_takes_the_place_of_one_that_failed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Once: what is found out about a later shape leaves the passes of the others alone."""
+    if torch.cuda.is_available():
+        pytest.skip("graphs can be recorded here")
+    told: list[str] = []
+    passed = Accelerated("it", torch.neg, "compile-graph", torch.float32).laid_out_by(told.append)
+    assert told == []  # the first layout is that of the first way
+    passed(torch.ones(1))
+    assert told == ["graph", "eager"]
+    passed(torch.ones(2))
+    assert told == ["graph", "eager"]
+    caplog.clear()
+    passed(torch.ones(1))
+    assert caplog.text == ""  # nothing is tried again
+
+
+def test_what_was_made_before_a_way_failed_is_made_anew() -> None:
+    """A pass that was made in the former layout may read memory where no weights are now."""
+    passed = Accelerated("it", torch.neg, "eager", torch.float32).laid_out_by(lambda _way: None)
+    passed._ways = ("compile-graph", "graph")
+    former = torch.ones(1)
+    passed._made[((former.shape, former.dtype, False),)] = torch.zeros_like
+    assert torch.equal(passed(former), torch.zeros(1))
+    if not torch.cuda.is_available():
+        passed(torch.ones(2))
+        assert torch.equal(passed(former), -former)
+
+
 def test_few_sizes_stand_for_all_numbers_of_rows() -> None:
     sizes = [padded_size(rows) for rows in range(1, 129)]
     assert sorted(set(sizes)) == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128]

@@ -98,6 +98,20 @@ def test_librosa_finds_the_same_waveform_from_the_same_start() -> None:
     torch.testing.assert_close(found[0], torch.from_numpy(expected), rtol=0, atol=atol)
 
 
+@pytest.mark.parametrize("heard", [0, 15, 16, 32, 48])
+def test_the_highest_bin_that_sounds_is_heard(heard: int) -> None:
+    """It may be the first of a vector, or the last of the spectrum."""
+    magnitude = torch.zeros(1, SHORT.n_fft // 2 + 1, 40, dtype=torch.float64)
+    magnitude[:, heard] = 1
+    start = starts(magnitude)
+    expected = by_definition(magnitude, SHORT, start, 0)
+    assert expected.any()
+    atol = bound(magnitude, SHORT, 1)
+    torch.testing.assert_close(
+        retrieve_phase(magnitude, SHORT, start, 0), expected, rtol=0, atol=atol
+    )
+
+
 def test_silence_stays_silent() -> None:
     magnitude = torch.zeros(1, SHORT.n_fft // 2 + 1, 40)
     start = torch.ones_like(magnitude).to(torch.complex64)

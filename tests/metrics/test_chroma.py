@@ -12,8 +12,8 @@ import librosa
 import numpy as np
 import pytest
 
-from bench.api import Audio, UnsupportedError
-from metrics.chroma import chroma, chroma_similarity, frame_cosines
+from bench.api import Audio, Clip, Output, Style, UnsupportedError
+from metrics.chroma import ChromaSimilarity, chroma, chroma_similarity, frame_cosines
 from tests import rounding
 
 RATE = 22050
@@ -157,3 +157,16 @@ def test_the_weighted_mean_agrees_with_one_written_frame_by_frame() -> None:
     assert 0.3 < total / weights < 0.9
     spectra = rounding.of_fft(8192)  # in float32 there; four enter a cosine, two of them squared
     assert chroma_similarity(content, output) == pytest.approx(total / weights, abs=4 * spectra)
+
+
+def test_outputs_have_the_same_scores_in_threads_beside_an_accelerator() -> None:
+    pairs = [(melody([60, 64, 67]), melody([60 + step, 64, 67])) for step in range(6)]
+    clips = [(Clip("c", "c", content), output) for content, output in pairs]
+    outputs = [Output(content, Style("s", ()), output) for content, output in clips]
+    found = []
+    for device in ("cpu", "cuda"):
+        metric = ChromaSimilarity()
+        metric.load("mini", device)
+        found.append([score.value for score in metric.score(outputs)])
+    assert found[0] == found[1]
+    assert len(set(found[0])) == len(outputs)

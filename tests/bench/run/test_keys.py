@@ -60,7 +60,7 @@ def test_a_fit_does_not_depend_on_the_names_of_style_and_clips() -> None:
 
 
 def test_a_chunk_is_named_by_each_field_of_the_identity_and_by_its_seeds() -> None:
-    contents = [sound(4), sound(5)]
+    contents = [sound(4).digest, sound(5).digest]
     keys = [
         chunk_key(IDENTITY, "fit", {}, contents, [1, 2]),
         chunk_key(IDENTITY, "fit", {}, contents, [2, 1]),

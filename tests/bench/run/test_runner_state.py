@@ -127,7 +127,7 @@ def test_faults_get_their_status() -> None:
 def test_a_chunk_is_named_by_all_that_decides_it() -> None:
     base = Identity("tve", "1", "source", "mini", ("w",), "cpu")
     other = Identity("tve", "1", "changed", "mini", ("w",), "cpu")
-    clips, seeds = [sound(100), sound(200)], [1, 2]
+    clips, seeds = [sound(100).digest, sound(200).digest], [1, 2]
     keys = {
         chunk_key(base, "fit", {"strength": 0.5}, clips, seeds),
         chunk_key(other, "fit", {"strength": 0.5}, clips, seeds),

@@ -82,6 +82,7 @@ def test_a_session_times_every_stage_and_keeps_going_past_a_fault(
     assert picky.failure
     assert picky.stage("transfer") is None
     assert report.scoring.stage("score") is not None
+    require_account(report)
     assert report.provenance["precision"] == "float32"
     assert not (place / "cache").exists()
     shown = capsys.readouterr().out
@@ -95,6 +96,25 @@ def test_a_session_times_every_stage_and_keeps_going_past_a_fault(
     ]  # fmt: skip
     assert session(place, "--show", str(place / "t.json")) == 5  # the same tables again
     assert capsys.readouterr().out == shown.rpartition("Written: ")[0]
+
+
+def require_account(report: TimingReport) -> None:
+    """All laps that were kept are work, what is work is a part of the wall time, and it is said."""
+    kept = [
+        sum(stage.seconds)
+        for method in (*report.methods, report.scoring)
+        for stage in method.stages
+        if stage.stage in ("fit", "transfer", "score")
+    ]
+    assert report.worked_s is not None
+    assert report.wall_s is not None
+    assert 0 < sum(kept) < report.worked_s < report.wall_s  # warm-ups are work, too
+    assert report.device_share == report.worked_s / report.wall_s
+    words = f"the device worked {100 * report.device_share:.0f} % of the wall time, "
+    assert [note for note in timing_tables(report)[0].notes if note.startswith(words)]
+    older = report.model_copy(update={"wall_s": None, "worked_s": None})
+    assert older.device_share is None
+    assert not [note for note in timing_tables(older)[0].notes if "device worked" in note]
 
 
 def test_an_unknown_number_of_steps_is_not_extrapolated(place: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from bench.api import Audio, CheckpointError, UnsupportedError
+from bench.batching import OVERLAP_VARIABLE
 from bench.cache import Cache
 from metrics.clap import checkpoints, laion_constants
 from metrics.clap.checkpoints import MINI_FOLDER, Checkpoint, locate
@@ -49,6 +50,21 @@ def test_embeddings_have_unit_norm_in_float64(embedder: ClapEmbedder) -> None:
     for embedding in (embedder.embed_audio(noise(0)), embedder.embed_text("piano music")):
         assert embedding.dtype == np.float64
         assert np.linalg.norm(embedding) == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_clips_that_are_prepared_beside_the_device_have_the_same_embeddings(
+    monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """Clips of one, two and three windows, so that passes end within clips."""
+    clips = [noise(seed, seconds) for seed, seconds in enumerate((1.0, 9.0, 1.0, 12.0, 1.0))]
+    found = []
+    for word in ("off", "on"):
+        monkeypatch.setenv(OVERLAP_VARIABLE, word)
+        towers = read_towers(locate("mini"))
+        each = ClapEmbedder(towers, "mini", "cpu", windows_at_once=at_once)
+        found.append(each.embed_all(clips))
+    assert np.array_equal(*found)
 
 
 def test_an_embedding_does_not_depend_on_company_or_order() -> None:
