@@ -89,18 +89,22 @@ def publish(folder: Path, **options: Unpack[PublishOptions]) -> None:
         raise click.UsageError("--audio publishes sounds that --records-only does not look at.")
     parcel = _parcel(folder, target, options)
     if options["dry_run"]:
-        say(_plan_words(parcel))
+        say(_plan_words(parcel, folder))
         return
     done = send(parcel, private=options["private"], replace=options["replace"])
     say(f"{done}\n{page_address(target.id)}")
 
 
-def _plan_words(parcel: Parcel) -> str:
+def _plan_words(parcel: Parcel, folder: Path) -> str:
+    from bench.outside.wording import one_line
     from bench.publishing.parcel import parcel_lines
+    from bench.records.store import read_header
 
     of = parcel.publication
     head = f"run {of.run_id} of suite {of.suite} would become dataset {of.repository}:"
-    return "\n".join([head, *parcel_lines(parcel)])
+    typed = one_line(" ".join(["bench", *read_header(folder).argv]))
+    told = f"the records tell what was typed, with the names of folders: {typed}"
+    return "\n".join([head, *parcel_lines(parcel), told])
 
 
 def _parcel(folder: Path, target: Target, options: PublishOptions) -> Parcel:

@@ -90,7 +90,7 @@ def _values(board: Board, row: BoardRow, *, common: bool = False) -> list[Value]
     return [
         row.name,
         *(numbers[metric.name] for metric in reading.ordered_metrics(board.run)),
-        row.placed.n,
+        row.placed.common_n if common else row.placed.n,
         row.placed.coverage,
         row.entrant.by,
         day(header.created_at),

@@ -27,6 +27,7 @@ class Placed:
         values: By metric, as in Table II.
         common: By metric over the common cells; empty where all competitors have the same cells.
         n: The most (style, content) cells that a number rests on.
+        common_n: The same of the common cells.
         coverage: Cells that ended well with valid scores, and all that were planned.
         failed: How many cells failed, in words; empty where none did.
     """
@@ -36,6 +37,7 @@ class Placed:
     values: Mapping[str, Value]
     common: Mapping[str, Value]
     n: Value
+    common_n: Value
     coverage: str
     failed: str
 
@@ -73,7 +75,17 @@ def _placed(
     }
     common = _values(rows["common"], metrics) if "common" in rows else {}
     failed = str(judged.cells[-1]) if "imputed" in rows else ""
-    return Placed(label, control, values, common, judged.cells[-2], str(measured.cells[-1]), failed)
+    common_n = rows["common"].cells[-2] if "common" in rows else None
+    return Placed(
+        label,
+        control,
+        values,
+        common,
+        n=judged.cells[-2],
+        common_n=common_n,
+        coverage=str(measured.cells[-1]),
+        failed=failed,
+    )
 
 
 def _values(row: Row, metrics: list[MetricEntry]) -> dict[str, Value]:

@@ -111,6 +111,7 @@ def test_methods_with_unlike_cells_stand_once_more_on_the_common_ones() -> None:
     assert isinstance(rti[0], Estimate)
     assert tve[1].value == pytest.approx(0.5 + 0.015)  # the harp alone
     assert rti[0].value == pytest.approx(0.4 + 0.015)
+    assert [(row.placed.n, row.placed.common_n) for row in found.rows] == [(8, 4), (4, 4)]
     assert "On the cells that all judged methods have" in page(found)
 
 
