@@ -50,6 +50,24 @@ def notice(run: Run, *, asked_without: bool = False) -> str:
     )
 
 
+def may_publish(run: Run) -> bool:
+    """Whether the outputs of a run may be published: its card allows to pass the clips on.
+
+    Outputs are made of the clips. A report stays with whoever has them; a repository is for all.
+    """
+    return with_inputs(run)
+
+
+def publication_notice(run: Run, *, audio: bool) -> str:
+    """What the card of a published run says about its sounds."""
+    dataset = run.header.dataset
+    name, licence = dataset.get("name", "unnamed"), dataset.get("licence", "unknown")
+    if audio:
+        return f"The outputs are in audio/; they were made of clips of dataset {name} ({licence})."
+    why = "none was asked for" if may_publish(run) else "its card does not allow to pass clips on"
+    return f"This publication comes without audio (dataset {name}, {licence}: {why})."
+
+
 def sound_file(folders: Sequence[Path], relative: str) -> Path:
     """The file of a sound in the first run folder that has it, and never outside one.
 

@@ -23,6 +23,7 @@ from bench.cli.completion import completion
 from bench.cli.everyday import check, doctor, fetch, list_, transfer
 from bench.cli.fit import fit
 from bench.cli.init import init
+from bench.cli.publish import board, publish
 from bench.cli.reports import listen, report
 from bench.cli.results import baseline, compare, gate, history
 from bench.cli.run import run
@@ -41,7 +42,7 @@ FIXABLE = {
 logger = logging.getLogger(__name__)
 COMMANDS = (
     *(run, report, list_, fetch, transfer, fit, check, doctor, time),
-    *(compare, baseline, gate, history, listen, init, completion),
+    *(compare, baseline, gate, history, listen, publish, board, init, completion),
 )
 
 

@@ -14,10 +14,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from bench.api import CheckpointError, HubCheckpoint
+from bench.fetching.answers import (
+    FORBIDDEN,
+    UNAUTHORISED,
+    first_line,
+    status_of,
+    transport_error,
+)
 from bench.fetching.https import Wanted, fetch_file
 from bench.files import FULL
 from bench.first_use import FileFact, Locked, facts_of, read_locked, require_same, write_locked
@@ -30,7 +36,6 @@ from bench.weights import (
     published_folder,
 )
 
-_UNAUTHORISED, _FORBIDDEN = 401, 403
 # Another place for files that no hub holds: their own servers may be down.
 MIRROR_VARIABLE = "BENCH_MIRROR"
 ROOM, SMALLEST_CAP = 4, 1 << 24  # a quarter more than declared, and 16 MB for small files beside
@@ -245,13 +250,9 @@ def _remove(path: Path) -> None:
 @contextmanager
 def _explained(checkpoint: HubCheckpoint) -> Iterator[None]:
     """Turn what the hub's client raises into an error with a way out."""
-    from huggingface_hub.errors import HfHubHTTPError
-
-    # The base of the client's transport errors; which library it is from depends on its version.
-    transport: type[Exception] = HfHubHTTPError.__bases__[0]
     try:
         yield
-    except (transport, OSError, ValueError) as error:
+    except (transport_error(), OSError, ValueError) as error:
         raise CheckpointError(f"{checkpoint.title}: {_reason(checkpoint, error)}") from error
 
 
@@ -264,7 +265,7 @@ def _reason(checkpoint: HubCheckpoint, error: Exception) -> str:
         or _refused_here(error)
         or (
             f"{where} cannot be reached or broke off ({type(error).__name__}: "
-            f"{_first_line(error)}). Check the network, proxy and HF_ENDPOINT and fetch again: "
+            f"{first_line(error)}). Check the network, proxy and HF_ENDPOINT and fetch again: "
             "complete files are kept."
         )
     )
@@ -273,8 +274,8 @@ def _reason(checkpoint: HubCheckpoint, error: Exception) -> str:
 def _refused_by_hub(checkpoint: HubCheckpoint, error: Exception, where: str) -> str | None:
     from huggingface_hub import errors
 
-    status = _status(error)
-    if isinstance(error, errors.GatedRepoError) or status in {_UNAUTHORISED, _FORBIDDEN}:
+    status = status_of(error)
+    if isinstance(error, errors.GatedRepoError) or status in {UNAUTHORISED, FORBIDDEN}:
         return (
             f"{where} cannot be read without permission ({status or 'gated'}). Accept its terms "
             "on that page, run `hf auth login` (or set HF_TOKEN), and fetch again."
@@ -282,7 +283,7 @@ def _refused_by_hub(checkpoint: HubCheckpoint, error: Exception, where: str) -> 
     if isinstance(error, errors.RepositoryNotFoundError | errors.RevisionNotFoundError):
         return f"{where} has no revision {checkpoint.revision}. Check HF_ENDPOINT."
     if status is not None and isinstance(error, errors.EntryNotFoundError):
-        return f"{where} announces a file that it does not hold ({_first_line(error)})."
+        return f"{where} announces a file that it does not hold ({first_line(error)})."
     return None
 
 
@@ -297,15 +298,5 @@ def _refused_here(error: Exception) -> str | None:
             "or choose another disk with --local-dir or HF_HOME, and fetch again."
         )
     if "Consistency check failed" in str(error):
-        return f"a file came with another size than announced ({_first_line(error)}). Fetch again."
+        return f"a file came with another size than announced ({first_line(error)}). Fetch again."
     return None
-
-
-def _status(error: Exception) -> int | None:
-    response: Any = getattr(error, "response", None)
-    return None if response is None else int(response.status_code)
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0][:200] if lines else "no reason given"

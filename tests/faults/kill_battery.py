@@ -1,7 +1,7 @@
 """Signals at many moments of the commands that write: the same command then finishes the work.
 
 `make kills`, or `python tests/faults/kill_battery.py [--seed N] [--only COMMAND]`: KILL, TERM and
-INT go to the process of `run`, `report`, `baseline`, `fit export`, `init ci`, `fetch` and
+INT go to the process of `run`, `report`, `baseline`, `fit export`, `init ci`, `fetch`, `board` and
 `listen import`, at moments that are spread over its duration by a seed; three in a row of one run,
 in the same chunk of another, as preemptions of a cluster come; the host of a third works beside the
 device. Then the same command, without `--retry`, has to make what it makes when nothing interrupts
@@ -221,6 +221,13 @@ def made_by_fetch(folder: Path) -> Made:
     return contents(folder / "cache", "checkpoints") | {"the lock": lock}
 
 
+def made_by_board(folder: Path) -> Made:
+    """The page and its numbers, but for the place that the run is read from."""
+    place = str(folder).encode()
+    pages = contents(folder, "board").items()
+    return {name: text.replace(place, b"") for name, text in pages if isinstance(text, bytes)}
+
+
 def made_by_export(folder: Path) -> Made:
     """The arrays of a learnt style and where they come from, but for the time."""
     fit = read_fit(folder / "fit.safetensors")
@@ -319,6 +326,10 @@ def commands(stage: Stage, url: str, built_in: Sequence[str]) -> dict[str, Comma
             nothing, lambda folder: contents(folder / "repository", ".github"),
         ),
         "fetch": Command(fetching, nothing, made_by_fetch, settings=mirror),
+        "board": Command(
+            lambda folder: ["board", str(folder / "run"), "-o", str(folder / "board")],
+            finished, made_by_board,
+        ),
         "listen import": Command(
             lambda folder: ["listen", "import", *given, "--run", str(folder / "run")],
             finished, lambda folder: contents(folder / "run", "listening", "report"),

@@ -38,6 +38,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Battery]:
         ("fit export", signal.SIGKILL, (0.8,)),
         ("init ci", signal.SIGKILL, (0.9,)),
         ("fetch", signal.SIGKILL, (0.7,)),
+        ("board", signal.SIGKILL, (0.9,)),
         ("listen import", signal.SIGINT, (0.6,)),
     ],
     ids=lambda value: value.name if isinstance(value, signal.Signals) else None,

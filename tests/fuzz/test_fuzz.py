@@ -17,6 +17,7 @@ KINDS = (
     "cards",
     "suites",
     "ratings",
+    "publications",
     "records",
     "archives",
     "checkpoints",

@@ -15,6 +15,8 @@ import soundfile
 
 from bench.data.cards import load_dataset
 from bench.plan.suite import load_suite
+from bench.publishing.hub import parse_target
+from bench.publishing.publication import MARKER, RECORDS, bytes_digest, read_publication
 from reports.listening.ratings import heard, import_ratings
 from reports.listening.records import BlindKey
 from tests.fuzz.spoiling import damaged_text
@@ -97,6 +99,23 @@ def ratings(folder: Path) -> Callable[[random.Random], None]:
         path.write_bytes(damaged_text(chance.choice((_ours, _beaqle, _webmushra))(), chance))
         import_ratings([path], folder)
         heard([folder])
+
+    return attempt
+
+
+def publications(folder: Path) -> Callable[[random.Random], None]:
+    """The marker of a published run beside its records."""
+    for name in RECORDS:
+        (folder / name).write_bytes(name.encode())
+    digests = {name: bytes_digest(name.encode()) for name in RECORDS}
+    facts = {"schema_version": 1, "repository": "alice/run", "run_id": "r", "suite": "mini"}
+    text = json.dumps({**facts, "setting": "0" * 64, "tool": "bench 1", "files": digests})
+
+    def attempt(chance: random.Random) -> None:
+        (folder / MARKER).write_bytes(damaged_text(text, chance))
+        found = read_publication(folder)
+        assert found is not None
+        parse_target(found.repository)
 
     return attempt
 

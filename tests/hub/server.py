@@ -2,7 +2,8 @@
 
 Repository facts and file lists as JSON, files under `resolve/` with the headers that the client
 reads, large files behind a redirect as on the hub, ranges, and on request the faults that a
-download meets: a transfer that breaks off, sizes that lie, files that are gone, closed doors.
+download meets: a transfer that breaks off, sizes that lie, files that are gone, closed doors. Data
+sets are repositories whose names begin with `datasets/`; `uploads.py` has what writes.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from uploads import Uploads
+
 COMMIT = "c0ffee" * 6 + "abcd"
 PIECE = 1 << 14  # bytes
-_LARGE = (".bin", ".safetensors", ".pt", ".ckpt")
+_LARGE = (".bin", ".safetensors", ".pt", ".ckpt", ".parquet", ".flac")
 
 
 @dataclass
@@ -36,6 +39,7 @@ class Repository:
         listed_sizes: Sizes that the lists state, where they lie.
         broken_at: Bytes after which the transfer of a file breaks off, once.
         pause_s: Seconds between the pieces of a transfer, which have `PIECE` bytes.
+        private: As it was made; everybody may read it all the same.
     """
 
     files: dict[str, bytes]
@@ -45,6 +49,7 @@ class Repository:
     listed_sizes: dict[str, int] = field(default_factory=dict)
     broken_at: dict[str, int] = field(default_factory=dict)
     pause_s: float = 0.0
+    private: bool = False
 
     def facts(self, name: str) -> dict[str, Any]:
         """Size and digests as the hub lists them."""
@@ -66,13 +71,14 @@ class Request:
 
 
 class Hub(ThreadingHTTPServer):
-    """The server; `repositories` by id and `seen` requests are its whole state."""
+    """The server; `repositories` by id, `uploads` and `seen` requests are its whole state."""
 
     daemon_threads = True
 
     def __init__(self, repositories: dict[str, Repository]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.repositories = repositories
+        self.uploads = Uploads(repositories, Repository, _LARGE)
         self.seen: list[Request] = []
 
     @property
@@ -114,14 +120,38 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer with head and body."""
         self._answer()
 
+    def do_POST(self) -> None:
+        """Answer to a step of an upload."""
+        self._take()
+
+    def do_PUT(self) -> None:
+        """Take a large file."""
+        self._take()
+
+    def _take(self) -> None:
+        path = unquote(urlsplit(self.path).path)
+        self.server.seen.append(Request(self.command, path, None))
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+        status, value = self.server.uploads.answer(self.command, path, token, body)
+        text = "" if value is None else json.dumps(value)
+        data = text.replace("{port}", str(self.server.server_port)).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.server.seen.append(Request(self.command, path, self.headers.get("Range")))
         for pattern, answer in (
             (r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?", self._info),
             (r"/api/models/([^/]+/[^/]+)/tree/([^/]+)/?", self._tree),
-            (r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", self._resolve),
-            (r"/cdn/([^/]+/[^/]+)/(.+)", self._bytes),
+            (r"/api/(datasets/[^/]+/[^/]+)(?:/revision/(.+))?", self._info),
+            (r"/api/(datasets/[^/]+/[^/]+)/tree/([^/]+)/?", self._tree),
+            (r"/((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)", self._resolve),
+            (r"/cdn/((?:datasets/)?[^/]+/[^/]+)/(.+)", self._bytes),
             (r"/files/(.+)", self._plain),
         ):
             found = re.fullmatch(pattern, path)
@@ -149,7 +179,9 @@ class _Handler(BaseHTTPRequestHandler):
             for path in repository.files
             if (facts := repository.facts(path))
         ]
-        about = {"id": name, "modelId": name, "private": False, "tags": [], "downloads": 0}
+        plain = name.removeprefix("datasets/")
+        about = {"id": plain, "modelId": plain, "tags": [], "downloads": 0}
+        about["private"] = repository.private
         gated = "auto" if repository.closed else False
         self._json({**about, "sha": repository.commit, "gated": gated, "siblings": siblings})
 
