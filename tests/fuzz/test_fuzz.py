@@ -25,7 +25,7 @@ KINDS = (
     "answers",
     "fits",
 )
-SHORT_S = 0.1
+SHORT_S = 0.3
 LONG_S = float(os.environ.get("BENCH_FUZZ_S", "30"))  # of each kind
 SEED = os.environ.get("BENCH_FUZZ_SEED", "1")
 MOST_MIB = 2048
