@@ -9,7 +9,6 @@ that dies is a `crash`.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import shutil
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from bench.api import BenchError, Progress, RecordError
+from bench.api import BenchError, Progress
 from bench.errors import reason_of
 from bench.failure import CellStatus
 from bench.files import naming, no_space
@@ -36,24 +35,6 @@ from bench.run.studio import Fitted, Studio, fit_jointly
 
 OPEN_STARTS = 2  # after so many that nobody ended, the next try is in a worker
 logger = logging.getLogger(__name__)
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the run folder's lock; the kernel frees it however the process ends.
-
-    Raises:
-        RecordError: Another process is working in this folder.
-    """
-    with (folder / "lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RecordError(
-                f"{folder} is in use by another run; one run folder takes one process. Wait, or "
-                "choose another --out."
-            ) from error
-        yield
 
 
 @contextmanager
@@ -86,7 +67,7 @@ def execute(
     Failed cells are rendered again with `retry` only, and invalid scores made again with `rescore`.
     """
     settled = render(context, plan, studios, retry=retry)
-    _score_all(context, plan, metrics, settled, retry=rescore)
+    score_all(context, plan, metrics, settled, retry=rescore)
     note_session(context)
     return settled
 
@@ -97,11 +78,15 @@ def render(
     studios: Mapping[str, Studio],
     *,
     retry: bool = False,
+    known: Iterable[CellRecord] | None = None,
 ) -> dict[str, CellRecord]:
-    """Render what is missing of a plan, or of a share of it; returns the latest records."""
-    log = context.folder / "cells.jsonl"
+    """Render what is missing of a plan, or of a share of it; returns the latest records.
+
+    `known` are the records so far, oldest first; they are read where the caller has not done it.
+    """
     marks = {cell.cell_id: studios[cell.method].identity.mark for cell in plan}
-    history = [record for record in store.read(log, CellRecord) if record.cell_id in marks]
+    read = store.read_cells(context.folder, of=marks) if known is None else known
+    history = [record for record in read if record.cell_id in marks]
     settled = settle(history, retry=retry, marks=marks)
     _open_altered(context.folder, settled)
     todo = [cell for cell in plan if cell.cell_id not in settled]
@@ -261,7 +246,7 @@ def _render_one(
     begun: Begun,
 ) -> None:
     """Render a chunk, in a worker where it is suspect, and write down what came of it."""
-    log = studio.context.folder / "cells.jsonl"
+    log = studio.context.own_folder / "cells.jsonl"
     suspect = any(cell.cell_id in begun.suspects for cell in chunk)
     at_work = studio.in_a_worker() if suspect else studio
     if at_work is not studio:
@@ -323,7 +308,7 @@ def _pending(
     return [chunk for chunk in chunks if not all(cell.cell_id in settled for cell in chunk)]
 
 
-def _score_all(
+def score_all(
     context: RunContext,
     plan: Sequence[PlannedCell],
     metrics: Sequence[LoadedMetric],
@@ -331,7 +316,9 @@ def _score_all(
     *,
     retry: bool,
 ) -> None:
-    known = store.read_scores(context.folder, {m.name: m.info.range for m in metrics})
+    """Score what a metric has not scored yet of the finished cells of a plan."""
+    ranges = {m.name: m.info.range for m in metrics}
+    known = store.read_scores(context.folder, ranges, cells=settled, of=settled)
     for metric in metrics:
         todo = missing(metric, plan, settled, known, retry=retry)
         for done in score(context, metric, todo, settled):
@@ -346,6 +333,6 @@ def note_session(context: RunContext) -> None:
     line = json.dumps(
         {stage: round(seconds, 3) for stage, seconds in context.watch.account().items()}
     )
-    path = context.folder / "logs" / "sessions.jsonl"
+    path = context.own_folder / "logs" / "sessions.jsonl"
     with naming(path), path.open("a", encoding="utf-8") as file:
         file.write(line + "\n")

@@ -176,7 +176,7 @@ def score(
             )
             for cell, result in zip(batch, results, strict=True)
         ]
-        store.append(context.folder / "scores.jsonl", rows)
+        store.append(context.own_folder / "scores.jsonl", rows)
         yield min(start + BATCH, len(todo))
 
 
@@ -243,7 +243,7 @@ def _outputs(
         sound.append(cell)
         outputs.append(Output(material.content(cell.content), material.style(cell.style), audio))
     if gone:
-        store.append(context.folder / "cells.jsonl", gone)
+        store.append(context.own_folder / "cells.jsonl", gone)
         cells.update({record.cell_id: record for record in gone})
         words = some(str(record.reason) for record in gone)
         logger.warning("%s: %s; not scored, the next run renders it again", context.folder, words)
