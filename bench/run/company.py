@@ -81,8 +81,14 @@ def company_of(
             found.setdefault(cell.repetition, {}).setdefault(cell.style, cell)
     suite = plan.suite
     common: list[Json] = [
-        *(identity.name, identity.source, list(identity.weights), identity.device_type),
-        *(suite.profile, suite.style_clips, suite.duration_s, plan.dataset.digest),
+        identity.name,
+        identity.source,
+        [*identity.weights],
+        identity.device_type,
+        suite.profile,
+        suite.style_clips,
+        suite.duration_s,
+        plan.dataset.digest,
     ]
 
     def name(cells: Mapping[str, PlannedCell]) -> str:
