@@ -43,6 +43,17 @@ def shard_of(part: Path) -> tuple[int, int] | None:
     return int(found[1]), int(found[2])
 
 
+def shard_name(part: Path) -> str:
+    """A shard as it is asked for, by its folder; empty for another folder.
+
+    Example:
+        >>> shard_name(Path("run/shards/2-of-8"))
+        '2/8'
+    """
+    shard = shard_of(part)
+    return "" if shard is None else f"{shard[0]}/{shard[1]}"
+
+
 def shard_folders(folder: Path) -> list[Path]:
     """The parts of the shards in a run folder, by count and number."""
     place = folder / SHARDS

@@ -363,10 +363,26 @@ def without_garbage_collection() -> Iterator[None]:
 
 
 def load_run(folder: str | Path) -> Run:
+    """Read a run folder as `read_run` does, and log what is not as it was written.
+
+    Raises:
+        RecordError: As `read_run`.
+    """
+    run = read_run(folder)
+    faults, where = run.faults, run.folder
+    said = [*faults[:NAMED], *(f"{where}: {words}" for words in (*run.plan_faults, *run.remarks))]
+    if len(faults) > NAMED:
+        said.append(f"{where}: {len(faults) - NAMED} more lines are left out")
+    for words in said:
+        _log(words)
+    return run
+
+
+def read_run(folder: str | Path) -> Run:
     """Read a run folder; the latest record of each cell and of each (cell, metric) wins.
 
-    Lines that break a rule are left out; they are logged and stand in `Run.faults`. So are scores
-    of audio that a cell does not have any more.
+    Lines that break a rule are left out and stand in `Run.faults`. So are scores of audio that a
+    cell does not have any more.
 
     Raises:
         RecordError: The folder holds no run, or one that this version cannot read; its plan is
@@ -389,11 +405,6 @@ def load_run(folder: str | Path) -> Run:
     plan_faults = find_plan_faults(header.plan, planned, cells, [path.name for path in shards])
     scores = {key: score for key, score in found.items() if belongs(score, cells.get(key[0]))}
     remarks = [*_stale(found, scores, cells), *mixed_methods(header, plan, cells)]
-    said = [*faults[:NAMED], *(f"{where}: {words}" for words in (*plan_faults, *remarks))]
-    if len(faults) > NAMED:
-        said.append(f"{where}: {len(faults) - NAMED} more lines are left out")
-    for words in said:
-        _log(words)
     return Run(
         where, header, plan, cells, scores, tuple(faults), tuple(plan_faults), tuple(remarks)
     )
