@@ -54,8 +54,8 @@ def merge(runs: tuple[Path, ...], out: Path | None, *, records_only: bool) -> No
         f"{_counted(len(merged.runs), 'folder')}: {len(joined.cells)} of {joined.planned} cells, "
         f"{merged.failed} failed"
     )
-    for words in merged.altered:
-        say(f"left out: {words}")
+    for words in (*merged.faults, *(f"left out: {words}" for words in merged.altered)):
+        say(words)
     _say_missing(merged)
     if out is not None:
         say(f"Written: {out}\nTables: {COMMAND} report {out}")

@@ -45,7 +45,7 @@ def missing_commands(runs: Sequence[Run], done: Collection[str]) -> list[str]:
     begun: dict[str, list[str]] = {}  # command lines, by shard
     for run in runs:
         parts = shard_folders(run.folder)
-        begun |= {name: run.header.argv for name in run.header.provenance.get("shards", [])}
+        begun |= dict.fromkeys(run.header.provenance.get("shards", []), run.header.argv)
         begun |= {shard_name(part): _argv(part, run) for part in parts}
         for part in parts:
             if not _ids(part) <= set(done):

@@ -15,9 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from bench.api import RecordError
 from bench.batching import in_threads
-from bench.files import LinkError, inside, make_folder, replace_file, require_plain, sync_folder
+from bench.files import inside, make_folder, replace_file, require_plain, sync_folder
 from bench.records import store
 from bench.records.integrity import altered_audio, recorded_audio
 from bench.records.joining import Joined, join
@@ -25,7 +24,7 @@ from bench.records.lock import locked
 from bench.records.parts import shard_folders, shard_name
 from bench.records.planned import written
 from bench.records.schema import FAILED, CellRecord, Record
-from bench.records.store import Run, without_garbage_collection
+from bench.records.store import NAMED, Run, without_garbage_collection
 
 # What file systems answer that cannot link two names, or not these two.
 _CANNOT_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EACCES})
@@ -45,6 +44,13 @@ class Merged:
     runs: tuple[Run, ...]
     joined: Joined
     altered: tuple[str, ...]
+
+    @property
+    def faults(self) -> list[str]:
+        """Sentences about lines of the runs that broke a rule and were left out."""
+        faults = [words for run in self.runs for words in run.faults]
+        more = [f"{len(faults) - NAMED} more lines are left out"] if len(faults) > NAMED else []
+        return [*faults[:NAMED], *more]
 
     @property
     def failed(self) -> int:
@@ -111,12 +117,11 @@ def _with_its_shards(run: Run) -> Run:
     """The run with the names of the shards in its folder, which the header of the whole keeps."""
     shards = {name for part in shard_folders(run.folder) if (name := shard_name(part))}
     said = run.header.provenance
-    known = sorted(shards.union(said.get("shards", [])))
+    known = sorted(shards.union(run.header.provenance.get("shards", [])))
     if not known:
         return run
-    return replace(
-        run, header=run.header.model_copy(update={"provenance": said | {"shards": known}})
-    )
+    said = run.header.provenance | {"shards": known}
+    return replace(run, header=run.header.model_copy(update={"provenance": said}))
 
 
 def _without(run: Run, gone: Mapping[str, str]) -> Run:
@@ -168,13 +173,8 @@ def _place_sounds(joined: Joined, out: Path) -> None:
 
 
 def _place_sound(home: Path, record: CellRecord, out: Path) -> None:
-    name = PurePosixPath(str(record.audio))
-    if name.parent != PurePosixPath("audio"):
-        raise RecordError(
-            f"cell {record.cell_id} of {home} has its sound in {str(name)[:100]!r}; the sounds "
-            "of a run lie in its folder audio. Leave that folder out."
-        )
-    source, target = inside(home, str(name)).resolve(), out / name
+    name = str(record.audio)  # audio/<name>, as every record that was read
+    source, target = inside(home, name).resolve(), out / name
     require_plain(target, out)
     if target.exists():
         if target.samefile(source) or not isinstance(recorded_audio(out, record), str):
@@ -182,8 +182,6 @@ def _place_sound(home: Path, record: CellRecord, out: Path) -> None:
         target.unlink()
     try:
         os.link(source, target, follow_symlinks=False)
-    except LinkError:
-        raise
     except OSError as error:
         if error.errno not in _CANNOT_LINK:
             raise
