@@ -5,6 +5,8 @@ They read records alone and do without torch.
 
 from __future__ import annotations
 
+import atexit
+import gc
 import json
 import sys
 import time
@@ -48,6 +50,7 @@ def merge(runs: tuple[Path, ...], out: Path | None, *, records_only: bool) -> No
     from bench.checkout import COMMAND
     from bench.records.merging import merge as join_folders
 
+    atexit.register(gc.freeze)  # no garbage collection over all records as the process ends
     merged = join_folders(runs, out, records_only=records_only)
     joined = merged.joined
     say(

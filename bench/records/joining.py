@@ -156,20 +156,21 @@ def _outcomes(
 ) -> tuple[dict[str, CellRecord], dict[str, Path]]:
     """The outcome of each cell and where it lies; one by other code than the header's is none."""
     present = {method.label: method.identity for method in header.methods}
+    planned = {cell.cell_id: cell for cell in plan}
     cells: dict[str, CellRecord] = {}
     homes: dict[str, Path] = {}
     conflicts = []
-    for cell in plan:
-        for run in runs:
-            record, known = run.cells.get(cell.cell_id), cells.get(cell.cell_id)
-            if record is None or not _is_outcome(record, present.get(cell.method)):
+    for run in runs:
+        for name, record in run.cells.items():
+            cell, known = planned.get(name), cells.get(name)
+            if cell is None or not _is_outcome(record, present.get(cell.method)):
                 continue
             if known is not None and _other_audio(known, record):
                 conflicts.append(
-                    f"{_named(cell)} is other audio in {run.folder} than in {homes[cell.cell_id]}"
+                    f"{_named(cell)} is other audio in {run.folder} than in {homes[name]}"
                 )
             if known is None or _counts_before(record, known):
-                cells[cell.cell_id], homes[cell.cell_id] = record, run.folder
+                cells[name], homes[name] = record, run.folder
     if conflicts:
         raise RecordError(
             f"{some(conflicts)}; one cell has one sound. Leave one of the folders out, or render "

@@ -75,7 +75,7 @@ def merge(folders: Sequence[Path], out: Path | None, *, records_only: bool = Fal
         return _joined(folders, records_only=records_only)
     make_folder(out)
     store.require_plain_run(out)
-    with locked(out):
+    with locked(out), without_garbage_collection():
         known = [out] if (out / "run.json").exists() else []
         merged = _joined([*known, *folders], records_only=records_only)
         _write(merged, out, records_only=records_only)

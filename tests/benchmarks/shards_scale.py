@@ -5,8 +5,9 @@ the mini suite, deals them out, writes the records that each shard would write i
 own, and times `merge` of all folders and `report` of the whole, page and all, without sounds. Time
 is the wall clock of whole commands, memory the peak of each; making the records does not count.
 
-`... --overhead` runs the control copy-content on one-second clips as one process and as three
-shards, with few contents and with many, and prints the CPU time that sharding adds for each cell.
+`... --overhead` renders the control copy-content on short clips as one process and as
+three shards, with few contents and with many, and prints the CPU time that sharding adds for each
+cell, and for each shard whatever its size.
 """
 
 from __future__ import annotations
@@ -19,14 +20,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "reports"), str(Path(__file__).parent)]
+sys.path[:0] = [
+    str(ROOT),
+    str(ROOT / "tests" / "reports"),
+    str(ROOT / "tests" / "bench"),
+    str(Path(__file__).parent),
+]
 
 from building import ended, header, method, scored  # noqa: E402 - needs the path above
-from harness_overhead import FEW, MANY, cpu_s, make_folder  # noqa: E402 - needs the path above
+from harness_overhead import cpu_s  # noqa: E402 - needs the path above
+from noises import write_noises  # noqa: E402 - needs the path above
 
 from bench.data.cards import load_dataset  # noqa: E402 - needs the path above
 from bench.plan.plan import Plan, make_plan, prepare_methods  # noqa: E402 - needs the path above
@@ -42,6 +48,16 @@ from bench.run.session import start  # noqa: E402 - needs the path above
 MARK = "0" * 32
 METRICS = ("cp", "sf.heldout")
 GIB, SHARES = 2**30, 3
+FEW, MANY, STYLES, RATE = 5, 105, 8, 22_050
+SUITE = """
+schema_version = 1
+name = "overhead"
+dataset = "{data}"
+profile = "mini"
+methods = ["copy-content"]
+controls = []
+metrics = []
+"""
 
 
 def planned(cells: int) -> Plan:
@@ -138,31 +154,35 @@ def scale(cells: int, count: int, say: Callable[[str], object]) -> None:
 def run_cost(contents: int, shares: int) -> tuple[float, int]:
     """CPU seconds of copy-content in so many shards, and the cells; 1 is no shard."""
     with tempfile.TemporaryDirectory() as name:
-        folder = make_folder(Path(name) / "data", contents)
+        names = [f"content/noise/c{i}" for i in range(contents)]
+        names += [f"style/s{s}/{i}" for s in range(STYLES) for i in range(2)]
+        write_noises(Path(name) / "data", names, RATE)
+        suite = Path(name) / "suite.toml"
+        suite.write_text(SUITE.format(data=Path(name) / "data"), encoding="utf-8")
         os.environ["BENCH_CACHE"] = str(Path(name) / "cache")
         before, cells = cpu_s(), 0
         for number in range(1, shares + 1):
             request = RunRequest(
-                suite="mini", methods="copy-content", metrics="", dataset=str(folder),
-                contents=str(contents), device="cpu", out=Path(name) / "run",
+                suite=str(suite), device="cpu", out=Path(name) / "run",
                 shard=f"{number}/{shares}" if shares > 1 else None,
             )  # fmt: skip
             prepared = prepare(request)
-            kept = tuple(cell for cell in prepared.cells if cell.method == "copy-content")
-            start(replace(prepared, cells=kept), request, lambda *_: None)
-            cells += len(kept)
+            start(prepared, request, lambda *_: None)
+            cells += len(prepared.cells)
         return float((cpu_s() - before).sum()), cells
 
 
 def overhead(say: Callable[[str], object]) -> None:
     """The difference of the slopes, by cells, with shards and without."""
     run_cost(FEW, 1)  # imports and caches
-    slopes = {}
+    slopes, fixed = {}, {}
     for shares in (1, SHARES):
         (low, few), (high, many) = run_cost(FEW, shares), run_cost(MANY, shares)
         slopes[shares] = (high - low) / (many - few) * 1e3
-        say(f"{shares} shard(s): {slopes[shares]:.2f} ms of CPU per cell, {low:.2f} s for {few}\n")
-    say(f"sharding adds {slopes[SHARES] - slopes[1]:.2f} ms of CPU per cell\n")
+        fixed[shares] = high - slopes[shares] / 1e3 * many
+        say(f"{shares} shard(s), {many} cells: {slopes[shares]:.2f} ms of CPU per cell\n")
+    say(f"sharding adds {slopes[SHARES] - slopes[1]:.2f} ms of CPU per cell, and ")
+    say(f"{(fixed[SHARES] - fixed[1]) / (SHARES - 1):.2f} s for each further shard\n")
 
 
 def main(say: Callable[[str], object] = sys.stdout.write) -> None:
