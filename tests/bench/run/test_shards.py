@@ -246,15 +246,34 @@ def test_what_cannot_go_with_a_shard_is_refused(
         shard(small, 1, "shared", *words)
 
 
-SLOW = ["run", "--suite", "mini", "--methods", "tve,rti,mix", "--styles", "accordion,bells"]
+LEARNT = """
+schema_version = 1
+name = "part"
+dataset = "mini"
+profile = "mini"
+methods = ["tve", "rti"]
+controls = ["mix"]
+metrics = ["cp", "sf.heldout"]
+styles = ["accordion", "bells"]
+contents = 2
+duration_s = 2.0
+chunk_size = 1
+[parameters.tve]
+steps = 30
+num_inference_steps = 6
+[parameters.rti]
+steps = 30
+num_inference_steps = 6
+"""
 
 
 @pytest.mark.slow
-def test_the_mini_suite_in_three_shards_and_merged_is_that_of_one_process(
+def test_a_part_of_the_mini_suite_in_three_shards_and_merged_is_that_of_one_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Learnt styles, whose last digits depend on what is learnt together, and all their scores."""
-    words = [*SLOW, "--contents", "2", "--duration", "2", "--device", "cpu", "--no-html"]
+    (tmp_path / "part.toml").write_text(LEARNT, encoding="utf-8")
+    words = ["run", "--suite", str(tmp_path / "part.toml"), "--device", "cpu", "--no-html"]
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache-of-one"))
     assert command(*words, "--out", str(tmp_path / "one")) == 0
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache-of-shards"))
@@ -264,10 +283,6 @@ def test_the_mini_suite_in_three_shards_and_merged_is_that_of_one_process(
     assert command("merge", *folders, "-o", str(tmp_path / "all")) == 0
     assert results(tmp_path / "all") == results(tmp_path / "one")
     assert table(tmp_path / "all") == table(tmp_path / "one")
-    learnt = load_run(tmp_path / "all")
-    fresh = {
-        record.fit_key
-        for cell in learnt.plan
-        if cell.method in {"tve", "rti"} and not (record := learnt.cells[cell.cell_id]).fit_cached
-    }
-    assert 0 < len(fresh) <= 4
+    learnt = [load_run(folder).cells.values() for folder in folders]
+    fresh = [{r.fit_key for r in cells if r.fit_key and not r.fit_cached} for cells in learnt]
+    assert sum(map(len, fresh)) == len(set[str | None]().union(*fresh)) > 0
