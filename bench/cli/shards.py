@@ -48,6 +48,7 @@ def merge(runs: tuple[Path, ...], out: Path | None, *, records_only: bool) -> No
     failed. Merging again changes nothing.
     """
     from bench.checkout import COMMAND
+    from bench.outside.wording import visible
     from bench.records.merging import merge as join_folders
 
     atexit.register(gc.freeze)  # no garbage collection over all records as the process ends
@@ -58,7 +59,7 @@ def merge(runs: tuple[Path, ...], out: Path | None, *, records_only: bool) -> No
         f"{merged.failed} failed"
     )
     for words in (*merged.faults, *(f"left out: {words}" for words in merged.altered)):
-        say(words)
+        say(visible(words))
     _say_missing(merged)
     if out is not None:
         say(f"Written: {out}\nTables: {COMMAND} report {out}")
@@ -66,17 +67,17 @@ def merge(runs: tuple[Path, ...], out: Path | None, *, records_only: bool) -> No
 
 
 def _say_missing(merged: Merged) -> None:
-    from bench.outside.wording import some
+    from bench.outside.wording import some, visible
     from bench.records.commands import missing_commands
 
     missing = merged.joined.missing
     if not missing:
         return
-    words = some((f"{label} {count}" for label, count in missing.items()), ", ")
+    words = some((f"{visible(label)} {count}" for label, count in missing.items()), ", ")
     say(f"missing: {sum(missing.values())} cells ({words}); these commands render them:")
     commands = missing_commands(merged.runs, merged.joined.cells)
     for command in commands[:COMMANDS_SHOWN]:
-        say(f"  {command}")
+        say(f"  {visible(command)}")
     if len(commands) > COMMANDS_SHOWN:
         say(f"  ... and {len(commands) - COMMANDS_SHOWN} more")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from bench.checkout import COMMAND
 from bench.records import store
-from bench.records.joining import without_shard
+from bench.records.joining import texts, without_shard
 from bench.records.parts import shard_folders, shard_name
 from bench.records.schema import PlannedCell
 from bench.records.store import Run
@@ -45,7 +46,7 @@ def missing_commands(runs: Sequence[Run], done: Collection[str]) -> list[str]:
     begun: dict[str, list[str]] = {}  # command lines, by shard
     for run in runs:
         parts = shard_folders(run.folder)
-        begun |= dict.fromkeys(run.header.provenance.get("shards", []), run.header.argv)
+        begun |= dict.fromkeys(_shards(run), run.header.argv)
         begun |= {shard_name(part): _argv(part, run) for part in parts}
         for part in parts:
             if not _ids(part) <= set(done):
@@ -54,6 +55,12 @@ def missing_commands(runs: Sequence[Run], done: Collection[str]) -> list[str]:
             commands[f"{COMMAND} {shlex.join(run.header.argv)}"] = None
     commands |= dict.fromkeys(_not_begun(begun, apart=len(runs) > 1))
     return list(commands)
+
+
+def _shards(run: Run) -> list[str]:
+    """The shards that were merged into a run, as its header tells."""
+    told = texts(run.header.provenance.get("shards"))
+    return [name for name in told if re.fullmatch(r"\d{1,6}/\d{1,6}", name, re.ASCII)]
 
 
 def _not_begun(begun: Mapping[str, Sequence[str]], *, apart: bool) -> list[str]:

@@ -222,7 +222,9 @@ def _header(runs: Sequence[Run], facts: Mapping[str, PlanFacts]) -> RunHeader:
                 f"{run.folder} and {runs[0].folder} are not of one code ({unlike}); a method has "
                 "one code in a run. Render the cells of one of them anew."
             )
-    suite = reduce(joined, (run.header.suite for run in runs)) | {"dataset": first.suite["dataset"]}
+    suite = reduce(joined, (run.header.suite for run in runs)) | {
+        "dataset": first.suite.get("dataset")
+    }
     methods = [(run, method, method.label) for run in runs for method in run.header.methods]
     metrics = [(run, metric, metric.name) for run in runs for metric in run.header.metrics]
     return first.model_copy(
@@ -255,13 +257,13 @@ def without_shard(argv: Sequence[str]) -> list[str]:
 
 def _provenance(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """That of the first run, with the packages, devices and machines of all."""
-    lists = {one["file"]: one for said in found for one in said.get("package_lists", [])}
-    shards = sorted({name for said in found for name in said.get("shards", [])})
-    devices = list(dict.fromkeys(name for said in found for name in said.get("devices", [])))
+    lists = {str(one["file"]): one for said in found for one in package_lists(said)}
+    shards = sorted({name for said in found for name in texts(said.get("shards"))})
+    devices = list(dict.fromkeys(name for said in found for name in texts(said.get("devices"))))
     machines = {
         json.dumps(one, sort_keys=True): one
         for said in found
-        for one in said.get("machines", [{key: said[key] for key in MACHINE if key in said}])
+        for one in said.get("machines") or [{key: said[key] for key in MACHINE if key in said}]
     }
     several = {"machines": [machines[key] for key in sorted(machines)]} if len(machines) > 1 else {}
     return {
@@ -271,6 +273,23 @@ def _provenance(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         **({"shards": shards} if shards else {}),
         **several,
     }
+
+
+def texts(value: object) -> list[str]:
+    """The texts of a list in a header, which may hold anything.
+
+    Example:
+        >>> texts(["1/2", 3]), texts(None)
+        (['1/2'], [])
+    """
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+
+
+def package_lists(provenance: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The lists of installed packages that a header names, each with its `file`."""
+    found = provenance.get("package_lists")
+    rows = found if isinstance(found, list) else []
+    return [one for one in rows if isinstance(one, dict) and isinstance(one.get("file"), str)]
 
 
 def _entries(found: Sequence[tuple[Run, EntryT, str]]) -> list[EntryT]:

@@ -19,7 +19,7 @@ from bench.batching import in_threads
 from bench.files import inside, make_folder, replace_file, require_plain, sync_folder
 from bench.records import store
 from bench.records.integrity import altered_audio, recorded_audio
-from bench.records.joining import Joined, join
+from bench.records.joining import Joined, join, package_lists, texts
 from bench.records.lock import locked
 from bench.records.parts import shard_folders, shard_name
 from bench.records.planned import written
@@ -117,7 +117,7 @@ def _with_its_shards(run: Run) -> Run:
     """The run with the names of the shards in its folder, which the header of the whole keeps."""
     shards = {name for part in shard_folders(run.folder) if (name := shard_name(part))}
     said = run.header.provenance
-    known = sorted(shards.union(run.header.provenance.get("shards", [])))
+    known = sorted(shards.union(texts(run.header.provenance.get("shards"))))
     if not known:
         return run
     said = run.header.provenance | {"shards": known}
@@ -190,12 +190,12 @@ def _place_sound(home: Path, record: CellRecord, out: Path) -> None:
 
 def _place_package_lists(merged: Merged, out: Path) -> None:
     """Bring the lists of installed packages that the header names, where the runs have them."""
-    for one in merged.joined.header.provenance.get("package_lists", []):
-        name = str(one["file"])
-        if (out / name).exists():
+    for one in package_lists(merged.joined.header.provenance):
+        name = PurePosixPath(str(one["file"])).name
+        if not name or (out / name).exists():
             continue
         for run in merged.runs:
             source = inside(run.folder, name)
             if source.is_file():
-                replace_file(out / PurePosixPath(name).name, source.read_bytes(), root=out)
+                replace_file(out / name, source.read_bytes(), root=out)
                 break

@@ -17,7 +17,7 @@ from bench.records.schema import CellRecord
 
 SHARDS = "shards"
 CLAIM = "claim"  # of the process that works on a shard; its time is the last sign of life
-_NAME = re.compile(r"([1-9]\d{0,8})-of-([1-9]\d{0,8})", re.ASCII)
+_NAME = re.compile(r"([1-9]\d{0,5})-of-([1-9]\d{0,5})", re.ASCII)
 
 
 def part_folder(folder: Path, index: int, count: int) -> Path:

@@ -18,7 +18,7 @@ from bench.plan.plan import Plan, PlannedMethod
 from bench.plugins.kinds import MethodKind
 from bench.plugins.parameters import split_parameters
 from bench.records.schema import PlannedCell
-from bench.run.claims import Owner, claimed, holder
+from bench.run.claims import Owner, claimed, holder, take
 from bench.run.keys import Identity, digest
 
 
@@ -39,6 +39,14 @@ class Company:
     def claim_of(self, repetition: int) -> Path:
         """The file of the claim on the fits of a repetition."""
         return self.folder / f"{self.names[repetition]}.json"
+
+    def tidy(self) -> None:
+        """Remove the claims of processes that died with them."""
+        for repetition in self.names:
+            path = self.claim_of(repetition)
+            claim = take(path) if path.exists() else None
+            if claim is not None:
+                claim.release()
 
     def elsewhere(self, repetition: int) -> Owner | None:
         """Who else learns the styles of a repetition at present."""

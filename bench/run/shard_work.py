@@ -53,6 +53,9 @@ def render_share(
         part = replace(context, progress=told)
         settled |= render(part, group, studios, retry=retry, known=known)
         done += len(group)
+    for studio in studios.values():
+        if studio.company is not None:
+            studio.company.tidy()
     return settled
 
 
