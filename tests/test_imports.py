@@ -53,6 +53,8 @@ def _python(code: str, *arguments: str, cwd: Path) -> subprocess.CompletedProces
         ["list", "metrics"],
         ["list", "datasets"],
         ["list", "suites"],
+        ["merge", "--help"],
+        ["status", "--help"],
         ["compare", "--help"],
         ["baseline", "--help"],
         ["gate", "--help"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -124,7 +125,9 @@ def test_failed_cells_are_merged_and_the_latest_outcome_counts(
     merged = load_run(tmp_path / "all")
     assert merged.cells[known.cell_id] == failed
     assert merged.remarks == ()
-    assert known.cell_id not in {cell for cell, _ in merged.scores}
+    scores = read(tmp_path / "all" / "scores.jsonl", ScoreRecord)
+    assert len(scores) == 7
+    assert known.cell_id not in {score.cell_id for score in scores}
 
 
 def test_other_audio_of_one_cell_is_refused_by_name(pair: list[Path], tmp_path: Path) -> None:
@@ -273,3 +276,13 @@ def test_status_says_how_far_each_shard_is(
 def test_the_status_of_a_run_without_shards_is_one_row(finished: Small) -> None:
     (row,) = status_of(finished.folder)
     assert (row.name, row.state, row.planned, row.done, row.scored) == ("whole", "done", 8, 8, 8)
+
+
+def test_merge_and_status_do_without_torch(pair: list[Path], checkout: Path) -> None:
+    """In a process of its own, since this one may have imported it."""
+    code = (
+        "import sys; from bench.cli.main import cli; cli.main(sys.argv[1:], standalone_mode=False)"
+    )
+    probe = f"try:\n {code}\nexcept SystemExit:\n pass\nassert 'torch' not in sys.modules"
+    for words in (["merge", *map(str, pair)], ["status", str(pair[0])]):
+        subprocess.run([sys.executable, "-c", probe, *words], cwd=checkout, check=True)
