@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -296,3 +298,18 @@ def test_a_part_of_the_mini_suite_in_three_shards_and_merged_is_that_of_one_proc
     learnt = [load_run(folder).cells.values() for folder in folders]
     fresh = [{r.fit_key for r in cells if r.fit_key and not r.fit_cached} for cells in learnt]
     assert sum(map(len, fresh)) == len(set[str | None]().union(*fresh)) > 0
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_shards_work_where_the_file_system_locks_nothing(
+    small: Small, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """As some of networks do; each shard has files of its own, so nothing is mixed up."""
+
+    def refuse(*_words: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    for number in (1, 2, 3):
+        assert shard(small, number, "shared") == 0
+    assert results(small.home / "shared") == results(small.folder)
