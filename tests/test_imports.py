@@ -73,6 +73,8 @@ READING = [
     ["list", "metrics"],
     ["list", "datasets"],
     ["list", "suites"],
+    ["merge", "--help"],
+    ["status", "--help"],
     ["compare", "--help"],
     ["baseline", "--help"],
     ["gate", "--help"],

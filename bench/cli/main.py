@@ -27,6 +27,7 @@ from bench.cli.publish import board, publish
 from bench.cli.reports import listen, report
 from bench.cli.results import baseline, compare, gate, history
 from bench.cli.run import run
+from bench.cli.shards import merge, status
 from bench.cli.streams import OutputLostError, prepare_streams, say
 from bench.cli.time import time
 from bench.errors import ExitCode, end_on_sigterm, last_words
@@ -41,7 +42,7 @@ FIXABLE = {
 }  # fmt: skip
 logger = logging.getLogger(__name__)
 COMMANDS = (
-    *(run, report, list_, fetch, transfer, fit, check, doctor, time),
+    *(run, merge, status, report, list_, fetch, transfer, fit, check, doctor, time),
     *(compare, baseline, gate, history, listen, publish, board, init, completion),
 )
 

@@ -28,6 +28,7 @@ from bench.cli.streams import say
 from bench.errors import ExitCode
 
 if TYPE_CHECKING:
+    from bench.records.schema import CellRecord
     from bench.run.request import Prepared, RunRequest
     from reports.write import Report
 
@@ -52,6 +53,7 @@ class RunOptions(TypedDict):
     isolate: bool | None
     timeout: float | None
     fit_together: bool
+    shard: str | None
 
 
 @click.command()
@@ -112,6 +114,12 @@ class RunOptions(TypedDict):
     is_flag=True,
     help="Methods that share a frozen network learn in one call: faster, but none is timed alone.",
 )
+@click.option(
+    "--shard",
+    metavar="I/N",
+    help="Do the share I of N of the plan, such as 2/8, in a folder of its own or in one that all "
+    "shards share; auto: what the scheduler of a cluster tells.",
+)
 @html_option
 @quiet_option("Print nothing but what went wrong; tables and page are written all the same.")
 def run(*, html: bool, **options: Unpack[RunOptions]) -> None:
@@ -141,6 +149,8 @@ def _run(prepared: Prepared, request: RunRequest, *, page: bool) -> int:
         cells = start(prepared, request, progress_line(lambda: prepared.watch.loading_s))
         if not is_quiet():
             say(err=True)
+        if prepared.shard is not None:
+            return _end_shard(prepared, cells)
         with prepared.watch.measure("report"):
             written = write((prepared.folder,), page=page)
         if not is_quiet():
@@ -156,6 +166,23 @@ def _run(prepared: Prepared, request: RunRequest, *, page: bool) -> int:
     )
     open_again = {"cancelled"}  # audio that was altered before it could be scored
     failed = unsound or any(cell.status in FAILED | open_again for cell in cells.values())
+    return ExitCode.FAILED_CELLS if failed else ExitCode.DONE
+
+
+def _end_shard(prepared: Prepared, cells: Mapping[str, CellRecord]) -> int:
+    """Say what a shard has done; tables are made of all shards."""
+    from bench.checkout import COMMAND
+    from bench.records.schema import FAILED
+
+    failed = sum(cell.status in FAILED | {"cancelled"} for cell in cells.values())
+    if not is_quiet() and prepared.shard is not None:
+        folder = prepared.folder
+        say(
+            f"shard {prepared.shard.name}: {len(cells)} cells in {folder}, {failed} failed\n"
+            f"  {COMMAND} status {folder}    how far the shards of this folder are\n"
+            f"  {COMMAND} report {folder}    its tables, when they are done\n"
+            f"  {COMMAND} merge FOLDER... -o ALL    where shards have folders of their own"
+        )
     return ExitCode.FAILED_CELLS if failed else ExitCode.DONE
 
 

@@ -2,7 +2,9 @@
 
 A run folder holds `run.json` (resolved suite, provenance), `plan.jsonl` (every intended cell,
 written first), `cells.jsonl` and `scores.jsonl` (append-only, one JSON line each), `audio/`,
-`logs/` and a lock. Everything else is derived from these files and can be rebuilt without torch.
+`logs/` and a lock. Shards write their plan, cells and scores into parts of it (see
+`bench.records.parts`). Everything else is derived from these files and can be rebuilt without
+torch.
 
 **Conventions**: the latest record of a cell wins; a torn last line (a process killed while writing)
 is ignored. A line that breaks a rule (see `bench.records.validity`) costs that line alone, and is
@@ -16,8 +18,9 @@ import gc
 import json
 import logging
 import os
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -30,7 +33,9 @@ from bench.api import RecordError
 from bench.checkout import COMMAND
 from bench.files import naming, replace_file, require_plain, sync_folder
 from bench.records.identity import mixed_methods
-from bench.records.planned import find_plan_faults, in_force
+from bench.records.lock import suppress_unless_held
+from bench.records.parts import SHARDS, in_time, parts_of, shard_folders
+from bench.records.planned import Line, find_plan_faults, in_force, ordered
 from bench.records.schema import CellRecord, PlannedCell, Record, RunHeader, ScoreRecord
 from bench.records.validity import find_fault
 from bench.scores import (
@@ -45,7 +50,9 @@ from bench.scores import (
 )
 
 # The files and folders that a run writes into, by their names in its folder.
-WRITTEN = ("run.json", "plan.jsonl", "cells.jsonl", "scores.jsonl", "audio", "logs", "lock")
+RECORDS = ("run.json", "plan.jsonl", "cells.jsonl", "scores.jsonl")
+WRITTEN = (*RECORDS, "audio", "logs", "lock", SHARDS)
+_CELL_ID = re.compile(rb'"cell_id":"([^"\\]*)"')
 NAMED = 5  # lines that are left out, before the others are only counted
 logger = logging.getLogger(__name__)
 
@@ -100,7 +107,8 @@ def append(path: Path, records: Iterable[Record]) -> None:
     new = not path.exists()
     text = "".join(record.model_dump_json() + "\n" for record in records)
     with naming(path), path.open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # the kernel frees it however the process ends
+        with suppress_unless_held():  # file systems of some networks lock nothing
+            fcntl.flock(file, fcntl.LOCK_EX)  # the kernel frees it however the process ends
         _cut_torn_line(path)
         file.write(text.encode())
         file.flush()
@@ -138,9 +146,19 @@ def read(path: Path, kind: type[RecordT], faults: list[str] | None = None) -> li
 
 
 def read_lines(
-    path: Path, kind: type[RecordT], faults: list[str] | None = None
+    path: Path,
+    kind: type[RecordT],
+    faults: list[str] | None = None,
+    of: Collection[str] | None = None,
 ) -> list[tuple[RecordT, bytes]]:
-    """Read JSON lines as `read` does, each record with the line itself."""
+    """Read JSON lines as `read` does, each record with the line itself.
+
+    Args:
+        path: The file.
+        kind: What each line is.
+        faults: As in `read`.
+        of: Only lines about cells of these ids are read, which saves most of the time.
+    """
     if not path.exists():
         return []
     if not path.is_file():
@@ -149,6 +167,8 @@ def read_lines(
     del torn  # empty after a confirmed line, else never confirmed
     records: list[tuple[RecordT, bytes]] = []
     for number, line in enumerate(lines, start=1):
+        if of is not None and _is_of_another(line, of):
+            continue
         try:
             record, fault = _read_line(line, kind)
         except RecordError as error:
@@ -159,6 +179,11 @@ def read_lines(
         words = f"{path}:{number} is left out, since it is not a {kind.__name__} ({fault})"
         _log(words) if faults is None else faults.append(words)
     return records
+
+
+def _is_of_another(line: bytes, ids: Collection[str]) -> bool:
+    found = _CELL_ID.search(line)
+    return found is not None and found[1].decode(errors="replace") not in ids
 
 
 def _read_line(line: bytes, kind: type[RecordT]) -> tuple[RecordT | None, str | None]:
@@ -213,6 +238,9 @@ def require_plain_run(folder: Path) -> None:
     """
     for name in WRITTEN:
         require_plain(folder / name)
+    for part in shard_folders(folder):
+        for place in (part, *(part / name for name in (*RECORDS, "logs"))):
+            require_plain(place)
     audio = folder / "audio"
     for path in audio.iterdir() if audio.is_dir() else ():
         if not path.is_symlink() and not path.is_file():
@@ -222,8 +250,29 @@ def require_plain_run(folder: Path) -> None:
         require_plain(path)
 
 
+def read_cells(
+    folder: Path, faults: list[str] | None = None, of: Collection[str] | None = None
+) -> list[CellRecord]:
+    """All records of the cells of a run folder, by whichever process: the latest of a cell last.
+
+    Args:
+        folder: The run folder.
+        faults: As in `read`.
+        of: Only records of these cells.
+    """
+    return in_time(
+        [record for record, _ in read_lines(part / "cells.jsonl", CellRecord, faults, of)]
+        for part in parts_of(folder)
+    )
+
+
 def read_scores(
-    folder: Path, ranges: Mapping[str, Range], faults: list[str] | None = None
+    folder: Path,
+    ranges: Mapping[str, Range],
+    faults: list[str] | None = None,
+    *,
+    cells: Mapping[str, CellRecord] | None = None,
+    of: Collection[str] | None = None,
 ) -> dict[tuple[str, str], ScoreRecord]:
     """The latest score of each (cell, metric) of a run folder.
 
@@ -234,14 +283,26 @@ def read_scores(
         folder: The run folder.
         ranges: The declared range of each metric; one that is not named has none.
         faults: As in `read`.
+        cells: The latest records. Where several processes scored a cell, a score of the audio that
+            it has counts before one of other audio.
+        of: Only scores of these cells.
     """
-    records = read(folder / "scores.jsonl", ScoreRecord, faults)
-    found = {(score.cell_id, score.metric): score for score in records}
+    found: dict[tuple[str, str], ScoreRecord] = {}
+    for part in parts_of(folder):
+        lines = read_lines(part / "scores.jsonl", ScoreRecord, faults, of)
+        own = {(score.cell_id, score.metric): score for score, _ in lines}
+        if found and cells is not None:
+            own = {k: s for k, s in own.items() if not _is_worse(s, found.get(k), cells.get(k[0]))}
+        found |= own
     terms = {name: Declared(name, reported) for name, reported in ranges.items()}
     return {
         key: _checked(score, terms.get(score.metric) or Declared(score.metric, UNBOUNDED))
         for key, score in found.items()
     }
+
+
+def _is_worse(score: ScoreRecord, known: ScoreRecord | None, cell: CellRecord | None) -> bool:
+    return known is not None and belongs(known, cell) and not belongs(score, cell)
 
 
 def _checked(score: ScoreRecord, declared: Declared) -> ScoreRecord:
@@ -302,10 +363,26 @@ def without_garbage_collection() -> Iterator[None]:
 
 
 def load_run(folder: str | Path) -> Run:
+    """Read a run folder as `read_run` does, and log what is not as it was written.
+
+    Raises:
+        RecordError: As `read_run`.
+    """
+    run = read_run(folder)
+    faults, where = run.faults, run.folder
+    said = [*faults[:NAMED], *(f"{where}: {words}" for words in (*run.plan_faults, *run.remarks))]
+    if len(faults) > NAMED:
+        said.append(f"{where}: {len(faults) - NAMED} more lines are left out")
+    for words in said:
+        _log(words)
+    return run
+
+
+def read_run(folder: str | Path) -> Run:
     """Read a run folder; the latest record of each cell and of each (cell, metric) wins.
 
-    Lines that break a rule are left out; they are logged and stand in `Run.faults`. So are scores
-    of audio that a cell does not have any more.
+    Lines that break a rule are left out and stand in `Run.faults`. So are scores of audio that a
+    cell does not have any more.
 
     Raises:
         RecordError: The folder holds no run, or one that this version cannot read; its plan is
@@ -318,36 +395,34 @@ def load_run(folder: str | Path) -> Run:
         planned = read_plan(where, faults)
         cells = {
             record.cell_id: record
-            for record in read(where / "cells.jsonl", CellRecord, faults)
+            for record in read_cells(where, faults)
             if record.status != "started"
         }
-        found = read_scores(where, {metric.name: metric.range for metric in header.metrics}, faults)
-    plan, plan_faults = in_force(planned), find_plan_faults(header.plan, planned, cells)
+        ranges = {metric.name: metric.range for metric in header.metrics}
+        found = read_scores(where, ranges, faults, cells=cells)
+    shards = shard_folders(where)
+    plan = ordered(header, in_force(planned)) if shards else in_force(planned)
+    plan_faults = find_plan_faults(header.plan, planned, cells, [path.name for path in shards])
     scores = {key: score for key, score in found.items() if belongs(score, cells.get(key[0]))}
     remarks = [*_stale(found, scores, cells), *mixed_methods(header, plan, cells)]
-    said = [*faults[:NAMED], *(f"{where}: {words}" for words in (*plan_faults, *remarks))]
-    if len(faults) > NAMED:
-        said.append(f"{where}: {len(faults) - NAMED} more lines are left out")
-    for words in said:
-        _log(words)
     return Run(
         where, header, plan, cells, scores, tuple(faults), tuple(plan_faults), tuple(remarks)
     )
 
 
-def read_plan(folder: Path, faults: list[str] | None = None) -> list[tuple[PlannedCell, bytes]]:
-    """The lines of a plan.
+def read_plan(folder: Path, faults: list[str] | None = None) -> list[Line]:
+    """The lines of a plan: those of the folder, then those of its shards.
 
     Raises:
         RecordError: There is none.
     """
-    path = folder / "plan.jsonl"
-    if not path.exists():
+    paths = [part / "plan.jsonl" for part in parts_of(folder)]
+    if not any(path.exists() for path in paths):
         raise RecordError(
-            f"{path} is missing; without it nobody knows which cells a run lacks. Run the same "
+            f"{paths[0]} is missing; without it nobody knows which cells a run lacks. Run the same "
             "`run` command again to restore it."
         )
-    return read_lines(path, PlannedCell, faults)
+    return [line for path in paths for line in read_lines(path, PlannedCell, faults)]
 
 
 def belongs(score: ScoreRecord, cell: CellRecord | None) -> bool:

@@ -21,7 +21,7 @@ class RunContext:
     """What all methods and metrics of one run share.
 
     Args:
-        folder: The run folder; it has the folders `audio` and `logs`.
+        folder: The run folder; it has the folder `audio`.
         cache: Where fits and outputs are kept for all runs.
         material: The clips of the run.
         profile: Which checkpoints methods and metrics load.
@@ -29,6 +29,8 @@ class RunContext:
         watch: Adds up the time of every stage.
         progress: Is told how far the run is.
         fit_together: Whether methods of one family learn in one call.
+        part: Where this process writes its records and logs, if not in the run folder: a shard has
+            a folder of its own (`bench.records.parts`).
     """
 
     folder: Path
@@ -39,6 +41,12 @@ class RunContext:
     watch: Stopwatch
     progress: Progress
     fit_together: bool = False
+    part: Path | None = None
+
+    @property
+    def own_folder(self) -> Path:
+        """The folder of the records that this process writes; it has the folder `logs`."""
+        return self.folder if self.part is None else self.part
 
     def log_of(self, name: str) -> Path:
         """The log of a method or metric, for its tracebacks and the output of its worker.
@@ -46,7 +54,7 @@ class RunContext:
         Args:
             name: Its name in the catalog, or `file.py:Class`. Variants of one method share a log.
         """
-        return self.folder / "logs" / f"{name.replace('/', '_')[-LONGEST_NAME:]}.log"
+        return self.own_folder / "logs" / f"{name.replace('/', '_')[-LONGEST_NAME:]}.log"
 
     def keep_traceback(self, name: str, error: BaseException) -> None:
         """Append a traceback to the log of a method or metric; records have one line of it.

@@ -17,6 +17,7 @@ from bench.api import RecordError
 from bench.plan.plan import Plan, missing_cells
 from bench.records import store
 from bench.records.identity import UNKNOWN, differing
+from bench.records.parts import parts_of
 from bench.records.planned import (
     Line,
     broken_plans,
@@ -26,7 +27,7 @@ from bench.records.planned import (
     written,
 )
 from bench.records.sameness import setting
-from bench.records.schema import CellRecord, PlanFacts, PlannedCell, RunHeader
+from bench.records.schema import PlanFacts, PlannedCell, RunHeader
 from bench.run.keys import Identity, facts_of
 
 
@@ -86,7 +87,11 @@ def lay_out(folder: Path, header: RunHeader | None, plan: Plan) -> Layout:
     """
     stated = {} if header is None else header.plan
     faults: list[str] = []
-    lines = store.read_lines(folder / "plan.jsonl", PlannedCell, faults)
+    lines = [
+        line
+        for part in parts_of(folder)
+        for line in store.read_lines(part / "plan.jsonl", PlannedCell, faults)
+    ]
     ours = {method.choice.label for method in plan.methods}
     broken = broken_plans(stated, lines) & ours
     unknown = broken_plans(stated, lines) - ours - stated.keys()
@@ -155,7 +160,7 @@ def find_changes(
     """
     outcomes = {
         record.cell_id: record
-        for record in store.read(folder / "cells.jsonl", CellRecord)
+        for record in store.read_cells(folder)
         if record.status not in {"started", "cancelled"}
     }
     count: dict[str, int] = defaultdict(int)

@@ -7,7 +7,8 @@ before any work (names, parameters, windows, checkpoints, device) and lays out t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +25,11 @@ from bench.plan.plan import (
     prepare_methods,
     require_parameters,
 )
+from bench.plan.shares import Shard, find_shard
 from bench.plan.suite import Suite, check_style_tables, default_suite, derive, load_suite
 from bench.plugins.opening import Isolation
-from bench.records.schema import PlannedCell, left_out_words
+from bench.records.parts import part_folder
+from bench.records.schema import PlannedCell, RunHeader, left_out_words
 from bench.run.continuing import (
     Change,
     Layout,
@@ -37,6 +40,7 @@ from bench.run.continuing import (
     require_unchanged,
 )
 from bench.run.keys import Identity, identity_of
+from bench.run.sharding import lay_out_share, require_one_place, require_same_plan
 from bench.run.stopwatch import Stopwatch
 
 DIGITS = 18  # of a number of contents that is read
@@ -64,6 +68,7 @@ class RunRequest:
     isolate: bool | None = None
     timeout: float | None = None
     fit_together: bool = False
+    shard: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,7 @@ class Prepared:
         isolation: What was asked about worker processes.
         why_suite: Why this suite was chosen, in words.
         watch: Adds up the time of every stage, from the preparation on.
+        shard: Which share of the plan this run does; None for all of it.
     """
 
     plan: Plan
@@ -93,11 +99,19 @@ class Prepared:
     isolation: Isolation
     why_suite: str
     watch: Stopwatch
+    shard: Shard | None = None
 
     @property
     def cells(self) -> tuple[PlannedCell, ...]:
         """The cells to work through, in order."""
         return self.layout.cells
+
+    @property
+    def part(self) -> Path:
+        """Where this run writes its records and logs: its folder, or a shard's part of it."""
+        if self.shard is None:
+            return self.folder
+        return part_folder(self.folder, self.shard.index, self.shard.count)
 
     @property
     def marks(self) -> dict[str, str]:
@@ -128,9 +142,18 @@ class Prepared:
                 f"metrics {', '.join(self.metrics)}",
                 *left_out_words(describe_styles(self.plan)),
                 *self._continued,
+                *self._shared,
                 f"{len(self.cells)} cells in {chunks} chunks into {self.folder}",
             ]
         )
+
+    @property
+    def _shared(self) -> list[str]:
+        """Which part of the plan this is, and why."""
+        if self.shard is None:
+            return []
+        whole = len(self.plan.cells)
+        return [f"shard {self.shard.name} ({self.shard.source}) of {whole} cells"]
 
     @property
     def _continued(self) -> list[str]:
@@ -156,6 +179,7 @@ def prepare(request: RunRequest) -> Prepared:
     watch = Stopwatch()
     isolation = Isolation(request.isolate, request.timeout)
     with watch.measure("prepare"):
+        shard = None if request.shard is None else find_shard(request.shard, os.environ)
         suite, why = _suite(request)
         if not request.dry_run:
             require_checkpoints(suite)
@@ -165,6 +189,8 @@ def prepare(request: RunRequest) -> Prepared:
             check_style_tables(suite, [style.id for style in dataset.styles])
         plan = make_sounding_plan(suite, dataset, prepare_methods(suite))
         devices = tuple(resolve_device(name.strip()) for name in request.device.split(","))
+        if shard is not None:
+            require_one_place(len(devices), fit_together=request.fit_together)
         identities = {  # fails here, before any work, where a checkpoint is missing
             m.choice.label: identity_of(m, suite.profile, devices[0]) for m in plan.methods
         }
@@ -172,8 +198,7 @@ def prepare(request: RunRequest) -> Prepared:
         former = read_former(folder)
         if former is not None:
             require_same_setting(folder, former, plan, frozen_precision(devices[0]))
-        layout = lay_out(folder, former, plan)
-        changes = [] if former is None else find_changes(folder, former, layout, plan, identities)
+        layout, changes = _laid_out(folder, former, plan, shard, identities)
         if request.keep_old:
             require_unchanged(folder, changes)
     return Prepared(
@@ -187,7 +212,26 @@ def prepare(request: RunRequest) -> Prepared:
         isolation=isolation,
         why_suite=why,
         watch=watch,
+        shard=shard,
     )
+
+
+def _laid_out(
+    folder: Path,
+    former: RunHeader | None,
+    plan: Plan,
+    shard: Shard | None,
+    identities: Mapping[str, Identity],
+) -> tuple[Layout, list[Change]]:
+    """The cells of a session in its folder, and the methods that have changed there."""
+    if shard is None:
+        layout = lay_out(folder, former, plan)
+        found = [] if former is None else find_changes(folder, former, layout, plan, identities)
+        return layout, found
+    layout = lay_out_share(plan, shard)
+    if former is not None:
+        require_same_plan(folder, former, layout.facts)
+    return layout, []
 
 
 def _suite(request: RunRequest) -> tuple[Suite, str]:

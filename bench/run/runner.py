@@ -9,7 +9,6 @@ that dies is a `crash`.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import shutil
 from collections import Counter
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from bench.api import BenchError, Progress, RecordError
+from bench.api import BenchError, Progress
 from bench.batching import Aside, one_ahead
 from bench.errors import reason_of, unbroken
 from bench.failure import CellStatus
@@ -38,24 +37,6 @@ from bench.run.studio import Fitted, Studio, fit_jointly
 
 OPEN_STARTS = 2  # after so many that nobody ended, the next try is in a worker
 logger = logging.getLogger(__name__)
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the run folder's lock; the kernel frees it however the process ends.
-
-    Raises:
-        RecordError: Another process is working in this folder.
-    """
-    with (folder / "lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RecordError(
-                f"{folder} is in use by another run; one run folder takes one process. Wait, or "
-                "choose another --out."
-            ) from error
-        yield
 
 
 @contextmanager
@@ -88,7 +69,7 @@ def execute(
     Failed cells are rendered again with `retry` only, and invalid scores made again with `rescore`.
     """
     settled = render(context, plan, studios, retry=retry)
-    _score_all(context, plan, metrics, settled, retry=rescore)
+    score_all(context, plan, metrics, settled, retry=rescore)
     note_session(context)
     return settled
 
@@ -99,11 +80,15 @@ def render(
     studios: Mapping[str, Studio],
     *,
     retry: bool = False,
+    known: Iterable[CellRecord] | None = None,
 ) -> dict[str, CellRecord]:
-    """Render what is missing of a plan, or of a share of it; returns the latest records."""
-    log = context.folder / "cells.jsonl"
+    """Render what is missing of a plan, or of a share of it; returns the latest records.
+
+    `known` are the records so far, oldest first; they are read where the caller has not done it.
+    """
     marks = {cell.cell_id: studios[cell.method].identity.mark for cell in plan}
-    history = [record for record in store.read(log, CellRecord) if record.cell_id in marks]
+    read = store.read_cells(context.folder, of=marks) if known is None else known
+    history = [record for record in read if record.cell_id in marks]
     settled = settle(history, retry=retry, marks=marks)
     _open_altered(context.folder, settled)
     todo = [cell for cell in plan if cell.cell_id not in settled]
@@ -241,7 +226,7 @@ def _render_all(
     ]
     work = [(studios[group[0].method], group, _pending(group, settled)) for group in groups]
     meter = ProgressMeter(context.progress, sum(_worth(studio, group) for studio, group, _ in work))
-    log = context.folder / "cells.jsonl"
+    log = context.own_folder / "cells.jsonl"
     with Aside(context.device) as aside, Outbox(log, settled, context.device) as outbox:
         readings = one_ahead(
             read_chunk(studio, chunk, aside) for studio, _, pending in work for chunk in pending
@@ -329,7 +314,7 @@ def _pending(
     return [chunk for chunk in chunks if not all(cell.cell_id in settled for cell in chunk)]
 
 
-def _score_all(
+def score_all(
     context: RunContext,
     plan: Sequence[PlannedCell],
     metrics: Sequence[LoadedMetric],
@@ -337,7 +322,9 @@ def _score_all(
     *,
     retry: bool,
 ) -> None:
-    known = store.read_scores(context.folder, {m.name: m.info.range for m in metrics})
+    """Score what a metric has not scored yet of the finished cells of a plan."""
+    ranges = {m.name: m.info.range for m in metrics}
+    known = store.read_scores(context.folder, ranges, cells=settled, of=settled)
     for metric in metrics:
         todo = missing(metric, plan, settled, known, retry=retry)
         for done in score(context, metric, todo, settled):
@@ -349,4 +336,4 @@ def note_session(context: RunContext) -> None:
 
     Tables take costs from the records of cells instead.
     """
-    append_account(context.folder, context.watch.account())
+    append_account(context.own_folder, context.watch.account())

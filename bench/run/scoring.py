@@ -166,7 +166,7 @@ def score(
             sound = [(cell, one) for cell, one in found if isinstance(one, Output)]
             if sound:
                 rows = _rows(context, metric, sound, cells)
-                store.append(context.folder / "scores.jsonl", rows)
+                store.append(context.own_folder / "scores.jsonl", rows)
             done += len(found)
             yield done
 
@@ -274,7 +274,7 @@ def _let_go(context: RunContext, found: Sequence[Found], cells: dict[str, CellRe
     """Open the cells whose audio is not what was recorded, and say so."""
     gone = [one for _, one in found if isinstance(one, CellRecord)]
     if gone:
-        store.append(context.folder / "cells.jsonl", gone)
+        store.append(context.own_folder / "cells.jsonl", gone)
         cells.update({record.cell_id: record for record in gone})
         words = some(str(record.reason) for record in gone)
         logger.warning("%s: %s; not scored, the next run renders it again", context.folder, words)

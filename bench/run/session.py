@@ -6,7 +6,8 @@ device or on several.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,30 +22,38 @@ from bench.plugins.environments import project_of, python_of
 from bench.plugins.opening import close
 from bench.records import store
 from bench.records.accounts import OTHERS
+from bench.records.lock import locked
 from bench.records.planned import written
 from bench.records.schema import CellRecord
+from bench.run.claims import kept
+from bench.run.company import company_of
 from bench.run.context import RunContext
 from bench.run.devices import assign, work_through
 from bench.run.header import make_header, merge_headers
 from bench.run.provenance import installed_packages, packages_file
 from bench.run.request import Prepared, RunRequest, prepare
-from bench.run.runner import execute, locked, note_session, render, settle
+from bench.run.runner import execute, note_session, render, score_all, settle
 from bench.run.scoring import LoadedMetric, load_metric
+from bench.run.shard_work import render_share
+from bench.run.sharding import claim_shard, write_share
 from bench.run.studio import Studio, open_studio
 from bench.weights import quiet_loaders
 
 
 def start(prepared: Prepared, request: RunRequest, progress: Progress) -> dict[str, CellRecord]:
-    """Write the plan and work through it; returns the latest record of each cell."""
-    folder = prepared.folder
+    """Write the plan and work through it; returns the latest record of each cell.
+
+    A shard works through its share and writes into its own part of the folder.
+    """
+    folder, part = prepared.folder, prepared.part
     store.require_plain_run(folder)
-    for name in ("", "audio", "logs"):
-        require_writable(folder / name, "a run needs a folder of its own. Choose one with --out.")
+    for place in (folder, folder / "audio", part, part / "logs"):
+        require_writable(place, "a run needs a folder of its own. Choose one with --out.")
     require_writable(
         Cache.default().root, "fits and outputs are kept there. Set BENCH_CACHE to a folder."
     )
     quiet_loaders()
-    with locked(folder):
+    with locked(folder, shared=prepared.shard is not None), _claimed(prepared, progress):
         context = _context(prepared, request, prepared.device, progress)
         _build_environments(prepared, progress)
         metrics = [
@@ -53,17 +62,39 @@ def start(prepared: Prepared, request: RunRequest, progress: Progress) -> dict[s
         ]
         try:
             _write_plan(prepared, request, metrics)
-            if len(prepared.devices) > 1:
-                _share_out(prepared, request, progress)
-            studios = _studios(context, prepared)
-            retry = request.retry and len(prepared.devices) == 1  # the shares have tried again
-            return execute(
-                context, prepared.cells, studios, metrics, retry=retry, rescore=request.retry
-            )
+            return _work(prepared, request, context, metrics)
         finally:
             for loaded in metrics:
                 if loaded.metric is not None:
                     close(loaded.metric)
+
+
+@contextmanager
+def _claimed(prepared: Prepared, progress: Progress) -> Iterator[None]:
+    """Hold the claim on a shard, which also shows that it is at work; a whole run has a lock."""
+    if prepared.shard is None:
+        yield
+        return
+    with kept(claim_shard(prepared.folder, prepared.shard, progress)):
+        yield
+
+
+def _work(
+    prepared: Prepared, request: RunRequest, context: RunContext, metrics: Sequence[LoadedMetric]
+) -> dict[str, CellRecord]:
+    """Render and score what is missing, alone, with processes on other devices, or as a shard."""
+    if len(prepared.devices) > 1:
+        _share_out(prepared, request, context.progress)
+    studios = _studios(context, prepared)
+    retry = request.retry and len(prepared.devices) == 1  # the shares have tried again
+    if prepared.shard is None:
+        return execute(
+            context, prepared.cells, studios, metrics, retry=retry, rescore=request.retry
+        )
+    settled = render_share(context, prepared.cells, studios, prepared.shard, retry=retry)
+    score_all(context, prepared.cells, metrics, settled, retry=request.retry)
+    note_session(context)
+    return settled
 
 
 def _context(
@@ -79,16 +110,23 @@ def _context(
         watch=prepared.watch,
         progress=progress,
         fit_together=request.fit_together,
+        part=None if prepared.shard is None else prepared.part,
     )
 
 
 def _studios(context: RunContext, prepared: Prepared) -> dict[str, Studio]:
-    return {
+    studios = {
         method.choice.label: open_studio(
             context, method, prepared.identities[method.choice.label], prepared.isolation
         )
         for method in prepared.plan.methods
     }
+    if prepared.shard is not None:
+        for studio in studios.values():
+            studio.company = company_of(
+                prepared.plan, studio.planned, studio.kind, studio.identity, context.cache.root
+            )
+    return studios
 
 
 def _share_out(prepared: Prepared, request: RunRequest, progress: Progress) -> None:
@@ -97,9 +135,8 @@ def _share_out(prepared: Prepared, request: RunRequest, progress: Progress) -> N
     words = f"{len(prepared.devices)} processes on {', '.join(prepared.devices)}"
 
     def poll() -> None:
-        records = store.read(prepared.folder / "cells.jsonl", CellRecord)
-        history = [record for record in records if record.cell_id in marks]
-        done = settle(history, retry=False, marks=marks)
+        records = store.read_cells(prepared.folder, of=marks)
+        done = settle(records, retry=False, marks=marks)
         progress(len(done) / max(1, len(marks)), words)
 
     with prepared.watch.measure(OTHERS):
@@ -158,6 +195,10 @@ def _write_plan(prepared: Prepared, request: RunRequest, metrics: Sequence[Loade
         prepared.plan, metrics, prepared.devices, request.argv, packages, prepared.identities
     )
     replace_file(folder / packages_file(packages)["file"], packages)
+    if prepared.shard is not None:
+        whole = new.model_copy(update={"plan": prepared.layout.facts})
+        write_share(folder, prepared.part, prepared.layout, whole)
+        return
     if (folder / "run.json").exists():
         new = merge_headers(store.read_header(folder), new)
     layout, path = prepared.layout, folder / "plan.jsonl"

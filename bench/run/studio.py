@@ -45,6 +45,7 @@ from bench.plugins.opening import (
 from bench.plugins.parameters import split_parameters
 from bench.plugins.returned import admit_outputs, admit_states, told_safely
 from bench.records.schema import PlannedCell
+from bench.run.company import Company
 from bench.run.context import RunContext
 from bench.run.keys import Identity, fit_key
 
@@ -80,6 +81,7 @@ class Studio:
         identity: The part of its cache keys that identifies it.
         isolation: What was asked about workers. A worker that is lost is started anew when the
             method is next needed.
+        company: What it learns together where shards share the work.
     """
 
     context: RunContext
@@ -88,6 +90,7 @@ class Studio:
     kind: MethodKind
     identity: Identity
     isolation: Isolation
+    company: Company | None = None
     load_s: float = 0.0
     _method: StyleTransferMethod[Any] | None = field(default=None)
 
@@ -160,10 +163,15 @@ class Studio:
             cell.style: self._decline(cell) for cell in cells if self._lacks_clips(cell.style)
         }
         requests, keys = self.fits_of(cells)
-        cached = {style: self._cached_fit(key) for style, key in keys.items()}
-        if all(cached.values()):
-            return declined | {style: fitted for style, fitted in cached.items() if fitted}
-        return declined | self._fit_together(requests, keys, progress)
+        found = self._all_cached(keys)
+        if found is None and self.company is not None:
+            with self.company.alone(cells, progress) as whole:
+                found = self._all_cached(keys)  # somebody else has learnt them meanwhile
+                if found is None:
+                    found = self._fit_together(*self.fits_of(whole), progress)
+        if found is None:
+            found = self._fit_together(requests, keys, progress)
+        return declined | found
 
     def _lacks_clips(self, style: str) -> bool:
         hears = "style audio" in self.planned.info.conditioned_on
@@ -201,6 +209,16 @@ class Studio:
     def _fit_key(self, request: FitRequest[Any]) -> str:
         fit_parameters, _ = split_parameters(request.parameters)
         return fit_key(self.identity, fit_parameters, request.style, request.seed)
+
+    def _all_cached(self, keys: Mapping[str, str]) -> dict[str, Fitted] | None:
+        """The fits of some styles, if the cache has each of them."""
+        found: dict[str, Fitted] = {}
+        for style, key in keys.items():
+            fitted = self._cached_fit(key)
+            if fitted is None:
+                return None
+            found[style] = fitted
+        return found
 
     def _cached_fit(self, key: str) -> Fitted | None:
         state = self.context.cache.load_state(key)

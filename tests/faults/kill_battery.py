@@ -1,12 +1,12 @@
 """Signals at many moments of the commands that write: the same command then finishes the work.
 
 `make kills`, or `python tests/faults/kill_battery.py [--seed N] [--only COMMAND]`: KILL, TERM and
-INT go to the process of `run`, `report`, `baseline`, `fit export`, `init ci`, `fetch`, `board` and
-`listen import`, at moments that are spread over its duration by a seed; three in a row of one run,
-in the same chunk of another, as preemptions of a cluster come; the host of a third works beside the
-device. Then the same command, without `--retry`, has to make what it makes when nothing interrupts
-it: tables and sounds byte for byte, scores to the last bit, the same files and no other, and no
-process may be left. It prints a table and ends with 1 where anything differs.
+INT go to the process of `run`, `merge`, `report`, `baseline`, `fit export`, `init ci`, `fetch`,
+`board` and `listen import`, at moments that are spread over its duration by a seed; three in a row
+of one run, in the same chunk of another, as preemptions of a cluster come; the host of a third
+works beside the device. Then the same command, without `--retry`, has to make what it makes when
+nothing interrupts it: tables and sounds byte for byte, scores to the last bit, the same files and
+no other, and no process may be left. It prints a table and ends with 1 where anything differs.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from server import Repository, serving
 from tabulate import tabulate
 
 from bench.batching import OVERLAP_VARIABLE
+from bench.records.parts import part_folder
 from bench.records.schema import ScoreRecord
 from bench.records.store import read
 from bench.transfer.fit_files import read_fit
@@ -212,6 +213,18 @@ def made_by_run(folder: Path) -> Made:
     )  # fmt: skip
 
 
+def made_by_shard(folder: Path) -> Made:
+    """Sounds, and what every score of the shard says but how long it took."""
+    part = part_folder(folder / "run", 1, 2)
+    scores = read(part / "scores.jsonl", ScoreRecord)
+    return (
+        contents(folder / "run", "audio")
+        | {f"score {one.cell_id} {one.metric}": one.model_copy(update={"score_s": 0.0})
+           for one in scores}
+        | {"number of scores": len(scores), "the share": (part / "plan.jsonl").read_bytes()}
+    )  # fmt: skip
+
+
 def made_by_fetch(folder: Path) -> Made:
     """The files and what was recorded of them; when they were written aside."""
     lock = json.loads((folder / "cache" / "checkpoints.lock.json").read_text(encoding="utf-8"))
@@ -314,6 +327,14 @@ def commands(stage: Stage, url: str, built_in: Sequence[str]) -> dict[str, Comma
         ),
         "run in one chunk": Command(
             running(built_in[-1], outside), nothing, made_by_run, IN_A_ROW, held=True
+        ),
+        "run of a shard": Command(
+            lambda folder: [*running(*built_in, outside)(folder), "--shard", "1/2"],
+            nothing, made_by_shard, IN_A_ROW, settings=paced,
+        ),
+        "merge": Command(
+            lambda folder: ["merge", str(folder / "run"), "-o", str(folder / "all")],
+            finished, lambda folder: contents(folder / "all", ""),
         ),
         "report": Command(
             lambda folder: ["report", str(folder / "run")],

@@ -12,9 +12,10 @@ import pytest
 from bench.api import Audio, ContentError, RecordError, UnsupportedError
 from bench.failure import Failure, failure_of
 from bench.outputs import restore
+from bench.records.lock import locked
 from bench.records.schema import CellRecord
 from bench.run.keys import Identity, chunk_key, digest
-from bench.run.runner import locked, settle, suspects
+from bench.run.runner import settle, suspects
 
 MARK, OTHER = "1" * 32, "2" * 32
 MARKS = {"a": MARK, "b": MARK}
