@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 
 import numpy as np
@@ -31,7 +30,7 @@ from methods.musicgen.inversion import (
     read_crops,
     step_together,
 )
-from methods.musicgen.loading import Loaded, load_melody
+from methods.musicgen.loading import MINI_FOLDER, Loaded, load_folder, load_melody
 from methods.musicgen.rendering import Job, render
 from methods.musicgen.sampling import Sampling
 from methods.musicgen.textual import MusicgenTextual
@@ -51,7 +50,7 @@ def loaded() -> Loaded:
 @pytest.fixture(scope="module")
 def wide(loaded: Loaded) -> Loaded:
     """The same in float64, but for the codec, whose codes are whole numbers."""
-    model = copy.deepcopy(loaded.model).double()
+    model = load_folder(MINI_FOLDER, "cpu").model.double()
     model.audio_encoder.float()
     model.audio_enc_to_dec_proj.register_forward_pre_hook(lambda _, given: (given[0].double(),))
     return replace(loaded, model=model)
