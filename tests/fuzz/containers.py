@@ -56,6 +56,7 @@ def records(folder: Path) -> Callable[[random.Random], None]:
     run = sounding_run(folder / "run", ["harp"], ["c1", "c2"]).folder
     names = ("plan.jsonl", "cells.jsonl", "scores.jsonl", "run.json")
     whole = {name: (run / name).read_bytes() for name in names}
+    write_page(read_report(run))  # so that everything is imported before memory is limited
 
     def spoilt(name: str, chance: random.Random) -> bytes:
         if name != "run.json":
