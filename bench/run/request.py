@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.api import Json
+from bench.data.announced import announced
 from bench.data.cards import load_dataset
 from bench.data.clips import Dataset
 from bench.device import frozen_precision, require_device_name, resolve_device
@@ -20,6 +21,7 @@ from bench.plan.needed import require_checkpoints
 from bench.plan.plan import (
     Plan,
     describe_styles,
+    make_plan,
     make_sounding_plan,
     prepare_methods,
     require_parameters,
@@ -35,6 +37,7 @@ from bench.run.continuing import (
     read_former,
     require_same_setting,
     require_unchanged,
+    unwritten,
 )
 from bench.run.keys import Identity, identity_of
 from bench.run.stopwatch import Stopwatch
@@ -81,6 +84,7 @@ class Prepared:
         isolation: What was asked about worker processes.
         why_suite: Why this suite was chosen, in words.
         watch: Adds up the time of every stage, from the preparation on.
+        is_absent: Whether the clips are not here, so that only the size of the plan is true.
     """
 
     plan: Plan
@@ -93,6 +97,7 @@ class Prepared:
     isolation: Isolation
     why_suite: str
     watch: Stopwatch
+    is_absent: bool = False
 
     @property
     def cells(self) -> tuple[PlannedCell, ...]:
@@ -124,13 +129,17 @@ class Prepared:
                 f"profile {suite.profile} on {self._where}, dataset {self.plan.dataset.name}",
                 f"methods {', '.join(m.choice.label for m in self.plan.methods)}",
                 f"styles {', '.join(self.plan.splits)}",
-                f"contents {len(self.plan.contents)}, seeds {suite.seeds}",
+                f"contents {len(self.plan.contents)}, seeds {suite.seeds}{self._supposed}",
                 f"metrics {', '.join(self.metrics)}",
                 *left_out_words(describe_styles(self.plan)),
                 *self._continued,
                 f"{len(self.cells)} cells in {chunks} chunks into {self.folder}",
             ]
         )
+
+    @property
+    def _supposed(self) -> str:
+        return " (its clips are not here: as many as its card counts)" if self.is_absent else ""
 
     @property
     def _continued(self) -> list[str]:
@@ -159,20 +168,23 @@ def prepare(request: RunRequest) -> Prepared:
         suite, why = _suite(request)
         if not request.dry_run:
             require_checkpoints(suite)
-        dataset = load_dataset(suite.dataset)
+        dataset = announced_dataset(suite) if request.dry_run else None
+        is_absent = dataset is not None
+        dataset = dataset or load_dataset(suite.dataset)
         suite = _for_other_dataset(suite, request, dataset)
         if request.dataset is None:
             check_style_tables(suite, [style.id for style in dataset.styles])
-        plan = make_sounding_plan(suite, dataset, prepare_methods(suite))
+        lay = make_plan if is_absent else make_sounding_plan
+        plan = lay(suite, dataset, prepare_methods(suite))
         devices = tuple(resolve_device(name.strip()) for name in request.device.split(","))
         identities = {  # fails here, before any work, where a checkpoint is missing
             m.choice.label: identity_of(m, suite.profile, devices[0]) for m in plan.methods
         }
         folder = request.out or Path("runs") / f"{suite.name}-{suite.digest[:8]}"
-        former = read_former(folder)
+        former = None if is_absent else read_former(folder)
         if former is not None:
             require_same_setting(folder, former, plan, frozen_precision(devices[0]))
-        layout = lay_out(folder, former, plan)
+        layout = unwritten(plan) if is_absent else lay_out(folder, former, plan)
         changes = [] if former is None else find_changes(folder, former, layout, plan, identities)
         if request.keep_old:
             require_unchanged(folder, changes)
@@ -187,7 +199,14 @@ def prepare(request: RunRequest) -> Prepared:
         isolation=isolation,
         why_suite=why,
         watch=watch,
+        is_absent=is_absent,
     )
+
+
+def announced_dataset(suite: Suite) -> Dataset | None:
+    """The dataset of a suite as its card announces it, where its clips have not been fetched."""
+    named = suite.contents if isinstance(suite.contents, tuple) else ()
+    return announced(suite.dataset, named)
 
 
 def _suite(request: RunRequest) -> tuple[Suite, str]:
@@ -269,7 +288,8 @@ def _contents(text: str | None, dataset: str) -> Json:
     """How many contents, or their names; a number that is also a name is the name."""
     if text is None or not (text.isascii() and text.isdecimal()):
         return _names(text)
-    known = {clip.id for clip in load_dataset(dataset).contents}
+    there = announced(dataset) or load_dataset(dataset)
+    known = {clip.id for clip in there.contents}
     if text in known:
         return [text]
     return int(text[:DIGITS])  # more than a dataset can hold, should any be cut off

@@ -14,7 +14,7 @@ from tempfile import TemporaryFile
 
 from bench.api import ConfigError, Progress
 from bench.cache import Cache
-from bench.data.material import Material
+from bench.energy import EnergyMeter
 from bench.files import make_folder, replace_file
 from bench.plugins.catalog import find_method, find_metric
 from bench.plugins.environments import project_of, python_of
@@ -22,11 +22,15 @@ from bench.plugins.opening import close
 from bench.records import store
 from bench.records.accounts import OTHERS
 from bench.records.planned import written
-from bench.records.schema import CellRecord
-from bench.run.context import RunContext
+from bench.records.rates import add_rates
+from bench.records.schema import CellRecord, ScoreRecord
+from bench.run.context import RunContext, context_of
 from bench.run.devices import assign, work_through
+from bench.run.expecting import expect
 from bench.run.header import make_header, merge_headers
+from bench.run.measured import session_rates
 from bench.run.provenance import installed_packages, packages_file
+from bench.run.remaining import remaining
 from bench.run.request import Prepared, RunRequest, prepare
 from bench.run.runner import execute, locked, note_session, render, settle
 from bench.run.scoring import LoadedMetric, load_metric
@@ -44,42 +48,38 @@ def start(prepared: Prepared, request: RunRequest, progress: Progress) -> dict[s
         Cache.default().root, "fits and outputs are kept there. Set BENCH_CACHE to a folder."
     )
     quiet_loaders()
-    with locked(folder):
-        context = _context(prepared, request, prepared.device, progress)
-        _build_environments(prepared, progress)
-        metrics = [
-            load_metric(context, name, find_metric(name), prepared.isolation)
-            for name in prepared.metrics
-        ]
-        try:
-            _write_plan(prepared, request, metrics)
-            if len(prepared.devices) > 1:
-                _share_out(prepared, request, progress)
-            studios = _studios(context, prepared)
-            retry = request.retry and len(prepared.devices) == 1  # the shares have tried again
-            return execute(
-                context, prepared.cells, studios, metrics, retry=retry, rescore=request.retry
-            )
-        finally:
-            for loaded in metrics:
-                if loaded.metric is not None:
-                    close(loaded.metric)
+    with locked(folder), EnergyMeter(prepared.devices) as meter:
+        prepared.watch.meter = meter
+        return _work(prepared, request, progress)
 
 
-def _context(
-    prepared: Prepared, request: RunRequest, device: str, progress: Progress
-) -> RunContext:
-    plan = prepared.plan
-    return RunContext(
-        folder=prepared.folder.absolute(),  # methods may change the directory while others write
-        cache=Cache.default(),
-        material=Material(plan.dataset, plan.splits, plan.suite.duration_s),
-        profile=plan.suite.profile,
-        device=device,
-        watch=prepared.watch,
-        progress=progress,
-        fit_together=request.fit_together,
-    )
+def _work(prepared: Prepared, request: RunRequest, progress: Progress) -> dict[str, CellRecord]:
+    """Work through the cells of a locked folder, and note what they cost."""
+    with prepared.watch.measure("prepare"):
+        left = remaining(prepared, request)
+        prepared.watch.expected = expect(prepared, left).known
+    context = context_of(prepared, request, prepared.device, progress)
+    _build_environments(prepared, progress)
+    metrics = [
+        load_metric(context, name, find_metric(name), prepared.isolation)
+        for name in prepared.metrics
+    ]
+    try:
+        _write_plan(prepared, request, metrics)
+        if len(prepared.devices) > 1:
+            _share_out(prepared, request, progress)
+        studios = _studios(context, prepared)
+        retry = request.retry and len(prepared.devices) == 1  # the shares have tried again
+        cells = execute(
+            context, prepared.cells, studios, metrics, retry=retry, rescore=request.retry
+        )
+    finally:
+        for loaded in metrics:
+            if loaded.metric is not None:
+                close(loaded.metric)
+    scores = store.read(prepared.folder / "scores.jsonl", ScoreRecord)
+    add_rates(context.cache.root, session_rates(prepared, left, cells, scores))
+    return cells
 
 
 def _studios(context: RunContext, prepared: Prepared) -> dict[str, Studio]:
@@ -121,7 +121,7 @@ def _render_share(
     """
     prepared = prepare(replace(request, device=device))
     quiet_loaders()
-    context = _context(prepared, request, device, lambda _fraction, _words: None)
+    context = context_of(prepared, request, device, lambda _fraction, _words: None)
     same = {label for label, mark in prepared.marks.items() if mark == marks[label]}
     cells = [c for c in prepared.cells if c.cell_id in share and c.method in same]
     render(context, cells, _studios(context, prepared), retry=request.retry)

@@ -1,0 +1,128 @@
+"""What is left to compute of a run: not what its folder holds, nor what the cache does.
+
+The names of fits and outputs in the cache follow from the plan and the clips, so no model is
+loaded. Of a dataset that is not here everything is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from bench.plugins.parameters import split_parameters
+from bench.records import store
+from bench.records.schema import CellRecord, PlannedCell, ScoreRecord
+from bench.run.context import context_of
+from bench.run.keys import chunk_key
+from bench.run.request import Prepared, RunRequest
+from bench.run.runner import settle
+from bench.run.studio import Studio, open_studio
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What one method has left to do.
+
+    Args:
+        fits: A cell of each style and repetition that is to be learnt.
+        cells: The cells that are to be rendered.
+    """
+
+    fits: tuple[PlannedCell, ...]
+    cells: tuple[PlannedCell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """What a session has left to do.
+
+    Args:
+        methods: By label, in the order of the run.
+        scores: Outputs to score, by metric.
+    """
+
+    methods: dict[str, Left]
+    scores: dict[str, int]
+
+    @property
+    def rendered(self) -> frozenset[str]:
+        """The ids of all cells that are to be rendered."""
+        return frozenset(cell.cell_id for left in self.methods.values() for cell in left.cells)
+
+
+def remaining(prepared: Prepared, request: RunRequest) -> Remaining:
+    """Find out what a session would compute; nothing is loaded and nothing is written."""
+    context = context_of(prepared, request, prepared.device, lambda *_: None)
+    settled = {} if prepared.is_absent else _settled(prepared, request)
+    methods = {}
+    for method in prepared.plan.methods:
+        label = method.choice.label
+        cells = [cell for cell in prepared.cells if cell.method == label]
+        studio = open_studio(context, method, prepared.identities[label], prepared.isolation)
+        methods[label] = _left(None if prepared.is_absent else studio, cells, settled)
+    left = Remaining(methods, {})
+    return Remaining(methods, _scores(prepared, left.rendered, settled))
+
+
+def _settled(prepared: Prepared, request: RunRequest) -> dict[str, CellRecord]:
+    log = prepared.folder / "cells.jsonl"
+    marks = {cell.cell_id: prepared.marks[cell.method] for cell in prepared.cells}
+    history = [record for record in store.read(log, CellRecord) if record.cell_id in marks]
+    return settle(history, retry=request.retry, marks=marks)
+
+
+def _scores(
+    prepared: Prepared, rendered: frozenset[str], settled: Mapping[str, CellRecord]
+) -> dict[str, int]:
+    """Outputs to score by metric: of cells to be rendered, and of rendered ones without a score."""
+    known = set()
+    if not prepared.is_absent:
+        records = store.read(prepared.folder / "scores.jsonl", ScoreRecord)
+        known = {(score.cell_id, score.metric) for score in records}
+    sound = [cell for cell, record in settled.items() if record.status == "ok"]
+    return {
+        metric: len(rendered) + sum((cell, metric) not in known for cell in sound)
+        for metric in prepared.metrics
+    }
+
+
+def _left(
+    studio: Studio | None, cells: Sequence[PlannedCell], settled: Mapping[str, CellRecord]
+) -> Left:
+    """What a method has left; without a studio, because there are no clips, whatever is open."""
+    fits: list[PlannedCell] = []
+    rendered: list[PlannedCell] = []
+    for _, group in groupby(sorted(cells, key=_repetition), _repetition):
+        members = list(group)
+        chunks = [list(chunk) for _, chunk in groupby(members, key=lambda cell: cell.chunk)]
+        pending = [c for c in chunks if not all(cell.cell_id in settled for cell in c)]
+        if not pending:
+            continue
+        first = {cell.style: cell for cell in reversed(members)}
+        keys = dict.fromkeys(first, "") if studio is None else studio.fits_of(members)[1]
+        if studio is None or not all(map(studio.context.cache.has_state, keys.values())):
+            fits += [first[style] for style in sorted(keys)]  # all styles, or none, are learnt
+        rendered += [
+            cell
+            for chunk in pending
+            if studio is None or not _is_kept(studio, chunk, keys)
+            for cell in chunk
+        ]
+    return Left(tuple(fits), tuple(rendered))
+
+
+def _repetition(cell: PlannedCell) -> int:
+    return cell.repetition
+
+
+def _is_kept(studio: Studio, chunk: Sequence[PlannedCell], fits: Mapping[str, str]) -> bool:
+    """Whether the outputs of a chunk lie in the cache."""
+    context, first = studio.context, chunk[0]
+    if first.style not in fits or not (context.cache.root / "outputs").is_dir():
+        return False
+    _, transfer = split_parameters(studio.kind.parameters(first.parameters))
+    digests = [context.material.content(cell.content).audio.digest for cell in chunk]
+    seeds = [cell.seed for cell in chunk]
+    key = chunk_key(studio.identity, fits[first.style], transfer, digests, seeds)
+    return all(context.cache.has_audio(f"{key}-{place}") for place in range(len(chunk)))
