@@ -88,7 +88,7 @@ def energy_words(joules: Mapping[str, float], parts: Collection[str] = tuple(ENE
     """Energy in words; what nothing counts is n/a.
 
     Args:
-        joules: Of each part that is counted, see `bench.energy`.
+        joules: Of each part that is counted, see `bench.run.energy`.
         parts: Which parts were at work.
 
     Example:

@@ -100,8 +100,8 @@ class TimingReport(Record):
             what these processes do besides is loading and waiting for their turn. None in older
             files.
         wall_s: Of the whole session, which `worked_s` is a part of.
-        energy_j: Joules of the whole session by "cpu" and "gpu", see `bench.energy`; what nothing
-            counts is absent.
+        energy_j: Joules of the whole session by "cpu" and "gpu", see `bench.run.energy`; what
+            nothing counts is absent.
     """
 
     created_at: str
@@ -118,7 +118,7 @@ class TimingReport(Record):
     scoring: MethodTiming
     worked_s: float | None = None
     wall_s: float | None = None
-    energy_j: dict[Literal["cpu", "gpu"], float] = Field(default_factory=dict)
+    energy_j: dict[str, float] = Field(default_factory=dict)
     provenance: dict[str, Any]
 
     @property

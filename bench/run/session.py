@@ -14,7 +14,6 @@ from tempfile import TemporaryFile
 
 from bench.api import ConfigError, Progress
 from bench.cache import Cache
-from bench.energy import EnergyMeter
 from bench.files import make_folder, replace_file
 from bench.plugins.catalog import find_method, find_metric
 from bench.plugins.environments import project_of, python_of
@@ -26,6 +25,7 @@ from bench.records.rates import add_rates
 from bench.records.schema import CellRecord, ScoreRecord
 from bench.run.context import RunContext, context_of
 from bench.run.devices import assign, work_through
+from bench.run.energy import EnergyMeter
 from bench.run.expecting import expect
 from bench.run.header import make_header, merge_headers
 from bench.run.measured import session_rates

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bench.energy import EnergyMeter
 from bench.records.accounts import EXPECTED, energy_facts
+from bench.run.energy import EnergyMeter
 
 
 class Stopwatch:

@@ -27,11 +27,11 @@ import numpy as np
 from bench.api import ConfigError, Progress
 from bench.cache import Cache
 from bench.data.material import Material
-from bench.energy import EnergyMeter
 from bench.plan.plan import PlannedMethod, resolve_parameters
 from bench.plugins.choices import parse_methods
 from bench.records.rates import add_rates
 from bench.records.timings import StageName, TimingReport, rounds
+from bench.run.energy import EnergyMeter
 from bench.run.provenance import collect
 from bench.run.request import Prepared, RunRequest, prepare
 from bench.timing import process

@@ -102,7 +102,7 @@ def _notes(report: TimingReport) -> Iterator[str]:
     if report.device_share is not None:
         yield f"{share_words(report.device_share)}, {report.wall_s:.1f} s, warm-ups included"
     parts = ("cpu", "gpu") if report.device.startswith("cuda") else ("cpu",)
-    yield f"{energy_words(dict(report.energy_j), parts)}, of all that ran there"
+    yield f"{energy_words(report.energy_j, parts)}, of all that ran there"
     every = [s for m in report.methods for s in m.stages]
     ratio = contention(every)
     if ratio:

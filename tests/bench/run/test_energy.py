@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.energy import Counter, EnergyMeter, rapl_counters
+from bench.run.energy import Counter, EnergyMeter, rapl_counters
 
 RANGE_UJ = 262_143_328_850
 
