@@ -19,6 +19,7 @@ import importlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -93,24 +94,27 @@ def _zone(zone: Path) -> Counter | None:
     return Counter(read, _MICRO, range_uj)
 
 
-def nvml_counters(devices: Sequence[str]) -> list[Counter] | None:
-    """A counter for each CUDA device; None where one of them, or NVML, cannot be read."""
+def nvml_counters(uuids: Sequence[str]) -> list[Counter]:
+    """A counter for each GPU; none where one of them, or NVML, cannot be read.
+
+    Args:
+        uuids: As NVML has them, "GPU-...": its order of devices is not that of CUDA.
+    """
     try:
         nvml = importlib.import_module("pynvml")
         nvml.nvmlInit()
-        handles = [_handle(nvml, device) for device in devices]
+        handles = [nvml.nvmlDeviceGetHandleByUUID(uuid) for uuid in uuids]
         for handle in handles:
             nvml.nvmlDeviceGetTotalEnergyConsumption(handle)
     except Exception:  # noqa: BLE001 - not installed, no driver, an old GPU, a part of one: no counter
-        return None
-    return [Counter(lambda h=handle: _nvml_value(nvml, h), _MILLI) for handle in handles]  # type: ignore[misc]  # the default binds the loop's value
+        return []
+    return [Counter(partial(_nvml_value, nvml, handle), _MILLI) for handle in handles]
 
 
-def _handle(nvml: Any, device: str) -> Any:  # noqa: ANN401 - a library without types
-    """The device as NVML knows it, whose order is not that of CUDA."""
+def _uuids(devices: Sequence[str]) -> list[str]:
     import torch
 
-    return nvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
+    return [f"GPU-{torch.cuda.get_device_properties(device).uuid}" for device in devices]
 
 
 def _nvml_value(nvml: Any, handle: Any) -> int:  # noqa: ANN401 - a library without types
@@ -135,7 +139,10 @@ class EnergyMeter:
 
     def __init__(self, devices: Sequence[str], powercap: Path = POWERCAP) -> None:
         gpus = [device for device in devices if device.startswith("cuda")]
-        counters = {"cpu": rapl_counters(powercap), "gpu": nvml_counters(gpus) if gpus else []}
+        counters = {
+            "cpu": rapl_counters(powercap),
+            "gpu": nvml_counters(_uuids(gpus)) if gpus else [],
+        }
         self._counters = {name: found for name, found in counters.items() if found}
         self._lock = threading.Lock()
         self._ended = threading.Event()

@@ -6,8 +6,9 @@ loaded. Of a dataset that is not here everything is left.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 
 from bench.plugins.parameters import split_parameters
@@ -54,13 +55,16 @@ class Remaining:
 def remaining(prepared: Prepared, request: RunRequest) -> Remaining:
     """Find out what a session would compute; nothing is loaded and nothing is written."""
     context = context_of(prepared, request, prepared.device, lambda *_: None)
+    # The digests of all contents are kept, where the material keeps the sound of some.
+    digest = cache(lambda content: context.material.content(content).audio.digest)
     settled = {} if prepared.is_absent else _settled(prepared, request)
     methods = {}
     for method in prepared.plan.methods:
         label = method.choice.label
         cells = [cell for cell in prepared.cells if cell.method == label]
         studio = open_studio(context, method, prepared.identities[label], prepared.isolation)
-        methods[label] = _left(None if prepared.is_absent else studio, cells, settled)
+        known = None if prepared.is_absent else Known(studio, settled, digest)
+        methods[label] = _left(known, cells)
     left = Remaining(methods, {})
     return Remaining(methods, _scores(prepared, left.rendered, settled))
 
@@ -87,42 +91,52 @@ def _scores(
     }
 
 
-def _left(
-    studio: Studio | None, cells: Sequence[PlannedCell], settled: Mapping[str, CellRecord]
-) -> Left:
-    """What a method has left; without a studio, because there are no clips, whatever is open."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of one method where the clips are here.
+
+    Args:
+        studio: The method, of which nothing is loaded.
+        settled: The cells that its folder holds, by id.
+        digest: Of the audio of a content, by its name.
+    """
+
+    studio: Studio
+    settled: Mapping[str, CellRecord]
+    digest: Callable[[str], str]
+
+    def is_kept(self, chunk: Sequence[PlannedCell], fits: Mapping[str, str]) -> bool:
+        """Whether the cache holds the outputs of a chunk; without the fit it is taken not to."""
+        studio, first, kept = self.studio, chunk[0], self.studio.context.cache
+        if first.style not in fits or not kept.has_state(fits[first.style]):
+            return False
+        _, transfer = split_parameters(studio.kind.parameters(first.parameters))
+        digests = [self.digest(cell.content) for cell in chunk]
+        seeds = [cell.seed for cell in chunk]
+        key = chunk_key(studio.identity, fits[first.style], transfer, digests, seeds)
+        return all(kept.has_audio(f"{key}-{place}") for place in range(len(chunk)))
+
+
+def _left(known: Known | None, cells: Sequence[PlannedCell]) -> Left:
+    """What a method has left to do; everything where nothing is known."""
     fits: list[PlannedCell] = []
     rendered: list[PlannedCell] = []
     for _, group in groupby(sorted(cells, key=_repetition), _repetition):
         members = list(group)
         chunks = [list(chunk) for _, chunk in groupby(members, key=lambda cell: cell.chunk)]
-        pending = [c for c in chunks if not all(cell.cell_id in settled for cell in c)]
-        if not pending:
+        if known is None:
+            fits += {cell.style: cell for cell in reversed(members)}.values()
+            rendered += members
             continue
-        first = {cell.style: cell for cell in reversed(members)}
-        keys = dict.fromkeys(first, "") if studio is None else studio.fits_of(members)[1]
-        if studio is None or not all(map(studio.context.cache.has_state, keys.values())):
-            fits += [first[style] for style in sorted(keys)]  # all styles, or none, are learnt
-        rendered += [
-            cell
-            for chunk in pending
-            if studio is None or not _is_kept(studio, chunk, keys)
-            for cell in chunk
-        ]
+        pending = [c for c in chunks if not all(cell.cell_id in known.settled for cell in c)]
+        if pending:
+            keys = known.studio.fits_of(members)[1]
+            if not all(map(known.studio.context.cache.has_state, keys.values())):
+                first = {cell.style: cell for cell in reversed(members)}
+                fits += [first[style] for style in keys]  # all styles, or none, are learnt
+            rendered += [cell for c in pending if not known.is_kept(c, keys) for cell in c]
     return Left(tuple(fits), tuple(rendered))
 
 
 def _repetition(cell: PlannedCell) -> int:
     return cell.repetition
-
-
-def _is_kept(studio: Studio, chunk: Sequence[PlannedCell], fits: Mapping[str, str]) -> bool:
-    """Whether the outputs of a chunk lie in the cache."""
-    context, first = studio.context, chunk[0]
-    if first.style not in fits or not (context.cache.root / "outputs").is_dir():
-        return False
-    _, transfer = split_parameters(studio.kind.parameters(first.parameters))
-    digests = [context.material.content(cell.content).audio.digest for cell in chunk]
-    seeds = [cell.seed for cell in chunk]
-    key = chunk_key(studio.identity, fits[first.style], transfer, digests, seeds)
-    return all(context.cache.has_audio(f"{key}-{place}") for place in range(len(chunk)))

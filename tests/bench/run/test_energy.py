@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from bench.run.energy import Counter, EnergyMeter, rapl_counters
+from bench.run.energy import Counter, EnergyMeter, nvml_counters, rapl_counters
 
 RANGE_UJ = 262_143_328_850
 
@@ -75,7 +76,7 @@ def test_a_zone_without_its_files_is_no_counter(rapl: Path) -> None:
 
 
 def test_a_machine_without_counters_has_no_energy(tmp_path: Path) -> None:
-    with EnergyMeter(["cpu", "cuda:0"], powercap=tmp_path / "absent") as meter:
+    with EnergyMeter(["cpu"], powercap=tmp_path / "absent") as meter:
         assert meter.joules() == {}
 
 
@@ -90,3 +91,47 @@ def test_the_reader_ends_with_the_block(rapl: Path) -> None:
         assert meter._reader is not None
         assert meter._reader.is_alive()
     assert not meter._reader.is_alive()
+
+
+LIBRARY = """
+from pathlib import Path
+
+class NVMLError(Exception):
+    pass
+
+def nvmlInit():
+    pass
+
+def nvmlDeviceGetHandleByUUID(uuid):
+    return Path(__file__).parent / uuid
+
+def nvmlDeviceGetTotalEnergyConsumption(handle):
+    if not handle.exists():
+        raise NVMLError("Not Supported")
+    return int(handle.read_text())
+"""
+
+
+@pytest.fixture
+def gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two GPUs behind a library with the names of NVML's, whose counters are files."""
+    (tmp_path / "pynvml.py").write_text(LIBRARY, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "pynvml", raising=False)
+    for name, energy_mj in (("GPU-a", 5_000), ("GPU-b", 90_000)):
+        (tmp_path / name).write_text(str(energy_mj), encoding="ascii")
+    return tmp_path
+
+
+def test_gpus_count_in_millijoules(gpus: Path) -> None:
+    first, second = nvml_counters(["GPU-a", "GPU-b"])
+    assert [first.follow(), second.follow()] == [0.0, 0.0]
+    (gpus / "GPU-b").write_text("92500", encoding="ascii")
+    assert [first.follow(), second.follow()] == [0.0, 2.5]
+    (gpus / "GPU-a").unlink()
+    assert first.follow() is None
+
+
+def test_where_one_gpu_does_not_count_none_is_said_to(gpus: Path) -> None:
+    (gpus / "GPU-b").unlink()
+    assert nvml_counters(["GPU-a", "GPU-b"]) == []
