@@ -51,15 +51,19 @@ from bench.plugins.catalog import describe, find_method, find_metric, methods
 from bench.plugins.kinds import kind_of
 from bench.plugins.opening import open_method, open_metric
 from bench.plugins.parameters import split_parameters
+from bench.seeds import generator
 from bench.timing.supply import Supply
+from methods.riffusion.spectrogram import SpectrogramParameters, decode
 from tests.benchmarks.gpu_networks import own_flops
 from tests.dispatched import Watching
 
 GIGA, TERA = 1e9, 1e3
+LOADING = "metrics"  # the name of the loading of all metrics
 METRICS = ("cp", "sf.heldout", "sf.seen", "sf.text", "chroma")
 FEWER: dict[str, Json] = {"steps": 8, "num_inference_steps": 12}  # the second point of a line
 STYLE, CLIPS = "accordion", 2
 REPORT = Path(__file__).resolve().parents[2] / "reports" / "benchmarks"
+RATE_HZ = 44_100  # of the codec
 WINDOW_S, FRAMES = 5.0, 250  # of a clip of MusicTI, and of MusicGen's codes in it
 ROWS = 51  # of the U-Net for a clip of the report
 STATE_BYTES = 4_000_000  # of a style that TVE has learnt in the full profile, about
@@ -224,7 +228,7 @@ def metric_rows() -> list[Row]:
         point = Point(1, counted(score) / CLIPS, as_long_as(score) / CLIPS)
         rows.append(_row("score", [point], name=name, family=_family(name), **facts))
     memory = peak_memory_bytes("cpu")
-    load = _row("load", [Point(1, 0, loading)], name="metrics", memory_bytes=memory, **facts)
+    load = _row("load", [Point(1, 0, loading)], name=LOADING, memory_bytes=memory, **facts)
     return [load, *rows]
 
 
@@ -241,8 +245,9 @@ def full_rows(mini: Sequence[Row]) -> list[Row]:
     rows = [Row.model_validate({**row, **facts}) for row in _network_costs(stages)]
     named = {(row.stage, row.name) for row in rows}
     for row in mini:
-        alike = row.stage == "score" or not describe(find_method(row.name), "full").weights
-        if row.name != "metrics" and alike and (row.stage, row.name) not in named:
+        if row.name == LOADING or (row.stage, row.name) in named:
+            continue
+        if row.stage == "score" or not describe(find_method(row.name), "full").weights:
             rows.append(row.model_copy(update={"profile": "full"}))
     return rows
 
@@ -266,6 +271,8 @@ def _network_costs(stages: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for name in ("tve", "rti", "riffusion", "null"):
         yield {"stage": "transfer", "name": name, **stylise}
     sound_s = figures["codec"]["best, s per clip"]
+    lines = {"cuda": {"fixed": sound_s * rate / WINDOW_S}, "cpu": {"fixed": codec_gflop()}}
+    yield {"stage": "transfer", "name": "vocoder", "as_long_as": lines}
     yield {
         "stage": "transfer", "name": "vae",
         **_cost((vae, 0), ((vae_s + sound_s) * rate / WINDOW_S, 0)),
@@ -288,6 +295,16 @@ def _cost(ops: tuple[float, float], cuda: tuple[float, float]) -> dict[str, Any]
     return {"counted": lines[0], "as_long_as": {"cuda": lines[1]}}
 
 
+def codec_gflop() -> float:
+    """Gflop of matrix products that take as long on this processor as a second of its sound."""
+    image = torch.linspace(0, 255, 512 * 512).reshape(1, 512, 512).to(torch.uint8)
+    parameters = SpectrogramParameters(sample_rate=RATE_HZ)
+    sound = partial(decode, image, parameters, RATE_HZ, [generator(0)])
+    matmul_rate("cpu")
+    sound()
+    return as_long_as(sound) / WINDOW_S
+
+
 def clap_gflop() -> float:
     """Gflop of an embedding of ten seconds by the audio tower of the full profile."""
     with torch.device("meta"):
@@ -297,15 +314,19 @@ def clap_gflop() -> float:
 
 
 def main() -> None:
-    """Write the table."""
-    rows: list[Row] = []
+    """Write the table; it is written after each method, and `--full` keeps the rows of the mini."""
+    kept = [row for row in operations.shipped() if row.profile == "mini"]
+    rows = kept if "--full" in sys.argv else list(mini_rows())
+    write([*rows, *full_rows(rows)])
+
+
+def mini_rows() -> Iterator[Row]:
+    """The rows of the profile mini, each method in a process of its own."""
     spawn = multiprocessing.get_context("spawn")
-    works: dict[str, Callable[[], list[Row]]] = {
-        name: partial(method_rows, name)
-        for name, entry in methods().items()
-        if entry.environment is None
-    }
-    for name, work in {**works, "metrics": metric_rows}.items():
+    here = [name for name, entry in methods().items() if entry.environment is None]
+    works = {name: partial(method_rows, name) for name in here}
+    made: list[Row] = []
+    for name, work in {**works, LOADING: metric_rows}.items():
         with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
             try:
                 found = pool.submit(work).result()
@@ -313,8 +334,13 @@ def main() -> None:
                 say(f"{name}: left out: {error}")
                 continue
         say(f"{name}: {', '.join(row.stage for row in found)}")
-        rows += found
-    rows += full_rows(rows)
+        made += found
+        write(made)
+        yield from found
+
+
+def write(rows: Sequence[Row]) -> None:
+    """Write the table."""
     text = Table(rows=tuple(rows)).model_dump_json(exclude_none=True)
     replace_file(operations.FILE, _rounded(text) + "\n")
 
