@@ -164,7 +164,7 @@ def _from_row(work: Work, row: Row, machine: Machine, paid: set[str]) -> Expecte
         disk = round(work.units * row.disk_bytes)
     words = _words(row, units * row.counted.at(work.passes) if row.counted else None, gflop, rate)
     if not units:
-        words = "hears what another metric has heard"
+        words = "comes with another of its kind"
     return _made(work, machine, gflop / rate, (row.memory_bytes, disk), words)
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -58,7 +59,7 @@ from tests.benchmarks.gpu_networks import own_flops
 from tests.dispatched import Watching
 
 GIGA, TERA = 1e9, 1e3
-LOADING = "metrics"  # the name of the loading of all metrics
+LOADING, LOADS = "metrics", "loads"  # the loading of all metrics; that of everything
 METRICS = ("cp", "sf.heldout", "sf.seen", "sf.text", "chroma")
 FEWER: dict[str, Json] = {"steps": 8, "num_inference_steps": 12}  # the second point of a line
 STYLE, CLIPS = "accordion", 2
@@ -68,6 +69,19 @@ WINDOW_S, FRAMES = 5.0, 250  # of a clip of MusicTI, and of MusicGen's codes in 
 ROWS = 51  # of the U-Net for a clip of the report
 STATE_BYTES = 4_000_000  # of a style that TVE has learnt in the full profile, about
 MUSICGEN_WEIGHTS = 1.4e9  # of the decoder that every frame goes through, twice with guidance
+
+
+# Loads the classes that it is given, and prints the Gflop of matrix products that take as long.
+LOAD = """
+import sys, time
+from bench.estimate.matmul import matmul_rate
+from bench.plugins.loading import load_class
+rate = matmul_rate("cpu", time.process_time)
+begun = time.process_time()
+for target in sys.argv[1:]:
+    load_class(target)().load("mini", "cpu")
+print((time.process_time() - begun) * rate / 1e9)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +124,16 @@ def counted(work: Callable[[], object]) -> float:
     return mode.total / GIGA
 
 
+def cpu_rate() -> float:
+    """Operations per second of CPU time of matrix products, by this one thread."""
+    return matmul_rate("cpu", time.process_time)
+
+
 def as_long_as(work: Callable[[], object]) -> float:
     """Gflop of matrix products that take as long as a call, in CPU time of this one thread."""
     begun = time.process_time()
     work()
-    return (time.process_time() - begun) * matmul_rate("cpu") / GIGA
+    return (time.process_time() - begun) * cpu_rate() / GIGA
 
 
 def supply() -> Supply:
@@ -153,11 +172,11 @@ def method_rows(name: str) -> list[Row]:
     """The rows of a method in the profile mini; called in a process of its own."""
     torch.set_num_threads(1)
     entry, learns = find_method(name), method_info(name).fits_per_style
-    matmul_rate("cpu")
+    cpu_rate()
     made = Bench(
         open_method(entry, Path("/dev/null")), supply(), describe(entry, "mini").sample_rate
     )
-    loading = as_long_as(lambda: made.method.load("mini", "cpu"))
+    made.method.load("mini", "cpu")
     fits: list[Point] = []
     transfers: list[Point] = []
     for parameters in _settings(name):
@@ -169,7 +188,7 @@ def method_rows(name: str) -> list[Row]:
         transfers.append(Point(passes.transfer, gflop, as_long_as(render) / length_s))
     source, memory = machine_words("cpu"), peak_memory_bytes("cpu")
     common = {"name": name, "profile": "mini", "memory_bytes": memory, "source": source}
-    rows = [_row("load", [Point(1, 0, loading)], **common)]
+    rows = [_load_row([entry.target], **common)]
     if learns:
         size = sum(array.nbytes for array in made.state.arrays.values())
         rows.append(_row("fit", fits, disk_bytes=size, **common))
@@ -214,12 +233,12 @@ def line(points: Sequence[tuple[float, float]]) -> Line:
 def metric_rows() -> list[Row]:
     """The rows of the metrics in the profile mini, each scoring outputs that it has not heard."""
     torch.set_num_threads(1)
-    clips, rows, loading = supply(), [], 0.0
-    matmul_rate("cpu")
+    clips, rows = supply(), []
+    cpu_rate()
     facts = {"profile": "mini", "source": machine_words("cpu")}
     for name in METRICS:
         metric = open_metric(find_metric(name), Path("/dev/null"))
-        loading += as_long_as(partial(metric.load, "mini", "cpu"))
+        metric.load("mini", "cpu")
 
         def score(metric: Metric = metric) -> object:
             return metric.score(clips.outputs(CLIPS))
@@ -228,8 +247,21 @@ def metric_rows() -> list[Row]:
         point = Point(1, counted(score) / CLIPS, as_long_as(score) / CLIPS)
         rows.append(_row("score", [point], name=name, family=_family(name), **facts))
     memory = peak_memory_bytes("cpu")
-    load = _row("load", [Point(1, 0, loading)], name=LOADING, memory_bytes=memory, **facts)
-    return [load, *rows]
+    targets = [find_metric(name).target for name in METRICS]
+    return [_load_row(targets, name=LOADING, memory_bytes=memory, **facts), *rows]
+
+
+def _load_row(targets: Sequence[str], **facts: Any) -> Row:  # noqa: ANN401 - the fields of a row
+    """Loading in a process that has imported torch and nothing of a method.
+
+    The methods of one package import the same libraries, so the first of them pays for all.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD, *targets], capture_output=True, text=True, check=True
+    )
+    family = ".".join(targets[0].split(".")[:2]).partition(":")[0]
+    point = Point(1, 0, float(done.stdout.split()[-1]))
+    return _row("load", [point], family=f"loading {family}", **facts)
 
 
 def _family(metric: str) -> str:
@@ -300,7 +332,7 @@ def codec_gflop() -> float:
     image = torch.linspace(0, 255, 512 * 512).reshape(1, 512, 512).to(torch.uint8)
     parameters = SpectrogramParameters(sample_rate=RATE_HZ)
     sound = partial(decode, image, parameters, RATE_HZ, [generator(0)])
-    matmul_rate("cpu")
+    cpu_rate()
     sound()
     return as_long_as(sound) / WINDOW_S
 
@@ -314,29 +346,50 @@ def clap_gflop() -> float:
 
 
 def main() -> None:
-    """Write the table; it is written after each method, and `--full` keeps the rows of the mini."""
-    kept = [row for row in operations.shipped() if row.profile == "mini"]
-    rows = kept if "--full" in sys.argv else list(mini_rows())
-    write([*rows, *full_rows(rows)])
+    """Write the table: all of it, or the rows of the methods that are named anew.
 
-
-def mini_rows() -> Iterator[Row]:
-    """The rows of the profile mini, each method in a process of its own."""
-    spawn = multiprocessing.get_context("spawn")
+    `metrics` stands for those of the metrics, and `loads` for the loading of all.
+    """
     here = [name for name, entry in methods().items() if entry.environment is None]
-    works = {name: partial(method_rows, name) for name in here}
-    made: list[Row] = []
-    for name, work in {**works, LOADING: metric_rows}.items():
-        with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
-            try:
-                found = pool.submit(work).result()
-            except BenchError as error:  # its weights are not here
-                say(f"{name}: left out: {error}")
-                continue
-        say(f"{name}: {', '.join(row.stage for row in found)}")
-        made += found
-        write(made)
-        yield from found
+    asked = sys.argv[1:] or [*here, LOADING]
+    kept = [row for row in operations.shipped() if row.profile == "mini"] if sys.argv[1:] else []
+    known = {name: [row for row in kept if _owner(row) == name] for name in (*here, LOADING)}
+    for name, rows in known.items():
+        if name in asked:
+            rows[:] = measured(name)
+        elif LOADS in asked:
+            rows[:] = map(_loaded_anew, rows)
+        mini = [row for part in known.values() for row in part]
+        write(mini)
+    write([*mini, *full_rows(mini)])
+
+
+def _owner(row: Row) -> str:
+    return LOADING if row.stage == "score" else row.name
+
+
+def measured(name: str) -> list[Row]:
+    """The rows of a method, or of the metrics, made in a process of its own."""
+    work = metric_rows if name == LOADING else partial(method_rows, name)
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as pool:
+        try:
+            found = pool.submit(work).result()
+        except BenchError as error:  # its weights are not here
+            say(f"{name}: left out: {error}")
+            return []
+    say(f"{name}: {', '.join(row.stage for row in found)}")
+    return found
+
+
+def _loaded_anew(row: Row) -> Row:
+    """A row of loading, measured again; any other as it is."""
+    if row.stage != "load":
+        return row
+    names = METRICS if row.name == LOADING else (row.name,)
+    find = find_metric if row.name == LOADING else find_method
+    facts = row.model_dump(include={"name", "profile", "memory_bytes", "source"})
+    return _load_row([find(name).target for name in names], **facts)
 
 
 def write(rows: Sequence[Row]) -> None:
