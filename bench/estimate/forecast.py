@@ -162,18 +162,18 @@ def _from_row(work: Work, row: Row, machine: Machine, paid: set[str]) -> Expecte
     disk = work.disk_bytes
     if disk is None and row.disk_bytes is not None:
         disk = round(work.units * row.disk_bytes)
-    words = _words(row, units * row.counted.at(work.passes) if row.counted else None, gflop, rate)
+    words = _words(units * row.counted.at(work.passes) if row.counted else 0.0, gflop, rate)
+    if machine.kind not in row.as_long_as:
+        words += " (a guess: never timed on such a device)"
     if not units:
         words = "comes with another of its kind"
     return _made(work, machine, gflop / rate, (row.memory_bytes, disk), words)
 
 
-def _words(row: Row, counted: float | None, gflop: float, rate: float) -> str:
+def _words(counted: float, gflop: float, rate: float) -> str:
     at = f"{_flop(rate)}/s measured now"
-    if counted:
-        share = counted / gflop
-        guess = "" if row.as_long_as else " (a guess)"
-        return f"from operations: {_flop(counted)} at {share:.0%}{guess} of {at}"
+    if counted and gflop:
+        return f"from operations: {_flop(counted)} at {counted / gflop:.0%} of {at}"
     return f"from the table: as long as {_flop(gflop)} of matrix products, at {at}"
 
 
@@ -181,10 +181,12 @@ def _flop(gflop: float) -> str:
     """Operations in words.
 
     Example:
-        >>> _flop(2100.0), _flop(85.0), _flop(0.02)
-        ('2.1 Tflop', '85 Gflop', '0.02 Gflop')
+        >>> _flop(2_100.0), _flop(85.0), _flop(0.02), _flop(5_010_000.0)
+        ('2.1 Tflop', '85 Gflop', '0.02 Gflop', '5.01 Pflop')
     """
-    return f"{gflop / KILO:.3g} Tflop" if gflop >= KILO else f"{gflop:.2g} Gflop"
+    if gflop >= KILO * KILO:
+        return f"{gflop / KILO / KILO:.3g} Pflop"
+    return f"{gflop / KILO:.3g} Tflop" if gflop >= KILO else f"{gflop:.3g} Gflop"
 
 
 def _made(
@@ -225,8 +227,14 @@ def _together(parts: Sequence[Expected]) -> Expected:
         disk_bytes=None
         if any(p.disk_bytes is None for p in parts)
         else sum(p.disk_bytes or 0 for p in parts),
-        basis="; ".join(dict.fromkeys(part.basis for part in parts)),
+        basis=_joined([part.basis for part in parts]),
     )
+
+
+def _joined(bases: Sequence[str]) -> str:
+    """How the parts of a stage are known: that of the first, where the others differ in numbers."""
+    unlike = len(set(bases)) - 1
+    return f"{bases[0]}, and so on for {unlike} other settings" if unlike else bases[0]
 
 
 def _total(values: Sequence[float | None]) -> float | None:

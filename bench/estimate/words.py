@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from bench.estimate.forecast import Expected, Forecast
 
 HEAD = ("method", "stage", "amount", "wall", "GPU", "memory", "disk", "how it is known")
-UNITS = {"load": "", "fit": "styles", "transfer": "s of audio", "score": "outputs"}
+UNITS = {"fit": " style(s)", "transfer": " s of audio", "score": " output(s)"}
 _FEW_S, _MINUTE_S, _HOUR_S = 10, 60, 3600
 
 
@@ -29,7 +29,7 @@ def _row(one: Expected) -> tuple[str, ...]:
     return (
         one.label,
         one.stage,
-        f"{one.units:,.0f} {UNITS[one.stage]}".strip() if UNITS[one.stage] else "",
+        f"{one.units:,.0f}{UNITS[one.stage]}" if one.stage in UNITS else "",
         duration(one.wall_s),
         duration(one.gpu_s),
         size(one.memory_bytes),

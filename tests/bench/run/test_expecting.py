@@ -202,7 +202,7 @@ def test_a_plan_is_shown_with_its_cost(home: Path, capsys: pytest.CaptureFixture
     run(home, "--dry-run")
     said = capsys.readouterr().out
     (line,) = [one for one in said.splitlines() if one.startswith(f"{GAIN}  fit")]
-    assert "2 styles" in line
+    assert "2 style(s)" in line
     assert "unknown: never measured here" in line
     assert not (home / "run").exists()
     assert not (home / "cache").exists()
