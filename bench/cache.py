@@ -47,6 +47,15 @@ class Cache:
         """The file of the state of a fit, whether or not it exists."""
         return self._path("fits", key, ".safetensors")
 
+    def has_state(self, key: str) -> bool:
+        """Whether there is an entry of a fit, which may still turn out to be broken."""
+        return self.state_path(key).is_file()
+
+    def state_bytes(self, key: str) -> int:
+        """What the state of a fit takes on the disk; 0 where there is none."""
+        path = self.state_path(key)
+        return path.stat().st_size if path.is_file() else 0
+
     def load_state(self, key: str) -> StyleState | None:
         """The state of a fit, or None."""
         path = self.state_path(key)
@@ -66,6 +75,10 @@ class Cache:
         """What the fit of a key cost when it was computed, or None."""
         path = self.state_path(key)
         return _absent_if_broken(path, lambda: _numbers(_read_state(path)[1]))
+
+    def has_audio(self, key: str) -> bool:
+        """Whether there is an entry of an output, which may still turn out to be broken."""
+        return self._path("outputs", key, ".npz").is_file()
 
     def load_audio(self, key: str) -> tuple[Audio, dict[str, float]] | None:
         """An output and what it cost, or None."""

@@ -1,12 +1,15 @@
 """Counts of costly calls, such as those of a UNet: free of noise, so a change of them is exact.
 
 A method names what it does where it does it; the harness reads the difference over a chunk. The
-counts are those of this process.
+counts are those of this process. What a method will count is known before, in `Passes`, where the
+class of its parameters says so; from that the cost of a run is estimated.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 _CALLS: Counter[str] = Counter()
 
@@ -26,3 +29,38 @@ def counts() -> Counter[str]:
         Counter({'stft': 2})
     """
     return _CALLS.copy()
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """How often a method repeats its costly step with given settings, in units of its own.
+
+    Only ratios count: twice the passes take twice the time, beside what every call takes.
+
+    Args:
+        fit: Of the fit of a style, such as optimiser steps times rows.
+        transfer: Of the transfer of a clip, such as rows of a UNet.
+        fit_per_clip: Whether those of the fit are meant for each clip of the style.
+    """
+
+    fit: float = 1.0
+    transfer: float = 1.0
+    fit_per_clip: bool = False
+
+
+@runtime_checkable
+class CountsPasses(Protocol):
+    """Parameters of a method that know how many passes they ask for."""
+
+    def passes(self) -> Passes:
+        """How many they ask for."""
+
+
+def passes_of(parameters: object) -> Passes:
+    """The passes that parameters ask for; one of each where their class does not say.
+
+    Example:
+        >>> passes_of(None)
+        Passes(fit=1.0, transfer=1.0, fit_per_clip=False)
+    """
+    return parameters.passes() if isinstance(parameters, CountsPasses) else Passes()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import resource
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 from bench.api import ConfigError, DeviceError
@@ -120,6 +122,26 @@ def device_kind(device: str) -> str:
     """
     precision = frozen_precision(device)
     return device.split(":", maxsplit=1)[0] + ("" if precision == "float32" else f"/{precision}")
+
+
+def machine_words(device: str) -> str:
+    """The machine as far as speed depends on it: device, its name, threads and precision.
+
+    Rates measured under one of these names say nothing about another.
+    """
+    import torch
+
+    if device.startswith("cuda"):
+        return f"{device_kind(device)}: {torch.cuda.get_device_name(device)}"
+    return f"{device_kind(device)}: {cpu_model()}, {torch.get_num_threads()} threads"
+
+
+def cpu_model() -> str:
+    """The processor's name as its maker gives it; without /proc, what Python knows of it."""
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text(encoding="utf-8").splitlines() if facts.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def free_memory_bytes(device: str) -> int | None:

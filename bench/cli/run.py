@@ -89,7 +89,7 @@ class RunOptions(TypedDict):
     type=Place(0.5),
     help="Use at most so much of each clip: seconds, or a time such as 1:05.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and its expected cost, and stop.")
 @click.option(
     "--retry", is_flag=True, help="Try failed and crashed cells, and invalid scores, again."
 )
@@ -135,8 +135,24 @@ def run(*, html: bool, **options: Unpack[RunOptions]) -> None:
     prepared = prepare(request)
     if request.dry_run or not is_quiet():
         say(prepared.announcement)
-    if not request.dry_run:
+    if request.dry_run:
+        _foretell(prepared, request)
+    else:
         sys.exit(_run(prepared, request, page=html))
+
+
+def _foretell(prepared: Prepared, request: RunRequest) -> None:
+    """Say what the run would cost, and what would have to be fetched before."""
+    from bench.estimate.words import forecast_lines
+    from bench.fetching.order import absent_lines
+    from bench.run.expecting import expect
+    from bench.run.remaining import remaining
+
+    say("")
+    for line in forecast_lines(expect(prepared, remaining(prepared, request))):
+        say(line)
+    for line in absent_lines(prepared.plan.suite):
+        say(line)
 
 
 def _run(prepared: Prepared, request: RunRequest, *, page: bool) -> int:
@@ -204,7 +220,14 @@ def _print_peaks(finished: Report) -> None:
 
 
 def _print_session(prepared: Prepared, names: Mapping[str, str]) -> None:
+    from bench.estimate.words import miss_words
+    from bench.records.accounts import energy_words
     from reports.tables.run_costs import session_costs
     from reports.text.formats import terminal
 
-    say("\n" + terminal(session_costs(prepared.watch.account(), names), 80), nl=False)
+    watch = prepared.watch
+    joules = {} if watch.meter is None else watch.meter.joules()
+    parts = ("cpu", "gpu") if prepared.device.startswith("cuda") else ("cpu",)
+    notes = (miss_words(watch.expected, watch.account()), energy_words(joules, parts))
+    table = session_costs(watch.account(), names, [words for words in notes if words])
+    say("\n" + terminal(table, 80), nl=False)

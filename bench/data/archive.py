@@ -30,6 +30,7 @@ from bench.audio import READABLE
 from bench.data.recordings import MANIFEST
 from bench.files import LinkError, renewed_folder
 from bench.outside.declarations import Declared
+from bench.outside.texts import LONGEST_S
 
 _CHUNK = 1 << 20
 _FEW_BYTES = 64  # read at a time of what unpacks without bound: bzip2 makes a million bytes of one
@@ -51,6 +52,7 @@ class ArchiveCard(Declared):
         drive_id: File id on Google Drive.
         page: Where a person finds it.
         bytes: About how large it is, for the message before a download.
+        clip_s: About how long a clip is, for what is planned before it is here.
         most_bytes: Unpacked, it may not be larger.
         most_files: It may not have more entries.
         counts: Categories, contents, styles and style clips that it must hold.
@@ -60,6 +62,7 @@ class ArchiveCard(Declared):
     drive_id: str
     page: str
     bytes: int = Field(gt=0)
+    clip_s: float = Field(default=5.0, gt=0, le=LONGEST_S)
     most_bytes: int = Field(gt=0)
     most_files: int = Field(gt=0)
     counts: dict[str, int]

@@ -22,7 +22,7 @@ from bench.fetching.hub import download
 from bench.files import file_digest, require_plain
 from bench.first_use import FileFact, Locked, read_locked, require_same, write_locked
 from bench.plan.needed import checkpoints_of_suite
-from bench.plan.suite import load_suite, suites
+from bench.plan.suite import Suite, load_suite, suites
 from bench.plugins.catalog import methods, metrics
 from bench.plugins.checkpoints import checkpoint_table, checkpoints_of
 from bench.weights import client_line, fetch_line, is_here
@@ -92,12 +92,54 @@ def describe_order(order: Order) -> str:
         rows.append((f"dataset {card.name}", f"about {size}", here, "-", card.licence))
     if len(rows) == 1:
         return f"{', '.join(order.targets)}: nothing to fetch; all of it ships with this checkout."
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)) for row in rows]
     total = sum(c.bytes for c in order.checkpoints)
     by_client = [f"  {client_line(c)}" for c in order.checkpoints]
     more = [f"checkpoints together: {_size(total)}", "or with the hub's own client:", *by_client]
-    return "\n".join([*(line.rstrip() for line in lines), *(more if by_client else [])])
+    return "\n".join([*_columns(rows), *(more if by_client else [])])
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)) for row in rows]
+    return [line.rstrip() for line in lines]
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A checkpoint or dataset that is not here: its name for `fetch`, its size and its licence."""
+
+    name: str
+    words: str
+    bytes: int
+    licence: str
+
+
+def absent_lines(suite: Suite) -> list[str]:
+    """What a run of a suite would have to fetch first, in lines of text; none where all is here."""
+    absent = list(_absent(suite))
+    if not absent:
+        return []
+    targets = [suite.name] if suite.name in suites() else [one.name for one in absent]
+    rows = [(one.words, _size(one.bytes), one.licence) for one in absent]
+    together = _size(sum(one.bytes for one in absent))
+    return [
+        "",
+        "not here, and needed before the run:",
+        *_columns(rows),
+        f"together about {together}; this fetches it, once its licences are accepted: "
+        + fetch_line(*targets),
+    ]
+
+
+def _absent(suite: Suite) -> Iterator[Absent]:
+    for checkpoint in checkpoints_of_suite(suite):
+        if _here(checkpoint) == "no":
+            title = checkpoint.title
+            yield Absent(title, title, checkpoint.bytes, checkpoint.licence)
+    for path in _fetched(datasets().get(suite.dataset)):
+        card = read_card(path)
+        if not card_root(card, path).is_dir():
+            yield Absent(card.name, f"dataset {card.name}", _archive(card).bytes, card.licence)
 
 
 def is_complete(order: Order) -> bool:

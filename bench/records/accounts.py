@@ -16,17 +16,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from bench.files import naming
 from bench.outside.texts import MOST_JSON_BYTES, read_text
 
 Account = Mapping[str, float]
 FILE = "logs/sessions.jsonl"
-SHARE = "device_share"  # beside the stages in the file, for people to read
+SHARE = "device_share"  # beside the stages in the file, for people to read, as the next two
+EXPECTED = "expected_s"  # of the stages whose cost was foreseen, before they began
+ENERGY = {"cpu": "cpu_energy_j", "gpu": "gpu_energy_j"}  # absent where nothing counts it
+PARTS = {"cpu": "processors", "gpu": "GPU"}
 OTHERS = "processes"
 _WORK = ("fit", "transfer", "score")
+_BESIDE = {SHARE, EXPECTED, *ENERGY.values()}
+J_PER_WH = 3600.0
 _DIGITS, _ROUNDED_S = 3, 1e-3
 
 
@@ -68,11 +74,47 @@ def share_words(share: float) -> str:
     return f"the device worked {100 * share:.0f} % of the wall time"
 
 
-def append_account(folder: Path, account: Account) -> None:
-    """Append the account of a session to the log of a run folder, to the millisecond."""
+def energy_facts(joules: Mapping[str, float]) -> dict[str, float]:
+    """Energy as it stands in the file of accounts.
+
+    Example:
+        >>> energy_facts({"cpu": 1200.0})
+        {'cpu_energy_j': 1200.0}
+    """
+    return {ENERGY[part]: amount for part, amount in joules.items()}
+
+
+def energy_words(joules: Mapping[str, float], parts: Collection[str] = tuple(ENERGY)) -> str:
+    """Energy in words; what nothing counts is n/a.
+
+    Args:
+        joules: Of each part that is counted, see `bench.estimate.energy`.
+        parts: Which parts were at work.
+
+    Example:
+        >>> energy_words({"cpu": 7200.0})
+        'energy: processors 2.00 Wh, GPU n/a'
+    """
+    said = [
+        f"{PARTS[part]} " + (f"{joules[part] / J_PER_WH:.2f} Wh" if part in joules else "n/a")
+        for part in parts
+    ]
+    return f"energy: {', '.join(said)}"
+
+
+def append_account(
+    folder: Path, account: Account, beside: Mapping[str, float] = MappingProxyType({})
+) -> None:
+    """Append the account of a session to the log of a run folder, to the millisecond.
+
+    Args:
+        folder: The run folder.
+        account: Seconds per stage.
+        beside: What was expected and what energy was taken, see `EXPECTED` and `ENERGY`.
+    """
     share = device_share([account])
-    rounded = {stage: round(seconds, _DIGITS) for stage, seconds in account.items()}
-    line = json.dumps(rounded if share is None else {**rounded, SHARE: round(share, _DIGITS)})
+    facts = {**account, **({} if share is None else {SHARE: share}), **beside}
+    line = json.dumps({name: round(amount, _DIGITS) for name, amount in facts.items()})
     path = folder / FILE
     with naming(path), path.open("a", encoding="utf-8") as file:
         file.write(line + "\n")
@@ -100,7 +142,7 @@ def _account(line: str) -> dict[str, float]:
     numbers = found.values() if isinstance(found, dict) else [None]
     if not all(isinstance(one, float | int) and math.isfinite(one) for one in numbers):
         return {}
-    account = {stage: float(seconds) for stage, seconds in found.items() if stage != SHARE}
+    account = {stage: float(seconds) for stage, seconds in found.items() if stage not in _BESIDE}
     parts = math.fsum(seconds for stage, seconds in account.items() if stage != "total")
     rounding = _ROUNDED_S * len(account)
     close = math.isclose(parts, account.get("total", -1.0), abs_tol=rounding)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+from pydantic import Field
 
 from bench.api import RecordError
 from bench.checkout import COMMAND
@@ -99,6 +100,8 @@ class TimingReport(Record):
             what these processes do besides is loading and waiting for their turn. None in older
             files.
         wall_s: Of the whole session, which `worked_s` is a part of.
+        energy_j: Joules of the whole session by "cpu" and "gpu", see `bench.estimate.energy`; what
+            nothing counts is absent.
     """
 
     created_at: str
@@ -115,6 +118,7 @@ class TimingReport(Record):
     scoring: MethodTiming
     worked_s: float | None = None
     wall_s: float | None = None
+    energy_j: dict[str, float] = Field(default_factory=dict)
     provenance: dict[str, Any]
 
     @property

@@ -17,8 +17,8 @@ from bench.api import Json, Progress
 from bench.plan.plan import Plan, PlannedMethod
 from bench.plugins.kinds import MethodKind
 from bench.plugins.parameters import split_parameters
+from bench.records.claims import Owner, claimed, holder, take
 from bench.records.schema import PlannedCell
-from bench.run.claims import Owner, claimed, holder, take
 from bench.run.keys import Identity, digest
 
 

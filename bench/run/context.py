@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.api import Profile, Progress
 from bench.cache import Cache
@@ -12,6 +13,9 @@ from bench.failure import failure_of, trace_of
 from bench.outside.wording import CUT
 from bench.plugins.log import add_text
 from bench.run.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from bench.run.request import Prepared, RunRequest
 
 LONGEST_NAME = 100  # characters of a log's name: a plug-in from outside is named by its path
 
@@ -65,3 +69,21 @@ class RunContext:
         if failure.status == "unsupported" and not failure.reason.endswith(CUT):
             return
         add_text(self.log_of(name), trace_of(error))
+
+
+def context_of(
+    prepared: Prepared, request: RunRequest, device: str, progress: Progress
+) -> RunContext:
+    """The context of a run on one of its devices."""
+    plan = prepared.plan
+    return RunContext(
+        folder=prepared.folder.absolute(),  # methods may change the directory while others write
+        cache=Cache.default(),
+        material=Material(plan.dataset, plan.splits, plan.suite.duration_s),
+        profile=plan.suite.profile,
+        device=device,
+        watch=prepared.watch,
+        progress=progress,
+        fit_together=request.fit_together,
+        part=None if prepared.shard is None else prepared.part,
+    )

@@ -77,6 +77,12 @@ def read_former(folder: Path) -> RunHeader | None:
     return store.read_header(folder) if (folder / "run.json").exists() else None
 
 
+def unwritten(plan: Plan) -> Layout:
+    """The plan of a session alone, whatever its folder holds."""
+    facts = plan_facts(written(plan.cells))
+    return Layout(plan.cells, (), plan.cells, rewritten=False, facts=facts)
+
+
 def lay_out(folder: Path, header: RunHeader | None, plan: Plan) -> Layout:
     """Join the plan of a session with that of its folder, which may be empty; writes nothing.
 

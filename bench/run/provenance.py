@@ -17,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from bench.api import Entry
 from bench.checkout import CHECKOUT, INSTALLED
-from bench.device import frozen_precision
+from bench.device import cpu_model, frozen_precision
 from bench.outside.wording import one_line
 from bench.plugins.inspection import digest_of, is_outside
 from bench.plugins.source_digest import home_of
@@ -35,7 +35,7 @@ def collect(device: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),
-        "cpu_model": _cpu_model(),
+        "cpu_model": cpu_model(),
         "cpu_features": _cpu_features(),
         "cores": os.cpu_count(),
         "packages": {name: version for name in PACKAGES if (version := _version(name))},
@@ -93,14 +93,6 @@ def packages_file(packages: str) -> dict[str, str]:
     """
     digest = hashlib.sha256(packages.encode()).hexdigest()
     return {"file": f"packages-{digest[:12]}.txt", "sha256": digest}
-
-
-def _cpu_model() -> str:
-    """The processor's name as its maker gives it; without /proc, what Python knows of it."""
-    facts = Path("/proc/cpuinfo")
-    lines = facts.read_text(encoding="utf-8").splitlines() if facts.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _cpu_features() -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.api import Json
+from bench.data.announced import announced
 from bench.data.cards import load_dataset
 from bench.data.clips import Dataset
 from bench.device import frozen_precision, require_device_name, resolve_device
@@ -21,6 +22,7 @@ from bench.plan.needed import require_checkpoints
 from bench.plan.plan import (
     Plan,
     describe_styles,
+    make_plan,
     make_sounding_plan,
     prepare_methods,
     require_parameters,
@@ -38,6 +40,7 @@ from bench.run.continuing import (
     read_former,
     require_same_setting,
     require_unchanged,
+    unwritten,
 )
 from bench.run.keys import Identity, identity_of
 from bench.run.sharding import lay_out_share, require_one_place, require_same_plan
@@ -87,6 +90,7 @@ class Prepared:
         why_suite: Why this suite was chosen, in words.
         watch: Adds up the time of every stage, from the preparation on.
         shard: Which share of the plan this run does; None for all of it.
+        is_absent: Whether the clips are not here, so that only the size of the plan is true.
     """
 
     plan: Plan
@@ -100,6 +104,7 @@ class Prepared:
     why_suite: str
     watch: Stopwatch
     shard: Shard | None = None
+    is_absent: bool = False
 
     @property
     def cells(self) -> tuple[PlannedCell, ...]:
@@ -138,7 +143,7 @@ class Prepared:
                 f"profile {suite.profile} on {self._where}, dataset {self.plan.dataset.name}",
                 f"methods {', '.join(m.choice.label for m in self.plan.methods)}",
                 f"styles {', '.join(self.plan.splits)}",
-                f"contents {len(self.plan.contents)}, seeds {suite.seeds}",
+                f"contents {len(self.plan.contents)}, seeds {suite.seeds}{self._supposed}",
                 f"metrics {', '.join(self.metrics)}",
                 *left_out_words(describe_styles(self.plan)),
                 *self._continued,
@@ -154,6 +159,10 @@ class Prepared:
             return []
         whole = len(self.plan.cells)
         return [f"shard {self.shard.name} ({self.shard.source}) of {whole} cells"]
+
+    @property
+    def _supposed(self) -> str:
+        return " (its clips are not here: as many as its card counts)" if self.is_absent else ""
 
     @property
     def _continued(self) -> list[str]:
@@ -183,11 +192,14 @@ def prepare(request: RunRequest) -> Prepared:
         suite, why = _suite(request)
         if not request.dry_run:
             require_checkpoints(suite)
-        dataset = load_dataset(suite.dataset)
+        dataset = announced_dataset(suite) if request.dry_run else None
+        is_absent = dataset is not None
+        dataset = dataset or load_dataset(suite.dataset)
         suite = _for_other_dataset(suite, request, dataset)
         if request.dataset is None:
             check_style_tables(suite, [style.id for style in dataset.styles])
-        plan = make_sounding_plan(suite, dataset, prepare_methods(suite))
+        lay = make_plan if is_absent else make_sounding_plan
+        plan = lay(suite, dataset, prepare_methods(suite))
         devices = tuple(resolve_device(name.strip()) for name in request.device.split(","))
         if shard is not None:
             require_one_place(len(devices), fit_together=request.fit_together)
@@ -195,10 +207,13 @@ def prepare(request: RunRequest) -> Prepared:
             m.choice.label: identity_of(m, suite.profile, devices[0]) for m in plan.methods
         }
         folder = request.out or Path("runs") / f"{suite.name}-{suite.digest[:8]}"
-        former = read_former(folder)
+        former = None if is_absent else read_former(folder)
         if former is not None:
             require_same_setting(folder, former, plan, frozen_precision(devices[0]))
-        layout, changes = _laid_out(folder, former, plan, shard, identities)
+        if is_absent and shard is None:
+            layout, changes = unwritten(plan), list[Change]()
+        else:
+            layout, changes = _laid_out(folder, former, plan, shard, identities)
         if request.keep_old:
             require_unchanged(folder, changes)
     return Prepared(
@@ -213,6 +228,7 @@ def prepare(request: RunRequest) -> Prepared:
         why_suite=why,
         watch=watch,
         shard=shard,
+        is_absent=is_absent,
     )
 
 
@@ -232,6 +248,12 @@ def _laid_out(
     if former is not None:
         require_same_plan(folder, former, layout.facts)
     return layout, []
+
+
+def announced_dataset(suite: Suite) -> Dataset | None:
+    """The dataset of a suite as its card announces it, where its clips have not been fetched."""
+    named = suite.contents if isinstance(suite.contents, tuple) else ()
+    return announced(suite.dataset, named)
 
 
 def _suite(request: RunRequest) -> tuple[Suite, str]:
@@ -313,7 +335,8 @@ def _contents(text: str | None, dataset: str) -> Json:
     """How many contents, or their names; a number that is also a name is the name."""
     if text is None or not (text.isascii() and text.isdecimal()):
         return _names(text)
-    known = {clip.id for clip in load_dataset(dataset).contents}
+    there = announced(dataset) or load_dataset(dataset)
+    known = {clip.id for clip in there.contents}
     if text in known:
         return [text]
     return int(text[:DIGITS])  # more than a dataset can hold, should any be cut off

@@ -336,4 +336,4 @@ def note_session(context: RunContext) -> None:
 
     Tables take costs from the records of cells instead.
     """
-    append_account(context.own_folder, context.watch.account())
+    append_account(context.own_folder, context.watch.account(), context.watch.beside())

@@ -15,27 +15,29 @@ from tempfile import TemporaryFile
 
 from bench.api import ConfigError, Progress
 from bench.cache import Cache
-from bench.data.material import Material
+from bench.estimate.energy import EnergyMeter
 from bench.files import make_folder, replace_file
 from bench.plugins.catalog import find_method, find_metric
 from bench.plugins.environments import project_of, python_of
 from bench.plugins.opening import close
 from bench.records import store
 from bench.records.accounts import OTHERS
+from bench.records.claims import kept
 from bench.records.lock import locked
 from bench.records.planned import written
-from bench.records.schema import CellRecord
-from bench.run.claims import kept
+from bench.records.rates import add_rates
+from bench.records.schema import CellRecord, ScoreRecord
 from bench.run.company import company_of
-from bench.run.context import RunContext
+from bench.run.context import RunContext, context_of
 from bench.run.devices import assign, work_through
+from bench.run.expecting import expect, session_rates
 from bench.run.header import make_header, merge_headers
 from bench.run.provenance import installed_packages, packages_file
+from bench.run.remaining import remaining
 from bench.run.request import Prepared, RunRequest, prepare
 from bench.run.runner import execute, note_session, render, score_all, settle
 from bench.run.scoring import LoadedMetric, load_metric
-from bench.run.shard_work import render_share
-from bench.run.sharding import claim_shard, write_share
+from bench.run.sharding import claim_shard, render_share, write_share
 from bench.run.studio import Studio, open_studio
 from bench.weights import quiet_loaders
 
@@ -53,20 +55,13 @@ def start(prepared: Prepared, request: RunRequest, progress: Progress) -> dict[s
         Cache.default().root, "fits and outputs are kept there. Set BENCH_CACHE to a folder."
     )
     quiet_loaders()
-    with locked(folder, shared=prepared.shard is not None), _claimed(prepared, progress):
-        context = _context(prepared, request, prepared.device, progress)
-        _build_environments(prepared, progress)
-        metrics = [
-            load_metric(context, name, find_metric(name), prepared.isolation)
-            for name in prepared.metrics
-        ]
-        try:
-            _write_plan(prepared, request, metrics)
-            return _work(prepared, request, context, metrics)
-        finally:
-            for loaded in metrics:
-                if loaded.metric is not None:
-                    close(loaded.metric)
+    with (
+        locked(folder, shared=prepared.shard is not None),
+        _claimed(prepared, progress),
+        EnergyMeter(prepared.devices) as meter,
+    ):
+        prepared.watch.meter = meter
+        return _work(prepared, request, progress)
 
 
 @contextmanager
@@ -79,7 +74,30 @@ def _claimed(prepared: Prepared, progress: Progress) -> Iterator[None]:
         yield
 
 
-def _work(
+def _work(prepared: Prepared, request: RunRequest, progress: Progress) -> dict[str, CellRecord]:
+    """Work through the cells of a locked folder, and note what they cost."""
+    with prepared.watch.measure("prepare"):
+        left = remaining(prepared, request)
+        prepared.watch.expected = expect(prepared, left).known
+    context = context_of(prepared, request, prepared.device, progress)
+    _build_environments(prepared, progress)
+    metrics = [
+        load_metric(context, name, find_metric(name), prepared.isolation)
+        for name in prepared.metrics
+    ]
+    try:
+        _write_plan(prepared, request, metrics)
+        cells = _compute(prepared, request, context, metrics)
+    finally:
+        for loaded in metrics:
+            if loaded.metric is not None:
+                close(loaded.metric)
+    scores = store.read(context.own_folder / "scores.jsonl", ScoreRecord)
+    add_rates(context.cache.root, session_rates(prepared, left, cells, scores))
+    return cells
+
+
+def _compute(
     prepared: Prepared, request: RunRequest, context: RunContext, metrics: Sequence[LoadedMetric]
 ) -> dict[str, CellRecord]:
     """Render and score what is missing, alone, with processes on other devices, or as a shard."""
@@ -95,23 +113,6 @@ def _work(
     score_all(context, prepared.cells, metrics, settled, retry=request.retry)
     note_session(context)
     return settled
-
-
-def _context(
-    prepared: Prepared, request: RunRequest, device: str, progress: Progress
-) -> RunContext:
-    plan = prepared.plan
-    return RunContext(
-        folder=prepared.folder.absolute(),  # methods may change the directory while others write
-        cache=Cache.default(),
-        material=Material(plan.dataset, plan.splits, plan.suite.duration_s),
-        profile=plan.suite.profile,
-        device=device,
-        watch=prepared.watch,
-        progress=progress,
-        fit_together=request.fit_together,
-        part=None if prepared.shard is None else prepared.part,
-    )
 
 
 def _studios(context: RunContext, prepared: Prepared) -> dict[str, Studio]:
@@ -158,7 +159,7 @@ def _render_share(
     """
     prepared = prepare(replace(request, device=device))
     quiet_loaders()
-    context = _context(prepared, request, device, lambda _fraction, _words: None)
+    context = context_of(prepared, request, device, lambda _fraction, _words: None)
     same = {label for label, mark in prepared.marks.items() if mark == marks[label]}
     cells = [c for c in prepared.cells if c.cell_id in share and c.method in same]
     render(context, cells, _studios(context, prepared), retry=request.retry)

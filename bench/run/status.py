@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from bench.records import store
+from bench.records.claims import holder
 from bench.records.parts import CLAIM, shard_folders, shard_name, shard_of
 from bench.records.schema import FAILED, CellRecord, PlannedCell
 from bench.records.store import Run, without_garbage_collection
-from bench.run.claims import holder
 from bench.run.sharding import last_change
 
 LATEST = 100  # outcomes from which the present pace is told

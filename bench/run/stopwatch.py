@@ -6,12 +6,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bench.estimate.energy import EnergyMeter
+from bench.records.accounts import EXPECTED, energy_facts
+
 
 class Stopwatch:
     """Adds up wall-clock seconds per named stage of one session, by a monotonic clock.
 
     One thread measures, so stages never overlap. What others do beside it is in no stage of its
-    own, and waiting for them is in none.
+    own, and waiting for them is in none. Beside the stages it holds what they were expected to
+    take, and the meter of the energy.
 
     Example:
         >>> watch = Stopwatch()
@@ -23,6 +27,8 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.stages: dict[str, float] = {}
+        self.expected: dict[str, float] = {}
+        self.meter: EnergyMeter | None = None
         self._started = time.perf_counter()
 
     @contextmanager
@@ -59,3 +65,8 @@ class Stopwatch:
         """Every stage, then what no stage covers as "other", and "total"; seconds."""
         total = self.total_s
         return {**self.stages, "other": total - sum(self.stages.values()), "total": total}
+
+    def beside(self) -> dict[str, float]:
+        """What stands beside the stages in the file of accounts: expected seconds, and energy."""
+        foreseen = {EXPECTED: sum(self.expected.values())} if self.expected else {}
+        return foreseen | energy_facts({} if self.meter is None else self.meter.joules())

@@ -25,13 +25,17 @@ from typing import Any
 import numpy as np
 
 from bench.api import ConfigError, Progress
+from bench.cache import Cache
 from bench.data.material import Material
+from bench.estimate.energy import EnergyMeter
 from bench.plan.plan import PlannedMethod, resolve_parameters
 from bench.plugins.choices import parse_methods
+from bench.records.rates import add_rates
 from bench.records.timings import StageName, TimingReport, rounds
 from bench.run.provenance import collect
 from bench.run.request import Prepared, RunRequest, prepare
 from bench.timing import process
+from bench.timing.rates import rates_of
 from bench.timing.subject import Subject, load, result, started
 from bench.timing.supply import Supply
 
@@ -72,7 +76,7 @@ def measure(request: TimingRequest, progress: Progress) -> TimingReport:
         _require_steps(methods, request.fit_steps)
     scoring = _scoring(prepared)
     session = Session(request, prepared, methods, scoring, progress)
-    with _no_shared_cache():
+    with _no_shared_cache(), EnergyMeter((prepared.device,)) as meter:
         try:
             session.run()
         except KeyboardInterrupt:  # a SIGTERM has reached this process alone
@@ -83,7 +87,10 @@ def measure(request: TimingRequest, progress: Progress) -> TimingReport:
             for subject in (*methods, scoring):
                 if subject.pool is not None:
                     subject.pool.shutdown()
-    return session.report()
+        energy_j = meter.joules()
+    report = session.report().model_copy(update={"energy_j": energy_j})
+    add_rates(Cache.default().root, rates_of(prepared, _asked(prepared), report))
+    return report
 
 
 @dataclass(slots=True, eq=False)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bench.api import ConfigError
+from bench.counts import Passes
 from methods.presets import choose
 
 Init = Literal["content", "noise"]
@@ -150,6 +151,10 @@ class ShallowParameters:
             choose(self.kernel_length, preset.kernel_length),
         )
 
+    def passes(self) -> Passes:
+        """Iterations of the optimiser."""
+        return Passes(transfer=self.settings().steps)
+
     def settings(self) -> MatchSettings:
         """The preset's settings with the explicit values in place."""
         preset = PRESETS[self.preset].settings
@@ -195,6 +200,10 @@ class PretrainedParameters:
                 "and 1 for the published network. Set weights=random or leave thinning out."
             )
         self.settings()
+
+    def passes(self) -> Passes:
+        """Iterations of the optimiser."""
+        return Passes(transfer=self.settings().steps)
 
     def settings(self) -> MatchSettings:
         """How a spectrogram is looked for."""

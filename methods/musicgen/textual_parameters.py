@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bench.api import ConfigError
+from bench.counts import Passes
 from methods.musicgen.sampling import Melody, SamplingParameters
 from methods.presets import choose
 
@@ -82,6 +83,11 @@ class TextualParameters(SamplingParameters):
         """Check everything now, before a model is loaded."""
         self.plan()
         SamplingParameters.__post_init__(self)
+
+    def passes(self) -> Passes:
+        """Crops that are learnt from."""
+        plan = self.plan()
+        return Passes(fit=plan.steps * plan.batch_size)
 
     def plan(self) -> InversionPlan:
         """The preset's plan with the explicit values in place."""

@@ -7,7 +7,7 @@ own is in `reports.tables.timings`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,7 +66,7 @@ def run_costs(run: Run) -> ResultTable:
 
 
 def session_costs(
-    account: Mapping[str, float], names: Mapping[str, str] | None = None
+    account: Mapping[str, float], names: Mapping[str, str] | None = None, more: Sequence[str] = ()
 ) -> ResultTable:
     """Show where the time of one session went, by method and kind of work.
 
@@ -75,6 +75,7 @@ def session_costs(
             the device is. Loading takes in the import of the libraries that a method or metric
             needs first.
         names: How X is called in the other tables, where it is not by its label.
+        more: Notes below the table.
     """
     spent: dict[str, dict[str, float]] = {}
     for stage, seconds in account.items():
@@ -99,7 +100,7 @@ def session_costs(
     )
     title, share = "Where the time of this session went", device_share([account])
     said = () if share is None else (f"{share_words(share)}: fits, transfers and scores",)
-    return ResultTable(title, "session", "wall clock", columns, tuple(rows), said)
+    return ResultTable(title, "session", "wall clock", columns, tuple(rows), (*said, *more))
 
 
 def _device_notes(run: Run) -> list[str]:

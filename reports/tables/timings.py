@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from itertools import permutations
 
-from bench.records.accounts import share_words
+from bench.records.accounts import energy_words, share_words
 from bench.records.disturbance import QUIET
 from bench.records.timings import (
     COUNTS,
@@ -101,6 +101,8 @@ def _notes(report: TimingReport) -> Iterator[str]:
         yield f"scoring ({names}): {middle:.3f} [{low:.3f}, {high:.3f}] s per output"
     if report.device_share is not None:
         yield f"{share_words(report.device_share)}, {report.wall_s:.1f} s, warm-ups included"
+    parts = ("cpu", "gpu") if report.device.startswith("cuda") else ("cpu",)
+    yield f"{energy_words(report.energy_j, parts)}, of all that ran there"
     every = [s for m in report.methods for s in m.stages]
     ratio = contention(every)
     if ratio:

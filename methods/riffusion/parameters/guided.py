@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from bench.counts import Passes
 from methods.presets import choose
 from methods.riffusion.parameters.settings import (
     CanvasSettings,
@@ -60,6 +61,10 @@ class UnguidedParameters:
         return CanvasSettings(
             self.width_mode, self.unstretch, self.vae_sample, self.chosen_picture()
         )
+
+    def passes(self) -> Passes:
+        """Rows of the U-Net for a window; a subclass that learns adds those of its fit."""
+        return Passes(transfer=self.stylisation().rows())
 
     def chosen_picture(self) -> Picture:
         """The explicit value, or rounded, unless a subclass follows a code that truncates."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.api import Json, Profile
+from bench.counts import Passes
 from methods.presets import choose
 from methods.riffusion.parameters import departures
 from methods.riffusion.parameters.guided import FIT, GuidedParameters
@@ -68,6 +69,11 @@ class RtiParameters(GuidedParameters):
             weight_decay=self.weight_decay,
             vae_sample=self.fit_vae_sample,
         )
+
+    def passes(self) -> Passes:
+        """Rows of the U-Net, those that are learnt from and those of a window."""
+        plan = self.plan()
+        return Passes(plan.rows, self.stylisation().rows(), plan.steps_per_clip)
 
     def learner(self) -> LearnerChoice:
         """One vector."""

@@ -51,6 +51,16 @@ class StylisationSettings:
                 "released|aligned."
             )
 
+    def rows(self) -> int:
+        """Rows of the U-Net for a picture: two a step with guidance, one for the bias.
+
+        Example:
+            >>> StylisationSettings(strength=0.5, guidance_scale=3.5).rows()
+            51
+        """
+        each = 2 if self.guidance_scale > 1 else 1
+        return each * len(self.itinerary().timesteps) + (self.brs == "on")
+
     def itinerary(self, num_train_timesteps: int = 1000) -> Itinerary:
         """The timesteps that these settings visit."""
         return plan_itinerary(
@@ -111,6 +121,11 @@ class FittingPlan:
                 f"{self.learning_rate}; "
                 "all must be positive. Leave them out to take the preset's."
             )
+
+    @property
+    def rows(self) -> int:
+        """Rows of the U-Net that are learnt from, for a clip where `steps_per_clip`."""
+        return self.steps * self.batch_size
 
     def count_steps(self, num_clips: int) -> int:
         """Steps for a style of so many clips."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.api import ConfigError, Json, Profile
+from bench.counts import Passes
 from methods.presets import choose
 from methods.riffusion.parameters import departures
 from methods.riffusion.parameters.guided import FIT, TRANSFER, GuidedParameters
@@ -186,6 +187,13 @@ class TveParameters(GuidedParameters):
     def stylisation(self) -> StylisationSettings:
         """The settings of the algorithm, with the grid of the bias reduction."""
         return replace(GuidedParameters.stylisation(self), brs_grid=self.brs_grid)
+
+    def passes(self) -> Passes:
+        """Rows of the U-Net, those that are learnt from and those of a window."""
+        plan = self.plan()
+        return Passes(
+            0 if self.checkpoint else plan.rows, self.stylisation().rows(), plan.steps_per_clip
+        )
 
     def learner(self) -> LearnerChoice:
         """The network of the variant."""

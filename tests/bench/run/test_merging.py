@@ -17,10 +17,10 @@ from small_run import Small, command, made
 
 from bench.api import RecordError
 from bench.files import LinkError
+from bench.records.claims import kept, take
 from bench.records.parts import part_folder
 from bench.records.schema import CellRecord, ScoreRecord
 from bench.records.store import append, load_run, read
-from bench.run.claims import kept, take
 from bench.run.status import status_of
 
 

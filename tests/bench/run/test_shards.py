@@ -19,11 +19,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from small_run import Small, command, made
 
 from bench.api import ConfigError, RecordError
+from bench.records.claims import take
 from bench.records.lock import locked
 from bench.records.parts import part_folder
 from bench.records.schema import CellRecord
 from bench.records.store import load_run, read
-from bench.run.claims import take
 from bench.run.sharding import last_change
 
 TOYS = Path(__file__).parents[1] / "toys.py"

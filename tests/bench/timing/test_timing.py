@@ -15,6 +15,7 @@ from noises import write_noises
 
 from bench.api import Audio, ConfigError
 from bench.cli.main import cli
+from bench.records.rates import read_rates
 from bench.records.timings import (
     Extrapolation,
     MethodTiming,
@@ -84,7 +85,12 @@ def test_a_session_times_every_stage_and_keeps_going_past_a_fault(
     assert report.scoring.stage("score") is not None
     require_account(report)
     assert report.provenance["precision"] == "float32"
-    assert not (place / "cache").exists()
+    assert [path.name for path in (place / "cache").iterdir()] == ["rates.jsonl"]
+    noted = {rate.stage: rate for rate in read_rates(place / "cache") if "Gain" in rate.name}
+    assert {rate.by for rate in noted.values()} == {"time"}
+    assert noted["fit"].seconds == pytest.approx(float(np.median(gain.stages[2].seconds)))
+    assert noted["transfer"].seconds == pytest.approx(float(np.median(gain.stages[4].seconds)))
+    assert noted["transfer"].units == pytest.approx(4 * report.duration_s)
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines()[:-1])) <= 80
     assert "T(537)" in shown.replace("\n", " ")
