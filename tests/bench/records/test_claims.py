@@ -13,7 +13,7 @@ import pytest
 
 from bench.files import LinkError
 from bench.records.claims import LIFE_S, Owner, claimed, holder, kept, take, this_machine
-from bench.run import claims
+from bench.records import claims
 
 
 def write(path: Path, **changes: object) -> None:

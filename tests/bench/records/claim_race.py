@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from bench.run import claims
+from bench.records import claims
 
 if __name__ == "__main__":
     path, notes, rounds, alone = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
