@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from bench.files import LinkError
-from bench.records.claims import LIFE_S, Owner, claimed, holder, kept, take, this_machine
 from bench.records import claims
+from bench.records.claims import LIFE_S, Owner, claimed, holder, kept, take, this_machine
 
 
 def write(path: Path, **changes: object) -> None:
