@@ -37,6 +37,7 @@ from tabulate import tabulate
 
 from bench.batching import OVERLAP_VARIABLE
 from bench.records.parts import part_folder
+from bench.records.rates import FILE as RATES
 from bench.records.schema import ScoreRecord
 from bench.records.store import read
 from bench.transfer.fit_files import read_fit
@@ -160,7 +161,9 @@ class Battery:
         if code:
             return code, {}, lasts_s
         shutil.rmtree(folder / "notes")
-        names = {str(path.relative_to(folder)): "a file" for path in folder.rglob("*")}
+        # What a session measured is noted at its end; one that only finishes has measured nothing.
+        found = [path for path in folder.rglob("*") if path.name != RATES]
+        names = {str(path.relative_to(folder)): "a file" for path in found}
         made = names | command.made(folder)
         shutil.rmtree(folder)
         return code, made, lasts_s
