@@ -180,21 +180,14 @@ def prepare(request: RunRequest) -> Prepared:
     isolation = Isolation(request.isolate, request.timeout)
     with watch.measure("prepare"):
         shard = None if request.shard is None else find_shard(request.shard, os.environ)
-        suite, why = _suite(request)
-        if not request.dry_run:
-            require_checkpoints(suite)
-        dataset = load_dataset(suite.dataset)
-        suite = _for_other_dataset(suite, request, dataset)
-        if request.dataset is None:
-            check_style_tables(suite, [style.id for style in dataset.styles])
-        plan = make_sounding_plan(suite, dataset, prepare_methods(suite))
+        plan, why = resolve(request)
         devices = tuple(resolve_device(name.strip()) for name in request.device.split(","))
         if shard is not None:
             require_one_place(len(devices), fit_together=request.fit_together)
         identities = {  # fails here, before any work, where a checkpoint is missing
-            m.choice.label: identity_of(m, suite.profile, devices[0]) for m in plan.methods
+            m.choice.label: identity_of(m, plan.suite.profile, devices[0]) for m in plan.methods
         }
-        folder = request.out or Path("runs") / f"{suite.name}-{suite.digest[:8]}"
+        folder = folder_of(request, plan.suite)
         former = read_former(folder)
         if former is not None:
             require_same_setting(folder, former, plan, frozen_precision(devices[0]))
@@ -206,7 +199,7 @@ def prepare(request: RunRequest) -> Prepared:
         layout=layout,
         identities=identities,
         changes=tuple(changes),
-        metrics=tuple(suite.metrics),
+        metrics=tuple(plan.suite.metrics),
         folder=folder,
         devices=devices,
         isolation=isolation,
@@ -214,6 +207,30 @@ def prepare(request: RunRequest) -> Prepared:
         watch=watch,
         shard=shard,
     )
+
+
+def resolve(request: RunRequest) -> tuple[Plan, str]:
+    """The plan of a request, and why its suite was chosen.
+
+    Where a suite is named no device is looked for, so that a machine without one can plan for
+    machines that have it.
+
+    Raises:
+        BenchError: Anything that the user can fix; the message says how.
+    """
+    suite, why = _suite(request)
+    if not request.dry_run:
+        require_checkpoints(suite)
+    dataset = load_dataset(suite.dataset)
+    suite = _for_other_dataset(suite, request, dataset)
+    if request.dataset is None:
+        check_style_tables(suite, [style.id for style in dataset.styles])
+    return make_sounding_plan(suite, dataset, prepare_methods(suite)), why
+
+
+def folder_of(request: RunRequest, suite: Suite) -> Path:
+    """The run folder: as asked, or named after the suite."""
+    return request.out or Path("runs") / f"{suite.name}-{suite.digest[:8]}"
 
 
 def _laid_out(
