@@ -75,8 +75,9 @@ class LocalSlurm:
         """Start a node, or start it again after its death."""
         log = (self.home / f"{name}.out").open("ab")
         with log:
+            words = ["slurmd", "-D", "-N", name]
             self.daemons[name] = subprocess.Popen(
-                ["slurmd", "-D", "-N", name], env=self.environment, stdout=log, stderr=log
+                words, env=self.environment, stdout=log, stderr=log
             )
 
     def kill_node(self, name: str) -> None:
@@ -142,14 +143,18 @@ def local_slurm(home: Path, environment: Mapping[str, str]) -> Iterator[LocalSlu
     munge += [f"--log-file={home}/munge.log", f"--seed-file={home}/munge.seed"]
     with ExitStack() as stack:
         stack.enter_context(_daemon(munge, slurm))
-        until(lambda: (home / "munge.socket").exists())
+        until((home / "munge.socket").exists)
         stack.enter_context(_daemon(["slurmctld", "-D"], slurm))
         until(lambda: bool(slurm.say("sinfo", "--noheader", check=False)))
         stack.callback(lambda: [_ended(one) for one in slurm.daemons.values()])
         for name in NODES:
             start = slurm.start_node
             start(name)
-        until(lambda: slurm.say("sinfo", "--noheader", "--Node", "--format=%T").split() == ["idle"] * 2)
+        until(
+            lambda: (
+                slurm.say("sinfo", "--noheader", "--Node", "--format=%T").split() == ["idle"] * 2
+            )
+        )
         yield slurm
         slurm.say("scancel", "--user=root", check=False)
         until(lambda: not slurm.queue())
