@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from bench.submit.task import Task
 
 MOST_MEMORY_GB = 1 << 20
+# A task is told a minute before its time runs out, and has to get somewhere before that.
+LEAST_MINUTES, MOST_MINUTES = 5, 60 * 24 * 366
 # What belongs to which executor; the others refuse it.
 OWN = {
     "minutes": ("--time", ("slurm",)),
@@ -48,7 +50,12 @@ SET_HERE = frozenset({"html", "device", "out"})  # and not handed on as typed
     help="slurm: an array of jobs; ray: tasks of a Ray cluster; local: processes of this machine.",
 )
 @click.option("-n", "--shards", type=COUNT, required=True, help="Into how many shards it is dealt.")
-@click.option("--time", "minutes", type=COUNT, help="Slurm: the longest time of a task in minutes.")
+@click.option(
+    "--time",
+    "minutes",
+    type=click.IntRange(LEAST_MINUTES, MOST_MINUTES),
+    help="Slurm: the longest time of a task in minutes; then it goes on in a further one.",
+)
 @click.option(
     "--memory",
     type=Finite(0, MOST_MEMORY_GB, min_open=True),
@@ -70,7 +77,7 @@ SET_HERE = frozenset({"html", "device", "out"})  # and not handed on as typed
 @click.option("--address", help="Ray: where the cluster is; default: RAY_ADDRESS, or a new one.")
 @click.option("--dry-run", is_flag=True, help="Print what would be submitted, and stop.")
 @click.pass_context
-def submit(context: click.Context, **options: Any) -> None:  # noqa: ANN401 - as of click
+def submit(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - as of click
     """Deal a run out to -n shards and have each done by a task: `run --shard` with these options.
 
     All shards share the run folder. A shard whose cells have outcomes and scores is not submitted,

@@ -102,7 +102,8 @@ def disturb(slurm: LocalSlurm, chance: random.Random) -> list[str]:
 def test_whatever_ends_tasks_no_cell_is_lost_doubled_or_called_crash(
     runs: Cluster, slurm: LocalSlurm
 ) -> None:
-    chance, deeds, turn = random.Random(MOMENTS), list[str](), 0
+    chance = random.Random(MOMENTS)  # noqa: S311 - moments are no secret
+    deeds, turn = list[str](), 0
     while len(deeds) < MOMENTS:
         turn += 1
         runs.say(runs.words("submit", f"disturbed{turn}", *ASKED))
@@ -111,6 +112,7 @@ def test_whatever_ends_tasks_no_cell_is_lost_doubled_or_called_crash(
             deeds += disturb(slurm, chance)
         until(lambda: not slurm.queue(), 600)
         sys.stdout.write(f"{turn}: {deeds}\n")
+        sys.stdout.flush()
         runs.require_whole(f"disturbed{turn}")
 
 
