@@ -13,7 +13,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.api import ConfigError
@@ -29,6 +29,15 @@ if TYPE_CHECKING:
 NOTICE_S = 60  # before the time of a task runs out
 ENDINGS = 1000  # times that a task may go on after its time ran out
 CLOSING_MINUTES = 60  # of the job that writes the tables
+# A SIGTERM may come before Python listens to it: then the script sees to what the task would do.
+AFTER = (
+    "code=$?",
+    "job=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_}${SLURM_ARRAY_TASK_ID:-$SLURM_JOB_ID}",
+    'if [ $code -eq 143 ] && [ "$(squeue --noheader --format=%T -j $job)" = RUNNING ]; then',
+    "  scontrol requeue $job",
+    "fi",
+    "exit $code",
+)
 
 
 class SlurmTask:
@@ -68,8 +77,23 @@ class SlurmTask:
 
 def _goes_on() -> bool:
     """Whether this job was only told to end, and not cancelled."""
-    state = _said(["squeue", "--noheader", "--format=%T", "-j", os.environ["SLURM_JOB_ID"]])
+    state = _said(["squeue", "--noheader", "--format=%T", "-j", _this_job(os.environ)])
     return state == "RUNNING"
+
+
+def _this_job(environment: Mapping[str, str]) -> str:
+    """The number of this task alone; the plain number of a task can be that of its whole array.
+
+    Example:
+        >>> _this_job({"SLURM_JOB_ID": "7"})
+        '7'
+        >>> array = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3"}
+        >>> _this_job({"SLURM_JOB_ID": "7", **array})
+        '7_3'
+    """
+    if "SLURM_ARRAY_TASK_ID" in environment:
+        return f"{environment['SLURM_ARRAY_JOB_ID']}_{environment['SLURM_ARRAY_TASK_ID']}"
+    return environment["SLURM_JOB_ID"]
 
 
 def scripts(order: Order, resources: Resources) -> tuple[str, str]:
@@ -175,6 +199,7 @@ def _common(order: Order, resources: Resources, more: dict[str, str]) -> dict[st
             "export SUBMITIT_PREEMPT_SIGNAL=TERM",
             f"export PYTHONPATH={path}${{PYTHONPATH:+:$PYTHONPATH}}",
         ],
+        "teardown": list(AFTER),
         "additional_parameters": {
             "signal": f"TERM@{NOTICE_S}",
             "requeue": True,

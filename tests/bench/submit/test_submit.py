@@ -56,7 +56,7 @@ def test_processes_make_what_one_process_makes_and_are_not_submitted_again(
     shown = capfd.readouterr()
     assert "8 cells in " in shown.out
     assert "2 of 2 shards lack something" in shown.out
-    assert "shards: 8 of 8 cells" in shown.err
+    assert "of 8 cells, 0 of 2 tasks ended" in shown.err
     one, run = finished.load("one"), finished.load("run")
     assert run.plan == one.plan
     digests = [{n: c.audio_digest for n, c in each.cells.items()} for each in (one, run)]
