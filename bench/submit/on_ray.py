@@ -7,12 +7,14 @@ a machine dies. All machines see the run folder, this program and the data under
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import FrameType
 
 from bench.api import ConfigError
 from bench.checkout import CHECKOUT
-from bench.errors import end_on_sigterm
+from bench.errors import TerminatedError, end_on_sigterm
 from bench.outside.wording import one_line
 from bench.submit.locally import POLL_S, Poll
 from bench.submit.resources import Resources
@@ -89,8 +91,31 @@ def _connected(address: str | None) -> Iterator[None]:
             f"({one_line(error, 300)}); its tasks are to run there. Start one with `ray start "
             "--head`, or name another with --address."
         ) from error
-    end_on_sigterm()  # Ray has put a handler of its own in its place
+    terminated = _note_sigterm()
     try:
         yield
+    except KeyboardInterrupt as asked:
+        if terminated:
+            raise TerminatedError from asked
+        raise
     finally:
         ray.shutdown()
+
+
+def _note_sigterm() -> list[int]:
+    """Let a SIGTERM end this process as elsewhere; the list tells afterwards whether one came.
+
+    Ray has put a handler of its own in the place of ours, and turns what a handler raises while it
+    waits into a plain `KeyboardInterrupt`.
+    """
+    end_on_sigterm()
+    ours = signal.getsignal(signal.SIGTERM)
+    came: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if callable(ours):
+            ours(number, frame)
+
+    signal.signal(signal.SIGTERM, handle)
+    return came

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,29 +81,39 @@ class LocalSlurm:
             )
 
     def kill_node(self, name: str) -> None:
-        """Kill a node and all that runs on it, as a loss of power would."""
+        """Kill a node and all that runs on it, as a loss of power would: nothing is reported."""
         self.daemons[name].kill()
         self.daemons[name].wait()
-        for process in processes_with(f"SLURMD_NODENAME={name}"):
-            os.kill(process, signal.SIGKILL)
+        tasks, daemons = processes_with(f"SLURMD_NODENAME={name}")
+        for process in daemons:
+            send(process, signal.SIGSTOP)
+        for process in (*tasks, *daemons):
+            send(process, signal.SIGKILL)
 
 
-def processes_with(variable: str) -> list[int]:
-    """The processes that have a variable in their environment, and the parents that started them.
+def send(process: int, number: signal.Signals) -> None:
+    """Send a signal to a process that may be gone."""
+    with suppress(ProcessLookupError):
+        os.kill(process, number)
 
-    The parents of the first of a step are the daemons of that step, which have it not.
+
+def processes_with(variable: str) -> tuple[list[int], list[int]]:
+    """The processes with a variable in their environment, and the daemons that started their steps.
+
+    The daemons have it not.
     """
-    found = []
+    tasks: list[int] = []
+    daemons: dict[int, None] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             if variable.encode() in (entry / "environ").read_bytes().split(b"\0"):
-                found.append(int(entry.name))
+                tasks.append(int(entry.name))
                 parent = int((entry / "stat").read_bytes().rpartition(b")")[2].split()[1])
                 if b"slurmstepd" in Path(f"/proc/{parent}/cmdline").read_bytes():
-                    found.append(parent)
+                    daemons[parent] = None
         except OSError:
             continue
-    return list(dict.fromkeys(found))
+    return tasks, list(daemons)
 
 
 def free_port() -> int:
