@@ -7,7 +7,9 @@ a machine dies. All machines see the run folder, this program and the data under
 from __future__ import annotations
 
 import os
+import re
 import signal
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -18,7 +20,7 @@ from bench.errors import TerminatedError, end_on_sigterm
 from bench.outside.wording import one_line
 from bench.submit.locally import POLL_S, Poll
 from bench.submit.resources import Resources
-from bench.submit.task import Task, run_task
+from bench.submit.task import PATIENCE_S, Task, run_task
 
 RETRIES = 100  # machines that may die under one task; what it has rendered is not lost by it
 
@@ -82,10 +84,11 @@ def _connected(address: str | None) -> Iterator[None]:
     paths = [str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(paths)}}
     try:
+        _require_listener(address or "")
         ray.init(
             address=address, runtime_env=environment, log_to_driver=False, logging_level="ERROR"
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
         raise ConfigError(
             f"the Ray cluster at {address or 'RAY_ADDRESS'} cannot be used "
             f"({one_line(error, 300)}); its tasks are to run there. Start one with `ray start "
@@ -100,6 +103,13 @@ def _connected(address: str | None) -> Iterator[None]:
         raise
     finally:
         ray.shutdown()
+
+
+def _require_listener(address: str) -> None:
+    """Ask whether anybody listens at a plain address: where nobody does, Ray ends this process."""
+    host, _, port = address.rpartition(":")
+    if re.fullmatch(r"[\w.-]+", host) and re.fullmatch(r"\d{1,5}", port, re.ASCII):
+        socket.create_connection((host, int(port)), timeout=PATIENCE_S).close()
 
 
 def _note_sigterm() -> list[int]:
