@@ -73,6 +73,7 @@ READING = [
     ["list", "metrics"],
     ["list", "datasets"],
     ["list", "suites"],
+    ["submit", "--help"],
     ["merge", "--help"],
     ["status", "--help"],
     ["compare", "--help"],

@@ -29,6 +29,7 @@ from bench.cli.results import baseline, compare, gate, history
 from bench.cli.run import run
 from bench.cli.shards import merge, status
 from bench.cli.streams import OutputLostError, prepare_streams, say
+from bench.cli.submit import submit
 from bench.cli.time import time
 from bench.errors import ExitCode, end_on_sigterm, last_words
 from bench.files import FULL, no_space
@@ -42,7 +43,7 @@ FIXABLE = {
 }  # fmt: skip
 logger = logging.getLogger(__name__)
 COMMANDS = (
-    *(run, merge, status, report, list_, fetch, transfer, fit, check, doctor, time),
+    *(run, submit, merge, status, report, list_, fetch, transfer, fit, check, doctor, time),
     *(compare, baseline, gate, history, listen, publish, board, init, completion),
 )
 

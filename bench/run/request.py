@@ -189,24 +189,14 @@ def prepare(request: RunRequest) -> Prepared:
     isolation = Isolation(request.isolate, request.timeout)
     with watch.measure("prepare"):
         shard = None if request.shard is None else find_shard(request.shard, os.environ)
-        suite, why = _suite(request)
-        if not request.dry_run:
-            require_checkpoints(suite)
-        dataset = announced_dataset(suite) if request.dry_run else None
-        is_absent = dataset is not None
-        dataset = dataset or load_dataset(suite.dataset)
-        suite = _for_other_dataset(suite, request, dataset)
-        if request.dataset is None:
-            check_style_tables(suite, [style.id for style in dataset.styles])
-        lay = make_plan if is_absent else make_sounding_plan
-        plan = lay(suite, dataset, prepare_methods(suite))
+        plan, why, is_absent = resolve(request)
         devices = tuple(resolve_device(name.strip()) for name in request.device.split(","))
         if shard is not None:
             require_one_place(len(devices), fit_together=request.fit_together)
         identities = {  # fails here, before any work, where a checkpoint is missing
-            m.choice.label: identity_of(m, suite.profile, devices[0]) for m in plan.methods
+            m.choice.label: identity_of(m, plan.suite.profile, devices[0]) for m in plan.methods
         }
-        folder = request.out or Path("runs") / f"{suite.name}-{suite.digest[:8]}"
+        folder = folder_of(request, plan.suite)
         former = None if is_absent else read_former(folder)
         if former is not None:
             require_same_setting(folder, former, plan, frozen_precision(devices[0]))
@@ -221,7 +211,7 @@ def prepare(request: RunRequest) -> Prepared:
         layout=layout,
         identities=identities,
         changes=tuple(changes),
-        metrics=tuple(suite.metrics),
+        metrics=tuple(plan.suite.metrics),
         folder=folder,
         devices=devices,
         isolation=isolation,
@@ -230,6 +220,33 @@ def prepare(request: RunRequest) -> Prepared:
         shard=shard,
         is_absent=is_absent,
     )
+
+
+def resolve(request: RunRequest) -> tuple[Plan, str, bool]:
+    """The plan of a request, why its suite was chosen, and whether its clips are absent.
+
+    Where a suite is named no device is looked for, so that a machine without one can plan for
+    machines that have it. Only a dry run does without the clips: as many as their card counts.
+
+    Raises:
+        BenchError: Anything that the user can fix; the message says how.
+    """
+    suite, why = _suite(request)
+    if not request.dry_run:
+        require_checkpoints(suite)
+    dataset = announced_dataset(suite) if request.dry_run else None
+    is_absent = dataset is not None
+    dataset = dataset or load_dataset(suite.dataset)
+    suite = _for_other_dataset(suite, request, dataset)
+    if request.dataset is None:
+        check_style_tables(suite, [style.id for style in dataset.styles])
+    lay = make_plan if is_absent else make_sounding_plan
+    return lay(suite, dataset, prepare_methods(suite)), why, is_absent
+
+
+def folder_of(request: RunRequest, suite: Suite) -> Path:
+    """The run folder: as asked, or named after the suite."""
+    return request.out or Path("runs") / f"{suite.name}-{suite.digest[:8]}"
 
 
 def _laid_out(
