@@ -176,4 +176,6 @@ def test_every_part_of_a_piece_is_taken_so() -> None:
         ("transfer", "--duration"): Place,
         ("run", "--duration"): Place,
         ("run", "--timeout"): Seconds,
+        ("submit", "--duration"): Place,
+        ("submit", "--timeout"): Seconds,
     }
