@@ -47,7 +47,7 @@ SET_HERE = frozenset({"html", "device", "out"})  # and not handed on as typed
     "--executor",
     type=OneOf(["slurm", "ray", "local"]),
     required=True,
-    help="slurm: an array of jobs; ray: tasks of a Ray cluster; local: processes of this machine.",
+    help="Who does them: an array of jobs (slurm), a Ray cluster (ray), processes here (local).",
 )
 @click.option("-n", "--shards", type=COUNT, required=True, help="Into how many shards it is dealt.")
 @click.option(
