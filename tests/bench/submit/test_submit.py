@@ -190,7 +190,7 @@ def test_a_task_keeps_its_output_and_tells_its_exit_code(tmp_path: Path) -> None
     assert last_line(tmp_path / "none") == ""
 
 
-def gone(process: int, seconds: float = 60.0) -> bool:
+def gone(process: int, seconds: float = 20.0) -> bool:
     """Whether a process ends."""
     last = time.monotonic() + seconds
     while time.monotonic() < last:
@@ -209,7 +209,7 @@ def test_a_task_ends_when_who_started_it_is_killed(tmp_path: Path) -> None:
         "task = Task('1/1', ('completion', 'bash'), Path(sys.argv[1]), Path.cwd()); "
         "import bench.submit.task as module; "
         "module.START = module.START.partition('from bench.__main__')[0] + 'import time; "
-        "time.sleep(600)'; print(begin(task).pid, flush=True); time.sleep(600)"
+        "time.sleep(30)'; print(begin(task).pid, flush=True); time.sleep(30)"
     )
     words = [sys.executable, "-c", script, str(tmp_path / "log")]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT) as parent:
