@@ -84,9 +84,9 @@ def submit(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 -
     so the same command again does what is missing; with --retry also what failed. `status` says how
     far the shards are.
 
-    With slurm an array of jobs and a last job are handed over; the last one says what is missing and
-    writes the tables. A job that is told to end, or loses its machine, goes on later. With ray and
-    local the command waits for the tasks and writes the tables.
+    With slurm an array of jobs and a last job are handed over; the last one says what is missing
+    and writes the tables. A job that is told to end, or loses its machine, goes on later. With ray
+    and local the command waits for the tasks and writes the tables.
     """
     resources = _resources(options)
     order = _order(context, options)
