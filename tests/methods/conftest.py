@@ -75,3 +75,9 @@ def in_double() -> Iterator[torch.dtype]:
 def tiny_backbone() -> Backbone:
     """A backbone of few random weights: latents (4, row/2, column/2), contexts (8, 32)."""
     return Backbone(_parts(0), make_schedule())
+
+
+@pytest.fixture
+def twin_backbone() -> Backbone:
+    """Another backbone of the same weights."""
+    return Backbone(_parts(0), make_schedule())

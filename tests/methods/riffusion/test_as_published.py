@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import copy
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,17 +38,17 @@ class Twins:
 
 
 @pytest.fixture
-def twins(in_double: torch.dtype, tiny_backbone: Backbone) -> Twins:
-    vae = tiny_backbone.parts.vae
-    vae.encoder.register_forward_pre_hook(_widen)
-    for attention in vae.modules():
-        if hasattr(attention, "upcast_softmax"):
-            attention.upcast_softmax = False  # to float32
+def twins(in_double: torch.dtype, tiny_backbone: Backbone, twin_backbone: Backbone) -> Twins:
+    for backbone in (tiny_backbone, twin_backbone):
+        backbone.parts.vae.encoder.register_forward_pre_hook(_widen)
+        for attention in backbone.parts.vae.modules():
+            if hasattr(attention, "upcast_softmax"):
+                attention.upcast_softmax = False  # to float32
     alphas = tiny_backbone.schedule.alphas_cumprod.double()
     tiny_backbone.schedule = Schedule(alphas)
     torch.manual_seed(1)
     learner = TimeVaryingEmbedding(torch.randn(tiny_backbone.context_dim, dtype=in_double), "full")
-    published = twin(alphas, copy.deepcopy(tiny_backbone.parts), learner)
+    published = twin(alphas, twin_backbone.parts, learner)
     image = torch.randint(0, 256, (1, 16, 16), generator=generator(2)).to(torch.uint8)
     return Twins(tiny_backbone, published, learner, image)
 
