@@ -10,7 +10,8 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -23,10 +24,15 @@ from bench.submit.resources import Resources
 from bench.submit.task import PATIENCE_S, Task, run_task
 
 RETRIES = 100  # machines that may die under one task; what it has rendered is not lost by it
+QUIET_S = 30.0  # without an end of a task, after which the records are asked
 
 
 def run_on_ray(
-    tasks: Sequence[Task], resources: Resources, address: str | None, poll: Poll
+    tasks: Sequence[Task],
+    resources: Resources,
+    address: str | None,
+    poll: Poll,
+    whole: Callable[[], int | None],
 ) -> dict[str, int | None]:
     """Run tasks on a Ray cluster and wait for all; they end with this process.
 
@@ -36,6 +42,8 @@ def run_on_ray(
         address: Of the cluster, such as `auto` or `ray://head:10001`; None for what RAY_ADDRESS
             says, or a cluster of this machine alone.
         poll: Is called every second.
+        whole: The exit code of a run that lacks nothing; None while it lacks something. Ray can
+            lose sight of a task whose machine dies as it ends: the records tell that it has ended.
 
     Returns:
         The exit code of each by its name; None where Ray gave it up.
@@ -51,6 +59,7 @@ def run_on_ray(
         remote = ray.remote(**_demand(resources))(run_task)
         left = {remote.remote(task): task.name for task in tasks}
         ended: dict[str, int | None] = {}
+        quiet_since = time.monotonic()
         while left:
             done, _ = ray.wait(list(left), num_returns=len(left), timeout=POLL_S)
             for reference in done:
@@ -60,6 +69,11 @@ def run_on_ray(
                 except RayError:
                     ended[name] = None
             poll(len(ended))
+            if done or time.monotonic() - quiet_since > QUIET_S:
+                quiet_since = time.monotonic()
+                code = None if done else whole()
+                if code is not None:
+                    return ended | dict.fromkeys(left.values(), code)
     return ended
 
 
