@@ -21,7 +21,7 @@ from bench.errors import TerminatedError, end_on_sigterm
 from bench.outside.wording import one_line
 from bench.submit.locally import POLL_S, Poll
 from bench.submit.resources import Resources
-from bench.submit.task import PATIENCE_S, Task, run_task
+from bench.submit.task import PATIENCE_S, Task, run_task, wait_until_closed
 
 RETRIES = 100  # machines that may die under one task; what it has rendered is not lost by it
 QUIET_S = 30.0  # without an end of a task, after which the records are asked
@@ -54,7 +54,7 @@ def run_on_ray(
     import ray
     from ray.exceptions import RayError
 
-    with _connected(address):
+    with _connected(address, tasks):
         # A task is its process: what the machine lends to it is free when that has ended.
         remote = ray.remote(**_demand(resources))(run_task)
         left = {remote.remote(task): task.name for task in tasks}
@@ -90,7 +90,8 @@ def _demand(resources: Resources) -> dict[str, object]:
 
 
 @contextmanager
-def _connected(address: str | None) -> Iterator[None]:
+def _connected(address: str | None, tasks: Sequence[Task]) -> Iterator[None]:
+    """Be connected to a cluster for a block; tasks that are at work then end with it."""
     import ray
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
@@ -117,6 +118,7 @@ def _connected(address: str | None) -> Iterator[None]:
         raise
     finally:
         ray.shutdown()
+        wait_until_closed(tasks)
 
 
 def _require_listener(address: str) -> None:
