@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +22,7 @@ from bench.cli.streams import say
 from bench.errors import ExitCode
 
 if TYPE_CHECKING:
+    from bench.run.request import RunRequest
     from bench.submit.order import Order
     from bench.submit.resources import Resources
     from bench.submit.task import Task
@@ -145,7 +147,6 @@ def _named(words: str) -> tuple[str, str]:
 
 
 def _order(context: click.Context, options: Mapping[str, Any]) -> Order:
-    from bench.run.request import RunRequest
     from bench.submit.order import make_order
 
     if options["suite"] is None:
@@ -153,10 +154,16 @@ def _order(context: click.Context, options: Mapping[str, Any]) -> Order:
             "submit was given no --suite; `run` chooses one by the device that it finds, and the "
             "machines of the tasks may have another than this one. Name it, such as --suite mini."
         )
-    of_run = {p.name for p in run.params} - NOT_OF_SHARDS
-    known = {name: value for name, value in options.items() if name in of_run - {"html"}}
-    request = RunRequest(**known, dry_run=options["dry_run"])
+    request = _request(options)
     return make_order(request, options["shards"], handed_on(context), _devices(options))
+
+
+def _request(options: Mapping[str, Any]) -> RunRequest:
+    from bench.run.request import RunRequest
+
+    of_run = {p.name for p in run.params} - NOT_OF_SHARDS - {"html"}
+    known = {name: value for name, value in options.items() if name in of_run}
+    return RunRequest(**known, dry_run=options["dry_run"])
 
 
 def handed_on(context: click.Context) -> list[str]:
@@ -228,8 +235,10 @@ def _carry_out(order: Order, resources: Resources, options: Mapping[str, Any]) -
     poll = follower(order.folder, order.ids, len(order.tasks), progress_line())
     if options["executor"] == "ray":
         from bench.submit.on_ray import run_on_ray
+        from bench.submit.order import code_if_whole
 
-        codes = run_on_ray(order.tasks, resources, options["address"], poll)
+        whole = partial(code_if_whole, _request(options), order)
+        codes = run_on_ray(order.tasks, resources, options["address"], poll, whole)
     else:
         from bench.submit.locally import run_locally
 

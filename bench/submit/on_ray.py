@@ -10,7 +10,8 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -20,13 +21,18 @@ from bench.errors import TerminatedError, end_on_sigterm
 from bench.outside.wording import one_line
 from bench.submit.locally import POLL_S, Poll
 from bench.submit.resources import Resources
-from bench.submit.task import PATIENCE_S, Task, run_task
+from bench.submit.task import PATIENCE_S, Task, run_task, wait_until_closed
 
 RETRIES = 100  # machines that may die under one task; what it has rendered is not lost by it
+QUIET_S = 30.0  # without an end of a task, after which the records are asked
 
 
 def run_on_ray(
-    tasks: Sequence[Task], resources: Resources, address: str | None, poll: Poll
+    tasks: Sequence[Task],
+    resources: Resources,
+    address: str | None,
+    poll: Poll,
+    whole: Callable[[], int | None],
 ) -> dict[str, int | None]:
     """Run tasks on a Ray cluster and wait for all; they end with this process.
 
@@ -36,6 +42,8 @@ def run_on_ray(
         address: Of the cluster, such as `auto` or `ray://head:10001`; None for what RAY_ADDRESS
             says, or a cluster of this machine alone.
         poll: Is called every second.
+        whole: The exit code of a run that lacks nothing; None while it lacks something. Ray can
+            lose sight of a task whose machine dies as it ends: the records tell that it has ended.
 
     Returns:
         The exit code of each by its name; None where Ray gave it up.
@@ -46,11 +54,12 @@ def run_on_ray(
     import ray
     from ray.exceptions import RayError
 
-    with _connected(address):
+    with _connected(address, tasks):
         # A task is its process: what the machine lends to it is free when that has ended.
         remote = ray.remote(**_demand(resources))(run_task)
         left = {remote.remote(task): task.name for task in tasks}
         ended: dict[str, int | None] = {}
+        quiet_since = time.monotonic()
         while left:
             done, _ = ray.wait(list(left), num_returns=len(left), timeout=POLL_S)
             for reference in done:
@@ -60,6 +69,11 @@ def run_on_ray(
                 except RayError:
                     ended[name] = None
             poll(len(ended))
+            if done or time.monotonic() - quiet_since > QUIET_S:
+                quiet_since = time.monotonic()
+                code = None if done else whole()
+                if code is not None:
+                    return ended | dict.fromkeys(left.values(), code)
     return ended
 
 
@@ -76,7 +90,8 @@ def _demand(resources: Resources) -> dict[str, object]:
 
 
 @contextmanager
-def _connected(address: str | None) -> Iterator[None]:
+def _connected(address: str | None, tasks: Sequence[Task]) -> Iterator[None]:
+    """Be connected to a cluster for a block; tasks that are at work then end with it."""
     import ray
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
@@ -103,6 +118,7 @@ def _connected(address: str | None) -> Iterator[None]:
         raise
     finally:
         ray.shutdown()
+        wait_until_closed(tasks)
 
 
 def _require_listener(address: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bench.errors import ExitCode
 from bench.outside.wording import some
 from bench.plan.plan import Plan
 from bench.plan.shares import dealt
@@ -121,6 +122,15 @@ def _known(folder: Path, plan: Plan) -> Joined | None:
         known = join([store.read_run(folder)])
     planned = {cell.cell_id for cell in plan.cells}
     return replace(known, cells={name: c for name, c in known.cells.items() if name in planned})
+
+
+def code_if_whole(request: RunRequest, order: Order) -> int | None:
+    """The exit code of a run that lacks nothing and has nobody at work; None while it does."""
+    devices = ["cpu"]  # no task of this order is run
+    now = make_order(replace(request, retry=False), order.count, [], devices)
+    if now.tasks or now.at_work or _at_work(order.folder, order.count):
+        return None
+    return ExitCode.FAILED_CELLS if now.failed else ExitCode.DONE
 
 
 def shares_of(plan: Sequence[PlannedCell], count: int) -> dict[int, list[PlannedCell]]:

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +80,17 @@ def wait_for_predecessor(claim: Path) -> None:
     """
     until = time.monotonic() + LIFE_S + PATIENCE_S
     while claim.exists() and holder(claim) is not None and time.monotonic() < until:
+        time.sleep(POLL_S)
+
+
+def wait_until_closed(tasks: Iterable[Task]) -> None:
+    """Wait, for `PATIENCE_S` at most, until tasks that were told to end have given up their claims.
+
+    Else the next submission would find them at work.
+    """
+    until = time.monotonic() + PATIENCE_S
+    claims = [task.claim for task in tasks if task.claim is not None]
+    while any(claim.exists() and holder(claim) for claim in claims) and time.monotonic() < until:
         time.sleep(POLL_S)
 
 

@@ -23,7 +23,7 @@ from bench.records.claims import take
 from bench.records.parts import CLAIM, part_folder
 from bench.records.store import load_run
 from bench.run.request import RunRequest
-from bench.submit.order import Order, make_order
+from bench.submit.order import Order, code_if_whole, make_order
 from bench.submit.resources import require_library
 from bench.submit.task import Task, begin, end, last_line, run_task
 
@@ -97,10 +97,13 @@ def test_only_shards_that_lack_something_are_submitted(finished: Small, tmp_path
     assert names(order(small, "none")) == ["1/4", "2/4", "3/4", "4/4"]
     assert names(order(small, "one")) == []
     assert names(order(small, "one", count=1000)) == []
+    request = RunRequest(suite=str(tmp_path / "small.toml"), out=folder)
+    assert code_if_whole(request, order(small, "one")) == 0
     of = {cell.cell_id: task for task, share in enumerate(shares(small), start=1) for cell in share}
     failed = rewrite(folder, "cells.jsonl", -1, status="error", audio=None, audio_digest=None)
     assert names(order(small, "one")) == []
     assert order(small, "one").failed == 1
+    assert code_if_whole(request, order(small, "one")) == 5
     assert names(order(small, "one", retry=True)) == [f"{of[failed]}/4"]
     assert "--retry tries them again" in order(small, "one").words
     unscored = rewrite(folder, "scores.jsonl", 0)
@@ -109,7 +112,9 @@ def test_only_shards_that_lack_something_are_submitted(finished: Small, tmp_path
     assert claim is not None
     assert names(order(small, "one")) == []
     assert order(small, "one").at_work == (f"{of[unscored]}/4",)
+    assert code_if_whole(request, order(small, "one")) is None
     claim.release()
+    assert code_if_whole(request, order(small, "one")) is None
 
 
 def shares(small: Small) -> list[list[object]]:
