@@ -33,8 +33,8 @@ from typing import BinaryIO
 # A full disk, a full quota, and a file that is larger than this process may write.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _LITTLE_BYTES = 1 << 30  # a disk with more space left is not full, whoever says so
-# What file systems answer that keep no names on request, such as those of some networks.
 _STREAMS = frozenset({Path("/dev"), Path("/dev/fd")})
+# What file systems answer that keep no names on request, such as those of some networks.
 _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 _FRESH, _FORMER = ".new", ".old"
 _NAME_LENGTH = 40  # of the target's name in that of the scratch: file systems allow 255 bytes

@@ -107,18 +107,18 @@ def forecast(works: Iterable[Work], rates: Sequence[Rate], machine: Machine) -> 
         rates: Measured ones, of any machine, the oldest first.
         machine: Where the run will work.
     """
-    ours = [rate for rate in rates if rate.machine == machine.words]
     paid: set[str] = set()
     stages = []
     for _, group in groupby(works, lambda work: (work.stage, work.subject.label)):
-        parts = [_expected(work, ours, machine, paid) for work in group]
+        parts = [_expected(work, rates, machine, paid) for work in group]
         stages.append(_together(parts))
     return Forecast(tuple(stages), machine.devices)
 
 
 def _expected(work: Work, rates: Sequence[Rate], machine: Machine, paid: set[str]) -> Expected:
-    row = row_of(work.stage, work.subject.name, work.subject.profile)
-    key = (*_head(work), machine.words)
+    subject = work.subject
+    row = row_of(work.stage, subject.name, subject.profile)
+    key = (work.stage, subject.name, subject.version, subject.profile, machine.words)
     found = [rate for rate in rates if rate.key == key]
     same = [rate for rate in found if rate.parameters == work.parameters]
     if found:
@@ -127,11 +127,6 @@ def _expected(work: Work, rates: Sequence[Rate], machine: Machine, paid: set[str
     if row is not None and row.equivalent(machine.kind) is not None:
         return _from_row(work, row, machine, paid)
     return _made(work, machine, None, (None, work.disk_bytes), UNKNOWN)
-
-
-def _head(work: Work) -> tuple[str, ...]:
-    subject = work.subject
-    return (work.stage, subject.name, subject.version, subject.profile)
 
 
 def _from_rate(work: Work, rate: Rate, row: Row | None, machine: Machine) -> Expected:

@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from bench.api import (
     BenchError,
@@ -337,3 +338,18 @@ def describe_styles(plan: Plan) -> Mapping[str, dict[str, Json]]:
         }
         for split in plan.splits.values()
     }
+
+
+def fit_groups(cells: Iterable[PlannedCell], methods: Iterable[str]) -> list[list[PlannedCell]]:
+    """Cells of one method and repetition, which need the same fits, group after group.
+
+    Args:
+        cells: Of a plan or of a part of it; within a group they keep their order.
+        methods: The labels of all their methods, in the order of the groups.
+    """
+    order = {label: place for place, label in enumerate(methods)}
+
+    def group(cell: PlannedCell) -> tuple[int, int]:
+        return order[cell.method], cell.repetition
+
+    return [list(members) for _, members in groupby(sorted(cells, key=group), group)]

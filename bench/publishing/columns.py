@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bench.api import ConfigError
 from bench.checkout import INSTALLED
 from bench.publishing.parcel import Item
-from bench.records.frame import load_frame
+from bench.records.frame import explained_frame
 from bench.records.store import Run
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def require_parquet() -> None:
 
 def table_items(run: Run) -> list[Item]:
     """Both tables as files; `require_parquet` has been asked before."""
-    cells = load_frame(run.folder)
+    cells = explained_frame(run)
     cells.attrs = {}  # pandas would write them into the file
     return [Item(CELLS, _parquet(cells)), Item(SCORES, _parquet(scores_frame(run)))]
 
@@ -79,7 +79,7 @@ def scores_frame(run: Run) -> pd.DataFrame:
 
 def column_texts(run: Run) -> list[tuple[str, str, str]]:
     """Table, column and meaning of every column, in order."""
-    explained: Mapping[str, str] = load_frame(run.folder).attrs["columns"]
+    explained: Mapping[str, str] = explained_frame(run).attrs["columns"]
     return [
         *(("cells", name, words) for name, words in explained.items()),
         *(("scores", name, words) for name, words in SCORE_COLUMNS.items()),

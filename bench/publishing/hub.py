@@ -27,11 +27,11 @@ from bench.outside.wording import one_line, some
 from bench.publishing.parcel import Item, Parcel, size_words
 from bench.publishing.publication import (
     MARKER,
-    RECORDS,
     Publication,
     Target,
     parse_publication,
 )
+from bench.records.store import RECORDS
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -17,9 +17,9 @@ from bench.api import RecordError
 from bench.files import file_digest
 from bench.outside.wording import one_line
 from bench.records.schema import Record, RunHeader
+from bench.records.store import RECORDS
 
 MARKER = "publication.json"
-RECORDS = ("run.json", "plan.jsonl", "cells.jsonl", "scores.jsonl")  # what a report reads
 MOST_MARKER_BYTES = 1 << 26
 
 

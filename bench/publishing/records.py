@@ -12,8 +12,8 @@ from pathlib import Path
 from bench.api import RecordError
 from bench.files import inside
 from bench.publishing.parcel import Item, LeftOut
-from bench.publishing.publication import RECORDS
-from bench.records.store import Run, require_plain_run
+from bench.records.sameness import package_lists
+from bench.records.store import RECORDS, Run, require_plain_run
 
 PACKAGES = "packages-*.txt"
 LOGS = LeftOut("logs/", "what libraries printed on this machine; no number depends on it")
@@ -29,10 +29,9 @@ def record_items(run: Run) -> list[Item]:
     """
     require_plain_run(run.folder)
     items = [Item(name, _whole_lines(run.folder, name)) for name in RECORDS]
-    lists = run.header.provenance.get("package_lists")
-    for one in lists if isinstance(lists, list) else []:
-        path = inside(run.folder, str(one.get("file"))) if isinstance(one, dict) else None
-        if path is not None and path.match(PACKAGES) and path.is_file():
+    for one in package_lists(run.header.provenance):
+        path = inside(run.folder, one["file"])
+        if path.match(PACKAGES) and path.is_file():
             items.append(Item(path.name, path.read_bytes()))
     return items
 

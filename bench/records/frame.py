@@ -106,12 +106,16 @@ def frame(run: Run) -> pd.DataFrame:
 
 
 def load_frame(folder: str | Path) -> pd.DataFrame:
-    """The table of `frame` with the run's own columns first; its `attrs` explain every column.
+    """The table of `explained_frame` of a run folder.
 
     Raises:
         RecordError: The folder holds no run, or one that this version cannot read.
     """
-    run = load_run(folder)
+    return explained_frame(load_run(folder))
+
+
+def explained_frame(run: Run) -> pd.DataFrame:
+    """The table of `frame` with the run's own columns first; its `attrs` explain every column."""
     table, header = frame(run), run.header
     own = (header.run_id, header.suite_name, header.profile, header.device)
     for place, (name, value) in enumerate(zip(RUN_COLUMNS, own, strict=True)):

@@ -21,8 +21,9 @@ from bench.api import RecordError
 from bench.outside.wording import one_line, some
 from bench.records.identity import other_methods
 from bench.records.planned import Place, in_force, ordered, place_of, plan_facts, written
-from bench.records.sameness import differences, joined, suite_digest
+from bench.records.sameness import differences, joined, package_lists, suite_digest
 from bench.records.schema import (
+    OPEN,
     CellRecord,
     MethodEntry,
     MetricEntry,
@@ -180,7 +181,7 @@ def _outcomes(
 
 
 def _is_outcome(record: CellRecord, identity: str | None) -> bool:
-    return record.status not in {"started", "cancelled"} and record.identity == identity
+    return record.status not in OPEN and record.identity == identity
 
 
 def _other_audio(first: CellRecord, second: CellRecord) -> bool:
@@ -257,7 +258,7 @@ def without_shard(argv: Sequence[str]) -> list[str]:
 
 def _provenance(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """That of the first run, with the packages, devices and machines of all."""
-    lists = {str(one["file"]): one for said in found for one in package_lists(said)}
+    lists = package_lists(*found)
     shards = sorted({name for said in found for name in texts(said.get("shards"))})
     devices = list(dict.fromkeys(name for said in found for name in texts(said.get("devices"))))
     machines = {
@@ -268,7 +269,7 @@ def _provenance(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     several = {"machines": [machines[key] for key in sorted(machines)]} if len(machines) > 1 else {}
     return {
         **found[0],
-        "package_lists": [lists[name] for name in sorted(lists)],
+        "package_lists": sorted(lists, key=lambda one: str(one["file"])),
         "devices": devices,
         **({"shards": shards} if shards else {}),
         **several,
@@ -283,13 +284,6 @@ def texts(value: object) -> list[str]:
         (['1/2'], [])
     """
     return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
-
-
-def package_lists(provenance: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The lists of installed packages that a header names, each with its `file`."""
-    found = provenance.get("package_lists")
-    rows = found if isinstance(found, list) else []
-    return [one for one in rows if isinstance(one, dict) and isinstance(one.get("file"), str)]
 
 
 def _entries(found: Sequence[tuple[Run, EntryT, str]]) -> list[EntryT]:

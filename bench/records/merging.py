@@ -19,10 +19,11 @@ from bench.batching import in_threads
 from bench.files import inside, make_folder, replace_file, require_plain, sync_folder
 from bench.records import store
 from bench.records.integrity import altered_audio, recorded_audio
-from bench.records.joining import Joined, join, package_lists, texts
+from bench.records.joining import Joined, join, texts
 from bench.records.lock import locked
 from bench.records.parts import shard_folders, shard_name
 from bench.records.planned import written
+from bench.records.sameness import package_lists
 from bench.records.schema import FAILED, CellRecord, Record
 from bench.records.store import NAMED, Run, without_garbage_collection
 
@@ -117,11 +118,11 @@ def _with_its_shards(run: Run) -> Run:
     """The run with the names of the shards in its folder, which the header of the whole keeps."""
     shards = {name for part in shard_folders(run.folder) if (name := shard_name(part))}
     said = run.header.provenance
-    known = sorted(shards.union(texts(run.header.provenance.get("shards"))))
+    known = sorted(shards.union(texts(said.get("shards"))))
     if not known:
         return run
-    said = run.header.provenance | {"shards": known}
-    return replace(run, header=run.header.model_copy(update={"provenance": said}))
+    named = {"provenance": said | {"shards": known}}
+    return replace(run, header=run.header.model_copy(update=named))
 
 
 def _without(run: Run, gone: Mapping[str, str]) -> Run:

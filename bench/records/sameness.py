@@ -65,3 +65,21 @@ def joined(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any
         if key in first or key in second
     }
     return {**second, "name": first["name"], **union}
+
+
+def package_lists(*provenances: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The lists of installed packages that some headers name, each once, with its `file`.
+
+    A header may come from elsewhere and hold anything; what is no such list is left out.
+
+    Example:
+        >>> package_lists({"package_lists": [{"file": "a"}, 7]}, {"package_lists": [{"file": "a"}]})
+        [{'file': 'a'}]
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for provenance in provenances:
+        rows = provenance.get("package_lists")
+        for one in rows if isinstance(rows, list) else []:
+            if isinstance(one, dict) and isinstance(one.get("file"), str):
+                found[one["file"]] = one
+    return list(found.values())

@@ -17,6 +17,7 @@ from bench.failure import CellStatus
 from bench.outside.wording import LONGEST, LONGEST_MESSAGE, one_line
 
 FAILED: frozenset[str] = frozenset({"invalid_output", "error", "oom", "timeout", "crash"})
+OPEN: frozenset[str] = frozenset({"started", "cancelled"})  # of a cell that has no outcome
 
 
 def _bounded(value: object, longest: int = LONGEST) -> object:

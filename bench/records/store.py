@@ -49,7 +49,7 @@ from bench.scores import (
     raw_range,
 )
 
-# The files and folders that a run writes into, by their names in its folder.
+# The files that a report reads, and all files and folders that a run writes into, by their names.
 RECORDS = ("run.json", "plan.jsonl", "cells.jsonl", "scores.jsonl")
 WRITTEN = (*RECORDS, "audio", "logs", "lock", SHARDS)
 _CELL_ID = re.compile(rb'"cell_id":"([^"\\]*)"')

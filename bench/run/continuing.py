@@ -27,7 +27,7 @@ from bench.records.planned import (
     written,
 )
 from bench.records.sameness import setting
-from bench.records.schema import PlanFacts, PlannedCell, RunHeader
+from bench.records.schema import OPEN, PlanFacts, PlannedCell, RunHeader
 from bench.run.keys import Identity, facts_of
 
 
@@ -165,9 +165,7 @@ def find_changes(
         identities: The present code and weights of its methods, by label.
     """
     outcomes = {
-        record.cell_id: record
-        for record in store.read_cells(folder)
-        if record.status not in {"started", "cancelled"}
+        record.cell_id: record for record in store.read_cells(folder) if record.status not in OPEN
     }
     count: dict[str, int] = defaultdict(int)
     words: dict[str, dict[str, None]] = defaultdict(dict)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
+from bench.api import Json
 from bench.cache import Cache
 from bench.counts import passes_of
 from bench.data.clips import ClipSource, inspect
@@ -68,7 +69,7 @@ def _works(prepared: Prepared, left: Remaining) -> Iterator[Work]:
 def _fits(prepared: Prepared, method: PlannedMethod, left: Left) -> Iterator[Work]:
     subject = subject_of(prepared, method)
     for cell in left.fits:
-        yield Work(subject, "fit", 1, *facts_of_fit(prepared, method, cell))
+        yield Work(subject, "fit", 1, *facts_of_fit(prepared, method, cell.style, cell.parameters))
 
 
 def _transfers(prepared: Prepared, method: PlannedMethod, left: Left) -> Iterator[Work]:
@@ -78,7 +79,7 @@ def _transfers(prepared: Prepared, method: PlannedMethod, left: Left) -> Iterato
     lengths = {clip.id: _seconds(prepared, clip) for clip in prepared.plan.contents}
     sizes = {clip.id: _bytes(prepared, clip) for clip in prepared.plan.contents}
     for cells in by_style.values():
-        parameters, passes = facts_of_transfer(method, cells[0])
+        parameters, passes = facts_of_transfer(method, cells[0].parameters)
         seconds = math.fsum(lengths[cell.content] for cell in cells)
         size = sum(sizes[cell.content] for cell in cells)
         yield Work(subject, "transfer", seconds, parameters, passes, size)
@@ -101,16 +102,18 @@ def beside(prepared: Prepared) -> str:
     return json_digest(list(prepared.metrics))[:16]
 
 
-def facts_of_fit(prepared: Prepared, method: PlannedMethod, cell: PlannedCell) -> tuple[str, float]:
-    """The parameters that decide what the fit of a cell's style costs, and its passes."""
-    parameters = method.kind.parameters(cell.parameters)
-    clips = len(prepared.plan.splits[cell.style].clips)
+def facts_of_fit(
+    prepared: Prepared, method: PlannedMethod, style: str, values: Mapping[str, Json]
+) -> Facts:
+    """Digest of those values that decide what the fit of a style costs, and its passes."""
+    parameters = method.kind.parameters(values)
+    clips = len(prepared.plan.splits[style].clips)
     return fit_digest(split_parameters(parameters)[0]), passes_of_fit(passes_of(parameters), clips)
 
 
-def facts_of_transfer(method: PlannedMethod, cell: PlannedCell) -> tuple[str, float]:
-    """The parameters that decide what the transfer of a cell costs, and its passes."""
-    parameters = method.kind.parameters(cell.parameters)
+def facts_of_transfer(method: PlannedMethod, values: Mapping[str, Json]) -> Facts:
+    """Digest of those values that decide what a transfer costs, and its passes."""
+    parameters = method.kind.parameters(values)
     return transfer_digest(*split_parameters(parameters)), passes_of(parameters).transfer
 
 
@@ -158,7 +161,7 @@ def session_rates(
         prepared: The run.
         left: What it had left when the session began.
         cells: The latest record of each of its cells.
-        scores: All scores of its folder.
+        scores: Those of the cells that it had to render.
     """
     wanted = left.rendered
     new = [
@@ -195,10 +198,16 @@ def _spent(
         yield "load", Spent(1, load_s, memory_bytes=peak)
     fits: dict[Facts, dict[str, float]] = defaultdict(dict)
     transfers: dict[Facts, list[CellRecord]] = defaultdict(list)
+    by_style: dict[str, list[tuple[PlannedCell, CellRecord]]] = defaultdict(list)
     for cell, record in records:
-        transfers[facts_of_transfer(method, cell)].append(record)
-        if method.info.fits_per_style and not record.fit_cached and record.fit_key:
-            fits[facts_of_fit(prepared, method, cell)][record.fit_key] = record.fit_s or 0.0
+        by_style[cell.style].append((cell, record))
+    for style, members in by_style.items():
+        values = members[0][0].parameters  # the same for all cells of a style
+        found = [record for _, record in members]
+        transfers[facts_of_transfer(method, values)] += found
+        learnt = {r.fit_key: r.fit_s or 0.0 for r in found if r.fit_key and not r.fit_cached}
+        if method.info.fits_per_style and learnt:
+            fits[facts_of_fit(prepared, method, style, values)] |= learnt
     cache = Cache.default()
     for facts, learnt in fits.items():
         disk = sum(map(cache.state_bytes, learnt))

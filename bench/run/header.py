@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from bench.plan.plan import Plan, PlannedMethod, departures_of, describe_styles
 from bench.plugins.catalog import find_method, find_metric
-from bench.records.sameness import joined, suite_digest
+from bench.records.sameness import joined, package_lists, suite_digest
 from bench.records.schema import MethodEntry, MetricEntry, RunHeader
 from bench.run.keys import Identity, facts_of, weights_names
 from bench.run.provenance import collect, packages_file, repository
@@ -86,9 +86,8 @@ def merge_headers(old: RunHeader, new: RunHeader) -> RunHeader:
 
     Its methods, metrics, identities and lists of packages are those of all its sessions.
     """
-    lists = [*old.provenance.get("package_lists", []), *new.provenance["package_lists"]]
-    each_once = list({one["file"]: one for one in lists}.values())
-    provenance = {**new.provenance, "package_lists": each_once}
+    lists = package_lists(old.provenance, new.provenance)
+    provenance = {**new.provenance, "package_lists": lists}
     methods = {m.label: m for m in (*old.methods, *new.methods)}
     known = {m.name for m in old.metrics}  # what could not be loaded now keeps its fingerprint
     fresh = [m for m in new.metrics if m.fingerprint or m.name not in known]

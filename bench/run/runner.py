@@ -24,7 +24,7 @@ from bench.errors import reason_of, unbroken
 from bench.failure import CellStatus
 from bench.files import no_space
 from bench.outside.wording import some
-from bench.plan.plan import CELLS_PER_FIT
+from bench.plan.plan import CELLS_PER_FIT, fit_groups
 from bench.records import store
 from bench.records.accounts import append_account
 from bench.records.integrity import altered_audio
@@ -219,11 +219,7 @@ def _render_all(
     begun: Begun,
 ) -> None:
     """Fit and render, one method and repetition after another; adds the outcomes to `settled`."""
-    order = {label: place for place, label in enumerate(studios)}
-    ordered = sorted(plan, key=lambda cell: (order[cell.method], cell.repetition))
-    groups = [
-        list(group) for _, group in groupby(ordered, lambda cell: (cell.method, cell.repetition))
-    ]
+    groups = fit_groups(plan, studios)
     work = [(studios[group[0].method], group, _pending(group, settled)) for group in groups]
     meter = ProgressMeter(context.progress, sum(_worth(studio, group) for studio, group, _ in work))
     log = context.own_folder / "cells.jsonl"

@@ -92,7 +92,8 @@ def _work(prepared: Prepared, request: RunRequest, progress: Progress) -> dict[s
         for loaded in metrics:
             if loaded.metric is not None:
                 close(loaded.metric)
-    scores = store.read(context.own_folder / "scores.jsonl", ScoreRecord)
+    path = context.own_folder / "scores.jsonl"
+    scores = [score for score, _ in store.read_lines(path, ScoreRecord, of=left.rendered)]
     add_rates(context.cache.root, session_rates(prepared, left, cells, scores))
     return cells
 

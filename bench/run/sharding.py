@@ -16,20 +16,19 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 
 from bench.api import ConfigError, Progress, RecordError
 from bench.files import replace_file
 from bench.outside.wording import some
-from bench.plan.plan import Plan
+from bench.plan.plan import Plan, fit_groups
 from bench.plan.shares import Shard, share_of
 from bench.records import store
 from bench.records.claims import POLL_S, Claim, claimed, holder, take, this_machine
 from bench.records.identity import other_methods
 from bench.records.parts import CLAIM, SHARDS, part_folder
 from bench.records.planned import plan_facts, written
-from bench.records.sameness import ASKED, joined, suite_digest
+from bench.records.sameness import ASKED, joined, package_lists, suite_digest
 from bench.records.schema import CellRecord, PlanFacts, PlannedCell, RunHeader
 from bench.run.company import waiting
 from bench.run.context import RunContext
@@ -143,8 +142,7 @@ def _extended(former: RunHeader, ours: RunHeader) -> RunHeader:
     labels, names = {m.label for m in former.methods}, {m.name for m in former.metrics}
     kept = {key: value for key, value in former.suite.items() if key not in ASKED}
     suite = joined(former.suite, ours.suite) | kept
-    lists = [one.provenance.get("package_lists", []) for one in (former, ours)]
-    each_once = {one["file"]: one for one in (*lists[0], *lists[1])}
+    lists = package_lists(former.provenance, ours.provenance)
     return former.model_copy(
         update={
             "suite": suite,
@@ -152,7 +150,7 @@ def _extended(former: RunHeader, ours: RunHeader) -> RunHeader:
             "methods": [*former.methods, *(m for m in ours.methods if m.label not in labels)],
             "metrics": [*former.metrics, *(m for m in ours.metrics if m.name not in names)],
             "identities": ours.identities | former.identities,
-            "provenance": former.provenance | {"package_lists": list(each_once.values())},
+            "provenance": former.provenance | {"package_lists": lists},
             "plan": ours.plan | former.plan,
         }
     )
@@ -229,11 +227,7 @@ def render_share(
 
 def in_turn(cells: Sequence[PlannedCell], shard: Shard) -> list[Group]:
     """The groups of a share, turned round so that neighbouring shards begin with different ones."""
-    methods = {method: place for place, method in enumerate(dict.fromkeys(c.method for c in cells))}
-    ordered = sorted(cells, key=lambda cell: (methods[cell.method], cell.repetition))
-    groups = [
-        list(group) for _, group in groupby(ordered, lambda cell: (cell.method, cell.repetition))
-    ]
+    groups = fit_groups(cells, dict.fromkeys(cell.method for cell in cells))
     first = (shard.index - 1) % max(1, len(groups))
     return [*groups[first:], *groups[:first]]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.api import Progress
 from bench.records import store
+from bench.records.schema import OPEN
 
 PART_OF_TIME = 0.05  # that may go into looking
 
@@ -15,7 +16,7 @@ PART_OF_TIME = 0.05  # that may go into looking
 def cells_done(folder: Path, ids: Collection[str]) -> int:
     """How many of some cells have an outcome in a run folder."""
     records = store.read_cells(folder, of=ids)
-    return len({r.cell_id for r in records if r.status not in {"started", "cancelled"}})
+    return len({r.cell_id for r in records if r.status not in OPEN})
 
 
 def follower(

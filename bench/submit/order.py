@@ -167,7 +167,7 @@ def lacks(
 
 def _at_work(folder: Path, count: int) -> frozenset[int]:
     claims = {number: part_folder(folder, number, count) / CLAIM for number in range(1, count + 1)}
-    return frozenset(n for n, claim in claims.items() if claim.exists() and holder(claim))
+    return frozenset(n for n, claim in claims.items() if holder(claim) is not None)
 
 
 def task_of(folder: Path, shard: str, words: Sequence[str], device: str) -> Task:

@@ -79,7 +79,7 @@ def wait_for_predecessor(claim: Path) -> None:
     One who is alive even then is no predecessor: the task itself says so.
     """
     until = time.monotonic() + LIFE_S + PATIENCE_S
-    while claim.exists() and holder(claim) is not None and time.monotonic() < until:
+    while holder(claim) is not None and time.monotonic() < until:
         time.sleep(POLL_S)
 
 
@@ -90,7 +90,7 @@ def wait_until_closed(tasks: Iterable[Task]) -> None:
     """
     until = time.monotonic() + PATIENCE_S
     claims = [task.claim for task in tasks if task.claim is not None]
-    while any(claim.exists() and holder(claim) for claim in claims) and time.monotonic() < until:
+    while any(holder(claim) is not None for claim in claims) and time.monotonic() < until:
         time.sleep(POLL_S)
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bench.counts import passes_of
-from bench.estimate.work import fit_digest, passes_of_fit, transfer_digest
 from bench.plan.plan import PlannedMethod, resolve_parameters
-from bench.plugins.parameters import split_parameters
 from bench.records.rates import Rate, Stage
 from bench.records.timings import MethodTiming, StageTiming, TimingReport, quartiles
-from bench.run.expecting import NO_FACTS, Facts, Spent, rate_of, subject_of
+from bench.run.expecting import (
+    NO_FACTS,
+    Facts,
+    Spent,
+    facts_of_fit,
+    facts_of_transfer,
+    rate_of,
+    subject_of,
+)
 from bench.run.request import Prepared
 
 STAGES: tuple[Stage, ...] = ("load", "fit", "transfer")
@@ -50,15 +55,12 @@ def _method_rates(
 
 def _facts(prepared: Prepared, method: PlannedMethod) -> dict[Stage, Facts]:
     """What decides the cost of each stage, with the parameters of the style that was timed."""
-    style, split = next(iter(prepared.plan.splits.items()))
+    style = next(iter(prepared.plan.splits))
     values = resolve_parameters(prepared.plan.suite, method, style)
-    parameters = method.kind.parameters(values)
-    fit, transfer = split_parameters(parameters)
-    passes = passes_of(parameters)
     return {
         "load": NO_FACTS,
-        "fit": (fit_digest(fit), passes_of_fit(passes, len(split.clips))),
-        "transfer": (transfer_digest(fit, transfer), passes.transfer),
+        "fit": facts_of_fit(prepared, method, style, values),
+        "transfer": facts_of_transfer(method, values),
     }
 
 

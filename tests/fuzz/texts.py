@@ -16,7 +16,8 @@ import soundfile
 from bench.data.cards import load_dataset
 from bench.plan.suite import load_suite
 from bench.publishing.hub import parse_target
-from bench.publishing.publication import MARKER, RECORDS, bytes_digest, read_publication
+from bench.publishing.publication import MARKER, bytes_digest, read_publication
+from bench.records.store import RECORDS
 from reports.listening.ratings import heard, import_ratings
 from reports.listening.records import BlindKey
 from tests.fuzz.spoiling import damaged_text

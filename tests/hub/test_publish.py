@@ -24,7 +24,8 @@ from building import save, toy
 from sounding import sounding_run
 
 from bench import load_records
-from bench.publishing.publication import MARKER, RECORDS
+from bench.publishing.publication import MARKER
+from bench.records.store import RECORDS
 from reports.write import read_report
 
 RUN = "alice/run"
