@@ -219,6 +219,16 @@ def naming(path: Path) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
+def megabytes(count: int) -> str:
+    """A number of bytes in words, from a tenth of a gigabyte on in gigabytes.
+
+    Example:
+        >>> megabytes(5_400_000), megabytes(100_000_000)
+        ('5.4 MB', '0.1 GB')
+    """
+    return f"{count / 1e9:.1f} GB" if count >= 10**8 else f"{count / 1e6:.1f} MB"
+
+
 def no_space(error: OSError) -> str | None:
     """Which file has no space and on which disk, in words, where that is the error; else None.
 

@@ -229,7 +229,9 @@ def _together(parts: Sequence[Expected]) -> Expected:
 def _joined(bases: Sequence[str]) -> str:
     """How the parts of a stage are known: that of the first, where the others differ in numbers."""
     unlike = len(set(bases)) - 1
-    return f"{bases[0]}, and so on for {unlike} other settings" if unlike else bases[0]
+    if not unlike:
+        return bases[0]
+    return f"{bases[0]}, and so on for {unlike} other setting{'' if unlike == 1 else 's'}"
 
 
 def _total(values: Sequence[float | None]) -> float | None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from bench.estimate.forecast import Expected, Forecast
+from bench.files import megabytes
 
 HEAD = ("method", "stage", "amount", "wall", "GPU", "memory", "disk", "how it is known")
 UNITS = {"fit": " style(s)", "transfer": " s of audio", "score": " output(s)"}
@@ -14,15 +15,13 @@ _FEW_S, _MINUTE_S, _HOUR_S = 10, 60, 3600
 
 def forecast_lines(expected: Forecast) -> list[str]:
     """A table of the stages, and a line with their sum."""
+    from tabulate import tabulate
+
     if not expected.stages:
         return ["nothing is left to compute: it lies in the run folder or in the cache"]
     rows = [HEAD, *(_row(one) for one in expected.stages)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
-    table = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    return [*table, _sum(expected)]
+    lines = tabulate(rows, tablefmt="plain", disable_numparse=True).splitlines()
+    return [*map(str.rstrip, lines), _sum(expected)]
 
 
 def _row(one: Expected) -> tuple[str, ...]:
@@ -82,7 +81,7 @@ def size(count: int | None) -> str:
     """
     if not count:
         return "n/a"
-    return f"{count / 1e9:.1f} GB" if count >= 10**8 else f"{count / 1e6:.1f} MB"
+    return megabytes(count)
 
 
 def miss_words(expected: Mapping[str, float], account: Mapping[str, float]) -> str:

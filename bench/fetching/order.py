@@ -19,7 +19,7 @@ from bench.data.recordings import write_manifest
 from bench.errors import nearest
 from bench.fetching.google_drive import download_archive, drive_url
 from bench.fetching.hub import download
-from bench.files import file_digest, require_plain
+from bench.files import file_digest, megabytes, require_plain
 from bench.first_use import FileFact, Locked, read_locked, require_same, write_locked
 from bench.plan.needed import checkpoints_of_suite
 from bench.plan.suite import Suite, load_suite, suites
@@ -83,24 +83,30 @@ def describe_order(order: Order) -> str:
     """A table of what would be fetched: name, size, whether it is here, revision and licence."""
     rows = [("what", "size", "here", "revision", "licence")]
     rows += [
-        (c.title, _size(c.bytes), _here(c), c.revision[:12], c.licence) for c in order.checkpoints
+        (c.title, megabytes(c.bytes), _here(c), c.revision[:12], c.licence)
+        for c in order.checkpoints
     ]
     for path in order.cards:
         card = read_card(path)
-        size = _size(_archive(card).bytes)
+        size = megabytes(_archive(card).bytes)
         here = "yes" if card_root(card, path).is_dir() else "no"
         rows.append((f"dataset {card.name}", f"about {size}", here, "-", card.licence))
     if len(rows) == 1:
         return f"{', '.join(order.targets)}: nothing to fetch; all of it ships with this checkout."
     total = sum(c.bytes for c in order.checkpoints)
     by_client = [f"  {client_line(c)}" for c in order.checkpoints]
-    more = [f"checkpoints together: {_size(total)}", "or with the hub's own client:", *by_client]
+    more = [
+        f"checkpoints together: {megabytes(total)}",
+        "or with the hub's own client:",
+        *by_client,
+    ]
     return "\n".join([*_columns(rows), *(more if by_client else [])])
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)) for row in rows]
+    from tabulate import tabulate
+
+    lines = tabulate(rows, tablefmt="plain", disable_numparse=True).splitlines()
     return [line.rstrip() for line in lines]
 
 
@@ -120,8 +126,8 @@ def absent_lines(suite: Suite) -> list[str]:
     if not absent:
         return []
     targets = [suite.name] if suite.name in suites() else [one.name for one in absent]
-    rows = [(one.words, _size(one.bytes), one.licence) for one in absent]
-    together = _size(sum(one.bytes for one in absent))
+    rows = [(one.words, megabytes(one.bytes), one.licence) for one in absent]
+    together = megabytes(sum(one.bytes for one in absent))
     return [
         "",
         "not here, and needed before the run:",
@@ -155,10 +161,6 @@ def _here(checkpoint: HubCheckpoint) -> str:
         return "yes" if is_here(checkpoint) else "no"
     except CheckpointError:
         return "changed"
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 10**8 else f"{count / 1e6:.1f} MB"
 
 
 def carry_out(

@@ -70,7 +70,7 @@ def card(run: Run, tables: Sequence[ResultTable], about: About) -> str:
     title = f"{run.header.suite_name}: {run.header.run_id}"
     parts = [
         f"---\n{yaml_text(_head(title, about))}---",
-        f"# {_words(title)}",
+        f"# {one_line(title)}",
         _summary(run, about),
         *(formats.markdown(table).strip() for table in tables),
         _how_to_read(about),
@@ -90,7 +90,7 @@ def _head(title: str, about: About) -> dict[str, Any]:
     ]
     return {
         **(other if about.licence is None else named),
-        "pretty_name": _words(title),
+        "pretty_name": one_line(title),
         "tags": [*TAGS, "audio" if about.audio else "tabular"],
         "task_categories": ["audio-to-audio"],
         "configs": configs,
@@ -102,7 +102,7 @@ def _summary(run: Run, about: About) -> str:
     cells = notes.counted(len(run.plan), "planned cell")
     lines = [
         WHAT.format(cells=cells),
-        _words(sounds.publication_notice(run, audio=about.audio)),
+        one_line(sounds.publication_notice(run, audio=about.audio)),
     ]
     if header.profile == "mini":
         lines.insert(0, "**Mini models: never compare these numbers with published ones.**")
@@ -175,7 +175,3 @@ def column_page(texts: Sequence[tuple[str, str, str]]) -> str:
     return formats.markdown(
         ResultTable("Columns", "columns", "data/", columns, tuple(Row(one) for one in texts))
     )
-
-
-def _words(text: str) -> str:
-    return one_line(text)
