@@ -50,11 +50,11 @@ from bench.outside.wording import one_line
 
 __all__ = [
     "AXES", "Audio", "BenchError", "CheckpointError", "Clip", "Conditioning", "ConfigError",
-    "ContentError", "DatasetError", "DeviceError", "Direction", "Entry", "FitRequest",
-    "HubCheckpoint", "Json", "MethodInfo", "Metric", "MetricInfo", "NoParameters", "Output",
-    "ParametersT", "Profile", "ProfileInfo", "Progress", "RecordError", "Score", "ScoreStatus",
-    "Style", "StyleState", "StyleTransferMethod", "TransferRequest", "UnknownNameError",
-    "UnsupportedError", "Waveform",
+    "ContentError", "DatasetError", "DeviceError", "Direction", "EmbeddingMetric", "Entry",
+    "FitRequest", "HubCheckpoint", "Json", "MethodInfo", "Metric", "MetricInfo", "NoParameters",
+    "Output", "ParametersT", "Profile", "ProfileInfo", "Progress", "RecordError", "Score",
+    "ScoreStatus", "Style", "StyleState", "StyleTransferMethod", "TransferRequest",
+    "UnknownNameError", "UnsupportedError", "Waveform",
 ]  # fmt: skip
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
@@ -249,11 +249,17 @@ class Output:
         content: The content as it is in the dataset: any rate, one or more channels.
         style: The style with its held-out clips.
         audio: The output at the content's rate and length, (1, sample).
+        rivals: The other styles of the run with their clips, in the order of the run, for a metric
+            whose `MetricInfo.needs` names "rivals"; empty for all others.
+        target: What the output should have been, where the dataset has it, for a metric whose
+            `MetricInfo.needs` names "target"; None for all others.
     """
 
     content: Clip
     style: Style
     audio: Audio
+    rivals: tuple[Style, ...] = ()
+    target: Audio | None = None
 
 
 ScoreStatus = Literal["ok", "silent", "unsupported", "invalid_output", "invalid_score"]
@@ -274,6 +280,8 @@ class Score:
             number). "invalid_score" (no number) is what the harness records for a metric that
             raised, or whose score breaks a rule.
         reason: Why the status is not "ok".
+        detail: A few plain facts beside the number, such as {"nearest": "bells", "rank": 2}; what
+            they may be is said in `bench.scores`.
     """
 
     name: str
@@ -281,6 +289,7 @@ class Score:
     raw: float | None = None
     status: ScoreStatus = "ok"
     reason: str | None = None
+    detail: Mapping[str, str | float | bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -454,4 +463,23 @@ class Metric(ABC):
         """Everything that decides a score except the audio: version, weights, libraries.
 
         Scores with different fingerprints never share a column. Called after `load`.
+        """
+
+
+class EmbeddingMetric(Metric):
+    """A metric that hears sounds as vectors, of which distances between sets can be made.
+
+    Attributes:
+        EMBEDDING: A short name of these vectors in tables, such as "CLAP". One metric per model
+            has it; the run keeps the vectors of all outputs and held-out clips under it.
+    """
+
+    EMBEDDING: ClassVar[str]
+
+    @abstractmethod
+    def embed(self, audios: Sequence[Audio]) -> NDArray[np.float64]:
+        """Vectors of unit length, (sound, dimension), in order; called after `load`.
+
+        Args:
+            audios: Any rate, length and number of channels; finite, and not silent.
         """

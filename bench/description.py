@@ -131,6 +131,9 @@ class MetricInfo:
         source: Paper and equation.
         departures: Where this implementation differs from its source.
         version: Raised by hand when scores change on purpose.
+        needs: What `Output` must hold beside content, style and audio: "rivals", the other styles
+            of the run, which then are part of the metric's fingerprint; "target", what the output
+            should have been.
     """
 
     title: str
@@ -139,6 +142,7 @@ class MetricInfo:
     source: str
     departures: tuple[str, ...] = ()
     version: str = "1"
+    needs: tuple[Literal["rivals", "target"], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,21 @@ without a number, whose reason names the metric, the value and the rule.
 
 **Rounding**: a number may lie `ROUNDING` times the scale of its range beyond an end and then counts
 as that end, since a cosine in float32 may come out as 1.0000001.
+
+**Detail**: up to `MOST_FACTS` facts beside the number, each a text of up to `LONGEST_FACT`
+characters, a finite number, or true or false, under a name that is such a text.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Literal, TypeAlias, get_args
 
 from bench.api import Score, ScoreStatus
+from bench.outside.wording import visible
 
 Range: TypeAlias = tuple[float, float]
 Rule: TypeAlias = Literal["kind", "name", "number", "range"]
@@ -30,6 +34,7 @@ INVALID: ScoreStatus = "invalid_score"
 # steps deep, so 3 x 10 roundings of 2^-24 each, and a few for the root and the divisions.
 ROUNDING = 32 * 2.0**-24
 SHOWN = 60  # characters of a value in a reason
+MOST_FACTS, LONGEST_FACT = 16, 200
 
 
 class AnswerError(ValueError):
@@ -157,6 +162,12 @@ def _misfits(score: Score, called: str) -> Iterator[Fault]:
         yield Fault("kind", words)
     if not isinstance(score.reason, str | None):
         yield Fault("kind", f"gave the reason {_shown(score.reason)}; a reason is a text")
+    if not _are_facts(score.detail):
+        yield Fault(
+            "kind",
+            f"gave the detail {_shown(score.detail)}; it is a mapping of up to {MOST_FACTS} texts "
+            f"to texts, finite numbers or bools, none above {LONGEST_FACT} characters",
+        )
     if not called or score.name != called:
         wanted = repr(called) if called else "a text"
         yield Fault("name", f"named a score {_shown(score.name)}; its name must be {wanted}")
@@ -219,7 +230,32 @@ def _admitted(score: object, called: str, declared: Declared) -> Score:
         bounded(score.raw, raw_range(declared.range)),
         score.status,
         score.reason,
+        {visible(name): _plain_fact(fact) for name, fact in score.detail.items()},
     )
+
+
+def _are_facts(detail: object) -> bool:
+    """Whether this may stand beside a number."""
+    return (
+        isinstance(detail, Mapping)
+        and len(detail) <= MOST_FACTS
+        and all(_is_short(name) and _is_fact(fact) for name, fact in detail.items())
+    )
+
+
+def _is_fact(fact: object) -> bool:
+    return isinstance(fact, bool) or _is_short(fact) or _real(fact) is not None
+
+
+def _is_short(text: object) -> bool:
+    return isinstance(text, str) and len(text) <= LONGEST_FACT
+
+
+def _plain_fact(fact: str | float | bool) -> str | float | bool:
+    """A fact of a plain type, for JSON; a text in which each character can be seen."""
+    if isinstance(fact, str):
+        return visible(fact)
+    return fact if isinstance(fact, bool | int) else float(fact)
 
 
 def _real(number: object) -> float | None:

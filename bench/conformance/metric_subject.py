@@ -83,6 +83,11 @@ class MetricSubject:
         return Style(STYLE_TEXT, clips[:2], clips[2:], text=STYLE_TEXT)
 
     @kept
+    def rivals(self) -> tuple[Style, ...]:
+        """The other styles of the run: one, whose clips are the content's."""
+        return (Style("rival", (self.content,), (self.content,)),)
+
+    @kept
     def ordinary(self) -> tuple[Audio, Audio, Audio]:
         """Three ordinary outputs: the content, a seen and a held-out clip of the style."""
         style = self.style
@@ -100,4 +105,6 @@ class MetricSubject:
         given |= {f"clip {one.id!r}": one.audio for one in (clip, *self.style.clips)}
         metric = self.metric
         with self.reading.watch(), self.side_effects.watch("score", given):
-            return metric.score([Output(clip, self.style, audio) for audio in outputs])
+            return metric.score(
+                [Output(clip, self.style, audio, self.rivals, clip.audio) for audio in outputs]
+            )

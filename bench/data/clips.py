@@ -133,14 +133,15 @@ class Dataset:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of all that identifies the clips, whichever folder they lie in, 64 hex digits."""
-        lines: list[list[str | float | None]] = [_identity(clip) for clip in self.contents]
+        lines: list[list[str | float | None]] = [clip_identity(clip) for clip in self.contents]
         for style in self.styles:
             lines.append([style.id, style.kind, style.text])
-            lines += [_identity(clip) for clip in style.clips]
+            lines += [clip_identity(clip) for clip in style.clips]
         return json_digest(lines)
 
 
-def _identity(clip: ClipSource) -> list[str | float | None]:
+def clip_identity(clip: ClipSource) -> list[str | float | None]:
+    """All that identifies a clip, whichever folder it lies in."""
     place = [clip.id, clip.category, clip.recording]
     return [*place, clip.start_s, clip.duration_s, clip.digest]
 

@@ -6,8 +6,11 @@ Contents keep their sample rate and channels; styles are split into seen and hel
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
+
+from bench.data.clips import clip_identity
+from bench.files import json_digest
 
 if TYPE_CHECKING:
     from bench.api import Clip, Style
@@ -37,6 +40,19 @@ class Material:
         self._duration_s = duration_s
         self.content = lru_cache(maxsize=CONTENTS_IN_MEMORY)(self._read_content)
         self.style = lru_cache(maxsize=None)(self._read_style)
+
+    @cached_property
+    def styles_digest(self) -> str:
+        """SHA-256 of the styles and of what is kept for scoring of each, 64 hex digits."""
+        kept = {
+            name: [clip_identity(clip) for clip in split.heldout_clips]
+            for name, split in self._splits.items()
+        }
+        return json_digest([kept, self._duration_s])
+
+    def rivals(self, style: str) -> tuple[Style, ...]:
+        """All styles of the run but this one, in the order of the run."""
+        return tuple(self.style(other) for other in self._splits if other != style)
 
     def _read_content(self, content: str) -> Clip:
         return self._contents[content].read(self._duration_s)

@@ -87,15 +87,16 @@ def sounds() -> dict[str, Audio]:
 def outputs() -> list[Output]:
     """Each sound once as an output: the next one is its content, the one after that its style.
 
-    The style's held-out clips are both others, so that no metric gives the numbers of another.
+    The style's held-out clips are both others, so that no metric gives the numbers of another. Its
+    only rival sounds like the content, and the style's clip is what the output should have been.
     """
     clips = [Clip(name, "reference", audio) for name, audio in sounds().items()]
     made = []
     for number, clip in enumerate(clips):
         content, style = clips[(number + 1) % 3], clips[(number + 2) % 3]
-        made.append(
-            Output(content, Style("reference", (style,), (content, style), TEXT), clip.audio)
-        )
+        wanted = Style("reference", (style,), (content, style), TEXT)
+        rival = Style("rival", (content,), (content,))
+        made.append(Output(content, wanted, clip.audio, (rival,), style.audio))
     return made
 
 

@@ -98,7 +98,8 @@ class ScoreRecord(Record):
     `fingerprint` names the metric's model, preprocessing and versions. `audio_digest` is that of
     the audio that was scored: a score of other audio than the cell has now is stale. None, in
     older runs, belongs to whatever audio there is. `code` is the head of the digest of the metric's
-    code; a run makes scores of other code again.
+    code; a run makes scores of other code again. `detail` holds facts beside the number, such as
+    which style was nearest.
     """
 
     cell_id: str
@@ -110,6 +111,7 @@ class ScoreRecord(Record):
     fingerprint: str
     audio_digest: str | None = None
     code: str | None = None
+    detail: dict[str, str | float | bool] | None = None
     score_s: float | None = None
 
 

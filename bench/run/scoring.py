@@ -95,6 +95,8 @@ def load_metric(
             said = plain_fingerprint(metric.fingerprint())
         code = digest_of(entry)[:12]
         detail = {**said, **_outside(entry, context.profile, code)}
+        if "rivals" in entry.info.needs:
+            detail["styles"] = context.material.styles_digest[:12]
         mark = digest(detail)[:12]
         return LoadedMetric(name, entry.info, metric, mark, detail, code=code)
     except BenchError:
@@ -160,7 +162,7 @@ def score(
     """
     done = 0
     with Aside(context.device) as aside:
-        for reading in one_ahead(_readings(context, todo, cells, aside)):
+        for reading in one_ahead(_readings(context, metric.info, todo, cells, aside)):
             found = reading()
             _let_go(context, found, cells)
             sound = [(cell, one) for cell, one in found if isinstance(one, Output)]
@@ -190,6 +192,7 @@ def _rows(
             raw=result.raw,
             status=result.status,
             reason=result.reason,
+            detail=dict(result.detail) or None,
             fingerprint=metric.fingerprint,
             code=metric.code,
             audio_digest=cells[cell.cell_id].audio_digest,
@@ -242,6 +245,7 @@ def _refusal(name: str, error: BaseException) -> Score:
 
 def _readings(
     context: RunContext,
+    info: MetricInfo,
     todo: Sequence[PlannedCell],
     cells: Mapping[str, CellRecord],
     aside: Aside,
@@ -250,23 +254,29 @@ def _readings(
     size = BATCH_OVERLAPPED if aside.overlaps else BATCH
     for start in range(0, len(todo), size):
         batch = [(cell, cells[cell.cell_id]) for cell in todo[start : start + size]]
-        yield aside.begin(partial(_read, context, batch))
+        yield aside.begin(partial(_read, context, info, batch))
 
 
-def _read(context: RunContext, batch: Sequence[tuple[PlannedCell, CellRecord]]) -> list[Found]:
+def _read(
+    context: RunContext, info: MetricInfo, batch: Sequence[tuple[PlannedCell, CellRecord]]
+) -> list[Found]:
     """Each cell with its output, if its audio is what was recorded."""
+    styles = list(dict.fromkeys(cell.style for cell, _ in batch))
+    for style in styles:
+        context.material.style(style)  # once, and not in each thread
+    needs_rivals = "rivals" in info.needs
+    rivals = {one: context.material.rivals(one) if needs_rivals else () for one in styles}
 
     def find(pair: tuple[PlannedCell, CellRecord]) -> Found:
         cell, record = pair
         audio, material = recorded_audio(context.folder, record), context.material
         if not isinstance(audio, str):
-            return cell, Output(material.content(cell.content), material.style(cell.style), audio)
+            content, style = material.content(cell.content), material.style(cell.style)
+            return cell, Output(content, style, audio, rivals[cell.style])
         return cell, CellRecord(
             cell_id=cell.cell_id, status="cancelled", identity=record.identity, reason=audio
         )
 
-    for style in dict.fromkeys(cell.style for cell, _ in batch):
-        context.material.style(style)  # once, and not in each thread
     return in_parallel(find, batch, context.device)
 
 

@@ -52,7 +52,11 @@ class Supply:
     def outputs(self, clips: int) -> list[Output]:
         """Something to score: contents, with other contents in place of outputs."""
         pairs = zip(self.contents_for(clips, None), self.contents_for(clips, None), strict=True)
-        return [Output(content, self.style, made.audio) for content, made in pairs]
+        rivals = (replace(self.style, id=f"not {self.style.id}"),)
+        return [
+            Output(content, self.style, made.audio, rivals, content.audio)
+            for content, made in pairs
+        ]
 
     def _fresh(self, clip: Clip, sample_rate: int | None) -> Clip:
         heard = as_heard(clip, sample_rate)

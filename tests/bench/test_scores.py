@@ -73,6 +73,11 @@ def test_whatever_is_no_finite_real_number_is_invalid(value: float) -> None:
         (Score("", 0.5), "named a score ''; its name must be 'cp'"),
         (Score("cp", 0.5, status="fine"), "gave the status 'fine'; there are ok, silent"),  # type: ignore[arg-type]
         (Score("cp", 0.5, reason=3), "gave the reason 3; a reason is a text"),  # type: ignore[arg-type]
+        (Score("cp", 0.5, detail={"rank": math.nan}), "gave the detail {'rank': nan}; it is a map"),
+        (Score("cp", 0.5, detail={"near": "x" * 201}), "finite numbers or bools, none above 200"),
+        (Score("cp", 0.5, detail={str(n): n for n in range(17)}), "a mapping of up to 16 texts"),
+        (Score("cp", 0.5, detail={1: 2}), "gave the detail {1: 2}; it is"),  # type: ignore[dict-item]
+        (Score("cp", 0.5, detail=[]), "gave the detail []; it is"),  # type: ignore[arg-type]
         (None, "gave None, not a Score"),
         ({"cp": 0.5}, "gave {'cp': 0.5}, not a Score"),
     ],
@@ -88,6 +93,13 @@ def test_a_broken_rule_is_named_with_metric_and_value(score: object, reason: str
 def test_no_number_with_a_status_that_has_none_passes(status: str) -> None:
     given = Score("cp", None, None, status, "no reference")  # type: ignore[arg-type] # parametrised
     assert the_only(given) == given
+
+
+def test_facts_beside_a_number_become_plain() -> None:
+    given = {"rank": np.int64(2), "gap": np.float32(0.5), "own": True, "nearest": "b\x00lls"}
+    found = the_only(Score("cp", 0.5, detail=given))  # type: ignore[arg-type] # numpy's numbers
+    assert found.detail == {"rank": 2, "gap": 0.5, "own": True, "nearest": "b\\x00lls"}
+    assert [type(fact) for fact in found.detail.values()] == [float, float, bool, str]
 
 
 def test_a_score_at_fault_leaves_its_neighbours_alone() -> None:
