@@ -19,6 +19,7 @@ from reports.tables import notes, reading
 from reports.tables.capabilities import capabilities
 from reports.tables.comparisons import comparisons, ranks
 from reports.tables.gains import gains
+from reports.tables.retrieval import confusion, retrieval
 from reports.tables.run_costs import run_costs
 from reports.tables.settings import table1
 from reports.tables.table2 import table2
@@ -32,7 +33,8 @@ TABLES: tuple[Callable[[Run], ResultTable], ...] = (
     table2, table1, gains, ranks, tradeoff, run_costs, capabilities
 )  # fmt: skip
 TERMINAL_WIDTH = 80
-WRITTEN = (*TABLES, comparisons)  # the last is too long for a terminal
+LONG = (retrieval, confusion, comparisons)  # too long for a terminal
+WRITTEN = (*TABLES, *LONG)
 FORMATS: dict[str, Callable[[ResultTable], str]] = {
     "md": formats.markdown, "tex": formats.latex, "csv": formats.csv
 }  # fmt: skip
@@ -77,9 +79,9 @@ def write_report(
     """Write the tables of one run, or of several of one suite, and return the paths.
 
     The report of one run is `report/` in its folder. It holds table2, table1, gains, ranks,
-    tradeoff, timing, capabilities and comparisons as .md, .tex and .csv, failures.md, and
-    inputs.md, which says whether content and style audio may be part of the report (see
-    `reports.sounds`; `without_inputs` forbids it). The report of several runs is `report/merged/`
+    tradeoff, timing, capabilities, retrieval, confusion and comparisons as .md, .tex and .csv,
+    failures.md, and inputs.md, which says whether content and style audio may be part of the report
+    (see `reports.sounds`; `without_inputs` forbids it). The report of several runs is `report/merged/`
     in the folder named first. Writing a report again gives the same files; what else lies in its
     folder stays.
 
@@ -130,7 +132,8 @@ def terminal_summary(
     else:
         report = runs if isinstance(runs, Report) else read_report(runs)
         run = report.run
-        built = tuple(t for t in report.tables if t.label != "comparisons")  # too long
+        long = {build.__name__ for build in LONG}
+        built = tuple(table for table in report.tables if table.label not in long)
     shown = [_brief(table, first=table is built[0]) for table in built if table.rows]
     if not shown:
         return f"{reading.identity(run)}: no cell is planned, so there is nothing to show.\n"

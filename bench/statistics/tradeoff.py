@@ -4,8 +4,9 @@ A method with a strength can buy style fit (SF) with content preservation (CP), 
 each decides nothing. A sweep of settings traces a curve; curves are compared at the same CP, and by
 the area that they dominate between the controls.
 
-**Conventions**: CP and SF are both higher-is-better; the last axis of an array is the setting of
-one method, leading axes are bootstrap resamples; nothing is extrapolated: beyond a curve is NaN.
+**Conventions**: CP and SF stand for any measure of content and of style fit, both higher-is-better;
+the last axis of an array is the setting of one method, leading axes are bootstrap resamples;
+nothing is extrapolated: beyond a curve is NaN.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ SHOWN_CLIPS = (1, 3, 10, 30, 100, 300, 1000)
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A method in the plane of content preservation and style fit.
+    """A method in a plane of two measures, one of content and one of style fit.
 
     `family` is its catalog name, which all settings of one method share; `pareto` marks a
     competitor whose means no other one beats in both.
@@ -38,8 +38,8 @@ class Point:
     label: str
     family: str
     kind: Kind
-    cp: Estimate
-    sf: Estimate
+    content: Estimate
+    fit: Estimate
     pareto: bool = False
 
 
@@ -83,7 +83,7 @@ def style_fits(table2: ResultTable) -> tuple[str, ...]:
 
 def scatter(
     table2: ResultTable,
-    style_fit: str,
+    plane: tuple[str, str],
     families: Mapping[str, str],
     unjudged: Collection[str] = (),
 ) -> tuple[Point, ...]:
@@ -94,16 +94,16 @@ def scatter(
 
     Args:
         table2: The table of methods.
-        style_fit: The column of the vertical axis.
+        plane: The columns of the horizontal and of the vertical axis: content, style fit.
         families: Catalog name of each method label.
         unjudged: Labels of competitors that finished too few cells to be in the set.
     """
-    if "cp" not in [column.key for column in table2.columns]:
+    if not set(plane) <= {column.key for column in table2.columns}:
         return ()
     kinds: dict[str, Kind] = {}
     chosen: dict[str, tuple[int, tuple[Estimate, Estimate]]] = {}
-    for row, cp, sf in zip(table2.rows, table2.column("cp"), table2.column(style_fit), strict=True):
-        label, pair = row.method or str(row.cells[0]), _pair(cp, sf)
+    for row, *values in zip(table2.rows, *map(table2.column, plane), strict=True):
+        label, pair = row.method or str(row.cells[0]), _pair(*values)
         rank = LIKE_CELLS.index(row.kind) if row.kind in LIKE_CELLS else 0
         kinds.setdefault(label, _kind(row))
         if pair is not None and rank >= chosen.get(label, (0, pair))[0]:
@@ -135,8 +135,9 @@ def _kind(row: Row) -> Kind:
 
 def pareto(points: Sequence[Point]) -> frozenset[str]:
     """Labels of the points that no other point beats in one score without losing in the other."""
-    cp, sf = (np.array([getattr(p, name).value for p in points]) for name in ("cp", "sf"))
-    front = tradeoff.pareto(cp, sf).tolist()
+    content = np.array([point.content.value for point in points])
+    fit = np.array([point.fit.value for point in points])
+    front = tradeoff.pareto(content, fit).tolist()
     return frozenset(p.label for p, best in zip(points, front, strict=True) if best)
 
 
@@ -238,15 +239,17 @@ def _short(
     return f"{name} {', '.join(f'{key}={value}' for key, value in own.items())}" if own else label
 
 
-def scatter_csv(points: Sequence[Point]) -> str:
-    """The points with the ends of their intervals."""
+def scatter_csv(points: Sequence[Point], plane: tuple[str, str]) -> str:
+    """The points with the ends of their intervals, in columns named after the two measures."""
     rows = [
-        (p.label, p.kind, p.cp.value, p.cp.low, p.cp.high, p.sf.value, p.sf.low, p.sf.high,
-         int(p.pareto))
-        for p in points
-    ]  # fmt: skip
-    head = ("label", "kind", "cp", "cp.low", "cp.high", "sf", "sf.low", "sf.high", "pareto")
-    return numbers_csv(head, rows)
+        (p.label, p.kind, *_with_ends(p.content), *_with_ends(p.fit), int(p.pareto)) for p in points
+    ]
+    ends = [f"{name}{end}" for name in plane for end in ("", ".low", ".high")]
+    return numbers_csv(("label", "kind", *ends, "pareto"), rows)
+
+
+def _with_ends(value: Estimate) -> tuple[float, float, float]:
+    return value.value, value.low, value.high
 
 
 def curves_csv(drawn: Sequence[Curve]) -> str:

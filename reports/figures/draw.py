@@ -67,20 +67,25 @@ def canvas(height: float, width: float = COLUMN_WIDTH) -> Iterator[Figure]:
         yield Figure(figsize=(width, height), layout="constrained")
 
 
-def scatter(points: Sequence[Point], style_fit_title: str) -> Figure:
-    """Draw CP against SF with intervals; a dashed line joins the Pareto set."""
+def scatter(points: Sequence[Point], titles: tuple[str, str]) -> Figure:
+    """Draw content against style fit with intervals; a dashed line joins the Pareto set.
+
+    Args:
+        points: The methods.
+        titles: Of the horizontal and of the vertical axis.
+    """
     with canvas(2.6 + 0.09 * len(points)) as figure:
         axes = figure.subplots()
         names = short_labels(point.label for point in points)
         for point, look in zip(points, _looks(points), strict=True):
             axes.errorbar(
-                point.cp.value, point.sf.value, **_whiskers(point), **look,
+                point.content.value, point.fit.value, **_whiskers(point), **look,
                 label=names[point.label] + (" (Pareto)" if point.pareto else ""),
             )  # fmt: skip
-        front = sorted((p.cp.value, p.sf.value) for p in points if p.pareto)
+        front = sorted((p.content.value, p.fit.value) for p in points if p.pareto)
         if front:
             axes.plot(*zip(*front, strict=True), color=INK, lw=0.7, ls="--", zorder=1)
-        axes.set(xlabel="content preservation (CP)", ylabel=style_fit_title)
+        axes.set(xlabel=titles[0], ylabel=titles[1])
         figure.legend(loc="outside lower center", ncols=2, handletextpad=0.2)
         return figure
 
@@ -110,7 +115,7 @@ def _unique(points: Sequence[Point], kind: str) -> list[str]:
 def _whiskers(point: Point) -> dict[str, Any]:
     """Distances to the ends of the intervals; none where there are no ends."""
     ends = {}
-    for name, value in (("xerr", point.cp), ("yerr", point.sf)):
+    for name, value in (("xerr", point.content), ("yerr", point.fit)):
         below, above = value.value - value.low, value.high - value.value
         if below >= 0 and above >= 0:
             ends[name] = [[below], [above]]

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from bench.records.store import Run
 from reports.figures import data, draw
-from reports.tables import standing
+from reports.tables import reading, standing
 from reports.text.result_table import ResultTable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+WORDS = {"CP": "content preservation (CP)"}  # of a title that is only letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,10 @@ def plates(run: Run, tables: Mapping[str, ResultTable]) -> tuple[Plate, ...]:
     titles = {metric.name: metric.title for metric in run.header.metrics}
     found: list[Plate] = []
     if "table2" in tables:
-        for measure in data.style_fits(tables["table2"]):
-            found += _scatter(run, tables["table2"], measure, titles[measure])
+        fits = data.style_fits(tables["table2"])
+        pairs = [(plane.content.name, plane.fit.name) for plane in reading.planes(run)]
+        for pair in dict.fromkeys([*pairs, *(("cp", fit) for fit in fits)]):
+            found += _scatter(run, tables["table2"], pair)
     if "table1" in tables and "table2" in tables:
         for measure in data.style_fits(tables["table2"])[:1]:
             found += _curves(tables["table1"], measure, titles[measure], names)
@@ -58,27 +62,33 @@ def plates(run: Run, tables: Mapping[str, ResultTable]) -> tuple[Plate, ...]:
     return tuple(found)
 
 
-def _scatter(run: Run, table: ResultTable, measure: str, title: str) -> list[Plate]:
-    axes = [metric for metric in run.header.metrics if metric.name in {"cp", measure}]
-    unjudged = {label for metric in axes for label in standing.unjudged(run, metric)}
-    points = data.scatter(table, measure, data.families(run), unjudged)
+def _scatter(run: Run, table: ResultTable, pair: tuple[str, str]) -> list[Plate]:
+    known = {metric.name: metric for metric in run.header.metrics}
+    unjudged = {
+        label for name in pair if name in known for label in standing.unjudged(run, known[name])
+    }
+    points = data.scatter(table, pair, data.families(run), unjudged)
     if not points:
         return []
+    content, fit = (known[name].title for name in pair)
     short = data.short_labels(point.label for point in points)
     front = ", ".join(short[p.label] for p in points if p.pareto) or "none"
     printed = (
         "black and hollow: as published; " if any(p.kind == "published" for p in points) else ""
     )
     caption = (
-        f"{title} against content preservation with 95 % intervals. Grey and hollow: controls; "
-        f"{printed}dashed: competitors whose means no other beats in both (Pareto set: {front})."
-        f"{_cells_shown(table)}"
+        f"{fit} against {WORDS.get(content, content)} with 95 % intervals. Grey and hollow: "
+        f"controls; {printed}dashed: competitors whose means no other beats in both (Pareto set: "
+        f"{front}).{_cells_shown(table)}"
     )
-    words = "; ".join(f"{p.label}: CP {p.cp.value:.2f}, SF {p.sf.value:.2f}" for p in points)
-    label = f"cp-{measure.replace('.', '-')}"
+    words = "; ".join(
+        f"{p.label}: {content} {p.content.value:.2f}, {fit} {p.fit.value:.2f}" for p in points
+    )
+    titles = (WORDS.get(content, content), fit)
     return [
-        Plate(label, table.label, caption, f"Scatter of {title} against CP. {words}.",
-              data.scatter_csv(points), partial(draw.scatter, points, title))
+        Plate("-".join(pair).replace(".", "-"), table.label, caption,
+              f"Scatter of {fit} against {content}. {words}.",
+              data.scatter_csv(points, pair), partial(draw.scatter, points, titles))
     ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ functions are pure functions of a `Run`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -42,6 +42,7 @@ RANKS_NOTE = (
 WORST_NOTE = "a failed cell counts as the worst score, an n/a one is left out"
 WON_NOTE = "cells won: share of cells in which the first number is the larger; ties count half"
 NOT_SIGNIFICANT = "not significant"
+BETTER = " is better"  # the end of a finding that claims something
 OUTCOME = (
     Column("finding", "Finding", text=True),
     Column("detectable", "Detectable"),
@@ -84,12 +85,18 @@ def comparisons(run: Run) -> ResultTable:
         RecordError: Scores of one metric carry different fingerprints.
     """
     declared, others = _declared(run), _others(run)
-    results = {p.name: _compared(run, p) for p in (*declared, *others)}
+    pairings = (*declared, *others)
+    results = {p.name: _compared(run, p) for p in pairings}
     size = family_size(run)
     corrected = holm({p.name: _p(results[p.name]) for p in declared}, size=size)
     corrected |= {p.name: _among_all_pairs(run, p) for p in others}
+    found = {p.name: _finding(run, p, results[p.name], corrected[p.name]) for p in pairings}
+    said = _by_judge(run, pairings, found)
     groups = (*((p, DECLARED) for p in declared), *((p, OTHERS) for p in others))
-    rows = [_row(run, p, results[p.name], corrected[p.name], group) for p, group in groups]
+    rows = [
+        _row(p, results[p.name], corrected[p.name], doubted(found[p.name], said[p.name]), group)
+        for p, group in groups
+    ]
     populations = {result.population for result in results.values() if result and result.n}
     return ResultTable(
         "Paired differences between methods",
@@ -158,19 +165,57 @@ def _p(result: Comparison | None) -> float:
 
 
 def _row(
-    run: Run, pairing: Pairing, result: Comparison | None, corrected: float, group: str
+    pairing: Pairing, result: Comparison | None, corrected: float, follows: str, group: str
 ) -> Row:
     names = (pairing.metric.title, f"{pairing.first} - {pairing.second}")
     if result is None or result.n == 0:
         why = "method not in this run" if result is None else "no cell has both numbers"
         return Row((*names, Missing("n/a", why), *([None] * (len(COLUMNS) - 3))), group)
     delta, p_value = difference(result)
-    found = _finding(run, pairing, result, corrected)
-    return Row((*names, delta, p_value, p_of(corrected), found, *strength(result)), group)
+    return Row((*names, delta, p_value, p_of(corrected), follows, *strength(result)), group)
 
 
-def _finding(run: Run, pairing: Pairing, result: Comparison, p: float) -> str:
+def _by_judge(
+    run: Run, pairings: Sequence[Pairing], found: Mapping[str, str]
+) -> dict[str, dict[str, str]]:
+    """For each comparison of style, what every judge of style finds about its two methods."""
+    judges = {metric.name: judge for judge, metric in reading.style_judges(run).items()}
+    about: dict[frozenset[str], dict[str, str]] = {}
+    for pairing in pairings:
+        if pairing.metric.name in judges:
+            said = about.setdefault(frozenset((pairing.first, pairing.second)), {})
+            said[judges[pairing.metric.name]] = found[pairing.name]
+    return {
+        p.name: about[frozenset((p.first, p.second))] if p.metric.name in judges else {}
+        for p in pairings
+    }
+
+
+def doubted(finding: str, said: Mapping[str, str]) -> str:
+    """A finding with the judges of style that contradict it.
+
+    Args:
+        finding: What one of them finds.
+        said: What each of them finds about the same two, by its name; empty where the finding is
+            not about style.
+
+    Example:
+        >>> doubted("a is better", {"CLAP": "a is better", "MusicNN": "not significant"})
+        'a is better (MusicNN: not)'
+        >>> doubted("a is better", {"CLAP": "a is better", "MusicNN": "b is better"})
+        'a is better (MusicNN: b is better)'
+    """
+    if not finding.endswith(BETTER):
+        return finding
+    others = {judge: words for judge, words in said.items() if words != finding}
+    against = [f"{j}: {w if w.endswith(BETTER) else 'not'}" for j, w in others.items()]
+    return f"{finding} ({'; '.join(against)})" if against else finding
+
+
+def _finding(run: Run, pairing: Pairing, result: Comparison | None, p: float) -> str:
     """What follows, or why a pair is not judged."""
+    if result is None or result.n == 0:
+        return ""
     names = (pairing.first, pairing.second)
     follows = not_judged(pairing.metric, {name: (run, name) for name in names})
     if follows is None:
@@ -221,7 +266,7 @@ def finding(metric: MetricEntry, result: Comparison, p: float, names: tuple[str,
     if p > 1 - LEVEL:
         return NOT_SIGNIFICANT
     first_better = (result.delta > 0) == (metric.direction == "maximize")
-    return f"{names[0] if first_better else names[1]} is better"
+    return f"{names[0] if first_better else names[1]}{BETTER}"
 
 
 def population_notes(populations: set[Population]) -> list[str]:

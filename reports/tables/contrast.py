@@ -19,6 +19,7 @@ from reports.tables.comparisons import (
     WON_NOTE,
     WORST_NOTE,
     difference,
+    doubted,
     finding,
     not_judged,
     population_notes,
@@ -95,14 +96,26 @@ def contrast_methods(
                 f"run {folder} has no method {label!r}; it has {', '.join(frames)}."
                 f"{nearest(label, frames)}"
             )
-    rows, populations = [], set()
+    found = []
     for metric in reading.ordered_metrics(run):
         pair = [judged(run, label, metric) for label in (first, second)]
         result = compare(*pair, bounds=metric.range, population=population)
-        populations.add(result.population)
         follows = not_judged(metric, {name: (run, name) for name in (first, second)})
-        follows = follows or finding(metric, result, result.p, (first, second))
-        rows.append(_row(f"{first} - {second}", metric, result, follows))
+        found.append(
+            (metric, result, follows or finding(metric, result, result.p, (first, second)))
+        )
+    populations = {result.population for _, result, _ in found}
+    judges = {metric.name: judge for judge, metric in reading.style_judges(run).items()}
+    said = {judges[metric.name]: words for metric, _, words in found if metric.name in judges}
+    rows = [
+        _row(
+            f"{first} - {second}",
+            metric,
+            result,
+            doubted(follows, said if metric.name in judges else {}),
+        )
+        for metric, result, follows in found
+    ]
     told = (notes.invalid_note(run), *run.plan_faults, *run.remarks)
     lines = [words for words in told if words]
     title = f"{first} minus {second}, paired per cell"

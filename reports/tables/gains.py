@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 
 from bench.records.schema import MethodEntry
@@ -19,6 +20,9 @@ from reports.tables import notes, reading, standing
 from reports.text.result_table import Column, Estimate, Missing, ResultTable, Row, Value
 
 TRIVIAL = ("copy-content", "mix", "null")
+GAIN = "gain"
+STRONGEST = "over the strongest trivial answer, over which the gain's interval begins lowest"
+DETECTABLE = "would have been: the smallest gain that would have been found in 4 of 5 cases"
 HOW = (
     "a gain is the raw score of a method (a failed cell as the worst score) minus that of the "
     "control, on the cells that both have"
@@ -31,7 +35,8 @@ def gains(run: Run) -> ResultTable:
     Against copy-content, a gain in style fit is what the transfer adds to the music as it was;
     against mix, what it adds to laying a style clip under the music; against null, what knowing the
     style adds. The verdict is that over the strongest of the three, the one over which the gain's
-    interval begins lowest: "gain" says that there is one over each.
+    interval begins lowest: "gain" says that there is one over each. Each judge of style
+    (`reading.style_judges`) has its own verdict, and where they differ the table says so.
 
     Raises:
         RecordError: Scores of one metric carry different fingerprints.
@@ -43,17 +48,16 @@ def gains(run: Run) -> ResultTable:
     groups = _style_groups(run)
     kinds: set[str] = set()
     rows: list[Row] = []
-    verdicts: dict[str, list[str]] = {}
+    verdicts: dict[str, Mapping[str, Verdict]] = {}
     for method, group in product([m for m in methods if not m.control], groups):
         spreads = {c.label: _spreads(run, (method, c), group) for c in controls}
         kinds |= {kind_of(s.population) for found in spreads.values() for s in found if s.n}
-        strongest, said = _verdict(run, spreads)
-        if strongest:
-            where = f"{method.label} ({group})" if len(groups) > 1 else method.label
-            verdicts.setdefault(f"{said} over {strongest}", []).append(where)
+        said = _verdicts(run, spreads)
+        where = f"{method.label} ({group})" if len(groups) > 1 else method.label
+        verdicts[where] = said
         for label, found in spreads.items():
             cells = (method.label, label, group, *map(_shown, found))
-            rows.append(Row((*cells, said if label == strongest else ""), method.label))
+            rows.append(Row((*cells, _said_over(label, said)), method.label))
     return ResultTable(
         "Paired gain over trivial answers (raw scores)",
         "gains",
@@ -65,6 +69,7 @@ def gains(run: Run) -> ResultTable:
             HOW,
             *notes.interval_notes(kinds),
             *_verdict_notes(run, verdicts),
+            *_disagreements(verdicts),
             *_absent_notes([entry.name for entry in controls]),
             notes.provenance_note(run),
         ),
@@ -102,28 +107,42 @@ def _shown(spread: Spread) -> Value:
     return Estimate(spread.mean, *ends(spread), spread.n)
 
 
-def _fit_place(run: Run) -> int | None:
-    """The place of the metric of style fit, which decides; None where the run has none."""
-    names = [metric.name for metric in reading.ordered_metrics(run)]
-    fit = reading.style_fit(run)
-    return names.index(fit) if fit in names else None
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a judge says of a method: what is shown over the strongest control."""
+
+    over: str
+    words: str
 
 
-def _verdict(run: Run, spreads: Mapping[str, Sequence[Spread]]) -> tuple[str, str]:
-    """The strongest control and what is shown over it; empty words where nothing can be said.
+def _verdicts(run: Run, spreads: Mapping[str, Sequence[Spread]]) -> dict[str, Verdict]:
+    """What each judge of style says; one that has no gain to judge says nothing.
 
-    The strongest is the one over which the gain in style fit has the lowest lower end. A gain
-    without an interval counts as the lowest of all, since it shows nothing.
+    The strongest control is the one over which the gain in style fit has the lowest lower end. A
+    gain without an interval counts as the lowest of all, since it shows nothing.
     """
-    place = _fit_place(run)
-    if place is None:
-        return "", ""
-    gained = {label: found[place] for label, found in spreads.items() if found[place].n}
-    lows = {label: ends(gain)[0] for label, gain in gained.items()}
-    if not gained:
-        return "", ""
-    strongest = min(lows, key=lambda label: -math.inf if math.isnan(lows[label]) else lows[label])
-    return strongest, verdict(gained[strongest])
+    names = [metric.name for metric in reading.ordered_metrics(run)]
+    said = {}
+    for judge, metric in reading.style_judges(run).items():
+        place = names.index(metric.name)
+        gained = {label: found[place] for label, found in spreads.items() if found[place].n}
+        if gained:
+            strongest = min(gained, key=lambda label: _low(gained[label]))
+            said[judge] = Verdict(strongest, verdict(gained[strongest]))
+    return said
+
+
+def _low(gain: Spread) -> float:
+    low, _ = ends(gain)
+    return -math.inf if math.isnan(low) else low
+
+
+def _said_over(control: str, said: Mapping[str, Verdict]) -> str:
+    """The verdicts over one control, with the names of the judges where there are several."""
+    own = {judge: found.words for judge, found in said.items() if found.over == control}
+    if len(said) == 1:
+        return "".join(own.values())
+    return "; ".join(f"{judge}: {words}" for judge, words in own.items())
 
 
 def verdict(gain: Spread) -> str:
@@ -137,22 +156,36 @@ def verdict(gain: Spread) -> str:
     if math.isnan(low):
         return "too few contents or styles to tell"
     if low > 0:
-        return "gain"
+        return GAIN
     found = f"{smallest_detectable(gain):.2f} would have been"
     return f"a loss (a gain of {found})" if high < 0 else f"no gain shown ({found})"
 
 
-def _verdict_notes(run: Run, verdicts: Mapping[str, Sequence[str]]) -> list[str]:
-    place = _fit_place(run)
-    if place is None or not verdicts:
-        return []
-    title = reading.ordered_metrics(run)[place].title
-    said = "; ".join(f"{', '.join(labels)}: {words}" for words, labels in verdicts.items())
-    how = "over the strongest trivial answer, over which the gain's interval begins lowest"
-    return [
-        f"verdict in {title}, {how}: {said}",
-        "would have been: the smallest gain that would have been found in 4 of 5 cases",
-    ]
+def _verdict_notes(run: Run, verdicts: Mapping[str, Mapping[str, Verdict]]) -> list[str]:
+    lines = []
+    for judge, metric in reading.style_judges(run).items():
+        who: dict[str, list[str]] = {}
+        for where, said in verdicts.items():
+            if judge in said:
+                found = said[judge]
+                who.setdefault(f"{found.words} over {found.over}", []).append(where)
+        if who:
+            words = "; ".join(f"{', '.join(labels)}: {what}" for what, labels in who.items())
+            lines.append(f"verdict in {metric.title}, {STRONGEST}: {words}")
+    return [*lines, DETECTABLE] if lines else []
+
+
+def _disagreements(verdicts: Mapping[str, Mapping[str, Verdict]]) -> list[str]:
+    """The methods about whose gain the judges do not agree, with what each says."""
+    lines = []
+    for where, said in verdicts.items():
+        gains_by = {judge: found.words == GAIN for judge, found in said.items()}
+        if len(set(gains_by.values())) > 1:
+            words = "; ".join(
+                f"{judge}: {'gain' if has else 'not'}" for judge, has in gains_by.items()
+            )
+            lines.append(f"judges disagree about {where}: {words}")
+    return lines
 
 
 def _absent_notes(present: Sequence[str]) -> list[str]:

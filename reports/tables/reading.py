@@ -8,7 +8,9 @@ number, is nobody's worst score, and is counted wherever cells are.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -31,8 +33,35 @@ KEPT = 2  # runs whose frames are kept: every table starts from them, and `compa
 Frames = Mapping[str, "pd.DataFrame"]  # the cells of each method, by its label
 CONTROLS = "controls"  # the group of their rows in every table
 STYLE_FITS = ("sf.heldout", "sf.seen", "sf.text")  # in the order of preference
-COLUMN_ORDER = ("cp", *STYLE_FITS, "chroma")
+# Who says how well a style fits: the same question asked of models that were trained apart.
+STYLE_JUDGES: Mapping[str, tuple[str, ...]] = {
+    "CLAP": STYLE_FITS[:2],
+    "MusicNN": ("sf.musicnn", "sf.musicnn.seen"),
+    "music CLAP": ("sf.heldout@music", "sf.seen@music"),
+}
+NOTES_KEPT = ("notes", "chroma")  # what hears the notes of a content, whatever plays them
+MARGIN_JUDGES: Mapping[str, str] = {
+    "CLAP": "sf.margin", "MusicNN": "sf.musicnn.margin", "music CLAP": "sf.margin@music"
+}  # fmt: skip
+MARGINS = ("sf.musicnn.margin", "sf.margin")  # nearer to its own style than to any other
+COLUMN_ORDER = (
+    *("cp", *STYLE_FITS, "sf.margin", "sf.musicnn", "sf.musicnn.margin"),
+    *("chroma", "notes", "melody"),
+)
 TONAL = frozenset({"instrument", "tonal"})
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """Two measures that are read together: what is kept of the content, how well the style fits."""
+
+    content: MetricEntry
+    fit: MetricEntry
+
+    @property
+    def title(self) -> str:
+        """Both in words."""
+        return f"{self.content.title}, {self.fit.title}"
 
 
 def identity(run: Run) -> str:
@@ -68,6 +97,49 @@ def style_fit(run: Run) -> str:
         for (_, metric), score in run.scores.items()
     )
     return "sf.heldout" if held_out else "sf.seen"
+
+
+def style_judges(run: Run) -> dict[str, MetricEntry]:
+    """The metric of style fit of each model that gave a number, by the name of the model.
+
+    It compares with held-out clips where it has a number for any, else with the clips learnt from.
+    """
+    counts = number_counts(run)
+    found = {}
+    for judge, names in STYLE_JUDGES.items():
+        chosen = next((name for name in names if counts.get(name)), None)
+        if chosen is not None:
+            found[judge] = metric_of(run, chosen)
+    return found
+
+
+def planes(run: Run) -> list[Plane]:
+    """The pairs of measures in which methods are drawn and curves are read, the default one first.
+
+    The default hears notes on one axis and timbre on the other: notes (chroma, where more outputs
+    have that), and the margin of MusicNN (of CLAP, where there is none). The second is that of the
+    source documents, CP and SF. Either is left out where the run has no numbers for it.
+    """
+    counts = number_counts(run)
+    kept = sorted((n for n in NOTES_KEPT if counts.get(n)), key=lambda name: -counts[name])
+    margins = [name for name in MARGINS if counts.get(name)]
+    pairs = [(kept[0], margins[0])] if kept and margins else []
+    pairs += [("cp", style_fit(run))] if counts.get("cp") and counts.get(style_fit(run)) else []
+    return [Plane(metric_of(run, content), metric_of(run, fit)) for content, fit in pairs]
+
+
+def metric_of(run: Run, name: str) -> MetricEntry:
+    """The metric of a run with this name."""
+    return next(metric for metric in run.header.metrics if metric.name == name)
+
+
+@lru_cache(maxsize=KEPT)
+def number_counts(run: Run) -> Counter[str]:
+    """How many numbers each metric of the run gave."""
+    known = {metric.name for metric in run.header.metrics}
+    return Counter(
+        metric for (_, metric), s in run.scores.items() if s.value is not None and metric in known
+    )
 
 
 def style_kind(run: Run, style: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,9 +17,9 @@ from reports.text.result_table import Column, Missing, ResultTable, Row, Value, 
 
 CONTROLS = ("noise", "copy-content", "copy-style")
 AREA = (
-    "area dominated: share of (CP, SF) targets that some setting reaches, with CP rescaled from "
-    "noise to copy-content and SF from copy-content to copy-style; Pareto: no other setting is "
-    "better in one and as good in the other"
+    "area dominated: share of the targets (content kept, style fit) that some setting reaches, "
+    "with the first rescaled from noise to copy-content and the second from copy-content to "
+    "copy-style; Pareto: no other setting is better in one and as good in the other"
 )
 INTERVALS = (
     "intervals: 95 %, made as those of a mean, with the error and skewness of a bootstrap over "
@@ -27,36 +28,74 @@ INTERVALS = (
 
 
 def tradeoff(run: Run) -> ResultTable:
-    """Show SF at matched CP, and the area that each method dominates between the controls.
+    """Show style fit at equal content preservation, and what each method dominates.
 
-    The settings of a method are its labels with one catalog name, such as a sweep of strengths. SF
-    is measured against held-out clips where there are any. Without a method that has two settings
-    there is nothing to interpolate, and the table has no rows.
+    The settings of a method are its labels with one catalog name, such as a sweep of strengths.
+    Curves are read in each of `reading.planes`, and the settings that stand on the Pareto line in
+    all of them are named. Without a method that has two settings there is nothing to interpolate,
+    and the table has no rows.
 
     Raises:
         RecordError: Scores of one metric carry different fingerprints.
     """
     reading.check_fingerprints(run)
-    style_fit = reading.style_fit(run)
-    if not {"cp", style_fit} <= {metric.name for metric in run.header.metrics}:
-        return _table(run, style_fit, [], [])
-    cp, fit = (_metric(run, name) for name in ("cp", style_fit))
-    settings = _settings(run, (cp, fit))
+    found = [read for plane in reading.planes(run) if (read := _read(run, plane)) is not None]
+    front = [read.front for read in found]
+    shared = [label for label in front[0] if all(label in one for one in front)] if front else []
+    joint = [f"Pareto in each: {', '.join(shared) or 'none'}"] if len(front) > 1 else []
+    return ResultTable(
+        "Style fit at equal content preservation",
+        "tradeoff",
+        reading.identity(run),
+        COLUMNS,
+        tuple(row for read in found for row in read.rows),
+        (
+            *notes.identity_notes(run),
+            *dict.fromkeys(line for read in found for line in read.lines),
+            *joint,
+            AREA,
+            INTERVALS,
+            notes.provenance_note(run),
+        ),
+    )
+
+
+COLUMNS = (
+    Column("plane", "Content, style", text=True),
+    Column("method", "Method", text=True),
+    Column("content", "Content ↑"),
+    Column("fit", "Style ↑"),
+    Column("front", "Pareto", text=True),
+    Column("fit_at_content", "Style at matched content ↑"),
+    Column("volume", "Area dominated ↑"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What one plane shows: rows, notes, and the settings on the Pareto line."""
+
+    rows: tuple[Row, ...]
+    lines: tuple[str, ...]
+    front: tuple[str, ...]
+
+
+def _read(run: Run, plane: reading.Plane) -> _Read | None:
+    axes = (plane.content, plane.fit)
+    settings = _settings(run, axes)
     if not any(len(labels) > 1 for labels in settings.values()):
-        return _table(run, style_fit, [], [])
-    common = standing.common_cells(run, (cp, fit))
+        return None
+    common = standing.common_cells(run, axes)
     scored = {
-        name: [_scored(run, label, (cp, fit), common) for label in labels]
+        name: [_scored(run, label, axes, common) for label in labels]
         for name, labels in settings.items()
     }
-    anchors = _anchors(run, (cp, fit), common)
-    matched, found = tradeoffs(scored, anchors, bounds=fit.range)
-    lines = [_matched_note(matched), *([notes.COMMON] if common else [])]
-    return _table(run, style_fit, _rows(settings, found), lines)
-
-
-def _metric(run: Run, name: str) -> MetricEntry:
-    return next(metric for metric in run.header.metrics if metric.name == name)
+    anchors = _anchors(run, axes, common)
+    matched, found = tradeoffs(scored, anchors, bounds=plane.fit.range)
+    lines = (_matched_note(plane, matched), *([notes.COMMON] if common else []))
+    rows = _rows(plane, settings, found)
+    front = tuple(row.method for row in rows if row.cells[4] == "yes")
+    return _Read(rows, lines, front)
 
 
 def _settings(run: Run, axes: tuple[MetricEntry, MetricEntry]) -> dict[str, list[str]]:
@@ -94,48 +133,33 @@ def _anchors(
     return Anchors(*(_scored(run, label, axes, common) for label in labels))
 
 
-def _rows(settings: Mapping[str, list[str]], found: Mapping[str, Tradeoff]) -> list[Row]:
-    cp = np.concatenate([found[name].cp for name in settings])
-    sf = np.concatenate([found[name].sf for name in settings])
-    on_front = iter(pareto(cp, sf).tolist())
+def _rows(
+    plane: reading.Plane, settings: Mapping[str, list[str]], found: Mapping[str, Tradeoff]
+) -> tuple[Row, ...]:
+    content = np.concatenate([found[name].cp for name in settings])
+    fit = np.concatenate([found[name].sf for name in settings])
+    on_front = iter(pareto(content, fit).tolist())
     rows = []
     for name, labels in settings.items():
-        curve = found[name]
+        curve, group = found[name], f"{plane.title}: {name}"
         for label, x, y in zip(labels, curve.cp.tolist(), curve.sf.tolist(), strict=True):
-            rows.append(Row((label, x, y, "yes" if next(on_front) else "no", None, None), name))
+            front = "yes" if next(on_front) else "no"
+            cells = (plane.title, label, x, y, front, None, None)
+            rows.append(Row(cells, group, method=label))
         ends = (_value(curve.at_matched, "beyond this curve"), _value(curve.volume, "no controls"))
-        rows.append(Row((f"{name}, curve", None, None, "", *ends), name, "mean"))
-    return rows
+        rows.append(Row((plane.title, f"{name}, curve", None, None, "", *ends), group, "mean"))
+    return tuple(rows)
 
 
 def _value(found: Interval, missing: str) -> Value:
     return Missing("n/a", missing) if math.isnan(found.mean) else estimate(found)
 
 
-def _matched_note(matched: float) -> str:
+def _matched_note(plane: reading.Plane, matched: float) -> str:
+    content, fit = plane.content.title, plane.fit.title
     if math.isnan(matched):
-        return "the curves share no range of CP, so there is no common CP to read them at"
+        return f"the curves share no range of {content}, so there is none to read {fit} at"
     return (
-        f"SF at matched CP: read at CP = {matched:.3f}, the middle of the range that all curves "
+        f"{fit} is read at {content} = {matched:.3f}, the middle of the range that all curves "
         "share; curves are linear between neighbouring settings and never go beyond them"
-    )
-
-
-def _table(run: Run, style_fit: str, rows: list[Row], lines: list[str]) -> ResultTable:
-    title = next((m.title for m in run.header.metrics if m.name == style_fit), "SF")
-    columns = (
-        Column("method", "Method", text=True),
-        Column("cp", "CP ↑"),
-        Column("sf", f"{title} ↑"),
-        Column("front", "Pareto", text=True),
-        Column("sf_at_cp", "SF at matched CP ↑"),
-        Column("volume", "Area dominated ↑"),
-    )
-    return ResultTable(
-        "Style fit at equal content preservation",
-        "tradeoff",
-        reading.identity(run),
-        columns,
-        tuple(rows),
-        (*notes.identity_notes(run), *lines, AREA, INTERVALS, notes.provenance_note(run)),
     )

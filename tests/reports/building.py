@@ -28,6 +28,12 @@ METRICS = {
     "sf.text": "SF-text",
     "chroma": "Chroma",
 }
+JUDGED = METRICS | {
+    "sf.margin": "SF-audio margin",
+    "sf.musicnn": "MusicNN",
+    "sf.musicnn.margin": "MusicNN margin",
+    "notes": "Notes",
+}
 STYLES = tuple(f"style{i}" for i in range(6))
 CONTENTS = tuple(f"c{i}" for i in range(8))
 FAMILY = {"pairs": [["tve", "rti"], ["tve", "other"]], "metrics": ["cp"]}
@@ -45,9 +51,10 @@ def method(label: str, *, control: bool = False, **changes: object) -> MethodEnt
 
 
 def metric(name: str) -> MetricEntry:
-    """A metric entry in [0, 1], higher is better."""
+    """A metric entry in [0, 1], a margin in [-2, 2]; higher is better."""
     return MetricEntry(
-        name=name, title=METRICS[name], direction="maximize", range=(0.0, 1.0),
+        name=name, title=JUDGED[name], direction="maximize",
+        range=(-2.0, 2.0) if name.endswith("margin") else (0.0, 1.0),
         source=f"source of {name}", version="1", fingerprint=f"{name}-fp",
     )  # fmt: skip
 

@@ -146,7 +146,7 @@ def test_all_tables_name_the_method_that_wins_on_common_cells(tmp_path: Path) ->
     assert ranks(run).column("cp") == ("1-1*", "2-2")
     assert row(comparisons(run), "comparison", "tve - musicgen")["finding"] == "tve is better"
     assert marked_on_page(run, tmp_path / "run") == {"tve", "tve, common cells"}
-    points = data.scatter(table, "sf.heldout", data.families(run))
+    points = data.scatter(table, ("cp", "sf.heldout"), data.families(run))
     assert {p.label: p.pareto for p in points} == {"tve": True, "musicgen": False}
 
 

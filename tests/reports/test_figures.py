@@ -44,12 +44,12 @@ def test_the_pareto_set_is_what_nothing_beats_in_both() -> None:
 def test_points_are_the_numbers_of_the_table() -> None:
     run = fail(golden_run(), "musicgen/harp/c2/0")
     table = table2(run)
-    points = {p.label: p for p in data.scatter(table, "sf.heldout", data.families(run))}
+    points = {p.label: p for p in data.scatter(table, ("cp", "sf.heldout"), data.families(run))}
     assert list(points) == ["tve[strength=0.5]", "musicgen", "copy-content"]
     rows = {str(r.cells[0]): place for place, r in enumerate(table.rows)}
     for label in ("tve[strength=0.5]", "musicgen"):  # one cell of each failed
-        assert points[label].sf == table.column("sf.heldout")[rows[f"{label}, failed at 0"]]
-    assert points["copy-content"].sf == table.column("sf.heldout")[rows["copy-content"]]
+        assert points[label].fit == table.column("sf.heldout")[rows[f"{label}, failed at 0"]]
+    assert points["copy-content"].fit == table.column("sf.heldout")[rows["copy-content"]]
     assert points["tve[strength=0.5]"].family == "tve"
     assert [p.pareto for p in points.values()] == [True, False, False]
     assert points["copy-content"].kind == "control"
@@ -60,7 +60,7 @@ def test_published_rows_fill_only_the_measure_they_have() -> None:
     run = run_of(header([method("tve")], profile="full"), values)
     table = table2(run)
     kinds = {
-        measure: [p.kind for p in data.scatter(table, measure, {})].count("published")
+        measure: [p.kind for p in data.scatter(table, ("cp", measure), {})].count("published")
         for measure in ("sf.text", "sf.seen")
     }
     assert kinds == {"sf.text": 6, "sf.seen": 1}
@@ -127,11 +127,11 @@ def test_each_figure_has_its_numbers_as_csv() -> None:
 
 def test_pictures_are_the_same_each_time_and_print_odd_names() -> None:
     points = [point("a $x_", 0.5, 0.5), point("<b>&\U0001f3b8", 0.1, 0.2)]
-    first, second = (draw.encoded(draw.scatter(points, "SF $^"), "svg") for _ in range(2))
+    first, second = (draw.encoded(draw.scatter(points, ("CP", "SF $^")), "svg") for _ in range(2))
     assert first == second
     assert b"a $x_" in first
     assert b"&lt;b&gt;&amp;" in first
-    assert draw.encoded(draw.scatter(points, "SF"), "pdf").startswith(b"%PDF")
+    assert draw.encoded(draw.scatter(points, ("CP", "SF")), "pdf").startswith(b"%PDF")
 
 
 def test_a_run_without_numbers_has_no_figures() -> None:

@@ -26,12 +26,14 @@ def test_a_sweep_is_read_at_the_cp_that_the_curves_share() -> None:
     }  # fmt: skip
     table = tradeoff(toy(**levels))
     curve = row(table, "method", "tve, curve")
-    assert isinstance(curve["sf_at_cp"], Estimate)
+    assert isinstance(curve["fit_at_content"], Estimate)
     shared = row(table, "method", "tve[strength=0.4]")
-    assert isinstance(shared["cp"], float)
-    assert curve["sf_at_cp"].low < curve["sf_at_cp"].value < curve["sf_at_cp"].high
+    assert isinstance(shared["content"], float)
+    assert (
+        curve["fit_at_content"].low < curve["fit_at_content"].value < curve["fit_at_content"].high
+    )
     assert curve["volume"] == Missing("n/a", "no controls")
-    assert {r.cells[3] for r in table.rows if r.kind == "measured"} <= {"yes", "no"}
+    assert {r.cells[4] for r in table.rows if r.kind == "measured"} <= {"yes", "no"}
 
 
 def test_controls_bound_the_area() -> None:
@@ -67,7 +69,7 @@ def test_intervals_have_the_error_and_skewness_of_the_bootstrap() -> None:
         share = (matched - left) / (right - left)
         reached = (left <= matched) & (matched <= right)  # nothing is extrapolated
         fits = (sf_left + share * (sf_right - sf_left))[reached]
-        value = row(table, "method", f"{name}, curve")["sf_at_cp"]
+        value = row(table, "method", f"{name}, curve")["fit_at_content"]
         assert isinstance(value, Estimate)
         degrees = min(len(STYLES), len(CONTENTS)) - 1
         spread = Spread(

@@ -1,0 +1,158 @@
+"""Which style an output is nearest to: the margin of its own, and what it is taken for.
+
+A cosine with a style says little alone, because each model has a floor of its own: two sounds
+without anything in common score .02 by CLAP and .5 by MusicNN. The margin, own style minus the
+nearest other, has none, and is above 0 where the own style is the nearest of all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from bench.records.schema import MetricEntry
+from bench.records.store import Run
+from bench.statistics.intervals import Observations, interval
+from reports.tables import notes, reading, standing
+from reports.text.result_table import Column, Missing, ResultTable, Row, Value, estimate
+
+MOST_STYLES = 20  # with more, a matrix fits on no page
+ALL = "all"
+MARGIN = "margin: cosine with the own style minus that with the nearest other, failed cells as -2"
+OWN = (
+    "nearest: share of cells whose nearest style is their own; by chance it would be {chance:.2f} "
+    "(1 of {styles} styles); failed cells count as wrong"
+)
+MATRIX = (
+    "each row: of the outputs in this style, the share that is nearest to the style of the column"
+)
+
+
+def retrieval(run: Run) -> ResultTable:
+    """Show the margin and the share of outputs that are nearest to their own style.
+
+    Each method has a row over all styles and one per style. Every model that measured a margin has
+    two columns, `<metric>` and `<metric>.nearest`.
+
+    Raises:
+        RecordError: Scores of one metric carry different fingerprints.
+    """
+    judges = _judges(run)
+    known = reading.by_method(run)
+    labels = [m.label for m in reading.ordered_methods(run) if m.label in known] if judges else []
+    rows = [row for label in labels for row in _rows(run, label, list(judges.values()))]
+    columns = [Column("method", "Method", text=True), Column("style", "Style", text=True)]
+    for judge, metric in judges.items():
+        columns.append(Column(metric.name, f"{judge} margin ↑"))
+        columns.append(Column(f"{metric.name}.nearest", f"{judge} nearest ↑"))
+    styles = len(run.header.styles)
+    said = (MARGIN, OWN.format(chance=1 / styles, styles=styles)) if judges else ()
+    return ResultTable(
+        "Which style the outputs are nearest to",
+        "retrieval",
+        reading.identity(run),
+        (*columns, Column("n", "n", decimals=0)),
+        tuple(rows),
+        (*notes.identity_notes(run), *said, notes.provenance_note(run)),
+    )
+
+
+def _judges(run: Run) -> dict[str, MetricEntry]:
+    """The margin of each model that has one with numbers, by the name of the model."""
+    counts = reading.number_counts(run)
+    return {
+        judge: reading.metric_of(run, name)
+        for judge, name in reading.MARGIN_JUDGES.items()
+        if counts.get(name)
+    }
+
+
+def _rows(run: Run, label: str, metrics: Sequence[MetricEntry]) -> list[Row]:
+    """The row of a method over all styles, and one for each style that it was asked for."""
+    scores = [standing.judged(run, label, metric) for metric in metrics]
+    control = next(m.control for m in run.header.methods if m.label == label)
+    group = reading.CONTROLS if control else label
+    asked = dict.fromkeys(reading.by_method(run)[label]["style"].tolist())
+    rows = []
+    for style in (ALL, *asked):
+        chosen = [s if style == ALL else s.where((s.styles == style).tolist()) for s in scores]
+        values: list[Value] = []
+        for score, metric in zip(chosen, metrics, strict=True):
+            values += [_mean(score, metric.range), _mean(_is_own(score), (0.0, 1.0))]
+        most = max((int(np.isfinite(score.values).sum()) for score in chosen), default=0)
+        cells = (label, style, *values, most)
+        rows.append(Row(cells, group, "mean" if style == ALL else "measured", label))
+    return rows
+
+
+def _is_own(margins: Observations) -> Observations:
+    """1 where the own style is the nearest, 0 where another is as near."""
+    known = np.isfinite(margins.values)
+    return replace(margins, values=np.where(known, margins.values > 0, math.nan))
+
+
+def _mean(scores: Observations, bounds: tuple[float, float]) -> Value:
+    if not np.isfinite(scores.values).any():
+        return Missing("n/a", "no score")
+    return estimate(interval(scores, bounds=bounds))
+
+
+def confusion(run: Run) -> ResultTable:
+    """Show what the outputs of each competitor are taken for: a matrix per model and method.
+
+    With more than `MOST_STYLES` styles the table has no rows.
+
+    Raises:
+        RecordError: Scores of one metric carry different fingerprints.
+    """
+    reading.check_fingerprints(run)
+    judges, styles = _judges(run), list(run.header.styles)
+    fits = len(styles) <= MOST_STYLES
+    rows = [
+        row
+        for judge, metric in (judges.items() if fits else ())
+        for label in standing.competitors(run)
+        for row in _matrix(run, judge, metric, label)
+    ]
+    columns = (
+        Column("judge", "Judge", text=True),
+        Column("method", "Method", text=True),
+        Column("style", "Style", text=True),
+        *(Column(f"as {style}", f"as {style}", decimals=2) for style in styles[:MOST_STYLES]),
+        Column("n", "n", decimals=0),
+    )
+    return ResultTable(
+        "What the outputs are taken for",
+        "confusion",
+        reading.identity(run),
+        columns,
+        tuple(rows),
+        (*notes.identity_notes(run), MATRIX, notes.provenance_note(run)),
+    )
+
+
+def _matrix(run: Run, judge: str, metric: MetricEntry, label: str) -> list[Row]:
+    styles = list(run.header.styles)
+    taken = _taken_for(run, metric.name, label)
+    rows = []
+    for style in styles:
+        found = [nearest for own, nearest in taken if own == style]
+        if found:
+            shares = [found.count(other) / len(found) for other in styles]
+            cells: tuple[Value, ...] = (judge, label, style, *shares, len(found))
+            rows.append(Row(cells, f"{label} by {judge}", method=label))
+    return rows
+
+
+def _taken_for(run: Run, metric: str, label: str) -> list[tuple[str, str]]:
+    """The style of each output of a method, and the style that it is nearest to."""
+    found = []
+    for cell in run.plan:
+        score = run.scores.get((cell.cell_id, metric)) if cell.method == label else None
+        facts: Mapping[str, object] = (score.detail if score else None) or {}
+        if isinstance(nearest := facts.get("nearest"), str):
+            found.append((cell.style, nearest))
+    return found
