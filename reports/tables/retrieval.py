@@ -89,9 +89,9 @@ def _rows(run: Run, label: str, metrics: Sequence[MetricEntry]) -> list[Row]:
 
 
 def _is_own(margins: Observations) -> Observations:
-    """1 where the own style is the nearest, 0 where another is as near."""
+    """1 where no other style is nearer than the own one, else 0."""
     known = np.isfinite(margins.values)
-    return replace(margins, values=np.where(known, margins.values > 0, math.nan))
+    return replace(margins, values=np.where(known, margins.values >= 0, math.nan))
 
 
 def _mean(scores: Observations, bounds: tuple[float, float]) -> Value:
