@@ -38,6 +38,7 @@ Contour = NDArray[np.float32]
 
 def describe(profile: Profile) -> ProfileInfo:
     """Rate and licence, the same in each profile; the weights are part of the package swift-f0."""
+    del profile
     return ProfileInfo(sample_rate=SAMPLE_RATE, licence="MIT (weights in the package swift-f0)")
 
 

@@ -55,6 +55,7 @@ NoteMap = NDArray[np.bool_]
 
 def describe(profile: Profile) -> ProfileInfo:
     """Rate, weights and licence, the same in each profile."""
+    del profile
     return ProfileInfo(
         sample_rate=SAMPLE_RATE, weights=("metrics/pitch/weights",), licence="Apache-2.0"
     )
@@ -84,7 +85,7 @@ def windows_of(mono: Mono) -> NDArray[np.float32]:
     heard = mono[: len(padded) - LEAD_SAMPLES]
     padded[LEAD_SAMPLES : LEAD_SAMPLES + len(heard)] = heard
     starts = np.arange(count) * STEP_SAMPLES
-    return padded[starts[:, None] + np.arange(WINDOW_SAMPLES)]
+    return np.asarray(padded[starts[:, None] + np.arange(WINDOW_SAMPLES)])
 
 
 def posteriors(session: InferenceSession, mono: Mono) -> NDArray[np.float32]:
