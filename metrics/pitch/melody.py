@@ -6,7 +6,8 @@ whether the frame is voiced (1 or 0), over the frames both have; d_t = 1200 log2
 * `melody` (raw pitch accuracy, RPA) = sum v_t u_t [|d_t| < 50] / sum v_t.
 * `melody.chroma` (raw chroma accuracy, RCA) = the same with d_t - 1200 floor(d_t / 1200 + 1/2),
   which folds octaves. A gap to `melody` says that the method has moved the octave.
-* `melody.voiced` = the mean of u_t: of noise and of chords it is low.
+* `melody.voiced` = the mean of u_t, which the other two keep beside them: of noise and of chords it
+  is low.
 
 All lie in [0, 1], higher is closer. The content is the reference, so they are not symmetric. Frames
 are compared in place.
@@ -118,6 +119,11 @@ class MelodyMetric(PitchMetric):
             "least_style_share": LEAST_STYLE_SHARE,
         }
         return {"version": VERSION, **rules, **facts()}
+
+    @staticmethod
+    def beside(content: Heard, output: Heard) -> Mapping[str, float]:
+        """How much of the output has a pitch: of two low scores, which one is noise."""
+        return {"voiced": voiced_share(content, output)}
 
     def require_heard(self, hearing: Remembered, output: Output) -> None:
         """Refuse a content that is no melody, and a style that has no pitch."""

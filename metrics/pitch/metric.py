@@ -58,6 +58,12 @@ class PitchMetric(Metric):
     def compare(content: Heard, output: Heard) -> float:
         """The score of what was heard in an output, given what was heard in its content."""
 
+    @staticmethod
+    def beside(content: Heard, output: Heard) -> Mapping[str, float]:
+        """Facts that are kept beside the score; none by default."""
+        del content, output
+        return {}
+
     def load(self, profile: Profile, device: str) -> None:
         """Load the model, if the extra is here."""
         self._device = device
@@ -103,4 +109,4 @@ class PitchMetric(Metric):
     def _compared(self, hearing: Remembered, output: Output) -> Score:
         content, heard = hearing.of_all([output.content.audio, output.audio])
         value = self.compare(content, heard)
-        return Score(self.name, value, value)
+        return Score(self.name, value, value, detail=self.beside(content, heard))

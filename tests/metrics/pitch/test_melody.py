@@ -147,4 +147,6 @@ def test_what_the_tracker_cannot_hear_is_declined(kind: type[Melody]) -> None:
     unclear = "content has no single clear pitch"
     assert reasons == [unclear, "style 'toy' has no clear pitch", unclear]
     assert scores[0].value == pytest.approx(1, abs=0.05)
+    assert scores[0].detail["voiced"] == pytest.approx(1, abs=0.05)
+    assert scores[1].detail["voiced"] == pytest.approx(0, abs=0.05)
     assert scores[1].value == pytest.approx(0, abs=0.05)
