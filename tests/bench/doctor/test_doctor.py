@@ -178,6 +178,21 @@ def test_weights_that_were_cut_are_wrong(weights: Path, kept: int) -> None:
     assert finding.fix == f"git checkout -- {WEIGHTS}"
 
 
+@pytest.mark.parametrize("kept", [None, 0, 5, 4000, -1])
+def test_an_onnx_file_is_whole_or_wrong(kept: int | None, checkout: Path, tmp_path: Path) -> None:
+    file = tmp_path / "nmp.onnx"
+    whole = (checkout / "metrics" / "pitch" / "weights" / "nmp.onnx").read_bytes()
+    file.write_bytes(whole[:kept])
+    finding = finding_of(tmp_path)
+    assert finding.severity == ("ok" if kept is None else "wrong")
+    assert kept is None or finding.text.startswith("nmp.onnx ")
+
+
+def test_a_text_is_no_onnx_file(tmp_path: Path) -> None:
+    (tmp_path / "nmp.onnx").write_text("version https://git-lfs", encoding="utf-8")
+    assert "nmp.onnx (23 bytes) is not a weights file" in finding_of(tmp_path).text
+
+
 def test_a_folder_without_weights_is_wrong(weights: Path) -> None:
     (weights / "model.safetensors").unlink()
     assert "holds no weights" in finding_of(weights).text
