@@ -23,6 +23,13 @@ INSTALL = (
 )
 
 
+def extra_line(extra: str) -> str:
+    """The command that installs an optional part of the project, by its name in pyproject.toml."""
+    if INSTALLED:
+        return f"python -m pip install 'music-style-bench[{extra}]'"
+    return f"python -m pip install -c constraints.txt -e '.[{extra}]'"
+
+
 def restore_line(path: str) -> str:
     """The command that restores files of the project, by their path from its root."""
     if INSTALLED:

@@ -38,6 +38,56 @@ _CLAP_SCORES: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
     ("sf.text", "StyleFitText", "SF-text", "max(0, cosine) of output and the style's text", ()),
 )
 
+_CELLS = "F1 of the cells (frame, {}) that sound in content and output"
+_BASIC_PITCH = "by Basic Pitch, Bittner et al. (2022), ICASSP"
+_NOTE_DEPARTURES = ("note maps are compared, without creating and matching notes",)
+_SWIFT_F0 = "Salamon et al. (2014), IEEE Signal Processing Magazine 31(2), by swift-f0 0.3"
+_MELODY_DEPARTURES = ("a frame that is unvoiced in the output is a miss",)
+
+# Name, class, title, source, departures and description of what needs the extra `notes`.
+_PITCH_SCORES: tuple[tuple[str, str, str, str, tuple[str, ...], str], ...] = (
+    (
+        "notes",
+        "notes:Notes",
+        "Notes",
+        f"{_CELLS.format('pitch class')}, {_BASIC_PITCH}",
+        _NOTE_DEPARTURES,
+        "note_maps",
+    ),
+    (
+        "notes.octave",
+        "notes:NotesOctave",
+        "Notes (octaves)",
+        f"{_CELLS.format('key')}, {_BASIC_PITCH}",
+        _NOTE_DEPARTURES,
+        "note_maps",
+    ),
+    (
+        "melody",
+        "melody:Melody",
+        "Melody (RPA)",
+        f"raw pitch accuracy of the output, {_SWIFT_F0}",
+        _MELODY_DEPARTURES,
+        "contours",
+    ),
+    (
+        "melody.chroma",
+        "melody:MelodyChroma",
+        "Melody (RCA)",
+        f"raw chroma accuracy of the output, {_SWIFT_F0}",
+        _MELODY_DEPARTURES,
+        "contours",
+    ),
+    (
+        "melody.voiced",
+        "melody:MelodyVoiced",
+        "Voiced",
+        "share of the output's time that has a pitch, by swift-f0 0.3",
+        (),
+        "contours",
+    ),
+)
+
 METRICS: dict[str, Entry] = {
     **{
         name: Entry(
@@ -63,6 +113,20 @@ METRICS: dict[str, Entry] = {
             departures=("frames are weighted by the energy of the content",),
         ),
     ),
+    **{
+        name: Entry(
+            f"metrics.pitch.{kind}",
+            MetricInfo(
+                title=title,
+                direction=Direction.MAXIMIZE,
+                range=(0.0, 1.0),
+                source=source,
+                departures=departures,
+            ),
+            f"metrics.pitch.{module}:describe",
+        )
+        for name, kind, title, source, departures, module in _PITCH_SCORES
+    },
     # What published scores heard: louder is another sound, and short clips end in silence.
     **{
         f"{name}.as_published": Entry(

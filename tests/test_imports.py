@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-HEAVY = ("torch", "diffusers", "transformers", "librosa", "scipy.signal")
+HEAVY = ("torch", "diffusers", "transformers", "librosa", "scipy.signal", "onnxruntime")
 # Only what reads a user's file checks it; help and lists of names do without.
 NO_CHECKS = ("pydantic", "pandas", "scipy")
 STYLE = "datasets/mini/style/bells"

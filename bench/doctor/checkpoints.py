@@ -39,12 +39,13 @@ def needed(profile: Profile) -> dict[str, Needed]:
 def mini_checkpoints() -> list[Finding]:
     """The weights in this checkout: whether they are complete, their size, licence and users."""
     lost = deleted(CHECKOUT)
-    return [
-        folder_finding(
-            name, CHECKOUT / name, held, [path for path in lost if path.startswith(name)]
-        )
-        for name, held in needed("mini").items()
-    ]
+    return [_own_folder(name, held, lost) for name, held in needed("mini").items()]
+
+
+def _own_folder(name: str, held: Needed, lost: Sequence[str]) -> Finding:
+    """A checkpoint folder of the project, by its path in it."""
+    gone = [path for path in lost if path.startswith(name)]
+    return folder_finding(name, CHECKOUT / name, held, gone)
 
 
 def folder_finding(name: str, folder: Path, held: Needed, lost: Sequence[str]) -> Finding:
@@ -67,18 +68,18 @@ def folder_finding(name: str, folder: Path, held: Needed, lost: Sequence[str]) -
 
 def broken(folder: Path) -> Iterator[str]:
     """What is wrong with the weights in a folder, as far as their headers tell."""
-    weights = sorted(folder.rglob("*.safetensors"))
+    weights = sorted(path for kind in _PROMISED for path in folder.rglob(f"*{kind}"))
     if not weights:
         yield f"{folder} holds no weights"
     for path in weights:
-        size, promised = path.stat().st_size, _promised_bytes(path)
+        size, promised = path.stat().st_size, _PROMISED[path.suffix](path)
         if promised is None:
             yield f"{path.name} ({size} bytes) is not a weights file"
         elif promised != size:
             yield f"{path.name} has {size} bytes, but its header promises {promised}"
 
 
-def _promised_bytes(path: Path) -> int | None:
+def _safetensors_bytes(path: Path) -> int | None:
     """The size of a safetensors file by its own header: 8 bytes, a JSON table, the tensors."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -90,6 +91,38 @@ def _promised_bytes(path: Path) -> int | None:
             return None
     ends = [entry["data_offsets"][1] for key, entry in table.items() if key != "__metadata__"]
     return 8 + length + max(ends, default=0)
+
+
+def _onnx_bytes(path: Path) -> int | None:
+    """Where the last field of an ONNX file ends, by the lengths that stand before them.
+
+    The file is a protobuf message of numbers (kind 0) and of texts and parts (kind 2); the first
+    field, with the number 1, is the version of the format.
+    """
+    data, place = path.read_bytes(), 0
+    if not data.startswith(b"\x08"):
+        return None
+    while place < len(data):
+        tag, place = _varint(data, place)
+        number, place = _varint(data, place)
+        if tag & 7 not in {0, 2}:
+            return None
+        place += number if tag & 7 == 2 else 0  # noqa: PLR2004 - see above
+    return place
+
+
+def _varint(data: bytes, place: int) -> tuple[int, int]:
+    """A number in groups of seven bits, low ones first, and the place behind it."""
+    number = shift = 0
+    while place < len(data):
+        byte = data[place]
+        number, shift, place = number | (byte & 127) << shift, shift + 7, place + 1
+        if byte < 128:  # noqa: PLR2004 - the high bit says that more follow
+            break
+    return number, place
+
+
+_PROMISED = {".safetensors": _safetensors_bytes, ".onnx": _onnx_bytes}
 
 
 def deleted(root: Path) -> list[str]:
@@ -114,11 +147,9 @@ def full_checkpoints() -> list[Finding]:
     from bench.plugins.checkpoints import checkpoint_table
 
     by_name = {checkpoint.name: checkpoint for checkpoint in checkpoint_table().values()}
-    wanted = needed("full")
+    wanted, lost = needed("full"), deleted(CHECKOUT)
     found = [
-        _hub_finding(by_name[name], held)
-        if name in by_name
-        else Finding(name, f"a folder of yours; {', '.join(held.users)}")
+        _hub_finding(by_name[name], held) if name in by_name else _folder_of_full(name, held, lost)
         for name, held in wanted.items()
     ]
     lacking = {n for n, f in zip(wanted, found, strict=True) if f.severity != "ok"}
@@ -128,6 +159,13 @@ def full_checkpoints() -> list[Finding]:
         words = f"{len(absent)} to fetch, {sum(absent) / 1e9:.1f} GB"
         found.append(Finding(f"for {FULL_SUITE}", words, "note", fetch_line(FULL_SUITE)))
     return found
+
+
+def _folder_of_full(name: str, held: Needed, lost: Sequence[str]) -> Finding:
+    """A folder of weights that the full profile reads: one of the project's, or of the user's."""
+    if not Path(name).is_absolute() and (CHECKOUT / name).is_dir():
+        return _own_folder(name, held, lost)
+    return Finding(name, f"a folder of yours; {', '.join(held.users)}")
 
 
 def _hub_finding(checkpoint: HubCheckpoint, held: Needed) -> Finding:

@@ -100,6 +100,7 @@ def diagnose(*, scores: bool = False) -> Diagnosis:
                 *ask("python", software.python),
                 *ask("packages", software.packages),
                 *ask("synthesiser", software.synthesiser),
+                *ask("extra notes", software.note_judges),
                 *ask("cache", software.cache),
             ],
             "checkpoints of profile mini": ask("checkpoints", checkpoints.mini_checkpoints),

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.api import Profile
+from bench.api import Profile, UnsupportedError
 from bench.checkout import INSTALL
 from bench.device import resolve_device
 from bench.doctor.findings import Finding
@@ -37,6 +37,8 @@ def _findings(device: str) -> Iterator[Finding]:
             continue
         try:
             yield _finding(topic, row, _verdict(row, name, profile, device), device)
+        except UnsupportedError as refusal:  # what it needs is optional, and not here
+            without.setdefault(str(refusal), []).append(topic)
         except Exception as error:  # noqa: BLE001 - a metric that fails is a finding, like any other
             yield Finding(topic, f"{type(error).__name__}: {one_line(error)}", "wrong", INSTALL)
     for reason, topics in without.items():

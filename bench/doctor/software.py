@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from bench.cache import Cache
-from bench.checkout import CHECKOUT, INSTALL
+from bench.checkout import CHECKOUT, INSTALL, extra_line
 from bench.doctor.findings import Finding
 
 OLDEST_PYTHON = (3, 11)
@@ -86,6 +86,15 @@ def synthesiser() -> list[Finding]:
         words = f"absent ({', '.join(lacking)}); only rendering the bundled clips again needs it"
         return [Finding("synthesiser", words)]
     return [Finding("synthesiser", "present")]
+
+
+def note_judges() -> list[Finding]:
+    """The libraries by which the metrics `notes` and `melody` hear; a run does without."""
+    lacking = [name for name in ("onnxruntime", "swift_f0") if not importlib.util.find_spec(name)]
+    if lacking:
+        words = f"absent ({', '.join(lacking)}); the metrics notes and melody are n/a"
+        return [Finding("extra notes", words, "note", extra_line("notes"))]
+    return [Finding("extra notes", "present")]
 
 
 def cache() -> list[Finding]:

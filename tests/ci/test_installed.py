@@ -153,7 +153,9 @@ def prove(desk: Desk, checkout: Path) -> None:
     suites = sorted(path.stem for path in (checkout / "bench" / "plan" / "suites").glob("*.toml"))
     assert sorted(desk.bench("list suites --quiet").split()) == suites
     desk.bench("doctor")
-    desk.bench("run --methods copy-content --suite mini --contents 1 --metrics cp --out runs/short")
+    desk.bench(
+        "run --methods copy-content --suite mini --contents 1 --metrics cp,notes --out runs/short"
+    )
     assert {status for _, status in desk.outcomes("runs/short")} == {"ok"}
 
 

@@ -19,7 +19,15 @@ from bench.conformance.metric_subject import MetricSubject
 from bench.plugins import catalog
 
 # The best output for these is the content itself; their best value is then reached.
-COMPARES_WITH_CONTENT = {"cp", "cp.as_published", "chroma"}
+COMPARES_WITH_CONTENT = {
+    "cp",
+    "cp.as_published",
+    "chroma",
+    "notes",
+    "notes.octave",
+    "melody",
+    "melody.chroma",
+}
 # The best output for these is a recording of the style.
 COMPARES_WITH_STYLE = {
     "sf.heldout",

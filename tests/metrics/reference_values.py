@@ -8,6 +8,9 @@ machine gave. Every product of matrices, convolution or transform in a row of `d
 of a unit vector, eight times as much for the tails and for the two sides of a cosine. Where a
 resampled sound is brought to 16 bits, machines whose resamplers differ in the last digit may choose
 neighbouring levels: a noise of at most 2^-15 / sqrt(12) beside the level of the sound.
+
+What counts (frames whose pitch is right, cells that sound) is a share of `parts`, and the rounding
+errors of the model may take one that lies at a threshold to its other side.
 """
 
 from __future__ import annotations
@@ -31,11 +34,18 @@ from metrics.chroma import ChromaSimilarity
 from metrics.clap.embedder import load_embedder
 from metrics.clap.preprocess import LEVEL_DBFS
 from metrics.clap.scores import ClapMetric
+from metrics.pitch.contours import voiced
+from metrics.pitch.metric import PitchMetric
+from metrics.pitch.note_maps import unpacked
+from metrics.pitch.notes import NoteMetric, Notes, folded
 
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 UNIT, TAILS = 2.0**-24, 8.0
 # Of chroma: the resampler's filter and a transform of 13 stages, each a sum of two.
 CHROMA_DEPTH, CHROMA_TERMS = 2, 256
+# Of the note judges, at most. It only says how near to a threshold a part must lie: within 1e-4,
+# where a sound has none (`test_reference_values.py`), so that one part is room enough.
+PITCH_LAYERS = (32, 1024)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +56,21 @@ class Tolerance:
     depth: int
     terms: int
     level_dbfs: float | None  # of what is brought to 16 bits; None where nothing is
+    parts: int | None = None  # of a score that counts; None for one that does not
+
+    @property
+    def rounding(self) -> float:
+        """The largest difference of a number that is no count."""
+        return TAILS * UNIT * float((self.depth * self.terms) ** 0.5)
 
     @property
     def value(self) -> float:
         """The largest difference of a score."""
-        rounding = TAILS * UNIT * float((self.depth * self.terms) ** 0.5)
+        if self.parts is not None:
+            return 1 / self.parts
         if self.level_dbfs is None:
-            return rounding
-        return rounding + 2.0**-15 / 12**0.5 / 10 ** (self.level_dbfs / 20)
+            return self.rounding
+        return self.rounding + 2.0**-15 / 12**0.5 / 10 ** (self.level_dbfs / 20)
 
 
 def tolerance_of(metric: Metric) -> Tolerance:
@@ -65,9 +82,29 @@ def tolerance_of(metric: Metric) -> Tolerance:
     if isinstance(metric, ClapMetric):
         layers = list(_products(metric.embedder._towers.model))  # type: ignore[attr-defined]  # ours has them
         return Tolerance("float32", len(layers), max(layers), _level_dbfs(metric))
+    if isinstance(metric, PitchMetric):
+        return Tolerance("float32", *PITCH_LAYERS, None, _parts(metric))
     if isinstance(metric, ChromaSimilarity):
         return Tolerance("float32", CHROMA_DEPTH, CHROMA_TERMS, None)
     raise TypeError(f"no tolerance has been derived for {type(metric).__name__}; derive it here.")
+
+
+def _parts(metric: PitchMetric) -> int:
+    """The fewest parts that the score of a sound counts: half the cells of F1, or the frames."""
+    hearing = metric._require_hearing()
+    pairs = [
+        (hearing.of(one.content.audio), hearing.of(one.audio))
+        for one, score in zip(outputs(), metric.score(outputs()), strict=True)
+        if score.value is not None
+    ]
+    if isinstance(metric, NoteMetric):
+        return min(int(_cells(metric, one) + _cells(metric, two)) // 2 for one, two in pairs)
+    return min(int(voiced(content).sum()) for content, _ in pairs)
+
+
+def _cells(metric: NoteMetric, bits: Any) -> int:  # noqa: ANN401 - a note map as it is stored
+    notes = unpacked(bits)
+    return int((folded(notes) if isinstance(metric, Notes) else notes).sum())
 
 
 def _level_dbfs(metric: ClapMetric) -> float:

@@ -74,9 +74,9 @@ def test_it_says_whether_metrics_give_their_reference_values(
     assert done.returncode == 0, done.stderr
     section = done.stdout.partition("reference values of the metrics")[2]
     lines = section.splitlines()
-    for name in ("cp", "sf.text", "cp.as_published", "chroma", "chroma (full)"):
+    for name in ("cp", "sf.text", "cp.as_published", "chroma", "chroma (full)", "notes", "melody"):
         (line,) = (one for one in lines if one.startswith(f"  ok     {name}  "))
-        assert "3 scores as in the table on " in line
+        assert "5 scores as in the table on " in line
     assert "that wrote the table: cp (full), sf.heldout (full), " in section
     assert "an environment of its own, metrics/laion: cp@laion, cp@laion (full)" in section
     assert not list(cache.rglob("clap-*"))
@@ -176,6 +176,21 @@ def test_weights_that_were_cut_are_wrong(weights: Path, kept: int) -> None:
     assert finding.text.startswith("model.safetensors ")
     assert finding.text.endswith("needed by cp, sf.seen")
     assert finding.fix == f"git checkout -- {WEIGHTS}"
+
+
+@pytest.mark.parametrize("kept", [None, 0, 5, 4000, -1])
+def test_an_onnx_file_is_whole_or_wrong(kept: int | None, checkout: Path, tmp_path: Path) -> None:
+    file = tmp_path / "nmp.onnx"
+    whole = (checkout / "metrics" / "pitch" / "weights" / "nmp.onnx").read_bytes()
+    file.write_bytes(whole[:kept])
+    finding = finding_of(tmp_path)
+    assert finding.severity == ("ok" if kept is None else "wrong")
+    assert kept is None or finding.text.startswith("nmp.onnx ")
+
+
+def test_a_text_is_no_onnx_file(tmp_path: Path) -> None:
+    (tmp_path / "nmp.onnx").write_text("version https://git-lfs", encoding="utf-8")
+    assert "nmp.onnx (23 bytes) is not a weights file" in finding_of(tmp_path).text
 
 
 def test_a_folder_without_weights_is_wrong(weights: Path) -> None:

@@ -1,0 +1,1 @@
+"""Judges of what is played: the notes of a sound (`notes`), and its melody (`melody`)."""
