@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import ClassVar, Generic, Literal, Protocol, TypeVar, final
 
@@ -114,7 +114,8 @@ class Rivalry:
         """`MARGIN_OF_SILENCE`, and the last rank."""
         last = 1 + len(self.rivals)
         facts = {"rank": last, "of": last}
-        return replace(silent, value=MARGIN_OF_SILENCE, raw=MARGIN_OF_SILENCE, detail=facts)
+        reason = f"{silent.reason}; its margin is {MARGIN_OF_SILENCE:g}"
+        return Score(silent.name, MARGIN_OF_SILENCE, MARGIN_OF_SILENCE, "silent", reason, facts)
 
 
 def to_score(name: str, raw: float) -> Score:
