@@ -7,7 +7,8 @@ machine gave. Every product of matrices, convolution or transform in a row of `d
 `terms` numbers of float32, whose rounding errors add up like a random walk: 2^-24 sqrt(depth terms)
 of a unit vector, eight times as much for the tails and for the two sides of a cosine. Where a
 resampled sound is brought to 16 bits, machines whose resamplers differ in the last digit may choose
-neighbouring levels: a noise of at most 2^-15 / sqrt(12) beside the level of the sound.
+neighbouring levels: a noise of at most 2^-15 / sqrt(12) beside the level of the sound. A margin is
+the difference of two cosines.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from safetensors.numpy import load_file
 from torch import nn
 
 from bench.api import Entry, Metric, Profile
@@ -28,9 +30,13 @@ from bench.plugins.catalog import describe, metrics
 from bench.plugins.opening import open_metric
 from bench.weights import is_here
 from metrics.chroma import ChromaSimilarity
-from metrics.clap.embedder import load_embedder
+from metrics.clap import embedder as clap
 from metrics.clap.preprocess import LEVEL_DBFS
 from metrics.clap.scores import ClapMetric
+from metrics.musicnn import embedder as musicnn
+from metrics.musicnn.checkpoints import FILE, FOLDER
+from metrics.musicnn.scores import MusicnnMetric
+from metrics.nearness import NearnessMetric, heldout_rivalry, seen_rivalry
 
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 UNIT, TAILS = 2.0**-24, 8.0
@@ -46,14 +52,16 @@ class Tolerance:
     depth: int
     terms: int
     level_dbfs: float | None  # of what is brought to 16 bits; None where nothing is
+    cosines: int = 1  # that a score is made of
 
     @property
     def value(self) -> float:
         """The largest difference of a score."""
         rounding = TAILS * UNIT * float((self.depth * self.terms) ** 0.5)
         if self.level_dbfs is None:
-            return rounding
-        return rounding + 2.0**-15 / 12**0.5 / 10 ** (self.level_dbfs / 20)
+            return self.cosines * rounding
+        noise = 2.0**-15 / 12**0.5 / 10 ** (self.level_dbfs / 20)
+        return self.cosines * (rounding + noise)
 
 
 def tolerance_of(metric: Metric) -> Tolerance:
@@ -64,10 +72,18 @@ def tolerance_of(metric: Metric) -> Tolerance:
     """
     if isinstance(metric, ClapMetric):
         layers = list(_products(metric.embedder._towers.model))  # type: ignore[attr-defined]  # ours has them
-        return Tolerance("float32", len(layers), max(layers), _level_dbfs(metric))
+        return Tolerance("float32", len(layers), max(layers), _level_dbfs(metric), _cosines(metric))
+    if isinstance(metric, MusicnnMetric):
+        layers = _musicnn_products()
+        return Tolerance("float32", len(layers), max(layers), None, _cosines(metric))
     if isinstance(metric, ChromaSimilarity):
         return Tolerance("float32", CHROMA_DEPTH, CHROMA_TERMS, None)
     raise TypeError(f"no tolerance has been derived for {type(metric).__name__}; derive it here.")
+
+
+def _cosines(metric: NearnessMetric[Any]) -> int:
+    """How many cosines a score is made of."""
+    return 2 if metric.reference in (heldout_rivalry, seen_rivalry) else 1
 
 
 def _level_dbfs(metric: ClapMetric) -> float:
@@ -84,6 +100,18 @@ def _products(model: nn.Module) -> Iterator[int]:
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             yield int(module.weight[0].numel())
+
+
+def _musicnn_products() -> list[int]:
+    """The same of MusicNN, whose layers are arrays: the last axis of each kernel is its outputs."""
+    arrays = load_file(FOLDER / FILE)
+    return [a[..., 0].size for name, a in arrays.items() if name.endswith("/kernel")]
+
+
+def forget() -> None:
+    """Forget embedders with what they have embedded."""
+    clap.load_embedder.cache_clear()
+    musicnn.load_embedder.cache_clear()
 
 
 def row(entry: Entry, profile: Profile) -> dict[str, Any]:
@@ -107,13 +135,13 @@ def row(entry: Entry, profile: Profile) -> dict[str, Any]:
 
 def table() -> dict[str, Any]:
     """The whole table."""
-    load_embedder.cache_clear()
+    forget()
     with nothing_remembered():
         rows = {
             name: {profile: row(entry, profile) for profile in PROFILES}
             for name, entry in metrics().items()
         }
-    load_embedder.cache_clear()
+    forget()
     return {
         "about": f"written by {WRITER}; see bench/doctor/reference.py",
         "sounds": {name: audio.digest for name, audio in sounds().items()},
