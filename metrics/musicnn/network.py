@@ -33,12 +33,12 @@ from pathlib import Path
 from typing import NamedTuple, final
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch.nn import functional
 
 from bench.api import CheckpointError
 from bench.checkout import restore_line
-from bench.weights import refusals
 from metrics.musicnn.checkpoints import FILE, NAME
 
 EPSILON = 0.001  # of every batch-norm
@@ -191,10 +191,10 @@ def read_network(folder: Path, device: str) -> Musicnn:
         CheckpointError: The file cannot be read, or holds something else.
     """
     path = folder / FILE
-    rule = f"The arrays of MTT_musicnn were expected. Restore it: {restore_line(NAME)}."
-    with refusals(path, rule):
-        arrays = load_file(path)
     try:
-        return Musicnn(arrays, device)
-    except KeyError as missing:
-        raise CheckpointError(f"{path} has no array {missing}. {rule}") from missing
+        return Musicnn(load_file(path), device)
+    except (OSError, SafetensorError, KeyError) as error:
+        raise CheckpointError(
+            f"{path} does not hold the arrays of MTT_musicnn ({type(error).__name__}: {error}); "
+            f"the shipped file was expected. Restore it: {restore_line(NAME)}"
+        ) from error
