@@ -88,6 +88,47 @@ _PITCH_SCORES: tuple[tuple[str, str, str, str, tuple[str, ...], str], ...] = (
     ),
 )
 
+# How far the own style is ahead of the others of the run: name, class, title, clips.
+_MARGIN = "cosine of output and the mean of {clips}, less the largest such cosine of another style"
+_CLAP_MARGINS: tuple[tuple[str, str, str, str], ...] = (
+    ("sf.margin", "StyleMargin", "SF margin (held-out)", "held-out style clips"),
+    ("sf.seen.margin", "StyleMarginSeen", "SF margin (seen)", "the fitted style clips"),
+)
+
+_MUSICNN = "MusicNN as in Pons and Serra (2019), arXiv 1909.06654, trained on MagnaTagATune"
+_LEVELLED = "audio is levelled, and at most three windows of it are heard"
+# Name, class, title, formula, and whether it compares with the other styles of the run.
+_MUSICNN_SCORES: tuple[tuple[str, str, str, str, bool], ...] = (
+    (
+        "sf.musicnn",
+        "StyleFit",
+        "SF-MusicNN (held-out)",
+        "max(0, cosine) of output and the mean of held-out style clips",
+        False,
+    ),
+    (
+        "sf.musicnn.margin",
+        "StyleMargin",
+        "SF-MusicNN margin (held-out)",
+        _MARGIN.format(clips="held-out style clips"),
+        True,
+    ),
+    (
+        "sf.musicnn.seen",
+        "StyleFitSeen",
+        "SF-MusicNN (seen)",
+        "max(0, cosine) of output and the mean of the fitted style clips",
+        False,
+    ),
+    (
+        "sf.musicnn.seen.margin",
+        "StyleMarginSeen",
+        "SF-MusicNN margin (seen)",
+        _MARGIN.format(clips="the fitted style clips"),
+        True,
+    ),
+)
+
 METRICS: dict[str, Entry] = {
     **{
         name: Entry(
@@ -102,6 +143,37 @@ METRICS: dict[str, Entry] = {
             "metrics.clap.checkpoints:describe",
         )
         for name, kind, title, formula, departures in _CLAP_SCORES
+    },
+    **{
+        name: Entry(
+            f"metrics.clap.scores:{kind}",
+            MetricInfo(
+                title=title,
+                direction=Direction.MAXIMIZE,
+                range=(-2.0, 2.0),
+                source=f"{_MARGIN.format(clips=clips)}; {_CLAP}",
+                departures=(_OWN_PREPARATION,),
+                needs=("rivals",),
+            ),
+            "metrics.clap.checkpoints:describe",
+        )
+        for name, kind, title, clips in _CLAP_MARGINS
+    },
+    # A judge that was trained on recorded music, the same in both profiles.
+    **{
+        name: Entry(
+            f"metrics.musicnn.scores:{kind}",
+            MetricInfo(
+                title=title,
+                direction=Direction.MAXIMIZE,
+                range=(-2.0, 2.0) if needs_rivals else (0.0, 1.0),
+                source=f"{formula}; {_MUSICNN}",
+                departures=(_LEVELLED,),
+                needs=("rivals",) if needs_rivals else (),
+            ),
+            "metrics.musicnn.checkpoints:describe",
+        )
+        for name, kind, title, formula, needs_rivals in _MUSICNN_SCORES
     },
     "chroma": Entry(
         "metrics.chroma:ChromaSimilarity",

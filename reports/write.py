@@ -81,9 +81,9 @@ def write_report(
     The report of one run is `report/` in its folder. It holds table2, table1, gains, ranks,
     tradeoff, timing, capabilities, retrieval, confusion and comparisons as .md, .tex and .csv,
     failures.md, and inputs.md, which says whether content and style audio may be part of the report
-    (see `reports.sounds`; `without_inputs` forbids it). The report of several runs is `report/merged/`
-    in the folder named first. Writing a report again gives the same files; what else lies in its
-    folder stays.
+    (see `reports.sounds`; `without_inputs` forbids it). The report of several runs is
+    `report/merged/` in the folder named first. Writing a report again gives the same files; what
+    else lies in its folder stays.
 
     Raises:
         RecordError: A folder does not hold a run, or the runs cannot stand in one table.

@@ -107,8 +107,9 @@ def _silence(subject: MetricSubject) -> str | None:
     (score,) = subject.score(_like(subject, np.zeros_like(subject.content.audio.waveform)))
     if not score.reason or score.status == "ok":
         return f"silence is {score.status} with the value {score.value} and reason {score.reason!r}"
-    if score.status == "silent" and subject.info.direction is Direction.MAXIMIZE and score.value:
-        return f"silence scores {score.value}, not 0"
+    value = score.value or 0.0  # below 0 where sounds can score less than nothing
+    if score.status == "silent" and subject.info.direction is Direction.MAXIMIZE and value > 0:
+        return f"silence scores {value}, above 0"
     return None
 
 

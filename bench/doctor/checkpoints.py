@@ -147,7 +147,8 @@ def full_checkpoints() -> list[Finding]:
     from bench.plugins.checkpoints import checkpoint_table
 
     by_name = {checkpoint.name: checkpoint for checkpoint in checkpoint_table().values()}
-    wanted, lost = needed("full"), deleted(CHECKOUT)
+    shipped, lost = needed("mini"), deleted(CHECKOUT)  # what both profiles load is said there
+    wanted = {name: held for name, held in needed("full").items() if name not in shipped}
     found = [
         _hub_finding(by_name[name], held) if name in by_name else _folder_of_full(name, held, lost)
         for name, held in wanted.items()

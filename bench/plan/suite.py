@@ -25,7 +25,10 @@ from bench.plugins.choices import MethodChoice, parse_methods
 from bench.records.sameness import suite_digest
 
 CONTROLS = ("copy-content", "copy-style", "mix", "noise", "vocoder", "vae", "null")
-METRICS = ("cp", "sf.heldout", "sf.seen", "sf.text", "chroma")
+METRICS = (
+    *("cp", "sf.heldout", "sf.seen", "sf.text", "sf.margin", "sf.musicnn", "sf.musicnn.margin"),
+    *("chroma", "notes", "melody"),
+)
 # A key that suites once had, with the only value that it could take. It stays in what is recorded
 # and digested, because records and baselines hold digests that were made with it.
 RETIRED = {"normalisation": "none"}

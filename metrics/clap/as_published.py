@@ -19,20 +19,14 @@ from __future__ import annotations
 from typing import final
 
 from bench.api import Profile
-from metrics.clap.directions import Embedder
-from metrics.clap.scores import (
-    ClapMetric,
-    content_direction,
-    heldout_direction,
-    seen_direction,
-    text_direction,
-)
+from metrics.clap.scores import ClapMetric, TextEmbedder, text_reference
+from metrics.nearness import content_reference, heldout_reference, seen_reference
 
 
 class PublishedPreprocessing(ClapMetric):
     """A CLAP score on laion-clap's preprocessing: no levelling, whole repetitions, then silence."""
 
-    def open_embedder(self, profile: Profile, device: str) -> Embedder:
+    def open_embedder(self, profile: Profile, device: str) -> TextEmbedder:
         """Load the model of the profile, which all metrics of this preprocessing share."""
         from metrics.clap.embedder import load_embedder
 
@@ -44,7 +38,7 @@ class ContentPreservation(PublishedPreprocessing):
     """CP: closeness of output and content, in [0, 1], higher is closer."""
 
     name = "cp.as_published"
-    reference = staticmethod(content_direction)
+    reference = staticmethod(content_reference)
 
 
 @final
@@ -52,7 +46,7 @@ class StyleFitHeldout(PublishedPreprocessing):
     """SF against style clips that no method has seen, in [0, 1], higher is closer."""
 
     name = "sf.heldout.as_published"
-    reference = staticmethod(heldout_direction)
+    reference = staticmethod(heldout_reference)
 
 
 @final
@@ -60,7 +54,7 @@ class StyleFitSeen(PublishedPreprocessing):
     """SF against the clips that methods learnt from, in [0, 1], higher is closer."""
 
     name = "sf.seen.as_published"
-    reference = staticmethod(seen_direction)
+    reference = staticmethod(seen_reference)
 
 
 @final
@@ -68,4 +62,4 @@ class StyleFitText(PublishedPreprocessing):
     """SF against the style's text as it stands, in [0, 1], higher is closer."""
 
     name = "sf.text.as_published"
-    reference = staticmethod(text_direction)
+    reference = staticmethod(text_reference)

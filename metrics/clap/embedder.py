@@ -1,9 +1,8 @@
 """Embeddings of audio and text by a CLAP model.
 
 One code path for the mini model and the full checkpoints: what differs (rate, window, mel bands,
-vocabulary) is read from the files of the checkpoint. On the CPU windows are embedded one by one; an
-accelerator takes many at once, and there an embedding depends on the windows beside it in its last
-digits only.
+vocabulary) is read from the files of the checkpoint. `metrics.embeddings` says how many windows go
+through at once.
 
 **Conventions**: embeddings are float64 of shape (dim,) with unit norm.
 """
@@ -13,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,14 +23,12 @@ from numpy.typing import NDArray
 from transformers import AutoTokenizer, ClapAudioConfig, ClapConfig, ClapFeatureExtractor, ClapModel
 
 from bench.api import Audio, CheckpointError, Json, Profile, UnsupportedError
-from bench.batching import Aside, Batcher, in_parallel, one_ahead
 from bench.cache import Cache
 from bench.device import place
 from bench.files import json_digest
 from bench.weights import check_tokenizer
 from metrics.clap import laion_files
 from metrics.clap.checkpoints import Checkpoint, locate
-from metrics.clap.directions import Embedding, mean_direction, unit
 from metrics.clap.front_end import DESCRIPTION, read_front_end
 from metrics.clap.laion_constants import TEXT_TOWER
 from metrics.clap.preprocess import (
@@ -42,9 +39,10 @@ from metrics.clap.preprocess import (
     prepare,
     prepare_as_published,
 )
+from metrics.directions import Embedding, unit
+from metrics.embeddings import EmbeddedSounds
 
 _LONGEST_TEXT = 77  # tokens; laion-clap cuts there
-_WINDOWS_AT_ONCE = 32  # on an accelerator
 _PREPARATIONS = {"version_1": prepare, "as_published": prepare_as_published}
 
 
@@ -169,20 +167,23 @@ class ClapEmbedder:
         cache: Cache | None = None,
         windows_at_once: int | None = None,
     ) -> None:
-        default = 1 if device == "cpu" else _WINDOWS_AT_ONCE
-        self._batcher = Batcher(windows_at_once or default)
         self._towers = towers
         self._model = towers.model.to(device)
         self._front_end = read_front_end(towers.extractor, device)
         self._device = device
         self._mode: Mode = mode
         self._identity = identity
-        self._cache = cache
-        self._known: dict[str, Embedding] = {}
         self._texts: dict[str, Embedding] = {}
         kind_of_device = device.split(":", maxsplit=1)[0]
         facts = {**self.fingerprint(), "front_end": DESCRIPTION, "device": kind_of_device}
-        self._kind = f"clap-{json_digest(facts)[:16]}"
+        self._sounds = EmbeddedSounds(
+            self._prepare,
+            self._embed_windows,
+            kind=f"clap-{json_digest(facts)[:16]}",
+            device=device,
+            cache=cache,
+            windows_at_once=windows_at_once,
+        )
 
     @property
     def sample_rate(self) -> int:
@@ -216,19 +217,7 @@ class ClapEmbedder:
 
     def embed_all(self, audios: Sequence[Audio]) -> list[Embedding]:
         """Embed clips, in order, as `embed_audio` does."""
-        keys = in_parallel(_key_of, audios, self._device)
-        keyed = dict(zip(keys, audios, strict=True))
-        unknown = [key for key in keyed if key not in self._known]
-        for key in unknown:
-            stored = self._cache.load_array(self._kind, key) if self._cache else None
-            if stored is not None:
-                self._known[key] = np.asarray(stored, np.float64)
-        new = [key for key in unknown if key not in self._known]
-        for key, embedding in zip(new, self._compute([keyed[key] for key in new]), strict=True):
-            self._known[key] = embedding
-            if self._cache:
-                self._cache.save_array(self._kind, key, embedding)
-        return [self._known[key] for key in keys]
+        return self._sounds.of(audios)
 
     def embed_text(self, text: str) -> Embedding:
         """Embed a text, only once; what is longer than laion-clap reads is cut.
@@ -266,22 +255,6 @@ class ClapEmbedder:
                 f"text unknown to this model: {', '.join(unknown) or 'empty text'}"
             )
 
-    def _compute(self, audios: Sequence[Audio]) -> list[Embedding]:
-        """Embed clips; those of the next pass are prepared while the device is at the present."""
-        size = self._batcher.size
-        parts = [audios[start : start + size] for start in range(0, len(audios), size)]
-        with Aside(self._device) as aside:
-            prepared = one_ahead(aside.begin(partial(self._prepare_all, part)) for part in parts)
-            return [embedding for clips in prepared for embedding in self._embed(clips())]
-
-    def _embed(self, clips: Sequence[Windows]) -> list[Embedding]:
-        windows = [window for clip in clips for window in clip]
-        embedded = iter(self._batcher.run(windows, self._embed_windows))
-        return [mean_direction([next(embedded) for _ in clip]) for clip in clips]
-
-    def _prepare_all(self, audios: Sequence[Audio]) -> list[Windows]:
-        return in_parallel(self._prepare, audios, self._device)
-
     def _prepare(self, audio: Audio) -> Windows:
         """The windows of a clip: on the CPU for every device, so that samples are the same."""
         return _PREPARATIONS[self._mode](audio, self.sample_rate, self.window_samples)
@@ -294,11 +267,6 @@ class ClapEmbedder:
                 is_longer=torch.zeros(len(windows), 1, dtype=torch.bool, device=self._device),
             )
         return [unit(vector) for vector in _pooled(found)]
-
-
-@lru_cache(maxsize=64)  # the clips of a style are asked for again with every output
-def _key_of(audio: Audio) -> str:
-    return audio.digest
 
 
 def _pooled(found: Any) -> NDArray[np.float32]:  # noqa: ANN401 - a tensor in transformers 4, an object in 5

@@ -2,14 +2,12 @@
 
 CLAP score = max(0, cos(E(a), E(b))) with unit embeddings E. **CP** compares an output with its
 content, **SF** with a style: the mean direction of clips held out from fitting, the mean direction
-of the clips seen in fitting, or the style's text. The raw cosine is kept beside each score, because
-cutting at 0 biases means.
+of the clips seen in fitting, or the style's text. `metrics.nearness` has the formulas, those of
+margins among them; here stand the text, and the scores on our own preprocessing.
+`metrics.clap.as_published` and `metrics.laion` have the same ones on others.
 
-Read together: copying the content scores CP = 1, copying the style scores SF = 1.
-
-**Contents**: the references that an output can be compared with, as functions of a model and an
-output; `ClapMetric`, which is a score against one reference on one model; and the four scores on
-our own preprocessing. `metrics.clap.as_published` and `metrics.laion` have the same four on others.
+Read together: copying the content scores CP = 1, copying the style scores SF = 1. CP hears timbre
+more than notes: a transfer that succeeds lowers it.
 
 References:
     Wu et al. (2023), "Large-scale contrastive language-audio pretraining with feature fusion and
@@ -21,151 +19,49 @@ References:
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import ClassVar, final
+from typing import Protocol, final
 
-from bench.api import Clip, Json, Metric, Output, Profile, Score, Style, UnsupportedError
-from bench.batching import in_parallel
-from bench.outputs import judge, require_sound, usable
-from metrics.clap.directions import Embedder, Embedding, cosine, mean_direction
-
-VERSION = "1"
-
-
-def content_direction(embedder: Embedder, output: Output) -> Embedding:
-    """The direction of the content.
-
-    Raises:
-        UnsupportedError: The content is silent.
-    """
-    require_sound(output.content.audio, "content")
-    return embedder.embed_audio(output.content.audio)
+from bench.api import EmbeddingMetric, Output, Profile, UnsupportedError
+from metrics.directions import Embedder, Embedding
+from metrics.nearness import (
+    Likeness,
+    NearnessMetric,
+    Reference,
+    content_reference,
+    heldout_reference,
+    heldout_rivalry,
+    seen_reference,
+    seen_rivalry,
+)
 
 
-def heldout_direction(embedder: Embedder, output: Output) -> Embedding:
-    """The mean direction of the style clips that no method has seen.
+class TextEmbedder(Embedder, Protocol):
+    """A CLAP model: sounds and words in one space."""
 
-    Raises:
-        UnsupportedError: There are none, as for a style of one recording, or all are silent.
-    """
-    return prototype(embedder, output.style, output.style.heldout_clips, "held-out clips")
-
-
-def seen_direction(embedder: Embedder, output: Output) -> Embedding:
-    """The mean direction of the style clips that methods learnt from.
-
-    Raises:
-        UnsupportedError: There are none, or all are silent.
-    """
-    return prototype(embedder, output.style, output.style.clips, "clips")
+    @abstractmethod
+    def embed_text(self, text: str) -> Embedding:
+        """The direction of a text; `UnsupportedError` where the model cannot know it."""
 
 
-def text_direction(embedder: Embedder, output: Output) -> Embedding:
-    """The direction of the style's text as it stands, without a template.
+def text_reference(embedder: TextEmbedder, output: Output) -> Reference:
+    """The style's text as it stands, without a template.
 
     Raises:
         UnsupportedError: The style has no text, or the model does not know a word of it.
     """
     if output.style.text is None:
         raise UnsupportedError(f"style {output.style.id!r} has no text")
-    return embedder.embed_text(output.style.text)
+    return Likeness(embedder.embed_text(output.style.text))
 
 
-def prototype(embedder: Embedder, style: Style, clips: Sequence[Clip], what: str) -> Embedding:
-    """The mean direction of clips that can stand for their style: silent ones are left out.
-
-    Args:
-        embedder: Embeds each clip.
-        style: The style, for messages.
-        clips: Some of its clips.
-        what: Which of them, in words.
-
-    Raises:
-        UnsupportedError: There are none, or none can be used.
-    """
-    if not clips:
-        why = f"; left out: {'; '.join(style.left_out)}" if style.left_out else ""
-        raise UnsupportedError(f"style {style.id!r} has no {what}{why}")
-    found = usable(clips, f"style {style.id!r}, {what}")
-    return mean_direction(embedder.embed_all([clip.audio for clip in found]))
-
-
-def to_score(name: str, raw: float) -> Score:
-    """The score of a cosine: max(0, raw), with raw kept."""
-    return Score(name, max(0.0, raw), raw)
-
-
-class ClapMetric(Metric):
-    """A CLAP score of outputs against one reference, on one model.
-
-    A final class has a `name` and names its `reference`, one of the functions of this module; its
-    model comes from `open_embedder` of the base class that it shares with its siblings.
-    """
-
-    name: ClassVar[str]
-
-    def __init__(self) -> None:
-        self._embedder: Embedder | None = None
-        self._device = "cpu"
-
-    @abstractmethod
-    def open_embedder(self, profile: Profile, device: str) -> Embedder:
-        """Load the model.
-
-        Raises:
-            CheckpointError: The checkpoint is missing or incomplete.
-        """
-
-    @staticmethod
-    @abstractmethod
-    def reference(embedder: Embedder, output: Output) -> Embedding:
-        """The direction that the output is compared with.
-
-        Raises:
-            UnsupportedError: There is no such reference for this output.
-        """
-
-    def load(self, profile: Profile, device: str) -> None:
-        """Load the model of the profile."""
-        self._embedder, self._device = self.open_embedder(profile, device), device
-
-    def score(self, outputs: Sequence[Output]) -> list[Score]:
-        """Score each output by itself, in order; sounds are embedded together."""
-        verdicts = in_parallel(partial(judge, self.name), outputs, self._device)
-        self.embedder.embed_all(
-            [o.audio for o, verdict in zip(outputs, verdicts, strict=True) if verdict is None]
-        )
-        pairs = zip(outputs, verdicts, strict=True)
-        return [self._score_one(output, verdict) for output, verdict in pairs]
-
-    def fingerprint(self) -> Mapping[str, Json]:
-        """Metric, version, checkpoint, preprocessing and libraries."""
-        return {"metric": self.name, "version": VERSION, **self.embedder.fingerprint()}
-
-    @property
-    def embedder(self) -> Embedder:
-        """The loaded model."""
-        if self._embedder is None:
-            raise RuntimeError(
-                f"metric {self.name!r} is not loaded; call load(profile, device) first."
-            )
-        return self._embedder
-
-    def _score_one(self, output: Output, verdict: Score | None) -> Score:
-        try:
-            reference = self.reference(self.embedder, output)
-        except UnsupportedError as refusal:
-            return Score(self.name, None, status="unsupported", reason=str(refusal))
-        if verdict is not None:
-            return verdict
-        return to_score(self.name, cosine(self.embedder.embed_audio(output.audio), reference))
+class ClapMetric(NearnessMetric[TextEmbedder]):
+    """A score on a CLAP model."""
 
 
 class OwnPreprocessing(ClapMetric):
     """A CLAP score on preprocessing version 1, which makes level and length of a clip harmless."""
 
-    def open_embedder(self, profile: Profile, device: str) -> Embedder:
+    def open_embedder(self, profile: Profile, device: str) -> TextEmbedder:
         """Load the model of the profile, which all metrics of this preprocessing share."""
         from metrics.clap.embedder import load_embedder
 
@@ -177,15 +73,16 @@ class ContentPreservation(OwnPreprocessing):
     """CP: closeness of output and content, in [0, 1], higher is closer. Mostly hears timbre."""
 
     name = "cp"
-    reference = staticmethod(content_direction)
+    reference = staticmethod(content_reference)
 
 
 @final
-class StyleFitHeldout(OwnPreprocessing):
+class StyleFitHeldout(OwnPreprocessing, EmbeddingMetric):
     """SF against style clips that no method has seen, in [0, 1], higher is closer."""
 
     name = "sf.heldout"
-    reference = staticmethod(heldout_direction)
+    EMBEDDING = "CLAP"
+    reference = staticmethod(heldout_reference)
 
 
 @final
@@ -193,7 +90,7 @@ class StyleFitSeen(OwnPreprocessing):
     """SF against the clips that methods learnt from, in [0, 1], higher is closer."""
 
     name = "sf.seen"
-    reference = staticmethod(seen_direction)
+    reference = staticmethod(seen_reference)
 
 
 @final
@@ -201,4 +98,20 @@ class StyleFitText(OwnPreprocessing):
     """SF against the style's text as it stands, without a template, in [0, 1], higher is closer."""
 
     name = "sf.text"
-    reference = staticmethod(text_direction)
+    reference = staticmethod(text_reference)
+
+
+@final
+class StyleMargin(OwnPreprocessing):
+    """How far the style is ahead of all others by unseen clips, in [-2, 2], higher is better."""
+
+    name = "sf.margin"
+    reference = staticmethod(heldout_rivalry)
+
+
+@final
+class StyleMarginSeen(OwnPreprocessing):
+    """How far the style is ahead of all others by fitted clips, in [-2, 2], higher is better."""
+
+    name = "sf.seen.margin"
+    reference = staticmethod(seen_rivalry)

@@ -22,14 +22,9 @@ import numpy as np
 from bench.api import Audio, CheckpointError, Json, Profile
 from bench.audio import resample_waveform
 from bench.backend import fetched_folder
-from metrics.clap.directions import Embedder, Embedding, unit
-from metrics.clap.scores import (
-    ClapMetric,
-    content_direction,
-    heldout_direction,
-    seen_direction,
-    text_direction,
-)
+from metrics.clap.scores import ClapMetric, TextEmbedder, text_reference
+from metrics.directions import Embedding, unit
+from metrics.nearness import content_reference, heldout_reference, seen_reference
 
 TITLE = "630k-audioset-best"
 _FILE = f"{TITLE}.pt"
@@ -78,7 +73,7 @@ class LaionEmbedder:
 class LaionMetric(ClapMetric):
     """A CLAP score on laion's own model; final classes say against what."""
 
-    def open_embedder(self, profile: Profile, device: str) -> Embedder:
+    def open_embedder(self, profile: Profile, device: str) -> TextEmbedder:
         """Load the published checkpoint.
 
         Raises:
@@ -101,7 +96,7 @@ class ContentPreservation(LaionMetric):
     """CP on laion's own model."""
 
     name = "cp@laion"
-    reference = staticmethod(content_direction)
+    reference = staticmethod(content_reference)
 
 
 @final
@@ -109,7 +104,7 @@ class StyleFitHeldout(LaionMetric):
     """SF against held-out clips on laion's own model."""
 
     name = "sf.heldout@laion"
-    reference = staticmethod(heldout_direction)
+    reference = staticmethod(heldout_reference)
 
 
 @final
@@ -117,7 +112,7 @@ class StyleFitSeen(LaionMetric):
     """SF against the clips learnt from on laion's own model."""
 
     name = "sf.seen@laion"
-    reference = staticmethod(seen_direction)
+    reference = staticmethod(seen_reference)
 
 
 @final
@@ -125,4 +120,4 @@ class StyleFitText(LaionMetric):
     """SF against the style's text on laion's own model."""
 
     name = "sf.text@laion"
-    reference = staticmethod(text_direction)
+    reference = staticmethod(text_reference)

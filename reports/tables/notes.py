@@ -148,7 +148,7 @@ def _reasons(rows: pd.DataFrame) -> Counter[tuple[str, str]]:
 def _score_notes(run: Run, rows: pd.DataFrame) -> list[str]:
     words = {
         "unsupported": "n/a",
-        "silent": "scored 0 as silent",
+        "silent": "scored as silent",
         "invalid_output": "without score",
     }
     done = rows[rows["status"] == "ok"]

@@ -32,8 +32,14 @@ COMPARES_WITH_CONTENT = {
 COMPARES_WITH_STYLE = {
     "sf.heldout",
     "sf.heldout.as_published",
+    "sf.margin",
+    "sf.musicnn",
+    "sf.musicnn.margin",
+    "sf.musicnn.seen",
+    "sf.musicnn.seen.margin",
     "sf.seen",
     "sf.seen.as_published",
+    "sf.seen.margin",
 }
 
 
@@ -77,14 +83,22 @@ def _better(one: Score, other: Score, direction: Direction) -> bool:
 @pytest.mark.parametrize(
     ("subject", "lacking"),
     [
-        (f"{name}{kind}", lacking)
-        for kind in ("", ".as_published")
-        for name, lacking in (
-            ("sf.heldout", {"heldout_clips": ()}),
-            ("sf.seen", {"clips": ()}),
-            ("sf.text", {"text": None}),
-            ("sf.text", {"text": "zxqv unheard of"}),
-        )
+        *(
+            (f"{name}{kind}", lacking)
+            for kind in ("", ".as_published")
+            for name, lacking in (
+                ("sf.heldout", {"heldout_clips": ()}),
+                ("sf.seen", {"clips": ()}),
+                ("sf.text", {"text": None}),
+                ("sf.text", {"text": "zxqv unheard of"}),
+            )
+        ),
+        ("sf.margin", {"heldout_clips": ()}),
+        ("sf.seen.margin", {"clips": ()}),
+        ("sf.musicnn", {"heldout_clips": ()}),
+        ("sf.musicnn.seen", {"clips": ()}),
+        ("sf.musicnn.margin", {"heldout_clips": ()}),
+        ("sf.musicnn.seen.margin", {"clips": ()}),
     ],
     indirect=["subject"],
 )
@@ -92,7 +106,7 @@ def test_a_style_without_what_is_compared_is_declined(
     subject: MetricSubject, lacking: dict[str, Any]
 ) -> None:
     style = dataclasses.replace(subject.style, **lacking)
-    output = Output(subject.content, style, subject.content.audio)
+    output = Output(subject.content, style, subject.content.audio, subject.rivals)
     (score,) = subject.metric.score([output])
     assert (score.status, score.value) == ("unsupported", None)
     assert score.reason

@@ -7,7 +7,8 @@ machine gave. Every product of matrices, convolution or transform in a row of `d
 `terms` numbers of float32, whose rounding errors add up like a random walk: 2^-24 sqrt(depth terms)
 of a unit vector, eight times as much for the tails and for the two sides of a cosine. Where a
 resampled sound is brought to 16 bits, machines whose resamplers differ in the last digit may choose
-neighbouring levels: a noise of at most 2^-15 / sqrt(12) beside the level of the sound.
+neighbouring levels: a noise of at most 2^-15 / sqrt(12) beside the level of the sound. A margin is
+the difference of two cosines.
 
 What counts (frames whose pitch is right, cells that sound) is a share of `parts`, and the rounding
 errors of the model may take one that lies at a threshold to its other side.
@@ -23,6 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from safetensors.numpy import load_file
 from torch import nn
 
 from bench.api import Entry, Metric, Profile
@@ -31,9 +33,13 @@ from bench.plugins.catalog import describe, metrics
 from bench.plugins.opening import open_metric
 from bench.weights import is_here
 from metrics.chroma import ChromaSimilarity
-from metrics.clap.embedder import load_embedder
+from metrics.clap import embedder as clap
 from metrics.clap.preprocess import LEVEL_DBFS
 from metrics.clap.scores import ClapMetric
+from metrics.musicnn import embedder as musicnn
+from metrics.musicnn.checkpoints import FILE, FOLDER
+from metrics.musicnn.scores import MusicnnMetric
+from metrics.nearness import NearnessMetric, heldout_rivalry, seen_rivalry
 from metrics.pitch.contours import voiced
 from metrics.pitch.metric import PitchMetric
 from metrics.pitch.note_maps import unpacked
@@ -56,6 +62,7 @@ class Tolerance:
     depth: int
     terms: int
     level_dbfs: float | None  # of what is brought to 16 bits; None where nothing is
+    cosines: int = 1  # that a score is made of
     parts: int | None = None  # of a score that counts; None for one that does not
 
     @property
@@ -69,8 +76,9 @@ class Tolerance:
         if self.parts is not None:
             return 1 / self.parts
         if self.level_dbfs is None:
-            return self.rounding
-        return self.rounding + 2.0**-15 / 12**0.5 / 10 ** (self.level_dbfs / 20)
+            return self.cosines * self.rounding
+        noise = 2.0**-15 / 12**0.5 / 10 ** (self.level_dbfs / 20)
+        return self.cosines * (self.rounding + noise)
 
 
 def tolerance_of(metric: Metric) -> Tolerance:
@@ -81,9 +89,12 @@ def tolerance_of(metric: Metric) -> Tolerance:
     """
     if isinstance(metric, ClapMetric):
         layers = list(_products(metric.embedder._towers.model))  # type: ignore[attr-defined]  # ours has them
-        return Tolerance("float32", len(layers), max(layers), _level_dbfs(metric))
+        return Tolerance("float32", len(layers), max(layers), _level_dbfs(metric), _cosines(metric))
+    if isinstance(metric, MusicnnMetric):
+        layers = _musicnn_products()
+        return Tolerance("float32", len(layers), max(layers), None, _cosines(metric))
     if isinstance(metric, PitchMetric):
-        return Tolerance("float32", *PITCH_LAYERS, None, _parts(metric))
+        return Tolerance("float32", *PITCH_LAYERS, None, parts=_parts(metric))
     if isinstance(metric, ChromaSimilarity):
         return Tolerance("float32", CHROMA_DEPTH, CHROMA_TERMS, None)
     raise TypeError(f"no tolerance has been derived for {type(metric).__name__}; derive it here.")
@@ -107,6 +118,11 @@ def _cells(metric: NoteMetric, bits: Any) -> int:  # noqa: ANN401 - a note map a
     return int((folded(notes) if isinstance(metric, Notes) else notes).sum())
 
 
+def _cosines(metric: NearnessMetric[Any]) -> int:
+    """How many cosines a score is made of."""
+    return 2 if metric.reference in (heldout_rivalry, seen_rivalry) else 1
+
+
 def _level_dbfs(metric: ClapMetric) -> float:
     """The level at which a metric brings the quietest of the sounds to 16 bits."""
     facts: Any = metric.fingerprint()["preprocessing"]
@@ -121,6 +137,18 @@ def _products(model: nn.Module) -> Iterator[int]:
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             yield int(module.weight[0].numel())
+
+
+def _musicnn_products() -> list[int]:
+    """The same of MusicNN, whose layers are arrays: the last axis of each kernel is its outputs."""
+    arrays = load_file(FOLDER / FILE)
+    return [a[..., 0].size for name, a in arrays.items() if name.endswith("/kernel")]
+
+
+def forget() -> None:
+    """Forget embedders with what they have embedded."""
+    clap.load_embedder.cache_clear()
+    musicnn.load_embedder.cache_clear()
 
 
 def row(entry: Entry, profile: Profile) -> dict[str, Any]:
@@ -144,13 +172,13 @@ def row(entry: Entry, profile: Profile) -> dict[str, Any]:
 
 def table() -> dict[str, Any]:
     """The whole table."""
-    load_embedder.cache_clear()
+    forget()
     with nothing_remembered():
         rows = {
             name: {profile: row(entry, profile) for profile in PROFILES}
             for name, entry in metrics().items()
         }
-    load_embedder.cache_clear()
+    forget()
     return {
         "about": f"written by {WRITER}; see bench/doctor/reference.py",
         "sounds": {name: audio.digest for name, audio in sounds().items()},

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from metrics.clap.directions import cosine, mean_direction, unit
+from metrics.directions import cosine, mean_direction, unit
 
 
 def at(degrees: float) -> np.ndarray:

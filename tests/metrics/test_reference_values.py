@@ -26,7 +26,6 @@ from bench.doctor.reference import (
 from bench.plugins.catalog import metrics
 from bench.plugins.opening import open_metric
 from metrics.clap import preprocess
-from metrics.clap.embedder import load_embedder
 from metrics.level import levelled
 from metrics.pitch.contours import CLEAR, VOICED, open_contours
 from metrics.pitch.note_maps import (
@@ -40,7 +39,7 @@ from metrics.pitch.note_maps import (
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from reference_values import PITCH_LAYERS, PROFILES, Tolerance, tolerance_of
+from reference_values import PITCH_LAYERS, PROFILES, Tolerance, forget, tolerance_of
 
 ROWS = read_table()
 HERE = [key for key, row in ROWS.items() if not row.not_here]
@@ -55,10 +54,10 @@ def opened(name: str, profile: Profile) -> Metric:
 @pytest.fixture(scope="module", autouse=True)
 def fresh() -> Iterator[None]:
     """Embeddings are computed here, not read from a cache."""
-    load_embedder.cache_clear()
+    forget()
     with nothing_remembered():
         yield
-    load_embedder.cache_clear()
+    forget()
 
 
 def test_every_metric_has_a_row_for_each_profile() -> None:
@@ -173,11 +172,11 @@ def test_another_preparation_of_the_sound_is_noticed(monkeypatch: pytest.MonkeyP
     for name, other in (("LEVEL_DBFS", -22.5), ("_INT16_SCALE", 127.0)):
         with monkeypatch.context() as patch, nothing_remembered():
             patch.setattr(preprocess, name, other)
-            load_embedder.cache_clear()
+            forget()
             metric = opened("cp", "mini")
             same = Row("", metric.fingerprint(), row.scores, row.tolerance)
             assert "within 2.0e-04" in compare(same, metric).fault, name
-    load_embedder.cache_clear()
+    forget()
 
 
 def test_another_fingerprint_is_named_and_other_libraries_are_an_aside() -> None:

@@ -21,6 +21,7 @@ from bench.doctor.report import SCORES, Diagnosis
 from bench.doctor.scores import _finding
 
 WEIGHTS = "metrics/clap/weights"
+MUSICNN = "metrics/weights/musicnn"
 HEAVY = ("torch", "diffusers", "transformers", "librosa", "huggingface_hub.hf_api")
 PROBE = """
 import sys
@@ -224,7 +225,11 @@ def test_every_checkpoint_of_the_catalogs_is_named_with_its_users() -> None:
     assert set(mini["methods/riffusion/weights"].users) >= {"tve", "rti", "vocoder", "vae", "null"}
     assert any(name.startswith("hub:facebook/musicgen-melody@") for name in full)
     scores = ("cp", "sf.heldout", "sf.seen", "sf.text")
-    assert set(mini[WEIGHTS].users) == {*scores, *(f"{name}.as_published" for name in scores)}
+    margins = ("sf.margin", "sf.seen.margin")
+    published = (f"{name}.as_published" for name in scores)
+    assert set(mini[WEIGHTS].users) == {*scores, *margins, *published}
+    assert mini[MUSICNN].users == full[MUSICNN].users
+    assert {name.rpartition("musicnn")[0] for name in mini[MUSICNN].users} == {"sf."}
 
 
 def test_without_the_packages_even_the_doctor_is_a_message(checkout: Path) -> None:

@@ -16,9 +16,9 @@ from bench.batching import OVERLAP_VARIABLE
 from bench.cache import Cache
 from metrics.clap import checkpoints, laion_constants
 from metrics.clap.checkpoints import MINI_FOLDER, Checkpoint, locate
-from metrics.clap.directions import mean_direction, unit
 from metrics.clap.embedder import ClapEmbedder, Towers, load_embedder, read_towers
 from metrics.clap.preprocess import prepare
+from metrics.directions import mean_direction, unit
 from tests import rounding
 
 RATE = 22050

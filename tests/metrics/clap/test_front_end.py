@@ -16,10 +16,10 @@ from transformers import ClapFeatureExtractor
 from bench.api import Audio
 from metrics.clap import laion_files, mini
 from metrics.clap.checkpoints import locate
-from metrics.clap.directions import mean_direction, unit
 from metrics.clap.embedder import ClapEmbedder, read_towers
 from metrics.clap.front_end import read_front_end
 from metrics.clap.preprocess import prepare
+from metrics.directions import mean_direction, unit
 from tests import rounding
 
 EXTRACTORS: dict[str, Callable[[], ClapFeatureExtractor]] = {

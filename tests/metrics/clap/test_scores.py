@@ -9,16 +9,15 @@ import numpy as np
 import pytest
 
 from bench.api import Audio, Clip, Metric, Output, Score, Style
-from metrics.clap.directions import cosine
 from metrics.clap.embedder import load_embedder
 from metrics.clap.scores import (
     ContentPreservation,
     StyleFitHeldout,
     StyleFitSeen,
     StyleFitText,
-    prototype,
-    to_score,
 )
+from metrics.directions import cosine
+from metrics.nearness import prototype, to_score
 
 ClipReader = Callable[[str, float], Clip]
 
@@ -81,9 +80,7 @@ def test_the_prototype_is_the_mean_direction(accordion: Style) -> None:
     embedder = load_embedder("mini", "cpu")
     total = sum(embedder.embed_audio(clip.audio) for clip in accordion.clips)
     expected = total / np.linalg.norm(total)
-    assert prototype(embedder, accordion, accordion.clips, "clips") == pytest.approx(
-        expected, abs=1e-12
-    )
+    assert prototype(embedder, accordion, "clips") == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("spoilt", ["silent", "nan"])

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -16,20 +16,17 @@ from bench.api import Audio, Json
 Embedding = NDArray[np.float64]
 
 
-class Embedder(Protocol):
-    """A CLAP model: sounds and words in one space."""
+class Embedder(Hashable, Protocol):
+    """A model that hears sounds as directions; itself a key of what is made of them."""
 
     def embed_audio(self, audio: Audio) -> Embedding:
-        """The direction of a sound."""
+        """The direction of a sound; `UnsupportedError` where it has none."""
 
     def embed_all(self, audios: Sequence[Audio]) -> list[Embedding]:
         """The directions of sounds, in order."""
 
-    def embed_text(self, text: str) -> Embedding:
-        """The direction of a text; `UnsupportedError` where the model cannot know it."""
-
     def fingerprint(self) -> Mapping[str, Json]:
-        """All that decides an embedding beside the sound or text."""
+        """All that decides an embedding beside what is embedded."""
 
 
 def unit(vector: NDArray[np.floating]) -> Embedding:
@@ -52,9 +49,9 @@ def unit(vector: NDArray[np.floating]) -> Embedding:
     return np.asarray(wide / norm)
 
 
-def mean_direction(embeddings: Sequence[Embedding]) -> Embedding:
-    """The mean of unit embeddings, scaled to unit norm: a prototype of several clips or windows."""
-    return unit(np.mean(embeddings, axis=0))
+def mean_direction(vectors: Sequence[NDArray[np.float64]]) -> Embedding:
+    """The mean of vectors, scaled to unit norm: a prototype of several clips or windows."""
+    return unit(np.mean(vectors, axis=0))
 
 
 def cosine(first: Embedding, second: Embedding) -> float:

@@ -1,0 +1,1 @@
+"""MusicNN: a network that was trained to tag recorded music, as a second judge of style."""
