@@ -18,8 +18,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Real
-from typing import Literal, TypeAlias, get_args
+from numbers import Integral, Real
+from typing import Any, Literal, TypeAlias, get_args
 
 from bench.api import Score, ScoreStatus
 from bench.outside.wording import visible
@@ -251,11 +251,13 @@ def _is_short(text: object) -> bool:
     return isinstance(text, str) and len(text) <= LONGEST_FACT
 
 
-def _plain_fact(fact: str | float | bool) -> str | float | bool:
+def _plain_fact(fact: Any) -> str | float:  # noqa: ANN401 - what `_is_fact` admits
     """A fact of a plain type, for JSON; a text in which each character can be seen."""
     if isinstance(fact, str):
         return visible(fact)
-    return fact if isinstance(fact, bool | int) else float(fact)
+    if isinstance(fact, bool):
+        return fact
+    return int(fact) if isinstance(fact, Integral) else float(fact)
 
 
 def _real(number: object) -> float | None:

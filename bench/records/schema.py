@@ -111,7 +111,7 @@ class ScoreRecord(Record):
     fingerprint: str
     audio_digest: str | None = None
     code: str | None = None
-    detail: dict[str, str | float | bool] | None = None
+    detail: dict[str, str | bool | int | float] | None = None
     score_s: float | None = None
 
 

@@ -99,7 +99,7 @@ def test_facts_beside_a_number_become_plain() -> None:
     given = {"rank": np.int64(2), "gap": np.float32(0.5), "own": True, "nearest": "b\x00lls"}
     found = the_only(Score("cp", 0.5, detail=given))  # type: ignore[arg-type] # numpy's numbers
     assert found.detail == {"rank": 2, "gap": 0.5, "own": True, "nearest": "b\\x00lls"}
-    assert [type(fact) for fact in found.detail.values()] == [float, float, bool, str]
+    assert [type(fact) for fact in found.detail.values()] == [int, float, bool, str]
 
 
 def test_a_score_at_fault_leaves_its_neighbours_alone() -> None:
