@@ -31,6 +31,7 @@ from bench.plugins.catalog import (
     metrics,
 )
 from bench.plugins.choices import MethodChoice, parse_method
+from bench.plugins.elsewhere import require_made_here
 from bench.plugins.inspection import is_outside
 from bench.plugins.process import how_it_ended
 from bench.weights import quiet_loaders
@@ -84,6 +85,7 @@ class Wanted:
 def wanted(target: str, profile: Profile, device: str) -> Wanted:
     """Find out what is to be checked; arguments and errors are those of `examine`."""
     choice = parse_method(target)
+    require_made_here(choice.name, "checked")
     is_metric = _is_metric(choice)
     entry = find_metric(choice.name) if is_metric else find_method(choice.name)
     describe(entry, profile)  # fails here, before any check, where it cannot say that

@@ -26,6 +26,7 @@ from bench.outputs import SHORTEST_S
 from bench.plan.plan import Plan, make_sounding_plan, method_info, prepare_method
 from bench.plan.suite import RETIRED, Suite
 from bench.plugins.choices import parse_method
+from bench.plugins.elsewhere import require_made_here
 from bench.plugins.parameters import split_parameters
 from bench.records.schema import PlannedCell
 from bench.records.store import load_run
@@ -129,6 +130,7 @@ def prepare_export(request: ExportRequest) -> PreparedExport:
             f"{request.out.with_suffix(SUFFIX).name}."
         )
     require_writable_place(request.out)
+    require_made_here(request.method, "learnt")
     return _of_folder(request) if request.run is None else _of_run(request, request.run)
 
 

@@ -1,0 +1,67 @@
+"""Taking an output that was made elsewhere as if a method had returned it.
+
+It is read with all its channels, of which the mean is taken, as methods hear and give one channel.
+What a method's own output must be is asked of it too (`bench.outputs.restore`): at most 50 ms of
+difference in length are cut or filled, more is an `invalid_output`. Its rate is brought to that of
+the content. A mono file at the content's rate and length is taken sample for sample.
+"""
+
+from __future__ import annotations
+
+from bench.api import Audio, Clip, DatasetError
+from bench.audio import as_heard, measure, read_audio, to_mono
+from bench.delivery.matching import DeliveredFile
+from bench.failure import Failure
+from bench.files import file_digest
+from bench.outputs import LENGTH_TOLERANCE_S, restore
+from bench.outside.wording import visible
+
+NOT_DELIVERED = Failure("unsupported", "not delivered")
+_ROOM_S = 1.0  # that is read beyond the content, so that a longer output is known to be longer
+
+
+def receive(file: DeliveredFile | None, content: Clip) -> Audio | Failure:
+    """The output of a cell, at the rate and length of its content, or why there is none.
+
+    Args:
+        file: As it was found when the run was prepared; None where it was not delivered.
+        content: The content as it stands in the data set, cut as the run cuts it.
+
+    Returns:
+        Mono audio; or a failure, whose words name the file by its place in the folder.
+    """
+    if file is None:
+        return NOT_DELIVERED
+    name = visible(file.name)
+    try:
+        if file_digest(file.path) != file.digest:
+            return Failure("error", f"{name} was changed while it was scored; run again")
+        form = measure(file.path)
+        if form.duration_s > content.audio.duration_s + _ROOM_S:
+            lasts = f"{form.duration_s:.3f} s, not {content.audio.duration_s:.3f} s"
+            return Failure("invalid_output", f"{name} has {lasts}")
+        audio = to_mono(read_audio(file.path))
+    except (DatasetError, OSError) as error:
+        words = str(error).replace(str(file.path), name)  # records name no folder of this machine
+        return Failure("invalid_output", words)
+    taken = restore(audio, as_heard(content, audio.sample_rate).audio, content.audio)
+    if isinstance(taken, Failure):
+        return Failure(taken.status, f"{name}: {taken.reason}")
+    return taken
+
+
+def changes(file: DeliveredFile, content: Clip) -> tuple[str, ...]:
+    """What `receive` changes in a sound that it takes, in words: rate, channels, length.
+
+    Raises:
+        DatasetError: The file cannot be read.
+    """
+    form, wanted = measure(file.path), content.audio
+    moved = abs(form.duration_s - wanted.duration_s)
+    facts = {
+        f"{form.sample_rate} Hz become {wanted.sample_rate}": form.sample_rate
+        != wanted.sample_rate,
+        f"the mean of {form.channels} channels is taken": form.channels > 1,
+        f"{moved * 1000:.0f} ms are cut or filled": 0.001 < moved <= LENGTH_TOLERANCE_S,
+    }
+    return tuple(words for words, holds in facts.items() if holds)
