@@ -17,7 +17,8 @@ from bench.outputs import LENGTH_TOLERANCE_S, restore
 from bench.outside.wording import visible
 
 NOT_DELIVERED = Failure("unsupported", "not delivered")
-_ROOM_S = 1.0  # that is read beyond the content, so that a longer output is known to be longer
+_ROOM_S = 1.0  # beyond the length of the content; the rule of 50 ms is for `restore`
+_HEARD_S = 0.001  # of difference in length, below which there is nothing to say
 
 
 def receive(file: DeliveredFile | None, content: Clip) -> Audio | Failure:
@@ -34,20 +35,24 @@ def receive(file: DeliveredFile | None, content: Clip) -> Audio | Failure:
         return NOT_DELIVERED
     name = visible(file.name)
     try:
-        if file_digest(file.path) != file.digest:
-            return Failure("error", f"{name} was changed while it was scored; run again")
-        form = measure(file.path)
-        if form.duration_s > content.audio.duration_s + _ROOM_S:
-            lasts = f"{form.duration_s:.3f} s, not {content.audio.duration_s:.3f} s"
-            return Failure("invalid_output", f"{name} has {lasts}")
-        audio = to_mono(read_audio(file.path))
+        audio = _read(file, content.audio.duration_s)
     except (DatasetError, OSError) as error:
         words = str(error).replace(str(file.path), name)  # records name no folder of this machine
         return Failure("invalid_output", words)
-    taken = restore(audio, as_heard(content, audio.sample_rate).audio, content.audio)
-    if isinstance(taken, Failure):
-        return Failure(taken.status, f"{name}: {taken.reason}")
-    return taken
+    if isinstance(audio, Audio):
+        audio = restore(audio, as_heard(content, audio.sample_rate).audio, content.audio)
+    return audio if isinstance(audio, Audio) else Failure(audio.status, f"{name}: {audio.reason}")
+
+
+def _read(file: DeliveredFile, wanted_s: float) -> Audio | Failure:
+    """The mean of the channels of a file, if that is still the file that was found."""
+    if file_digest(file.path) != file.digest:
+        return Failure("error", "the file was changed while it was scored; run again")
+    form = measure(file.path)
+    if form.duration_s > wanted_s + _ROOM_S:  # far too much is not even taken into memory
+        words = f"output has {form.duration_s:.3f} s, not {wanted_s:.3f} s"
+        return Failure("invalid_output", words)
+    return to_mono(read_audio(file.path))
 
 
 def changes(file: DeliveredFile, content: Clip) -> tuple[str, ...]:
@@ -62,6 +67,6 @@ def changes(file: DeliveredFile, content: Clip) -> tuple[str, ...]:
         f"{form.sample_rate} Hz become {wanted.sample_rate}": form.sample_rate
         != wanted.sample_rate,
         f"the mean of {form.channels} channels is taken": form.channels > 1,
-        f"{moved * 1000:.0f} ms are cut or filled": 0.001 < moved <= LENGTH_TOLERANCE_S,
+        f"{moved * 1000:.0f} ms are cut or filled": _HEARD_S < moved <= LENGTH_TOLERANCE_S,
     }
     return tuple(words for words, holds in facts.items() if holds)

@@ -124,7 +124,8 @@ def _from_entry_point(point: EntryPoint, kind: Kind) -> Entry:
 def find_method(name: str) -> Entry:
     """The entry of a method by catalog name, `file.py:Class` or `package.module:Class`.
 
-    A name such as `outputs:FOLDER` stands for what was made elsewhere. Its `info` is always given, if need be by the class.
+    A name such as `outputs:FOLDER` stands for what was made elsewhere. Its `info` is always given,
+    if need be by the class.
 
     Raises:
         UnknownNameError: No such name, file, module or class; the message carries the nearest name.
