@@ -13,7 +13,7 @@ from bench.audio import as_heard, measure, read_audio, to_mono
 from bench.delivery.matching import DeliveredFile
 from bench.failure import Failure
 from bench.files import file_digest
-from bench.outputs import LENGTH_TOLERANCE_S, restore
+from bench.outputs import LENGTH_TOLERANCE_S, is_silent, restore
 from bench.outside.wording import visible
 
 NOT_DELIVERED = Failure("unsupported", "not delivered")
@@ -55,18 +55,28 @@ def _read(file: DeliveredFile, wanted_s: float) -> Audio | Failure:
     return to_mono(read_audio(file.path))
 
 
-def changes(file: DeliveredFile, content: Clip) -> tuple[str, ...]:
-    """What `receive` changes in a sound that it takes, in words: rate, channels, length.
+def look(file: DeliveredFile, wanted_s: float | None) -> tuple[str | None, tuple[str, ...]]:
+    """What is wrong with an output, and what a run would change in it, in words.
 
-    Raises:
-        DatasetError: The file cannot be read.
+    Args:
+        file: The output.
+        wanted_s: How long its content is, seconds; None where that is not known.
+
+    Returns:
+        Why `receive` would refuse it, or None; and remarks of a few words each.
     """
-    form, wanted = measure(file.path), content.audio
-    moved = abs(form.duration_s - wanted.duration_s)
+    try:
+        form = measure(file.path)
+        moved_s = 0.0 if wanted_s is None else abs(form.duration_s - wanted_s)
+        if moved_s > LENGTH_TOLERANCE_S:
+            return f"output has {form.duration_s:.3f} s, not {wanted_s:.3f} s", ()
+        audio = read_audio(file.path)
+    except (DatasetError, OSError) as error:
+        return str(error).replace(str(file.path), "the file"), ()
     facts = {
-        f"{form.sample_rate} Hz become {wanted.sample_rate}": form.sample_rate
-        != wanted.sample_rate,
-        f"the mean of {form.channels} channels is taken": form.channels > 1,
-        f"{moved * 1000:.0f} ms are cut or filled": _HEARD_S < moved <= LENGTH_TOLERANCE_S,
+        f"{form.sample_rate} Hz": True,
+        f"{form.channels} channels, of which the mean is taken": form.channels > 1,
+        "length cut or filled by up to 50 ms": moved_s > _HEARD_S,
+        "silent, which scores 0": is_silent(audio),
     }
-    return tuple(words for words, holds in facts.items() if holds)
+    return None, tuple(words for words, holds in facts.items() if holds)
