@@ -67,16 +67,18 @@ def look(file: DeliveredFile, wanted_s: float | None) -> tuple[str | None, tuple
     """
     try:
         form = measure(file.path)
-        moved_s = 0.0 if wanted_s is None else abs(form.duration_s - wanted_s)
-        if moved_s > LENGTH_TOLERANCE_S:
+        rate = form.sample_rate
+        wanted = form.num_samples if wanted_s is None else round(wanted_s * rate)
+        moved = abs(form.num_samples - wanted)
+        if moved > LENGTH_TOLERANCE_S * rate:  # in whole samples, as a run compares them
             return f"output has {form.duration_s:.3f} s, not {wanted_s:.3f} s", ()
         audio = read_audio(file.path)
     except (DatasetError, OSError) as error:
         return str(error).replace(str(file.path), "the file"), ()
     facts = {
-        f"{form.sample_rate} Hz": True,
+        f"{rate} Hz": True,
         f"{form.channels} channels, of which the mean is taken": form.channels > 1,
-        "length cut or filled by up to 50 ms": moved_s > _HEARD_S,
+        "length cut or filled by up to 50 ms": moved > _HEARD_S * rate,
         "silent, which scores 0": is_silent(audio),
     }
     return None, tuple(words for words, holds in facts.items() if holds)
