@@ -94,20 +94,18 @@ def write_template(run: Path, out: Path, *, with_sounds: bool | None = None) -> 
 
     Args:
         run: The folder of the run, whose data set must be here.
-        out: The folder to write, which is new or empty.
+        out: The folder to write, which is new or empty; or the same template, beside which all that
+            was added stays.
         with_sounds: Whether the sounds go with it; None asks the card of the data set.
 
     Raises:
         ConfigError: The folder holds something.
         RecordError: The run cannot be read, or its clips have changed since.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(
-            f"{out} holds something; a template is written into a new or empty folder, so that "
-            "outputs of somebody's are never lost. Name another with -o."
-        )
     loaded = load_run(run)
     places, header = planned_places(loaded), loaded.header
+    rows = list_text(zip(places, _paths(places), strict=True))
+    _require_free(out, rows)
     plan = _plan_of(run, header.suite, str(header.dataset["digest"]))
     sounds = plan.dataset.redistributable if with_sounds is None else with_sounds
     handed = list(_handed(plan, places))
@@ -115,12 +113,23 @@ def write_template(run: Path, out: Path, *, with_sounds: bool | None = None) -> 
         (fresh / README).write_text(_readme(plan, sounds=sounds), encoding="utf-8")
         (fresh / CLIPS).write_text(_clip_list(handed, plan.suite.duration_s), encoding="utf-8")
         (fresh / OUTPUTS).mkdir()
-        rows = list_text(zip(places, _paths(places), strict=True))
         (fresh / OUTPUTS / LIST).write_text(rows, encoding="utf-8")
         if sounds:
             _write_sounds(fresh, plan, handed)
     words = f"dataset {plan.dataset.name} ({plan.dataset.licence}) may not be passed on"
     return Template(out, len(places), len(handed) * sounds, "" if sounds else words)
+
+
+def _require_free(out: Path, rows: str) -> None:
+    """Refuse a folder that holds anything but this very template, whose list nobody has edited."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    there = out / OUTPUTS / LIST
+    if not there.is_file() or there.read_bytes() != rows.encode():
+        raise ConfigError(
+            f"{out} holds something; a template is written into a new or empty folder, so that "
+            "outputs of somebody's are never lost. Name another with -o."
+        )
 
 
 def _plan_of(run: Path, suite: dict[str, object], digest: str) -> Plan:

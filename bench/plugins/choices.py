@@ -188,7 +188,7 @@ def quoted(text: str) -> str:
 def _choice(name: str, overrides: dict[str, Json]) -> MethodChoice:
     inside = ",".join(f"{key}={_spell(value)}" for key, value in overrides.items())
     name = _one_spelling(name) if is_made_elsewhere(name) else name
-    label = quoted(name) if set(name) & set(",[]") else name
+    label = quoted(name) if set(name) & set(",[]") or name != name.strip() else name
     return MethodChoice(f"{label}[{inside}]" if inside else label, name, overrides)
 
 

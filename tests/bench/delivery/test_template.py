@@ -82,7 +82,12 @@ def test_clips_that_may_not_be_passed_on_stay_here(
 
 def test_a_folder_that_holds_something_is_left_alone(small: Small) -> None:
     folder = handed_out(small)
+    (folder / "outputs" / "mine.wav").write_bytes(b"x")
+    write_template(small.folder, folder)  # again, as where it was interrupted
+    with (folder / "outputs" / "outputs.csv").open("a", encoding="utf-8") as edited:
+        edited.write("hiss,more,0,more.wav\n")
     before = sorted(folder.rglob("*"))
+    assert folder / "outputs" / "mine.wav" in before
     with pytest.raises(ConfigError, match=r"hand holds something; .* Name another with -o"):
         write_template(small.folder, folder)
     assert sorted(folder.rglob("*")) == before
