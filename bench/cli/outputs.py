@@ -13,7 +13,7 @@ from bench.cli.streams import say
 from bench.errors import ExitCode
 
 
-@click.group(cls=Commands)
+@click.group(cls=Commands, short_help="Sound that is made elsewhere: to hand out, and to check.")
 def outputs() -> None:
     """Outputs that are made elsewhere: what to hand out, and what came back.
 
@@ -60,9 +60,9 @@ def template(run: Path, out: Path, *, sounds: bool | None) -> None:
 @click.argument("folder", type=FILE)
 @click.option("--run", "run", type=FILE, help="The run whose cells are to be there.")
 def check(folder: Path, run: Path | None) -> None:
-    """Say what of a FOLDER of outputs is missing, left over or cannot be scored.
+    """Say what is missing in FOLDER, or cannot be scored.
 
-    Every file is decoded; with --run its length is compared with that of its content. The exit code
+    What no cell asks for is named too. Every file is decoded; with --run its length is compared with that of its content. The exit code
     is 5 where something is missing or wrong.
     """
     from bench.delivery.checking import check_folder

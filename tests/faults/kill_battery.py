@@ -4,9 +4,10 @@
 INT go to the process of `run`, `merge`, `report`, `baseline`, `fit export`, `init ci`, `fetch`,
 `board`, `outputs template` and `listen import`, at moments that are spread over its duration by a
 seed; three in a row of one run, in the same chunk of another, as preemptions of a cluster come; the
-host of a third works beside the device. Then the same command, without `--retry`, has to make what it makes when
-nothing interrupts it: tables and sounds byte for byte, scores to the last bit, the same files and
-no other, and no process may be left. It prints a table and ends with 1 where anything differs.
+host of a third works beside the device. Then the same command, without `--retry`, has to make what
+it makes when nothing interrupts it: tables and sounds byte for byte, scores to the last bit, the
+same files and no other, and no process may be left. It prints a table and ends with 1 where
+anything differs.
 """
 
 from __future__ import annotations
