@@ -62,8 +62,8 @@ def template(run: Path, out: Path, *, sounds: bool | None) -> None:
 def check(folder: Path, run: Path | None) -> None:
     """Say what is missing in FOLDER, or cannot be scored.
 
-    What no cell asks for is named too. Every file is decoded; with --run its length is compared with that of its content. The exit code
-    is 5 where something is missing or wrong.
+    What no cell asks for is named too. Every file is decoded; with --run its length is compared
+    with that of its content. The exit code is 5 where something is missing or wrong.
     """
     from bench.delivery.checking import check_folder
 
