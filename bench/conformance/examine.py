@@ -22,6 +22,7 @@ from bench.conformance.metric_checks import METRIC_CHECKS
 from bench.conformance.metric_subject import MetricSubject
 from bench.errors import KINDS, nearest, told_as
 from bench.failure import STOPS_RUN
+from bench.outside.elsewhere import require_made_here
 from bench.plugins.catalog import (
     describe,
     find_method,
@@ -31,7 +32,6 @@ from bench.plugins.catalog import (
     metrics,
 )
 from bench.plugins.choices import MethodChoice, parse_method
-from bench.plugins.elsewhere import require_made_here
 from bench.plugins.inspection import is_outside
 from bench.plugins.process import how_it_ended
 from bench.weights import quiet_loaders

@@ -29,11 +29,11 @@ from bench.data.selection import select_contents, select_pairs, select_styles, s
 from bench.data.sifting import sift
 from bench.description import is_made_elsewhere
 from bench.files import json_digest
+from bench.outside.elsewhere import as_said
 from bench.outside.texts import MOST_COUNT
 from bench.plan.suite import RETIRED, Suite
 from bench.plugins.catalog import describe, find_method
 from bench.plugins.choices import MethodChoice
-from bench.plugins.elsewhere import as_said
 from bench.plugins.kinds import MethodKind, kind_of
 from bench.plugins.parameters import split_parameters
 from bench.records.schema import PlannedCell

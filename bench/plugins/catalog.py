@@ -35,8 +35,8 @@ from bench.api import (
 )
 from bench.description import is_made_elsewhere
 from bench.errors import nearest
+from bench.outside.elsewhere import entry_elsewhere
 from bench.outside.wording import one_line
-from bench.plugins.elsewhere import entry_elsewhere
 from bench.plugins.inspection import Kind, ask, inspected, is_outside
 from bench.plugins.loading import load_class, load_module
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from bench.api import RecordError
 from bench.files import inside
+from bench.outside.elsewhere import UNLICENSED
 from bench.outside.wording import one_line
-from bench.plugins.elsewhere import UNLICENSED
 from bench.publishing.parcel import Item, LeftOut
 from bench.records.sameness import package_lists
 from bench.records.store import RECORDS, Run, require_plain_run

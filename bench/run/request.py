@@ -19,6 +19,7 @@ from bench.data.clips import Dataset
 from bench.delivery.matching import Delivery, deliver
 from bench.description import is_made_elsewhere
 from bench.device import frozen_precision, require_device_name, resolve_device
+from bench.outside.elsewhere import place_of
 from bench.outside.names import composed
 from bench.plan.needed import require_checkpoints
 from bench.plan.plan import (
@@ -31,7 +32,6 @@ from bench.plan.plan import (
 )
 from bench.plan.shares import Shard, find_shard
 from bench.plan.suite import Suite, check_style_tables, default_suite, derive, load_suite
-from bench.plugins.elsewhere import place_of
 from bench.plugins.opening import Isolation
 from bench.records.parts import part_folder
 from bench.records.schema import PlannedCell, RunHeader, left_out_words

@@ -28,9 +28,9 @@ from bench.api import ConfigError, Progress
 from bench.cache import Cache
 from bench.data.material import Material
 from bench.estimate.energy import EnergyMeter
+from bench.outside.elsewhere import require_made_here
 from bench.plan.plan import PlannedMethod, resolve_parameters
 from bench.plugins.choices import parse_methods
-from bench.plugins.elsewhere import require_made_here
 from bench.records.rates import add_rates
 from bench.records.timings import StageName, TimingReport, rounds
 from bench.run.provenance import collect

@@ -23,10 +23,10 @@ from bench.device import resolve_device
 from bench.errors import nearest
 from bench.failure import Failure
 from bench.outputs import SHORTEST_S
+from bench.outside.elsewhere import require_made_here
 from bench.plan.plan import Plan, make_sounding_plan, method_info, prepare_method
 from bench.plan.suite import RETIRED, Suite
 from bench.plugins.choices import parse_method
-from bench.plugins.elsewhere import require_made_here
 from bench.plugins.parameters import split_parameters
 from bench.records.schema import PlannedCell
 from bench.records.store import load_run

@@ -38,11 +38,11 @@ from bench.data.sifting import sift
 from bench.device import require_device_name, resolve_device
 from bench.failure import Failure
 from bench.outputs import SILENCE_DBFS
+from bench.outside.elsewhere import require_made_here
 from bench.outside.names import on_disk, require_utf8
 from bench.plan.plan import Plan, describe_styles, make_plan, method_info, prepare_method
 from bench.plan.suite import Suite
 from bench.plugins.choices import MethodChoice, parse_method
-from bench.plugins.elsewhere import require_made_here
 from bench.records.schema import CellRecord, PlannedCell, left_out_words
 from bench.run.chunks import read_chunk, render_chunk
 from bench.run.keys import digest

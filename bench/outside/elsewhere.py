@@ -10,8 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from bench.api import Conditioning, ConfigError, Entry, Json, MethodInfo, ProfileInfo
-from bench.description import MADE_ELSEWHERE, NOT_SAID, is_made_elsewhere
+from bench.description import (
+    MADE_ELSEWHERE,
+    NOT_SAID,
+    Conditioning,
+    Entry,
+    MethodInfo,
+    ProfileInfo,
+    is_made_elsewhere,
+)
+from bench.errors import ConfigError
 
 SOURCE = "made elsewhere"
 UNLICENSED = f"sounds: {NOT_SAID}"
@@ -47,7 +55,7 @@ def entry_elsewhere(name: str) -> Entry:
 
 
 def as_said(
-    info: MethodInfo, profile: ProfileInfo, said: Mapping[str, Json]
+    info: MethodInfo, profile: ProfileInfo, said: Mapping[str, object]
 ) -> tuple[MethodInfo, ProfileInfo]:
     """The description of such a method with what its parameters say: title, source, licence, sees.
 
