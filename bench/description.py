@@ -10,8 +10,21 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
+# Begins the name of a method whose outputs were made elsewhere and lie in a folder: outputs:FOLDER.
+MADE_ELSEWHERE = "outputs:"
+NOT_SAID = "not said"  # what nobody has told about such a method
 Profile = Literal["mini", "full"]
 Conditioning = Literal["style audio", "style text", "content audio", "melody"]
+
+
+def is_made_elsewhere(name: str) -> bool:
+    """Whether a method is a folder of outputs, which are scored here and were made elsewhere.
+
+    Example:
+        >>> is_made_elsewhere("outputs:path/to/theirs"), is_made_elsewhere("outputs.py:Mine")
+        (True, False)
+    """
+    return name.startswith(MADE_ELSEWHERE)
 
 
 class Direction(Enum):

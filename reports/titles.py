@@ -3,6 +3,7 @@
 Records, ratings and the command line keep the label, which says what was run. In a report a method
 with a path as its name, `./level.py:Level[amount=0.5]`, stands under `Level[amount=0.5]`, after
 `INFO.title`. Where the title is taken, its file and class are added: `Level (level.py:Level)`.
+Outputs that were made elsewhere stand under the title that they were given, without brackets.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ def shown_labels(methods: Iterable[MethodEntry]) -> dict[str, str]:
         methods: The methods of one run, or of several that stand side by side.
     """
     labels = {entry.label: entry for entry in methods}
-    names = {entry.name: one_line(entry.title, LONGEST_TITLE) for entry in labels.values()}
+    names = {_named_by(entry): one_line(entry.title, LONGEST_TITLE) for entry in labels.values()}
     plain = {entry.label for entry in labels.values() if not _is_path(entry.name)}
     taken = Counter(names.values()) + Counter({_stem(labels[label]) for label in plain})
     shown = dict.fromkeys(plain, "") | {
-        label: _shown(entry, names[entry.name], alone=taken[names[entry.name]] == 1)
+        label: _shown(entry, title, alone=taken[title] == 1)
         for label, entry in labels.items()
+        for title in [names[_named_by(entry)]]
         if label not in plain
     }
     often = Counter([*(name for name in shown.values() if name), *plain])
@@ -42,10 +44,17 @@ def _is_path(name: str) -> bool:
     return ":" in name
 
 
+def _named_by(entry: MethodEntry) -> str:
+    """What has one title: a method with all its settings, or one choice of outputs."""
+    return entry.label if entry.made_elsewhere else entry.name
+
+
 def _shown(entry: MethodEntry, title: str, *, alone: bool) -> str:
     if not title:
         return entry.label
     file, _, kind = entry.name.rpartition(":")
+    if entry.made_elsewhere:
+        return title if alone else f"{title} ({one_line(kind, LONGEST_TITLE)})"
     place = "" if alone else f" ({one_line(PurePath(file).name, LONGEST_TITLE)}:{kind})"
     return f"{title}{place}{entry.label[len(_stem(entry)) :]}"
 

@@ -12,12 +12,19 @@ from typing import TYPE_CHECKING
 
 from bench.api import DatasetError, Json, MethodInfo, MetricInfo
 from bench.checkout import SUITES
+from bench.description import MADE_ELSEWHERE
 from bench.plugins import catalog
 
 if TYPE_CHECKING:
     from bench.data.clips import Dataset
 
 SCHEMA_VERSION = 1  # of the JSON; raised when a key changes its meaning or goes
+ELSEWHERE: dict[str, Mapping[str, Json]] = {  # no name of the catalog: what is typed for it
+    f"{MADE_ELSEWHERE}FOLDER": {
+        "description": "outputs that were made elsewhere, <style>/<content>.<suffix>; "
+        "given: what you say. See `outputs template` and `outputs check`"
+    }
+}
 Facts = Mapping[str, Json]  # of one name: `description` is what a reader sees
 
 
@@ -35,6 +42,8 @@ def listing(what: str, *, names_only: bool = False) -> str:
     rows = _rows(what)
     if names_only:
         return "\n".join(rows)
+    if what == "methods":
+        rows |= ELSEWHERE
     width = max(map(len, rows), default=0)
     return "\n".join(f"{name:<{width}}  {facts['description']}" for name, facts in rows.items())
 

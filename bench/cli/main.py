@@ -23,6 +23,7 @@ from bench.cli.completion import completion
 from bench.cli.everyday import check, doctor, fetch, list_, transfer
 from bench.cli.fit import fit
 from bench.cli.init import init
+from bench.cli.outputs import outputs
 from bench.cli.publish import board, publish
 from bench.cli.reports import listen, report
 from bench.cli.results import baseline, compare, gate, history
@@ -43,8 +44,8 @@ FIXABLE = {
 }  # fmt: skip
 logger = logging.getLogger(__name__)
 COMMANDS = (
-    *(run, submit, merge, status, report, list_, fetch, transfer, fit, check, doctor, time),
-    *(compare, baseline, gate, history, listen, publish, board, init, completion),
+    *(run, submit, merge, status, outputs, report, list_, fetch, transfer, fit, check, doctor),
+    *(time, compare, baseline, gate, history, listen, publish, board, init, completion),
 )
 
 

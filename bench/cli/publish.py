@@ -137,7 +137,8 @@ def _sounds(run: Run, options: PublishOptions) -> tuple[list[Item], list[LeftOut
     name = f"dataset {dataset.get('name', 'unnamed')} ({dataset.get('licence', 'unknown')})"
     if may_publish(run):
         if options["audio"]:
-            return records.audio_items(run), []
+            held = records.unlicensed(run)
+            return records.audio_items(run, held), list(held.values())
         return [], [LeftOut(records.audio_words(run), "not asked for; --audio adds them")]
     why = f"the card of {name} does not allow to pass its clips on"
     if options["audio"]:

@@ -22,6 +22,7 @@ from bench.conformance.metric_checks import METRIC_CHECKS
 from bench.conformance.metric_subject import MetricSubject
 from bench.errors import KINDS, nearest, told_as
 from bench.failure import STOPS_RUN
+from bench.outside.elsewhere import require_made_here
 from bench.plugins.catalog import (
     describe,
     find_method,
@@ -84,6 +85,7 @@ class Wanted:
 def wanted(target: str, profile: Profile, device: str) -> Wanted:
     """Find out what is to be checked; arguments and errors are those of `examine`."""
     choice = parse_method(target)
+    require_made_here(choice.name, "checked")
     is_metric = _is_metric(choice)
     entry = find_metric(choice.name) if is_metric else find_method(choice.name)
     describe(entry, profile)  # fails here, before any check, where it cannot say that

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from bench.api import (
@@ -27,7 +27,9 @@ from bench.data.clips import ClipSource, Dataset, StyleSource, StyleSplit
 from bench.data.material import check_contents
 from bench.data.selection import select_contents, select_pairs, select_styles, split_style
 from bench.data.sifting import sift
+from bench.description import is_made_elsewhere
 from bench.files import json_digest
+from bench.outside.elsewhere import as_said
 from bench.outside.texts import MOST_COUNT
 from bench.plan.suite import RETIRED, Suite
 from bench.plugins.catalog import describe, find_method
@@ -94,8 +96,12 @@ def prepare_methods(suite: Suite) -> tuple[PlannedMethod, ...]:
 def prepare_method(choice: MethodChoice, suite: Suite) -> PlannedMethod:
     """Look up one method; its module is imported when its parameters are asked for."""
     entry = find_method(choice.name)
-    info = method_info(choice.name)
-    return PlannedMethod(choice, info, describe(entry, suite.profile), kind_of(entry))
+    info, profile = method_info(choice.name), describe(entry, suite.profile)
+    method = PlannedMethod(choice, info, profile, kind_of(entry))
+    if not is_made_elsewhere(choice.name):
+        return method
+    info, profile = as_said(info, profile, resolve_parameters(suite, method, style=""))
+    return replace(method, info=info, profile=profile)
 
 
 def require_parameters(choices: Iterable[MethodChoice], suites: Sequence[Suite]) -> None:

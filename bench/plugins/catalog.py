@@ -33,7 +33,9 @@ from bench.api import (
     StyleTransferMethod,
     UnknownNameError,
 )
+from bench.description import is_made_elsewhere
 from bench.errors import nearest
+from bench.outside.elsewhere import entry_elsewhere
 from bench.outside.wording import one_line
 from bench.plugins.inspection import Kind, ask, inspected, is_outside
 from bench.plugins.loading import load_class, load_module
@@ -122,7 +124,8 @@ def _from_entry_point(point: EntryPoint, kind: Kind) -> Entry:
 def find_method(name: str) -> Entry:
     """The entry of a method by catalog name, `file.py:Class` or `package.module:Class`.
 
-    Its `info` is always given, if need be by the class.
+    A name such as `outputs:FOLDER` stands for what was made elsewhere. Its `info` is always given,
+    if need be by the class.
 
     Raises:
         UnknownNameError: No such name, file, module or class; the message carries the nearest name.
@@ -137,6 +140,8 @@ def find_metric(name: str) -> Entry:
 
 
 def _find(name: str, kind: Kind) -> Entry:
+    if kind == "method" and is_made_elsewhere(name):
+        return entry_elsewhere(name)
     if ":" in name:
         return _complete(Entry(name), kind)
     known = _catalog(kind)

@@ -3,6 +3,7 @@
 `tve[strength=0.5|0.7,guidance_scale=3],rti` names three methods: a bar sweeps over values,
 brackets hold parameters, and each variant is a method of its own in every table, under its label.
 A name or value that begins with a quotation mark ends with the next: `"./a, b.py:Mine"[words="x"]`.
+`outputs:FOLDER[title=X]` names outputs that were made elsewhere; the same rules hold for FOLDER.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bench.api import ConfigError, Json
+from bench.description import MADE_ELSEWHERE, is_made_elsewhere
+from bench.outside.names import composed
 
 MOST_VARIANTS = 1000  # of one method
 _QUOTED = r"""(?:"[^"]*"|'[^']*')"""
@@ -184,8 +187,19 @@ def quoted(text: str) -> str:
 
 def _choice(name: str, overrides: dict[str, Json]) -> MethodChoice:
     inside = ",".join(f"{key}={_spell(value)}" for key, value in overrides.items())
-    label = quoted(name) if set(name) & set(",[]") else name
+    name = _one_spelling(name) if is_made_elsewhere(name) else name
+    label = quoted(name) if set(name) & set(",[]") or name != name.strip() else name
     return MethodChoice(f"{label}[{inside}]" if inside else label, name, overrides)
+
+
+def _one_spelling(name: str) -> str:
+    """The name of a folder of outputs, which a shell may complete with a slash at its end.
+
+    Example:
+        >>> _one_spelling("outputs:path/to/theirs/")
+        'outputs:path/to/theirs'
+    """
+    return composed(name.rstrip("/")) if name.strip("/") != MADE_ELSEWHERE else name
 
 
 def _spell(value: Json) -> str:

@@ -6,11 +6,13 @@ somebody downloads is a run folder again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from bench.api import RecordError
 from bench.files import inside
+from bench.outside.elsewhere import UNLICENSED
+from bench.outside.wording import one_line
 from bench.publishing.parcel import Item, LeftOut
 from bench.records.sameness import package_lists
 from bench.records.store import RECORDS, Run, require_plain_run
@@ -49,13 +51,17 @@ def _whole_lines(folder: Path, name: str) -> bytes:
     return content[: content.rfind(b"\n") + 1] if path.suffix == ".jsonl" else content
 
 
-def audio_items(run: Run) -> list[Item]:
+def audio_items(run: Run, without: Collection[str] = ()) -> list[Item]:
     """The outputs of the planned cells that ended well, where the records say they lie.
+
+    Args:
+        run: The run.
+        without: Labels of methods whose outputs stay here.
 
     Raises:
         LinkError: The audio of a record lies outside the run folder.
     """
-    return [Item(name, inside(run.folder, name)) for name in _names(run)]
+    return [Item(name, inside(run.folder, name)) for name in _names(run, without)]
 
 
 def audio_words(run: Run) -> str:
@@ -63,8 +69,23 @@ def audio_words(run: Run) -> str:
     return f"audio/ ({sum(1 for _ in _names(run))} outputs)"
 
 
-def _names(run: Run) -> Iterator[str]:
-    known = (run.cells.get(cell.cell_id) for cell in run.plan)
+def unlicensed(run: Run) -> dict[str, LeftOut]:
+    """Outputs that were made elsewhere and of which nobody has said the licence, by their labels.
+
+    They are somebody else's, whatever the card of the data set allows.
+    """
+    why = (
+        "made elsewhere, licence not said; say it where they are scored: outputs:FOLDER[licence=ID]"
+    )
+    return {
+        one.label: LeftOut(f"audio/ (outputs of {one_line(one.title, 60)})", why)
+        for one in run.header.methods
+        if one.made_elsewhere and one.licence == UNLICENSED
+    }
+
+
+def _names(run: Run, without: Collection[str] = ()) -> Iterator[str]:
+    known = (run.cells.get(cell.cell_id) for cell in run.plan if cell.method not in without)
     names = [one.audio for one in known if one is not None and one.status == "ok" and one.audio]
     yield from dict.fromkeys(names)
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
+from bench.description import MADE_ELSEWHERE
 from bench.outside.wording import one_line, some
 from bench.records.schema import CellRecord, IdentityFacts, PlannedCell, RunHeader
 
 UNKNOWN = "code that was not recorded"
+FILES = MADE_ELSEWHERE  # stands among the weights for the outputs that were made elsewhere
 
 
 def differing(first: IdentityFacts, second: IdentityFacts) -> list[str]:
@@ -23,12 +25,13 @@ def differing(first: IdentityFacts, second: IdentityFacts) -> list[str]:
         >>> differing(old, IdentityFacts(version="1", source="b", weights={"unet": "d"}))
         ['code', 'weights of unet']
     """
-    names = sorted(first.weights.keys() | second.weights.keys())
+    names = sorted((first.weights.keys() | second.weights.keys()) - {FILES})
     other = [name for name in names if first.weights.get(name) != second.weights.get(name)]
     return [
         *(["version"] if first.version != second.version else []),
         *(["code"] if first.source != second.source else []),
         *([f"weights of {some(other, ', ')}"] if other else []),
+        *(["files"] if first.weights.get(FILES) != second.weights.get(FILES) else []),
     ]
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, field_validator
 
 from bench.api import ScoreStatus
+from bench.description import is_made_elsewhere
 from bench.failure import CellStatus
 from bench.outside.wording import LONGEST, LONGEST_MESSAGE, one_line
 
@@ -146,7 +147,8 @@ class IdentityFacts(Record):
     Attributes:
         version: As the method declares it.
         source: Head of the digest of its code.
-        weights: Heads of the digests of its checkpoints, by their names.
+        weights: Heads of the digests of its checkpoints, by their names; under "outputs:" that of
+            files which were made elsewhere.
     """
 
     version: Reason
@@ -187,6 +189,11 @@ class MethodEntry(Record):
     bandwidth_hz: float | None = None
     repository: Repository | None = None  # of one from outside
     identity: str | None = None
+
+    @property
+    def made_elsewhere(self) -> bool:
+        """Whether its outputs were not rendered here, but found in a folder."""
+        return is_made_elsewhere(self.name)
 
 
 class MetricEntry(Record):

@@ -20,6 +20,8 @@ from typing import TypedDict
 from bench.api import Audio, Clip, StyleState, TransferRequest
 from bench.audio import as_heard, peak_of, read_audio, unclipped_suffix, write_audio
 from bench.batching import Aside, in_parallel
+from bench.delivery.matching import DeliveredFile, Delivery
+from bench.delivery.sounds import receive
 from bench.failure import STOPS_RUN, Failure, WorkerLostError, failure_of
 from bench.files import disk_is_full
 from bench.outputs import restore
@@ -32,8 +34,8 @@ from bench.run.studio import Fitted, Studio
 Writing = Callable[[], list[CellRecord]]  # writes the audio of a chunk; a record per cell
 
 
-class FitFacts(TypedDict):
-    """What a cell record says about the fit that the cell used."""
+class FitFacts(TypedDict, total=False):
+    """What a cell record says about the fit that the cell used: nothing of one made elsewhere."""
 
     fit_key: str
     fit_s: float
@@ -42,8 +44,8 @@ class FitFacts(TypedDict):
     finished_at: str
 
 
-class TransferFacts(GaugeFacts):
-    """What a cell record says about the cost of its rendering."""
+class TransferFacts(GaugeFacts, total=False):
+    """What a cell record says about the cost of its rendering: nothing where it was elsewhere."""
 
     transfer_s: float
     transfer_cached: bool
@@ -101,11 +103,23 @@ class _Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class _Elsewhere:
+    """What was made elsewhere of a cell, if it was delivered."""
+
+    cell: PlannedCell
+    file: DeliveredFile | None
+    content: Clip
+
+
+@dataclass(frozen=True, slots=True)
 class _Lost:
     """Why there is nothing of a cell."""
 
     cell: PlannedCell
     failure: Failure
+
+
+Outcome = _Made | _Stored | _Elsewhere | _Lost
 
 
 def read_chunk(studio: Studio, chunk: Sequence[PlannedCell], aside: Aside) -> Reading:
@@ -140,9 +154,11 @@ def render_chunk(
 
 def _found(
     job: _Job, chunk: Sequence[PlannedCell], reading: Reading
-) -> tuple[_Job, Sequence[_Made | _Stored | _Lost]]:
+) -> tuple[_Job, Sequence[Outcome]]:
     """The job with the parameters of the chunk, and what there is of each cell."""
     studio, fitted = job.studio, job.fitted
+    if studio.delivery is not None:
+        return job, _delivered(studio.delivery, chunk, reading)
     if isinstance(fitted.result, Failure):
         return job, [_Lost(cell, fitted.result) for cell in chunk]
     job = replace(job, parameters=studio.kind.parameters(chunk[0].parameters))
@@ -155,6 +171,15 @@ def _found(
         return job, stored
     pairs = list(zip(chunk, contents, strict=True))
     return job, _render_new(job, key, pairs, reading.heard, fitted.result)
+
+
+def _delivered(
+    delivery: Delivery, chunk: Sequence[PlannedCell], reading: Reading
+) -> list[_Elsewhere]:
+    return [
+        _Elsewhere(cell, delivery.files.get((cell.style, cell.content, cell.repetition)), content)
+        for cell, content in zip(chunk, reading.contents(), strict=True)
+    ]
 
 
 def _stored(job: _Job, key: str, chunk: Sequence[PlannedCell]) -> list[_Stored] | None:
@@ -229,24 +254,39 @@ def _transfer(
     ]
 
 
-def _write_down(job: _Job, found: _Made | _Stored | _Lost) -> CellRecord:
+def _write_down(job: _Job, found: Outcome) -> CellRecord:
     """Keep and write the audio of a cell, if there is any, at the content's own rate and length."""
+    audio = _audio_of(job, found)
+    if isinstance(audio, Failure):
+        return _failed(job, found.cell, audio)
+    facts: TransferFacts = found.facts if isinstance(found, _Made | _Stored) else {}
+    return _finished(job, found.cell, audio, facts)
+
+
+def _audio_of(job: _Job, found: Outcome) -> Audio | Failure:
+    """The audio of a cell at the content's own rate and length, or why there is none."""
     if isinstance(found, _Lost):
-        return _failed(job, found.cell, found.failure)
+        return found.failure
     if isinstance(found, _Stored):
-        return _finished(job, found.cell, found.audio, found.facts)
+        return found.audio
+    if isinstance(found, _Elsewhere):
+        return receive(found.file, found.content)
+    return _kept(job, found)
+
+
+def _kept(job: _Job, made: _Made) -> Audio | Failure:
+    """What a method has made, restored and kept in the cache, or what is wrong with it."""
     try:
-        audio = restore(found.output, found.heard.audio, found.content.audio)
+        audio = restore(made.output, made.heard.audio, made.content.audio)
     except Exception as error:
         if disk_is_full(error):
             raise
         job.studio.keep_traceback(error)
         audio = failure_of(error)
-    if isinstance(audio, Failure):
-        return _failed(job, found.cell, audio)
-    cost = {"transfer_s": found.facts["transfer_s"]}
-    job.studio.context.cache.save_audio(found.key, audio, cost)
-    return _finished(job, found.cell, audio, found.facts)
+    if isinstance(audio, Audio):
+        cost = {"transfer_s": made.facts["transfer_s"]}
+        job.studio.context.cache.save_audio(made.key, audio, cost)
+    return audio
 
 
 def _finished(job: _Job, cell: PlannedCell, audio: Audio, facts: TransferFacts) -> CellRecord:
@@ -264,7 +304,7 @@ def _finished(job: _Job, cell: PlannedCell, audio: Audio, facts: TransferFacts) 
         sample_rate=audio.sample_rate,
         duration_s=audio.duration_s,
         peak=peak_of(audio),
-        peak_memory_bytes=job.peak_bytes,
+        peak_memory_bytes=None if job.studio.delivery else job.peak_bytes,
         **facts,
         **_fit_facts(job),
     )
@@ -283,10 +323,13 @@ def _failed(job: _Job, cell: PlannedCell, failure: Failure) -> CellRecord:
 
 
 def _fit_facts(job: _Job) -> FitFacts:
+    finished_at = datetime.now(UTC).isoformat(timespec="seconds")
+    if job.studio.delivery is not None:
+        return {"finished_at": finished_at}
     return {
         "fit_key": job.fitted.key,
         "fit_s": job.fitted.cost_s,
         "fit_cached": job.fitted.cached,
         "load_s": job.studio.load_s,
-        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "finished_at": finished_at,
     }

@@ -18,6 +18,7 @@ from bench.api import Json
 from bench.cache import Cache
 from bench.counts import passes_of
 from bench.data.clips import ClipSource, inspect
+from bench.description import is_made_elsewhere
 from bench.device import machine_words
 from bench.estimate.forecast import Forecast, Machine, forecast
 from bench.estimate.matmul import matmul_rate
@@ -53,6 +54,8 @@ def expect(prepared: Prepared, left: Remaining) -> Forecast:
 def _works(prepared: Prepared, left: Remaining) -> Iterator[Work]:
     for method in prepared.plan.methods:
         own = left.methods[method.choice.label]
+        if is_made_elsewhere(method.choice.name):
+            continue  # files are read
         if own.fits or own.cells:
             yield Work(subject_of(prepared, method), "load", 1)
         if method.info.fits_per_style:
@@ -171,6 +174,8 @@ def session_rates(
     ]
     rates: list[Rate] = []
     for method in prepared.plan.methods:
+        if is_made_elsewhere(method.choice.name):
+            continue  # nobody knows what making it has cost
         own = [cell for cell in new if cell.method == method.choice.label]
         subject = subject_of(prepared, method)
         rates += [

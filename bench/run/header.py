@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from bench.description import NOT_SAID
 from bench.plan.plan import Plan, PlannedMethod, departures_of, describe_styles
 from bench.plugins.catalog import find_method, find_metric
 from bench.records.sameness import joined, package_lists, suite_digest
 from bench.records.schema import MethodEntry, MetricEntry, RunHeader
-from bench.run.keys import Identity, facts_of, weights_names
+from bench.run.keys import HEAD, Identity, facts_of, weights_names
 from bench.run.provenance import collect, packages_file, repository
 from bench.run.scoring import LoadedMetric
 
@@ -114,9 +115,9 @@ def _method_entry(plan: Plan, method: PlannedMethod, identity: Identity) -> Meth
         label=method.choice.label,
         name=method.choice.name,
         title=info.title,
-        conditioned_on=list(info.conditioned_on),
+        conditioned_on=[*info.conditioned_on] or ([NOT_SAID] if identity.files else []),
         fits_per_style=info.fits_per_style,
-        source=info.source,
+        source=_source(method, identity),
         departures=departures_of(plan, method),
         control=info.control,
         version=info.version,
@@ -127,6 +128,16 @@ def _method_entry(plan: Plan, method: PlannedMethod, identity: Identity) -> Meth
         bandwidth_hz=profile.bandwidth_hz,
         repository=repository(find_method(method.choice.name)),
         identity=identity.mark,
+    )
+
+
+def _source(method: PlannedMethod, identity: Identity) -> str:
+    """Where a method comes from; of outputs that were made elsewhere, which files they are."""
+    source = method.info.source
+    return (
+        f"{source}; the digest of the files is {identity.files[:HEAD]}"
+        if identity.files
+        else source
     )
 
 

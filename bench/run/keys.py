@@ -17,6 +17,7 @@ from bench.files import json_digest
 from bench.plan.plan import PlannedMethod
 from bench.plugins.catalog import find_method
 from bench.plugins.inspection import digest_of
+from bench.records.identity import FILES
 from bench.records.schema import IdentityFacts
 from bench.weights import digest as weights_digest
 
@@ -34,6 +35,7 @@ class Identity:
         profile: Which of its checkpoints are loaded.
         weights: Digests of those checkpoints.
         device_type: "cpu", "cuda" or "mps", with the precision where it is not float32.
+        files: Digest of the outputs of a method that were made elsewhere; empty for all others.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Identity:
     profile: str
     weights: tuple[str, ...]
     device_type: str
+    files: str = ""
 
     @property
     def mark(self) -> str:
@@ -49,8 +52,14 @@ class Identity:
         return digest({key: value for key, value in _facts(self).items() if key != "device"})
 
 
-def identity_of(method: PlannedMethod, profile: Profile, device: str) -> Identity:
+def identity_of(method: PlannedMethod, profile: Profile, device: str, files: str = "") -> Identity:
     """The identity of a method of a run.
+
+    Args:
+        method: The method.
+        profile: Which of its checkpoints are loaded.
+        device: Where it works.
+        files: Digest of its outputs, where they were made elsewhere.
 
     Raises:
         CheckpointError: A checkpoint of the method is missing.
@@ -62,18 +71,19 @@ def identity_of(method: PlannedMethod, profile: Profile, device: str) -> Identit
         profile=profile,
         weights=tuple(weights_digest(name) for name in method.profile.weights),
         device_type=device_kind(device),
+        files=files,
     )
 
 
 def facts_of(identity: Identity, method: PlannedMethod) -> IdentityFacts:
     """What an identity stands for, as records keep it."""
+    weights = {  # that of a hub's checkpoint is its name with the commit
+        name: (digest(found) if found.startswith("hub:") else found)[:HEAD]
+        for name, found in named_weights(identity, method.profile).items()
+    }
+    files = {FILES: identity.files[:HEAD]} if identity.files else {}
     return IdentityFacts(
-        version=identity.version,
-        source=identity.source[:HEAD],
-        weights={  # that of a hub's checkpoint is its name with the commit
-            name: (digest(found) if found.startswith("hub:") else found)[:HEAD]
-            for name, found in named_weights(identity, method.profile).items()
-        },
+        version=identity.version, source=identity.source[:HEAD], weights={**weights, **files}
     )
 
 
@@ -163,4 +173,5 @@ def _facts(identity: Identity) -> dict[str, Json]:
         "profile": identity.profile,
         "weights": list(identity.weights),
         "device": identity.device_type,
+        **({"files": identity.files} if identity.files else {}),
     }

@@ -62,7 +62,8 @@ def remaining(prepared: Prepared, request: RunRequest) -> Remaining:
     for method in prepared.plan.methods:
         label = method.choice.label
         cells = [cell for cell in prepared.cells if cell.method == label]
-        studio = open_studio(context, method, prepared.identities[label], prepared.isolation)
+        identity, delivery = prepared.identities[label], prepared.deliveries.get(label)
+        studio = open_studio(context, method, identity, prepared.isolation, delivery)
         known = None if prepared.is_absent else Known(studio, settled, digest)
         methods[label] = _left(known, cells)
     left = Remaining(methods, {})

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.api import Json
 from bench.data.announced import announced
 from bench.data.cards import load_dataset
 from bench.data.clips import Dataset
+from bench.delivery.matching import Delivery, deliver
+from bench.description import is_made_elsewhere
 from bench.device import frozen_precision, require_device_name, resolve_device
+from bench.outside.elsewhere import place_of
 from bench.outside.names import composed
 from bench.plan.needed import require_checkpoints
 from bench.plan.plan import (
@@ -91,6 +94,7 @@ class Prepared:
         watch: Adds up the time of every stage, from the preparation on.
         shard: Which share of the plan this run does; None for all of it.
         is_absent: Whether the clips are not here, so that only the size of the plan is true.
+        deliveries: The outputs that were made elsewhere, by the labels of their methods.
     """
 
     plan: Plan
@@ -105,6 +109,7 @@ class Prepared:
     watch: Stopwatch
     shard: Shard | None = None
     is_absent: bool = False
+    deliveries: Mapping[str, Delivery] = field(default_factory=dict)
 
     @property
     def cells(self) -> tuple[PlannedCell, ...]:
@@ -146,6 +151,7 @@ class Prepared:
                 f"contents {len(self.plan.contents)}, seeds {suite.seeds}{self._supposed}",
                 f"metrics {', '.join(self.metrics)}",
                 *left_out_words(describe_styles(self.plan)),
+                *(f"{label}: {found.words}" for label, found in self.deliveries.items()),
                 *self._continued,
                 *self._shared,
                 f"{len(self.cells)} cells in {chunks} chunks into {self.folder}",
@@ -193,8 +199,12 @@ def prepare(request: RunRequest) -> Prepared:
         devices = tuple(resolve_device(name.strip()) for name in request.device.split(","))
         if shard is not None:
             require_one_place(len(devices), fit_together=request.fit_together)
+        deliveries = {} if is_absent else _deliveries(plan)
+        files = {label: found.digest for label, found in deliveries.items()}
         identities = {  # fails here, before any work, where a checkpoint is missing
-            m.choice.label: identity_of(m, plan.suite.profile, devices[0]) for m in plan.methods
+            label: identity_of(m, plan.suite.profile, devices[0], files.get(label, ""))
+            for m in plan.methods
+            for label in [m.choice.label]
         }
         folder = folder_of(request, plan.suite)
         former = None if is_absent else read_former(folder)
@@ -219,7 +229,18 @@ def prepare(request: RunRequest) -> Prepared:
         watch=watch,
         shard=shard,
         is_absent=is_absent,
+        deliveries=deliveries,
     )
+
+
+def _deliveries(plan: Plan) -> dict[str, Delivery]:
+    """What was made elsewhere for a plan, by the labels of such methods."""
+    return {
+        label: deliver(place_of(m.choice.name), (c for c in plan.cells if c.method == label))
+        for m in plan.methods
+        for label in [m.choice.label]
+        if is_made_elsewhere(m.choice.name)
+    }
 
 
 def resolve(request: RunRequest) -> tuple[Plan, str, bool]:

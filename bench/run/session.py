@@ -118,10 +118,15 @@ def _compute(
 
 def _studios(context: RunContext, prepared: Prepared) -> dict[str, Studio]:
     studios = {
-        method.choice.label: open_studio(
-            context, method, prepared.identities[method.choice.label], prepared.isolation
+        label: open_studio(
+            context,
+            method,
+            prepared.identities[label],
+            prepared.isolation,
+            prepared.deliveries.get(label),
         )
         for method in prepared.plan.methods
+        for label in [method.choice.label]
     }
     if prepared.shard is not None:
         for studio in studios.values():

@@ -29,6 +29,7 @@ from bench.api import (
     TransferRequest,
 )
 from bench.audio import as_heard
+from bench.delivery.matching import Delivery
 from bench.device import peak_memory_bytes
 from bench.failure import STOPS_RUN, Failure, WorkerLostError, contained, failure_of
 from bench.files import disk_is_full
@@ -69,6 +70,9 @@ class Fitted:
     cached: bool = False
 
 
+NOT_LEARNT = Fitted("", StyleState())  # of styles whose outputs were made elsewhere
+
+
 @dataclass(slots=True)
 class Studio:
     """One method of a run at work; `open_studio` makes it.
@@ -82,6 +86,7 @@ class Studio:
         isolation: What was asked about workers. A worker that is lost is started anew when the
             method is next needed.
         company: What it learns together where shards share the work.
+        delivery: Its outputs, where they were made elsewhere; then nothing is loaded or learnt.
     """
 
     context: RunContext
@@ -91,6 +96,7 @@ class Studio:
     identity: Identity
     isolation: Isolation
     company: Company | None = None
+    delivery: Delivery | None = None
     load_s: float = 0.0
     _method: StyleTransferMethod[Any] | None = field(default=None)
 
@@ -159,6 +165,8 @@ class Studio:
 
         A style without a clip is not given to a method that would learn from its clips.
         """
+        if self.delivery is not None:
+            return {cell.style: NOT_LEARNT for cell in cells}
         declined = {
             cell.style: self._decline(cell) for cell in cells if self._lacks_clips(cell.style)
         }
@@ -188,6 +196,8 @@ class Studio:
         self, cells: Sequence[PlannedCell]
     ) -> tuple[dict[str, FitRequest[Any]], dict[str, str]]:
         """What must be learnt for cells of one repetition, by style, and its names in the cache."""
+        if self.delivery is not None:
+            return {}, {}
         first = {c.style: c for c in reversed(cells) if not self._lacks_clips(c.style)}
         requests = {style: self._fit_request(cell) for style, cell in sorted(first.items())}
         return requests, {style: self._fit_key(request) for style, request in requests.items()}
@@ -289,12 +299,13 @@ def open_studio(
     planned: PlannedMethod,
     identity: Identity,
     isolation: Isolation = USUAL,
+    delivery: Delivery | None = None,
 ) -> Studio:
     """The studio of one method, whose identity was found out before the work."""
     entry = find_method(planned.choice.name)
     # What is imported in this process is handed parameters of its own class.
     kind = planned.kind if isolation.needs_worker(entry) else kind_here(entry)
-    return Studio(context, planned, entry, kind, identity, isolation)
+    return Studio(context, planned, entry, kind, identity, isolation, delivery=delivery)
 
 
 def fit_jointly(

@@ -28,6 +28,7 @@ from bench.api import ConfigError, Progress
 from bench.cache import Cache
 from bench.data.material import Material
 from bench.estimate.energy import EnergyMeter
+from bench.outside.elsewhere import require_made_here
 from bench.plan.plan import PlannedMethod, resolve_parameters
 from bench.plugins.choices import parse_methods
 from bench.records.rates import add_rates
@@ -71,6 +72,8 @@ def measure(request: TimingRequest, progress: Progress) -> TimingReport:
         BenchError: What the user can fix: names, checkpoints, parameters, the device.
     """
     prepared = prepare(request.run)
+    for method in _asked(prepared):
+        require_made_here(method.choice.name, "timed")
     methods = [_subject(prepared, method) for method in _asked(prepared)]
     if request.fit_steps is not None:
         _require_steps(methods, request.fit_steps)

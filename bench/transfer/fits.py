@@ -23,6 +23,7 @@ from bench.device import resolve_device
 from bench.errors import nearest
 from bench.failure import Failure
 from bench.outputs import SHORTEST_S
+from bench.outside.elsewhere import require_made_here
 from bench.plan.plan import Plan, make_sounding_plan, method_info, prepare_method
 from bench.plan.suite import RETIRED, Suite
 from bench.plugins.choices import parse_method
@@ -129,6 +130,7 @@ def prepare_export(request: ExportRequest) -> PreparedExport:
             f"{request.out.with_suffix(SUFFIX).name}."
         )
     require_writable_place(request.out)
+    require_made_here(request.method, "learnt")
     return _of_folder(request) if request.run is None else _of_run(request, request.run)
 
 

@@ -38,6 +38,7 @@ from bench.data.sifting import sift
 from bench.device import require_device_name, resolve_device
 from bench.failure import Failure
 from bench.outputs import SILENCE_DBFS
+from bench.outside.elsewhere import require_made_here
 from bench.outside.names import on_disk, require_utf8
 from bench.plan.plan import Plan, describe_styles, make_plan, method_info, prepare_method
 from bench.plan.suite import Suite
@@ -169,6 +170,7 @@ def prepare_single(request: SingleRequest) -> PreparedSingle:
         request = replace(request, content=on_disk(request.content))
         fit = _fit_of(request)
         choice = _choice(request, fit)
+        require_made_here(choice.name, "rendered")
         info = method_info(choice.name)
         require_settings(choice, request.profile if fit is None else fit.fit.origin.profile)
         source, styles = content_of(request), _styles(request, choice, info, fit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from bench.description import NOT_SAID
 from bench.records.schema import MethodEntry
 from bench.records.store import Run
 from reports.tables import reading
@@ -17,6 +18,7 @@ NOTES = (
     "band: upper edge of the output's spectrum; metrics notice that the rest is missing",
     "longest: longest clip in seconds, where needed as several windows faded into each other",
 )
+NOT_SAID_NOTE = "not said: made elsewhere, and known only as far as whoever scores it has told"
 
 
 def capabilities(run: Run) -> ResultTable:
@@ -43,12 +45,16 @@ def capabilities(run: Run) -> ResultTable:
             Column("departures", "Departures", text=True, wide=True),
         ),
         tuple(Row(_cells(entry), reading.group_of(entry)) for entry in entries),
-        NOTES,
+        (*NOTES, NOT_SAID_NOTE) if any(entry.made_elsewhere for entry in entries) else NOTES,
     )
 
 
 def _cells(entry: MethodEntry) -> tuple[str, ...]:
     given = [_yes(name in entry.conditioned_on) for name in _GIVEN]
+    if entry.made_elsewhere:
+        is_said = NOT_SAID not in entry.conditioned_on
+        heard = (*given, content_of(entry)) if is_said else (NOT_SAID,) * (len(given) + 1)
+        return (entry.label, *heard, *(NOT_SAID,) * 4, entry.licence, "")
     return (
         entry.label,
         *given,

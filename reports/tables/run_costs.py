@@ -27,6 +27,8 @@ AROUND = {
     OTHERS: "several devices",
     "report": "tables and page",
 }
+ELSEWHERE = Missing("n/a", "made elsewhere")
+ELSEWHERE_NOTE = "n/a: made elsewhere; what that has cost, nobody here has measured"
 COLUMNS = (
     Column("method", "Method", text=True),
     Column("device", "Device", text=True),
@@ -57,6 +59,7 @@ def run_costs(run: Run) -> ResultTable:
         "median [quartiles]; times hold for one machine only and say nothing about other devices",
         "real-time factor: transfer time / duration of the audio, below 1 is faster than playback",
         "cached stages keep the cost of their computation; total counts every stage once",
+        *([ELSEWHERE_NOTE] if any(m.made_elsewhere for m in entries) else []),
         *_device_notes(run),
         notes.provenance_note(run),
     ]
@@ -114,6 +117,9 @@ def _device_notes(run: Run) -> list[str]:
 
 
 def _row(run: Run, entry: MethodEntry, rows: pd.DataFrame) -> Row:
+    if entry.made_elsewhere:
+        unknown = (ELSEWHERE,) * (len(COLUMNS) - 1)
+        return Row((entry.label, *unknown), reading.group_of(entry))
     fits = _fits(rows)
     ended = rows[rows["status"] == "ok"]
     transfer, load = _floats(ended["transfer_s"]), _floats(rows["load_s"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,8 @@ def test_every_run_that_is_shown_can_be_planned(
     folder = desk / "path" / "to" / "folder"
     folder.parent.mkdir(parents=True)
     folder.symlink_to(checkout / "datasets" / "mini")
+    for category in (folder / "content").iterdir():  # any sounds that are called as contents
+        shutil.copytree(category, desk / "path/to/theirs/bells", dirs_exist_ok=True)
     for block in blocks(text_of("docs/tutorial.md")):
         if block.file:
             (desk / block.file).write_text(block.text, encoding="utf-8")

@@ -2,11 +2,12 @@
 
 `make kills`, or `python tests/faults/kill_battery.py [--seed N] [--only COMMAND]`: KILL, TERM and
 INT go to the process of `run`, `merge`, `report`, `baseline`, `fit export`, `init ci`, `fetch`,
-`board` and `listen import`, at moments that are spread over its duration by a seed; three in a row
-of one run, in the same chunk of another, as preemptions of a cluster come; the host of a third
-works beside the device. Then the same command, without `--retry`, has to make what it makes when
-nothing interrupts it: tables and sounds byte for byte, scores to the last bit, the same files and
-no other, and no process may be left. It prints a table and ends with 1 where anything differs.
+`board`, `outputs template` and `listen import`, at moments that are spread over its duration by a
+seed; three in a row of one run, in the same chunk of another, as preemptions of a cluster come; the
+host of a third works beside the device. Then the same command, without `--retry`, has to make what
+it makes when nothing interrupts it: tables and sounds byte for byte, scores to the last bit, the
+same files and no other, and no process may be left. It prints a table and ends with 1 where
+anything differs.
 """
 
 from __future__ import annotations
@@ -353,6 +354,13 @@ def commands(stage: Stage, url: str, built_in: Sequence[str]) -> dict[str, Comma
         "board": Command(
             lambda folder: ["board", str(folder / "run"), "-o", str(folder / "board")],
             finished, made_by_board,
+        ),
+        "outputs template": Command(
+            lambda folder: [
+                *("outputs", "template", str(folder / "run"), "--sounds"),
+                *("-o", str(folder / "hand")),
+            ],
+            finished, lambda folder: contents(folder / "hand", ""),
         ),
         "listen import": Command(
             lambda folder: ["listen", "import", *given, "--run", str(folder / "run")],

@@ -28,7 +28,9 @@ from bench.files import LinkError
 
 Attempt = Callable[[random.Random], None]
 HOMES = {
-    **dict.fromkeys(("cards", "suites", "ratings", "publications"), "tests.fuzz.texts"),
+    **dict.fromkeys(
+        ("cards", "suites", "ratings", "publications", "deliveries"), "tests.fuzz.texts"
+    ),
     **dict.fromkeys(
         ("records", "archives", "checkpoints", "audio", "answers", "fits"), "tests.fuzz.containers"
     ),

@@ -18,6 +18,7 @@ KINDS = (
     "suites",
     "ratings",
     "publications",
+    "deliveries",
     "records",
     "archives",
     "checkpoints",

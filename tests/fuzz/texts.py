@@ -14,6 +14,9 @@ import numpy as np
 import soundfile
 
 from bench.data.cards import load_dataset
+from bench.delivery.folder import read_folder
+from bench.delivery.listing import LIST, list_text
+from bench.delivery.matching import match
 from bench.plan.suite import load_suite
 from bench.publishing.hub import parse_target
 from bench.publishing.publication import MARKER, bytes_digest, read_publication
@@ -117,6 +120,23 @@ def publications(folder: Path) -> Callable[[random.Random], None]:
         found = read_publication(folder)
         assert found is not None
         parse_target(found.repository)
+
+    return attempt
+
+
+def deliveries(folder: Path) -> Callable[[random.Random], None]:
+    """The list of a folder of outputs that were made elsewhere."""
+    names = [f"bells/{name}.wav" for name in ("a", "b", "a.1")]
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
+        soundfile.write(folder / name, np.full(RATE, 0.5), RATE)
+    places = [("bells", "a", 0), ("bells", "b", 0), ("bells", "a", 1)]
+    text = list_text(zip(places, names, strict=True))
+
+    def attempt(chance: random.Random) -> None:
+        (folder / LIST).write_bytes(damaged_text(text, chance))
+        found = match(read_folder(folder), places)
+        assert all(one.path.is_relative_to(folder) for one in found.files.values())
 
     return attempt
 

@@ -68,6 +68,16 @@ def test_what_even_class_and_file_share_keeps_its_path() -> None:
     assert shown(*(outside(path, "Level") for path in paths)) == paths
 
 
+def test_outputs_that_were_made_elsewhere_have_the_title_they_were_given() -> None:
+    first = outside("outputs:a/x[title=One]", "One")
+    assert shown(first) == ["One"]
+    assert shown(outside('"outputs:a, b"[title=One]', "One", "outputs:a, b")) == ["One"]
+    # One folder may stand under two titles, and two folders under one.
+    assert shown(first, outside("outputs:a/x[title=Two]", "Two")) == ["One", "Two"]
+    assert shown(first, outside("outputs:b[title=One]", "One")) == ["One (a/x)", "One (b)"]
+    assert shown(first, method("One", name="One")) == ["One (a/x)", "One"]
+
+
 def test_the_name_of_another_method_is_not_taken() -> None:
     named = shown(method("tve", name="tve"), outside("./mine.py:Mine", "tve"))
     assert named == ["tve", "tve (mine.py:Mine)"]

@@ -17,6 +17,11 @@ CHOICES: list[tuple[str, list[tuple[str, dict[str, object]]]]] = [
     ("m[w='true']", [("m", {"w": "true"})]),
     ("m[w='']", [("m", {"w": ""})]),
     ("m[w='it\"s, so']", [("m", {"w": 'it"s, so'})]),
+    ("outputs:their dir/[title=A B]", [("outputs:their dir", {"title": "A B"})]),
+    ("'outputs:a, [b]'[title='2024']", [("outputs:a, [b]", {"title": "2024"})]),
+    ("'outputs:a ',outputs:it's=|here", [("outputs:a ", {}), ("outputs:it's=|here", {})]),
+    ("outputs:cafe\u0301", [("outputs:caf\u00e9", {})]),
+    ("outputs:x[title=A|B]", [("outputs:x", {"title": "A"}), ("outputs:x", {"title": "B"})]),
 ]
 
 

@@ -30,7 +30,7 @@ def others() -> list[Identity]:
         replace(IDENTITY, **{one.name: ("v",) if one.name == "weights" else "other"})
         for one in fields(IDENTITY)
     ]
-    assert len(changed) == 6
+    assert len(changed) == 7
     return changed
 
 
