@@ -32,6 +32,8 @@ from methods.riffusion.spectrogram import SpectrogramParameters
 from methods.ssvqvae.method import RELEASED
 from methods.ssvqvae.network import NetworkSettings, StyleVQVAE
 from metrics.clap import laion_files
+from metrics.musicnn import front_end as musicnn_front_end
+from metrics.musicnn import network as musicnn_network
 
 PUBLISHED: dict[str, dict[str, Any]] = tomllib.loads(
     (Path(__file__).parent / "published.toml").read_text(encoding="utf-8")
@@ -143,6 +145,13 @@ def test_front_ends_of_named_networks(scale: MelScale, name: str) -> None:
     assert {name: held[name] for name in wanted} == wanted
 
 
+def test_musicnn() -> None:
+    wanted = section("musicnn")
+    assert wanted.pop("batch_norm_eps") == musicnn_network.EPSILON
+    held = musicnn_front_end.describe()
+    assert {name: held[name] for name in wanted} == wanted
+
+
 def test_ssvqvae() -> None:
     with torch.device("meta"):
         network = StyleVQVAE()
@@ -194,4 +203,4 @@ def test_musictis_embedding() -> None:
 def test_every_section_names_its_source() -> None:
     for name, table in PUBLISHED.items():
         assert ": " in table["source"], name
-        assert len(table["revision"]) == 40, name
+        assert len(table["revision"]) in (40, 64), name  # a commit, or SHA-256 of a wheel
