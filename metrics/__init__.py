@@ -5,6 +5,8 @@ This file is the catalog: plain data, so that listing the metrics imports none o
 
 from __future__ import annotations
 
+import math
+
 from bench.api import Direction, Entry, MetricInfo
 
 __all__ = ["METRICS"]
@@ -78,6 +80,62 @@ _MUSICNN_SCORES: tuple[tuple[str, str, str, str, bool], ...] = (
         True,
     ),
 )
+
+# What other papers report, to be set beside their numbers; no suite has them by default, and none
+# is a good judge (each module says what it hears).
+_LPAPS = "arXiv 2402.10009, code AudioEditingCode evals/lpaps.py"
+_LPAPS_DEPARTURES = (
+    "the full profile loads music_speech_epoch_15_esc_89.25.pt as the source does",
+    "the mini profile has the mini CLAP, three stages, whose values compare with nothing published",
+    "a clip that fits into the window is heard once",
+)
+_ELSEWHERE: dict[str, Entry] = {
+    "lpaps": Entry(
+        "metrics.clap.lpaps:Lpaps",
+        MetricInfo(
+            title="LPAPS",
+            direction=Direction.MINIMIZE,
+            range=(0.0, 16.0),
+            source=f"as reported elsewhere: distance inside CLAP of content and output; {_LPAPS}",
+            departures=_LPAPS_DEPARTURES,
+        ),
+        "metrics.clap.checkpoints:describe_lpaps",
+    ),
+    "lpaps.channel": Entry(
+        "metrics.clap.lpaps:LpapsOfChannels",
+        MetricInfo(
+            title="LPAPS (channel axis)",
+            direction=Direction.MINIMIZE,
+            range=(0.0, 16.0),
+            source=f"the same with the axis of LPIPS, arXiv 1801.03924; {_LPAPS}",
+            departures=("the code normalises over tokens, this over channels", *_LPAPS_DEPARTURES),
+        ),
+        "metrics.clap.checkpoints:describe_lpaps",
+    ),
+    "cqt1-pcc": Entry(
+        "metrics.cqt1_pcc:LoudestBinCorrelation",
+        MetricInfo(
+            title="CQT1-PCC",
+            direction=Direction.MAXIMIZE,
+            range=(-1.0, 1.0),
+            source="as reported elsewhere: correlation of the loudest constant-Q bins of content "
+            "and output; arXiv 2504.10826",
+            departures=("the constant-Q transform is librosa's, not nnAudio's",),
+        ),
+    ),
+    "lsd": Entry(
+        "metrics.lsd:LogSpectralDistance",
+        MetricInfo(
+            title="LSD (dB)",
+            direction=Direction.MINIMIZE,
+            range=(0.0, math.inf),
+            source="as reported elsewhere: log-spectral distance of output and target; "
+            "arXiv 2102.05749",
+            departures=("sums are float64 and samples resampled by soxr",),
+            needs=("target",),
+        ),
+    ),
+}
 
 METRICS: dict[str, Entry] = {
     **{
@@ -166,4 +224,5 @@ METRICS: dict[str, Entry] = {
         )
         for name, kind, title, formula, departures in _CLAP_SCORES
     },
+    **_ELSEWHERE,
 }

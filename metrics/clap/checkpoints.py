@@ -76,6 +76,16 @@ LAION_MUSIC = HubCheckpoint(
     ),
     part="music_audioset_epoch_15_esc_90.14",
 )
+# The checkpoint behind published LPAPS. Its digest is recorded nowhere known to us: a first fetch
+# sets it.
+LAION_MUSIC_SPEECH = HubCheckpoint(
+    id=_LAION,
+    revision=_LAION_COMMIT,
+    files=("music_speech_epoch_15_esc_89.25.pt",),
+    bytes=2_352_000_000,
+    licence="CC0-1.0 (licence of the code; the files carry none)",
+    part="music_speech_epoch_15_esc_89.25",
+)
 LAION_FILES = {checkpoint.part: checkpoint for checkpoint in (LAION_630K, LAION_MUSIC)}
 
 # laion's files hold no tokenizer; theirs is RoBERTa's, which the conversion carries.
@@ -131,6 +141,16 @@ def _laion(checkpoint: HubCheckpoint) -> Checkpoint:
     return Checkpoint(folder, _with_constants(checkpoint.name), file, tokenizer)
 
 
+def locate_music_speech() -> tuple[Path, str]:
+    """The `.pt` file behind published LPAPS, and what identifies it; no tokenizer belongs to it.
+
+    Raises:
+        CheckpointError: It is missing or incomplete.
+    """
+    folder = weights.hub_folder(LAION_MUSIC_SPEECH)
+    return folder / LAION_MUSIC_SPEECH.files[0], _with_constants(LAION_MUSIC_SPEECH.name)
+
+
 def _own_folder(folder: Path) -> Checkpoint:
     if (folder / "config.json").is_file():
         return Checkpoint(folder, weights.digest(str(folder)))
@@ -158,6 +178,19 @@ def describe(profile: Profile) -> ProfileInfo:
         )
     return ProfileInfo(
         48_000, None, _names_used(), UNFUSED.licence, 14_000.0, checkpoints=HUB_CHECKPOINTS
+    )
+
+
+def describe_lpaps(profile: Profile) -> ProfileInfo:
+    """Describe a profile of LPAPS, whose full checkpoint is not that of the scores."""
+    if profile == "mini":
+        return describe(profile)
+    return ProfileInfo(
+        sample_rate=48_000,
+        weights=(LAION_MUSIC_SPEECH.name,),
+        licence=LAION_MUSIC_SPEECH.licence,
+        bandwidth_hz=14_000.0,
+        checkpoints=(LAION_MUSIC_SPEECH,),
     )
 
 

@@ -31,8 +31,11 @@ from bench.plugins.opening import open_metric
 from bench.weights import is_here
 from metrics.chroma import ChromaSimilarity
 from metrics.clap import embedder as clap
+from metrics.clap.lpaps import LpapsMetric
 from metrics.clap.preprocess import LEVEL_DBFS
 from metrics.clap.scores import ClapMetric
+from metrics.cqt1_pcc import LoudestBinCorrelation
+from metrics.lsd import RANGE_DB, LogSpectralDistance
 from metrics.musicnn import embedder as musicnn
 from metrics.musicnn.checkpoints import FILE, FOLDER
 from metrics.musicnn.scores import MusicnnMetric
@@ -78,12 +81,29 @@ def tolerance_of(metric: Metric) -> Tolerance:
         return Tolerance("float32", len(layers), max(layers), None, _cosines(metric))
     if isinstance(metric, ChromaSimilarity):
         return Tolerance("float32", CHROMA_DEPTH, CHROMA_TERMS, None)
+    reported = _tolerance_of_what_others_report(metric)
+    if reported is not None:
+        return reported
     raise TypeError(f"no tolerance has been derived for {type(metric).__name__}; derive it here.")
 
 
 def _cosines(metric: NearnessMetric[Any]) -> int:
     """How many cosines a score is made of."""
     return 2 if metric.reference in (heldout_rivalry, seen_rivalry) else 1
+
+
+def _tolerance_of_what_others_report(metric: Metric) -> Tolerance | None:
+    if isinstance(metric, LpapsMetric):
+        layers = list(_products(metric.token_maps._tower))
+        # A squared distance of unit vectors moves by up to 4 times their error, in each stage.
+        cosines = 4 * metric.token_maps.stages
+        return Tolerance("float32", len(layers), max(layers), None, cosines)
+    if isinstance(metric, LoudestBinCorrelation):
+        return Tolerance("float64 of whole numbers", 1, 1, None)  # no maximum is nearly a tie
+    if isinstance(metric, LogSpectralDistance):
+        # A rounding beside the loudest is as much more of what is as far below as is heard.
+        return Tolerance("float64 after a resampler", 1, round(10 ** (RANGE_DB / 10)), None)
+    return None
 
 
 def _level_dbfs(metric: ClapMetric) -> float:
