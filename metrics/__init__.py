@@ -6,6 +6,7 @@ This file is the catalog: plain data, so that listing the metrics imports none o
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from bench.api import Direction, Entry, MetricInfo
 
@@ -45,6 +46,15 @@ _MARGIN = "cosine of output and the mean of {clips}, less the largest such cosin
 _CLAP_MARGINS: tuple[tuple[str, str, str, str], ...] = (
     ("sf.margin", "StyleMargin", "SF margin (held-out)", "held-out style clips"),
     ("sf.seen.margin", "StyleMarginSeen", "SF margin (seen)", "the fitted style clips"),
+)
+
+_RIVALS: tuple[Literal["rivals", "target"], ...] = ("rivals",)
+_CLAP_MUSIC_SCORES = (
+    *((*facts, _RIVALS[:0]) for facts in _CLAP_SCORES),
+    *(
+        (name, kind, title, _MARGIN.format(clips=clips), (_UNSEEN_CLIPS,), _RIVALS)
+        for name, kind, title, clips in _CLAP_MARGINS[:1]
+    ),
 )
 
 _MUSICNN = "MusicNN as in Pons and Serra (2019), arXiv 1909.06654, trained on MagnaTagATune"
@@ -207,6 +217,24 @@ METRICS: dict[str, Entry] = {
             "metrics.clap.checkpoints:describe",
         )
         for name, kind, title, formula, departures in _CLAP_SCORES
+    },
+    # A second judge: the same questions to another CLAP, or to one that brackets name.
+    **{
+        f"{name}@music": Entry(
+            f"metrics.clap.music:{kind}",
+            MetricInfo(
+                title=f"{title} (CLAP music)",
+                direction=Direction.MAXIMIZE,
+                range=(-2.0, 2.0) if needs else (0.0, 1.0),
+                source=f"{formula}; {_CLAP}, checkpoint music_audioset_epoch_15_esc_90.14 or the "
+                "one in brackets",
+                departures=(_OWN_PREPARATION, *departures),
+                needs=needs,
+            ),
+            "metrics.clap.music_checkpoints:describe",
+            parameters="metrics.clap.music_checkpoints:MusicParameters",
+        )
+        for name, kind, title, formula, departures, needs in _CLAP_MUSIC_SCORES
     },
     # The reference back end: the same scores by laion's own package, in the full profile only.
     **{

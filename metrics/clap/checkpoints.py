@@ -123,9 +123,9 @@ def locate(profile: Profile) -> Checkpoint:
         return Checkpoint(MINI_FOLDER, weights.digest(str(MINI_FOLDER)))
     named = os.environ.get(ENVIRONMENT)
     if named in LAION_FILES:
-        return _laion(LAION_FILES[named])
+        return of_laion(LAION_FILES[named])
     if named:
-        return _own_folder(Path(named).expanduser())
+        return in_folder(Path(named).expanduser(), ENVIRONMENT)
     folder = weights.hub_folder(UNFUSED)
     return Checkpoint(folder, _with_constants(UNFUSED.name), laion_text_tower=True)
 
@@ -135,7 +135,12 @@ def _with_constants(name: str) -> str:
     return f"{weights.digest(name)}+{laion_constants.DIGEST}"
 
 
-def _laion(checkpoint: HubCheckpoint) -> Checkpoint:
+def of_laion(checkpoint: HubCheckpoint) -> Checkpoint:
+    """One of laion's own files, with the tokenizer of the conversion.
+
+    Raises:
+        CheckpointError: One of the two is missing or incomplete.
+    """
     folder, tokenizer = weights.hub_folder(checkpoint), weights.hub_folder(UNFUSED)
     file = folder / checkpoint.files[0]
     return Checkpoint(folder, _with_constants(checkpoint.name), file, tokenizer)
@@ -151,13 +156,22 @@ def locate_music_speech() -> tuple[Path, str]:
     return folder / LAION_MUSIC_SPEECH.files[0], _with_constants(LAION_MUSIC_SPEECH.name)
 
 
-def _own_folder(folder: Path) -> Checkpoint:
+def in_folder(folder: Path, named_by: str) -> Checkpoint:
+    """A folder with a saved `ClapModel`, or with one laion `.pt` file and its tokenizer.
+
+    Args:
+        folder: It.
+        named_by: What names it, for messages.
+
+    Raises:
+        CheckpointError: It holds neither.
+    """
     if (folder / "config.json").is_file():
         return Checkpoint(folder, weights.digest(str(folder)))
     found = list(folder.glob("*.pt"))
     if len(found) != 1:
         raise CheckpointError(
-            f"{ENVIRONMENT} names {folder}; it must be a folder with a saved ClapModel "
+            f"{named_by} names {folder}; it must be a folder with a saved ClapModel "
             f"(config.json) or one laion .pt file, or one of the names {', '.join(LAION_FILES)}. "
             f"Correct it, or unset it to use {UNFUSED.id}."
         )

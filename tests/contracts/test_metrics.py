@@ -37,7 +37,11 @@ COMPARES_WITH_STYLE = {
 
 @pytest.fixture(
     scope="session",
-    params=[name for name, entry in catalog.metrics().items() if entry.environment is None],
+    params=[
+        name
+        for name, entry in catalog.metrics().items()
+        if entry.environment is None and not name.endswith("@music")  # which the mini profile lacks
+    ],
 )
 def subject(request: pytest.FixtureRequest) -> MetricSubject:
     """Each metric of the catalog, in the mini profile."""

@@ -255,6 +255,29 @@ def test_lpaps_loads_its_own_checkpoint_whatever_the_scores_load(
     assert 0 < float(value) < 16
 
 
+@pytest.mark.slow
+def test_a_second_clap_is_fetched_by_the_name_of_its_metric(machine: Machine) -> None:
+    """A repository of the hub, named in brackets; without a fetch the command is said."""
+    name = f"cp@music[checkpoint={CLAP}]"
+    ask = (
+        "from pathlib import Path; from bench.doctor.reference import outputs; "
+        "from bench.plugins.catalog import find_metric; "
+        "from bench.plugins.opening import open_metric; "
+        f"metric = open_metric(find_metric({name!r}), Path('log')); metric.load('mini', 'cpu'); "
+        "print(metric.fingerprint()['checkpoint'], metric.score(outputs()[:1])[0].status)"
+    )
+    absent = machine.run("-c", ask, HF_HUB_OFFLINE="1")
+    assert f"fetch '{name}' --accept-licences" in absent.stderr
+    assert machine.fetch(name).returncode == 0
+    done = machine.run("-c", ask, HF_HUB_OFFLINE="1")
+    checkpoint, status = done.stdout.split()
+    assert checkpoint == f"hub:{CLAP}@{CLAP_COMMIT}+{laion_constants.DIGEST}"
+    assert status == "ok"
+    run = ["run", "--suite", "mini", "--metrics", "cp@music[checkpoint=owner/name]"]
+    refused_run = machine.run("-m", "bench", *run, HF_HUB_OFFLINE="1")
+    assert "bench fetch 'cp@music[checkpoint=owner/name]' --accept-licences" in refused_run.stderr
+
+
 def test_a_branch_stays_at_the_commit_that_came_first(equipped: Equipped, tmp_path: Path) -> None:
     machine, hub, _ = equipped()
     moved = deepcopy(hub.repositories)

@@ -145,10 +145,13 @@ def row(entry: Entry, profile: Profile) -> dict[str, Any]:
         return {"not_here": f"{', '.join(absent)} was not on the machine that wrote the table"}
     metric = open_metric(entry, Path(os.devnull))
     metric.load(profile, "cpu")
+    scores = metric.score(outputs())
+    if all(one.status == "unsupported" for one in scores):
+        return {"not_here": scores[0].reason}
     tolerance = tolerance_of(metric)
     return {
         "fingerprint": dict(metric.fingerprint()),
-        "scores": [{"value": one.value, "raw": one.raw} for one in metric.score(outputs())],
+        "scores": [{"value": one.value, "raw": one.raw} for one in scores],
         "tolerance": {**asdict(tolerance), "value": tolerance.value},
     }
 
