@@ -175,7 +175,13 @@ class Entry:
         environment: Folder of a project with its own lock file, relative to the checkout, in whose
             environment the class runs; None means this environment.
         parameters: "module:Class" of a method's parameters, importable without a large library, so
-            that they are checked before that is loaded; None asks the class of the method.
+            that they are checked before that is loaded; None asks the class of the method. Of a
+            metric that has settings, such as `cp@music[checkpoint=x.pt]`, the frozen dataclass by
+            which they are checked; None says that it has none.
+        settings: Of such a metric, what stands in the brackets: `describe` is called with these as
+            further keywords, and the class is made with them.
+        name: Its whole name with the brackets, under which its scores go; the class is made with it
+            too. Empty for all without settings.
     """
 
     target: str
@@ -183,3 +189,5 @@ class Entry:
     describe: str | None = None
     environment: str | None = None
     parameters: str | None = None
+    settings: tuple[tuple[str, str | float | bool | None], ...] = ()
+    name: str = ""

@@ -5,6 +5,9 @@ This file is the catalog: plain data, so that listing the metrics imports none o
 
 from __future__ import annotations
 
+import math
+from typing import Literal
+
 from bench.api import Direction, Entry, MetricInfo
 
 __all__ = ["METRICS"]
@@ -95,6 +98,15 @@ _CLAP_MARGINS: tuple[tuple[str, str, str, str], ...] = (
     ("sf.seen.margin", "StyleMarginSeen", "SF margin (seen)", "the fitted style clips"),
 )
 
+_RIVALS: tuple[Literal["rivals", "target"], ...] = ("rivals",)
+_CLAP_MUSIC_SCORES = (
+    *((*facts, _RIVALS[:0]) for facts in _CLAP_SCORES),
+    *(
+        (name, kind, title, _MARGIN.format(clips=clips), (_UNSEEN_CLIPS,), _RIVALS)
+        for name, kind, title, clips in _CLAP_MARGINS[:1]
+    ),
+)
+
 _MUSICNN = "MusicNN as in Pons and Serra (2019), arXiv 1909.06654, trained on MagnaTagATune"
 _LEVELLED = "audio is levelled, and at most three windows of it are heard"
 # Name, class, title, formula, and whether it compares with the other styles of the run.
@@ -128,6 +140,62 @@ _MUSICNN_SCORES: tuple[tuple[str, str, str, str, bool], ...] = (
         True,
     ),
 )
+
+# What other papers report, to be set beside their numbers; no suite has them by default, and none
+# is a good judge (each module says what it hears).
+_LPAPS = "arXiv 2402.10009, code AudioEditingCode evals/lpaps.py"
+_LPAPS_DEPARTURES = (
+    "the full profile loads music_speech_epoch_15_esc_89.25.pt as the source does",
+    "the mini profile has the mini CLAP, three stages, whose values compare with nothing published",
+    "a clip that fits into the window is heard once",
+)
+_ELSEWHERE: dict[str, Entry] = {
+    "lpaps": Entry(
+        "metrics.clap.lpaps:Lpaps",
+        MetricInfo(
+            title="LPAPS",
+            direction=Direction.MINIMIZE,
+            range=(0.0, 16.0),
+            source=f"as reported elsewhere: distance inside CLAP of content and output; {_LPAPS}",
+            departures=_LPAPS_DEPARTURES,
+        ),
+        "metrics.clap.checkpoints:describe_lpaps",
+    ),
+    "lpaps.channel": Entry(
+        "metrics.clap.lpaps:LpapsOfChannels",
+        MetricInfo(
+            title="LPAPS (channel axis)",
+            direction=Direction.MINIMIZE,
+            range=(0.0, 16.0),
+            source=f"the same with the axis of LPIPS, arXiv 1801.03924; {_LPAPS}",
+            departures=("the code normalises over tokens, this over channels", *_LPAPS_DEPARTURES),
+        ),
+        "metrics.clap.checkpoints:describe_lpaps",
+    ),
+    "cqt1-pcc": Entry(
+        "metrics.cqt1_pcc:LoudestBinCorrelation",
+        MetricInfo(
+            title="CQT1-PCC",
+            direction=Direction.MAXIMIZE,
+            range=(-1.0, 1.0),
+            source="as reported elsewhere: correlation of the loudest constant-Q bins of content "
+            "and output; arXiv 2504.10826",
+            departures=("the constant-Q transform is librosa's, not nnAudio's",),
+        ),
+    ),
+    "lsd": Entry(
+        "metrics.lsd:LogSpectralDistance",
+        MetricInfo(
+            title="LSD (dB)",
+            direction=Direction.MINIMIZE,
+            range=(0.0, math.inf),
+            source="as reported elsewhere: log-spectral distance of output and target; "
+            "arXiv 2102.05749",
+            departures=("sums are float64 and samples resampled by soxr",),
+            needs=("target",),
+        ),
+    ),
+}
 
 METRICS: dict[str, Entry] = {
     **{
@@ -214,6 +282,24 @@ METRICS: dict[str, Entry] = {
         )
         for name, kind, title, formula, departures in _CLAP_SCORES
     },
+    # A second judge: the same questions to another CLAP, or to one that brackets name.
+    **{
+        f"{name}@music": Entry(
+            f"metrics.clap.music:{kind}",
+            MetricInfo(
+                title=f"{title} (CLAP music)",
+                direction=Direction.MAXIMIZE,
+                range=(-2.0, 2.0) if needs else (0.0, 1.0),
+                source=f"{formula}; {_CLAP}, checkpoint music_audioset_epoch_15_esc_90.14 or the "
+                "one in brackets",
+                departures=(_OWN_PREPARATION, *departures),
+                needs=needs,
+            ),
+            "metrics.clap.music_checkpoints:describe",
+            parameters="metrics.clap.music_checkpoints:MusicParameters",
+        )
+        for name, kind, title, formula, departures, needs in _CLAP_MUSIC_SCORES
+    },
     # The reference back end: the same scores by laion's own package, in the full profile only.
     **{
         f"{name}@laion": Entry(
@@ -230,4 +316,5 @@ METRICS: dict[str, Entry] = {
         )
         for name, kind, title, formula, departures in _CLAP_SCORES
     },
+    **_ELSEWHERE,
 }

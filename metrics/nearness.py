@@ -25,7 +25,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import ClassVar, Generic, Literal, Protocol, TypeVar, final
+from typing import Generic, Literal, Protocol, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -213,7 +213,7 @@ class NearnessMetric(Metric, Generic[EmbedderT]):
     siblings.
     """
 
-    name: ClassVar[str]
+    name: str
 
     def __init__(self) -> None:
         self._embedder: EmbedderT | None = None

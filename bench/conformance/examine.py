@@ -87,6 +87,8 @@ def wanted(target: str, profile: Profile, device: str) -> Wanted:
     choice = parse_method(target)
     require_made_here(choice.name, "checked")
     is_metric = _is_metric(choice)
+    if is_metric and choice.overrides:
+        choice = MethodChoice(choice.label, choice.label)  # its settings are part of its name
     entry = find_metric(choice.name) if is_metric else find_method(choice.name)
     describe(entry, profile)  # fails here, before any check, where it cannot say that
     return Wanted(is_metric, entry, profile, device, choice)

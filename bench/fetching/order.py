@@ -21,7 +21,7 @@ from bench.fetching.google_drive import download_archive, drive_url
 from bench.fetching.hub import download
 from bench.files import file_digest, megabytes, require_plain
 from bench.first_use import FileFact, Locked, read_locked, require_same, write_locked
-from bench.plan.needed import checkpoints_of_suite
+from bench.plan.needed import checkpoints_of_suite, fetch_target
 from bench.plan.suite import Suite, load_suite, suites
 from bench.plugins.catalog import methods, metrics
 from bench.plugins.checkpoints import checkpoint_table, checkpoints_of
@@ -65,8 +65,9 @@ def _order_one(target: str) -> Order:
         return Order((target,), checkpoints_of_suite(suite), _fetched(card))
     if target in cards:
         return Order((target,), (), _fetched(cards[target]))
-    if target in entries:
-        return Order((target,), checkpoints_of(entries[target]), ())
+    entry = entries.get(target) or metrics().get(target)  # a metric with settings is in no list
+    if entry is not None:
+        return Order((target,), checkpoints_of(entry), ())
     if target in table:
         return Order((target,), (table[target],), ())
     known = [*suites(), *cards, *entries, *table]
@@ -140,8 +141,8 @@ def absent_lines(suite: Suite) -> list[str]:
 def _absent(suite: Suite) -> Iterator[Absent]:
     for checkpoint in checkpoints_of_suite(suite):
         if _here(checkpoint) == "no":
-            title = checkpoint.title
-            yield Absent(title, title, checkpoint.bytes, checkpoint.licence)
+            target = fetch_target(suite, checkpoint)
+            yield Absent(target, checkpoint.title, checkpoint.bytes, checkpoint.licence)
     for path in _fetched(datasets().get(suite.dataset)):
         card = read_card(path)
         if not card_root(card, path).is_dir():

@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from operator import attrgetter
@@ -37,6 +38,7 @@ from bench.description import is_made_elsewhere
 from bench.errors import nearest
 from bench.outside.elsewhere import entry_elsewhere
 from bench.outside.wording import one_line
+from bench.plugins.choices import parse_method
 from bench.plugins.inspection import Kind, ask, inspected, is_outside
 from bench.plugins.loading import load_class, load_module
 
@@ -51,6 +53,8 @@ UNDESCRIBED = "(it declares no INFO)"
 
 class Catalog(Mapping[str, Entry]):
     """Entries by name; one of an installed package is read when it is first asked for.
+
+    A metric with settings is asked for by its whole name, `cp@music[checkpoint=x.pt]`.
 
     Args:
         kind: What the entries are.
@@ -68,6 +72,8 @@ class Catalog(Mapping[str, Entry]):
     def __getitem__(self, name: str) -> Entry:
         """The entry of a name, complete; raises KeyError, and as `find_method` does."""
         own = self._own.get(name)
+        if own is None and self._kind == "metric" and "[" in name and name not in self._installed:
+            return _with_settings(name, self)
         entry = _from_entry_point(self._installed[name], self._kind) if own is None else own
         return _complete(entry, self._kind)
 
@@ -78,6 +84,36 @@ class Catalog(Mapping[str, Entry]):
     def __len__(self) -> int:
         """How many there are."""
         return len(self._own) + len(self._installed)
+
+
+def _with_settings(name: str, known: Mapping[str, Entry]) -> Entry:
+    """The entry of a metric with the settings that its name holds in brackets.
+
+    Raises:
+        KeyError: No metric has the name before the brackets.
+        ConfigError: It has no settings, or not these values of them.
+        UnknownNameError: It has no setting of this name.
+    """
+    from bench.plugins.parameters import make_parameters  # pydantic takes time
+
+    choice = parse_method(name)
+    entry = known[choice.name]
+    if entry.parameters is None or is_outside(entry.target):
+        having = ", ".join(one for one in known if known[one].parameters)
+        raise ConfigError(
+            f"metric {name!r} has settings in brackets; {choice.name} takes none. Leave them out; "
+            f"those with settings are {having}."
+        )
+    make_parameters(load_class(entry.parameters), choice.overrides)
+    settings: Any = tuple(choice.overrides.items())
+    return replace(entry, settings=settings, info=_with_brackets(entry.info, name), name=name)
+
+
+def _with_brackets(info: MethodInfo | MetricInfo | None, name: str) -> MetricInfo:
+    """The description of a metric whose title shows its settings."""
+    if not isinstance(info, MetricInfo):
+        raise ConfigError(f"{name} is no metric; settings are those of one. Correct its entry.")
+    return replace(info, title=f"{info.title} [{name.partition('[')[2]}")
 
 
 def methods() -> Catalog:
@@ -142,7 +178,7 @@ def find_metric(name: str) -> Entry:
 def _find(name: str, kind: Kind) -> Entry:
     if kind == "method" and is_made_elsewhere(name):
         return entry_elsewhere(name)
-    if ":" in name:
+    if ":" in name.partition("[")[0]:
         return _complete(Entry(name), kind)
     known = _catalog(kind)
     if name not in known:
@@ -228,7 +264,7 @@ def describe(entry: Entry, profile: Profile) -> ProfileInfo:
     info: ProfileInfo = (
         ask(place, "describe", entry.describe, profile)
         if is_outside(entry.describe)
-        else attrgetter(function)(load_module(place))(profile)
+        else attrgetter(function)(load_module(place))(profile, **dict(entry.settings))
     )
     return info
 

@@ -85,7 +85,8 @@ def open_metric(entry: Entry, log: Path, isolation: Isolation = USUAL) -> Metric
     """Make a metric, in the process where it is to live; arguments are those of `open_method`."""
     if isolation.metric_needs_worker(entry):
         return IsolatedMetric(entry, log, isolation.limit_s)
-    made: Metric = resolve(entry)()
+    settings = {"name": entry.name, **dict(entry.settings)} if entry.name else {}
+    made: Metric = resolve(entry)(**settings)
     return made
 
 

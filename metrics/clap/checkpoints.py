@@ -76,6 +76,16 @@ LAION_MUSIC = HubCheckpoint(
     ),
     part="music_audioset_epoch_15_esc_90.14",
 )
+# The checkpoint behind published LPAPS. Its digest is recorded nowhere known to us: a first fetch
+# sets it.
+LAION_MUSIC_SPEECH = HubCheckpoint(
+    id=_LAION,
+    revision=_LAION_COMMIT,
+    files=("music_speech_epoch_15_esc_89.25.pt",),
+    bytes=2_352_000_000,
+    licence="CC0-1.0 (licence of the code; the files carry none)",
+    part="music_speech_epoch_15_esc_89.25",
+)
 LAION_FILES = {checkpoint.part: checkpoint for checkpoint in (LAION_630K, LAION_MUSIC)}
 
 # laion's files hold no tokenizer; theirs is RoBERTa's, which the conversion carries.
@@ -113,9 +123,9 @@ def locate(profile: Profile) -> Checkpoint:
         return Checkpoint(MINI_FOLDER, weights.digest(str(MINI_FOLDER)))
     named = os.environ.get(ENVIRONMENT)
     if named in LAION_FILES:
-        return _laion(LAION_FILES[named])
+        return of_laion(LAION_FILES[named])
     if named:
-        return _own_folder(Path(named).expanduser())
+        return in_folder(Path(named).expanduser(), ENVIRONMENT)
     folder = weights.hub_folder(UNFUSED)
     return Checkpoint(folder, _with_constants(UNFUSED.name), laion_text_tower=True)
 
@@ -125,19 +135,43 @@ def _with_constants(name: str) -> str:
     return f"{weights.digest(name)}+{laion_constants.DIGEST}"
 
 
-def _laion(checkpoint: HubCheckpoint) -> Checkpoint:
+def of_laion(checkpoint: HubCheckpoint) -> Checkpoint:
+    """One of laion's own files, with the tokenizer of the conversion.
+
+    Raises:
+        CheckpointError: One of the two is missing or incomplete.
+    """
     folder, tokenizer = weights.hub_folder(checkpoint), weights.hub_folder(UNFUSED)
     file = folder / checkpoint.files[0]
     return Checkpoint(folder, _with_constants(checkpoint.name), file, tokenizer)
 
 
-def _own_folder(folder: Path) -> Checkpoint:
+def locate_music_speech() -> tuple[Path, str]:
+    """The `.pt` file behind published LPAPS, and what identifies it; no tokenizer belongs to it.
+
+    Raises:
+        CheckpointError: It is missing or incomplete.
+    """
+    folder = weights.hub_folder(LAION_MUSIC_SPEECH)
+    return folder / LAION_MUSIC_SPEECH.files[0], _with_constants(LAION_MUSIC_SPEECH.name)
+
+
+def in_folder(folder: Path, named_by: str) -> Checkpoint:
+    """A folder with a saved `ClapModel`, or with one laion `.pt` file and its tokenizer.
+
+    Args:
+        folder: It.
+        named_by: What names it, for messages.
+
+    Raises:
+        CheckpointError: It holds neither.
+    """
     if (folder / "config.json").is_file():
         return Checkpoint(folder, weights.digest(str(folder)))
     found = list(folder.glob("*.pt"))
     if len(found) != 1:
         raise CheckpointError(
-            f"{ENVIRONMENT} names {folder}; it must be a folder with a saved ClapModel "
+            f"{named_by} names {folder}; it must be a folder with a saved ClapModel "
             f"(config.json) or one laion .pt file, or one of the names {', '.join(LAION_FILES)}. "
             f"Correct it, or unset it to use {UNFUSED.id}."
         )
@@ -158,6 +192,19 @@ def describe(profile: Profile) -> ProfileInfo:
         )
     return ProfileInfo(
         48_000, None, _names_used(), UNFUSED.licence, 14_000.0, checkpoints=HUB_CHECKPOINTS
+    )
+
+
+def describe_lpaps(profile: Profile) -> ProfileInfo:
+    """Describe a profile of LPAPS, whose full checkpoint is not that of the scores."""
+    if profile == "mini":
+        return describe(profile)
+    return ProfileInfo(
+        sample_rate=48_000,
+        weights=(LAION_MUSIC_SPEECH.name,),
+        licence=LAION_MUSIC_SPEECH.licence,
+        bandwidth_hz=14_000.0,
+        checkpoints=(LAION_MUSIC_SPEECH,),
     )
 
 

@@ -286,6 +286,17 @@ def load_embedder(profile: Profile, device: str, mode: Mode = "version_1") -> Cl
 
 
 @lru_cache(maxsize=2)
+def load_checkpoint(checkpoint: Checkpoint, device: str) -> ClapEmbedder:
+    """The embedder of one checkpoint on our own preparation, shared by the metrics that name it.
+
+    Raises:
+        CheckpointError: It is incomplete, or its parts do not fit.
+    """
+    towers = read_towers(checkpoint)
+    return ClapEmbedder(towers, checkpoint.digest, device, cache=Cache.default())
+
+
+@lru_cache(maxsize=2)
 def _load_towers(profile: Profile, device: str) -> tuple[Towers, str]:
     """The model of a profile and its digest; both preprocessings use one copy of it per device."""
     del device  # a key of the cache: the model is moved to its device

@@ -12,18 +12,16 @@ from dataclasses import replace
 import numpy as np
 
 from bench.records.store import Run
-from bench.statistics.intervals import MIN_CLUSTERS, MIN_STYLES
+from bench.statistics.intervals import MIN_STYLES
 from bench.statistics.multiway import multiway_interval
+from reports.listening.agreement import FEWEST_RANKED, Agreement, agreement
 from reports.listening.design import PASS_MARK, PASSED_SHARE, QUESTIONS
 from reports.listening.ratings import Heard, Rating
 from reports.tables import reading
 from reports.tables.notes import counted
 from reports.text.result_table import Column, Estimate, Missing, ResultTable, Row, Value, estimate
 
-PAIRS = {"cp": ("cp",), "sf": reading.STYLE_FITS}  # question -> the metrics that ask the same
 SCALE = (1.0, 5.0)
-DRAWS = 1000
-FEWEST_RANKED = 3
 
 
 def listening(run: Run, heard: Heard) -> ResultTable:
@@ -34,7 +32,7 @@ def listening(run: Run, heard: Heard) -> ResultTable:
     """
     by_method = _by_method(heard.ratings)
     entries = [m for m in reading.ordered_methods(run) if m.label in by_method]
-    metrics = [m for m in reading.ordered_metrics(run) if m.name in {"cp", *PAIRS["sf"]}]
+    metrics = [m for m in reading.ordered_metrics(run) if m.name in {"cp", *reading.STYLE_FITS}]
     rows = []
     for entry in entries:
         ratings = by_method[entry.label]
@@ -133,94 +131,41 @@ def _notes(run: Run, heard: Heard) -> tuple[str, ...]:
 
 
 def ears(run: Run, heard: Heard) -> ResultTable:
-    """Show the rank correlation of CP and SF with the marks of listeners.
+    """Show how far each metric ranks the rated clips as listeners do, question by question.
 
-    Over clips it is Spearman's correlation of a score with the mean mark of its cell, hidden
-    controls included, with a percentile interval from redrawing raters and contents. Over methods
-    it is that of the means, which rest on few points.
+    The numbers are those of `reports.listening.agreement`, where what they are is said.
     """
+    found = {(one.metric, one.question): one for one in agreement(run, heard.ratings)}
     rows = [
-        Row((metric.title, f"human.{question}",
-             *_correlation(run, heard.ratings, metric.name, question)))
-        for question, measures in PAIRS.items()
+        Row(
+            (metric.title, f"human.{question}", *_cells(found.get((metric.name, question)))),
+            metric.name,
+        )
         for metric in reading.ordered_metrics(run)
-        if metric.name in measures
-    ]  # fmt: skip
+        for question in QUESTIONS
+    ]
     columns = (
         Column("measure", "Measure", text=True),
         Column("ears", "Marks", text=True),
         Column("clips", "Rank correlation over clips", decimals=2),
+        Column("kendall", "Kendall's tau-b", decimals=2),
         Column("n", "Clips", decimals=0),
         Column("methods", "Over methods", decimals=2),
         Column("m", "Methods", decimals=0),
     )
-    return ResultTable(
-        "Do the measures hear what people hear?", "ears", reading.identity(run), columns,
-        tuple(rows), _notes(run, heard)[:1],
-    )  # fmt: skip
+    meaning = (
+        "1: the measure ranks clips as listeners do (Spearman's correlation; measures of which "
+        "less is better are turned round); [95 % interval] from redrawing listeners and contents, "
+        f"and styles where there are {MIN_STYLES} or more"
+    )
+    notes = (_notes(run, heard)[0], meaning)
+    title = "Do the measures hear what people hear?"
+    return ResultTable(title, "ears", reading.identity(run), columns, tuple(rows), notes)
 
 
-def _correlation(
-    run: Run, ratings: Sequence[Rating], metric: str, question: str
-) -> tuple[Value, ...]:
-    scored = [(r, v) for r in ratings if (v := _value(run, r.cell_id, metric)) is not None]
-    cells = sorted({r.cell_id for r, _ in scored})
-    methods = sorted({r.method for r, _ in scored})
-    if len(cells) < FEWEST_RANKED:
-        return (Missing("n/a", "fewer than three clips have both"), len(cells), None, len(methods))
-    marks = np.array([getattr(r, question) for r, _ in scored], dtype=np.float64)
-    values = np.array([v for _, v in scored])
-    whole = _ranked(marks, values, _index([r.cell_id for r, _ in scored]), np.ones(len(scored)))
-    low, high = _ends(scored, marks, values)
-    means = _ranked(marks, values, _index([r.method for r, _ in scored]), np.ones(len(scored)))
-    few = len(methods) < FEWEST_RANKED
-    over = Missing("n/a", "fewer than three methods") if few else means
-    return (Estimate(whole, low, high, len(cells)), len(cells), over, len(methods))
-
-
-def _ends(
-    scored: Sequence[tuple[Rating, float]], marks: np.ndarray, values: np.ndarray
-) -> tuple[float, float]:
-    """The ends of the middle 95 % over redrawn raters and contents; NaN where there is only one."""
-    raters = _index([r.rater for r, _ in scored])
-    contents = _index([r.content for r, _ in scored])
-    cells = _index([r.cell_id for r, _ in scored])
-    sizes = [int(raters.max()) + 1, int(contents.max()) + 1]
-    if min(sizes) < MIN_CLUSTERS:
-        return float("nan"), float("nan")
-    generator = np.random.default_rng(0)
-    drawn = []
-    for _ in range(DRAWS):
-        first, second = (generator.multinomial(n, np.full(n, 1 / n)) for n in sizes)
-        drawn.append(
-            _ranked(marks, values, cells, (first[raters] * second[contents]).astype(float))
-        )
-    known = [value for value in drawn if np.isfinite(value)]
-    if not known:
-        return float("nan"), float("nan")
-    low, high = np.quantile(known, [0.025, 0.975])
-    return float(low), float(high)
-
-
-def _ranked(
-    marks: np.ndarray, values: np.ndarray, groups: np.ndarray, weights: np.ndarray
-) -> float:
-    """Weighted Spearman correlation of the groups' mean marks with their mean values.
-
-    It is NaN where one of them is constant.
-    """
-    from scipy.stats import rankdata
-
-    total = np.bincount(groups, weights)
-    kept = total > 0
-    if kept.sum() < FEWEST_RANKED:
-        return float("nan")
-    means = [np.bincount(groups, weights * x)[kept] / total[kept] for x in (marks, values)]
-    first, second = (rankdata(np.round(mean, 12)) for mean in means)
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return float("nan")
-    return float(np.corrcoef(first, second)[0, 1])
-
-
-def _index(names: Sequence[str]) -> np.ndarray:
-    return np.asarray(np.unique(np.asarray(names), return_inverse=True)[1])
+def _cells(found: Agreement | None) -> tuple[Value, ...]:
+    if found is None:
+        return (Missing("n/a", "fewer than three clips have both"), None, None, None, None)
+    few = found.methods < FEWEST_RANKED
+    over = Missing("n/a", "fewer than three methods") if few else found.over_methods
+    return (found.spearman, found.kendall, found.cells, over, found.methods)

@@ -27,6 +27,9 @@ COMPARES_WITH_CONTENT = {
     "notes.octave",
     "melody",
     "melody.chroma",
+    "lpaps",
+    "lpaps.channel",
+    "cqt1-pcc",
 }
 # The best output for these is a recording of the style.
 COMPARES_WITH_STYLE = {
@@ -45,7 +48,11 @@ COMPARES_WITH_STYLE = {
 
 @pytest.fixture(
     scope="session",
-    params=[name for name, entry in catalog.metrics().items() if entry.environment is None],
+    params=[
+        name
+        for name, entry in catalog.metrics().items()
+        if entry.environment is None and not name.endswith("@music")  # which the mini profile lacks
+    ],
 )
 def subject(request: pytest.FixtureRequest) -> MetricSubject:
     """Each metric of the catalog, in the mini profile."""
@@ -63,7 +70,8 @@ def test_a_metric_keeps_the_contract(subject: MetricSubject, check: Check[Metric
 def test_the_content_itself_is_the_ideal_output(subject: MetricSubject) -> None:
     content, _, other = subject.ordinary
     best, lesser = subject.score(content, other)
-    assert best.value == pytest.approx(1.0, abs=1e-4)
+    ideal = 1.0 if subject.info.direction is Direction.MAXIMIZE else 0.0
+    assert best.value == pytest.approx(ideal, abs=1e-4)
     assert _better(best, lesser, subject.info.direction)
 
 

@@ -13,13 +13,14 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
+import tiny
 import torch
 from machines import CHECKOUT, CLAP, CLAP_COMMIT, MUSICGEN, RIFFUSION, Machine
 from server import COMMIT, Hub, Repository, serving
 
 from methods.riffusion.backbone import read_backbone
 from metrics.clap import laion_constants
-from metrics.clap.checkpoints import LAION_630K, UNFUSED
+from metrics.clap.checkpoints import LAION_630K, LAION_MUSIC_SPEECH, UNFUSED
 
 Equipped = Callable[[], tuple[Machine, Hub, subprocess.CompletedProcess[str]]]
 UNUSED = (
@@ -231,6 +232,50 @@ def test_laions_own_checkpoints_are_found_by_name(machine: Machine) -> None:
     assert done.stdout.split() == ["630k-audioset-best.pt", UNFUSED.revision, LAION_630K.name]
     absent = machine.run("-c", ask, BENCH_CLAP="music_audioset_epoch_15_esc_90.14")
     assert "bench fetch music_audioset_epoch_15_esc_90.14 --accept-licences" in absent.stderr
+
+
+@pytest.mark.slow
+def test_lpaps_loads_its_own_checkpoint_whatever_the_scores_load(
+    machine: Machine, hub: Hub
+) -> None:
+    """Fetched by its name, without the conversion's tokenizer, which it does not need."""
+    (name,) = LAION_MUSIC_SPEECH.files
+    repository = Repository({name: tiny.laion()}, commit=LAION_MUSIC_SPEECH.revision)
+    hub.repositories[LAION_MUSIC_SPEECH.id] = repository
+    assert machine.fetch(LAION_MUSIC_SPEECH.part).returncode == 0
+    ask = (
+        "from bench.doctor.reference import outputs; from metrics.clap.lpaps import Lpaps; "
+        "metric = Lpaps(); metric.load('full', 'cpu'); facts = metric.fingerprint(); "
+        "print(facts['checkpoint'], facts['stages'], metric.score(outputs()[:1])[0].value)"
+    )
+    done = machine.run("-c", ask, BENCH_CLAP="630k-audioset-best", HF_HUB_OFFLINE="1")
+    checkpoint, stages, value = done.stdout.split()
+    assert checkpoint == f"{LAION_MUSIC_SPEECH.name}+{laion_constants.DIGEST}"
+    assert stages == "4"
+    assert 0 < float(value) < 16
+
+
+@pytest.mark.slow
+def test_a_second_clap_is_fetched_by_the_name_of_its_metric(machine: Machine) -> None:
+    """A repository of the hub, named in brackets; without a fetch the command is said."""
+    name = f"cp@music[checkpoint={CLAP}]"
+    ask = (
+        "from pathlib import Path; from bench.doctor.reference import outputs; "
+        "from bench.plugins.catalog import find_metric; "
+        "from bench.plugins.opening import open_metric; "
+        f"metric = open_metric(find_metric({name!r}), Path('log')); metric.load('mini', 'cpu'); "
+        "print(metric.fingerprint()['checkpoint'], metric.score(outputs()[:1])[0].status)"
+    )
+    absent = machine.run("-c", ask, HF_HUB_OFFLINE="1")
+    assert f"fetch '{name}' --accept-licences" in absent.stderr
+    assert machine.fetch(name).returncode == 0
+    done = machine.run("-c", ask, HF_HUB_OFFLINE="1")
+    checkpoint, status = done.stdout.split()
+    assert checkpoint == f"hub:{CLAP}@{CLAP_COMMIT}+{laion_constants.DIGEST}"
+    assert status == "ok"
+    run = ["run", "--suite", "mini", "--metrics", "cp@music[checkpoint=owner/name]"]
+    refused_run = machine.run("-m", "bench", *run, HF_HUB_OFFLINE="1")
+    assert "bench fetch 'cp@music[checkpoint=owner/name]' --accept-licences" in refused_run.stderr
 
 
 def test_a_branch_stays_at_the_commit_that_came_first(equipped: Equipped, tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ from transformers import (
     T5EncoderModel,
 )
 
+from tests.laion_names import laion_state
+
 Files = dict[str, bytes]
 _WORDS = ("*", "n", "music", "a", "piano", "violin")
 _ATTENTION_THEN = (("to_q", "query"), ("to_k", "key"), ("to_v", "value"), ("to_out.0", "proj_attn"))
@@ -372,3 +374,9 @@ def clap(folder: Path) -> Files:
     front_end.save_pretrained(folder)
     state = _pickle(model.state_dict())
     return {**_read(folder), "config.json": config_of(model.config), "pytorch_model.bin": state}
+
+
+def laion() -> bytes:
+    """A tiny `.pt` file of laion's, with the words of `clap`."""
+    torch.manual_seed(1)
+    return _pickle(laion_state(_clap_model(300)))

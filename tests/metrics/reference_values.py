@@ -34,8 +34,11 @@ from bench.plugins.opening import open_metric
 from bench.weights import is_here
 from metrics.chroma import ChromaSimilarity
 from metrics.clap import embedder as clap
+from metrics.clap.lpaps import LpapsMetric
 from metrics.clap.preprocess import LEVEL_DBFS
 from metrics.clap.scores import ClapMetric
+from metrics.cqt1_pcc import LoudestBinCorrelation
+from metrics.lsd import RANGE_DB, LogSpectralDistance
 from metrics.musicnn import embedder as musicnn
 from metrics.musicnn.checkpoints import FILE, FOLDER
 from metrics.musicnn.scores import MusicnnMetric
@@ -97,6 +100,9 @@ def tolerance_of(metric: Metric) -> Tolerance:
         return Tolerance("float32", *PITCH_LAYERS, None, parts=_parts(metric))
     if isinstance(metric, ChromaSimilarity):
         return Tolerance("float32", CHROMA_DEPTH, CHROMA_TERMS, None)
+    reported = _tolerance_of_what_others_report(metric)
+    if reported is not None:
+        return reported
     raise TypeError(f"no tolerance has been derived for {type(metric).__name__}; derive it here.")
 
 
@@ -121,6 +127,20 @@ def _cells(metric: NoteMetric, bits: Any) -> int:  # noqa: ANN401 - a note map a
 def _cosines(metric: NearnessMetric[Any]) -> int:
     """How many cosines a score is made of."""
     return 2 if metric.reference in (heldout_rivalry, seen_rivalry) else 1
+
+
+def _tolerance_of_what_others_report(metric: Metric) -> Tolerance | None:
+    if isinstance(metric, LpapsMetric):
+        layers = list(_products(metric.token_maps._tower))
+        # A squared distance of unit vectors moves by up to 4 times their error, in each stage.
+        cosines = 4 * metric.token_maps.stages
+        return Tolerance("float32", len(layers), max(layers), None, cosines)
+    if isinstance(metric, LoudestBinCorrelation):
+        return Tolerance("float64 of whole numbers", 1, 1, None)  # no maximum is nearly a tie
+    if isinstance(metric, LogSpectralDistance):
+        # A rounding beside the loudest is as much more of what is as far below as is heard.
+        return Tolerance("float64 after a resampler", 1, round(10 ** (RANGE_DB / 10)), None)
+    return None
 
 
 def _level_dbfs(metric: ClapMetric) -> float:
@@ -162,10 +182,13 @@ def row(entry: Entry, profile: Profile) -> dict[str, Any]:
         return {"not_here": f"{', '.join(absent)} was not on the machine that wrote the table"}
     metric = open_metric(entry, Path(os.devnull))
     metric.load(profile, "cpu")
+    scores = metric.score(outputs())
+    if all(one.status == "unsupported" for one in scores):
+        return {"not_here": scores[0].reason}
     tolerance = tolerance_of(metric)
     return {
         "fingerprint": dict(metric.fingerprint()),
-        "scores": [{"value": one.value, "raw": one.raw} for one in metric.score(outputs())],
+        "scores": [{"value": one.value, "raw": one.raw} for one in scores],
         "tolerance": {**asdict(tolerance), "value": tolerance.value},
     }
 

@@ -67,7 +67,11 @@ def test_every_metric_has_a_row_for_each_profile() -> None:
 
 
 def test_what_needs_nothing_from_elsewhere_has_scores() -> None:
-    offline = {name for name, entry in metrics().items() if entry.environment is None}
+    offline = {
+        name
+        for name, entry in metrics().items()
+        if entry.environment is None and not name.endswith("@music")
+    }
     assert {name for name, profile in HERE if profile == "mini"} == offline
     assert all(len(ROWS[key].scores) == len(outputs()) for key in HERE)
 

@@ -227,7 +227,13 @@ def test_every_checkpoint_of_the_catalogs_is_named_with_its_users() -> None:
     scores = ("cp", "sf.heldout", "sf.seen", "sf.text")
     margins = ("sf.margin", "sf.seen.margin")
     published = (f"{name}.as_published" for name in scores)
-    assert set(mini[WEIGHTS].users) == {*scores, *margins, *published}
+    assert set(mini[WEIGHTS].users) == {
+        *scores,
+        *margins,
+        *published,
+        "lpaps",
+        "lpaps.channel",
+    }
     assert mini[MUSICNN].users == full[MUSICNN].users
     assert {name.rpartition("musicnn")[0] for name in mini[MUSICNN].users} == {"sf."}
 
