@@ -100,10 +100,7 @@ def tolerance_of(metric: Metric) -> Tolerance:
         return Tolerance("float32", *PITCH_LAYERS, None, parts=_parts(metric))
     if isinstance(metric, ChromaSimilarity):
         return Tolerance("float32", CHROMA_DEPTH, CHROMA_TERMS, None)
-    reported = _tolerance_of_what_others_report(metric)
-    if reported is not None:
-        return reported
-    raise TypeError(f"no tolerance has been derived for {type(metric).__name__}; derive it here.")
+    return _tolerance_of_what_others_report(metric)
 
 
 def _parts(metric: PitchMetric) -> int:
@@ -129,7 +126,7 @@ def _cosines(metric: NearnessMetric[Any]) -> int:
     return 2 if metric.reference in (heldout_rivalry, seen_rivalry) else 1
 
 
-def _tolerance_of_what_others_report(metric: Metric) -> Tolerance | None:
+def _tolerance_of_what_others_report(metric: Metric) -> Tolerance:
     if isinstance(metric, LpapsMetric):
         layers = list(_products(metric.token_maps._tower))
         # A squared distance of unit vectors moves by up to 4 times their error, in each stage.
@@ -140,7 +137,7 @@ def _tolerance_of_what_others_report(metric: Metric) -> Tolerance | None:
     if isinstance(metric, LogSpectralDistance):
         # A rounding beside the loudest is as much more of what is as far below as is heard.
         return Tolerance("float64 after a resampler", 1, round(10 ** (RANGE_DB / 10)), None)
-    return None
+    raise TypeError(f"no tolerance has been derived for {type(metric).__name__}; derive it here.")
 
 
 def _level_dbfs(metric: ClapMetric) -> float:
