@@ -98,9 +98,7 @@ def tolerance_of(metric: Metric) -> Tolerance:
         return Tolerance("float32", len(layers), max(layers), None, _cosines(metric))
     if isinstance(metric, PitchMetric):
         return Tolerance("float32", *PITCH_LAYERS, None, parts=_parts(metric))
-    if isinstance(metric, ChromaSimilarity):
-        return Tolerance("float32", CHROMA_DEPTH, CHROMA_TERMS, None)
-    return _tolerance_of_what_others_report(metric)
+    return _tolerance_of_the_others(metric)
 
 
 def _parts(metric: PitchMetric) -> int:
@@ -126,7 +124,9 @@ def _cosines(metric: NearnessMetric[Any]) -> int:
     return 2 if metric.reference in (heldout_rivalry, seen_rivalry) else 1
 
 
-def _tolerance_of_what_others_report(metric: Metric) -> Tolerance:
+def _tolerance_of_the_others(metric: Metric) -> Tolerance:
+    if isinstance(metric, ChromaSimilarity):
+        return Tolerance("float32", CHROMA_DEPTH, CHROMA_TERMS, None)
     if isinstance(metric, LpapsMetric):
         layers = list(_products(metric.token_maps._tower))
         # A squared distance of unit vectors moves by up to 4 times their error, in each stage.
