@@ -18,7 +18,7 @@ def forecast_lines(expected: Forecast) -> list[str]:
     from tabulate import tabulate
 
     if not expected.stages:
-        return ["nothing is left to compute: it lies in the run folder or in the cache"]
+        return ["nothing is left to compute: all of it lies in the run folder"]
     rows = [HEAD, *(_row(one) for one in expected.stages)]
     lines = tabulate(rows, tablefmt="plain", disable_numparse=True).splitlines()
     return [*map(str.rstrip, lines), _sum(expected)]

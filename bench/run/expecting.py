@@ -1,8 +1,8 @@
 """What a session is expected to cost, and what it did cost, noted so that the next one knows.
 
 What decides the cost of a stage (`facts_of_fit`, `facts_of_transfer`, `beside`) is the same for
-both. Of what a session has done only what was really computed counts: nothing that came from the
-cache, and no cell that failed.
+both. Of what a session has done only what was really computed counts: no fit and no output that
+came from the cache, and no cell that failed. Scores never come from there.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _works(prepared: Prepared, left: Remaining) -> Iterator[Work]:
         yield Work(Subject(METRICS, METRICS, "", profile), "load", 1, beside(prepared))
     for metric, outputs in left.scores.items():
         if outputs:
-            yield Work(metric_subject(prepared, metric), "score", outputs, beside(prepared))
+            yield Work(metric_subject(prepared, metric), "score", len(outputs), beside(prepared))
 
 
 def _fits(prepared: Prepared, method: PlannedMethod, left: Left) -> Iterator[Work]:
@@ -161,7 +161,7 @@ def session_rates(
         prepared: The run.
         left: What it had left when the session began.
         cells: The latest record of each of its cells.
-        scores: Those of the cells that it had to render.
+        scores: Those of the cells that it had to score.
     """
     wanted = left.rendered
     new = [
@@ -177,7 +177,7 @@ def session_rates(
             rate_of(subject, stage, spent, prepared.device)
             for stage, spent in _spent(prepared, method, own, cells)
         ]
-    return [*rates, *_metric_rates(prepared, {cell.cell_id for cell in new}, scores)]
+    return [*rates, *_metric_rates(prepared, left, scores)]
 
 
 def _is_rendered(record: CellRecord | None) -> bool:
@@ -219,11 +219,11 @@ def _spent(
 
 
 def _metric_rates(
-    prepared: Prepared, new: set[str], scores: Iterable[ScoreRecord]
+    prepared: Prepared, left: Remaining, scores: Iterable[ScoreRecord]
 ) -> Iterator[Rate]:
-    spent: dict[str, dict[str, float]] = {name: {} for name in prepared.metrics}
+    spent: dict[str, dict[str, float]] = {name: {} for name in left.scores}
     for score in scores:
-        if score.cell_id in new and score.metric in spent and score.score_s is not None:
+        if score.score_s is not None and score.cell_id in left.scores.get(score.metric, ()):
             spent[score.metric][score.cell_id] = score.score_s
     facts = (beside(prepared), 1.0)
     for name, seconds in spent.items():

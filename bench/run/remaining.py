@@ -1,12 +1,13 @@
 """What is left to compute of a run: not what its folder holds, nor what the cache does.
 
+The cache holds fits and outputs, and no scores: an output that is taken from there is scored anew.
 The names of fits and outputs in the cache follow from the plan and the clips, so no model is
 loaded. Of a dataset that is not here everything is left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
@@ -19,6 +20,7 @@ from bench.run.keys import chunk_key
 from bench.run.request import Prepared, RunRequest
 from bench.run.runner import settle
 from bench.run.studio import Studio, open_studio
+from bench.scores import INVALID
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,11 @@ class Remaining:
 
     Args:
         methods: By label, in the order of the run.
-        scores: Outputs to score, by metric.
+        scores: The ids of the cells whose outputs are to be scored, by metric.
     """
 
     methods: dict[str, Left]
-    scores: dict[str, int]
+    scores: dict[str, frozenset[str]]
 
     @property
     def rendered(self) -> frozenset[str]:
@@ -65,8 +67,7 @@ def remaining(prepared: Prepared, request: RunRequest) -> Remaining:
         studio = open_studio(context, method, prepared.identities[label], prepared.isolation)
         known = None if prepared.is_absent else Known(studio, settled, digest)
         methods[label] = _left(known, cells)
-    left = Remaining(methods, {})
-    return Remaining(methods, _scores(prepared, left.rendered, settled))
+    return Remaining(methods, _scores(prepared, settled, retry=request.retry))
 
 
 def _settled(prepared: Prepared, request: RunRequest) -> dict[str, CellRecord]:
@@ -76,15 +77,20 @@ def _settled(prepared: Prepared, request: RunRequest) -> dict[str, CellRecord]:
 
 
 def _scores(
-    prepared: Prepared, rendered: frozenset[str], settled: Mapping[str, CellRecord]
-) -> dict[str, int]:
-    """Outputs to score by metric: of cells to be rendered, and of rendered ones without a score."""
-    known: Collection[tuple[str, str]] = ()
-    if not prepared.is_absent:
-        known = store.read_scores(prepared.folder, {}, of=settled).keys()
-    sound = [cell for cell, record in settled.items() if record.status == "ok"]
+    prepared: Prepared, settled: Mapping[str, CellRecord], *, retry: bool
+) -> dict[str, frozenset[str]]:
+    """Cells to score by metric: all that are open, and outputs that have no score of it."""
+    is_open = {cell.cell_id for cell in prepared.cells} - settled.keys()
+    sound = [record for record in settled.values() if record.status == "ok"]
+    known = store.read_scores(prepared.folder, {}, cells=settled, of=settled) if sound else {}
+
+    def lacks(record: CellRecord, metric: str) -> bool:
+        score = known.get((record.cell_id, metric))
+        failed = retry and score is not None and score.status == INVALID
+        return score is None or failed or not store.belongs(score, record)
+
     return {
-        metric: len(rendered) + sum((cell, metric) not in known for cell in sound)
+        metric: frozenset(is_open.union(one.cell_id for one in sound if lacks(one, metric)))
         for metric in prepared.metrics
     }
 

@@ -93,7 +93,8 @@ def _work(prepared: Prepared, request: RunRequest, progress: Progress) -> dict[s
             if loaded.metric is not None:
                 close(loaded.metric)
     path = context.own_folder / "scores.jsonl"
-    scores = [score for score, _ in store.read_lines(path, ScoreRecord, of=left.rendered)]
+    scored = frozenset[str]().union(*left.scores.values())
+    scores = [score for score, _ in store.read_lines(path, ScoreRecord, of=scored)]
     add_rates(context.cache.root, session_rates(prepared, left, cells, scores))
     return cells
 
