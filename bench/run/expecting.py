@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -38,14 +38,22 @@ Facts = tuple[str, float]  # digest of the parameters that decide the cost, and 
 NO_FACTS: Facts = ("", 1.0)
 
 
-def expect(prepared: Prepared, left: Remaining) -> Forecast:
-    """What is left of a run, with what it is expected to cost on its devices."""
+def expect(
+    prepared: Prepared, left: Remaining, matmul: Callable[[str], float] = matmul_rate
+) -> Forecast:
+    """What is left of a run, with what it is expected to cost on its devices.
+
+    Args:
+        prepared: The run.
+        left: What it has left.
+        matmul: Gives the rate of matrix products of a device, where no other rate is known.
+    """
     device = prepared.device
     machine = Machine(
         words=machine_words(device),
         kind=device.partition(":")[0],
         devices=len(prepared.devices),
-        matmul=partial(matmul_rate, device),
+        matmul=partial(matmul, device),
     )
     return forecast(_works(prepared, left), read_rates(Cache.default().root), machine)
 

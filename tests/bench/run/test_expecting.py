@@ -20,7 +20,7 @@ from bench.estimate.forecast import Forecast
 from bench.records.rates import Rate, read_rates
 from bench.records.store import load_run
 from bench.run.expecting import expect
-from bench.run.remaining import Remaining, remaining
+from bench.run.remaining import Remaining, former_of, remaining
 from bench.run.request import RunRequest, prepare
 
 TOYS = Path(__file__).parents[1] / "toys.py"
@@ -80,7 +80,7 @@ def looked_at(
     suite = str(home / "small.toml")
     request = RunRequest(suite=suite, device="cpu", out=home / out, methods=methods, dry_run=True)
     prepared = prepare(request)
-    left = remaining(prepared, request)
+    left = remaining(prepared, request, former_of(prepared))
     return left, expect(prepared, left)
 
 
@@ -158,7 +158,8 @@ def test_a_metric_that_is_new_has_all_outputs_to_score(done: Path) -> None:
     request = RunRequest(suite=str(done / "small.toml"), device="cpu", out=done / "run")
     prepared = prepare(request)
     cells = frozenset(cell.cell_id for cell in prepared.cells)
-    assert remaining(prepared, request).scores == {"chroma": frozenset(), "cp": cells}
+    left = remaining(prepared, request, former_of(prepared))
+    assert left.scores == {"chroma": frozenset(), "cp": cells}
     assert len(cells) == 8
 
 
