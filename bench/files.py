@@ -219,14 +219,17 @@ def naming(path: Path) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def megabytes(count: int) -> str:
+def size_words(count: int) -> str:
     """A number of bytes in words, from a tenth of a gigabyte on in gigabytes.
 
     Example:
-        >>> megabytes(5_400_000), megabytes(100_000_000)
-        ('5.4 MB', '0.1 GB')
+        >>> size_words(999), size_words(12_345), size_words(5_400_000), size_words(100_000_000)
+        ('999 B', '12.3 kB', '5.4 MB', '0.1 GB')
     """
-    return f"{count / 1e9:.1f} GB" if count >= 10**8 else f"{count / 1e6:.1f} MB"
+    for unit, least in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= (least // 10 if unit == "GB" else least):
+            return f"{count / least:.1f} {unit}"
+    return f"{count} B"
 
 
 def no_space(error: OSError) -> str | None:

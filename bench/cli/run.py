@@ -146,10 +146,11 @@ def _foretell(prepared: Prepared, request: RunRequest) -> None:
     from bench.estimate.words import forecast_lines
     from bench.fetching.order import absent_lines
     from bench.run.expecting import expect
-    from bench.run.remaining import remaining
+    from bench.run.remaining import former_of, remaining
 
     say("")
-    for line in forecast_lines(expect(prepared, remaining(prepared, request))):
+    left = remaining(prepared, request, former_of(prepared))
+    for line in forecast_lines(expect(prepared, left)):
         say(line)
     for line in absent_lines(prepared.plan.suite):
         say(line)

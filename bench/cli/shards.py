@@ -123,13 +123,15 @@ HEAD = ("shard", "state", "cells", *COUNTS, "scored", "cells/h", "left", "last s
 def _table(folder: Path, rows: Sequence[Progressed], now_s: float) -> str:
     from tabulate import tabulate
 
+    from bench.records.accounts import duration_words
+
     total = {key: sum(getattr(row, key) for row in rows) for key in ("planned", *COUNTS, "scored")}
     lines = [
         [
             *(row.name, row.state, row.planned, row.done, row.failed, row.missing, row.scored),
             "" if row.per_hour is None else f"{row.per_hour:.0f}",
-            "" if row.left_s is None else span(row.left_s),
-            "" if row.seen_s is None else f"{span(now_s - row.seen_s)} ago",
+            "" if row.left_s is None else duration_words(row.left_s, places=0),
+            "" if row.seen_s is None else f"{_since(row.seen_s, now_s)} ago",
         ]
         for row in rows
     ]
@@ -138,21 +140,11 @@ def _table(folder: Path, rows: Sequence[Progressed], now_s: float) -> str:
     return f"{folder}\n{tabulate(lines, HEAD, disable_numparse=True)}"
 
 
-def span(seconds: float) -> str:
-    """A time in the two largest units that it has.
+def _since(then_s: float, now_s: float) -> str:
+    """The time since something, which the clock of another machine may set ahead of now."""
+    from bench.records.accounts import duration_words
 
-    Example:
-        >>> span(5), span(125), span(7380), span(90_000)
-        ('5 s', '2 min 5 s', '2 h 3 min', '1 d 1 h')
-    """
-    whole = max(0, round(seconds))
-    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    parts: list[str] = []
-    for name, size in units:
-        count, whole = divmod(whole, size)
-        if count or parts or name == "s":
-            parts.append(f"{count} {name}")
-    return " ".join(part for part in parts[:2] if not part.startswith("0 ") or len(parts) == 1)
+    return duration_words(max(0.0, now_s - then_s), places=0)
 
 
 def _counted(count: int, noun: str) -> str:

@@ -1,7 +1,8 @@
 """The rate at which a device multiplies matrices: the measure that counted operations are held to.
 
-It is what the device gives now, over half a second, so that whatever else keeps it busy is in it: a
-run will have to share with that as well.
+It is what the device gives now, over a quarter of a second, so that whatever else keeps it busy is
+in it: a run will have to share with that as well. Runs that begin within an hour measure it once:
+the cache keeps it, among the rates (`bench.records.rates`).
 
 **Conventions**: operations per second, a multiply-add counting as two.
 """
@@ -10,12 +11,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from pathlib import Path
 
-from bench.device import frozen_precision, synchronise
+from bench.device import frozen_precision, machine_words, synchronise
+from bench.records.rates import Rate, add_rates, read_rates
 
 SIDES = {"cpu": 1024, "cuda": 8192}  # large enough that starting a product costs nothing
-MEASURED_S = 0.5
+MEASURED_S = 0.25
+KEPT = timedelta(hours=1)  # for so long a machine is taken to be as busy as it was
 _OTHER = 2048
 
 
@@ -42,3 +47,31 @@ def matmul_rate(device: str, clock: Callable[[], float] = time.perf_counter) -> 
         synchronise(device)
         products += 1
     return 2 * side**3 * products / (clock() - begun)
+
+
+def kept_matmul_rate(cache: Path, device: str) -> float:
+    """The rate that a device of this machine had within the last hour.
+
+    Args:
+        cache: The folder of the cache. Where it knows none, one is measured, and kept there.
+        device: As for `matmul_rate`.
+    """
+    machine, now = machine_words(device), datetime.now(UTC)
+    oldest = (now - KEPT).isoformat(timespec="seconds")
+    for rate in reversed(read_rates(cache)):
+        known = rate.stage == "matmul" and rate.machine == machine and rate.measured_at >= oldest
+        if known and rate.seconds > 0:
+            return rate.units / rate.seconds
+    measured = matmul_rate(device)
+    kept = Rate(
+        stage="matmul",
+        name="matmul",
+        version="",
+        profile="",
+        machine=machine,
+        units=measured,
+        seconds=1.0,
+        measured_at=now.isoformat(timespec="seconds"),
+    )
+    add_rates(cache, [kept])
+    return measured

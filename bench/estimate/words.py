@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 
 from bench.estimate.forecast import Expected, Forecast
-from bench.files import megabytes
+from bench.files import size_words
+from bench.records.accounts import duration_words
 
 HEAD = ("method", "stage", "amount", "wall", "GPU", "memory", "disk", "how it is known")
 UNITS = {"fit": " style(s)", "transfer": " s of audio", "score": " output(s)"}
-_FEW_S, _MINUTE_S, _HOUR_S = 10, 60, 3600
 
 
 def forecast_lines(expected: Forecast) -> list[str]:
@@ -29,10 +29,10 @@ def _row(one: Expected) -> tuple[str, ...]:
         one.label,
         one.stage,
         f"{one.units:,.0f}{UNITS[one.stage]}" if one.stage in UNITS else "",
-        duration(one.wall_s),
-        duration(one.gpu_s),
-        size(one.memory_bytes),
-        size(one.disk_bytes),
+        _duration(one.wall_s),
+        _duration(one.gpu_s),
+        _size(one.memory_bytes),
+        _size(one.disk_bytes),
         one.basis,
     )
 
@@ -44,8 +44,8 @@ def _sum(expected: Forecast) -> str:
     disk = sum(one.disk_bytes or 0 for one in stages)
     shared = f" on {expected.devices} devices" if expected.devices > 1 else ""
     words = (
-        f"expected: {duration(expected.wall_s)}{shared} to load, fit, transfer and score, of it "
-        f"GPU {duration(gpu_s)}; memory {size(memory)}, disk {size(disk)}"
+        f"expected: {_duration(expected.wall_s)}{shared} to load, fit, transfer and score, of it "
+        f"GPU {_duration(gpu_s)}; memory {_size(memory)}, disk {_size(disk)}"
     )
     count = len(unknown)
     return (
@@ -53,35 +53,12 @@ def _sum(expected: Forecast) -> str:
     )
 
 
-def duration(seconds: float | None) -> str:
-    """Seconds in words.
-
-    Example:
-        >>> duration(0), duration(0.034), duration(1.23), duration(12.3), duration(754)
-        ('0 s', '0.0 s', '1.2 s', '12 s', '12 min 34 s')
-        >>> duration(40_000), duration(None)
-        ('11 h 7 min', 'n/a')
-    """
-    if seconds is None:
-        return "n/a"
-    if round(seconds) < _MINUTE_S:
-        return f"{seconds:.{1 if 0 < seconds < _FEW_S else 0}f} s"
-    if round(seconds) < _HOUR_S:
-        return f"{round(seconds) // 60} min {round(seconds) % 60} s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60:,} h {minutes % 60} min"
+def _duration(seconds: float | None) -> str:
+    return "n/a" if seconds is None else duration_words(seconds)
 
 
-def size(count: int | None) -> str:
-    """Bytes in words.
-
-    Example:
-        >>> size(None), size(0), size(5_400_000), size(12_340_000_000)
-        ('n/a', 'n/a', '5.4 MB', '12.3 GB')
-    """
-    if not count:
-        return "n/a"
-    return megabytes(count)
+def _size(count: int | None) -> str:
+    return size_words(count) if count else "n/a"
 
 
 def miss_words(expected: Mapping[str, float], account: Mapping[str, float]) -> str:
@@ -101,7 +78,8 @@ def miss_words(expected: Mapping[str, float], account: Mapping[str, float]) -> s
     if foreseen <= 0:
         return ""
     stage, most, real = max(both, key=lambda one: abs(one[1] - one[2]))
+    words = [duration_words(seconds) for seconds in (foreseen, took, most, real)]
     return (
-        f"expected {duration(foreseen)}, took {duration(took)} ({took / foreseen:.2f} times as "
-        f"long); farthest off: {stage} ({duration(most)}, took {duration(real)})"
+        f"expected {words[0]}, took {words[1]} ({took / foreseen:.2f} times as long); "
+        f"farthest off: {stage} ({words[2]}, took {words[3]})"
     )

@@ -19,7 +19,7 @@ from bench.data.recordings import write_manifest
 from bench.errors import nearest
 from bench.fetching.google_drive import download_archive, drive_url
 from bench.fetching.hub import download
-from bench.files import file_digest, megabytes, require_plain
+from bench.files import file_digest, require_plain, size_words
 from bench.first_use import FileFact, Locked, read_locked, require_same, write_locked
 from bench.plan.needed import checkpoints_of_suite, fetch_target
 from bench.plan.suite import Suite, load_suite, suites
@@ -84,12 +84,12 @@ def describe_order(order: Order) -> str:
     """A table of what would be fetched: name, size, whether it is here, revision and licence."""
     rows = [("what", "size", "here", "revision", "licence")]
     rows += [
-        (c.title, megabytes(c.bytes), _here(c), c.revision[:12], c.licence)
+        (c.title, size_words(c.bytes), _here(c), c.revision[:12], c.licence)
         for c in order.checkpoints
     ]
     for path in order.cards:
         card = read_card(path)
-        size = megabytes(_archive(card).bytes)
+        size = size_words(_archive(card).bytes)
         here = "yes" if card_root(card, path).is_dir() else "no"
         rows.append((f"dataset {card.name}", f"about {size}", here, "-", card.licence))
     if len(rows) == 1:
@@ -97,7 +97,7 @@ def describe_order(order: Order) -> str:
     total = sum(c.bytes for c in order.checkpoints)
     by_client = [f"  {client_line(c)}" for c in order.checkpoints]
     more = [
-        f"checkpoints together: {megabytes(total)}",
+        f"checkpoints together: {size_words(total)}",
         "or with the hub's own client:",
         *by_client,
     ]
@@ -127,8 +127,8 @@ def absent_lines(suite: Suite) -> list[str]:
     if not absent:
         return []
     targets = [suite.name] if suite.name in suites() else [one.name for one in absent]
-    rows = [(one.words, megabytes(one.bytes), one.licence) for one in absent]
-    together = megabytes(sum(one.bytes for one in absent))
+    rows = [(one.words, size_words(one.bytes), one.licence) for one in absent]
+    together = size_words(sum(one.bytes for one in absent))
     return [
         "",
         "not here, and needed before the run:",

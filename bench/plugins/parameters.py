@@ -9,6 +9,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -87,7 +88,7 @@ def _checked(key: str, value: Json, types: Mapping[str, Any], names: Iterable[st
     except ValueError as error:
         raise ConfigError(_no_number(key, value)) from error
     try:
-        return TypeAdapter(types[key]).validate_json(json.dumps(value), strict=True)
+        return _reader(types[key]).validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
         if isinstance(value, str) and _is_endless(value):
             raise ConfigError(_no_number(key, value)) from error
@@ -95,6 +96,11 @@ def _checked(key: str, value: Json, types: Mapping[str, Any], names: Iterable[st
             f"parameter {key} is {value!r}; {error.errors()[0]['msg']}. Give a "
             f"{_type_name(types[key])}."
         ) from error
+
+
+@lru_cache(maxsize=256)  # making one takes ten times as long as using it, for each style again
+def _reader(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - a type, or a union of some
+    return TypeAdapter(kind)
 
 
 def _is_endless(text: str) -> bool:

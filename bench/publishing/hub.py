@@ -23,8 +23,9 @@ from bench.fetching.answers import (
     status_of,
     transport_error,
 )
+from bench.files import size_words
 from bench.outside.wording import one_line, some
-from bench.publishing.parcel import Item, Parcel, size_words
+from bench.publishing.parcel import Item, Parcel
 from bench.publishing.publication import (
     MARKER,
     Publication,

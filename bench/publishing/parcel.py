@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from bench.files import file_digest
+from bench.files import file_digest, size_words
 from bench.publishing.publication import MARKER, Publication, bytes_digest
 
-_KB, _MB = 10**3, 10**6
 _FEW = 8  # files of one folder that are listed one by one
 
 
@@ -75,18 +74,6 @@ def make_parcel(
     marked = publication.model_copy(update={"files": dict(sorted(digests.items()))})
     marker = Item(MARKER, (marked.model_dump_json(indent=1) + "\n").encode())
     return Parcel(marked, (*items, marker), tuple(left_out))
-
-
-def size_words(count: int) -> str:
-    """A number of bytes in words.
-
-    Example:
-        >>> size_words(999), size_words(12_345), size_words(3_200_000)
-        ('999 B', '12.3 kB', '3.2 MB')
-    """
-    if count < _KB:
-        return f"{count} B"
-    return f"{count / _KB:.1f} kB" if count < _MB else f"{count / _MB:.1f} MB"
 
 
 def parcel_lines(parcel: Parcel) -> list[str]:

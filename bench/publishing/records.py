@@ -10,10 +10,12 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from bench.api import RecordError
+from bench.checkout import COMMAND
 from bench.files import inside
 from bench.outside.elsewhere import UNLICENSED
 from bench.outside.wording import one_line
 from bench.publishing.parcel import Item, LeftOut
+from bench.records.parts import shard_folders
 from bench.records.sameness import package_lists
 from bench.records.store import RECORDS, Run, require_plain_run
 
@@ -27,15 +29,26 @@ def record_items(run: Run) -> list[Item]:
 
     Raises:
         LinkError: A link stands where a record should be: it could lead to a file of somebody's.
-        RecordError: A file of records is missing.
+        RecordError: A file of records is missing, or the records lie with shards.
     """
     require_plain_run(run.folder)
+    _require_one_place(run.folder)
     items = [Item(name, _whole_lines(run.folder, name)) for name in RECORDS]
     for one in package_lists(run.header.provenance):
         path = inside(run.folder, one["file"])
         if path.match(PACKAGES) and path.is_file():
             items.append(Item(path.name, path.read_bytes()))
     return items
+
+
+def _require_one_place(folder: Path) -> None:
+    shards = shard_folders(folder)
+    if shards:
+        raise RecordError(
+            f"{folder} has records in {len(shards)} folder(s) of shards; a published run has all "
+            f"of them in one place. Join them with `{COMMAND} merge {folder} -o WHOLE` and publish "
+            "WHOLE."
+        )
 
 
 def _whole_lines(folder: Path, name: str) -> bytes:

@@ -34,6 +34,8 @@ _WORK = ("fit", "transfer", "score")
 _BESIDE = {SHARE, EXPECTED, *ENERGY.values()}
 J_PER_WH = 3600.0
 _DIGITS, _ROUNDED_S = 3, 1e-3
+_UNITS = (("min", 60, "s", 1), ("h", 3600, "min", 60), ("d", 86400, "h", 3600))
+_FEW_S = 10
 
 
 def at_work_s(account: Account) -> float:
@@ -72,6 +74,27 @@ def share_words(share: float) -> str:
         'the device worked 87 % of the wall time'
     """
     return f"the device worked {100 * share:.0f} % of the wall time"
+
+
+def duration_words(seconds: float, places: int = 1) -> str:
+    """A time in the two largest units that it has.
+
+    Args:
+        seconds: From 0 on.
+        places: Decimal places of a time below ten seconds.
+
+    Example:
+        >>> [duration_words(seconds) for seconds in (0, 0.034, 1.23, 12.3, 120, 754)]
+        ['0 s', '0.0 s', '1.2 s', '12 s', '2 min', '12 min 34 s']
+        >>> duration_words(5.2, places=0), duration_words(40_000), duration_words(90_000)
+        ('5 s', '11 h 7 min', '1 d 1 h')
+    """
+    fits = [one for one in _UNITS if round(seconds) >= one[1]]
+    if not fits:
+        return f"{seconds:.{places if 0 < seconds < _FEW_S else 0}f} s"
+    unit, unit_s, part, part_s = fits[-1]
+    whole, rest = divmod(round(seconds / part_s), unit_s // part_s)
+    return f"{whole:,} {unit}" + (f" {rest} {part}" if rest else "")
 
 
 def energy_facts(joules: Mapping[str, float]) -> dict[str, float]:

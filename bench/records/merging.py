@@ -25,7 +25,7 @@ from bench.records.parts import shard_folders, shard_name
 from bench.records.planned import written
 from bench.records.sameness import package_lists
 from bench.records.schema import FAILED, CellRecord, Record
-from bench.records.store import NAMED, Run, without_garbage_collection
+from bench.records.store import Run, without_garbage_collection
 
 # What file systems answer that cannot link two names, or not these two.
 _CANNOT_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EACCES})
@@ -49,9 +49,7 @@ class Merged:
     @property
     def faults(self) -> list[str]:
         """Sentences about lines of the runs that broke a rule and were left out."""
-        faults = [words for run in self.runs for words in run.faults]
-        more = [f"{len(faults) - NAMED} more lines are left out"] if len(faults) > NAMED else []
-        return [*faults[:NAMED], *more]
+        return store.first_faults([words for run in self.runs for words in run.faults])
 
     @property
     def failed(self) -> int:

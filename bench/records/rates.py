@@ -4,8 +4,8 @@ A rate is the cost of one stage of one method (or metric) in one session: second
 `bench.estimate` reads the file to say what a run will cost. It is an aid and no result: a line that
 is no rate is left out, and nothing depends on the file being there.
 
-**Conventions**: seconds, bytes. A unit is a loading, a style (fit), a second of audio (transfer) or
-a scored output (score).
+**Conventions**: seconds, bytes. A unit is a loading, a style (fit), a second of audio (transfer), a
+scored output (score) or an operation of a matrix product (matmul), which belongs to no method.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Rate(Record):
         by: The command that measured.
     """
 
-    stage: Stage
+    stage: Stage | Literal["matmul"]
     name: str
     version: str
     profile: str

@@ -20,7 +20,7 @@ import logging
 import os
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -369,13 +369,26 @@ def load_run(folder: str | Path) -> Run:
         RecordError: As `read_run`.
     """
     run = read_run(folder)
-    faults, where = run.faults, run.folder
-    said = [*faults[:NAMED], *(f"{where}: {words}" for words in (*run.plan_faults, *run.remarks))]
-    if len(faults) > NAMED:
-        said.append(f"{where}: {len(faults) - NAMED} more lines are left out")
-    for words in said:
+    where = f"{run.folder}: "
+    others = [f"{where}{words}" for words in (*run.plan_faults, *run.remarks)]
+    for words in (*first_faults(run.faults, where), *others):
         _log(words)
     return run
+
+
+def first_faults(faults: Sequence[str], where: str = "") -> list[str]:
+    """The first of many sentences about lines that are left out, and how many more there are.
+
+    Args:
+        faults: The sentences.
+        where: What stands before the last one, which names no file.
+
+    Example:
+        >>> first_faults(["a:1", "a:2", "a:3", "a:4", "a:5", "a:6", "a:7"], "a: ")[4:]
+        ['a:5', 'a: 2 more lines are left out']
+    """
+    more = len(faults) - NAMED
+    return [*faults[:NAMED], *([f"{where}{more} more lines are left out"] if more > 0 else [])]
 
 
 def read_run(folder: str | Path) -> Run:

@@ -9,8 +9,8 @@ rendered anew.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.api import RecordError
@@ -27,8 +27,16 @@ from bench.records.planned import (
     written,
 )
 from bench.records.sameness import setting
-from bench.records.schema import OPEN, PlanFacts, PlannedCell, RunHeader
+from bench.records.schema import (
+    OPEN,
+    CellRecord,
+    PlanFacts,
+    PlannedCell,
+    RunHeader,
+    ScoreRecord,
+)
 from bench.run.keys import Identity, facts_of
+from bench.scores import Range
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,33 @@ class Change:
     def fact(self) -> str:
         """The change as the first part of a sentence."""
         return f"{self.label} has changed ({self.words}) since {self.cells} of its cells"
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """The records of former sessions about the cells of this one.
+
+    Args:
+        cells: All of them, the latest of a cell last.
+        scores: The latest of each cell and metric.
+    """
+
+    cells: Sequence[CellRecord] = ()
+    scores: Mapping[tuple[str, str], ScoreRecord] = field(default_factory=dict)
+
+
+def read_records(folder: Path, of: Collection[str], ranges: Mapping[str, Range]) -> Former:
+    """Read the records of a folder once for a session, which alone adds any to its own cells.
+
+    Args:
+        folder: The run folder.
+        of: The ids of the session's cells.
+        ranges: The declared range of each metric.
+    """
+    with store.without_garbage_collection():
+        cells = store.read_cells(folder, of=of)
+        latest = {record.cell_id: record for record in cells if record.status not in OPEN}
+        return Former(cells, store.read_scores(folder, ranges, cells=latest, of=of))
 
 
 def read_former(folder: Path) -> RunHeader | None:

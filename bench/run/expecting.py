@@ -1,15 +1,15 @@
 """What a session is expected to cost, and what it did cost, noted so that the next one knows.
 
 What decides the cost of a stage (`facts_of_fit`, `facts_of_transfer`, `beside`) is the same for
-both. Of what a session has done only what was really computed counts: nothing that came from the
-cache, and no cell that failed.
+both. Of what a session has done only what was really computed counts: no fit and no output that
+came from the cache, and no cell that failed. Scores never come from there.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -39,14 +39,22 @@ Facts = tuple[str, float]  # digest of the parameters that decide the cost, and 
 NO_FACTS: Facts = ("", 1.0)
 
 
-def expect(prepared: Prepared, left: Remaining) -> Forecast:
-    """What is left of a run, with what it is expected to cost on its devices."""
+def expect(
+    prepared: Prepared, left: Remaining, matmul: Callable[[str], float] = matmul_rate
+) -> Forecast:
+    """What is left of a run, with what it is expected to cost on its devices.
+
+    Args:
+        prepared: The run.
+        left: What it has left.
+        matmul: Gives the rate of matrix products of a device, where no other rate is known.
+    """
     device = prepared.device
     machine = Machine(
         words=machine_words(device),
         kind=device.partition(":")[0],
         devices=len(prepared.devices),
-        matmul=partial(matmul_rate, device),
+        matmul=partial(matmul, device),
     )
     return forecast(_works(prepared, left), read_rates(Cache.default().root), machine)
 
@@ -66,7 +74,7 @@ def _works(prepared: Prepared, left: Remaining) -> Iterator[Work]:
         yield Work(Subject(METRICS, METRICS, "", profile), "load", 1, beside(prepared))
     for metric, outputs in left.scores.items():
         if outputs:
-            yield Work(metric_subject(prepared, metric), "score", outputs, beside(prepared))
+            yield Work(metric_subject(prepared, metric), "score", len(outputs), beside(prepared))
 
 
 def _fits(prepared: Prepared, method: PlannedMethod, left: Left) -> Iterator[Work]:
@@ -164,7 +172,7 @@ def session_rates(
         prepared: The run.
         left: What it had left when the session began.
         cells: The latest record of each of its cells.
-        scores: Those of the cells that it had to render.
+        scores: Those of the cells that it had to score.
     """
     wanted = left.rendered
     new = [
@@ -182,7 +190,7 @@ def session_rates(
             rate_of(subject, stage, spent, prepared.device)
             for stage, spent in _spent(prepared, method, own, cells)
         ]
-    return [*rates, *_metric_rates(prepared, {cell.cell_id for cell in new}, scores)]
+    return [*rates, *_metric_rates(prepared, left, scores)]
 
 
 def _is_rendered(record: CellRecord | None) -> bool:
@@ -224,11 +232,11 @@ def _spent(
 
 
 def _metric_rates(
-    prepared: Prepared, new: set[str], scores: Iterable[ScoreRecord]
+    prepared: Prepared, left: Remaining, scores: Iterable[ScoreRecord]
 ) -> Iterator[Rate]:
-    spent: dict[str, dict[str, float]] = {name: {} for name in prepared.metrics}
+    spent: dict[str, dict[str, float]] = {name: {} for name in left.scores}
     for score in scores:
-        if score.cell_id in new and score.metric in spent and score.score_s is not None:
+        if score.score_s is not None and score.cell_id in left.scores.get(score.metric, ()):
             spent[score.metric][score.cell_id] = score.score_s
     facts = (beside(prepared), 1.0)
     for name, seconds in spent.items():

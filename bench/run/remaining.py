@@ -1,24 +1,29 @@
 """What is left to compute of a run: not what its folder holds, nor what the cache does.
 
+The cache holds fits and outputs, and no scores: an output that is taken from there is scored anew.
 The names of fits and outputs in the cache follow from the plan and the clips, so no model is
 loaded. Of a dataset that is not here everything is left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 
+from bench.api import MetricInfo
+from bench.plugins.catalog import find_metric
 from bench.plugins.parameters import split_parameters
 from bench.records import store
 from bench.records.schema import CellRecord, PlannedCell
-from bench.run.context import context_of
+from bench.run.context import RunContext, context_of
+from bench.run.continuing import Former, read_records
 from bench.run.keys import chunk_key
 from bench.run.request import Prepared, RunRequest
 from bench.run.runner import settle
 from bench.run.studio import Studio, open_studio
+from bench.scores import INVALID
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +45,11 @@ class Remaining:
 
     Args:
         methods: By label, in the order of the run.
-        scores: Outputs to score, by metric.
+        scores: The ids of the cells whose outputs are to be scored, by metric.
     """
 
     methods: dict[str, Left]
-    scores: dict[str, int]
+    scores: dict[str, frozenset[str]]
 
     @property
     def rendered(self) -> frozenset[str]:
@@ -52,12 +57,32 @@ class Remaining:
         return frozenset(cell.cell_id for left in self.methods.values() for cell in left.cells)
 
 
-def remaining(prepared: Prepared, request: RunRequest) -> Remaining:
-    """Find out what a session would compute; nothing is loaded and nothing is written."""
-    context = context_of(prepared, request, prepared.device, lambda *_: None)
+def former_of(prepared: Prepared) -> Former:
+    """What the folder of a session holds of its cells; nothing where its clips are not here."""
+    if prepared.is_absent:
+        return Former()
+    infos = {name: find_metric(name).info for name in prepared.metrics}
+    ranges = {name: info.range for name, info in infos.items() if isinstance(info, MetricInfo)}
+    return read_records(prepared.folder, prepared.cell_marks, ranges)
+
+
+def remaining(
+    prepared: Prepared, request: RunRequest, former: Former, context: RunContext | None = None
+) -> Remaining:
+    """Find out what a session would compute; nothing is loaded and nothing is written.
+
+    Args:
+        prepared: The run.
+        request: What was asked for.
+        former: What its folder holds.
+        context: Its context, so that what is read of the clips is not read again.
+    """
+    if context is None:
+        context = context_of(prepared, request, prepared.device, lambda *_: None)
+    material = context.material
     # The digests of all contents are kept, where the material keeps the sound of some.
-    digest = cache(lambda content: context.material.content(content).audio.digest)
-    settled = {} if prepared.is_absent else _settled(prepared, request)
+    digest = cache(lambda content: material.content(content).audio.digest)
+    settled = settle(former.cells, retry=request.retry, marks=prepared.cell_marks)
     methods = {}
     for method in prepared.plan.methods:
         label = method.choice.label
@@ -66,28 +91,24 @@ def remaining(prepared: Prepared, request: RunRequest) -> Remaining:
         studio = open_studio(context, method, identity, prepared.isolation, delivery)
         known = None if prepared.is_absent else Known(studio, settled, digest)
         methods[label] = _left(known, cells)
-    left = Remaining(methods, {})
-    return Remaining(methods, _scores(prepared, left.rendered, settled))
+    open_cells = {cell.cell_id for cell in prepared.cells} - settled.keys()
+    unscored = _unscored(prepared.metrics, settled, former, retry=request.retry)
+    return Remaining(methods, {name: frozenset(open_cells | ids) for name, ids in unscored.items()})
 
 
-def _settled(prepared: Prepared, request: RunRequest) -> dict[str, CellRecord]:
-    marks = {cell.cell_id: prepared.marks[cell.method] for cell in prepared.cells}
-    history = store.read_cells(prepared.folder, of=marks)
-    return settle(history, retry=request.retry, marks=marks)
+def _unscored(
+    metrics: Sequence[str], settled: Mapping[str, CellRecord], former: Former, *, retry: bool
+) -> dict[str, set[str]]:
+    """Settled cells whose outputs have no score, by metric."""
+    sound = [record for record in settled.values() if record.status == "ok"]
 
+    def lacks(record: CellRecord, metric: str) -> bool:
+        score = former.scores.get((record.cell_id, metric))
+        if score is None or not store.belongs(score, record):
+            return True
+        return retry and score.status == INVALID
 
-def _scores(
-    prepared: Prepared, rendered: frozenset[str], settled: Mapping[str, CellRecord]
-) -> dict[str, int]:
-    """Outputs to score by metric: of cells to be rendered, and of rendered ones without a score."""
-    known: Collection[tuple[str, str]] = ()
-    if not prepared.is_absent:
-        known = store.read_scores(prepared.folder, {}, of=settled).keys()
-    sound = [cell for cell, record in settled.items() if record.status == "ok"]
-    return {
-        metric: len(rendered) + sum((cell, metric) not in known for cell in sound)
-        for metric in prepared.metrics
-    }
+    return {name: {one.cell_id for one in sound if lacks(one, name)} for name in metrics}
 
 
 @dataclass(frozen=True, slots=True)

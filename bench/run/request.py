@@ -129,6 +129,12 @@ class Prepared:
         return {label: identity.mark for label, identity in self.identities.items()}
 
     @property
+    def cell_marks(self) -> dict[str, str]:
+        """The present identity of the method of each cell to work through, by its id."""
+        marks = self.marks
+        return {cell.cell_id: marks[cell.method] for cell in self.cells}
+
+    @property
     def device(self) -> str:
         """Where metrics score, and where methods work when there is no other device."""
         return self.devices[0]

@@ -1,7 +1,7 @@
 """Running a plan: methods one after another, then the metrics.
 
-Every outcome is written down as soon as it is known, so `execute` may be called again on the same
-folder at any time: cells with an outcome are not repeated, unless their method has changed or their
+Every outcome is written down as soon as it is known, so a run may begin again on the same folder at
+any time: cells with an outcome are not repeated, unless their method has changed or their
 audio is not what was recorded; chunks that were interrupted are rendered again whole. A chunk that
 began twice and never ended is rendered in a worker process, whatever ended this one: only a worker
 that dies is a `crash`.
@@ -28,7 +28,7 @@ from bench.plan.plan import CELLS_PER_FIT, fit_groups
 from bench.records import store
 from bench.records.accounts import append_account
 from bench.records.integrity import altered_audio
-from bench.records.schema import FAILED, CellRecord, PlannedCell
+from bench.records.schema import FAILED, CellRecord, PlannedCell, ScoreRecord
 from bench.run.chunks import Reading, read_chunk, render_chunk
 from bench.run.context import RunContext
 from bench.run.outbox import Outbox
@@ -54,26 +54,6 @@ def disk_full_is_bad_input() -> Iterator[None]:
         ) from error
 
 
-def execute(
-    context: RunContext,
-    plan: Sequence[PlannedCell],
-    studios: Mapping[str, Studio],
-    metrics: Sequence[LoadedMetric],
-    *,
-    retry: bool = False,
-    rescore: bool = False,
-) -> dict[str, CellRecord]:
-    """Render what is missing, then score it; returns the latest record of every cell.
-
-    A cell whose audio is altered before it is scored is `cancelled`: open for the next session.
-    Failed cells are rendered again with `retry` only, and invalid scores made again with `rescore`.
-    """
-    settled = render(context, plan, studios, retry=retry)
-    score_all(context, plan, metrics, settled, retry=rescore)
-    note_session(context)
-    return settled
-
-
 def render(
     context: RunContext,
     plan: Sequence[PlannedCell],
@@ -84,7 +64,8 @@ def render(
 ) -> dict[str, CellRecord]:
     """Render what is missing of a plan, or of a share of it; returns the latest records.
 
-    `known` are the records so far, oldest first; they are read where the caller has not done it.
+    Failed cells are rendered again with `retry` only. `known` are the records so far, oldest first;
+    they are read where the caller has not done it.
     """
     marks = {cell.cell_id: studios[cell.method].identity.mark for cell in plan}
     read = store.read_cells(context.folder, of=marks) if known is None else known
@@ -315,12 +296,15 @@ def score_all(
     plan: Sequence[PlannedCell],
     metrics: Sequence[LoadedMetric],
     settled: dict[str, CellRecord],
+    known: Mapping[tuple[str, str], ScoreRecord],
     *,
     retry: bool,
 ) -> None:
-    """Score what a metric has not scored yet of the finished cells of a plan."""
-    ranges = {m.name: m.info.range for m in metrics}
-    known = store.read_scores(context.folder, ranges, cells=settled, of=settled)
+    """Score what a metric has not scored yet of the finished cells of a plan.
+
+    A cell whose audio is altered before it is scored is `cancelled`: open for the next session.
+    `known` are the scores so far; invalid ones are made again with `retry` only.
+    """
     for metric in metrics:
         todo = missing(metric, plan, settled, known, retry=retry)
         for done in score(context, metric, todo, settled):

@@ -16,6 +16,7 @@ from tempfile import TemporaryFile
 from bench.api import ConfigError, Progress
 from bench.cache import Cache
 from bench.estimate.energy import EnergyMeter
+from bench.estimate.matmul import kept_matmul_rate
 from bench.files import make_folder, replace_file
 from bench.plugins.catalog import find_method, find_metric
 from bench.plugins.environments import project_of, python_of
@@ -29,13 +30,14 @@ from bench.records.rates import add_rates
 from bench.records.schema import CellRecord, ScoreRecord
 from bench.run.company import company_of
 from bench.run.context import RunContext, context_of
+from bench.run.continuing import Former
 from bench.run.devices import assign, work_through
 from bench.run.expecting import expect, session_rates
 from bench.run.header import make_header, merge_headers
 from bench.run.provenance import installed_packages, packages_file
-from bench.run.remaining import remaining
+from bench.run.remaining import former_of, remaining
 from bench.run.request import Prepared, RunRequest, prepare
-from bench.run.runner import execute, note_session, render, score_all, settle
+from bench.run.runner import note_session, render, score_all, settle
 from bench.run.scoring import LoadedMetric, load_metric
 from bench.run.sharding import claim_shard, render_share, write_share
 from bench.run.studio import Studio, open_studio
@@ -76,10 +78,12 @@ def _claimed(prepared: Prepared, progress: Progress) -> Iterator[None]:
 
 def _work(prepared: Prepared, request: RunRequest, progress: Progress) -> dict[str, CellRecord]:
     """Work through the cells of a locked folder, and note what they cost."""
-    with prepared.watch.measure("prepare"):
-        left = remaining(prepared, request)
-        prepared.watch.expected = expect(prepared, left).known
     context = context_of(prepared, request, prepared.device, progress)
+    with prepared.watch.measure("prepare"):
+        former = former_of(prepared)
+        left = remaining(prepared, request, former, context)
+        matmul = partial(kept_matmul_rate, context.cache.root)
+        prepared.watch.expected = expect(prepared, left, matmul).known
     _build_environments(prepared, progress)
     metrics = [
         load_metric(context, name, find_metric(name), prepared.isolation)
@@ -87,31 +91,39 @@ def _work(prepared: Prepared, request: RunRequest, progress: Progress) -> dict[s
     ]
     try:
         _write_plan(prepared, request, metrics)
-        cells = _compute(prepared, request, context, metrics)
+        cells = _compute(prepared, request, context, metrics, former)
     finally:
         for loaded in metrics:
             if loaded.metric is not None:
                 close(loaded.metric)
+    scored = frozenset[str]().union(*left.scores.values())
     path = context.own_folder / "scores.jsonl"
-    scores = [score for score, _ in store.read_lines(path, ScoreRecord, of=left.rendered)]
+    lines = store.read_lines(path, ScoreRecord, of=scored) if scored else []
+    scores = [score for score, _ in lines]
     add_rates(context.cache.root, session_rates(prepared, left, cells, scores))
     return cells
 
 
 def _compute(
-    prepared: Prepared, request: RunRequest, context: RunContext, metrics: Sequence[LoadedMetric]
+    prepared: Prepared,
+    request: RunRequest,
+    context: RunContext,
+    metrics: Sequence[LoadedMetric],
+    former: Former,
 ) -> dict[str, CellRecord]:
     """Render and score what is missing, alone, with processes on other devices, or as a shard."""
+    retry, known = request.retry, former.cells
     if len(prepared.devices) > 1:
         _share_out(prepared, request, context.progress)
+        retry = False  # the shares have tried again
+        known = store.read_cells(prepared.folder, of=prepared.cell_marks)
     studios = _studios(context, prepared)
-    retry = request.retry and len(prepared.devices) == 1  # the shares have tried again
     if prepared.shard is None:
-        return execute(
-            context, prepared.cells, studios, metrics, retry=retry, rescore=request.retry
-        )
-    settled = render_share(context, prepared.cells, studios, prepared.shard, retry=retry)
-    score_all(context, prepared.cells, metrics, settled, retry=request.retry)
+        settled = render(context, prepared.cells, studios, retry=retry, known=known)
+    else:
+        share = prepared.cells
+        settled = render_share(context, share, studios, prepared.shard, known, retry=retry)
+    score_all(context, prepared.cells, metrics, settled, former.scores, retry=request.retry)
     note_session(context)
     return settled
 
@@ -138,7 +150,7 @@ def _studios(context: RunContext, prepared: Prepared) -> dict[str, Studio]:
 
 def _share_out(prepared: Prepared, request: RunRequest, progress: Progress) -> None:
     """Render on every device at once; what is left over is done by the caller."""
-    marks = {cell.cell_id: prepared.marks[cell.method] for cell in prepared.cells}
+    marks = prepared.cell_marks
     words = f"{len(prepared.devices)} processes on {', '.join(prepared.devices)}"
 
     def poll() -> None:

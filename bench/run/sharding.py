@@ -196,6 +196,7 @@ def render_share(
     cells: Sequence[PlannedCell],
     studios: Mapping[str, Studio],
     shard: Shard,
+    known: Sequence[CellRecord],
     *,
     retry: bool = False,
 ) -> dict[str, CellRecord]:
@@ -206,9 +207,9 @@ def render_share(
         cells: The share, in the order of the plan.
         studios: The methods by label, each with its company.
         shard: Which share it is.
+        known: The records so far, oldest first.
         retry: Failed cells are rendered again.
     """
-    known = store.read_cells(context.folder, of={cell.cell_id for cell in cells})
     check_space(context.folder, len(cells) - len({record.cell_id for record in known}))
     groups, settled = in_turn(cells, shard), dict[str, CellRecord]()
     done, total = 0, max(1, len(cells))

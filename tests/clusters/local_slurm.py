@@ -59,6 +59,11 @@ class LocalSlurm:
     environment: Mapping[str, str]
     daemons: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """What a process needs in its environment to use it."""
+        return {name: self.environment[name] for name in ("SLURM_CONF", "PATH")}
+
     def say(self, *words: str, check: bool = True) -> str:
         """What a command prints."""
         done = subprocess.run(

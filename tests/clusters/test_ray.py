@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,69 +14,19 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from cluster_run import CELLS, SHARDS, Cluster, cluster
+from local_ray import VARIABLES, ray_cluster, tell
 
 from bench.records.parts import SHARDS as PARTS
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 DEATHS = int(os.environ.get("RAY_DEATHS", "3"))
 ASKED = ("--executor", "ray", "-n", str(SHARDS))
-# The cluster has a process of its own: it kills and starts its second node when it is told to.
-NODES = """
-import json, sys
-from ray.cluster_utils import Cluster
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-second = cluster.add_node(num_cpus=1)
-print(json.dumps(cluster.address), flush=True)
-for line in sys.stdin:
-    if line == "end\\n":
-        break
-    cluster.remove_node(second, allow_graceful=False)
-    if line == "replace\\n":
-        second = cluster.add_node(num_cpus=1)
-    print(json.dumps(line), flush=True)
-cluster.shutdown()
-"""
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
     """The run."""
-    made = cluster(tmp_path_factory.mktemp("runs"))
-    return Cluster(made.home, {**made.environment, "RAY_USAGE_STATS_ENABLED": "0"})
-
-
-@contextmanager
-def ray_cluster(runs: Cluster) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A cluster of two nodes with one core each: its address, and the process that obeys."""
-    nodes = subprocess.Popen(
-        [sys.executable, "-c", NODES],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=runs.environment,
-    )
-    try:
-        yield answer(nodes), nodes
-    finally:
-        nodes.communicate("end\n", timeout=120)
-
-
-def answer(nodes: subprocess.Popen[str]) -> str:
-    """The next line of the cluster that is its own."""
-    assert nodes.stdout is not None
-    for line in nodes.stdout:
-        if line.startswith('"'):
-            return str(json.loads(line))
-    raise AssertionError("the cluster has ended")
-
-
-def tell(nodes: subprocess.Popen[str], word: str) -> None:
-    """Give the cluster an order and wait until it is done."""
-    assert nodes.stdin is not None
-    nodes.stdin.write(f"{word}\n")
-    nodes.stdin.flush()
-    answer(nodes)
+    return cluster(tmp_path_factory.mktemp("runs")).changed(**VARIABLES)
 
 
 def begun(runs: Cluster, out: str, address: str) -> subprocess.Popen[str]:
@@ -99,7 +46,7 @@ def begun(runs: Cluster, out: str, address: str) -> subprocess.Popen[str]:
 
 
 def test_a_node_that_dies_for_good_leaves_its_tasks_to_the_other(runs: Cluster) -> None:
-    with ray_cluster(runs) as (address, nodes):
+    with ray_cluster(runs.environment) as (address, nodes):
         process = begun(runs, "lost", address)
         time.sleep(1)
         tell(nodes, "remove")
@@ -112,7 +59,7 @@ def test_a_node_that_dies_for_good_leaves_its_tasks_to_the_other(runs: Cluster) 
 def test_whenever_nodes_die_no_cell_is_lost_doubled_or_called_crash(runs: Cluster) -> None:
     chance = random.Random(DEATHS)  # noqa: S311 - moments are no secret
     deaths, turn = 0, 0
-    with ray_cluster(runs) as (address, nodes):
+    with ray_cluster(runs.environment) as (address, nodes):
         while deaths < DEATHS:
             turn += 1
             process = begun(runs, f"disturbed{turn}", address)
@@ -130,7 +77,7 @@ def test_whenever_nodes_die_no_cell_is_lost_doubled_or_called_crash(runs: Cluste
 def test_an_end_of_the_submission_ends_the_tasks_and_the_same_command_goes_on(
     runs: Cluster,
 ) -> None:
-    with ray_cluster(runs) as (address, _nodes):
+    with ray_cluster(runs.environment) as (address, _nodes):
         process = begun(runs, "ended", address)
         process.terminate()
         shown, _ = process.communicate(timeout=120)

@@ -6,9 +6,7 @@ import os
 import random
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from cluster_run import CELLS, SHARDS, Cluster, cluster
-from local_slurm import NODES, LocalSlurm, local_slurm, until
+from local_slurm import NODES, LocalSlurm, until
 
 from bench.records.parts import SHARDS as PARTS
 
@@ -26,20 +24,9 @@ ASKED = ("--executor", "slurm", "-n", str(SHARDS), "--time", "30")
 
 
 @pytest.fixture(scope="module")
-def slurm() -> Iterator[LocalSlurm]:
-    """A Slurm with the interpreter of the tests."""
-    with tempfile.TemporaryDirectory() as place:
-        environment = dict(os.environ) | {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
-        with local_slurm(Path(place) / "slurm", environment) as started:
-            yield started
-
-
-@pytest.fixture(scope="module")
 def runs(slurm: LocalSlurm, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
     """The run, whose commands know this Slurm."""
-    made = cluster(tmp_path_factory.mktemp("runs"))
-    names = ("SLURM_CONF", "PATH")
-    return Cluster(made.home, {**made.environment, **{n: slurm.environment[n] for n in names}})
+    return cluster(tmp_path_factory.mktemp("runs")).changed(**slurm.variables)
 
 
 def log_of(folder: Path, name: str) -> str:

@@ -20,7 +20,7 @@ from bench.estimate.forecast import Forecast
 from bench.records.rates import Rate, read_rates
 from bench.records.store import load_run
 from bench.run.expecting import expect
-from bench.run.remaining import Remaining, remaining
+from bench.run.remaining import Remaining, former_of, remaining
 from bench.run.request import RunRequest, prepare
 
 TOYS = Path(__file__).parents[1] / "toys.py"
@@ -80,7 +80,7 @@ def looked_at(
     suite = str(home / "small.toml")
     request = RunRequest(suite=suite, device="cpu", out=home / out, methods=methods, dry_run=True)
     prepared = prepare(request)
-    left = remaining(prepared, request)
+    left = remaining(prepared, request, former_of(prepared))
     return left, expect(prepared, left)
 
 
@@ -99,14 +99,29 @@ def test_all_of_a_new_run_is_left(home: Path) -> None:
     assert not (home / "cache").exists(), "looking writes nothing"
 
 
-def test_nothing_of_a_finished_run_is_left_nor_of_one_that_the_cache_holds(
-    done: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_nothing_of_a_finished_run_is_left(done: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert amounts(looked_at(done)[1]) == {}
-    assert amounts(looked_at(done, out="again")[1]) == {}
     capsys.readouterr()
-    run(done, "--dry-run", out="again")
+    run(done, "--dry-run")
     assert "nothing is left to compute" in capsys.readouterr().out
+
+
+def test_outputs_that_the_cache_holds_are_scored_all_the_same(done: Path) -> None:
+    left, expected = looked_at(done, out="again")
+    assert left.rendered == frozenset()
+    assert amounts(expected) == {"load metrics": 1, "score chroma": 8}
+    former = len((done / "run" / "scores.jsonl").read_text("utf-8").splitlines())
+    run(done, out="again")
+    made = (done / "again" / "scores.jsonl").read_text("utf-8").splitlines()
+    assert len(made) == former == 8
+    assert amounts(looked_at(done, out="again")[1]) == {}
+
+
+def test_outputs_whose_scores_are_lost_are_scored_anew(done: Path) -> None:
+    path = done / "run" / "scores.jsonl"
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    path.write_text("".join(lines[3:]), "utf-8")
+    assert amounts(looked_at(done)[1]) == {"load metrics": 1, "score chroma": 3}
 
 
 def test_other_transfer_parameters_leave_the_transfers_and_other_fit_parameters_all(
@@ -142,7 +157,10 @@ def test_a_metric_that_is_new_has_all_outputs_to_score(done: Path) -> None:
     (done / "small.toml").write_text(suite.replace('["chroma"]', '["chroma", "cp"]'), "utf-8")
     request = RunRequest(suite=str(done / "small.toml"), device="cpu", out=done / "run")
     prepared = prepare(request)
-    assert remaining(prepared, request).scores == {"chroma": 0, "cp": 8}
+    cells = frozenset(cell.cell_id for cell in prepared.cells)
+    left = remaining(prepared, request, former_of(prepared))
+    assert left.scores == {"chroma": frozenset(), "cp": cells}
+    assert len(cells) == 8
 
 
 def noted(home: Path) -> dict[str, Rate]:
@@ -167,7 +185,12 @@ def test_what_is_noted_is_what_the_records_say(done: Path) -> None:
 def test_what_came_from_the_cache_or_failed_is_not_noted(done: Path) -> None:
     before = read_rates(done / "cache")
     run(done, out="again")
-    assert read_rates(done / "cache") == before
+    new = read_rates(done / "cache")[len(before) :]
+    # Scores are not kept in the cache, so what they cost is known from this run too.
+    assert [(rate.stage, rate.name) for rate in new] == [("score", "chroma"), ("load", "metrics")]
+    assert new[0].units == 8
+    run(done, out="again")
+    assert len(read_rates(done / "cache")) == len(before) + len(new)
     run(done, "--methods", f"{TOYS}:Picky", out="picky")
     assert f"transfer {TOYS}:Picky" not in noted(done)
 

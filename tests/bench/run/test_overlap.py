@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Timer
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ from bench.run.chunks import Writing
 from bench.run.context import RunContext
 from bench.run.outbox import Outbox
 from bench.run.request import RunRequest, prepare
-from bench.run.runner import execute
+from bench.run.runner import note_session, render
 from bench.run.studio import open_studio
 
 PATIENCE_S = 60.0
@@ -95,7 +96,7 @@ def test_all_chunks_but_the_first_are_read_and_all_but_the_last_written_beside_t
 
     AT_WORK.append(look)
     try:
-        settled = execute(context, *work)
+        settled = render(context, *work)
     finally:
         AT_WORK.remove(look)
     assert {record.status for record in settled.values()} == {"ok"}
@@ -112,7 +113,8 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 def test_the_account_of_a_run_adds_up_and_says_what_the_device_did(tmp_path: Path) -> None:
     context, work = prepared(tmp_path)
-    execute(context, *work)
+    render(context, *work)
+    note_session(context)
     (account,) = read_accounts(context.folder)
     parts = [seconds for stage, seconds in account.items() if stage != "total"]
     assert sum(parts) == pytest.approx(account["total"], abs=1e-3 * len(account))
@@ -128,8 +130,8 @@ def test_the_account_of_a_run_adds_up_and_says_what_the_device_did(tmp_path: Pat
     assert f'"device_share": {round(share, 3)}' in (context.folder / FILE).read_text()
 
 
-def prepared(home: Path) -> tuple[RunContext, tuple[object, ...]]:
-    """A run of the patient method in four chunks, ready to be executed."""
+def prepared(home: Path) -> tuple[RunContext, tuple[Any, ...]]:
+    """A run of the patient method in four chunks, ready to be rendered."""
     contents = tuple(f"content/low/l{number}" for number in range(CHUNKS * SIZE))
     write_noises(home / "data", (*contents, "style/hiss/0"), RATE)
     (home / "suite.toml").write_text(
@@ -155,7 +157,7 @@ def prepared(home: Path) -> tuple[RunContext, tuple[object, ...]]:
     (method,) = plan.methods
     label = method.choice.label
     studios = {label: open_studio(context, method, found.identities[label], found.isolation)}
-    return context, (found.cells, studios, ())
+    return context, (found.cells, studios)
 
 
 @pytest.fixture
