@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Literal
 
 Profile = Literal["mini", "full"]
-Conditioning = Literal["style audio", "style text", "content audio", "melody"]
+Conditioning = Literal["style audio", "style text", "content audio", "melody", "true result"]
 
 
 class Direction(Enum):
@@ -43,6 +43,8 @@ class MethodInfo:
             are rendered, from the same draws, because what is alike in the content stays alike in
             the output. "mean": their mean is, as in `run`; for methods that make new music, whose
             two renderings would be two performances.
+        needs: What a request must hold beside content and style: "target", the true result, which
+            only controls may ask for.
     """
 
     title: str
@@ -54,6 +56,7 @@ class MethodInfo:
     version: str = "1"
     deterministic: bool = False
     channels: Literal["mean", "each"] = "mean"
+    needs: tuple[Literal["target"], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from typing import Literal
 from pydantic import Field
 
 from bench.api import DatasetError
-from bench.data.archive import ArchiveCard, data_folder
+from bench.checkout import data_folder
+from bench.data.archive import ArchiveCard
 from bench.data.clips import ClipSource, Kind, LeftOut, fault_of_file, inspect
 from bench.data.recordings import recording_of
 from bench.outside.declarations import Declared, TomlFile, parse, read_toml
@@ -43,11 +44,18 @@ class StyleCard(Declared):
     clips: list[ClipCard] = Field(default_factory=list)
 
 
+class RenderingCard(Declared):
+    """A dataset that this project renders; `digest` is that of all clips (`bench.corpus`)."""
+
+    digest: str
+
+
 class Card(Declared):
     """A dataset card. Without `contents`, they are the files in the folder `content`.
 
     The clips of a card with an `archive` lie in the data folder, where `python -m bench fetch` puts
-    them.
+    them; those of one with a `rendering` lie there too, where `python -m bench.corpus` does. How
+    `targets` names true results is said in `bench.data.targets`.
     """
 
     schema_version: Literal[1]
@@ -57,6 +65,8 @@ class Card(Declared):
     root: str = "."
     obtain: str = ""
     archive: ArchiveCard | None = None
+    rendering: RenderingCard | None = None
+    targets: str | None = None
     contents: dict[str, ContentCard] = Field(default_factory=dict)
     styles: dict[str, StyleCard] = Field(default_factory=dict)
     sha256: dict[str, str] = Field(default_factory=dict)  # path below the root -> 64 hex digits
@@ -86,8 +96,9 @@ def parse_card(file: TomlFile) -> Card:
 
 
 def card_root(card: Card, path: Path) -> Path:
-    """The folder of a card's clips: beside the card, or in the data folder if they are fetched."""
-    return (path.parent if card.archive is None else data_folder()).joinpath(card.root).resolve()
+    """The folder of a card's clips: beside the card, or the data folder if they came later."""
+    came_later = card.archive is not None or card.rendering is not None
+    return (data_folder() if came_later else path.parent).joinpath(card.root).resolve()
 
 
 def clip_source(root: Path, name: str, category: str, card: ClipCard) -> ClipSource:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.api import CheckpointError, DatasetError, HubCheckpoint, UnknownNameError
-from bench.data.archive import ArchiveCard, data_folder, unpack
+from bench.checkout import data_folder
+from bench.data.archive import ArchiveCard, unpack
 from bench.data.card_model import Card, card_root, read_card
 from bench.data.cards import datasets, load_dataset, require_card
 from bench.data.clips import Dataset

@@ -266,18 +266,25 @@ def _read(
         context.material.style(style)  # once, and not in each thread
     needs_rivals = "rivals" in info.needs
     rivals = {one: context.material.rivals(one) if needs_rivals else () for one in styles}
+    target = context.material.target if "target" in info.needs else _no_target
 
     def find(pair: tuple[PlannedCell, CellRecord]) -> Found:
         cell, record = pair
         audio, material = recorded_audio(context.folder, record), context.material
         if not isinstance(audio, str):
             content, style = material.content(cell.content), material.style(cell.style)
-            return cell, Output(content, style, audio, rivals[cell.style])
+            wanted = target(cell.style, cell.content)
+            return cell, Output(content, style, audio, rivals[cell.style], wanted)
         return cell, CellRecord(
             cell_id=cell.cell_id, status="cancelled", identity=record.identity, reason=audio
         )
 
     return in_parallel(find, batch, context.device)
+
+
+def _no_target(style: str, content: str) -> None:
+    """What a metric is told that does not ask for the true result."""
+    del style, content
 
 
 def _let_go(context: RunContext, found: Sequence[Found], cells: dict[str, CellRecord]) -> None:
