@@ -31,6 +31,7 @@ from metrics.chroma import ChromaSimilarity
 from metrics.clap.embedder import load_embedder
 from metrics.clap.preprocess import LEVEL_DBFS
 from metrics.clap.scores import ClapMetric
+from metrics.target import FLOOR_DB, LEVEL, N_FFT, TargetChroma, TargetMel
 
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 UNIT, TAILS = 2.0**-24, 8.0
@@ -40,17 +41,21 @@ CHROMA_DEPTH, CHROMA_TERMS = 2, 256
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How far two machines may be apart, and why."""
+    """How far two machines may be apart, and why.
+
+    `unit` is what a rounding error counts for in the score: 1 for a cosine.
+    """
 
     format: str
     depth: int
     terms: int
     level_dbfs: float | None  # of what is brought to 16 bits; None where nothing is
+    unit: float = 1.0
 
     @property
     def value(self) -> float:
         """The largest difference of a score."""
-        rounding = TAILS * UNIT * float((self.depth * self.terms) ** 0.5)
+        rounding = TAILS * UNIT * self.unit * float((self.depth * self.terms) ** 0.5)
         if self.level_dbfs is None:
             return rounding
         return rounding + 2.0**-15 / 12**0.5 / 10 ** (self.level_dbfs / 20)
@@ -65,9 +70,20 @@ def tolerance_of(metric: Metric) -> Tolerance:
     if isinstance(metric, ClapMetric):
         layers = list(_products(metric.embedder._towers.model))  # type: ignore[attr-defined]  # ours has them
         return Tolerance("float32", len(layers), max(layers), _level_dbfs(metric))
-    if isinstance(metric, ChromaSimilarity):
+    if isinstance(metric, ChromaSimilarity | TargetChroma):
         return Tolerance("float32", CHROMA_DEPTH, CHROMA_TERMS, None)
+    if isinstance(metric, TargetMel):
+        # An error beside the level of the clip, in dB of a band at the floor, on both sides; it is
+        # spread over the bins of a frame.
+        floor = 10 ** (FLOOR_DB / 20) * (N_FFT / 2) ** 0.5
+        unit = 2 * 20 / math.log(10) * LEVEL / floor
+        return Tolerance("float32", CHROMA_DEPTH, CHROMA_TERMS, None, unit)
     raise TypeError(f"no tolerance has been derived for {type(metric).__name__}; derive it here.")
+
+
+def _facts(tolerance: Tolerance) -> dict[str, object]:
+    """A tolerance as the table has it: without a unit that is 1."""
+    return {key: value for key, value in asdict(tolerance).items() if (key, value) != ("unit", 1.0)}
 
 
 def _level_dbfs(metric: ClapMetric) -> float:
@@ -101,7 +117,7 @@ def row(entry: Entry, profile: Profile) -> dict[str, Any]:
     return {
         "fingerprint": dict(metric.fingerprint()),
         "scores": [{"value": one.value, "raw": one.raw} for one in metric.score(outputs())],
-        "tolerance": {**asdict(tolerance), "value": tolerance.value},
+        "tolerance": {**_facts(tolerance), "value": tolerance.value},
     }
 
 
