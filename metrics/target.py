@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from bench.api import Audio, Json, Metric, Output, Profile, Score, UnsupportedError
 from bench.audio import resample_waveform
 from bench.batching import in_parallel
+from bench.memo import Recent
 from bench.outputs import judge, require_sound
 from metrics.chroma import ChromaSimilarity, chroma_similarity
 
@@ -36,7 +37,10 @@ N_FFT, HOP_LENGTH, N_MELS = 2048, 512, 80
 LEVEL = 0.07  # root mean square, -23 dBFS
 FLOOR_DB, CEILING_DB = -80.0, 0.0  # of a band's power, where a full-scale sine has 0
 
+REMEMBERED = 128  # clips; of one of five seconds 140 kB are kept
+
 LogMel = NDArray[np.float64]
+_known: Recent[LogMel] = Recent(REMEMBERED)
 
 
 @lru_cache(maxsize=1)
@@ -50,8 +54,13 @@ def log_mel(audio: Audio) -> LogMel:
 
     Args:
         audio: Any rate and level; channels are averaged. Silence lies at the floor. The bins are
-            added up one after the other, as in `metrics.chroma`.
+            added up one after the other, as in `metrics.chroma`. What comes of recent sounds is
+            remembered.
     """
+    return _known.get(audio.digest, lambda: _log_mel(audio))
+
+
+def _log_mel(audio: Audio) -> LogMel:
     mono = resample_waveform(audio.mono, audio.sample_rate, SAMPLE_RATE).astype(np.float64)
     level = float(np.sqrt(np.mean(mono**2)))
     levelled = mono * (LEVEL / level) if level > 0 else mono
@@ -59,7 +68,9 @@ def log_mel(audio: Audio) -> LogMel:
     amplitude = np.ascontiguousarray(np.abs(spectrum)) * (4 / N_FFT)  # the Hann window sums to half
     power = np.einsum("mb,bt->mt", _filter_bank(), amplitude**2)
     with np.errstate(divide="ignore"):
-        return np.asarray(np.clip(10 * np.log10(power), FLOOR_DB, CEILING_DB))
+        found = np.asarray(np.clip(10 * np.log10(power), FLOOR_DB, CEILING_DB))
+    found.flags.writeable = False  # everybody gets the same one
+    return found
 
 
 def mel_distance_db(target: Audio, output: Audio) -> float:

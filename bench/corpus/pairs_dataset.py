@@ -45,15 +45,16 @@ INSTRUMENTS: dict[str, int] = {
     "violin": 40,
 }
 WITH_CHORDS = ("accordion", "clarinet", "piano", "violin")
+PARTS = ("content", "style", "changed")  # folders
 STYLE_CLIPS = 5
 CHANGED_INSTRUMENT = "violin"
 CHANGED_TUNES = 6
 # Of each change: the share of notes that are wrong, by 1 to 5 semitones; what all notes move by.
 CHANGES: dict[str, tuple[float, int]] = {
-    "wrong_10": (0.1, 0),
-    "wrong_25": (0.25, 0),
-    "wrong_50": (0.5, 0),
-    "wrong_100": (1.0, 0),
+    "wrong_notes_10": (0.1, 0),
+    "wrong_notes_25": (0.25, 0),
+    "wrong_notes_50": (0.5, 0),
+    "wrong_notes_all": (1.0, 0),
     "octave_down": (0.0, -12),
     "semitone_up": (0.0, 1),
 }
@@ -136,7 +137,7 @@ def write_pairs_dataset(folder: Path) -> list[Path]:
     import soundfile
 
     written = []
-    with renewed_folder(folder) as fresh:
+    with renewed_folder(folder, keep=lambda path: path.parts[0] not in PARTS) as fresh:
         for place, program, notes in _scores():
             path = fresh / f"{place}.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
