@@ -55,12 +55,7 @@ def find_targets(pattern: str, contents: Iterable[ClipSource]) -> Targets:
     for clip in contents:
         piece = _piece_of(pattern, clip)
         pieces[clip.id] = piece
-        other = players.setdefault((clip.category, piece), clip.id)
-        if other != clip.id:
-            raise DatasetError(
-                f"contents {other!r} and {clip.id!r} are both {piece!r} in category "
-                f"{clip.category!r}; a true result is one. Rename one, or correct `targets`."
-            )
+        players[clip.category, piece] = clip.id  # one alone: category and piece make up the id
     return Targets(pieces, players)
 
 
