@@ -1,7 +1,7 @@
 """A software synthesiser: notes on the instruments of a General MIDI soundfont.
 
 It needs the optional extra `corpus` (pyfluidsynth), the Debian package libfluidsynth3, and that of
-the soundfont. Soundfonts lie where Debian puts them, or in the folder that BENCH_SOUNDFONTS names.
+the soundfont.
 
 **Conventions**: waveforms are mono float32 of shape (sample,); pitches are MIDI numbers, 60 is
 middle C; rates in Hz, times in seconds.
@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from bench.api import DatasetError
 from bench.corpus.melodies import Note
 
+DEBIAN = Path("/usr/share/sounds/sf2")
+
 
 @dataclass(frozen=True, slots=True)
 class Soundfont:
@@ -33,9 +35,10 @@ class Soundfont:
 
     @property
     def path(self) -> Path:
-        """Where it lies."""
-        folder = os.environ.get("BENCH_SOUNDFONTS", "/usr/share/sounds/sf2")
-        return Path(folder).expanduser() / self.file
+        """Where it lies: in the folder that BENCH_SOUNDFONTS names, else where Debian puts it."""
+        named = os.environ.get("BENCH_SOUNDFONTS")
+        own = Path(named).expanduser() / self.file if named else None
+        return own if own is not None and own.is_file() else DEBIAN / self.file
 
 
 FLUID_R3 = Soundfont("FluidR3_GM.sf2", "fluid-soundfont-gm")  # what the mini models were trained on
