@@ -28,7 +28,7 @@ from bench.files import LinkError
 
 Attempt = Callable[[random.Random], None]
 HOMES = {
-    **dict.fromkeys(("cards", "suites", "ratings", "publications"), "tests.fuzz.texts"),
+    **dict.fromkeys(("cards", "tables", "suites", "ratings", "publications"), "tests.fuzz.texts"),
     **dict.fromkeys(
         ("records", "archives", "checkpoints", "audio", "answers", "fits"), "tests.fuzz.containers"
     ),
