@@ -14,6 +14,7 @@ PROCESSES ?= 2
 FUZZ_S ?= 600
 SEED ?= 1
 ONLY ?=
+JUDGED ?=
 # Times fail the gate only where the pace of a machine can be relied on: ADVISORY= on such a runner.
 ADVISORY ?= --advisory time
 # The tests write thousands of small files and have the disk keep them: in memory, where there is room for them.
@@ -25,7 +26,7 @@ DOCS_STAMP := $(VENV)/.installed-docs
 # A cache of its own, so that everything is computed anew; two threads, as in the baseline.
 LANE = BENCH_CACHE=$(abspath $(REGRESSION))/cache OMP_NUM_THREADS=2 $(BIN)/python
 
-.PHONY: install run test lint style types unit actionlint check fuzz kills mutants simulations docs clean help
+.PHONY: install run test lint style types unit actionlint check fuzz kills mutants simulations judges docs clean help
 .PHONY: regression regression-run regression-gate regression-base regression-summary baseline table2
 .PHONY: history history-add history-fetch history-push
 
@@ -39,6 +40,7 @@ help:
 	@echo "make mutants   put small faults into a copy of the checkout, one at a time; the tests must notice each"
 	@echo "make regression   run the suite of the gate, judge it by BASELINE=$(BASELINE); report in REGRESSION=$(REGRESSION)/gate"
 	@echo "make baseline REASON='...'   accept the numbers of that run"
+	@echo "make judges    what each default metric hears: metrics/judge_cards.json and docs/reference/judges.md"
 	@echo "make docs      build the documentation into build/docs; a dead link fails"
 	@echo "make clean     remove caches and build products; keeps $(VENV) and runs/"
 
@@ -100,6 +102,11 @@ simulations: install
 # Minutes, so nightly; `make mutants ONLY=chroma` takes only those that mention a word.
 mutants: install
 	$(BIN)/python tests/mutants/mutation.py -j $(PROCESSES) -k "$(ONLY)"
+
+# Minutes. The clips come from `python -m bench.corpus pairs`; JUDGED names other metrics than the default ones.
+judges: install
+	$(BIN)/python -m bench judge $(JUDGED) -o metrics/judge_cards.json
+	$(BIN)/python docs/making/judges.py
 
 regression: regression-run regression-gate
 

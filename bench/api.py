@@ -233,12 +233,15 @@ class TransferRequest(Generic[ParametersT_co]):
         state: What `fit` learnt of the style.
         parameters: An instance of the method's `Parameters`.
         seed: Decides every random draw.
+        target: The true result, mono and at the native rate, where the dataset has it, for a
+            control whose `MethodInfo.needs` names "target"; None for all others.
     """
 
     content: Clip
     state: StyleState
     parameters: ParametersT_co
     seed: int
+    target: Audio | None = None
 
 
 @dataclass(frozen=True, slots=True)

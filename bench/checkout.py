@@ -7,6 +7,7 @@ folder `datasets` in front of the module path would stand for the library of tha
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -35,3 +36,11 @@ def restore_line(path: str) -> str:
     if INSTALLED:
         return "python -m pip install --force-reinstall --no-deps music-style-bench"
     return f"git checkout -- {path}"
+
+
+def data_folder() -> Path:
+    """Where datasets lie that came later: BENCH_DATA, else ~/.local/share/music-style-bench."""
+    named = os.environ.get("BENCH_DATA")
+    if named:
+        return Path(named).expanduser()
+    return Path.home() / ".local" / "share" / "music-style-bench"

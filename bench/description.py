@@ -14,7 +14,7 @@ from typing import Literal
 MADE_ELSEWHERE = "outputs:"
 NOT_SAID = "not said"  # what nobody has told about such a method
 Profile = Literal["mini", "full"]
-Conditioning = Literal["style audio", "style text", "content audio", "melody"]
+Conditioning = Literal["style audio", "style text", "content audio", "melody", "true result"]
 
 
 def is_made_elsewhere(name: str) -> bool:
@@ -56,6 +56,8 @@ class MethodInfo:
             are rendered, from the same draws, because what is alike in the content stays alike in
             the output. "mean": their mean is, as in `run`; for methods that make new music, whose
             two renderings would be two performances.
+        needs: What a request must hold beside content and style: "target", the true result, which
+            only controls may ask for.
     """
 
     title: str
@@ -67,6 +69,7 @@ class MethodInfo:
     version: str = "1"
     deterministic: bool = False
     channels: Literal["mean", "each"] = "mean"
+    needs: tuple[Literal["target"], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

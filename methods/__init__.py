@@ -355,6 +355,18 @@ METHODS: dict[str, Entry] = {
             control=True,
         ),
     ),
+    "oracle": Entry(
+        "methods.controls:Oracle",
+        MethodInfo(
+            title="True result",
+            conditioned_on=("true result",),
+            fits_per_style=False,
+            source=f"{_CONTROL}: what a perfect transfer makes, where the dataset has it",
+            control=True,
+            deterministic=True,
+            needs=("target",),
+        ),
+    ),
     "vocoder": Entry(
         "methods.riffusion.controls:Vocoder",
         MethodInfo(

@@ -8,7 +8,7 @@ transferred anything.
 **Conventions**: waveforms are mono float32 (1, sample), nominal range [-1, 1], at the rate of the
 content; levels are root mean squares over the whole clip. Nothing here imports torch.
 
-**Contents**: `CopyContent`, `CopyStyle`, `Mix`, `Noise`.
+**Contents**: `CopyContent`, `CopyStyle`, `Mix`, `Noise`, and `Oracle`, which is told the result.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from bench.api import (
     UnsupportedError,
     Waveform,
 )
-from bench.audio import resample, to_mono
+from bench.audio import fit_length, resample, to_mono
 
-__all__ = ["CopyContent", "CopyStyle", "Mix", "Noise"]
+__all__ = ["CopyContent", "CopyStyle", "Mix", "Noise", "Oracle"]
 
 
 @final
@@ -129,6 +129,42 @@ class Noise(StyleTransferMethod[NoParameters]):
     def transfer(self, requests: Sequence[TransferRequest[NoParameters]]) -> list[Audio]:
         """Draw the noise of each request from its own seed."""
         return [_mono(_noise(request), request) for request in requests]
+
+
+@final
+class Oracle(StyleTransferMethod[NoParameters]):
+    """The true result: what a perfect transfer would have made, where the dataset has it.
+
+    What it scores is what each metric gives to a perfect transfer; a metric that ranks it below a
+    copy of the content does not measure transfer.
+    """
+
+    def load(self, profile: Profile, device: str) -> None:
+        """Load nothing: this control has no model."""
+
+    def fit(
+        self, requests: Sequence[FitRequest[NoParameters]], progress: Progress
+    ) -> list[StyleState]:
+        """Learn nothing: one empty state per request."""
+        return [StyleState() for _ in requests]
+
+    def transfer(self, requests: Sequence[TransferRequest[NoParameters]]) -> list[Audio]:
+        """Return the true result of each content, at its rate and length.
+
+        Raises:
+            UnsupportedError: The dataset has none for a content.
+        """
+        return [_true_result(request) for request in requests]
+
+
+def _true_result(request: TransferRequest[NoParameters]) -> Audio:
+    content, target = request.content.audio, request.target
+    if target is None:
+        raise UnsupportedError(
+            f"content {request.content.id!r} has no true result in this style; only datasets that "
+            "play one piece on several instruments have one, such as `pairs`"
+        )
+    return fit_length(resample(to_mono(target), content.sample_rate), content.num_samples)
 
 
 def _mono(waveform: Waveform, request: TransferRequest[NoParameters]) -> Audio:

@@ -267,6 +267,27 @@ METRICS: dict[str, Entry] = {
         )
         for name, kind, title, source, departures, module in _PITCH_SCORES
     },
+    "target.mel": Entry(
+        "metrics.target:TargetMel",
+        MetricInfo(
+            title="Mel distance to the true result (dB)",
+            direction=Direction.MINIMIZE,
+            range=(0.0, 80.0),
+            source="mean absolute difference of log-mel spectra of output and true result",
+            needs=("target",),
+        ),
+    ),
+    "target.chroma": Entry(
+        "metrics.target:TargetChroma",
+        MetricInfo(
+            title="Chroma of the true result",
+            direction=Direction.MAXIMIZE,
+            range=(0.0, 1.0),
+            source="mean cosine of the chroma frames of output and true result",
+            departures=("frames are weighted by the energy of the true result",),
+            needs=("target",),
+        ),
+    ),
     # What published scores heard: louder is another sound, and short clips end in silence.
     **{
         f"{name}.as_published": Entry(

@@ -23,6 +23,7 @@ from bench.cli.completion import completion
 from bench.cli.everyday import check, doctor, fetch, list_, transfer
 from bench.cli.fit import fit
 from bench.cli.init import init
+from bench.cli.judge import judge
 from bench.cli.outputs import outputs
 from bench.cli.publish import board, publish
 from bench.cli.reports import listen, report
@@ -44,8 +45,8 @@ FIXABLE = {
 }  # fmt: skip
 logger = logging.getLogger(__name__)
 COMMANDS = (
-    *(run, submit, merge, status, outputs, report, list_, fetch, transfer, fit, check, doctor),
-    *(time, compare, baseline, gate, history, listen, publish, board, init, completion),
+    *(run, submit, merge, status, outputs, report, list_, fetch, transfer, fit, check, judge),
+    *(doctor, time, compare, baseline, gate, history, listen, publish, board, init, completion),
 )
 
 

@@ -164,7 +164,11 @@ class MethodSubject:
         used = self.state if state is None else state
         given: dict[str, object] = {f"content {clip.id!r}": clip.audio for clip in contents}
         given |= {f"the state's {name!r}": array for name, array in used.arrays.items()}
-        requests = [TransferRequest(clip, used, self.parameters, seed) for clip in contents]
+        told = self.entry.info is not None and bool(self.entry.info.needs)
+        requests = [  # what a control is told is the true result is the content
+            TransferRequest(clip, used, self.parameters, seed, clip.audio if told else None)
+            for clip in contents
+        ]
         method = self.method
         with self.reading.watch(), self.side_effects.watch("transfer", given), contained():
             outputs = admit_outputs(method.transfer(requests), len(requests))

@@ -1,7 +1,7 @@
-"""A software synthesiser: notes on the instruments of the FluidR3 General MIDI soundfont.
+"""A software synthesiser: notes on the instruments of a General MIDI soundfont.
 
-It needs the optional extra `corpus` (pyfluidsynth) and the Debian packages libfluidsynth3 and
-fluid-soundfont-gm.
+It needs the optional extra `corpus` (pyfluidsynth), the Debian package libfluidsynth3, and that of
+the soundfont.
 
 **Conventions**: waveforms are mono float32 of shape (sample,); pitches are MIDI numbers, 60 is
 middle C; rates in Hz, times in seconds.
@@ -10,7 +10,9 @@ middle C; rates in Hz, times in seconds.
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -21,26 +23,45 @@ from numpy.typing import NDArray
 from bench.api import DatasetError
 from bench.corpus.melodies import Note
 
-SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
-_DEBIAN_PACKAGES = "libfluidsynth3 and fluid-soundfont-gm"
+DEBIAN = Path("/usr/share/sounds/sf2")
+
+
+@dataclass(frozen=True, slots=True)
+class Soundfont:
+    """A General MIDI soundfont: the name of its file, and the Debian package that brings it."""
+
+    file: str
+    package: str
+
+    @property
+    def path(self) -> Path:
+        """Where it lies: in the folder that BENCH_SOUNDFONTS names, else where Debian puts it."""
+        named = os.environ.get("BENCH_SOUNDFONTS")
+        own = Path(named).expanduser() / self.file if named else None
+        return own if own is not None and own.is_file() else DEBIAN / self.file
+
+
+FLUID_R3 = Soundfont("FluidR3_GM.sf2", "fluid-soundfont-gm")  # what the mini models were trained on
+TIM_GM = Soundfont("TimGM6mb.sf2", "timgm6mb-soundfont")  # what no model has heard
 # A key is released before the next note begins, as a player lifts the finger.
 _SOUNDING_SHARE = 0.92
 
 
 @cache
-def _fluidsynth() -> ModuleType:
+def _fluidsynth(soundfont: Soundfont) -> ModuleType:
     """The synthesiser's Python module; imported late because it loads a system library."""
+    needed = f"Install the Debian packages libfluidsynth3 and {soundfont.package}"
     try:
         import fluidsynth
     except ImportError as error:
         raise DatasetError(
-            f"The synthesiser cannot be loaded ({error}); rendering needs it. "
-            f"Install the Debian packages {_DEBIAN_PACKAGES} and `pip install pyfluidsynth`."
+            f"The synthesiser cannot be loaded ({error}); rendering needs it. {needed} and "
+            "`pip install pyfluidsynth`."
         ) from error
-    if not SOUNDFONT.is_file():
+    if not soundfont.path.is_file():
         raise DatasetError(
-            f"soundfont {SOUNDFONT} is missing; rendering needs it. "
-            f"Install the Debian packages {_DEBIAN_PACKAGES}."
+            f"soundfont {soundfont.path} is missing; rendering needs it. {needed}, or name the "
+            "folder of the file with BENCH_SOUNDFONTS."
         )
     module: ModuleType = fluidsynth
     return module
@@ -49,8 +70,10 @@ def _fluidsynth() -> ModuleType:
 class _Player:
     """One synthesiser for one clip: a reused one carries state from clip to clip."""
 
-    def __init__(self, program: int, sample_rate: int, gain: float) -> None:
-        module = _fluidsynth()
+    def __init__(
+        self, program: int, sample_rate: int, gain: float, soundfont: Soundfont = FLUID_R3
+    ) -> None:
+        module = _fluidsynth(soundfont)
         quiet = {"synth.reverb.active": 0, "synth.chorus.active": 0}
         # Loading samples on demand makes a fresh synthesiser cost 20 ms, where the whole soundfont
         # costs 200.
@@ -58,7 +81,7 @@ class _Player:
         self._synth = module.Synth(gain=gain, samplerate=sample_rate, **quiet, **lazy)
         self._write = module._fl.fluid_synth_write_float  # noqa: SLF001 - undithered samples
         self._write.restype = ctypes.c_int
-        font = self._synth.sfload(str(SOUNDFONT))
+        font = self._synth.sfload(str(soundfont.path))
         self._synth.program_select(0, font, 0, program)
 
     def render(self, num_samples: int) -> NDArray[np.float32]:
@@ -95,19 +118,21 @@ def render_notes(
     sample_rate: int,
     *,
     gain: float = 0.5,
+    soundfont: Soundfont = FLUID_R3,
 ) -> NDArray[np.float32]:
-    """Play notes on one instrument of the General MIDI soundfont.
+    """Play notes on one instrument of a General MIDI soundfont.
 
     A fresh synthesiser without reverb and chorus per call: the same arguments give the same bits.
     Onsets fall on the synthesiser's blocks of 64 samples.
 
     Args:
         notes: Any order; what lies after `duration_s` is cut.
-        program: General MIDI program, 0 to 127 (see `INSTRUMENTS`).
+        program: General MIDI program, 0 to 127.
         duration_s: Length of the clip in seconds, truncated to whole samples.
         sample_rate: Hz, 8000 to 96000.
         gain: Linear level of the synthesiser. There is no normalisation: one note keeps its level
             whatever else plays.
+        soundfont: What the instrument sounds like.
 
     Returns:
         Mono float32 of shape (sample,).
@@ -116,7 +141,7 @@ def render_notes(
         DatasetError: The synthesiser or the soundfont is not installed.
     """
     num_samples = int(duration_s * sample_rate)
-    player, pieces, position = _Player(program, sample_rate, gain), [], 0
+    player, pieces, position = _Player(program, sample_rate, gain, soundfont), [], 0
     for sample, press, note in _key_events(notes, sample_rate):
         if sample >= num_samples:
             break

@@ -16,6 +16,9 @@ each file counts as a recording of its own. Write a card if that is wrong.
 the name of its folder in words ("church_bell": "church bell"). `text.txt` is UTF-8, or UTF-16 with
 its mark; its words are put into one line.
 
+**True results**: a card may say which content is what another should become in a style
+(`bench.data.targets`); `changed/<change>/<clip>` then holds contents with wrong notes and the like.
+
 **Unusable clips**: a content that is broken or too short is an error. A clip of a style that is
 silent, broken or too short is left out of what is learnt and scored with, and is named.
 

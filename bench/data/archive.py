@@ -11,7 +11,6 @@ else is left out.
 from __future__ import annotations
 
 import lzma
-import os
 import stat
 import struct
 import zipfile
@@ -76,14 +75,6 @@ class Member:
     name: str
     target: PurePosixPath
     bytes: int
-
-
-def data_folder() -> Path:
-    """Where fetched datasets lie: BENCH_DATA, else ~/.local/share/music-style-bench."""
-    named = os.environ.get("BENCH_DATA")
-    if named:
-        return Path(named).expanduser()
-    return Path.home() / ".local" / "share" / "music-style-bench"
 
 
 def unpack(

@@ -24,12 +24,14 @@ from bench.data.card_model import (
 from bench.data.clips import ClipSource, Dataset, StyleSource
 from bench.data.folders import (
     LAYOUT,
+    scan_changed,
     scan_contents,
     scan_style,
     style_folder,
     style_names,
     style_text,
 )
+from bench.data.targets import Targets, find_targets
 from bench.errors import nearest
 from bench.files import remembered_digest
 from bench.outside.containers import require_whole
@@ -111,7 +113,19 @@ def _load(given: CardOnDisk) -> Dataset:
     card, root = given.card, given.root
     contents = tuple(_contents(given) or scan_contents(root))
     styles = tuple(_styles(given))
-    return _checked(Dataset(card.name, card.licence, card.redistributable, contents, styles))
+    return _checked(
+        Dataset(
+            card.name, card.licence, card.redistributable, contents, styles,
+            _targets(given, contents), tuple(scan_changed(root)),
+        )
+    )  # fmt: skip
+
+
+def _targets(given: CardOnDisk, contents: Sequence[ClipSource]) -> Targets | None:
+    if given.card.targets is None:
+        return None
+    with given.file.blamed("targets"):
+        return find_targets(given.card.targets, contents)
 
 
 def _check_sums(given: CardOnDisk) -> None:

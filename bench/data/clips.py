@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from bench.api import Audio, Clip, DatasetError, Style
 from bench.audio import SoundForm, measure, read_audio, require_length
@@ -17,6 +17,9 @@ from bench.files import json_digest, remembered_digest
 from bench.outputs import SHORTEST_S, reference_fault
 from bench.outside.containers import require_whole
 from bench.outside.names import require_utf8
+
+if TYPE_CHECKING:
+    from bench.data.targets import Targets
 
 Kind = Literal["instrument", "natural"]
 
@@ -122,13 +125,19 @@ class StyleSplit:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Contents and styles, with the licence and whether they may be passed on."""
+    """Contents and styles, with the licence and whether they may be passed on.
+
+    `targets` says which content is the true result of another in a style, where the card does;
+    `changed` holds contents with wrong notes and the like, whose category is the change.
+    """
 
     name: str
     licence: str
     redistributable: bool
     contents: tuple[ClipSource, ...]
     styles: tuple[StyleSource, ...]
+    targets: Targets | None = None
+    changed: tuple[ClipSource, ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -137,7 +146,13 @@ class Dataset:
         for style in self.styles:
             lines.append([style.id, style.kind, style.text])
             lines += [clip_identity(clip) for clip in style.clips]
+        if self.targets is not None:
+            lines += [["piece", *item] for item in self.targets.pieces.items()]
         return json_digest(lines)
+
+    def target_of(self, style: str, content: str) -> str | None:
+        """The id of the content that is the true result of one in a style; None without one."""
+        return None if self.targets is None else self.targets.of(style, content)
 
 
 def clip_identity(clip: ClipSource) -> list[str | float | None]:

@@ -61,6 +61,23 @@ def scan_contents(root: Path) -> list[ClipSource]:
     ]
 
 
+def scan_changed(root: Path) -> list[ClipSource]:
+    """Find the contents of a dataset with wrong notes and the like; none without such a folder.
+
+    They lie in `changed/<change>/<id of the content>`; the change becomes their category.
+
+    Raises:
+        DatasetError: A file lies elsewhere in that folder, or cannot be used.
+    """
+    if not (root / "changed").is_dir():
+        return []
+    return [
+        clip_source(root, composed(path.stem), composed(folder.name), ClipCard(path=str(path)))
+        for folder in _subfolders(root / "changed")
+        for path in _files_of_category(folder)
+    ]
+
+
 def scan_style(root: Path, name: str) -> list[tuple[str, ClipCard]]:
     """Find the files of one style of a dataset, each with its id.
 

@@ -13,7 +13,7 @@ from bench.data.clips import clip_identity
 from bench.files import json_digest
 
 if TYPE_CHECKING:
-    from bench.api import Clip, Style
+    from bench.api import Audio, Clip, Style
     from bench.data.clips import ClipSource, Dataset, StyleSplit
 
 CONTENTS_IN_MEMORY = 64
@@ -35,6 +35,7 @@ class Material:
     def __init__(
         self, dataset: Dataset, splits: dict[str, StyleSplit], duration_s: float | None
     ) -> None:
+        self._dataset = dataset
         self._contents = {source.id: source for source in dataset.contents}
         self._splits = splits
         self._duration_s = duration_s
@@ -53,6 +54,11 @@ class Material:
     def rivals(self, style: str) -> tuple[Style, ...]:
         """All styles of the run but this one, in the order of the run."""
         return tuple(self.style(other) for other in self._splits if other != style)
+
+    def target(self, style: str, content: str) -> Audio | None:
+        """The true result of a content in a style; None where the dataset has none."""
+        found = self._dataset.target_of(style, content)
+        return None if found is None else self.content(found).audio
 
     def _read_content(self, content: str) -> Clip:
         return self._contents[content].read(self._duration_s)

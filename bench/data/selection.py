@@ -69,21 +69,35 @@ def select_styles(dataset: Dataset, wanted: Sequence[str] | None) -> tuple[Style
     return _by_id(dataset.styles, wanted, f"style of dataset {dataset.name}")
 
 
+def every_pair(
+    dataset: Dataset, contents: Iterable[ClipSource], styles: Iterable[StyleSource]
+) -> list[tuple[str, str]]:
+    """The pairs of a content and a style in which there is something to do, as their ids.
+
+    Where true results are known and a content is its own, nothing is: see `bench.data.targets`.
+    """
+    chosen = list(styles)
+    return [
+        (content.id, style.id)
+        for content in contents
+        for style in chosen
+        if dataset.target_of(style.id, content.id) != content.id
+    ]
+
+
 def select_pairs(
-    contents: Sequence[ClipSource], styles: Sequence[StyleSource], count: int, seed: int
+    every: Sequence[tuple[str, str]], count: int, seed: int
 ) -> frozenset[tuple[str, str]]:
-    """Draw pairs of a content and a style, each at most once, as (content id, style id).
+    """Draw from pairs of a content and a style, each at most once.
 
     A larger number contains the smaller one's choice.
 
     Raises:
         ConfigError: More pairs are wanted than there are.
     """
-    every = [(content.id, style.id) for content in contents for style in styles]
     if count > len(every):
         raise ConfigError(
-            f"pairs is {count}; {len(contents)} contents and {len(styles)} styles give "
-            f"{len(every)}. Give at most that many."
+            f"pairs is {count}; contents and styles give {len(every)}. Give at most that many."
         )
     drawn = sorted(every, key=lambda pair: derive_seed(seed, "pair", *pair))
     return frozenset(drawn[:count])

@@ -78,10 +78,10 @@ def pins(constraints: Path) -> dict[str, str]:
 
 def synthesiser() -> list[Finding]:
     """The software that renders the training corpus and the bundled clips; a run needs none."""
-    from bench.corpus.synthesiser import SOUNDFONT
+    from bench.corpus.synthesiser import FLUID_R3
 
     lacking = [] if importlib.util.find_spec("fluidsynth") else ["package pyfluidsynth"]
-    lacking += [] if SOUNDFONT.is_file() else [f"soundfont {SOUNDFONT}"]
+    lacking += [] if FLUID_R3.path.is_file() else [f"soundfont {FLUID_R3.path}"]
     if lacking:
         words = f"absent ({', '.join(lacking)}); only rendering the bundled clips again needs it"
         return [Finding("synthesiser", words)]

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.api import CheckpointError, DatasetError, HubCheckpoint, UnknownNameError
-from bench.data.archive import ArchiveCard, data_folder, unpack
+from bench.checkout import data_folder
+from bench.data.archive import ArchiveCard, unpack
 from bench.data.card_model import Card, card_root, read_card
 from bench.data.cards import datasets, load_dataset, require_card
 from bench.data.clips import Dataset
@@ -19,6 +20,7 @@ from bench.data.recordings import write_manifest
 from bench.errors import nearest
 from bench.fetching.google_drive import download_archive, drive_url
 from bench.fetching.hub import download
+from bench.fetching.hub_dataset import fetch_from_hub
 from bench.files import file_digest, require_plain, size_words
 from bench.first_use import FileFact, Locked, read_locked, require_same, write_locked
 from bench.plan.needed import checkpoints_of_suite, fetch_target
@@ -77,7 +79,7 @@ def _order_one(target: str) -> Order:
 
 
 def _fetched(path: Path | None) -> tuple[Path, ...]:
-    return (path,) if path is not None and read_card(path).archive is not None else ()
+    return (path,) if path is not None and read_card(path).fetched_bytes is not None else ()
 
 
 def describe_order(order: Order) -> str:
@@ -89,9 +91,10 @@ def describe_order(order: Order) -> str:
     ]
     for path in order.cards:
         card = read_card(path)
-        size = size_words(_archive(card).bytes)
+        size = size_words(card.fetched_bytes or 0)
         here = "yes" if card_root(card, path).is_dir() else "no"
-        rows.append((f"dataset {card.name}", f"about {size}", here, "-", card.licence))
+        revision = "-" if card.hub is None else card.hub.revision[:12]
+        rows.append((f"dataset {card.name}", f"about {size}", here, revision, card.licence))
     if len(rows) == 1:
         return f"{', '.join(order.targets)}: nothing to fetch; all of it ships with this checkout."
     total = sum(c.bytes for c in order.checkpoints)
@@ -146,7 +149,7 @@ def _absent(suite: Suite) -> Iterator[Absent]:
     for path in _fetched(datasets().get(suite.dataset)):
         card = read_card(path)
         if not card_root(card, path).is_dir():
-            yield Absent(card.name, f"dataset {card.name}", _archive(card).bytes, card.licence)
+            yield Absent(card.name, f"dataset {card.name}", card.fetched_bytes or 0, card.licence)
 
 
 def is_complete(order: Order) -> bool:
@@ -191,19 +194,23 @@ def carry_out(
         root = card_root(card, path)
         here = archive is None and root.is_dir()
         dataset = load_dataset(card.name) if here else fetch_dataset(card, root, archive)
-        yield f"{_describe_dataset(dataset)}, in {root}"
+        grouped = " (our grouping, see manifest.json there)" if card.archive is not None else ""
+        yield f"{_describe_dataset(dataset)}{grouped}, in {root}"
 
 
 def fetch_dataset(card: Card, root: Path, archive: Path | None) -> Dataset:
-    """Unpack a dataset from an archive, downloaded unless one is given, and load it.
+    """Get a dataset, from the hub or from an archive that is given or downloaded, and load it.
 
     Raises:
         DatasetError: It cannot be downloaded, differs from the one that was fetched first, or
             differs from the card.
     """
-    source = _archive(card)
     require_plain(data_folder() / card.root)
     root.parent.mkdir(parents=True, exist_ok=True)
+    if card.hub is not None and archive is None:
+        fetch_from_hub(card, card.hub, root)
+        return load_dataset(card.name)
+    source = _archive(card)
     file = archive or _downloaded(card, source)
     if not file.is_file():
         raise DatasetError(
@@ -252,7 +259,9 @@ def _lock_name(card: Card) -> str:
 
 def _archive(card: Card) -> ArchiveCard:
     if card.archive is None:
-        raise DatasetError(f"dataset {card.name} has no archive; it ships with this checkout.")
+        raise DatasetError(
+            f"dataset {card.name} comes without an archive, so --zip has none to be. Leave it out."
+        )
     return card.archive
 
 
@@ -261,6 +270,5 @@ def _describe_dataset(dataset: Dataset) -> str:
     recordings = {(clip.category, clip.recording) for clip in clips}
     return (
         f"dataset {dataset.name}: {len(dataset.contents)} contents, {len(clips)} clips of "
-        f"{len(dataset.styles)} styles from {len(recordings)} recordings (our grouping, "
-        "see manifest.json there)"
+        f"{len(dataset.styles)} styles from {len(recordings)} recordings"
     )

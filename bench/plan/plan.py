@@ -25,7 +25,13 @@ from bench.api import (
 )
 from bench.data.clips import ClipSource, Dataset, StyleSource, StyleSplit
 from bench.data.material import check_contents
-from bench.data.selection import select_contents, select_pairs, select_styles, split_style
+from bench.data.selection import (
+    every_pair,
+    select_contents,
+    select_pairs,
+    select_styles,
+    split_style,
+)
 from bench.data.sifting import sift
 from bench.description import is_made_elsewhere
 from bench.files import json_digest
@@ -134,6 +140,11 @@ def method_info(name: str) -> MethodInfo:
     info = find_method(name).info
     if not isinstance(info, MethodInfo):
         raise ConfigError(f"{name} is described as a metric; a method was named. Correct its INFO.")
+    if info.needs and not info.control:
+        raise ConfigError(
+            f"{name} needs {', '.join(info.needs)} and is no control; whoever is compared may not "
+            "see the result. Correct its INFO."
+        )
     return info
 
 
@@ -154,7 +165,7 @@ def make_plan(suite: Suite, dataset: Dataset, methods: Sequence[PlannedMethod]) 
     contents = select_contents(dataset, suite.contents, suite.base_seed)
     styles = select_styles(dataset, suite.styles)
     splits = {style.id: split_style(style, suite.style_clips) for style in styles}
-    paired = _pairing(suite, contents, styles)
+    paired = _pairing(suite, dataset, contents, styles)
     _require_countable(suite, len(methods), sum(map(len, paired.values())))
     _require_windows(suite, methods, contents)
     cells = [
@@ -183,12 +194,21 @@ def make_sounding_plan(suite: Suite, dataset: Dataset, methods: Sequence[Planned
 
 
 def _pairing(
-    suite: Suite, contents: Sequence[ClipSource], styles: Sequence[StyleSource]
+    suite: Suite,
+    dataset: Dataset,
+    contents: Sequence[ClipSource],
+    styles: Sequence[StyleSource],
 ) -> dict[str, list[ClipSource]]:
-    """The contents that go with each style: all, or those of the drawn pairs."""
-    if suite.pairs is None:
-        return {style.id: list(contents) for style in styles}
-    drawn = select_pairs(contents, styles, suite.pairs, suite.base_seed)
+    """The contents that go with each style: all that are not there yet, or those that are drawn."""
+    every = every_pair(dataset, contents, styles)
+    if not every:
+        raise ConfigError(
+            f"the chosen contents of dataset {dataset.name} are their own true results in "
+            f"{', '.join(style.id for style in styles)}; nothing is left to do. Choose others."
+        )
+    drawn = set(every)
+    if suite.pairs is not None:
+        drawn &= select_pairs(every, suite.pairs, suite.base_seed)
     return {style.id: [c for c in contents if (c.id, style.id) in drawn] for style in styles}
 
 

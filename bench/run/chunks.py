@@ -60,11 +60,13 @@ class Reading:
             be read.
         digests: Of their audio.
         heard: The clips as the method receives them.
+        targets: The true results as it receives them; none for a method that is not told.
     """
 
     contents: Callable[[], list[Clip]]
     digests: Callable[[], list[str]]
     heard: Callable[[], list[Clip]]
+    targets: Callable[[], list[Audio | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,15 @@ class _Job:
     attempt: int
     parameters: object = None
     peak_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A cell, its content as it stands in the dataset, and the true result for who is told it."""
+
+    cell: PlannedCell
+    content: Clip
+    target: Audio | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +143,20 @@ def read_chunk(studio: Studio, chunk: Sequence[PlannedCell], aside: Aside) -> Re
         contents,
         aside.begin(lambda: in_parallel(lambda clip: clip.audio.digest, contents(), device)),
         aside.begin(lambda: in_parallel(lambda clip: as_heard(clip, rate), contents(), device)),
+        aside.begin(lambda: _targets(studio, chunk)),
     )
+
+
+def _targets(studio: Studio, chunk: Sequence[PlannedCell]) -> list[Audio | None]:
+    """The true results of a chunk, if this is a control that is told them."""
+    if "target" not in studio.planned.info.needs:
+        return [None for _ in chunk]
+    rate, material = studio.planned.profile.sample_rate, studio.context.material
+    found = [(cell, material.target(cell.style, cell.content)) for cell in chunk]
+    return [
+        None if audio is None else as_heard(Clip(cell.content, cell.category, audio), rate).audio
+        for cell, audio in found
+    ]
 
 
 def render_chunk(
@@ -165,12 +189,14 @@ def _found(
     _, transfer_parameters = split_parameters(job.parameters)
     seeds = [cell.seed for cell in chunk]
     contents = reading.contents()
-    key = chunk_key(studio.identity, fitted.key, transfer_parameters, reading.digests(), seeds)
+    targets = reading.targets()
+    heard = [*reading.digests(), *(one.digest for one in targets if one is not None)]
+    key = chunk_key(studio.identity, fitted.key, transfer_parameters, heard, seeds)
     stored = _stored(job, key, chunk)
     if stored is not None:
         return job, stored
-    pairs = list(zip(chunk, contents, strict=True))
-    return job, _render_new(job, key, pairs, reading.heard, fitted.result)
+    asked = [_Asked(*one) for one in zip(chunk, contents, targets, strict=True)]
+    return job, _render_new(job, key, asked, reading.heard, fitted.result)
 
 
 def _delivered(
@@ -198,7 +224,7 @@ def _stored(job: _Job, key: str, chunk: Sequence[PlannedCell]) -> list[_Stored] 
 def _render_new(
     job: _Job,
     key: str,
-    pairs: Sequence[tuple[PlannedCell, Clip]],
+    asked: Sequence[_Asked],
     heard: Callable[[], list[Clip]],
     state: StyleState,
 ) -> list[_Made | _Lost]:
@@ -208,18 +234,18 @@ def _render_new(
     itself; a lost worker costs the chunk.
     """
     try:
-        return _transfer(job, key, pairs, heard(), state)
+        return _transfer(job, key, asked, heard(), state)
     except STOPS_RUN:
         raise
     except Exception as error:
         if disk_is_full(error):
             raise
         job.studio.keep_traceback(error)
-        if len(pairs) == 1 or isinstance(error, WorkerLostError):
-            return [_Lost(cell, failure_of(error)) for cell, _ in pairs]
+        if len(asked) == 1 or isinstance(error, WorkerLostError):
+            return [_Lost(one.cell, failure_of(error)) for one in asked]
     singly = [
-        _render_new(job, f"{key}-alone-{position}", [pair], partial(_heard, job, pair[1]), state)
-        for position, pair in enumerate(pairs)
+        _render_new(job, f"{key}-alone-{position}", [one], partial(_heard, job, one.content), state)
+        for position, one in enumerate(asked)
     ]
     return [made for part in singly for made in part]
 
@@ -231,26 +257,26 @@ def _heard(job: _Job, content: Clip) -> list[Clip]:
 def _transfer(
     job: _Job,
     key: str,
-    pairs: Sequence[tuple[PlannedCell, Clip]],
+    asked: Sequence[_Asked],
     heard: Sequence[Clip],
     state: StyleState,
 ) -> list[_Made | _Lost]:
     """Outputs as the method made them, and what each cost."""
     requests = [
-        TransferRequest(clip, state, job.parameters, cell.seed)
-        for (cell, _), clip in zip(pairs, heard, strict=True)
+        TransferRequest(clip, state, job.parameters, one.cell.seed, one.target)
+        for one, clip in zip(asked, heard, strict=True)
     ]
     gauge = Gauge(job.studio.context.device)
     outputs, seconds = job.studio.timed_transfer(requests)
     facts: TransferFacts = {
-        "transfer_s": seconds / len(pairs),
+        "transfer_s": seconds / len(asked),
         "transfer_cached": False,
         **gauge.facts(),
     }
-    made = enumerate(zip(pairs, outputs, heard, strict=True))
+    made = enumerate(zip(asked, outputs, heard, strict=True))
     return [
-        _Made(cell, f"{key}-{position}", output, clip, content, facts)
-        for position, ((cell, content), output, clip) in made
+        _Made(one.cell, f"{key}-{position}", output, clip, one.content, facts)
+        for position, (one, output, clip) in made
     ]
 
 

@@ -151,7 +151,8 @@ def chunk_key(
 ) -> str:
     """The name of one rendered chunk in the cache, by the digests of its contents' audio.
 
-    All contents of the chunk are part of it, because a chunk is rendered whole or not at all.
+    All contents of the chunk are part of it, because a chunk is rendered whole or not at all. For a
+    control that is told the true results, these stand behind the contents.
     """
     return digest(
         {

@@ -94,7 +94,7 @@ def load_metric(
             metric.load(context.profile, context.device)
             said = plain_fingerprint(metric.fingerprint())
         code = digest_of(entry)[:12]
-        detail = {**said, **_outside(entry, context.profile, code)}
+        detail = {**said, **outside_facts(entry, context.profile, code)}
         if "rivals" in entry.info.needs:
             detail["styles"] = context.material.styles_digest[:12]
         mark = digest(detail)[:12]
@@ -111,7 +111,7 @@ def load_metric(
         return LoadedMetric(name, entry.info, fault=reason)
 
 
-def _outside(entry: Entry, profile: Profile, code: str) -> dict[str, Json]:
+def outside_facts(entry: Entry, profile: Profile, code: str) -> dict[str, Json]:
     """What identifies the code and weights of a metric from outside, whatever version it states."""
     if not is_outside(entry.target):
         return {}
@@ -203,23 +203,40 @@ def _rows(
 
 
 def _scores(context: RunContext, metric: LoadedMetric, outputs: Sequence[Output]) -> list[Score]:
+    """One sound or invalid score per output."""
+    if metric.metric is None:
+        return [invalid(metric.name, metric.fault) for _ in outputs]
+    keep = partial(context.keep_traceback, metric.name)
+    return scores_of(metric.metric, outputs, metric.declared, keep)
+
+
+def scores_of(
+    metric: Metric,
+    outputs: Sequence[Output],
+    declared: Declared,
+    keep: Callable[[Exception], None],
+) -> list[Score]:
     """One sound or invalid score per output.
 
     A call that raises, or that answers with too few, is made again for each output alone, so that
     one output at fault costs only itself.
+
+    Args:
+        metric: It is loaded.
+        outputs: In any number.
+        declared: What its scores are checked against.
+        keep: Is told what a call for several outputs raised.
     """
-    if metric.metric is None:
-        return [invalid(metric.name, metric.fault) for _ in outputs]
     try:
         with contained():
-            return admit(metric.metric.score(outputs), len(outputs), metric.declared)
+            return admit(metric.score(outputs), len(outputs), declared)
     except Exception as error:
         if disk_is_full(error):
             raise
-        context.keep_traceback(metric.name, error)
+        keep(error)
         if len(outputs) == 1:
-            return [_refusal(metric.name, error)]
-    return [_score_alone(metric.metric, output, metric.declared) for output in outputs]
+            return [_refusal(declared.name, error)]
+    return [_score_alone(metric, output, declared) for output in outputs]
 
 
 def _score_alone(metric: Metric, output: Output, declared: Declared) -> Score:
@@ -266,18 +283,25 @@ def _read(
         context.material.style(style)  # once, and not in each thread
     needs_rivals = "rivals" in info.needs
     rivals = {one: context.material.rivals(one) if needs_rivals else () for one in styles}
+    target = context.material.target if "target" in info.needs else _no_target
 
     def find(pair: tuple[PlannedCell, CellRecord]) -> Found:
         cell, record = pair
         audio, material = recorded_audio(context.folder, record), context.material
         if not isinstance(audio, str):
             content, style = material.content(cell.content), material.style(cell.style)
-            return cell, Output(content, style, audio, rivals[cell.style])
+            wanted = target(cell.style, cell.content)
+            return cell, Output(content, style, audio, rivals[cell.style], wanted)
         return cell, CellRecord(
             cell_id=cell.cell_id, status="cancelled", identity=record.identity, reason=audio
         )
 
     return in_parallel(find, batch, context.device)
+
+
+def _no_target(style: str, content: str) -> None:
+    """What a metric is told that does not ask for the true result."""
+    del style, content
 
 
 def _let_go(context: RunContext, found: Sequence[Found], cells: dict[str, CellRecord]) -> None:

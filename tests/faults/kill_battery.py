@@ -30,9 +30,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "hub"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from driving import RUDE, TABLES, Stage, ended, wait_until
+from noises import write_noises
 from server import Repository, serving
 from tabulate import tabulate
 
@@ -51,6 +53,13 @@ IN_A_ROW = 3
 WEIGHTS = {title: PUBLISHED[title].files[0] for title in ("vggish", "cnn14")}
 SERVED_BYTES, PAUSE_S = 300_000, 0.03
 BUILT_IN = ("tve[steps=2,batch_size=1,num_inference_steps=2]", "mix")
+PAIRED = """
+schema_version = 1
+name = "paired"
+licence = "CC0-1.0"
+redistributable = true
+targets = "{category}_{piece}"
+"""
 HELD = "transfer"  # where the outside method waits in `run in one chunk`
 Made = dict[str, object]
 
@@ -282,6 +291,17 @@ def sheets(stage: Stage) -> list[str]:
     return [str(path) for path in paths]
 
 
+def judging(stage: Stage) -> list[str]:
+    """The words that judge a metric by two pieces on three instruments."""
+    folder = stage.home / "paired"
+    if not (folder / "dataset.toml").is_file():
+        players = ("one", "two", "three")
+        names = [f"content/{who}/{who}_{piece}" for who in players for piece in "ab"]
+        write_noises(folder, [*names, *(f"style/{who}/{who}" for who in players)], 8000)
+        (folder / "dataset.toml").write_text(PAIRED, encoding="utf-8")
+    return ["judge", "chroma", "--dataset", str(folder), "--device", "cpu"]
+
+
 def commands(stage: Stage, url: str, built_in: Sequence[str]) -> dict[str, Command]:
     """The commands of the battery.
 
@@ -345,6 +365,10 @@ def commands(stage: Stage, url: str, built_in: Sequence[str]) -> dict[str, Comma
             unreported, lambda folder: contents(folder / "run", "report"),
         ),
         "baseline": Command(accepting, finished, made_by_baseline),
+        "judge": Command(
+            lambda folder: [*judging(stage), "-o", str(folder / "cards" / "judged.json")],
+            nothing, lambda folder: contents(folder, "cards"),
+        ),
         "fit export": Command(exporting, nothing, made_by_export),
         "init ci": Command(
             lambda folder: ["init", "ci", "--folder", str(folder / "repository")],

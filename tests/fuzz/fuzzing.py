@@ -29,7 +29,7 @@ from bench.files import LinkError
 Attempt = Callable[[random.Random], None]
 HOMES = {
     **dict.fromkeys(
-        ("cards", "suites", "ratings", "publications", "deliveries"), "tests.fuzz.texts"
+        ("cards", "tables", "suites", "ratings", "publications", "deliveries"), "tests.fuzz.texts"
     ),
     **dict.fromkeys(
         ("records", "archives", "checkpoints", "audio", "answers", "fits"), "tests.fuzz.containers"

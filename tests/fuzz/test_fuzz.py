@@ -15,6 +15,7 @@ import pytest
 
 KINDS = (
     "cards",
+    "tables",
     "suites",
     "ratings",
     "publications",

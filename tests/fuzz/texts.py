@@ -13,7 +13,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from bench.checkout import DATASETS
+from bench.data.card_model import read_card
 from bench.data.cards import load_dataset
+from bench.data.hub_card import choose_takes
 from bench.delivery.folder import read_folder
 from bench.delivery.listing import LIST, list_text
 from bench.delivery.matching import match
@@ -23,7 +26,7 @@ from bench.publishing.publication import MARKER, bytes_digest, read_publication
 from bench.records.store import RECORDS
 from reports.listening.ratings import heard, import_ratings
 from reports.listening.records import BlindKey
-from tests.fuzz.spoiling import damaged_text
+from tests.fuzz.spoiling import TEXT_BYTES, damaged, damaged_text
 
 RATE = 16_000
 TEST = "abc123"
@@ -32,6 +35,7 @@ schema_version = 1
 name = "small"
 licence = "CC0-1.0"
 redistributable = true
+targets = "{piece}"
 [contents.a]
 category = "tones"
 path = "content/tones/a.wav"
@@ -75,6 +79,22 @@ def cards(folder: Path) -> Callable[[random.Random], None]:
     def attempt(chance: random.Random) -> None:
         (folder / "dataset.toml").write_bytes(damaged_text(CARD, chance))
         load_dataset(str(folder))
+
+    return attempt
+
+
+def tables(folder: Path) -> Callable[[random.Random], None]:
+    """The table of a dataset of the hub."""
+    del folder
+    hub = read_card(DATASETS / "choralebricks.toml").hub
+    assert hub is not None
+    held = [f"{song}/{part}.wav" for song in range(12) for part in "SB"]
+    rows = [f"{name[:-6]};{name[-5]};flute;{name}" for name in held]
+    text = "\n".join([";".join((hub.work, *hub.part, hub.player, hub.file)), *rows])
+
+    def attempt(chance: random.Random) -> None:
+        spoilt = damaged(text.encode(), chance, (*TEXT_BYTES, b";", b"\r"))
+        choose_takes(hub, spoilt.decode(errors="replace"), held)
 
     return attempt
 

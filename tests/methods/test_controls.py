@@ -16,7 +16,7 @@ from bench.api import (
     TransferRequest,
     UnsupportedError,
 )
-from methods.controls import CopyContent, CopyStyle, Mix, Noise
+from methods.controls import CopyContent, CopyStyle, Mix, Noise, Oracle
 
 RATE = 8000
 
@@ -159,3 +159,17 @@ def test_noise_depends_on_the_seed_alone() -> None:
 def test_noise_of_silence_is_silence() -> None:
     silence = _clip("silence", Audio(np.zeros((1, RATE), np.float32), RATE))
     assert not _transfer(Noise(), StyleState(), silence).waveform.any()
+
+
+def test_the_oracle_plays_the_true_result_at_the_rate_and_length_of_the_content() -> None:
+    longer = _tone(660.0, 1.5, rate=2 * RATE)
+    request = TransferRequest(CONTENT, StyleState(), NoParameters(), 0, longer)
+    (output,) = Oracle().transfer([request])
+    assert (output.sample_rate, output.num_samples) == (RATE, CONTENT.audio.num_samples)
+    wanted = _tone(660.0, 1.0).waveform
+    assert np.abs(output.waveform - wanted)[:, 200:-200].max() < 1e-3
+
+
+def test_the_oracle_declines_without_a_true_result() -> None:
+    with pytest.raises(UnsupportedError, match="content 'content' has no true result"):
+        _transfer(Oracle(), StyleState())

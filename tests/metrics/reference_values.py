@@ -21,13 +21,14 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import singledispatch
 from pathlib import Path
 from typing import Any, get_args
 
 from safetensors.numpy import load_file
 from torch import nn
 
-from bench.api import Entry, Metric, Profile
+from bench.api import Entry, Profile
 from bench.doctor.reference import TABLE, WRITER, nothing_remembered, outputs, sounds
 from bench.plugins.catalog import describe, metrics
 from bench.plugins.opening import open_metric
@@ -47,6 +48,7 @@ from metrics.pitch.contours import voiced
 from metrics.pitch.metric import PitchMetric
 from metrics.pitch.note_maps import unpacked
 from metrics.pitch.notes import NoteMetric, Notes, folded
+from metrics.target import FLOOR_DB, LEVEL, N_FFT, TargetChroma, TargetMel
 
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 UNIT, TAILS = 2.0**-24, 8.0
@@ -59,7 +61,10 @@ PITCH_LAYERS = (32, 1024)
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How far two machines may be apart, and why."""
+    """How far two machines may be apart, and why.
+
+    `unit` is what a rounding error counts for in the score: 1 for a cosine.
+    """
 
     format: str
     depth: int
@@ -67,11 +72,12 @@ class Tolerance:
     level_dbfs: float | None  # of what is brought to 16 bits; None where nothing is
     cosines: int = 1  # that a score is made of
     parts: int | None = None  # of a score that counts; None for one that does not
+    unit: float = 1.0  # of the score, in terms of the sums
 
     @property
     def rounding(self) -> float:
         """The largest difference of a number that is no count."""
-        return TAILS * UNIT * float((self.depth * self.terms) ** 0.5)
+        return TAILS * UNIT * self.unit * float((self.depth * self.terms) ** 0.5)
 
     @property
     def value(self) -> float:
@@ -84,21 +90,66 @@ class Tolerance:
         return self.cosines * (self.rounding + noise)
 
 
-def tolerance_of(metric: Metric) -> Tolerance:
+@singledispatch
+def tolerance_of(metric: object) -> Tolerance:
     """The tolerance of a loaded metric.
 
     Raises:
         TypeError: Nobody has derived one for metrics of this kind.
     """
-    if isinstance(metric, ClapMetric):
-        layers = list(_products(metric.embedder._towers.model))  # type: ignore[attr-defined]  # ours has them
-        return Tolerance("float32", len(layers), max(layers), _level_dbfs(metric), _cosines(metric))
-    if isinstance(metric, MusicnnMetric):
-        layers = _musicnn_products()
-        return Tolerance("float32", len(layers), max(layers), None, _cosines(metric))
-    if isinstance(metric, PitchMetric):
-        return Tolerance("float32", *PITCH_LAYERS, None, parts=_parts(metric))
-    return _tolerance_of_the_others(metric)
+    raise TypeError(f"no tolerance has been derived for {type(metric).__name__}; derive it here.")
+
+
+@tolerance_of.register
+def _of_clap(metric: ClapMetric) -> Tolerance:
+    layers = list(_products(metric.embedder._towers.model))  # type: ignore[attr-defined]  # ours has them
+    return Tolerance("float32", len(layers), max(layers), _level_dbfs(metric), _cosines(metric))
+
+
+@tolerance_of.register
+def _of_musicnn(metric: MusicnnMetric) -> Tolerance:
+    layers = _musicnn_products()
+    return Tolerance("float32", len(layers), max(layers), None, _cosines(metric))
+
+
+@tolerance_of.register
+def _of_pitch(metric: PitchMetric) -> Tolerance:
+    return Tolerance("float32", *PITCH_LAYERS, None, parts=_parts(metric))
+
+
+@tolerance_of.register
+def _of_chroma(metric: ChromaSimilarity | TargetChroma) -> Tolerance:
+    return Tolerance("float32", CHROMA_DEPTH, CHROMA_TERMS, None)
+
+
+@tolerance_of.register
+def _of_lpaps(metric: LpapsMetric) -> Tolerance:
+    """A squared distance of unit vectors moves by up to 4 times their error, in each stage."""
+    layers = list(_products(metric.token_maps._tower))
+    cosines = 4 * metric.token_maps.stages
+    return Tolerance("float32", len(layers), max(layers), None, cosines)
+
+
+@tolerance_of.register
+def _of_bins(metric: LoudestBinCorrelation) -> Tolerance:
+    return Tolerance("float64 of whole numbers", 1, 1, None)  # no maximum is nearly a tie
+
+
+@tolerance_of.register
+def _of_lsd(metric: LogSpectralDistance) -> Tolerance:
+    """A rounding beside the loudest is as much more of what is as far below as is heard."""
+    return Tolerance("float64 after a resampler", 1, round(10 ** (RANGE_DB / 10)), None)
+
+
+@tolerance_of.register
+def _of_mel(metric: TargetMel) -> Tolerance:
+    """An error beside the level of the clip, in dB of a band at the floor, on both sides.
+
+    It is spread over the bins of a frame.
+    """
+    floor = 10 ** (FLOOR_DB / 20) * (N_FFT / 2) ** 0.5
+    unit = 2 * 20 / math.log(10) * LEVEL / floor
+    return Tolerance("float32", CHROMA_DEPTH, CHROMA_TERMS, None, unit=unit)
 
 
 def _parts(metric: PitchMetric) -> int:
@@ -124,20 +175,9 @@ def _cosines(metric: NearnessMetric[Any]) -> int:
     return 2 if metric.reference in (heldout_rivalry, seen_rivalry) else 1
 
 
-def _tolerance_of_the_others(metric: Metric) -> Tolerance:
-    if isinstance(metric, ChromaSimilarity):
-        return Tolerance("float32", CHROMA_DEPTH, CHROMA_TERMS, None)
-    if isinstance(metric, LpapsMetric):
-        layers = list(_products(metric.token_maps._tower))
-        # A squared distance of unit vectors moves by up to 4 times their error, in each stage.
-        cosines = 4 * metric.token_maps.stages
-        return Tolerance("float32", len(layers), max(layers), None, cosines)
-    if isinstance(metric, LoudestBinCorrelation):
-        return Tolerance("float64 of whole numbers", 1, 1, None)  # no maximum is nearly a tie
-    if isinstance(metric, LogSpectralDistance):
-        # A rounding beside the loudest is as much more of what is as far below as is heard.
-        return Tolerance("float64 after a resampler", 1, round(10 ** (RANGE_DB / 10)), None)
-    raise TypeError(f"no tolerance has been derived for {type(metric).__name__}; derive it here.")
+def _facts(tolerance: Tolerance) -> dict[str, object]:
+    """A tolerance as the table has it: without a unit that is 1."""
+    return {key: value for key, value in asdict(tolerance).items() if (key, value) != ("unit", 1.0)}
 
 
 def _level_dbfs(metric: ClapMetric) -> float:
@@ -186,7 +226,7 @@ def row(entry: Entry, profile: Profile) -> dict[str, Any]:
     return {
         "fingerprint": dict(metric.fingerprint()),
         "scores": [{"value": one.value, "raw": one.raw} for one in scores],
-        "tolerance": {**asdict(tolerance), "value": tolerance.value},
+        "tolerance": {**_facts(tolerance), "value": tolerance.value},
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from bench.corpus.melodies import (
     tune_melody,
 )
 from bench.corpus.nature import NATURAL
+from bench.corpus.pairs_dataset import changed, chords_below, verdict, write_pairs_dataset
 from bench.corpus.synthesiser import render_notes
 
 MINI = DATASETS / "mini"
@@ -131,3 +133,39 @@ def test_later_notes_leave_earlier_samples_alone() -> None:
     both = render_notes([first, second], 0, 2.0, RATE)
     np.testing.assert_array_equal(alone[: RATE - 64], both[: RATE - 64])
     assert np.abs(alone - both)[RATE:].max() > 0.01
+
+
+def test_chords_lie_below_the_tune_and_in_its_key() -> None:
+    for name, tune in HELD_OUT_TUNES.items():
+        chords = chords_below(name)
+        assert max(note.pitch for note in chords) < min(pitch for pitch, _ in tune)
+        assert {note.pitch % 12 for note in chords[:1]} == {tune[-1][0] % 12}
+        assert [sum(n.onset_s == one.onset_s for n in chords) for one in chords] == [3] * len(
+            chords
+        )
+
+
+@pytest.mark.parametrize(("share", "wrong"), [(0.0, 0), (0.25, 2), (1.0, 9)])
+def test_so_many_notes_are_wrong_by_up_to_five_semitones(share: float, wrong: int) -> None:
+    notes = [Note(number / 2, 0.5, 60, 100) for number in range(12)]  # of which nine are heard
+    made = changed(notes[:9], share, 0, np.random.default_rng(1))
+    steps = [abs(note.pitch - 60) for note in made]
+    assert sum(step > 0 for step in steps) == wrong
+    assert max(steps) <= 5
+    assert [note.onset_s for note in made] == [note.onset_s for note in notes[:9]]
+
+
+def test_notes_may_all_be_moved() -> None:
+    notes = [Note(number / 2, 0.5, 60, 100) for number in range(4)]
+    made = changed(notes, 0.0, -12, np.random.default_rng(1))
+    assert [note.pitch for note in made] == [48] * 4
+
+
+@pytest.mark.corpus
+def test_the_pairs_are_rendered_as_their_card_says(tmp_path: Path) -> None:
+    written = write_pairs_dataset(tmp_path / "pairs")
+    assert len(written) == 172
+    assert "as in the card" in verdict(tmp_path / "pairs")
+    sound, rate = soundfile.read(written[0])
+    assert (rate, len(sound)) == (22_050, 110_250)
+    assert np.abs(sound).max() == pytest.approx(0.9, abs=1e-3)

@@ -15,7 +15,8 @@ import pytest
 import soundfile
 
 from bench.api import DatasetError
-from bench.data.archive import ArchiveCard, data_folder, unpack
+from bench.checkout import data_folder
+from bench.data.archive import ArchiveCard, unpack
 from bench.data.card_model import card_root, read_card
 from bench.data.cards import datasets, load_dataset
 from bench.data.clips import Dataset
