@@ -118,7 +118,7 @@ def _of_pitch(metric: PitchMetric) -> Tolerance:
 
 
 @tolerance_of.register
-def _of_chroma(metric: ChromaSimilarity | TargetChroma) -> Tolerance:
+def _of_chroma(_: ChromaSimilarity | TargetChroma) -> Tolerance:
     return Tolerance("float32", CHROMA_DEPTH, CHROMA_TERMS, None)
 
 
@@ -131,18 +131,18 @@ def _of_lpaps(metric: LpapsMetric) -> Tolerance:
 
 
 @tolerance_of.register
-def _of_bins(metric: LoudestBinCorrelation) -> Tolerance:
+def _of_bins(_: LoudestBinCorrelation) -> Tolerance:
     return Tolerance("float64 of whole numbers", 1, 1, None)  # no maximum is nearly a tie
 
 
 @tolerance_of.register
-def _of_lsd(metric: LogSpectralDistance) -> Tolerance:
+def _of_lsd(_: LogSpectralDistance) -> Tolerance:
     """A rounding beside the loudest is as much more of what is as far below as is heard."""
     return Tolerance("float64 after a resampler", 1, round(10 ** (RANGE_DB / 10)), None)
 
 
 @tolerance_of.register
-def _of_mel(metric: TargetMel) -> Tolerance:
+def _of_mel(_: TargetMel) -> Tolerance:
     """An error beside the level of the clip, in dB of a band at the floor, on both sides.
 
     It is spread over the bins of a frame.
