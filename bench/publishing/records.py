@@ -13,7 +13,7 @@ from bench.api import RecordError
 from bench.files import inside
 from bench.publishing.parcel import Item, LeftOut
 from bench.records.sameness import package_lists
-from bench.records.store import RECORDS, Run, require_plain_run
+from bench.records.store import EMBEDDINGS, RECORDS, Run, require_plain_run
 
 PACKAGES = "packages-*.txt"
 LOGS = LeftOut("logs/", "what libraries printed on this machine; no number depends on it")
@@ -28,7 +28,9 @@ def record_items(run: Run) -> list[Item]:
         RecordError: A file of records is missing.
     """
     require_plain_run(run.folder)
-    items = [Item(name, _whole_lines(run.folder, name)) for name in RECORDS]
+    held = (run.folder / EMBEDDINGS).is_file()
+    names = (*RECORDS, EMBEDDINGS) if held else RECORDS
+    items = [Item(name, _whole_lines(run.folder, name)) for name in names]
     for one in package_lists(run.header.provenance):
         path = inside(run.folder, one["file"])
         if path.match(PACKAGES) and path.is_file():

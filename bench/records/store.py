@@ -2,7 +2,8 @@
 
 A run folder holds `run.json` (resolved suite, provenance), `plan.jsonl` (every intended cell,
 written first), `cells.jsonl` and `scores.jsonl` (append-only, one JSON line each), `audio/`,
-`logs/` and a lock. Shards write their plan, cells and scores into parts of it (see
+`logs/` and a lock; `embeddings.jsonl` where a metric embeds sounds (see
+`bench.records.embeddings`). Shards write their plan, cells and scores into parts of it (see
 `bench.records.parts`). Everything else is derived from these files and can be rebuilt without
 torch.
 
@@ -49,9 +50,11 @@ from bench.scores import (
     raw_range,
 )
 
-# The files that a report reads, and all files and folders that a run writes into, by their names.
+# The files that every report reads, the one that a table may read and that not every run has, and
+# all files and folders that a run writes into, by their names.
 RECORDS = ("run.json", "plan.jsonl", "cells.jsonl", "scores.jsonl")
-WRITTEN = (*RECORDS, "audio", "logs", "lock", SHARDS)
+EMBEDDINGS = "embeddings.jsonl"
+WRITTEN = (*RECORDS, EMBEDDINGS, "audio", "logs", "lock", SHARDS)
 _CELL_ID = re.compile(rb'"cell_id":"([^"\\]*)"')
 NAMED = 5  # lines that are left out, before the others are only counted
 logger = logging.getLogger(__name__)
@@ -239,7 +242,7 @@ def require_plain_run(folder: Path) -> None:
     for name in WRITTEN:
         require_plain(folder / name)
     for part in shard_folders(folder):
-        for place in (part, *(part / name for name in (*RECORDS, "logs"))):
+        for place in (part, *(part / name for name in (*RECORDS, EMBEDDINGS, "logs"))):
             require_plain(place)
     audio = folder / "audio"
     for path in audio.iterdir() if audio.is_dir() else ():

@@ -25,7 +25,21 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import ClassVar, final
 
-from bench.api import Clip, Json, Metric, Output, Profile, Score, Style, UnsupportedError
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.api import (
+    Audio,
+    Clip,
+    EmbeddingMetric,
+    Json,
+    Metric,
+    Output,
+    Profile,
+    Score,
+    Style,
+    UnsupportedError,
+)
 from bench.batching import in_parallel
 from bench.outputs import judge, require_sound, usable
 from metrics.clap.directions import Embedder, Embedding, cosine, mean_direction
@@ -181,11 +195,16 @@ class ContentPreservation(OwnPreprocessing):
 
 
 @final
-class StyleFitHeldout(OwnPreprocessing):
+class StyleFitHeldout(OwnPreprocessing, EmbeddingMetric):
     """SF against style clips that no method has seen, in [0, 1], higher is closer."""
 
+    EMBEDDING = "CLAP"
     name = "sf.heldout"
     reference = staticmethod(heldout_direction)
+
+    def embed(self, audios: Sequence[Audio]) -> NDArray[np.float64]:
+        """The directions of sounds, (sound, dimension), in order."""
+        return np.stack(self.embedder.embed_all(audios))
 
 
 @final
