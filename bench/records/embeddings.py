@@ -107,7 +107,8 @@ def read_embeddings(
 
 def _records(folders: Sequence[Path], faults: list[str]) -> Iterable[EmbeddingRecord]:
     for part in (part for folder in folders for part in parts_of(folder)):
-        yield from store.read(part / store.EMBEDDINGS, EmbeddingRecord, faults)
+        for record, _ in store.each_line(part / store.EMBEDDINGS, EmbeddingRecord, faults):
+            yield record
 
 
 class _Gathered:

@@ -145,7 +145,7 @@ def read(path: Path, kind: type[RecordT], faults: list[str] | None = None) -> li
     Raises:
         RecordError: It is not a file, or a line is of another schema.
     """
-    return [record for record, _ in read_lines(path, kind, faults)]
+    return [record for record, _ in each_line(path, kind, faults)]
 
 
 def read_lines(
@@ -162,26 +162,38 @@ def read_lines(
         faults: As in `read`.
         of: Only lines about cells of these ids are read, which saves most of the time.
     """
+    return list(each_line(path, kind, faults, of))
+
+
+def each_line(
+    path: Path,
+    kind: type[RecordT],
+    faults: list[str] | None = None,
+    of: Collection[str] | None = None,
+) -> Iterator[tuple[RecordT, bytes]]:
+    """The same one after the other, of which no more than one is held in memory."""
     if not path.exists():
-        return []
+        return
     if not path.is_file():
         raise RecordError(f"{path} is not a file; records are lines of one. Remove or rename it.")
-    *lines, torn = path.read_bytes().split(b"\n")
-    del torn  # empty after a confirmed line, else never confirmed
-    records: list[tuple[RecordT, bytes]] = []
-    for number, line in enumerate(lines, start=1):
-        if of is not None and _is_of_another(line, of):
-            continue
-        try:
-            record, fault = _read_line(line, kind)
-        except RecordError as error:
-            raise RecordError(f"{path}:{number} {error}") from error
-        if record is not None:
-            records.append((record, line))
-            continue
-        words = f"{path}:{number} is left out, since it is not a {kind.__name__} ({fault})"
-        _log(words) if faults is None else faults.append(words)
-    return records
+    with path.open("rb") as file:
+        for number, line in enumerate(map(_confirmed, file), start=1):
+            if line is None or (of is not None and _is_of_another(line, of)):
+                continue
+            try:
+                record, fault = _read_line(line, kind)
+            except RecordError as error:
+                raise RecordError(f"{path}:{number} {error}") from error
+            if record is not None:
+                yield record, line
+                continue
+            words = f"{path}:{number} is left out, since it is not a {kind.__name__} ({fault})"
+            _log(words) if faults is None else faults.append(words)
+
+
+def _confirmed(line: bytes) -> bytes | None:
+    """A line without its end; None for one that has none, which was never confirmed."""
+    return line[:-1] if line.endswith(b"\n") else None
 
 
 def _is_of_another(line: bytes, ids: Collection[str]) -> bool:
@@ -264,7 +276,7 @@ def read_cells(
         of: Only records of these cells.
     """
     return in_time(
-        [record for record, _ in read_lines(part / "cells.jsonl", CellRecord, faults, of)]
+        [record for record, _ in each_line(part / "cells.jsonl", CellRecord, faults, of)]
         for part in parts_of(folder)
     )
 
@@ -292,7 +304,7 @@ def read_scores(
     """
     found: dict[tuple[str, str], ScoreRecord] = {}
     for part in parts_of(folder):
-        lines = read_lines(part / "scores.jsonl", ScoreRecord, faults, of)
+        lines = each_line(part / "scores.jsonl", ScoreRecord, faults, of)
         own = {(score.cell_id, score.metric): score for score, _ in lines}
         if found and cells is not None:
             own = {k: s for k, s in own.items() if not _is_worse(s, found.get(k), cells.get(k[0]))}

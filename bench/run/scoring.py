@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -279,7 +279,8 @@ class VectorLog:
             for (digest, style, clip), vector in zip(new, vectors, strict=True)
             if vector is not None
         ]
-        store.append(self.context.own_folder / store.EMBEDDINGS, rows)
+        if rows:
+            store.append(self.context.own_folder / store.EMBEDDINGS, rows)
         self.known.update(new)
 
     def _vectors(self, audios: Sequence[Audio]) -> list[NDArray[np.float64] | None]:
@@ -293,8 +294,8 @@ class VectorLog:
             if len(audios) > 1:
                 return [vector for audio in audios for vector in self._vectors([audio])]
             self.context.keep_traceback(self.metric.name, error)
-            words = failure_of(error).reason
-            logger.warning("metric %r gave no vector of a sound: %s", self.metric.name, words)
+            said = str(error) if isinstance(error, AnswerError) else failure_of(error).reason
+            _warn(f"metric {self.metric.name!r} gave no vector of some sound: {said}")
             return [None]
 
 
@@ -308,10 +309,16 @@ def _required(found: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     shaped = vectors.shape == (count, *vectors.shape[1:2]) and vectors.size > 0
     if not shaped or not is_unit(vectors):
         raise AnswerError(
-            f"{count} sounds were embedded as numbers of shape {vectors.shape}; it must be (sound, "
-            "dimension), finite, with rows of unit norm."
+            f"embed gave numbers of shape {vectors.shape} for a list of {count}; they must be "
+            "(sound, dimension), finite, with rows of unit norm"
         )
     return vectors
+
+
+@cache
+def _warn(words: str) -> None:
+    """Say it once in a process, of however many sounds."""
+    logger.warning(words)
 
 
 def vector_log(context: RunContext, metric: LoadedMetric) -> VectorLog | None:

@@ -37,6 +37,7 @@ References:
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -157,25 +158,32 @@ def frechet(outputs: Floats, references: Floats) -> float:
     values, axes = eigh(own)
     root = (axes * np.sqrt(np.maximum(values, 0))) @ axes.T
     product = eigh(root @ other @ root, eigvals_only=True)
-    return float(
-        gap @ gap + np.trace(own) + np.trace(other) - 2 * np.sqrt(np.maximum(product, 0)).sum()
-    )
+    roots = np.sqrt(np.maximum(product, 0)).sum()
+    return max(0.0, float(gap @ gap + np.trace(own) + np.trace(other) - 2 * roots))
 
 
 def shortage(outputs: SoundSet, references: SoundSet, least: int = LEAST) -> str:
     """Why two sets are too small to be compared, in words; empty where they are not."""
-    sizes = {"outputs": outputs.n, "held-out clips": references.n}
-    short = [f"{size} {what}" for what, size in sizes.items() if size < least]
-    return f"{' and '.join(short)}; at least {least} are needed" if short else ""
+    sides = {"outputs": outputs, "held-out clips": references}
+    short = [f"{one.n} {what}" for what, one in sides.items() if one.n < least]
+    if short:
+        return f"{' and '.join(short)}; at least {least} are needed"
+    lone = [what for what, one in sides.items() if not _has_pair(one)]
+    return f"no style has two {lone[0]}, of which pairs are made" if lone else ""
+
+
+def _has_pair(sounds: SoundSet) -> bool:
+    """Whether any style has sounds of two sources."""
+    return max(Counter(style for style, _ in set(sounds.cells)).values()) > 1
 
 
 def comparable(outputs: SoundSet, references: SoundSet) -> tuple[SoundSet, SoundSet]:
     """The sounds of the styles that both have, not many more than `MOST` of each set."""
-    ours, theirs = (
-        np.isin(outputs.styles, references.styles),
-        np.isin(references.styles, outputs.styles),
+    ours, theirs = _thinned(outputs), _thinned(references)
+    return (
+        ours.where(np.isin(ours.styles, theirs.styles)),
+        theirs.where(np.isin(theirs.styles, ours.styles)),
     )
-    return _thinned(outputs.where(ours)), _thinned(references.where(theirs))
 
 
 def _thinned(sounds: SoundSet) -> SoundSet:
@@ -237,7 +245,7 @@ def kad_difference(
     """KAD of one method less that of another on the cells that both have, in the same draws.
 
     Below 0 the first is closer. What the references have among themselves cancels. Arguments are
-    those of `kad_interval`; there must be a cell that both have.
+    those of `kad_interval`; the references are of the styles of those cells.
     """
     shared = set(first.cells) & set(second.cells)
     pair = [one.where(np.array([cell in shared for cell in one.cells])) for one in (first, second)]

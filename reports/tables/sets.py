@@ -32,7 +32,7 @@ from bench.statistics.set_distance import (
 from reports.tables import notes, reading
 from reports.text.result_table import Column, Estimate, Missing, ResultTable, Row, Value, estimate
 
-EVERY = "all"  # styles
+EVERY = ""  # in place of the name of a style, which has letters
 BASELINE = "copy-content"
 HOW = (
     f"KAD: unbiased squared maximum mean discrepancy x 100 of outputs and held-out clips, 0 for "
@@ -139,7 +139,7 @@ def sets(run: Run, folders: Sequence[Path]) -> ResultTable | None:
         "sets",
         reading.identity(run),
         columns,
-        tuple(_row(run, judges, columns, (label, s)) for label in labels for s in styles),
+        tuple(_row(run, judges, columns, (label, s)) for s in styles for label in labels),
         (
             *notes.identity_notes(run),
             *lines,
@@ -216,13 +216,14 @@ def _row(
         if isinstance(value, Estimate):
             value = replace(value, says_n=value.n != most)
         values.append(value)
-    group = f"{style} {reading.group_of(entry)}".strip() if style != EVERY else ""
-    return Row((label, style, *values, most, clips), group or reading.group_of(entry), method=label)
+    group = reading.group_of(entry) if style == EVERY else style
+    return Row((label, style or "all", *values, most, clips), group, method=label)
 
 
 def _notes(judges: Sequence[_Judge], labels: Sequence[str]) -> list[str]:
     lines = [DIFFERENCE] if BASELINE in labels else []
-    widths = ", ".join(f"{j.widths[EVERY]:.4f} ({j.heard.embedding})" for j in judges)
+    found = [(judge.widths.get(EVERY), judge.heard.embedding) for judge in judges]
+    widths = ", ".join(f"{width:.4f} ({name})" for width, name in found if width is not None)
     lines.append(f"bandwidth of the kernel, the median distance between clips: {widths}")
     for judge in judges:
         name, size = judge.heard.embedding, judge.heard.vectors.shape[1]
@@ -231,6 +232,8 @@ def _notes(judges: Sequence[_Judge], labels: Sequence[str]) -> list[str]:
                 f"FAD ({name}): n/a below {judge.least_fad} sounds on each side, {PER_DIMENSION} "
                 f"for each of {size} dimensions, where its bias is larger than what it should find"
             )
+        else:
+            lines.append(f"FAD ({name}): of sounds as they come, whichever style they have")
     sizes = [len(one.styles) for judge in judges for one in judge.outputs.values()]
     if max(sizes) > MOST:
         lines.append(f"of more than {MOST} outputs, those of contents drawn at random are compared")
@@ -260,5 +263,4 @@ def _lacking(judges: Sequence[_Judge]) -> str:
 def _fault_notes(faults: Sequence[str]) -> list[str]:
     if not faults:
         return []
-    lines = notes.counted(len(faults), "line")
-    return [f"{lines} of {EMBEDDINGS} are left out, since they are damaged"]
+    return [f"lines of {EMBEDDINGS} that are damaged and left out: {len(faults)}"]

@@ -30,7 +30,8 @@ Attempt = Callable[[random.Random], None]
 HOMES = {
     **dict.fromkeys(("cards", "suites", "ratings", "publications"), "tests.fuzz.texts"),
     **dict.fromkeys(
-        ("records", "archives", "checkpoints", "audio", "answers", "fits"), "tests.fuzz.containers"
+        ("records", "embeddings", "archives", "checkpoints", "audio", "answers", "fits"),
+        "tests.fuzz.containers",
     ),
 }
 # Of address space: what asks for more gets a MemoryError, which is a fault. The libraries reserve

@@ -19,6 +19,7 @@ KINDS = (
     "ratings",
     "publications",
     "records",
+    "embeddings",
     "archives",
     "checkpoints",
     "audio",

@@ -26,7 +26,7 @@ from bench.statistics.set_distance import SCALE, SoundSet, bandwidth, kad, kad_i
 DIMENSIONS = 16
 BETWEEN = 1.0  # variance of the places of styles, in each dimension
 NOISE = 0.5  # variance of a sound about its style
-WHOLE = 1000
+WHOLE = 600
 
 
 @dataclass(frozen=True, slots=True)
