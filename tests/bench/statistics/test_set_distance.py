@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.linalg import sqrtm
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -123,7 +124,9 @@ def test_a_resample_draws_styles_contents_and_clips_and_leaves_pairs_of_copies_o
         ]
         wanted = crossed_by_loops(*counted, s, styles)
         assert rows[row] == pytest.approx(wanted, abs=1e-10)
-        assert drawn[1].sum() > 0
+        clips = [drawn[1][y.styles == name] for name in np.unique(y.styles)]
+        assert [sum(own) / len(own) for own in clips] == pytest.approx(styles * 6)
+        assert any(len(set(own.round(6))) > 1 for own in clips)
     assert rows[0] == kad_interval(x, y, s, resamples=10).mean
 
 
@@ -230,6 +233,18 @@ def test_what_an_interval_is_about(styles: int, kind: str) -> None:
     assert kad_interval(x, y, s, resamples=50).kind == kind
 
 
+@pytest.mark.parametrize(("contents", "clips", "degrees"), [(20, 5, 4), (4, 20, 2.75)])
+def test_an_interval_has_the_error_of_the_draws_and_the_degrees_of_the_scarcer_side(
+    contents: int, clips: int, degrees: float
+) -> None:
+    x, y, s = experiment(Sizes(1, contents, clips))
+    found = kad_interval(x, y, s, resamples=50)
+    drawn = kad_rows(x, y, set_distance._draw(x, y, 50, 0), s)[1:]
+    error = np.std(drawn[np.isfinite(drawn)])
+    half = stats.t.ppf(0.975, degrees) * error
+    assert (found.low, found.high) == pytest.approx((found.mean - half, found.mean + half))
+
+
 def test_without_freedom_there_is_no_interval() -> None:
     x, y, s = experiment(Sizes(4, 6, 1))  # one clip of each style: nobody knows how clips vary
     found = kad_interval(x, y, s, resamples=50)
@@ -244,6 +259,8 @@ def test_too_few_sounds_are_said_of_either_side() -> None:
         "4 outputs and 12 held-out clips; at least 16 are needed"
     )
     assert shortage(x, y, 12) == ""
+    seeds = x.where(np.repeat(np.arange(16), 3)[:24])
+    assert shortage(seeds, y, 12) == "8 outputs; at least 12 are needed"
     alone, others, _ = experiment(Sizes(16, 1, 1))
     assert shortage(alone, y, 12) == "no style has two outputs, of which pairs are made"
     assert shortage(x, others) == "no style has two held-out clips, of which pairs are made"
