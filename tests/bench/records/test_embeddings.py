@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "reports"))
 
 from building import header, method
 
-from bench.records.embeddings import Embedded, from_text, read_embeddings, to_text
+from bench.records.embeddings import Embedded, from_text, read_embeddings, to_text, write_joined
 from bench.records.schema import CellRecord, EmbeddingRecord, RunHeader
 from bench.records.store import EMBEDDINGS, append
 
@@ -93,6 +93,26 @@ def test_an_output_that_is_a_clip_shares_its_vector(tmp_path: Path, head: RunHea
     clips = [record(style="harp", clip=clip) for clip in ("h2", "h1")]
     (found,), _ = found_in(tmp_path, head, *clips)
     assert (found.rows, found.clips) == ({SOUND: 0}, {"harp": (SOUND, SOUND)})
+
+
+def test_joining_keeps_what_counts_once_and_knows_no_order(tmp_path: Path, head: RunHeader) -> None:
+    cells = [CellRecord(cell_id="0" * 16, status="ok", audio_digest=SOUND)]
+    folders = [tmp_path / "a", tmp_path / "b"]
+    turned = record(vector=to_text(np.array([0.8, 0.6])))  # by another machine, say
+    for folder, own in zip(folders, (record(), turned), strict=True):
+        folder.mkdir()
+        append(folder / EMBEDDINGS, [own, record(OTHER), record(CLIP, style="harp", clip="h1")])
+    written = []
+    for order in (folders, folders[::-1]):
+        out = tmp_path / "out"
+        out.mkdir(exist_ok=True)
+        write_joined(order, head, cells, out)
+        written.append((out / EMBEDDINGS).read_bytes())
+        (out / EMBEDDINGS).unlink()
+    assert written[0] == written[1]
+    assert [one.count(b"\n") for one in written] == [2, 2]
+    write_joined([], head, cells, tmp_path / "out")
+    assert not (tmp_path / "out" / EMBEDDINGS).exists()
 
 
 def test_ids_are_no_other_words(tmp_path: Path, head: RunHeader) -> None:
