@@ -97,6 +97,7 @@ kills: install
 # About a quarter of an hour; the tests hold the tables to what intervals, comparisons and the gate promise.
 simulations: install
 	$(BIN)/python tests/bench/statistics/simulate.py -o tests/bench/statistics/simulations.txt
+	OMP_NUM_THREADS=1 $(BIN)/python tests/bench/statistics/simulate_sets.py -o tests/bench/statistics/sets.txt
 	OMP_NUM_THREADS=1 $(BIN)/python tests/bench/gate/simulate_gates.py -j $(PROCESSES) -o tests/bench/gate/simulations.txt
 
 # Minutes, so nightly; `make mutants ONLY=chroma` takes only those that mention a word.

@@ -21,6 +21,7 @@ from reports.tables.comparisons import comparisons, ranks
 from reports.tables.gains import gains
 from reports.tables.retrieval import confusion, retrieval
 from reports.tables.run_costs import run_costs
+from reports.tables.sets import sets
 from reports.tables.settings import table1
 from reports.tables.table2 import table2
 from reports.tables.tradeoff import tradeoff
@@ -70,6 +71,9 @@ def read_report(runs: Path | str | Sequence[Path]) -> Report:
     if said.ratings:
         built[0] = with_marks(built[0], said)
         built[len(TABLES) : len(TABLES)] = [listening(run, said), ears(run, said)]
+    distances = sets(run, folders)
+    if distances is not None:
+        built.insert(TABLES.index(run_costs), distances)
     return Report(run, tuple(folders), tuple(built))
 
 
@@ -79,11 +83,11 @@ def write_report(
     """Write the tables of one run, or of several of one suite, and return the paths.
 
     The report of one run is `report/` in its folder. It holds table2, table1, gains, ranks,
-    tradeoff, timing, capabilities, retrieval, confusion and comparisons as .md, .tex and .csv,
-    failures.md, and inputs.md, which says whether content and style audio may be part of the report
-    (see `reports.sounds`; `without_inputs` forbids it). The report of several runs is
-    `report/merged/` in the folder named first. Writing a report again gives the same files; what
-    else lies in its folder stays.
+    tradeoff, timing, capabilities, retrieval, confusion and comparisons as .md, .tex and .csv (sets
+    too, where the run has embeddings), failures.md, and inputs.md, which says whether content and
+    style audio may be part of the report (see `reports.sounds`; `without_inputs` forbids it). The
+    report of several runs is `report/merged/` in the folder named first. Writing a report again
+    gives the same files; what else lies in its folder stays.
 
     Raises:
         RecordError: A folder does not hold a run, or the runs cannot stand in one table.

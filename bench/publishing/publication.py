@@ -17,7 +17,7 @@ from bench.api import RecordError
 from bench.files import file_digest
 from bench.outside.wording import one_line
 from bench.records.schema import Record, RunHeader
-from bench.records.store import RECORDS
+from bench.records.store import EMBEDDINGS, RECORDS
 
 MARKER = "publication.json"
 MOST_MARKER_BYTES = 1 << 26
@@ -96,8 +96,10 @@ def read_publication(folder: Path) -> Publication | None:
     if path.stat().st_size > MOST_MARKER_BYTES:
         raise RecordError(f"{path} is larger than {MOST_MARKER_BYTES} bytes; it is no marker.")
     found = parse_publication(path.read_bytes(), str(path))
-    for name in RECORDS:
+    for name in (*RECORDS, EMBEDDINGS):
         there = folder / name
+        if name == EMBEDDINGS and not there.exists():
+            continue  # who reads tables of scores alone need not have them
         known = file_digest(there) if there.is_file() else None
         if known != found.files.get(name):
             fact = "is missing" if known is None else "is not what was published"

@@ -17,7 +17,7 @@ from bench.outside.wording import one_line
 from bench.publishing.parcel import Item, LeftOut
 from bench.records.parts import shard_folders
 from bench.records.sameness import package_lists
-from bench.records.store import RECORDS, Run, require_plain_run
+from bench.records.store import EMBEDDINGS, RECORDS, Run, require_plain_run
 
 PACKAGES = "packages-*.txt"
 LOGS = LeftOut("logs/", "what libraries printed on this machine; no number depends on it")
@@ -33,7 +33,9 @@ def record_items(run: Run) -> list[Item]:
     """
     require_plain_run(run.folder)
     _require_one_place(run.folder)
-    items = [Item(name, _whole_lines(run.folder, name)) for name in RECORDS]
+    held = (run.folder / EMBEDDINGS).is_file()
+    names = (*RECORDS, EMBEDDINGS) if held else RECORDS
+    items = [Item(name, _whole_lines(run.folder, name)) for name in names]
     for one in package_lists(run.header.provenance):
         path = inside(run.folder, one["file"])
         if path.match(PACKAGES) and path.is_file():

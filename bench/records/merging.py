@@ -18,6 +18,7 @@ from typing import TypeVar
 from bench.batching import in_threads
 from bench.files import inside, make_folder, replace_file, require_plain, sync_folder
 from bench.records import store
+from bench.records.embeddings import write_joined
 from bench.records.integrity import altered_audio, recorded_audio
 from bench.records.joining import Joined, join, texts
 from bench.records.lock import locked
@@ -133,6 +134,8 @@ def _write(merged: Merged, out: Path, *, records_only: bool) -> None:
     if not records_only:
         _place_sounds(joined, out)
     _place_package_lists(merged, out)
+    folders = [run.folder for run in merged.runs]
+    write_joined(folders, joined.header, joined.cells.values(), out)
     former = {run.folder: run for run in merged.runs}.get(out)
     if former is not None and _same(former, joined):
         return

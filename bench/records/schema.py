@@ -116,6 +116,24 @@ class ScoreRecord(Record):
     score_s: float | None = None
 
 
+class EmbeddingRecord(Record):
+    """The vector by which a metric hears one sound: an output, or a held-out clip of a style.
+
+    A sound is known by its digest, so that outputs that sound the same share a record, and one of
+    audio that no cell has any more counts nowhere; nor does one of another `fingerprint` than the
+    metric has now. `style` and `clip` say which clip of which style it is, and are None for an
+    output. `vector` holds float32 numbers, little-endian, in base64.
+    """
+
+    embedding: Reason  # as tables name it, such as "CLAP"
+    metric: str
+    fingerprint: str
+    audio_digest: str
+    style: str | None = None
+    clip: str | None = None
+    vector: str
+
+
 class Repository(Record):
     """The state of the repository that a plug-in from outside lives in, and of its code.
 

@@ -2,7 +2,8 @@
 
 A run folder holds `run.json` (resolved suite, provenance), `plan.jsonl` (every intended cell,
 written first), `cells.jsonl` and `scores.jsonl` (append-only, one JSON line each), `audio/`,
-`logs/` and a lock. Shards write their plan, cells and scores into parts of it (see
+`logs/` and a lock; `embeddings.jsonl` where a metric embeds sounds (see
+`bench.records.embeddings`). Shards write their plan, cells and scores into parts of it (see
 `bench.records.parts`). Everything else is derived from these files and can be rebuilt without
 torch.
 
@@ -49,9 +50,11 @@ from bench.scores import (
     raw_range,
 )
 
-# The files that a report reads, and all files and folders that a run writes into, by their names.
+# The files that every report reads, the one that a table may read and that not every run has, and
+# all files and folders that a run writes into, by their names.
 RECORDS = ("run.json", "plan.jsonl", "cells.jsonl", "scores.jsonl")
-WRITTEN = (*RECORDS, "audio", "logs", "lock", SHARDS)
+EMBEDDINGS = "embeddings.jsonl"
+WRITTEN = (*RECORDS, EMBEDDINGS, "audio", "logs", "lock", SHARDS)
 _CELL_ID = re.compile(rb'"cell_id":"([^"\\]*)"')
 NAMED = 5  # lines that are left out, before the others are only counted
 logger = logging.getLogger(__name__)
@@ -142,7 +145,7 @@ def read(path: Path, kind: type[RecordT], faults: list[str] | None = None) -> li
     Raises:
         RecordError: It is not a file, or a line is of another schema.
     """
-    return [record for record, _ in read_lines(path, kind, faults)]
+    return [record for record, _ in each_line(path, kind, faults)]
 
 
 def read_lines(
@@ -159,26 +162,38 @@ def read_lines(
         faults: As in `read`.
         of: Only lines about cells of these ids are read, which saves most of the time.
     """
+    return list(each_line(path, kind, faults, of))
+
+
+def each_line(
+    path: Path,
+    kind: type[RecordT],
+    faults: list[str] | None = None,
+    of: Collection[str] | None = None,
+) -> Iterator[tuple[RecordT, bytes]]:
+    """The same one after the other, of which no more than one is held in memory."""
     if not path.exists():
-        return []
+        return
     if not path.is_file():
         raise RecordError(f"{path} is not a file; records are lines of one. Remove or rename it.")
-    *lines, torn = path.read_bytes().split(b"\n")
-    del torn  # empty after a confirmed line, else never confirmed
-    records: list[tuple[RecordT, bytes]] = []
-    for number, line in enumerate(lines, start=1):
-        if of is not None and _is_of_another(line, of):
-            continue
-        try:
-            record, fault = _read_line(line, kind)
-        except RecordError as error:
-            raise RecordError(f"{path}:{number} {error}") from error
-        if record is not None:
-            records.append((record, line))
-            continue
-        words = f"{path}:{number} is left out, since it is not a {kind.__name__} ({fault})"
-        _log(words) if faults is None else faults.append(words)
-    return records
+    with path.open("rb") as file:
+        for number, line in enumerate(map(_confirmed, file), start=1):
+            if line is None or (of is not None and _is_of_another(line, of)):
+                continue
+            try:
+                record, fault = _read_line(line, kind)
+            except RecordError as error:
+                raise RecordError(f"{path}:{number} {error}") from error
+            if record is not None:
+                yield record, line
+                continue
+            words = f"{path}:{number} is left out, since it is not a {kind.__name__} ({fault})"
+            _log(words) if faults is None else faults.append(words)
+
+
+def _confirmed(line: bytes) -> bytes | None:
+    """A line without its end; None for one that has none, which was never confirmed."""
+    return line[:-1] if line.endswith(b"\n") else None
 
 
 def _is_of_another(line: bytes, ids: Collection[str]) -> bool:
@@ -239,7 +254,7 @@ def require_plain_run(folder: Path) -> None:
     for name in WRITTEN:
         require_plain(folder / name)
     for part in shard_folders(folder):
-        for place in (part, *(part / name for name in (*RECORDS, "logs"))):
+        for place in (part, *(part / name for name in (*RECORDS, EMBEDDINGS, "logs"))):
             require_plain(place)
     audio = folder / "audio"
     for path in audio.iterdir() if audio.is_dir() else ():
@@ -261,7 +276,7 @@ def read_cells(
         of: Only records of these cells.
     """
     return in_time(
-        [record for record, _ in read_lines(part / "cells.jsonl", CellRecord, faults, of)]
+        [record for record, _ in each_line(part / "cells.jsonl", CellRecord, faults, of)]
         for part in parts_of(folder)
     )
 
@@ -289,7 +304,7 @@ def read_scores(
     """
     found: dict[tuple[str, str], ScoreRecord] = {}
     for part in parts_of(folder):
-        lines = read_lines(part / "scores.jsonl", ScoreRecord, faults, of)
+        lines = each_line(part / "scores.jsonl", ScoreRecord, faults, of)
         own = {(score.cell_id, score.metric): score for score, _ in lines}
         if found and cells is not None:
             own = {k: s for k, s in own.items() if not _is_worse(s, found.get(k), cells.get(k[0]))}

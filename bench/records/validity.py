@@ -12,7 +12,13 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from bench.records.schema import CellRecord, PlannedCell, Record, ScoreRecord
+from bench.records.schema import (
+    CellRecord,
+    EmbeddingRecord,
+    PlannedCell,
+    Record,
+    ScoreRecord,
+)
 
 CELL_ID = re.compile(r"[0-9a-f]{16}")
 AUDIO_DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -37,6 +43,10 @@ RULES: dict[type[Record], dict[str, tuple[re.Pattern[str], str]]] = {
     ScoreRecord: {
         "cell_id": (CELL_ID, "16 hex digits"),
         "code": (CODE, "12 hex digits"),
+        "audio_digest": (AUDIO_DIGEST, "64 hex digits"),
+    },
+    EmbeddingRecord: {
+        "fingerprint": (CODE, "12 hex digits"),
         "audio_digest": (AUDIO_DIGEST, "64 hex digits"),
     },
 }

@@ -32,7 +32,7 @@ from bench.records.schema import FAILED, CellRecord, PlannedCell, ScoreRecord
 from bench.run.chunks import Reading, read_chunk, render_chunk
 from bench.run.context import RunContext
 from bench.run.outbox import Outbox
-from bench.run.scoring import LoadedMetric, missing, score
+from bench.run.scoring import LoadedMetric, missing, score, vector_log
 from bench.run.studio import Fitted, Studio, fit_jointly
 
 OPEN_STARTS = 2  # after so many that nobody ended, the next try is in a worker
@@ -303,12 +303,22 @@ def score_all(
     """Score what a metric has not scored yet of the finished cells of a plan.
 
     A cell whose audio is altered before it is scored is `cancelled`: open for the next session.
-    `known` are the scores so far; invalid ones are made again with `retry` only.
+    `known` are the scores so far; invalid ones are made again with `retry` only. A metric that
+    embeds sounds leaves the vectors that are missing, of whichever session.
     """
     for metric in metrics:
         todo = missing(metric, plan, settled, known, retry=retry)
-        for done in score(context, metric, todo, settled):
+        vectors = vector_log(context, metric)
+        for done in score(context, metric, todo, settled, vectors):
             context.progress(done / len(todo), f"scoring {metric.name}: {done}/{len(todo)}")
+        if vectors is not None:
+            heard = {cell.cell_id for cell in todo}
+            others = [cell for cell in plan if cell.cell_id not in heard]
+            left = vectors.missing(others, settled, known)
+            for done in vectors.add(left, settled):
+                words = f"embedding by {metric.name}: {done}/{len(left)}"
+                context.progress(done / len(left), words)
+            vectors.keep_clips(dict.fromkeys(cell.style for cell in plan))
 
 
 def note_session(context: RunContext) -> None:

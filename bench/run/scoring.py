@@ -3,18 +3,26 @@
 Whatever a metric answers passes the gate of `bench.scores`. What it raises, too few scores, or one
 that breaks a rule becomes an `invalid_score` of the outputs concerned; the other outputs, the other
 metrics and the run go on.
+
+A metric that embeds sounds (`bench.api.EmbeddingMetric`) and lives in this process leaves the
+vectors of outputs and of held-out clips in the folder too (`bench.records.embeddings`).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bench.api import (
+    Audio,
     BenchError,
     ConfigError,
+    EmbeddingMetric,
     Entry,
     Json,
     Metric,
@@ -22,18 +30,21 @@ from bench.api import (
     Output,
     Profile,
     Score,
+    UnsupportedError,
 )
 from bench.batching import Aside, in_parallel, one_ahead
 from bench.failure import contained, failure_of
 from bench.files import disk_is_full
+from bench.outputs import judge, usable
 from bench.outside.wording import some
 from bench.plugins.catalog import describe
 from bench.plugins.inspection import digest_of, is_outside
 from bench.plugins.opening import USUAL, Isolation, close, open_metric
 from bench.plugins.returned import plain_fingerprint
 from bench.records import store
+from bench.records.embeddings import Place, is_unit, known_places, to_text
 from bench.records.integrity import recorded_audio
-from bench.records.schema import CellRecord, PlannedCell, ScoreRecord
+from bench.records.schema import CellRecord, EmbeddingRecord, PlannedCell, ScoreRecord
 from bench.run.context import RunContext
 from bench.run.keys import digest
 from bench.scores import INVALID, AnswerError, Declared, admit, invalid
@@ -154,23 +165,169 @@ def score(
     metric: LoadedMetric,
     todo: Sequence[PlannedCell],
     cells: dict[str, CellRecord],
+    vectors: VectorLog | None = None,
 ) -> Iterator[int]:
     """Score `todo` in batches, appending the records of each; yields how many are done.
 
     Audio that is not what was recorded gets no score: its cell becomes `cancelled` in `cells` and
     on the disk, and the next session renders it again.
+
+    Args:
+        context: What the metrics share.
+        metric: The metric.
+        todo: The cells to score.
+        cells: The latest records of all cells.
+        vectors: Gets the outputs too, where the metric embeds them.
     """
+    for sound, done in _outputs(context, metric.info, todo, cells):
+        if sound:
+            rows = _rows(context, metric, sound, cells)
+            store.append(context.own_folder / "scores.jsonl", rows)
+        if vectors is not None:
+            vectors.keep([output for _, output in sound])
+        yield done
+
+
+def _outputs(
+    context: RunContext,
+    info: MetricInfo,
+    todo: Sequence[PlannedCell],
+    cells: dict[str, CellRecord],
+) -> Iterator[tuple[list[tuple[PlannedCell, Output]], int]]:
+    """Batches of cells with their outputs, each with how many cells are done with it."""
     done = 0
     with Aside(context.device) as aside:
-        for reading in one_ahead(_readings(context, metric.info, todo, cells, aside)):
+        for reading in one_ahead(_readings(context, info, todo, cells, aside)):
             found = reading()
             _let_go(context, found, cells)
-            sound = [(cell, one) for cell, one in found if isinstance(one, Output)]
-            if sound:
-                rows = _rows(context, metric, sound, cells)
-                store.append(context.own_folder / "scores.jsonl", rows)
             done += len(found)
+            yield [(cell, one) for cell, one in found if isinstance(one, Output)], done
+
+
+@dataclass(frozen=True, slots=True)
+class VectorLog:
+    """Where a metric that embeds sounds leaves their vectors: each sound once in a run.
+
+    Args:
+        context: What the metrics share.
+        metric: The metric.
+        embedding: The name of its vectors in tables.
+        embed: Its vectors of some sounds.
+        known: The sounds that have one.
+    """
+
+    context: RunContext
+    metric: LoadedMetric
+    embedding: str
+    embed: Callable[[Sequence[Audio]], NDArray[np.float64]]
+    known: set[Place]
+
+    def missing(
+        self,
+        plan: Sequence[PlannedCell],
+        cells: Mapping[str, CellRecord],
+        scores: Mapping[tuple[str, str], ScoreRecord],
+    ) -> list[PlannedCell]:
+        """Finished cells whose sound has no vector and, by their scores, could have one."""
+
+        def is_open(cell: PlannedCell) -> bool:
+            record, score = cells.get(cell.cell_id), scores.get((cell.cell_id, self.metric.name))
+            if record is None or record.status != "ok" or record.audio_digest is None:
+                return False
+            judged = score is not None and score.status in {"silent", "invalid_output"}
+            return not judged and (record.audio_digest, None, None) not in self.known
+
+        return [cell for cell in plan if is_open(cell)]
+
+    def add(self, todo: Sequence[PlannedCell], cells: dict[str, CellRecord]) -> Iterator[int]:
+        """Keep the vectors of finished cells, in batches; yields how many are done."""
+        for sound, done in _outputs(self.context, self.metric.info, todo, cells):
+            self.keep([output for _, output in sound])
             yield done
+
+    def keep(self, outputs: Sequence[Output]) -> None:
+        """Append the vectors of outputs; silent and broken ones have none."""
+        verdicts = in_parallel(partial(judge, self.metric.name), outputs, self.context.device)
+        pairs = zip(outputs, verdicts, strict=True)
+        self._append({(o.audio.digest, None, None): o.audio for o, said in pairs if said is None})
+
+    def keep_clips(self, styles: Iterable[str]) -> None:
+        """Append the vectors of the held-out clips of styles."""
+        for style in map(self.context.material.style, styles):
+            try:
+                clips = usable(style.heldout_clips, f"style {style.id!r}, held-out clips")
+            except UnsupportedError:
+                continue  # the scores say it
+            self._append({(one.audio.digest, style.id, one.id): one.audio for one in clips})
+
+    def _append(self, sounds: Mapping[Place, Audio]) -> None:
+        new = {place: audio for place, audio in sounds.items() if place not in self.known}
+        if not new:
+            return
+        with self.context.watch.measure("score", self.context.device):
+            vectors = self._vectors([*new.values()])
+        rows = [
+            EmbeddingRecord(
+                embedding=self.embedding,
+                metric=self.metric.name,
+                fingerprint=self.metric.fingerprint,
+                audio_digest=digest,
+                style=style,
+                clip=clip,
+                vector=to_text(vector),
+            )
+            for (digest, style, clip), vector in zip(new, vectors, strict=True)
+            if vector is not None
+        ]
+        if rows:
+            store.append(self.context.own_folder / store.EMBEDDINGS, rows)
+        self.known.update(new)
+
+    def _vectors(self, audios: Sequence[Audio]) -> list[NDArray[np.float64] | None]:
+        """A vector each; where a call fails it is made again for each sound alone."""
+        try:
+            with contained():
+                return [*_required(self.embed(audios), len(audios))]
+        except Exception as error:
+            if disk_is_full(error):
+                raise
+            if len(audios) > 1:
+                return [vector for audio in audios for vector in self._vectors([audio])]
+            self.context.keep_traceback(self.metric.name, error)
+            said = str(error) if isinstance(error, AnswerError) else failure_of(error).reason
+            _warn(f"metric {self.metric.name!r} gave no vector of some sound: {said}")
+            return [None]
+
+
+def _required(found: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """What a metric answered, if it is that many vectors.
+
+    Raises:
+        AnswerError: It is not.
+    """
+    vectors = np.asarray(found, np.float64)
+    shaped = vectors.shape == (count, *vectors.shape[1:2]) and vectors.size > 0
+    if not shaped or not is_unit(vectors):
+        raise AnswerError(
+            f"embed gave numbers of shape {vectors.shape} for a list of {count}; they must be "
+            "(sound, dimension), finite, with rows of unit norm"
+        )
+    return vectors
+
+
+@cache
+def _warn(words: str) -> None:
+    """Say it once in a process, of however many sounds."""
+    logger.warning(words)
+
+
+def vector_log(context: RunContext, metric: LoadedMetric) -> VectorLog | None:
+    """Where a metric leaves its vectors; None for one that embeds nothing, or not here."""
+    loaded = metric.metric
+    if not isinstance(loaded, EmbeddingMetric):
+        return None
+    known = known_places(context.folder, metric.name, metric.fingerprint)
+    return VectorLog(context, metric, loaded.EMBEDDING, loaded.embed, known)
 
 
 def _rows(

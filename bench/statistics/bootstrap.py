@@ -23,7 +23,7 @@ from functools import lru_cache
 import numpy as np
 
 from bench.statistics.intervals import MIN_STYLES, Observations, average_seeds
-from bench.statistics.variances import Crossing, Floats, crossing, strata
+from bench.statistics.variances import Crossing, Floats, Names, crossing, strata
 
 RESAMPLES = 4000  # the 2.5 % point then rests on 100 draws
 
@@ -67,16 +67,24 @@ def panel(scores: Sequence[Observations]) -> Panel:
     return Panel(values, styles, contents, np.array(groups, dtype=np.str_))
 
 
-def _cluster_weights(
-    cells: Panel, crossed: Crossing, resamples: int, seed: int
+def cluster_weights(
+    contents: Names, categories: Names, crossed: Crossing, resamples: int, seed: int
 ) -> tuple[Floats, Floats]:
-    """Weights of the styles and of the contents, (resample, each); a cell has their product."""
+    """Weights of the styles and of the contents, (resample, each); a cell has their product.
+
+    Args:
+        contents: The content of each cell.
+        categories: The category of each cell's content.
+        crossed: How the cells cross.
+        resamples: How many draws.
+        seed: Decides them.
+    """
     if crossed.n_styles >= MIN_STYLES:
         generator = np.random.default_rng([seed, 1])
         by_style = _counts(generator, crossed.n_styles, resamples)
         return by_style, _counts(generator, crossed.n_contents, resamples)
-    _, first = np.unique(cells.contents, return_index=True)
-    names = tuple(cells.categories[first].tolist())
+    _, first = np.unique(contents, return_index=True)
+    names = tuple(categories[first].tolist())
     return np.ones((resamples, crossed.n_styles)), content_weights(names, resamples, seed)
 
 
@@ -121,7 +129,7 @@ def panel_means(
     filled = np.where(known, cells.values, 0.0)
     counted = known.astype(np.float64)
     crossed = crossing(cells.styles, cells.contents, cells.categories)
-    weight = _cluster_weights(cells, crossed, resamples, seed)
+    weight = cluster_weights(cells.contents, cells.categories, crossed, resamples, seed)
     with np.errstate(invalid="ignore", divide="ignore"):
         whole = filled.sum(axis=1) / counted.sum(axis=1)
         drawn = _weighted_sums(filled, crossed, weight) / _weighted_sums(counted, crossed, weight)

@@ -12,6 +12,7 @@ import socket
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.font_manager  # noqa: F401 - its list of fonts is written when it is imported
@@ -22,6 +23,8 @@ from safetensors.numpy import load, save
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reports"))
 
+from building import save as save_run
+from building import toy
 from sounding import sounding_run
 
 from bench.api import StyleState
@@ -32,11 +35,14 @@ from bench.errors import BenchError
 from bench.gate.snapshot import snapshot
 from bench.plugins.process import told
 from bench.plugins.wire import GarbledError, Wire
+from bench.records.embeddings import known_places, to_text
 from bench.records.frame import frame
-from bench.records.store import load_run
+from bench.records.schema import EmbeddingRecord
+from bench.records.store import EMBEDDINGS, append, load_run
 from bench.transfer.fit_files import FitFile, LearntClip, Origin, read_fit, write_fit
 from methods.riffusion.released.styles import import_style
 from reports.page.write import write_page
+from reports.tables.sets import sets
 from reports.write import failures, read_report, terminal_summary, write_report
 from tests.fuzz.spoiling import (
     NUMBER_BYTES,
@@ -77,6 +83,37 @@ def records(folder: Path) -> Callable[[random.Random], None]:
             write_report(report)
             terminal_summary(report)
             write_page(report)
+
+    return attempt
+
+
+def embeddings(folder: Path) -> Callable[[random.Random], None]:
+    """The vectors of a run, of which some are damaged, through the table of distances."""
+    run, mark = toy(), "0" * 12
+    metrics = [one.model_copy(update={"fingerprint": mark}) for one in run.header.metrics]
+    styles = {s: {**f, "heldout_clips": ["1", "2", "3"]} for s, f in run.header.styles.items()}
+    header = run.header.model_copy(update={"metrics": metrics, "styles": styles})
+    known = load_run(save_run(replace(run, header=header), folder / "run"))
+    numbers = np.random.default_rng(0).normal(size=(400, 3))
+    vectors = iter(numbers / np.linalg.norm(numbers, axis=1, keepdims=True))
+    sounds = [(record.audio_digest, None, None) for record in known.cells.values()]
+    clips = [(f"{n}{place}" * 32, s, f"{n}") for place, s in enumerate(styles) for n in (1, 2, 3)]
+    append(known.folder / EMBEDDINGS, [
+        EmbeddingRecord(
+            embedding="CLAP", metric="cp", fingerprint=mark, audio_digest=str(sound),
+            style=style, clip=clip, vector=to_text(next(vectors)),
+        )
+        for sound, style, clip in (*sounds, *clips)
+    ])  # fmt: skip
+    path = known.folder / EMBEDDINGS
+    whole = path.read_bytes()
+    assert (table := sets(known, [known.folder])) is not None
+    assert table.rows
+
+    def attempt(chance: random.Random) -> None:
+        path.write_bytes(damaged_lines(whole, chance))
+        sets(known, [known.folder])
+        known_places(known.folder, "cp", mark)
 
     return attempt
 

@@ -32,7 +32,8 @@ HOMES = {
         ("cards", "tables", "suites", "ratings", "publications", "deliveries"), "tests.fuzz.texts"
     ),
     **dict.fromkeys(
-        ("records", "archives", "checkpoints", "audio", "answers", "fits"), "tests.fuzz.containers"
+        ("records", "embeddings", "archives", "checkpoints", "audio", "answers", "fits"),
+        "tests.fuzz.containers",
     ),
 }
 # Of address space: what asks for more gets a MemoryError, which is a fault. The libraries reserve

@@ -21,6 +21,7 @@ KINDS = (
     "publications",
     "deliveries",
     "records",
+    "embeddings",
     "archives",
     "checkpoints",
     "audio",
