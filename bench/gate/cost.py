@@ -27,7 +27,7 @@ from bench.gate.reach import detectable_drop
 from bench.gate.snapshot import MeasuredCell, Snapshot
 from bench.gate.verdict import Verdict, Word
 from bench.records.benchmarks import Benchmark, rounds_differ, time_ratio
-from bench.records.disturbance import disturbance
+from bench.records.timings import disturbance
 from bench.statistics.spread import ends
 
 TIME_RATIO = 1.25  # shared machines move by a fifth even relative to a kernel

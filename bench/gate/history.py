@@ -27,9 +27,9 @@ from bench.api import RecordError
 from bench.checkout import COMMAND
 from bench.gate.cost import STAGES, TIME_RATIO
 from bench.gate.snapshot import MARGIN, MeasuredCell, Snapshot
-from bench.records.disturbance import disturbance
 from bench.records.schema import Record
 from bench.records.store import append, read_strictly
+from bench.records.timings import disturbance
 from bench.statistics.change_points import steps
 
 # What platforms alone may move: no step below it is looked for.

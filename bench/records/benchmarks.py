@@ -21,8 +21,8 @@ import numpy as np
 
 from bench.api import RecordError
 from bench.outside.texts import MOST_JSON_BYTES, parse_json, read_text
-from bench.records.disturbance import disturbance
 from bench.records.schema import Record
+from bench.records.timings import disturbance
 
 CALIBRATION = "calibration"
 KEPT = 50  # rounds of a function: more tell no more, and a baseline is a file to be read

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from itertools import permutations
 
 from bench.records.accounts import energy_words, share_words
-from bench.records.disturbance import QUIET
 from bench.records.timings import (
     COUNTS,
+    QUIET,
     MethodTiming,
     StageTiming,
     TimingReport,
