@@ -17,7 +17,16 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.api import ConfigError, Direction, Metric, MetricInfo, Output, Profile, Progress
+from bench.api import (
+    ConfigError,
+    Direction,
+    Json,
+    Metric,
+    MetricInfo,
+    Output,
+    Profile,
+    Progress,
+)
 from bench.judge.comparisons import (
     NEITHER,
     RIGHT,
@@ -37,7 +46,7 @@ from bench.plugins.catalog import find_metric
 from bench.plugins.inspection import digest_of
 from bench.plugins.opening import close, open_metric
 from bench.plugins.returned import plain_fingerprint
-from bench.records.judge_cards import Area, Form, Hearing, JudgeCard
+from bench.records.judge_cards import Area, Form, Hearing, JudgeCard, measure_digest
 from bench.run.keys import digest
 from bench.run.scoring import outside_facts, scores_of
 from bench.scores import INVALID, Declared
@@ -124,15 +133,15 @@ def judge_metric(
     try:
         metric.load(profile, device)
         said = plain_fingerprint(metric.fingerprint())
-        mark = digest({**said, **outside_facts(entry, profile, digest_of(entry)[:12])})[:12]
+        detail = {**said, **outside_facts(entry, profile, digest_of(entry)[:12])}
         pupil = Pupil(name, entry.info, metric, material, progress)
-        return examine(pupil, mark, profile, seed)
+        return examine(pupil, detail, profile, seed)
     finally:
         close(metric)
 
 
-def examine(pupil: Pupil, mark: str, profile: Profile, seed: int) -> JudgeCard:
-    """Ask a loaded metric; `mark` is its fingerprint, and the rest is as for `judge_metric`."""
+def examine(pupil: Pupil, detail: dict[str, Json], profile: Profile, seed: int) -> JudgeCard:
+    """Ask a loaded metric; `detail` is its fingerprint, and the rest is as for `judge_metric`."""
     hears_content, hears_style = _what_counts(pupil)
     hearings: list[Hearing] = []
     if hears_content:
@@ -142,7 +151,8 @@ def examine(pupil: Pupil, mark: str, profile: Profile, seed: int) -> JudgeCard:
     return JudgeCard(
         metric=pupil.name,
         title=pupil.info.title,
-        fingerprint=mark,
+        fingerprint=digest(detail)[:12],
+        measure=measure_digest(detail),
         dataset=pupil.material.name,
         profile=profile,
         seed=seed,

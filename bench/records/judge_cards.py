@@ -13,15 +13,15 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from bench.api import RecordError
 from bench.checkout import CHECKOUT, COMMAND
-from bench.files import replace_file
+from bench.files import json_digest, replace_file
 from bench.outside.texts import MOST_JSON_BYTES, read_text
-from bench.records.schema import Record
+from bench.records.schema import MetricEntry, Record
 
 JUDGE_CARDS = CHECKOUT / "metrics" / "judge_cards.json"
 # What a content judge must reach: it tells right notes from wrong ones, and prefers them to timbre.
@@ -70,6 +70,11 @@ class Hearing(Record):
     nearest: tuple[int, int] | None = None
 
     @property
+    def of_a_true_transfer(self) -> float | None:
+        """The mean score of outputs that are right: the same piece, on the instrument asked for."""
+        return self.means.get("same piece" if self.form == "two clips" else "right")
+
+    @property
     def verdict(self) -> Verdict:
         """What kind of judge this is."""
         notes, timbre, balance = self.notes.value, self.timbre.value, self.balance.value
@@ -89,6 +94,7 @@ class JudgeCard(Record):
         metric: Its name.
         title: Its title in tables.
         fingerprint: Digest of all that decides its scores, 12 hex digits.
+        measure: The same without the versions of libraries, see `measure_digest`.
         dataset: Name of the dataset, and the head of its digest.
         profile: Which checkpoint was loaded.
         seed: Decides the intervals and the noise.
@@ -101,6 +107,7 @@ class JudgeCard(Record):
     metric: str
     title: str
     fingerprint: str
+    measure: str
     dataset: tuple[str, str]
     profile: str
     seed: int
@@ -171,10 +178,38 @@ def write_judge_cards(path: Path, cards: Mapping[str, JudgeCard]) -> None:
     replace_file(path, json.dumps(whole.model_dump(mode="json"), indent=1) + "\n")
 
 
-def judge_phrase(metric: str) -> str | None:
-    """What a metric of this project hears, in a few words; None where nobody has measured it."""
-    card = _own_cards().get(metric)
-    return None if card is None else card.phrase
+def card_of(metric: MetricEntry) -> JudgeCard | None:
+    """The card of what a metric measured in a run; None where nobody has measured that.
+
+    A checkpoint or a setting that the card was not made with has none, as CLAP's in the full
+    profile; other versions of libraries and another set of styles change no card.
+    """
+    card = _own_cards().get(metric.name)
+    known = card is not None and card.measure == measure_digest(metric.fingerprint_detail)
+    return card if known else None
+
+
+def measure_digest(detail: Mapping[str, Any]) -> str:
+    """Digest of what a metric measures, 12 hex digits.
+
+    Args:
+        detail: What its fingerprint stands for.
+
+    Example:
+        >>> measure_digest({"version": "1", "libraries": {"numpy": "2.0"}, "styles": "1f2e"}) == (
+        ...     measure_digest({"version": "1"}))
+        True
+    """
+    return json_digest(_lasting(detail))[:12]
+
+
+def _lasting(detail: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts without libraries and the set of styles, at every depth."""
+    return {
+        name: _lasting(fact) if isinstance(fact, Mapping) else fact
+        for name, fact in detail.items()
+        if name not in {"libraries", "styles"}
+    }
 
 
 @lru_cache(maxsize=1)

@@ -103,6 +103,8 @@ def scatter(
     kinds: dict[str, Kind] = {}
     chosen: dict[str, tuple[int, tuple[Estimate, Estimate]]] = {}
     for row, *values in zip(table2.rows, *map(table2.column, plane), strict=True):
+        if row.kind == "card":
+            continue
         label, pair = row.method or str(row.cells[0]), _pair(*values)
         rank = LIKE_CELLS.index(row.kind) if row.kind in LIKE_CELLS else 0
         kinds.setdefault(label, _kind(row))

@@ -8,11 +8,13 @@ have scores of different cells, all of them stand once more with their means ove
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench.records.judge_cards import JudgeCard, card_of
 from bench.records.schema import MethodEntry, MetricEntry
 from bench.records.store import Run
 from bench.statistics.intervals import Interval, interval
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ARROWS = {"maximize": "↑", "minimize": "↓"}
+CARD = "judge card"
+HEARS = (
+    "judge card: how surely a column tells right notes, or right timbre, from wrong ones on rendered "
+    "clips whose truth is known (1 always, 0.5 never), and what it gives there to a true transfer"
+)
 
 
 def table2(run: Run) -> ResultTable:
@@ -43,6 +50,7 @@ def table2(run: Run) -> ResultTable:
         row for entry in reading.ordered_methods(run) for row in _rows(run, entry, frames, kinds)
     ]
     rows = _with_best(run, rows + _common_rows(run, kinds))
+    cards = {metric.name: card_of(metric) for metric in metrics}
     columns = (
         Column("method", "Method", text=True),
         Column("sees", "Sees", text=True, wide=True),
@@ -55,8 +63,8 @@ def table2(run: Run) -> ResultTable:
         "table2",
         reading.identity(run),
         columns,
-        (*rows, *_published_rows(run, metrics)),
-        (*_reading_notes(rows), *_table2_notes(run, frames, kinds)),
+        (*rows, *_published_rows(run, metrics), *_card_rows(list(cards.values()))),
+        (*_reading_notes(rows), *_card_notes(cards), *_table2_notes(run, frames, kinds)),
     )
 
 
@@ -208,6 +216,38 @@ def _published_rows(run: Run, metrics: list[MetricEntry]) -> list[Row]:
         )
         for reference in published.TABLE2
     ]
+
+
+def _card_rows(cards: Sequence[JudgeCard | None]) -> list[Row]:
+    """What each column hears, and what it gives to a transfer that is right."""
+    if not any(cards):
+        return []
+    heard = [card.hearings[0] if card and card.hearings else None for card in cards]
+    lines = {
+        "hears notes": [None if one is None else one.notes.value for one in heard],
+        "hears timbre": [None if one is None else one.timbre.value for one in heard],
+        "a true transfer": [None if one is None else one.of_a_true_transfer for one in heard],
+    }
+    return [
+        Row((label, CARD, *(_or_unknown(value) for value in values), None, ""), CARD, "card")
+        for label, values in lines.items()
+    ]
+
+
+def _or_unknown(value: float | None) -> Value:
+    return Missing("—", "no judge card of this measure") if value is None else value
+
+
+def _card_notes(cards: Mapping[str, JudgeCard | None]) -> list[str]:
+    """How to read the rows of the judge cards, and which columns are not what they are called."""
+    if not any(cards.values()):
+        return []
+    unlike = [
+        f"{card.title} {card.phrase}, so it falls where a transfer succeeds"
+        for card in cards.values()
+        if card is not None and card.hears_content and card.verdict == "style"
+    ]
+    return [HEARS, *unlike]
 
 
 def _reading_notes(rows: list[Row]) -> list[str]:

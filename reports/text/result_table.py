@@ -41,6 +41,7 @@ class PValue:
 
 
 Value: TypeAlias = str | int | float | Estimate | PValue | Missing | None
+RowKind = Literal["measured", "imputed", "common", "mean", "total", "published", "card"]
 MIB = 1024**2  # bytes; tables show memory in MiB
 
 
@@ -64,7 +65,7 @@ class Row:
 
     cells: tuple[Value, ...]
     group: str = ""
-    kind: Literal["measured", "imputed", "common", "mean", "total", "published"] = "measured"
+    kind: RowKind = "measured"
     method: str = ""
 
 

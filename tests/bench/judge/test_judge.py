@@ -68,7 +68,7 @@ def piece(clip: Clip) -> str:
 
 def card_of(material: JudgeMaterial, hears: Hears, info: MetricInfo = INFO) -> JudgeCard:
     pupil = Pupil("ear", info, Ear(material, hears), material, lambda *_: None)
-    return examine(pupil, "0" * 12, "mini", 0)
+    return examine(pupil, {}, "mini", 0)
 
 
 def notes(content: Clip, output: Clip, _style: str) -> float:

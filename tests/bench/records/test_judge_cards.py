@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from bench.records.judge_cards import (
     Area,
     Hearing,
     JudgeCard,
-    judge_phrase,
+    card_of,
     read_judge_cards,
     write_judge_cards,
 )
+from bench.records.schema import MetricEntry
 
 CARDS = read_judge_cards()
 # What is said of a metric in README and docs; a mixture is no headline.
@@ -46,8 +48,8 @@ def hearing(notes: float | None, timbre: float | None, balance: float | None) ->
 
 def card(*hearings: Hearing) -> JudgeCard:
     return JudgeCard(
-        metric="m", title="M", fingerprint="0", dataset=("d", "0"), profile="mini", seed=0,
-        hears_content=True, hears_style=False, hearings=hearings,
+        metric="m", title="M", fingerprint="0", measure="0", dataset=("d", "0"), profile="mini",
+        seed=0, hears_content=True, hears_style=False, hearings=hearings,
     )  # fmt: skip
 
 
@@ -84,9 +86,21 @@ def test_every_default_metric_has_a_card() -> None:
     assert {one.dataset for one in CARDS.values()} == {next(iter(CARDS.values())).dataset}
 
 
-def test_a_card_can_be_quoted_in_a_few_words() -> None:
-    assert judge_phrase("chroma") == "hears notes 1.00, timbre .53"
-    assert judge_phrase("no-such-metric") is None
+def test_a_card_belongs_to_one_measure_whatever_the_libraries(checkout: Path) -> None:
+    """That of another checkpoint, as in the full profile, has no card."""
+    rows = json.loads((checkout / "metrics" / "reference_values.json").read_text(encoding="utf-8"))
+    for name, heard in {"chroma": "notes 1.00, timbre .53", "cp": "timbre .94, notes .55"}.items():
+        detail = rows["metrics"][name]["mini"]["fingerprint"]
+        entry = MetricEntry(
+            name=name, title="T", direction="maximize", range=(0.0, 1.0), source="s", version="1",
+            fingerprint_detail={**detail, "libraries": {"numpy": "9"}},
+        )  # fmt: skip
+        found = card_of(entry)
+        assert found is not None
+        assert found.phrase == f"hears {heard}"
+        other = entry.model_copy(update={"fingerprint_detail": {**detail, "checkpoint": "other"}})
+        assert card_of(other) is None
+        assert card_of(entry.model_copy(update={"name": "no-such-metric"})) is None
 
 
 def test_the_page_shows_what_the_cards_say(checkout: Path) -> None:
