@@ -24,9 +24,14 @@ from bench.files import LinkError
 from bench.publishing.columns import table_items
 from bench.publishing.hub import parse_target
 from bench.publishing.parcel import Item, LeftOut, make_parcel, parcel_lines, text_items
-from bench.publishing.publication import MARKER, Publication, parse_publication
+from bench.publishing.publication import (
+    MARKER,
+    Publication,
+    parse_publication,
+    read_publication,
+)
 from bench.publishing.records import record_items
-from bench.records.store import load_run
+from bench.records.store import EMBEDDINGS, load_run
 
 OF = Publication(repository="a/b", run_id="r", suite="s", setting="0", tool="t", files={})
 
@@ -168,3 +173,17 @@ def test_a_full_run_has_results_for_model_pages_and_an_empty_one_has_none(tmp_pa
     nothing = replace(full, plan=(), cells={}, scores={})
     done = publish(save(nothing, tmp_path / "nothing"), "--records-only")
     assert (done.exit_code, ".eval_results" in done.output) == (0, False)
+
+
+def test_vectors_may_be_absent_from_what_came_back_but_not_altered(tmp_path: Path) -> None:
+    run = save(toy(), tmp_path / "run")
+    (run / EMBEDDINGS).write_bytes(b"{}\n")
+    marker = make_parcel(OF, record_items(load_run(run)), []).items[-1].content
+    assert isinstance(marker, bytes)
+    (run / MARKER).write_bytes(marker)
+    assert read_publication(run) is not None
+    (run / EMBEDDINGS).write_bytes(b"{ }\n")
+    with pytest.raises(RecordError, match=rf"{EMBEDDINGS} is not what was published"):
+        read_publication(run)
+    (run / EMBEDDINGS).unlink()  # as where only tables of scores are asked for
+    assert read_publication(run) is not None
