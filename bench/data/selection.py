@@ -97,7 +97,8 @@ def select_pairs(
     """
     if count > len(every):
         raise ConfigError(
-            f"pairs is {count}; contents and styles give {len(every)}. Give at most that many."
+            f"pairs is {count}; {len({c for c, _ in every})} contents and "
+            f"{len({s for _, s in every})} styles give {len(every)}. Give at most that many."
         )
     drawn = sorted(every, key=lambda pair: derive_seed(seed, "pair", *pair))
     return frozenset(drawn[:count])

@@ -178,9 +178,11 @@ def find_metric(name: str) -> Entry:
 def _find(name: str, kind: Kind) -> Entry:
     if kind == "method" and is_made_elsewhere(name):
         return entry_elsewhere(name)
-    if ":" in name.partition("[")[0]:
-        return _complete(Entry(name), kind)
+    head, _, brackets = name.partition("[")
     known = _catalog(kind)
+    # A colon in brackets is one of a setting, unless a folder has brackets in its name.
+    if ":" in head or (":" in brackets and head not in known):
+        return _complete(Entry(name), kind)
     if name not in known:
         raise UnknownNameError(
             f"{kind} {name!r} is not in the catalog; it holds {', '.join(known)}."

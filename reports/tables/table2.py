@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 ARROWS = {"maximize": "↑", "minimize": "↓"}
 CARD = "judge card"
 HEARS = (
-    "judge card: how surely a column tells right notes, or right timbre, from wrong ones on rendered "
-    "clips whose truth is known (1 always, 0.5 never), and what it gives there to a true transfer"
+    "judge card: how surely a column tells right notes, or right timbre, from wrong ones on "
+    "rendered clips whose truth is known (1 always, 0.5 never), and what it gives there to a true "
+    "transfer"
 )
 
 

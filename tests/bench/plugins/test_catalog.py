@@ -70,7 +70,16 @@ def outside(folder: Path) -> str:
 def test_the_catalogs_begin_with_the_three_and_end_with_the_controls() -> None:
     names = list(catalog.methods())
     assert names[:3] == ["tve", "rti", "musicgen"]
-    assert names[-7:] == ["copy-content", "copy-style", "mix", "noise", "vocoder", "vae", "null"]
+    assert names[-8:] == [
+        "copy-content",
+        "copy-style",
+        "mix",
+        "noise",
+        "oracle",
+        "vocoder",
+        "vae",
+        "null",
+    ]
     assert list(catalog.metrics())[:4] == ["cp", "sf.heldout", "sf.seen", "sf.text"]
 
 
