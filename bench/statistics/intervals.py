@@ -240,6 +240,46 @@ def interval(
     return Interval(spread.mean, low, high, spread.n, kind)
 
 
+def share_interval(observations: Observations, *, level: float = LEVEL) -> Interval:
+    """The interval of a share: of observations that are each 0 or 1, seeds averaged.
+
+    A share of 0 or 1, or one that is the same in every cluster, shows no variance, and the interval
+    of a mean would say that it is certain. This is the score interval of Wilson at the number of
+    independent cells with the error of the share (the effective size of Korn and Graubard); where
+    no error shows, as many cells are counted as there are clusters, as if each were of one piece.
+
+    References:
+        Wilson (1927), JASA 22, 209-212; Korn and Graubard (1998), Survey Methodology 24, 193-201.
+        Departure: the quantile is that of t with the degrees of freedom of the design.
+
+    Example:
+        >>> cells = observe([1.0, 1.0, 1.0, 1.0], ["s"] * 4, ["a", "b", "c", "d"])
+        >>> found = share_interval(cells)
+        >>> round(found.low, 2), found.high
+        (0.26, 1.0)
+    """
+    from scipy.special import stdtrit  # scipy takes half a second to import
+
+    spread = spread_of(observations)
+    kind = kind_of(spread.population) if spread.degrees else "none"
+    if not spread.degrees:
+        return Interval(spread.mean, math.nan, math.nan, spread.n, kind)
+    share = spread.mean
+    crossed = crossing_of(average_seeds(observations))
+    clusters = crossed.n_contents
+    if spread.population == "both":
+        clusters = min(clusters, crossed.n_styles)
+    variance = spread.standard_error**2
+    own = share * (1 - share) / variance if variance > 0 else 0.0
+    size = min(own, float(spread.n)) if own else float(clusters)
+    square = float(stdtrit(spread.degrees, (1 + level) / 2)) ** 2
+    middle = (share + square / (2 * size)) / (1 + square / size)
+    half = math.sqrt(square * (share * (1 - share) / size + square / (4 * size**2)))
+    half /= 1 + square / size
+    low, high = min(share, middle - half), max(share, middle + half)  # but for rounding, as it is
+    return Interval(share, low, high, spread.n, kind)
+
+
 def kind_of(population: Population) -> Kind:
     """The word that a table has for what an interval generalises to."""
     return "two-way" if population == "both" else "on these styles"

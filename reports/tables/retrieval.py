@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.records.schema import MetricEntry
 from bench.records.store import Run
-from bench.statistics.intervals import Observations, interval
+from bench.statistics.intervals import Observations, interval, share_interval
 from reports.tables import notes, reading, standing
 from reports.text.result_table import Column, Missing, ResultTable, Row, Value, estimate
 
@@ -81,7 +81,7 @@ def _rows(run: Run, label: str, metrics: Sequence[MetricEntry]) -> list[Row]:
         chosen = [s if style == ALL else s.where((s.styles == style).tolist()) for s in scores]
         values: list[Value] = []
         for score, metric in zip(chosen, metrics, strict=True):
-            values += [_mean(score, metric.range), _mean(_is_own(score), (0.0, 1.0))]
+            values += [_shown(score, metric.range), _shown(_is_own(score))]
         most = max((int(np.isfinite(score.values).sum()) for score in chosen), default=0)
         cells = (label, style, *values, most)
         rows.append(Row(cells, group, "mean" if style == ALL else "measured", label))
@@ -94,10 +94,12 @@ def _is_own(margins: Observations) -> Observations:
     return replace(margins, values=np.where(known, margins.values >= 0, math.nan))
 
 
-def _mean(scores: Observations, bounds: tuple[float, float]) -> Value:
+def _shown(scores: Observations, bounds: tuple[float, float] | None = None) -> Value:
+    """The mean of scores between bounds, or a share where there are none."""
     if not np.isfinite(scores.values).any():
         return Missing("n/a", "no score")
-    return estimate(interval(scores, bounds=bounds))
+    found = share_interval(scores) if bounds is None else interval(scores, bounds=bounds)
+    return estimate(found)
 
 
 def confusion(run: Run) -> ResultTable:

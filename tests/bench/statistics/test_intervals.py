@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -24,6 +25,7 @@ from bench.statistics.intervals import (
     on_common_cells,
     paired_differences,
     paired_interval,
+    share_interval,
     spread_of,
 )
 from bench.statistics.spread import ends
@@ -284,3 +286,24 @@ def test_intervals_on_few_styles_are_those_of_the_means_of_contents_within_categ
     expected = logit_interval(float(y.mean()), math.sqrt(variance), 9 - 2 - 0.25)
     found = interval(crossed(y, categories), bounds=(0.0, 1.0))
     assert (found.low, found.high) == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_share_without_variance_is_not_certain() -> None:
+    """Wilson's interval at one cell per content, with the quantile of t."""
+    cells = observe([1.0] * 8, ["s", "t"] * 4, [c for c in "abcd" for _ in range(2)])
+    found = share_interval(cells)
+    square = float(stats.t.ppf(0.975, spread_of(cells).degrees)) ** 2
+    assert (found.mean, found.high, found.n) == (1.0, 1.0, 8)
+    assert found.low == pytest.approx(4 / (4 + square))
+    split = observe([1.0, 0.0] * 4, ["s", "t"] * 4, [c for c in "abcd" for _ in range(2)])
+    same = share_interval(split)  # each content has one hit and one miss
+    assert same.low == pytest.approx(0.5 - 0.5 * math.sqrt(square / (4 + square)))
+
+
+def test_a_share_of_independent_cells_is_that_of_wilson() -> None:
+    """One style, many contents: the clusters are the cells, up to the variance's n - 1."""
+    draws = np.random.default_rng(0).random(400) < 0.3
+    cells = observe(draws.astype(float), ["s"] * 400, [f"c{n}" for n in range(400)])
+    found = share_interval(cells)
+    low, high = proportion_confint(int(draws.sum()), 400, method="wilson")
+    assert (found.low, found.high) == pytest.approx((low, high), abs=2e-3)
