@@ -288,6 +288,18 @@ METRICS: dict[str, Entry] = {
             needs=("target",),
         ),
     ),
+    "target.notes": Entry(
+        "metrics.target:TargetNotes",
+        MetricInfo(
+            title="Notes of the true result",
+            direction=Direction.MAXIMIZE,
+            range=(0.0, 1.0),
+            source=f"as `notes`, of true result and output, {_BASIC_PITCH}",
+            departures=_NOTE_DEPARTURES,
+            needs=("target",),
+        ),
+        "metrics.pitch.note_maps:describe",
+    ),
     # What published scores heard: louder is another sound, and short clips end in silence.
     **{
         f"{name}.as_published": Entry(

@@ -8,7 +8,8 @@ copy of the content or of the style does well. The true results of a dataset are
 **Measures**: `target.mel` is the mean absolute difference of log-mel spectra in dB: both sounds are
 brought to one level, cut into frames, and each frame into bands; below `FLOOR_DB` all is silence.
 In [0, 80], lower is closer; 80 would be full scale against silence in every band. `target.chroma`
-is the chroma similarity of `metrics.chroma` to the true result, in [0, 1], higher is closer.
+is the chroma similarity of `metrics.chroma` to the true result, in [0, 1], higher is closer, and
+`target.notes` is the F1 of notes of `metrics.pitch.notes` against it, likewise.
 Sounds are compared in place, so a shift in time counts as a difference.
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from importlib.metadata import version
 from typing import ClassVar, final
@@ -30,6 +32,7 @@ from bench.batching import in_parallel
 from bench.memo import Recent
 from bench.outputs import judge, require_sound
 from metrics.chroma import ChromaSimilarity, chroma_similarity
+from metrics.pitch.notes import Notes
 
 VERSION = "1"
 SAMPLE_RATE = 22050
@@ -37,6 +40,7 @@ N_FFT, HOP_LENGTH, N_MELS = 2048, 512, 80
 LEVEL = 0.07  # root mean square, -23 dBFS
 FLOOR_DB, CEILING_DB = -80.0, 0.0  # of a band's power, where a full-scale sine has 0
 
+NO_TRUE_RESULT = "the dataset has no true result of this content in this style"
 REMEMBERED = 128  # clips; of one of five seconds 140 kB are kept
 
 LogMel = NDArray[np.float64]
@@ -135,7 +139,7 @@ class TargetMetric(Metric):
 
 def _true_result(output: Output) -> Audio:
     if output.target is None:
-        raise UnsupportedError("the dataset has no true result of this content in this style")
+        raise UnsupportedError(NO_TRUE_RESULT)
     require_sound(output.target, "the true result")
     return output.target
 
@@ -185,3 +189,47 @@ class TargetChroma(TargetMetric):
     def measure(self) -> Mapping[str, Json]:
         """What `metrics.chroma` says of itself."""
         return {"measure": dict(ChromaSimilarity().fingerprint())}
+
+
+@final
+class TargetNotes(Metric):
+    """F1 of the pitch classes that sound in true result and output, in [0, 1], higher is closer."""
+
+    name = "target.notes"
+
+    def __init__(self) -> None:
+        self._notes = Notes()
+
+    def load(self, profile: Profile, device: str) -> None:
+        """Load the model of `notes`."""
+        self._notes.load(profile, device)
+
+    def score(self, outputs: Sequence[Output]) -> list[Score]:
+        """Score each output by itself, in order, with the true result in the content's place."""
+        asked = [as_content(one, one.target) for one in outputs if one.target is not None]
+        answers = iter(self._notes.score(asked))
+        return [self._said(next(answers) if one.target is not None else None) for one in outputs]
+
+    def fingerprint(self) -> Mapping[str, Json]:
+        """What `notes` says of itself."""
+        measure = dict(self._notes.fingerprint())
+        return {"metric": self.name, "version": VERSION, "measure": measure}
+
+    def _said(self, answer: Score | None) -> Score:
+        """An answer of `notes` under this name; None where there is no true result."""
+        if answer is None:
+            return Score(self.name, None, status="unsupported", reason=NO_TRUE_RESULT)
+        if answer.status == "unsupported":
+            return replace(answer, name=self.name, reason=f"of the true result: {answer.reason}")
+        return replace(answer, name=self.name)
+
+
+def as_content(output: Output, target: Audio) -> Output:
+    """The output as if its true result, brought to the content's length, were its content."""
+    content = output.content.audio
+    wanted = round(content.num_samples * target.sample_rate / content.sample_rate)
+    lacking = max(0, wanted - target.num_samples)
+    waveform = np.pad(target.waveform[:, :wanted], ((0, 0), (0, lacking)))
+    return replace(
+        output, content=replace(output.content, audio=Audio(waveform, target.sample_rate))
+    )

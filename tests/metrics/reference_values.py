@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import singledispatch
 from pathlib import Path
@@ -28,7 +28,7 @@ from typing import Any, get_args
 from safetensors.numpy import load_file
 from torch import nn
 
-from bench.api import Entry, Profile
+from bench.api import Entry, Output, Profile
 from bench.doctor.reference import TABLE, WRITER, nothing_remembered, outputs, sounds
 from bench.plugins.catalog import describe, metrics
 from bench.plugins.opening import open_metric
@@ -48,7 +48,15 @@ from metrics.pitch.contours import voiced
 from metrics.pitch.metric import PitchMetric
 from metrics.pitch.note_maps import unpacked
 from metrics.pitch.notes import NoteMetric, Notes, folded
-from metrics.target import FLOOR_DB, LEVEL, N_FFT, TargetChroma, TargetMel
+from metrics.target import (
+    FLOOR_DB,
+    LEVEL,
+    N_FFT,
+    TargetChroma,
+    TargetMel,
+    TargetNotes,
+    as_content,
+)
 
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 UNIT, TAILS = 2.0**-24, 8.0
@@ -114,7 +122,13 @@ def _of_musicnn(metric: MusicnnMetric) -> Tolerance:
 
 @tolerance_of.register
 def _of_pitch(metric: PitchMetric) -> Tolerance:
-    return Tolerance("float32", *PITCH_LAYERS, None, parts=_parts(metric))
+    return Tolerance("float32", *PITCH_LAYERS, None, parts=_parts(metric, outputs()))
+
+
+@tolerance_of.register
+def _of_target_notes(metric: TargetNotes) -> Tolerance:
+    asked = [as_content(one, one.target) for one in outputs() if one.target is not None]
+    return Tolerance("float32", *PITCH_LAYERS, None, parts=_parts(metric._notes, asked))
 
 
 @tolerance_of.register
@@ -152,12 +166,12 @@ def _of_mel(_: TargetMel) -> Tolerance:
     return Tolerance("float32", CHROMA_DEPTH, CHROMA_TERMS, None, unit=unit)
 
 
-def _parts(metric: PitchMetric) -> int:
+def _parts(metric: PitchMetric, asked: Sequence[Output]) -> int:
     """The fewest parts that the score of a sound counts: half the cells of F1, or the frames."""
     hearing = metric._require_hearing()
     pairs = [
         (hearing.of(one.content.audio), hearing.of(one.audio))
-        for one, score in zip(outputs(), metric.score(outputs()), strict=True)
+        for one, score in zip(asked, metric.score(asked), strict=True)
         if score.value is not None
     ]
     if isinstance(metric, NoteMetric):

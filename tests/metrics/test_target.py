@@ -12,6 +12,7 @@ from metrics.target import (
     LEVEL,
     TargetChroma,
     TargetMel,
+    TargetNotes,
     log_mel,
     mel_distance_db,
 )
@@ -90,3 +91,31 @@ def test_without_a_true_result_there_is_no_score(metric: TargetMel | TargetChrom
     assert (missing.value, missing.status) == (None, "unsupported")
     assert "has no true result" in str(missing.reason)
     assert (silent.value, silent.status) == (None, "unsupported")
+
+
+def chord(*keys: int) -> Audio:
+    """Tones of six partials each, for two seconds."""
+    times = np.arange(2 * RATE) / RATE
+    hertz = [440 * 2 ** ((key - 69) / 12) for key in keys]
+    tones = [np.sin(2 * np.pi * f * n * times) / n for f in hertz for n in range(1, 7)]
+    return sound(0.1 * np.sum(tones, axis=0))
+
+
+def test_notes_are_those_of_the_true_result_whatever_its_length() -> None:
+    metric = TargetNotes()
+    metric.load("mini", "cpu")
+    right, wrong = chord(60, 64), chord(61, 66)
+    longer = sound(np.concatenate([right.mono, right.mono]))
+    asked = [
+        Output(Clip("c", "piano", wrong), Style("violin", ()), heard, target=target)
+        for heard, target in ((right, right), (right, longer), (wrong, right), (right, None))
+    ]
+    same, cut, other, none = metric.score(asked)
+    assert same.value == 1.0
+    assert cut.value is not None
+    assert cut.value > 0.95  # the last frames hear that the sound goes on
+    assert other.value is not None
+    assert other.value < 0.2
+    assert (none.status, none.name) == ("unsupported", "target.notes")
+    (silent,) = metric.score([output(NOISE, sound(np.zeros(RATE)))])
+    assert str(silent.reason).startswith("of the true result: ")

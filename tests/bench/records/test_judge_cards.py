@@ -30,6 +30,13 @@ KNOWN = {
     "sf.seen": "style",
     "target.chroma": "content",
     "target.mel": "mixture",
+    "sf.margin": "style",
+    "sf.musicnn": "style",
+    "sf.musicnn.margin": "style",
+    "notes": "content",
+    "melody": "content",
+    "lpaps": "mixture",
+    "cqt1-pcc": "weak",
 }
 
 
