@@ -29,6 +29,10 @@ _AS_MUSICTI = (
     "padded columns do not enter the loss",
     "strength times steps is taken in decimals: .58 of 50 is 29 steps, not 28",
 )
+_AS_EDITS = (
+    "longer contents are edited in windows that fade into each other, which share their noise",
+    *_AS_RIFFUSION,
+)
 _AS_MUSICGEN = ("no source separation before the chroma", _OWN_STREAMS)
 
 METHODS: dict[str, Entry] = {
@@ -154,6 +158,54 @@ METHODS: dict[str, Entry] = {
         ),
         _RIFFUSION,
         parameters="methods.riffusion.parameters.guided:TextParameters",
+    ),
+    "zeta": Entry(
+        "methods.riffusion.training_free.texts:Zeta",
+        MethodInfo(
+            title="ZETA (DDPM inversion)",
+            conditioned_on=("style text", "content audio"),
+            fits_per_style=False,
+            source=(
+                "Manor and Michaeli (2024), Zero-Shot Unsupervised and Text-Based Audio Editing "
+                "Using DDPM Inversion, arXiv 2402.10009, section 3"
+            ),
+            departures=_AS_EDITS,
+            channels="each",
+        ),
+        _RIFFUSION,
+        parameters="methods.riffusion.parameters.editing:ZetaParameters",
+    ),
+    "ddim-inversion": Entry(
+        "methods.riffusion.training_free.texts:DdimInversion",
+        MethodInfo(
+            title="DDIM inversion",
+            conditioned_on=("style text", "content audio"),
+            fits_per_style=False,
+            source=(
+                "Song, Meng and Ermon (2021), Denoising diffusion implicit models, section 4.3, as "
+                "a baseline of arXiv 2402.10009"
+            ),
+            departures=_AS_EDITS,
+            channels="each",
+        ),
+        _RIFFUSION,
+        parameters="methods.riffusion.parameters.editing:DdimInversionParameters",
+    ),
+    "sdedit": Entry(
+        "methods.riffusion.training_free.texts:Sdedit",
+        MethodInfo(
+            title="SDEdit",
+            conditioned_on=("style text", "content audio"),
+            fits_per_style=False,
+            source=(
+                "Meng et al. (2022), SDEdit, arXiv 2108.01073, algorithm 1, as a baseline of arXiv "
+                "2402.10009"
+            ),
+            departures=_AS_EDITS,
+            channels="each",
+        ),
+        _RIFFUSION,
+        parameters="methods.riffusion.parameters.editing:SdeditParameters",
     ),
     "shallow": Entry(
         "methods.gatys.shallow:Shallow",

@@ -21,10 +21,11 @@ from bench.seeds import derive_seed, generator
 from methods.riffusion.backbone import Backbone, Moments, load_backbone, place_latents
 from methods.riffusion.checkpoints import WINDOW_S, describe
 from methods.riffusion.conditioning import ContextTable, RowsOfTables
+from methods.riffusion.editing.samplers import Material, count_noises, sample
 from methods.riffusion.longform import cut_windows, join_windows, place_windows
-from methods.riffusion.parameters.settings import CanvasSettings, StylisationSettings
+from methods.riffusion.parameters.edits import AnySampling
+from methods.riffusion.parameters.settings import CanvasSettings
 from methods.riffusion.spectrogram import MINI_PARAMETERS, SpectrogramParameters, decode, encode
-from methods.riffusion.stylisation import stylise
 from methods.riffusion.transition import amounts, blend_settings, blend_tables, slerp
 from methods.riffusion.width import GreyImage, WidthMode, choose_mode, from_window, to_window
 
@@ -65,7 +66,7 @@ class Ending:
     """Where a transition ends: contexts, settings, seed and the curve of the way there."""
 
     contexts: ContextTable
-    settings: StylisationSettings
+    settings: AnySampling
     seed: int
     curve: float = 1.0
 
@@ -90,7 +91,7 @@ class Passage:
 
     image: GreyImage
     contexts: ContextTable
-    settings: StylisationSettings
+    settings: AnySampling
     seeds: tuple[int, int]
     amount: float = 0.0
 
@@ -214,7 +215,7 @@ def count_windows(model: Riffusion, content: Clip) -> int:
 def render(
     model: Riffusion,
     renderings: Sequence[Rendering],
-    settings: StylisationSettings,
+    settings: AnySampling,
     canvas: CanvasSettings,
 ) -> list[Audio]:
     """Stylise contents in batches and return their audio, in order.
@@ -238,9 +239,7 @@ def render(
     return sound_images(model, paintings)
 
 
-def _passages(
-    one: Rendering, windows: Sequence[GreyImage], settings: StylisationSettings
-) -> list[Passage]:
+def _passages(one: Rendering, windows: Sequence[GreyImage], settings: AnySampling) -> list[Passage]:
     end = one.ending
     if end is None:
         return [Passage(w, one.contexts, settings, (one.seed, one.seed)) for w in windows]
@@ -260,7 +259,7 @@ def _paint(
     model: Riffusion, passages: Sequence[Passage], canvas: CanvasSettings
 ) -> list[GreyImage]:
     """Images of all windows, in order; those with equal settings go through the model together."""
-    groups: dict[StylisationSettings, list[int]] = {}
+    groups: dict[AnySampling, list[int]] = {}
     for number, one in enumerate(passages):
         groups.setdefault(one.settings, []).append(number)
     batcher = Batcher(_windows_at_once(model))
@@ -303,24 +302,21 @@ def stylise_windows(
     Each row draws from its own request's generator.
     """
     moments = backbone.encode(torch.from_numpy(windows))
-    draws = [_draw(one, moments.mean.shape[1:]) for one in passages]
-    posterior, noise = (torch.stack(each).to(backbone.device) for each in zip(*draws, strict=True))
-    return stylise(
-        backbone.predict_noise,
-        backbone.schedule,
-        RowsOfTables([one.contexts for one in passages]),
-        passages[0].settings,
+    settings, shape = passages[0].settings, moments.mean.shape[1:]
+    draws = [_draw(one, shape, 1 + count_noises(settings)) for one in passages]
+    posterior, *noises = torch.stack(draws, dim=1).to(backbone.device)
+    material = Material(
         latents=place_latents(moments, posterior, canvas.vae_sample),
-        noise=noise,
+        noises=torch.stack(noises) if noises else posterior.new_zeros(0, *posterior.shape),
     )
+    tables = RowsOfTables([one.contexts for one in passages])
+    return sample(backbone, tables, settings, material)
 
 
-def _draw(one: Passage, shape: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Noise for the posterior and for the start, between those of the passage's two seeds."""
+def _draw(one: Passage, shape: Sequence[int], count: int) -> torch.Tensor:
+    """Noises (count, *shape), that of the posterior first, between those of the two seeds."""
     streams = [generator(derive_seed("stylisation", seed)) for seed in dict.fromkeys(one.seeds)]
-    pairs = [[torch.randn(tuple(shape), generator=stream) for _ in range(2)] for stream in streams]
-    (posterior, noise), (last_posterior, last_noise) = pairs[0], pairs[-1]
-    return (
-        slerp(posterior, last_posterior, one.amount),
-        slerp(noise, last_noise, one.amount),
-    )
+    drawn = [
+        [torch.randn(tuple(shape), generator=stream) for stream in streams] for _ in range(count)
+    ]
+    return torch.stack([slerp(each[0], each[-1], one.amount) for each in drawn])

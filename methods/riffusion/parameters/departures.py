@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.api import Profile
-from methods.riffusion.parameters.guided import UnguidedParameters
+from methods.riffusion.parameters.guided import CanvasParameters, UnguidedParameters
 from methods.riffusion.parameters.settings import FittingPlan
 from methods.riffusion.width import WidthMode
 
@@ -55,6 +55,20 @@ def of_styles(width_mode: WidthMode, plan: FittingPlan) -> Iterator[str]:
         yield f"of style clips: {_WIDTHS[width_mode]} (fit_width_mode=resize)"
     if plan.vae_sample == "mode":
         yield "style latents are the mode of the posterior, not draws (fit_vae_sample=sample)"
+
+
+def of_sampler(sampler: str) -> str:
+    """What stands in the place of stylisation under a learnt style."""
+    return f"contents are edited by {sampler}, not by stylisation (sampler=stylise)"
+
+
+def of_text_edit(parameters: CanvasParameters, source: str) -> Iterator[str]:
+    """How an edit under a text is handled, against code that was released for another backbone."""
+    yield f"on spectrograms of Riffusion, where {source}"
+    if parameters.vae_sample == "sample":
+        yield "the content's latents are a draw from the posterior, not its mode (vae_sample=mode)"
+    if parameters.width_mode != "resize":
+        yield _WIDTHS[parameters.width_mode]
 
 
 def words_of_plan(plan: FittingPlan) -> str:

@@ -61,6 +61,11 @@ class StylisationSettings:
         each = 2 if self.guidance_scale > 1 else 1
         return each * len(self.itinerary().timesteps) + (self.brs == "on")
 
+    def visited(self, num_train_timesteps: int = 1000) -> tuple[int, ...]:
+        """Every timestep at which the model is asked."""
+        route = self.itinerary(num_train_timesteps)
+        return (route.start, *route.timesteps)
+
     def itinerary(self, num_train_timesteps: int = 1000) -> Itinerary:
         """The timesteps that these settings visit."""
         return plan_itinerary(

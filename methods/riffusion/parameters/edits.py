@@ -1,0 +1,163 @@
+"""What can be set of the training-free edits, with the ranges that are checked.
+
+**Contents**: one class per way of sampling, `NoiseMapSettings` (edit-friendly inversion),
+`InversionSettings` (DDIM inversion), `StochasticSettings` (SDEdit); they answer the same questions
+as `settings.StylisationSettings`, and `AnySampling` is any of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.api import ConfigError
+from methods.riffusion.parameters.itinerary import count_steps, ddim_grid
+from methods.riffusion.parameters.settings import StylisationSettings
+
+LastMap = Literal["zero", "keep"]
+
+
+def require_guidance(scale: float, name: str = "guidance_scale") -> None:
+    """Refuse a guidance below 1.
+
+    Raises:
+        ConfigError: It is below 1.
+    """
+    if not scale >= 1:
+        raise ConfigError(f"{name} is {scale}; it must be at least 1 (1 = no guidance). Try 5.")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """What the model is told of the content while it is inverted.
+
+    Args:
+        prompt: Words for the content; empty is the empty prompt, which is never guided.
+        guidance_scale: w_s >= 1 towards those words.
+    """
+
+    prompt: str = ""
+    guidance_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse what would do nothing."""
+        require_guidance(self.guidance_scale, "source_guidance")
+        if self.guidance_scale > 1 and not self.prompt:
+            raise ConfigError(
+                f"source_guidance is {self.guidance_scale} and source_prompt empty; guidance to "
+                "the empty prompt does nothing. Give a source_prompt, or leave source_guidance out."
+            )
+
+    @property
+    def rows(self) -> int:
+        """Rows of the U-Net for a prediction."""
+        return 2 if self.guidance_scale > 1 else 1
+
+
+@dataclass(frozen=True, slots=True)
+class _GridSettings:
+    """The lowest k = int(N s) levels of the DDIM grid.
+
+    Args:
+        strength: s in (0, 1]; larger means more noise, less content, more style.
+        guidance_scale: w_t >= 1; 1 leaves the empty prompt out.
+        num_inference_steps: N.
+    """
+
+    strength: float = 0.65
+    guidance_scale: float = 5.0
+    num_inference_steps: int = 50
+
+    def __post_init__(self) -> None:
+        """Check everything now."""
+        require_guidance(self.guidance_scale)
+        self.visited()
+
+    def visited(self, num_train_timesteps: int = 1000) -> tuple[int, ...]:
+        """g_1, .., g_k, rising."""
+        grid = ddim_grid(self.num_inference_steps, num_train_timesteps)
+        return grid[: count_steps(self.strength, self.num_inference_steps)]
+
+    def rows(self) -> int:
+        """Rows of the U-Net on the way down."""
+        return (2 if self.guidance_scale > 1 else 1) * len(self.visited())
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseMapSettings(_GridSettings):
+    """Edit-friendly inversion, and sampling with its noise maps under the style.
+
+    Args:
+        source: What is said of the content.
+        last_map: "zero" drops Z_1, as the released codes do, so that even an unchanged content
+            comes back off by s_1 |Z_1|; "keep" returns it exactly.
+    """
+
+    source: SourceSettings = SourceSettings()
+    last_map: LastMap = "zero"
+
+    def __post_init__(self) -> None:
+        """Check everything now."""
+        _GridSettings.__post_init__(self)
+        if self.last_map not in ("zero", "keep"):
+            raise ConfigError(f"z_last is {self.last_map!r}; it must be zero or keep. Try zero.")
+
+    def rows(self) -> int:
+        """Rows of the U-Net, up and down; those up are not repeated for another style.
+
+        Example:
+            >>> NoiseMapSettings(0.65, 5.0, 50).rows()
+            96
+        """
+        return self.source.rows * len(self.visited()) + _GridSettings.rows(self)
+
+
+@dataclass(frozen=True, slots=True)
+class InversionSettings(_GridSettings):
+    """DDIM inversion to level g_k, and DDIM sampling from there under the style.
+
+    Args:
+        source: What is said of the content.
+    """
+
+    source: SourceSettings = SourceSettings()
+
+    def rows(self) -> int:
+        """Rows of the U-Net, up and down; those up are not repeated for another style."""
+        return self.source.rows * len(self.visited()) + _GridSettings.rows(self)
+
+
+@dataclass(frozen=True, slots=True)
+class StochasticSettings(_GridSettings):
+    """SDEdit: noise to level g_k, and stochastic sampling (eta 1) from there under the style."""
+
+
+AnySampling = StylisationSettings | NoiseMapSettings | InversionSettings | StochasticSettings
+Sampler = Literal["stylise", "sdedit", "zeta", "ddim-inversion"]
+
+
+def words_for_content(settings: AnySampling) -> str:
+    """What the model is told of the content in words; empty where it is told nothing."""
+    if isinstance(settings, NoiseMapSettings | InversionSettings):
+        return settings.source.prompt
+    return ""
+
+
+def settings_of(
+    sampler: str, strength: float, guidance_scale: float, num_inference_steps: int
+) -> AnySampling:
+    """The settings of an edit by its name, all else as it is by default.
+
+    Raises:
+        ConfigError: There is no such edit, or a value is out of range.
+    """
+    edits: dict[str, type[NoiseMapSettings | InversionSettings | StochasticSettings]] = {
+        "sdedit": StochasticSettings,
+        "zeta": NoiseMapSettings,
+        "ddim-inversion": InversionSettings,
+    }
+    if sampler not in edits:
+        raise ConfigError(
+            f"sampler is {sampler!r}; it must be stylise, {', '.join(edits)}. Try zeta."
+        )
+    return edits[sampler](strength, guidance_scale, num_inference_steps)
