@@ -207,6 +207,25 @@ METHODS: dict[str, Entry] = {
         _RIFFUSION,
         parameters="methods.riffusion.parameters.editing:SdeditParameters",
     ),
+    "steer": Entry(
+        "methods.riffusion.training_free.texts:Steer",
+        MethodInfo(
+            title="SteerMusic (DDS)",
+            conditioned_on=("style text", "content audio"),
+            fits_per_style=False,
+            source=(
+                "Niu et al. (2025), SteerMusic: Enhanced Musical Consistency for Zero-shot "
+                "Text-guided and Personalized Music Editing, arXiv 2504.10826, section 3.1"
+            ),
+            departures=(
+                "without a prompt for the content unless source_prompt gives one",
+                *_AS_EDITS,
+            ),
+            channels="each",
+        ),
+        _RIFFUSION,
+        parameters="methods.riffusion.parameters.editing:SteerParameters",
+    ),
     "shallow": Entry(
         "methods.gatys.shallow:Shallow",
         MethodInfo(

@@ -47,8 +47,8 @@ PLACEHOLDER = "*"
 
 # Posteriors kept per backbone; one of the full model takes 128 KB.
 _MOMENTS_KEPT = 1024
-# Inversions kept per backbone; the noise maps of a window of the full model take 4 MB.
-_INVERSIONS_KEPT = 256
+# Bytes of inversions kept per backbone; the noise maps of a window of the full model take 4 MB.
+_INVERSIONS_KEPT = 1 << 30
 # Weights of a U-Net from which on compiling it pays; the mini profile's has .5 million.
 _LARGE = 100_000_000
 # Activations of a U-Net's pass in units of its first and widest map; with a backward pass nearly
@@ -152,7 +152,7 @@ class Backbone:
         self._token_embedding = _find_by_suffix(parts.text_encoder, "token_embedding")
         self._position_embedding = _find_by_suffix(parts.text_encoder, "position_embedding")
         self._moments: Recent[Moments] = Recent(_MOMENTS_KEPT)
-        self.inversions: Recent[torch.Tensor] = Recent(_INVERSIONS_KEPT)
+        self.inversions: Recent[torch.Tensor] = Recent(_INVERSIONS_KEPT, lambda kept: kept.nbytes)
         self._prompts: dict[str, torch.Tensor] = {}
         self._pass = Accelerated(
             "the U-Net", self._plain_pass, way, parts.unet.dtype, size_for=padded_size

@@ -308,6 +308,7 @@ def stylise_windows(
     material = Material(
         latents=place_latents(moments, posterior, canvas.vae_sample),
         noises=torch.stack(noises) if noises else posterior.new_zeros(0, *posterior.shape),
+        seeds=tuple(one.seeds[0] for one in passages),
     )
     tables = RowsOfTables([one.contexts for one in passages])
     return sample(backbone, tables, settings, material)

@@ -25,11 +25,13 @@ from methods.riffusion.editing.inversion import (
     record_maps,
 )
 from methods.riffusion.editing.kept import recall
+from methods.riffusion.editing.steering import draw_times, steer
 from methods.riffusion.parameters.edits import (
     AnySampling,
     InversionSettings,
     NoiseMapSettings,
     SourceSettings,
+    SteeringSettings,
     StochasticSettings,
 )
 from methods.riffusion.parameters.itinerary import plan_climb
@@ -45,10 +47,12 @@ class Material:
     Args:
         latents: z_0.
         noises: As many as `count_noises` says.
+        seeds: One per content, for what else is drawn.
     """
 
     latents: torch.Tensor
     noises: torch.Tensor
+    seeds: tuple[int, ...]
 
 
 def count_noises(settings: AnySampling) -> int:
@@ -57,6 +61,8 @@ def count_noises(settings: AnySampling) -> int:
         return 1
     if isinstance(settings, InversionSettings):
         return 0
+    if isinstance(settings, SteeringSettings):
+        return len(settings.rates())
     return len(settings.visited()) + isinstance(settings, StochasticSettings)
 
 
@@ -66,13 +72,23 @@ def sample(
     """Latents of contents in their styles, whose contexts the conditioning holds."""
     match settings:
         case NoiseMapSettings():
-            return edit_with_maps(backbone, conditioning, settings, material)
+            edited = edit_with_maps(backbone, conditioning, settings, material)
         case InversionSettings():
-            return edit_by_inversion(backbone, conditioning, settings, material)
+            edited = edit_by_inversion(backbone, conditioning, settings, material)
         case StochasticSettings():
-            return edit_by_noise(backbone, conditioning, settings, material)
+            edited = edit_by_noise(backbone, conditioning, settings, material)
+        case SteeringSettings():
+            times = draw_times(settings, material.seeds, backbone.schedule.num_train_timesteps)
+            edited = steer(
+                backbone,
+                conditioning,
+                settings,
+                latents=material.latents,
+                noises=material.noises,
+                times=times.to(backbone.device),
+            )
         case StylisationSettings():
-            return stylise(
+            edited = stylise(
                 backbone.predict_noise,
                 backbone.schedule,
                 conditioning,
@@ -80,6 +96,7 @@ def sample(
                 latents=material.latents,
                 noise=material.noises[0],
             )
+    return edited
 
 
 def guided(backbone: Backbone, conditioning: Conditioning, guidance_scale: float) -> Prediction:

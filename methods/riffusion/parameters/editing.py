@@ -4,7 +4,7 @@ Strength, steps and guidance belong together, so presets choose them: `mini` for
 this project, `full` for Riffusion itself, `released` as in the code that came with the source. A
 parameter left at None takes the preset's value.
 
-**Contents**: `ZetaParameters`, `DdimInversionParameters`, `SdeditParameters`.
+**Contents**: `ZetaParameters`, `DdimInversionParameters`, `SdeditParameters`, `SteerParameters`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from methods.riffusion.parameters.edits import (
     LastMap,
     NoiseMapSettings,
     SourceSettings,
+    SteeringSettings,
     StochasticSettings,
 )
 from methods.riffusion.parameters.guided import TRANSFER, CanvasParameters
@@ -40,6 +41,13 @@ _DDIM: Mapping[Preset, tuple[float, int, float]] = {
     "full": (1.0, 100, 5.0),
     "released": (1.0, 200, 5.0),
 }
+# The flags of SteerMusic_edit.py in sony/steermusic at commit 67df26f.
+_STEER: Mapping[Preset, tuple[float, int, float]] = {
+    "mini": (1.0, 100, 3.0),
+    "full": (1.0, 400, 15.0),
+    "released": (1.0, 400, 30.0),
+}
+_ALL_TIMESTEPS = 999  # all but 0, which no grid has
 _SOURCE_GUIDANCE = 3.0  # of the same flags
 
 
@@ -184,3 +192,45 @@ class SdeditParameters(_EditParameters):
     def departures(self, profile: Profile) -> Iterator[str]:
         """Where these settings leave the code that they are compared in."""
         yield from self._departures(_ZETA, profile)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SteerParameters(_EditParameters):
+    """Parameters of steering by the delta denoising score.
+
+    Args:
+        strength: Share of the updates that are taken, in (0, 1]; each share is a point of the way.
+        num_inference_steps: M, the updates of strength 1. The rate begins at 8 / M and falls by a
+            tenth after every twentieth of them, so that M changes how fine the way is, not its
+            length.
+        guidance_scale: w >= 1 of both predictions; more goes farther.
+        source_prompt: What the content is; empty is the empty prompt, which saves a row.
+        t_low: Lowest timestep that is drawn.
+        t_high: Highest timestep that is drawn.
+        t_grid: Timesteps are drawn from a DDIM grid of so many steps, so that the contexts of a
+            time-varying style are few; 999 has all of them.
+    """
+
+    source_prompt: str = field(default="", metadata=TRANSFER)
+    t_low: int = field(default=20, metadata=TRANSFER)
+    t_high: int = field(default=980, metadata=TRANSFER)
+    t_grid: int = field(default=50, metadata=TRANSFER)
+
+    def __post_init__(self) -> None:
+        """Check everything now, before a model is loaded."""
+        self.sampling()
+
+    def sampling(self) -> SteeringSettings:
+        """The settings of the sampler."""
+        bounds = (self.t_low, self.t_high)
+        return SteeringSettings(*self._chosen(_STEER), self.source_prompt, bounds, self.t_grid)
+
+    def passes(self) -> Passes:
+        """Rows of the U-Net for a window."""
+        return Passes(transfer=self.sampling().rows())
+
+    def departures(self, profile: Profile) -> Iterator[str]:
+        """Where these settings leave the paper and its code."""
+        yield from self._departures(_STEER, profile)
+        if self.t_grid != _ALL_TIMESTEPS:
+            yield f"timesteps are drawn from a grid of {self.t_grid}, not from all (t_grid=999)"

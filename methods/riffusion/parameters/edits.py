@@ -1,7 +1,8 @@
 """What can be set of the training-free edits, with the ranges that are checked.
 
 **Contents**: one class per way of sampling, `NoiseMapSettings` (edit-friendly inversion),
-`InversionSettings` (DDIM inversion), `StochasticSettings` (SDEdit); they answer the same questions
+`InversionSettings` (DDIM inversion), `StochasticSettings` (SDEdit), `SteeringSettings` (delta
+denoising score); they answer the same questions
 as `settings.StylisationSettings`, and `AnySampling` is any of them.
 """
 
@@ -15,6 +16,8 @@ from methods.riffusion.parameters.itinerary import count_steps, ddim_grid
 from methods.riffusion.parameters.settings import StylisationSettings
 
 LastMap = Literal["zero", "keep"]
+# Of the released SteerMusic_edit.py: .02 for each of 400 updates, times .9 after every 20 of them.
+_WHOLE_RATE, _FALL, _FALLS = 8.0, 0.9, 20
 
 
 def require_guidance(scale: float, name: str = "guidance_scale") -> None:
@@ -132,13 +135,89 @@ class StochasticSettings(_GridSettings):
     """SDEdit: noise to level g_k, and stochastic sampling (eta 1) from there under the style."""
 
 
-AnySampling = StylisationSettings | NoiseMapSettings | InversionSettings | StochasticSettings
-Sampler = Literal["stylise", "sdedit", "zeta", "ddim-inversion"]
+@dataclass(frozen=True, slots=True)
+class SteeringSettings:
+    """Delta denoising score: the latent itself is moved, by differences of two predictions.
+
+    Args:
+        strength: Share of the updates that are taken, in (0, 1].
+        guidance_scale: w >= 1 of both predictions.
+        num_inference_steps: M, the updates of strength 1; the rate and its fall follow from it.
+        source_prompt: Words for the content; empty is the empty prompt, which is never guided.
+        bounds: Lowest and highest timestep that may be drawn.
+        t_grid: Steps of the DDIM grid from which timesteps are drawn; 999 has them all.
+    """
+
+    strength: float = 1.0
+    guidance_scale: float = 3.0
+    num_inference_steps: int = 100
+    source_prompt: str = ""
+    bounds: tuple[int, int] = (20, 980)
+    t_grid: int = 50
+
+    def __post_init__(self) -> None:
+        """Check everything now."""
+        require_guidance(self.guidance_scale)
+        count_steps(self.strength, self.num_inference_steps)
+        if not self.visited():
+            low, high = self.bounds
+            raise ConfigError(
+                f"t_low {low} and t_high {high} leave no timestep of a grid of {self.t_grid} "
+                "steps. Widen them, or set t_grid=999."
+            )
+
+    @property
+    def source(self) -> SourceSettings:
+        """What the model is told of the content: both predictions share their guidance."""
+        return SourceSettings(self.source_prompt, self.guidance_scale if self.source_prompt else 1)
+
+    def visited(self, num_train_timesteps: int = 1000) -> tuple[int, ...]:
+        """The timesteps that may be drawn, rising."""
+        low, high = self.bounds
+        grid = ddim_grid(self.t_grid, num_train_timesteps)
+        return tuple(timestep for timestep in grid if low <= timestep <= high)
+
+    def rates(self) -> tuple[float, ...]:
+        """The rate of each update: 8 / M in the beginning, a tenth less after each twentieth of M.
+
+        These are the released .02, falling every 20 updates, at M = 400. The weight of the noise
+        level is left to the sampler.
+
+        Example:
+            >>> rates = SteeringSettings(num_inference_steps=400, strength=0.5).rates()
+            >>> len(rates), rates[0], round(rates[19], 4), round(rates[20], 4), round(sum(rates), 2)
+            (200, 0.02, 0.02, 0.018, 2.61)
+        """
+        every = max(1, self.num_inference_steps // _FALLS)
+        return tuple(
+            _WHOLE_RATE / self.num_inference_steps * _FALL ** (number // every)
+            for number in range(count_steps(self.strength, self.num_inference_steps))
+        )
+
+    def rows(self) -> int:
+        """Rows of the U-Net; those of the content's own prediction are not repeated.
+
+        Example:
+            >>> SteeringSettings().rows()
+            300
+        """
+        each = self.source.rows + (2 if self.guidance_scale > 1 else 1)
+        return each * count_steps(self.strength, self.num_inference_steps)
+
+
+AnySampling = (
+    StylisationSettings
+    | NoiseMapSettings
+    | InversionSettings
+    | StochasticSettings
+    | SteeringSettings
+)
+Sampler = Literal["stylise", "sdedit", "zeta", "ddim-inversion", "steer"]
 
 
 def words_for_content(settings: AnySampling) -> str:
     """What the model is told of the content in words; empty where it is told nothing."""
-    if isinstance(settings, NoiseMapSettings | InversionSettings):
+    if isinstance(settings, NoiseMapSettings | InversionSettings | SteeringSettings):
         return settings.source.prompt
     return ""
 
@@ -151,10 +230,12 @@ def settings_of(
     Raises:
         ConfigError: There is no such edit, or a value is out of range.
     """
-    edits: dict[str, type[NoiseMapSettings | InversionSettings | StochasticSettings]] = {
+    kinds = NoiseMapSettings | InversionSettings | StochasticSettings | SteeringSettings
+    edits: dict[str, type[kinds]] = {
         "sdedit": StochasticSettings,
         "zeta": NoiseMapSettings,
         "ddim-inversion": InversionSettings,
+        "steer": SteeringSettings,
     }
     if sampler not in edits:
         raise ConfigError(

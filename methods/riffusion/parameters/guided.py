@@ -107,9 +107,9 @@ class HostParameters(GuidedParameters):
     """The same for a learnt style, which any sampler of the family can be led by.
 
     Args:
-        sampler: stylise, or a training-free edit under the learnt style: sdedit, zeta or
-            ddim-inversion. Strength, steps and guidance are the edit's then, a strength of 1 may
-            be asked for, and `brs` is not used. A fit serves all of them.
+        sampler: stylise, or a training-free edit under the learnt style: sdedit, zeta,
+            ddim-inversion or steer. Strength, steps and guidance are the edit's then, a strength of
+            1 may be asked for, and `brs` is not used. A fit serves all of them.
     """
 
     sampler: Sampler = field(default="stylise", metadata=TRANSFER)

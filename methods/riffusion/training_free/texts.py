@@ -2,12 +2,13 @@
 
 The same edits follow a learnt style as `sampler` of `tve` and `rti`, which reuses their fits.
 
-**Contents**: `Zeta`, `DdimInversion`, `Sdedit`.
+**Contents**: `Zeta`, `DdimInversion`, `Sdedit`, `Steer`.
 
 References:
     Manor and Michaeli (2024), Zero-Shot Unsupervised and Text-Based Audio Editing Using DDPM
     Inversion, arXiv 2402.10009, with the baselines of its section 5; code in
-    HilaManor/AudioEditingCode at commit f324c19, of which nothing is copied.
+    HilaManor/AudioEditingCode at commit f324c19, of which nothing is copied. Niu et al. (2025),
+    SteerMusic, arXiv 2504.10826.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from bench.api import Profile
 from methods.riffusion.parameters.editing import (
     DdimInversionParameters,
     SdeditParameters,
+    SteerParameters,
     ZetaParameters,
 )
 from methods.riffusion.text import TextPrompted
@@ -62,4 +64,21 @@ class Sdedit(TextPrompted[SdeditParameters]):
     @classmethod
     def departures(cls, parameters: SdeditParameters, profile: Profile) -> tuple[str, ...]:
         """Where these settings leave the baseline."""
+        return tuple(parameters.departures(profile))
+
+
+@final
+class Steer(TextPrompted[SteerParameters]):
+    """The content's latent is steered by the difference that the style's text makes.
+
+    Of the personalised variant (SteerMusic+) this is neither the fine-tuned network nor the
+    contrastive loss.
+
+    References:
+        Niu et al. (2025), section 3.1, after Hertz et al. (2023); see `departures`.
+    """
+
+    @classmethod
+    def departures(cls, parameters: SteerParameters, profile: Profile) -> tuple[str, ...]:
+        """Where these settings leave the paper and its code."""
         return tuple(parameters.departures(profile))

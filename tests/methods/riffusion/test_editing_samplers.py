@@ -45,7 +45,12 @@ def material(settings: AnySampling, *seeds: int, shape: tuple[int, ...] = SHAPE)
         generator = torch.Generator().manual_seed(seed)
         drawn.append(torch.stack([torch.randn(shape, generator=generator) for _ in range(count)]))
     latents, *noises = torch.stack(drawn, dim=1)
-    return Material(latents, torch.stack(noises) if noises else latents[:0][None][:0])
+    return Material(latents, torch.stack(noises) if noises else latents[None][:0], seeds)
+
+
+def rows_of(given: Material, row: int) -> Material:
+    here = slice(row, row + 1)
+    return Material(given.latents[here], given.noises[:, here], given.seeds[here])
 
 
 def under(backbone: Backbone, settings: AnySampling, *prompts: str) -> RowsOfTables:
@@ -153,10 +158,10 @@ def test_a_style_changes_the_content_and_sdedit_depends_on_the_seed(
     tiny_backbone: Backbone,
 ) -> None:
     found = {}
-    for name in ("zeta", "sdedit", "ddim-inversion"):
+    for name in ("zeta", "sdedit", "ddim-inversion", "steer"):
         settings = settings_of(name, 0.5, 3.0, 4)
         one, other = material(settings, 1), material(settings, 2)
-        again = Material(one.latents, other.noises)
+        again = replace(one, noises=other.noises, seeds=other.seeds)
         styled, plain = (under(tiny_backbone, settings, prompt) for prompt in ("b", ""))
         found[name] = {
             "style": error(*(sample(tiny_backbone, u, settings, one) for u in (styled, plain))),
@@ -173,7 +178,9 @@ def test_the_reconstruction_of_zeta_does_not_depend_on_the_seed(tiny_backbone: B
     settings = NoiseMapSettings(0.5, 1.0, 4, last_map="keep")
     one, other = material(settings, 1), material(settings, 2)
     plain = under(tiny_backbone, settings, "")
-    again = sample(tiny_backbone, plain, settings, Material(one.latents, other.noises))
+    again = sample(
+        tiny_backbone, plain, settings, replace(one, noises=other.noises, seeds=other.seeds)
+    )
     assert error(again, sample(tiny_backbone, plain, settings, one)) < 1e-5
 
 
@@ -202,7 +209,7 @@ def test_rows_are_those_that_the_settings_announce_and_inversions_are_made_once(
 
 
 @pytest.mark.usefixtures("in_double")
-@pytest.mark.parametrize("name", ["zeta", "ddim-inversion", "sdedit"])
+@pytest.mark.parametrize("name", ["zeta", "ddim-inversion", "sdedit", "steer"])
 def test_a_batch_of_styles_gives_what_each_row_gives_alone(
     tiny_backbone: Backbone, twin_backbone: Backbone, name: str
 ) -> None:
@@ -211,7 +218,7 @@ def test_a_batch_of_styles_gives_what_each_row_gives_alone(
     given = material(settings, 1, 1, 2)
     together = sample(tiny_backbone, under(tiny_backbone, settings, *prompts), settings, given)
     for row, prompt in enumerate(prompts):
-        one = Material(given.latents[row : row + 1], given.noises[:, row : row + 1])
+        one = rows_of(given, row)
         alone = sample(twin_backbone, under(twin_backbone, settings, prompt), settings, one)
         bound = rounding.of_networks(
             tiny_backbone.parts.unet, passes=2, scale=200 * rounding.magnitude(alone)
@@ -221,7 +228,7 @@ def test_a_batch_of_styles_gives_what_each_row_gives_alone(
 
 @pytest.mark.parametrize("shape", [(4, 16, 32), (4, 16, 10)])
 def test_no_side_needs_to_be_square(tiny_backbone: Backbone, shape: tuple[int, ...]) -> None:
-    for name in ("zeta", "ddim-inversion", "sdedit"):
+    for name in ("zeta", "ddim-inversion", "sdedit", "steer"):
         settings = settings_of(name, 1.0, 1.0, 2)
         found = sample(
             tiny_backbone,
