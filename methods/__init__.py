@@ -226,6 +226,28 @@ METHODS: dict[str, Entry] = {
         _RIFFUSION,
         parameters="methods.riffusion.parameters.editing:SteerParameters",
     ),
+    "stylus": Entry(
+        "methods.riffusion.training_free.stylus:Stylus",
+        MethodInfo(
+            title="Stylus",
+            conditioned_on=("style audio", "content audio"),
+            fits_per_style=True,
+            source=(
+                "Stylus: Repurposing Stable Diffusion for Training-Free Music Style Transfer on "
+                "Mel-Spectrograms (2024), arXiv 2411.15913; Chung, Hyun and Heo (2024), arXiv "
+                "2312.09008"
+            ),
+            departures=(
+                "the weight of the style is inferred, for the released code lacks its attention",
+                "pictures are not cropped to squares and rescaled along mel",
+                "windows of a longer content share the statistics of their noise",
+                *_AS_RIFFUSION,
+            ),
+            channels="each",
+        ),
+        _RIFFUSION,
+        parameters="methods.riffusion.parameters.stylus:StylusParameters",
+    ),
     "shallow": Entry(
         "methods.gatys.shallow:Shallow",
         MethodInfo(
@@ -438,7 +460,7 @@ METHODS: dict[str, Entry] = {
             channels="each",
         ),
         _RIFFUSION,
-        parameters=_NONE,
+        parameters="methods.riffusion.parameters.guided:VocoderParameters",
     ),
     "vae": Entry(
         "methods.riffusion.controls:VaeRoundTrip",

@@ -24,8 +24,14 @@ from methods.riffusion.conditioning import ContextTable, RowsOfTables
 from methods.riffusion.editing.samplers import Material, count_noises, sample
 from methods.riffusion.longform import cut_windows, join_windows, place_windows
 from methods.riffusion.parameters.edits import AnySampling
-from methods.riffusion.parameters.settings import CanvasSettings
-from methods.riffusion.spectrogram import MINI_PARAMETERS, SpectrogramParameters, decode, encode
+from methods.riffusion.parameters.settings import CanvasSettings, Phase
+from methods.riffusion.spectrogram import (
+    MINI_PARAMETERS,
+    SpectrogramParameters,
+    decode,
+    decode_with_phases,
+    encode,
+)
 from methods.riffusion.transition import amounts, blend_settings, blend_tables, slerp
 from methods.riffusion.width import GreyImage, WidthMode, choose_mode, from_window, to_window
 
@@ -123,11 +129,21 @@ def _draw_anew(model: Riffusion, audio: Audio) -> GreyImage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Painting:
-    """A spectrogram to be made heard: the seed of its phases, and its length as audio."""
+    """A spectrogram to be made heard: the seed of its phases, and its length as audio.
+
+    With `phases_of` its phases are those of that sound, and nothing is sought.
+    """
 
     image: GreyImage
     seed: int
     num_samples: int
+    phases_of: Audio | None = None
+
+
+def paint_over(content: Clip, image: GreyImage, seed: int, phase: Phase) -> Painting:
+    """The painting of a content: as long as it, with its phases if they are asked for."""
+    own = content.audio if phase == "content" else None
+    return Painting(image, seed, content.audio.num_samples, own)
 
 
 def sound_images(model: Riffusion, paintings: Sequence[Painting]) -> list[Audio]:
@@ -137,9 +153,10 @@ def sound_images(model: Riffusion, paintings: Sequence[Painting]) -> list[Audio]
     """
     on_cpu = model.backbone.device.type == "cpu"
     batcher = Batcher(1 if on_cpu else _SOUNDS_AT_ONCE)
-    widths: dict[int, list[int]] = {}
+    widths: dict[tuple[int, bool], list[int]] = {}
     for number, painting in enumerate(paintings):
-        widths.setdefault(painting.image.shape[1], []).append(number)
+        kind = (painting.image.shape[1], painting.phases_of is None)
+        widths.setdefault(kind, []).append(number)
     sounds: dict[int, Audio] = {}
     for numbers in widths.values():
         alike = [paintings[number] for number in numbers]
@@ -151,12 +168,27 @@ def sound_images(model: Riffusion, paintings: Sequence[Painting]) -> list[Audio]
 def _sound_together(model: Riffusion, paintings: Sequence[Painting]) -> list[Audio]:
     device = model.backbone.device
     grey = torch.from_numpy(np.stack([one.image for one in paintings])).to(device)
-    starts = [generator(derive_seed("griffin-lim", one.seed), device) for one in paintings]
-    waveforms = decode(grey, model.codec, model.sample_rate, starts).cpu()
+    if all(one.phases_of for one in paintings):
+        waveforms = _with_given_phases(model, grey, paintings)
+    else:
+        starts = [generator(derive_seed("griffin-lim", one.seed), device) for one in paintings]
+        waveforms = decode(grey, model.codec, model.sample_rate, starts).cpu()
     return [
         fit_length(Audio(_level(waveform)[None].numpy(), model.sample_rate), one.num_samples)
         for waveform, one in zip(waveforms, paintings, strict=True)
     ]
+
+
+def _with_given_phases(
+    model: Riffusion, grey: torch.Tensor, paintings: Sequence[Painting]
+) -> torch.Tensor:
+    given = [one.phases_of.mono.copy() for one in paintings if one.phases_of]
+    sounds = [torch.from_numpy(waveform).to(grey.device) for waveform in given]
+    made = [
+        decode_with_phases(image[None], model.codec, model.sample_rate, sound[None])[0]
+        for image, sound in zip(grey, sounds, strict=True)
+    ]
+    return torch.stack(made).cpu()
 
 
 def _level(waveform: torch.Tensor) -> torch.Tensor:
@@ -235,7 +267,7 @@ def render(
     paintings = []
     for one, image, each in zip(renderings, images, passages, strict=True):
         whole = join_windows([next(painted) for _ in each], image.shape[1])
-        paintings.append(Painting(whole, one.seed, one.content.audio.num_samples))
+        paintings.append(paint_over(one.content, whole, one.seed, canvas.phase))
     return sound_images(model, paintings)
 
 
@@ -262,7 +294,7 @@ def _paint(
     groups: dict[AnySampling, list[int]] = {}
     for number, one in enumerate(passages):
         groups.setdefault(one.settings, []).append(number)
-    batcher = Batcher(_windows_at_once(model))
+    batcher = Batcher(windows_at_once(model))
     painted: dict[int, GreyImage] = {}
     for numbers in groups.values():
         chosen = [passages[number] for number in numbers]
@@ -271,7 +303,8 @@ def _paint(
     return [painted[number] for number in range(len(passages))]
 
 
-def _windows_at_once(model: Riffusion) -> int:
+def windows_at_once(model: Riffusion) -> int:
+    """Windows per pass of the U-Net, of two rows each, as memory allows."""
     backbone, codec = model.backbone, model.codec
     shape = (codec.num_mels, codec.num_frames)
     latent = [side // backbone.latent_reduction for side in shape]
@@ -287,10 +320,17 @@ def _paint_batch(
     if len({window.shape for window in windows}) > 1:  # only the report's mode leaves them unlike
         return [_paint_batch(model, [one], canvas)[0] for one in passages]
     latents = stylise_windows(model.backbone, passages, np.stack(windows), canvas)
+    return read_pictures(model, latents, [one.image for one in passages], canvas)
+
+
+def read_pictures(
+    model: Riffusion, latents: torch.Tensor, images: Sequence[GreyImage], canvas: CanvasSettings
+) -> list[GreyImage]:
+    """Pictures of latents, each as wide as the image that it was made of."""
     painted = model.backbone.decode(latents, canvas.picture).numpy()
     return [
-        from_window(output, one.image.shape[1], canvas.width_mode, unstretch=canvas.unstretch)
-        for output, one in zip(painted, passages, strict=True)
+        from_window(output, image.shape[1], canvas.width_mode, unstretch=canvas.unstretch)
+        for output, image in zip(painted, images, strict=True)
     ]
 
 

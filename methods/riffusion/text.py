@@ -62,6 +62,7 @@ def _departures(parameters: TextParameters, profile: Profile) -> Iterator[str]:
         yield "the decoded picture is truncated to 8 bits, where the application rounds it"
     if parameters.vae_sample == "mode":
         yield "the content's latents are the mode of the posterior, not a draw (vae_sample=sample)"
+    yield from departures.of_phase(parameters)
 
 
 def read_vocabulary(folder: Path) -> frozenset[str] | None:

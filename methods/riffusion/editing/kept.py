@@ -12,8 +12,10 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from bench.batching import Batcher
 from methods.riffusion.backbone import Backbone
 
+_TOGETHER = 16  # contents that are inverted in one pass, but on the CPU
 Make = Callable[[list[int]], torch.Tensor]  # what some rows of a batch give, (row, ...)
 
 
@@ -31,10 +33,10 @@ def recall(
     keys = [_key(facts, row) for row in zip(*decisive, strict=True)]
     found = {key: backbone.inversions.find(key) for key in keys}
     missing = [keys.index(key) for key, value in found.items() if value is None]
-    together = [[row] for row in missing] if backbone.device.type == "cpu" else [missing]
-    for rows in filter(None, together):
-        for row, value in zip(rows, make(rows), strict=True):
-            found[keys[row]] = backbone.inversions.keep(keys[row], value)
+    batcher = Batcher(1 if backbone.device.type == "cpu" else _TOGETHER)
+    made = batcher.run(missing, lambda rows: list(make(list(rows))))
+    for row, value in zip(missing, made, strict=True):
+        found[keys[row]] = backbone.inversions.keep(keys[row], value)
     return torch.stack([value for value in map(found.get, keys) if value is not None])
 
 

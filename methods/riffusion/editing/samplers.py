@@ -87,7 +87,7 @@ def sample(
                 noises=material.noises,
                 times=times.to(backbone.device),
             )
-        case StylisationSettings():
+        case _:
             edited = stylise(
                 backbone.predict_noise,
                 backbone.schedule,

@@ -47,6 +47,13 @@ def of_stylisation(parameters: UnguidedParameters) -> Iterator[str]:
         )
     if parameters.vae_sample == "mode":
         yield "the content's latents are the mode of the posterior, not a draw (vae_sample=sample)"
+    yield from of_phase(parameters)
+
+
+def of_phase(parameters: CanvasParameters) -> Iterator[str]:
+    """Where the phases come from, against every source that seeks them."""
+    if parameters.phase == "content":
+        yield "outputs have the phases of the content's own sound (phase=griffin-lim)"
 
 
 def of_styles(width_mode: WidthMode, plan: FittingPlan) -> Iterator[str]:
@@ -62,13 +69,14 @@ def of_sampler(sampler: str) -> str:
     return f"contents are edited by {sampler}, not by stylisation (sampler=stylise)"
 
 
-def of_text_edit(parameters: CanvasParameters, source: str) -> Iterator[str]:
-    """How an edit under a text is handled, against code that was released for another backbone."""
+def of_edit(parameters: CanvasParameters, source: str) -> Iterator[str]:
+    """How pictures and latents are handled, against code that was released for another model."""
     yield f"on spectrograms of Riffusion, where {source}"
     if parameters.vae_sample == "sample":
         yield "the content's latents are a draw from the posterior, not its mode (vae_sample=mode)"
     if parameters.width_mode != "resize":
         yield _WIDTHS[parameters.width_mode]
+    yield from of_phase(parameters)
 
 
 def words_of_plan(plan: FittingPlan) -> str:

@@ -87,7 +87,7 @@ class _EditParameters(CanvasParameters):
         self, presets: Mapping[Preset, tuple[float, int, float]], profile: Profile
     ) -> Iterator[str]:
         yield from departures.of_profile(profile)
-        yield from departures.of_text_edit(self, "the source edits those of AudioLDM 2")
+        yield from departures.of_edit(self, "the source edits those of AudioLDM 2")
         strength, guidance, steps = self._chosen(presets)
         said, released = (strength, steps, guidance), presets["released"]
         if said != released:
@@ -135,6 +135,7 @@ class ZetaParameters(_SourcedParameters):
 
     def __post_init__(self) -> None:
         """Check everything now, before a model is loaded."""
+        self.canvas()
         self.sampling()
 
     def sampling(self) -> NoiseMapSettings:
@@ -158,6 +159,7 @@ class DdimInversionParameters(_SourcedParameters):
 
     def __post_init__(self) -> None:
         """Check everything now, before a model is loaded."""
+        self.canvas()
         self.sampling()
 
     def sampling(self) -> InversionSettings:
@@ -179,6 +181,7 @@ class SdeditParameters(_EditParameters):
 
     def __post_init__(self) -> None:
         """Check everything now, before a model is loaded."""
+        self.canvas()
         self.sampling()
 
     def sampling(self) -> StochasticSettings:
@@ -218,6 +221,7 @@ class SteerParameters(_EditParameters):
 
     def __post_init__(self) -> None:
         """Check everything now, before a model is loaded."""
+        self.canvas()
         self.sampling()
 
     def sampling(self) -> SteeringSettings:

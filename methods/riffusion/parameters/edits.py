@@ -2,20 +2,23 @@
 
 **Contents**: one class per way of sampling, `NoiseMapSettings` (edit-friendly inversion),
 `InversionSettings` (DDIM inversion), `StochasticSettings` (SDEdit), `SteeringSettings` (delta
-denoising score); they answer the same questions
-as `settings.StylisationSettings`, and `AnySampling` is any of them.
+denoising score); they answer the same questions as `settings.StylisationSettings`, and
+`AnySampling` is any of them. `InjectionSettings` (style injection) stand apart, because their style
+is a sound.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from bench.api import ConfigError
-from methods.riffusion.parameters.itinerary import count_steps, ddim_grid
+from methods.riffusion.parameters.itinerary import Convention, count_steps, ddim_grid, plan_climb
 from methods.riffusion.parameters.settings import StylisationSettings
 
 LastMap = Literal["zero", "keep"]
+Layers = Literal["fine", "all", "every"]
+StartStyle = Literal["off", "adain", "efdm"]
 # Of the released SteerMusic_edit.py: .02 for each of 400 updates, times .9 after every 20 of them.
 _WHOLE_RATE, _FALL, _FALLS = 8.0, 0.9, 20
 
@@ -203,6 +206,66 @@ class SteeringSettings:
         """
         each = self.source.rows + (2 if self.guidance_scale > 1 else 1)
         return each * count_steps(self.strength, self.num_inference_steps)
+
+
+@dataclass(frozen=True, slots=True)
+class InjectionSettings:
+    """Style injection: a content is denoised while its attention looks up keys of a style.
+
+    Args:
+        strength: Share of the steps that are taken, in (0, 1].
+        num_inference_steps: N; the style was inverted in as many.
+        inversion: Convention of the inversion of both.
+        gamma: Share of the content's own queries, in [0, 1].
+        alpha: 0 attends to the content, 1 to the style; more goes beyond it.
+        temperature: Factor of the logits; above 1 attention is sharper.
+        layers: "fine": self-attention of the decoder but for its coarsest level, "all" of the
+            decoder, "every" one of the network.
+        start: The content's noise "off" as it is, with the style's mean and spread ("adain"), or
+            with all its values ("efdm"), by channel.
+    """
+
+    strength: float = 1.0
+    num_inference_steps: int = 50
+    inversion: Convention = "label"
+    gamma: float = 0.75
+    alpha: float = 0.9
+    temperature: float = 1.0
+    layers: Layers = "fine"
+    start: StartStyle = "adain"
+
+    def __post_init__(self) -> None:
+        """Check everything now."""
+        plan_climb(self.grid(), self.inversion)
+        if not (0 <= self.gamma <= 1 and self.alpha >= 0 and self.temperature > 0):
+            raise ConfigError(
+                f"gamma is {self.gamma}, alpha {self.alpha} and temperature {self.temperature}; "
+                "gamma must be in [0, 1], alpha at least 0, temperature above 0. Try 0.75, 0.9 "
+                "and 1."
+            )
+        known = {"layers": get_args(Layers), "adain": get_args(StartStyle)}
+        for name, value in (("layers", self.layers), ("adain", self.start)):
+            if value not in known[name]:
+                raise ConfigError(f"{name} is {value!r}; it must be {', '.join(known[name])}.")
+
+    def grid(self, num_train_timesteps: int = 1000) -> tuple[int, ...]:
+        """g_1, .., g_k, rising."""
+        grid = ddim_grid(self.num_inference_steps, num_train_timesteps)
+        return grid[: count_steps(self.strength, self.num_inference_steps)]
+
+    def rows(self) -> int:
+        """Rows of the U-Net for one content alone, with one clip of the style: k up, 3 k down.
+
+        Example:
+            >>> InjectionSettings().rows()
+            200
+        """
+        return len(plan_climb(self.grid(), self.inversion)) + 3 * len(self.sampled())
+
+    def sampled(self, num_train_timesteps: int = 1000) -> tuple[int, ...]:
+        """The timesteps that are sampled, rising: all, but without the highest as released."""
+        grid = self.grid(num_train_timesteps)
+        return grid[:-1] if self.inversion == "released" else grid
 
 
 AnySampling = (

@@ -2,7 +2,7 @@
 
 **Contents**: `CanvasParameters`, `UnguidedParameters`, `GuidedParameters`, and `HostParameters` for
 methods that learn a style and leave the sampler open; those of the methods that learn nothing,
-`TextParameters` and `NullPromptParameters`.
+`TextParameters`, `NullPromptParameters` and `VocoderParameters`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from methods.presets import choose
 from methods.riffusion.parameters.edits import AnySampling, Sampler, settings_of
 from methods.riffusion.parameters.settings import (
     CanvasSettings,
+    Phase,
     Picture,
     StylisationSettings,
     Switch,
@@ -34,17 +35,20 @@ class CanvasParameters:
         unstretch: Undo the stretching of resize.
         picture: How the decoded picture is brought to 8 bits: rounded, as Riffusion does, or
             truncated, as MusicTI does; left out, what the other settings follow.
+        phase: Sought by Griffin-Lim, or the content's own. The content is then heard through its
+            phases whatever the picture shows, so compare methods at equal phase alone.
     """
 
     vae_sample: VaeSample = field(default="sample", metadata=TRANSFER)
     width_mode: WidthMode = field(default="resize", metadata=TRANSFER)
     unstretch: bool = field(default=True, metadata=TRANSFER)
     picture: Picture | None = field(default=None, metadata=TRANSFER)
+    phase: Phase = field(default="griffin-lim", metadata=TRANSFER)
 
     def canvas(self) -> CanvasSettings:
         """The settings of the window."""
         return CanvasSettings(
-            self.width_mode, self.unstretch, self.vae_sample, self.chosen_picture()
+            self.width_mode, self.unstretch, self.vae_sample, self.chosen_picture(), self.phase
         )
 
     def chosen_picture(self) -> Picture:
@@ -71,6 +75,7 @@ class UnguidedParameters(CanvasParameters):
 
     def __post_init__(self) -> None:
         """Check everything now, before a model is loaded."""
+        self.canvas()
         self.sampling().visited()
 
     def stylisation(self) -> StylisationSettings:
@@ -152,3 +157,18 @@ class NullPromptParameters(UnguidedParameters):
     """
 
     brs: Switch = field(default="on", metadata=TRANSFER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VocoderParameters:
+    """How the spectrogram round trip is made heard.
+
+    Args:
+        phase: Sought by Griffin-Lim, or the content's own: the control of methods that use it.
+    """
+
+    phase: Phase = field(default="griffin-lim", metadata=TRANSFER)
+
+    def __post_init__(self) -> None:
+        """Check it now."""
+        CanvasSettings(phase=self.phase)

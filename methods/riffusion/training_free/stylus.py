@@ -1,0 +1,202 @@
+"""Stylus: a content is denoised while its attention looks up keys and values of a style's sound.
+
+Nothing is learnt and no text is read. Clips of the style and the content are inverted under the
+empty prompt; the content's noise takes the statistics of the style's, and is denoised in joint
+passes with both.
+
+Where this departs from its source is said in the catalog and by `Stylus.departures`.
+
+References:
+    Stylus (2024), arXiv 2411.15913, and Sooyyoungg/Stylus at commit e7dff25, which lacks the files
+    of its attention; StyleID: Chung, Hyun, Heo (CVPR 2024), arXiv 2312.09008, which it builds on,
+    and jiwoogit/StyleID at commit d4ea655. Nothing is copied from either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import torch
+
+from bench.api import (
+    Audio,
+    Clip,
+    FitRequest,
+    Profile,
+    Progress,
+    StyleState,
+    StyleTransferMethod,
+    TransferRequest,
+)
+from bench.batching import Batcher
+from bench.seeds import derive_seed, generator
+from methods.riffusion.backbone import draw_latents
+from methods.riffusion.editing.inversion import climb
+from methods.riffusion.editing.joint import InvertedStyle, inject, top_of, trajectories
+from methods.riffusion.editing.matching import match_start
+from methods.riffusion.editing.samplers import of_source
+from methods.riffusion.longform import cut_windows, join_windows
+from methods.riffusion.parameters.edits import InjectionSettings, SourceSettings
+from methods.riffusion.parameters.itinerary import ddim_grid, plan_climb
+from methods.riffusion.parameters.settings import CanvasSettings
+from methods.riffusion.parameters.stylus import StylusParameters
+from methods.riffusion.rendering import (
+    Riffusion,
+    draw_image,
+    load_riffusion,
+    paint_over,
+    read_pictures,
+    read_style,
+    sound_images,
+    windows_at_once,
+)
+from methods.riffusion.width import GreyImage, to_window
+
+Request = TransferRequest[StylusParameters]
+
+
+@final
+class Stylus(StyleTransferMethod[StylusParameters]):
+    """Style injection into self-attention on Riffusion.
+
+    References:
+        Stylus (2024), arXiv 2411.15913; see `departures`.
+    """
+
+    def load(self, profile: Profile, device: str) -> None:
+        """Load the frozen model, shared with the other methods of this family."""
+        self._model = load_riffusion(profile, device)
+
+    def fit(
+        self, requests: Sequence[FitRequest[StylusParameters]], progress: Progress
+    ) -> list[StyleState]:
+        """Invert the clips of each style; nothing is learnt."""
+        states = []
+        for number, request in enumerate(requests, start=1):
+            states.append(_invert(self._model, request))
+            progress(number / len(requests), f"{number} of {len(requests)} styles inverted")
+        return states
+
+    def transfer(self, requests: Sequence[Request]) -> list[Audio]:
+        """Render each content in its style; contents of one style and settings go together.
+
+        Raises:
+            ContentError: A content is too short.
+        """
+        groups: dict[tuple[object, ...], list[int]] = {}
+        for number, request in enumerate(requests):
+            given = request.parameters
+            key = (id(request.state), given.injection(), given.canvas())
+            groups.setdefault(key, []).append(number)
+        outputs: dict[int, Audio] = {}
+        for numbers in groups.values():
+            audios = _render(self._model, [requests[number] for number in numbers])
+            outputs |= dict(zip(numbers, audios, strict=True))
+        return [outputs[number] for number in range(len(requests))]
+
+    @classmethod
+    def departures(cls, parameters: StylusParameters, profile: Profile) -> tuple[str, ...]:
+        """Where these settings leave the paper and its code."""
+        return tuple(parameters.departures(profile))
+
+
+def _invert(model: Riffusion, request: FitRequest[StylusParameters]) -> StyleState:
+    parameters, backbone = request.parameters, model.backbone
+    clips = request.style.clips[: 1 if parameters.style_clips == "first" else None]
+    images = read_style(model, clips, parameters.fit_width_mode)
+    streams = [
+        generator(derive_seed("stylus", request.seed, number)) for number in range(len(clips))
+    ]
+    latents = draw_latents(images.moments, streams, parameters.fit_vae_sample)
+    grid = ddim_grid(parameters.num_inference_steps, backbone.schedule.num_train_timesteps)
+    moves = plan_climb(grid, parameters.inversion)
+    states = climb(of_source(backbone, SourceSettings()), backbone.schedule, moves, latents)
+    return StyleState(
+        arrays={
+            "states": states.transpose(0, 1).cpu().contiguous().numpy(),
+            "weights": images.weights[:, 0, 0].cpu().contiguous().numpy(),
+        },
+        meta={
+            "style": request.style.id,
+            "clips": [clip.id for clip in clips],
+            "num_inference_steps": parameters.num_inference_steps,
+            "inversion": parameters.inversion,
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Piece:
+    """A content as windows of the model: their images, trajectories and starts."""
+
+    images: list[GreyImage]
+    states: torch.Tensor
+    starts: torch.Tensor
+
+
+def _render(model: Riffusion, requests: Sequence[Request]) -> list[Audio]:
+    """Contents in one style, with equal settings."""
+    state, canvas = requests[0].state, requests[0].parameters.canvas()
+    settings, device = requests[0].parameters.injection(), model.backbone.device
+    style = InvertedStyle(
+        *(torch.from_numpy(state.arrays[name].copy()).to(device) for name in ("states", "weights"))
+    )
+    pieces = [_read(model, request, settings, canvas, style) for request in requests]
+    painted = iter(_paint(model, settings, canvas, style, pieces))
+    paintings = []
+    for request, piece in zip(requests, pieces, strict=True):
+        width = draw_image(model, request.content).shape[1]
+        whole = join_windows([next(painted) for _ in piece.images], width)
+        paintings.append(paint_over(request.content, whole, request.seed, canvas.phase))
+    return sound_images(model, paintings)
+
+
+def _read(
+    model: Riffusion,
+    request: Request,
+    settings: InjectionSettings,
+    canvas: CanvasSettings,
+    style: InvertedStyle,
+) -> _Piece:
+    """Invert the windows of a content, and bring their noise to the style's statistics."""
+    images = _windows_of(model, request.content)
+    width = model.codec.num_frames
+    windows = np.stack([to_window(image, width, canvas.width_mode) for image in images])
+    moments = model.backbone.encode(torch.from_numpy(windows))
+    # Windows of a piece share their draw, as in the rest of the family.
+    streams = [generator(derive_seed("stylisation", request.seed)) for _ in images]
+    latents = draw_latents(moments, streams, canvas.vae_sample)
+    grid = settings.grid(model.backbone.schedule.num_train_timesteps)
+    states = trajectories(model.backbone, plan_climb(grid, settings.inversion), latents)
+    top = top_of(settings)
+    starts = match_start(states[:, top], style.states[:, top], style.weights, settings.start)
+    return _Piece(images, states, starts)
+
+
+def _windows_of(model: Riffusion, content: Clip) -> list[GreyImage]:
+    return cut_windows(draw_image(model, content), model.codec.num_frames)
+
+
+def _paint(
+    model: Riffusion,
+    settings: InjectionSettings,
+    canvas: CanvasSettings,
+    style: InvertedStyle,
+    pieces: Sequence[_Piece],
+) -> list[GreyImage]:
+    """Pictures of all windows, in order, through the model in batches."""
+    windows = [
+        window
+        for piece in pieces
+        for window in zip(piece.images, piece.states, piece.starts, strict=True)
+    ]
+
+    def paint(part: Sequence[tuple[GreyImage, torch.Tensor, torch.Tensor]]) -> list[GreyImage]:
+        images, states, starts = zip(*part, strict=True)
+        latents = inject(model.backbone, settings, style, torch.stack(states), torch.stack(starts))
+        return read_pictures(model, latents, images, canvas)
+
+    return Batcher(windows_at_once(model)).run(windows, paint)
