@@ -344,10 +344,10 @@ def stylise_windows(
     moments = backbone.encode(torch.from_numpy(windows))
     settings, shape = passages[0].settings, moments.mean.shape[1:]
     draws = [_draw(one, shape, 1 + count_noises(settings)) for one in passages]
-    posterior, *noises = torch.stack(draws, dim=1).to(backbone.device)
+    drawn = torch.stack(draws, dim=1).to(backbone.device)
     material = Material(
-        latents=place_latents(moments, posterior, canvas.vae_sample),
-        noises=torch.stack(noises) if noises else posterior.new_zeros(0, *posterior.shape),
+        latents=place_latents(moments, drawn[0], canvas.vae_sample),
+        noises=drawn[1:],
         seeds=tuple(one.seeds[0] for one in passages),
     )
     tables = RowsOfTables([one.contexts for one in passages])

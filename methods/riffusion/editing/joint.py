@@ -28,7 +28,7 @@ from methods.riffusion.editing.inversion import climb, steps_down
 from methods.riffusion.editing.kept import recall
 from methods.riffusion.editing.samplers import of_source
 from methods.riffusion.parameters.edits import InjectionSettings, SourceSettings
-from methods.riffusion.parameters.itinerary import Climb, plan_climb
+from methods.riffusion.parameters.itinerary import Climb
 from methods.riffusion.schedule import ddim_step
 
 
@@ -63,11 +63,6 @@ def level_of(settings: InjectionSettings, number: int) -> int:
     The conventions that count the clean latent as level g_1 have no entry before it.
     """
     return number if settings.inversion == "label" else number - 1
-
-
-def top_of(settings: InjectionSettings) -> int:
-    """Where a trajectory holds the state that denoising starts from."""
-    return len(plan_climb(settings.grid(), settings.inversion))
 
 
 @torch.no_grad()

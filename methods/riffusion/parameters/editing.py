@@ -91,17 +91,12 @@ class _EditParameters(CanvasParameters):
         strength, guidance, steps = self._chosen(presets)
         said, released = (strength, steps, guidance), presets["released"]
         if said != released:
-            yield (
-                "strength {:g}, {} steps and guidance {:g}, where the source has {:g}, {} and {:g} "
-                "(preset=released)".format(*said, *released)
-                if self._is_preset()
-                else "strength {:g}, {} steps and guidance {:g}, where the source has {:g}, {} and "
-                "{:g}".format(*said, *released)
+            by_hand = (self.strength, self.num_inference_steps, self.guidance_scale)
+            remedy = " (preset=released)" if by_hand == (None, None, None) else ""
+            words = (
+                "strength {:g}, {} steps and guidance {:g}, where the source has {:g}, {} and {:g}"
             )
-
-    def _is_preset(self) -> bool:
-        set_by_hand = (self.strength, self.num_inference_steps, self.guidance_scale)
-        return set_by_hand == (None, None, None)
+            yield words.format(*said, *released) + remedy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import final
 
 import numpy as np
@@ -23,7 +24,6 @@ import torch
 
 from bench.api import (
     Audio,
-    Clip,
     FitRequest,
     Profile,
     Progress,
@@ -35,13 +35,12 @@ from bench.batching import Batcher
 from bench.seeds import derive_seed, generator
 from methods.riffusion.backbone import draw_latents
 from methods.riffusion.editing.inversion import climb
-from methods.riffusion.editing.joint import InvertedStyle, inject, top_of, trajectories
+from methods.riffusion.editing.joint import InvertedStyle, inject, trajectories
 from methods.riffusion.editing.matching import match_start
 from methods.riffusion.editing.samplers import of_source
 from methods.riffusion.longform import cut_windows, join_windows
-from methods.riffusion.parameters.edits import InjectionSettings, SourceSettings
+from methods.riffusion.parameters.edits import SourceSettings
 from methods.riffusion.parameters.itinerary import ddim_grid, plan_climb
-from methods.riffusion.parameters.settings import CanvasSettings
 from methods.riffusion.parameters.stylus import StylusParameters
 from methods.riffusion.rendering import (
     Riffusion,
@@ -113,10 +112,16 @@ def _invert(model: Riffusion, request: FitRequest[StylusParameters]) -> StyleSta
     latents = draw_latents(images.moments, streams, parameters.fit_vae_sample)
     grid = ddim_grid(parameters.num_inference_steps, backbone.schedule.num_train_timesteps)
     moves = plan_climb(grid, parameters.inversion)
-    states = climb(of_source(backbone, SourceSettings()), backbone.schedule, moves, latents)
+    predict = of_source(backbone, SourceSettings())
+
+    def visit(part: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        states = climb(predict, backbone.schedule, moves, torch.stack(list(part)))
+        return list(states.transpose(0, 1).cpu())
+
+    states = Batcher(windows_at_once(model)).run(list(latents), visit)
     return StyleState(
         arrays={
-            "states": states.transpose(0, 1).cpu().contiguous().numpy(),
+            "states": torch.stack(states).numpy(),
             "weights": images.weights[:, 0, 0].cpu().contiguous().numpy(),
         },
         meta={
@@ -129,74 +134,79 @@ def _invert(model: Riffusion, request: FitRequest[StylusParameters]) -> StyleSta
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Piece:
-    """A content as windows of the model: their images, trajectories and starts."""
+class _Window:
+    """A window of a content: its image, its trajectory, and where its denoising starts."""
 
-    images: list[GreyImage]
+    image: GreyImage
     states: torch.Tensor
-    starts: torch.Tensor
+    start: torch.Tensor
 
 
 def _render(model: Riffusion, requests: Sequence[Request]) -> list[Audio]:
     """Contents in one style, with equal settings."""
-    state, canvas = requests[0].state, requests[0].parameters.canvas()
-    settings, device = requests[0].parameters.injection(), model.backbone.device
+    state, device = requests[0].state, model.backbone.device
     style = InvertedStyle(
         *(torch.from_numpy(state.arrays[name].copy()).to(device) for name in ("states", "weights"))
     )
-    pieces = [_read(model, request, settings, canvas, style) for request in requests]
-    painted = iter(_paint(model, settings, canvas, style, pieces))
+    pieces = _read(model, requests, style)
+    painted = iter(_paint(model, requests[0].parameters, style, list(chain(*pieces))))
     paintings = []
     for request, piece in zip(requests, pieces, strict=True):
         width = draw_image(model, request.content).shape[1]
-        whole = join_windows([next(painted) for _ in piece.images], width)
-        paintings.append(paint_over(request.content, whole, request.seed, canvas.phase))
+        whole = join_windows([next(painted) for _ in piece], width)
+        phase = request.parameters.phase
+        paintings.append(paint_over(request.content, whole, request.seed, phase))
     return sound_images(model, paintings)
 
 
 def _read(
-    model: Riffusion,
-    request: Request,
-    settings: InjectionSettings,
-    canvas: CanvasSettings,
-    style: InvertedStyle,
-) -> _Piece:
-    """Invert the windows of a content, and bring their noise to the style's statistics."""
-    images = _windows_of(model, request.content)
-    width = model.codec.num_frames
-    windows = np.stack([to_window(image, width, canvas.width_mode) for image in images])
-    moments = model.backbone.encode(torch.from_numpy(windows))
+    model: Riffusion, requests: Sequence[Request], style: InvertedStyle
+) -> list[list[_Window]]:
+    """Invert the windows of contents, and bring each content's noise to the style's statistics."""
+    parameters, backbone = requests[0].parameters, model.backbone
+    settings, window = parameters.injection(), model.codec.num_frames
+    cut = [cut_windows(draw_image(model, request.content), window) for request in requests]
+    laid = [to_window(image, window, parameters.width_mode) for image in chain(*cut)]
+    moments = backbone.encode(torch.from_numpy(np.stack(laid)))
     # Windows of a piece share their draw, as in the rest of the family.
-    streams = [generator(derive_seed("stylisation", request.seed)) for _ in images]
-    latents = draw_latents(moments, streams, canvas.vae_sample)
-    grid = settings.grid(model.backbone.schedule.num_train_timesteps)
-    states = trajectories(model.backbone, plan_climb(grid, settings.inversion), latents)
-    top = top_of(settings)
-    starts = match_start(states[:, top], style.states[:, top], style.weights, settings.start)
-    return _Piece(images, states, starts)
-
-
-def _windows_of(model: Riffusion, content: Clip) -> list[GreyImage]:
-    return cut_windows(draw_image(model, content), model.codec.num_frames)
+    streams = [
+        generator(derive_seed("stylisation", request.seed))
+        for request, images in zip(requests, cut, strict=True)
+        for _ in images
+    ]
+    latents = draw_latents(moments, streams, parameters.vae_sample)
+    moves = plan_climb(settings.grid(backbone.schedule.num_train_timesteps), settings.inversion)
+    states = trajectories(backbone, moves, latents).split([len(images) for images in cut])
+    top = len(moves)
+    return [
+        list(
+            map(
+                _Window,
+                images,
+                own,
+                match_start(own[:, top], style.states[:, top], style.weights, settings.start),
+            )
+        )
+        for images, own in zip(cut, states, strict=True)
+    ]
 
 
 def _paint(
     model: Riffusion,
-    settings: InjectionSettings,
-    canvas: CanvasSettings,
+    parameters: StylusParameters,
     style: InvertedStyle,
-    pieces: Sequence[_Piece],
+    windows: Sequence[_Window],
 ) -> list[GreyImage]:
     """Pictures of all windows, in order, through the model in batches."""
-    windows = [
-        window
-        for piece in pieces
-        for window in zip(piece.images, piece.states, piece.starts, strict=True)
-    ]
 
-    def paint(part: Sequence[tuple[GreyImage, torch.Tensor, torch.Tensor]]) -> list[GreyImage]:
-        images, states, starts = zip(*part, strict=True)
-        latents = inject(model.backbone, settings, style, torch.stack(states), torch.stack(starts))
-        return read_pictures(model, latents, images, canvas)
+    def paint(part: Sequence[_Window]) -> list[GreyImage]:
+        latents = inject(
+            model.backbone,
+            parameters.injection(),
+            style,
+            torch.stack([one.states for one in part]),
+            torch.stack([one.start for one in part]),
+        )
+        return read_pictures(model, latents, [one.image for one in part], parameters.canvas())
 
     return Batcher(windows_at_once(model)).run(windows, paint)

@@ -21,7 +21,7 @@ from methods.riffusion.editing.injection import (
     injected,
 )
 from methods.riffusion.editing.inversion import climb, descend
-from methods.riffusion.editing.joint import InvertedStyle, inject, top_of, trajectories
+from methods.riffusion.editing.joint import InvertedStyle, inject, trajectories
 from methods.riffusion.editing.matching import adain, match_start, match_values
 from methods.riffusion.editing.samplers import of_source
 from methods.riffusion.parameters.edits import InjectionSettings, SourceSettings
@@ -234,8 +234,7 @@ def test_a_content_as_its_own_style_comes_back_as_well_as_without_any(
     handle = backbone.parts.unet.register_forward_pre_hook(
         lambda _module, inputs: seen.append((len(inputs[0]), int(inputs[1][0])))
     )
-    starts = match_start(states[:, top_of(settings)], states[:, top_of(settings)],
-                         style.weights, "adain")  # fmt: skip
+    starts = match_start(states[:, -1], states[:, -1], style.weights, "adain")
     found = inject(backbone, settings, style, states, starts)
     handle.remove()
     assert (len(seen), seen[0]) == (count, (3, first))
@@ -247,12 +246,25 @@ def test_a_content_as_its_own_style_comes_back_as_well_as_without_any(
     assert float(error) <= 3 * float(allowed) + 1e-3
 
 
+def test_a_contents_own_style_weighs_nothing_where_all_rows_are_equal(
+    tiny_backbone: Backbone,
+) -> None:
+    """At the first step content, style and what is denoised are one."""
+    outputs = []
+    for alpha in (0.1, 1.0):
+        settings = InjectionSettings(0.5, 2, alpha=alpha, layers="all")
+        states = trajectories(tiny_backbone, plan_climb(settings.grid()), draw(1, *SHAPE))
+        style = InvertedStyle(states, torch.ones(1, 8))
+        outputs.append(inject(tiny_backbone, settings, style, states, states[:, 1]))
+    torch.testing.assert_close(*outputs, rtol=0, atol=1e-4)
+
+
 def test_contents_go_through_alike_alone_and_in_company(tiny_backbone: Backbone) -> None:
     settings = InjectionSettings(num_inference_steps=2, layers="every")
     latents = draw(3, *SHAPE)
     states = trajectories(tiny_backbone, plan_climb(settings.grid()), latents)
     style = InvertedStyle(states[:1], torch.ones(1, 8))
-    contents, starts = states[1:], states[1:, top_of(settings)]
+    contents, starts = states[1:], states[1:, -1]
     together = inject(tiny_backbone, settings, style, contents, starts)
     alone = inject(tiny_backbone, settings, style, contents[1:], starts[1:])
     torch.testing.assert_close(together[1:], alone, rtol=0, atol=1e-3)

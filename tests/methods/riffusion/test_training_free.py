@@ -53,10 +53,10 @@ def test_a_piece_of_two_windows_keeps_its_length_and_company_changes_nothing(
 ) -> None:
     method, parameters = loaded(kind), kind.Parameters(num_inference_steps=2)
     state = learnt(method, parameters)
-    contents = [clip("long", 7.0), clip("short", 2.0, 300)]
+    contents = [clip("long", 5.5), clip("short", 1.0, 300)]
     both = method.transfer([TransferRequest(c, state, parameters, 1) for c in contents])
     (alone,) = loaded(kind).transfer([TransferRequest(contents[1], state, parameters, 1)])
-    assert [audio.num_samples for audio in both] == [7 * RATE, 2 * RATE]
+    assert [audio.num_samples for audio in both] == [5.5 * RATE, RATE]
     assert all(0.5 < np.abs(audio.waveform).max() <= 1 for audio in both)
     assert np.abs(both[1].waveform - alone.waveform).max() < 0.05
 
@@ -67,14 +67,14 @@ def test_a_style_may_be_all_of_its_clips() -> None:
     state = learnt(method, parameters)
     assert state.arrays["states"].shape == (2, 3, 8, 16, 32)
     assert state.arrays["weights"].sum(axis=1).tolist() == [32, 13]
-    (made,) = method.transfer([TransferRequest(clip("c", 2.0), state, parameters, 1)])
-    assert made.num_samples == 2 * RATE
+    (made,) = method.transfer([TransferRequest(clip("c", 1.0), state, parameters, 1)])
+    assert made.num_samples == RATE
 
 
 def test_with_modes_and_phases_of_the_content_no_seed_has_a_say() -> None:
     parameters = Stylus.Parameters(num_inference_steps=2, phase="content")
     method = loaded(Stylus)
-    state, content = learnt(method, parameters), clip("c", 2.0)
+    state, content = learnt(method, parameters), clip("c", 1.0)
     requests = [TransferRequest(content, state, parameters, seed) for seed in (1, 2)]
     first, second = method.transfer(requests)
     assert first.digest == second.digest
@@ -91,13 +91,12 @@ def test_a_learnt_word_leads_every_sampler() -> None:
     assert len(digests) == 5
 
 
-@pytest.mark.parametrize("kind", [Zeta, Steer])
-def test_a_piece_may_go_from_one_style_to_another(kind: type[StyleTransferMethod]) -> None:
-    method, parameters = loaded(kind), kind.Parameters(num_inference_steps=2)
+def test_a_piece_may_go_from_one_style_to_another() -> None:
+    method, parameters = loaded(Steer), Steer.Parameters(num_inference_steps=2)
     states = [learnt(method, parameters, name) for name in ("bells", "organ")]
     joined = join_states(*states)
-    (made,) = method.transfer([TransferRequest(clip("c", 7.0), joined, parameters, 1)])
-    assert made.num_samples == 7 * RATE
+    (made,) = method.transfer([TransferRequest(clip("c", 5.5), joined, parameters, 1)])
+    assert made.num_samples == 5.5 * RATE
 
 
 def test_words_for_the_content_must_be_known_to_the_model() -> None:
