@@ -15,9 +15,9 @@ References:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
-from typing import final
+from typing import cast, final
 
 import numpy as np
 import torch
@@ -39,8 +39,8 @@ from methods.riffusion.editing.joint import InvertedStyle, inject, trajectories
 from methods.riffusion.editing.matching import match_start
 from methods.riffusion.editing.samplers import of_source
 from methods.riffusion.longform import cut_windows, join_windows
-from methods.riffusion.parameters.edits import SourceSettings
-from methods.riffusion.parameters.itinerary import ddim_grid, plan_climb
+from methods.riffusion.parameters.edits import InjectionSettings, SourceSettings
+from methods.riffusion.parameters.itinerary import Convention, ddim_grid, plan_climb
 from methods.riffusion.parameters.stylus import StylusParameters
 from methods.riffusion.rendering import (
     Riffusion,
@@ -87,8 +87,7 @@ class Stylus(StyleTransferMethod[StylusParameters]):
         """
         groups: dict[tuple[object, ...], list[int]] = {}
         for number, request in enumerate(requests):
-            given = request.parameters
-            key = (id(request.state), given.injection(), given.canvas())
+            key = (id(request.state), _settings(request), request.parameters.canvas())
             groups.setdefault(key, []).append(number)
         outputs: dict[int, Audio] = {}
         for numbers in groups.values():
@@ -133,6 +132,16 @@ def _invert(model: Riffusion, request: FitRequest[StylusParameters]) -> StyleSta
     )
 
 
+def _settings(request: Request) -> InjectionSettings:
+    """The settings of a request, in the steps and the convention that its style was inverted in."""
+    meta = request.state.meta
+    return replace(
+        request.parameters.injection(),
+        num_inference_steps=int(str(meta["num_inference_steps"])),
+        inversion=cast("Convention", meta["inversion"]),
+    )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Window:
     """A window of a content: its image, its trajectory, and where its denoising starts."""
@@ -149,7 +158,7 @@ def _render(model: Riffusion, requests: Sequence[Request]) -> list[Audio]:
         *(torch.from_numpy(state.arrays[name].copy()).to(device) for name in ("states", "weights"))
     )
     pieces = _read(model, requests, style)
-    painted = iter(_paint(model, requests[0].parameters, style, list(chain(*pieces))))
+    painted = iter(_paint(model, requests[0], style, list(chain(*pieces))))
     paintings = []
     for request, piece in zip(requests, pieces, strict=True):
         width = draw_image(model, request.content).shape[1]
@@ -164,7 +173,7 @@ def _read(
 ) -> list[list[_Window]]:
     """Invert the windows of contents, and bring each content's noise to the style's statistics."""
     parameters, backbone = requests[0].parameters, model.backbone
-    settings, window = parameters.injection(), model.codec.num_frames
+    settings, window = _settings(requests[0]), model.codec.num_frames
     cut = [cut_windows(draw_image(model, request.content), window) for request in requests]
     laid = [to_window(image, window, parameters.width_mode) for image in chain(*cut)]
     moments = backbone.encode(torch.from_numpy(np.stack(laid)))
@@ -193,20 +202,21 @@ def _read(
 
 def _paint(
     model: Riffusion,
-    parameters: StylusParameters,
+    request: Request,
     style: InvertedStyle,
     windows: Sequence[_Window],
 ) -> list[GreyImage]:
-    """Pictures of all windows, in order, through the model in batches."""
+    """Pictures of all windows, in order, through the model in batches; a request of theirs."""
+    settings, canvas = _settings(request), request.parameters.canvas()
 
     def paint(part: Sequence[_Window]) -> list[GreyImage]:
         latents = inject(
             model.backbone,
-            parameters.injection(),
+            settings,
             style,
             torch.stack([one.states for one in part]),
             torch.stack([one.start for one in part]),
         )
-        return read_pictures(model, latents, [one.image for one in part], parameters.canvas())
+        return read_pictures(model, latents, [one.image for one in part], canvas)
 
     return Batcher(windows_at_once(model)).run(windows, paint)
