@@ -230,15 +230,19 @@ def test_a_content_as_its_own_style_comes_back_as_well_as_without_any(
     grid, moves = settings.grid(), plan_climb(settings.grid(), inversion)
     states = trajectories(backbone, moves, latents)
     style = InvertedStyle(states, torch.ones(1, 8))
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[torch.Tensor, int]] = []
     handle = backbone.parts.unet.register_forward_pre_hook(
-        lambda _module, inputs: seen.append((len(inputs[0]), int(inputs[1][0])))
+        lambda _module, inputs: seen.append((inputs[0], int(inputs[1][0])))
     )
     starts = match_start(states[:, -1], states[:, -1], style.weights, "adain")
     found = inject(backbone, settings, style, states, starts)
     handle.remove()
-    assert (len(seen), seen[0]) == (count, (3, first))
+    assert (len(seen), len(seen[0][0]), seen[0][1]) == (count, 3, first)
     assert 3 * count + len(moves) == settings.rows()
+    # The style is shown as it stood at each label; the clean latent counts as level 1 as released.
+    levels = {"label": [4, 3, 2, 1], "released": [2, 1, 0]}[inversion]
+    for (rows, _), level in zip(seen, levels, strict=True):
+        assert torch.equal(rows[:2], states[[0, 0], level])
     predict = of_source(backbone, SourceSettings())
     top = climb(predict, backbone.schedule, moves, latents)[-1]
     without = descend(predict, backbone.schedule, grid[:count], top)
