@@ -19,6 +19,7 @@ from methods.riffusion.parameters.settings import StylisationSettings
 LastMap = Literal["zero", "keep"]
 Layers = Literal["fine", "all", "every"]
 StartStyle = Literal["off", "adain", "efdm"]
+_FINEST_GRID = 999  # every timestep but 0
 # Of the released SteerMusic_edit.py: .02 for each of 400 updates, times .9 after every 20 of them.
 _WHOLE_RATE, _FALL, _FALLS = 8.0, 0.9, 20
 
@@ -162,6 +163,8 @@ class SteeringSettings:
         """Check everything now."""
         require_guidance(self.guidance_scale)
         count_steps(self.strength, self.num_inference_steps)
+        if not 1 <= self.t_grid <= _FINEST_GRID:
+            raise ConfigError(f"t_grid is {self.t_grid}; it must be in 1..{_FINEST_GRID}. Try 50.")
         if not self.visited():
             low, high = self.bounds
             raise ConfigError(

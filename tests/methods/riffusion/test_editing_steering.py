@@ -186,6 +186,7 @@ def test_presets_are_the_released_flags_and_ours() -> None:
     ("changes", "message"),
     [
         ({"t_low": 970}, "t_low 970 and t_high 980 leave no timestep of a grid of 50 steps"),
+        ({"t_grid": 0}, r"t_grid is 0; it must be in 1\.\.999"),
         ({"guidance_scale": 0.5}, r"guidance_scale is 0\.5"),
         ({"strength": 0.001}, r"strength 0\.001 with 100 steps"),
     ],
