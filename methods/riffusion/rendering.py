@@ -24,7 +24,7 @@ from methods.riffusion.conditioning import ContextTable, RowsOfTables
 from methods.riffusion.editing.samplers import Material, count_noises, sample
 from methods.riffusion.longform import cut_windows, join_windows, place_windows
 from methods.riffusion.parameters.edits import AnySampling
-from methods.riffusion.parameters.settings import CanvasSettings, Phase
+from methods.riffusion.parameters.settings import CanvasSettings, Phase, StylisationSettings
 from methods.riffusion.spectrogram import (
     MINI_PARAMETERS,
     SpectrogramParameters,
@@ -294,7 +294,8 @@ def _paint(
     groups: dict[AnySampling, list[int]] = {}
     for number, one in enumerate(passages):
         groups.setdefault(one.settings, []).append(number)
-    batcher = Batcher(windows_at_once(model))
+    edits = not all(isinstance(settings, StylisationSettings) for settings in groups)
+    batcher = Batcher(windows_at_once(model, alone_on_cpu=edits))
     painted: dict[int, GreyImage] = {}
     for numbers in groups.values():
         chosen = [passages[number] for number in numbers]
@@ -303,8 +304,17 @@ def _paint(
     return [painted[number] for number in range(len(passages))]
 
 
-def windows_at_once(model: Riffusion) -> int:
-    """Windows per pass of the U-Net, of two rows each, as memory allows."""
+def windows_at_once(model: Riffusion, *, alone_on_cpu: bool = False) -> int:
+    """Windows per pass of the U-Net, of two rows each, as memory allows.
+
+    Args:
+        model: Loaded.
+        alone_on_cpu: One on the CPU. For edits, which come from high noise levels: their steps
+            divide by small roots, so that what batches round otherwise grows until it turns a grey
+            level, and one level of a loud pixel is 1.6 % of its amplitude.
+    """
+    if alone_on_cpu and model.backbone.device.type == "cpu":
+        return 1
     backbone, codec = model.backbone, model.codec
     shape = (codec.num_mels, codec.num_frames)
     latent = [side // backbone.latent_reduction for side in shape]

@@ -219,4 +219,4 @@ def _paint(
         )
         return read_pictures(model, latents, [one.image for one in part], canvas)
 
-    return Batcher(windows_at_once(model)).run(windows, paint)
+    return Batcher(windows_at_once(model, alone_on_cpu=True)).run(windows, paint)

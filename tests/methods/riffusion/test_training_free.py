@@ -58,7 +58,7 @@ def test_a_piece_of_two_windows_keeps_its_length_and_company_changes_nothing(
     (alone,) = loaded(kind).transfer([TransferRequest(contents[1], state, parameters, 1)])
     assert [audio.num_samples for audio in both] == [5.5 * RATE, RATE]
     assert all(0.5 < np.abs(audio.waveform).max() <= 1 for audio in both)
-    assert np.abs(both[1].waveform - alone.waveform).max() < 0.05
+    assert both[1].digest == alone.digest  # on the CPU, where windows go one at a time
 
 
 def test_a_style_may_be_all_of_its_clips() -> None:
