@@ -12,6 +12,10 @@ Value = TypeVar("Value")
 class Recent(Generic[Value]):
     """Remembers up to `most` values by key; the one unused for longest makes room.
 
+    Args:
+        most: How many; where values have sizes, how much in all. The latest one is always kept.
+        size: Of a value; 1 for each if left out.
+
     Example:
         >>> squares: Recent[int] = Recent(1)
         >>> squares.get(3, lambda: 9), squares.get(3, lambda: 0)
@@ -20,8 +24,9 @@ class Recent(Generic[Value]):
         (16, 0)
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, size: Callable[[Value], int] = lambda _: 1) -> None:
         self._most = most
+        self._size = size
         self._values: OrderedDict[Hashable, Value] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
@@ -37,9 +42,12 @@ class Recent(Generic[Value]):
     def keep(self, key: Hashable, value: Value) -> Value:
         """Remember a value, which must not be None, as the most recent one, and return it."""
         self._values[key] = value
-        while len(self._values) > self._most:
+        while len(self._values) > 1 and self._total() > self._most:
             self._values.popitem(last=False)
         return value
+
+    def _total(self) -> int:
+        return sum(map(self._size, list(self._values.values())))
 
     def clear(self) -> None:
         """Forget everything."""

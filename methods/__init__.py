@@ -29,6 +29,10 @@ _AS_MUSICTI = (
     "padded columns do not enter the loss",
     "strength times steps is taken in decimals: .58 of 50 is 29 steps, not 28",
 )
+_AS_EDITS = (
+    "longer contents are edited in windows that fade into each other, which share their noise",
+    *_AS_RIFFUSION,
+)
 _AS_MUSICGEN = ("no source separation before the chroma", _OWN_STREAMS)
 
 METHODS: dict[str, Entry] = {
@@ -154,6 +158,95 @@ METHODS: dict[str, Entry] = {
         ),
         _RIFFUSION,
         parameters="methods.riffusion.parameters.guided:TextParameters",
+    ),
+    "zeta": Entry(
+        "methods.riffusion.training_free.texts:Zeta",
+        MethodInfo(
+            title="ZETA (DDPM inversion)",
+            conditioned_on=("style text", "content audio"),
+            fits_per_style=False,
+            source=(
+                "Manor and Michaeli (2024), Zero-Shot Unsupervised and Text-Based Audio Editing "
+                "Using DDPM Inversion, arXiv 2402.10009, section 3"
+            ),
+            departures=_AS_EDITS,
+            channels="each",
+        ),
+        _RIFFUSION,
+        parameters="methods.riffusion.parameters.editing:ZetaParameters",
+    ),
+    "ddim-inversion": Entry(
+        "methods.riffusion.training_free.texts:DdimInversion",
+        MethodInfo(
+            title="DDIM inversion",
+            conditioned_on=("style text", "content audio"),
+            fits_per_style=False,
+            source=(
+                "Song, Meng and Ermon (2021), Denoising diffusion implicit models, section 4.3, as "
+                "a baseline of arXiv 2402.10009"
+            ),
+            departures=_AS_EDITS,
+            channels="each",
+        ),
+        _RIFFUSION,
+        parameters="methods.riffusion.parameters.editing:DdimInversionParameters",
+    ),
+    "sdedit": Entry(
+        "methods.riffusion.training_free.texts:Sdedit",
+        MethodInfo(
+            title="SDEdit",
+            conditioned_on=("style text", "content audio"),
+            fits_per_style=False,
+            source=(
+                "Meng et al. (2022), SDEdit, arXiv 2108.01073, algorithm 1, as a baseline of arXiv "
+                "2402.10009"
+            ),
+            departures=_AS_EDITS,
+            channels="each",
+        ),
+        _RIFFUSION,
+        parameters="methods.riffusion.parameters.editing:SdeditParameters",
+    ),
+    "steer": Entry(
+        "methods.riffusion.training_free.texts:Steer",
+        MethodInfo(
+            title="SteerMusic (DDS)",
+            conditioned_on=("style text", "content audio"),
+            fits_per_style=False,
+            source=(
+                "Niu et al. (2025), SteerMusic: Enhanced Musical Consistency for Zero-shot "
+                "Text-guided and Personalized Music Editing, arXiv 2504.10826, section 3.1"
+            ),
+            departures=(
+                "without a prompt for the content unless source_prompt gives one",
+                *_AS_EDITS,
+            ),
+            channels="each",
+        ),
+        _RIFFUSION,
+        parameters="methods.riffusion.parameters.editing:SteerParameters",
+    ),
+    "stylus": Entry(
+        "methods.riffusion.training_free.stylus:Stylus",
+        MethodInfo(
+            title="Stylus",
+            conditioned_on=("style audio", "content audio"),
+            fits_per_style=True,
+            source=(
+                "Stylus: Repurposing Stable Diffusion for Training-Free Music Style Transfer on "
+                "Mel-Spectrograms (2024), arXiv 2411.15913; Chung, Hyun and Heo (2024), arXiv "
+                "2312.09008"
+            ),
+            departures=(
+                "the weight of the style is inferred, for the released code lacks its attention",
+                "pictures are not cropped to squares and rescaled along mel",
+                "windows of a longer content share the statistics of their noise",
+                *_AS_RIFFUSION,
+            ),
+            channels="each",
+        ),
+        _RIFFUSION,
+        parameters="methods.riffusion.parameters.stylus:StylusParameters",
     ),
     "shallow": Entry(
         "methods.gatys.shallow:Shallow",
@@ -379,7 +472,7 @@ METHODS: dict[str, Entry] = {
             channels="each",
         ),
         _RIFFUSION,
-        parameters=_NONE,
+        parameters="methods.riffusion.parameters.guided:VocoderParameters",
     ),
     "vae": Entry(
         "methods.riffusion.controls:VaeRoundTrip",

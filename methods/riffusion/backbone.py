@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -47,6 +47,10 @@ PLACEHOLDER = "*"
 
 # Posteriors kept per backbone; one of the full model takes 128 KB.
 _MOMENTS_KEPT = 1024
+# Bytes of inversions kept per backbone; the noise maps of a window of the full model take 4 MB.
+_INVERSIONS_KEPT = 1 << 30
+# Layouts of joint passes for which recorded passes are kept; each holds its activations.
+_JOINT_PASSES_KEPT = 4
 # Weights of a U-Net from which on compiling it pays; the mini profile's has .5 million.
 _LARGE = 100_000_000
 # Activations of a U-Net's pass in units of its first and widest map; with a backward pass nearly
@@ -123,6 +127,9 @@ class Backbone:
         schedule: The noise schedule they were trained with.
         device: "cpu", "cuda:0", "mps".
 
+    Attributes:
+        inversions: What was inverted by this model, by what decides it (`editing.kept`).
+
     Raises:
         CheckpointError: The placeholder is not exactly one known token, or text and U-Net widths
             differ.
@@ -147,11 +154,14 @@ class Backbone:
         self._token_embedding = _find_by_suffix(parts.text_encoder, "token_embedding")
         self._position_embedding = _find_by_suffix(parts.text_encoder, "position_embedding")
         self._moments: Recent[Moments] = Recent(_MOMENTS_KEPT)
+        self.inversions: Recent[torch.Tensor] = Recent(_INVERSIONS_KEPT, lambda kept: kept.nbytes)
         self._prompts: dict[str, torch.Tensor] = {}
         self._pass = Accelerated(
             "the U-Net", self._plain_pass, way, parts.unet.dtype, size_for=padded_size
         ).laid_out_by(self._lay_out)
         in_half = parts.unet.dtype in (torch.float16, torch.bfloat16)
+        self._joint: Recent[Accelerated] = Recent(_JOINT_PASSES_KEPT)
+        self._joint_way: Acceleration = "eager" if way == "eager" else "graph"
         self._vae = Autoencoder(parts.vae, self.device, way, in_half=in_half)
 
     @property
@@ -190,6 +200,31 @@ class Backbone:
         dtype = self.parts.unet.dtype
         noise = self._pass(latents.to(dtype), timesteps, contexts.to(dtype))
         return noise.to(latents.dtype)
+
+    def predict_jointly(
+        self,
+        layout: Hashable,
+        latents: torch.Tensor,
+        timesteps: torch.Tensor,
+        contexts: torch.Tensor,
+    ) -> torch.Tensor:
+        """The same where rows see each other, as the attention that is in place lets them.
+
+        Nothing is padded, and a recorded pass is never shared with another layout.
+
+        Args:
+            layout: All that decides how rows see each other.
+            latents: (batch, channel, row, column).
+            timesteps: (batch,).
+            contexts: (batch, token, dim).
+        """
+        counts.count("unet")
+        dtype = self.parts.unet.dtype
+        joint = self._joint.get(
+            layout,
+            lambda: Accelerated("the joint U-Net", self._plain_pass, self._joint_way, dtype),
+        )
+        return joint(latents.to(dtype), timesteps, contexts.to(dtype)).to(latents.dtype)
 
     def _lay_out(self, way: Acceleration) -> None:
         """Bring the maps of the U-Net into the layout that suits a way of passing them."""

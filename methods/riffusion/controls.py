@@ -24,8 +24,14 @@ from bench.api import (
 )
 from methods.riffusion.conditioning import ContextTable, PromptConditioning, tabulate
 from methods.riffusion.longform import cut_windows, join_windows
-from methods.riffusion.parameters.guided import NullPromptParameters
-from methods.riffusion.rendering import Painting, draw_image, load_riffusion, sound_images
+from methods.riffusion.parameters.guided import NullPromptParameters, VocoderParameters
+from methods.riffusion.rendering import (
+    Painting,
+    draw_image,
+    load_riffusion,
+    paint_over,
+    sound_images,
+)
 from methods.riffusion.transferring import transfer_styles
 from methods.riffusion.width import GreyImage, from_window, to_window
 
@@ -58,17 +64,20 @@ class _Styleless(StyleTransferMethod[ParametersT]):
 
 
 @final
-class Vocoder(_Styleless[NoParameters]):
+class Vocoder(_Styleless[VocoderParameters]):
     """Spectrogram image and back: what 8-bit mel magnitudes and Griffin-Lim lose."""
 
-    def transfer(self, requests: Sequence[TransferRequest[NoParameters]]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[VocoderParameters]]) -> list[Audio]:
         """Encode and decode each content.
 
         Raises:
             ContentError: A content is too short.
         """
-        images = [draw_image(self._model, request.content) for request in requests]
-        return self._sound(requests, images)
+        drawn = [(one, draw_image(self._model, one.content)) for one in requests]
+        return sound_images(
+            self._model,
+            [paint_over(o.content, image, o.seed, o.parameters.phase) for o, image in drawn],
+        )
 
 
 @final

@@ -21,10 +21,17 @@ from bench.seeds import derive_seed, generator
 from methods.riffusion.backbone import Backbone, Moments, load_backbone, place_latents
 from methods.riffusion.checkpoints import WINDOW_S, describe
 from methods.riffusion.conditioning import ContextTable, RowsOfTables
+from methods.riffusion.editing.samplers import Material, count_noises, sample
 from methods.riffusion.longform import cut_windows, join_windows, place_windows
-from methods.riffusion.parameters.settings import CanvasSettings, StylisationSettings
-from methods.riffusion.spectrogram import MINI_PARAMETERS, SpectrogramParameters, decode, encode
-from methods.riffusion.stylisation import stylise
+from methods.riffusion.parameters.edits import AnySampling
+from methods.riffusion.parameters.settings import CanvasSettings, Phase, StylisationSettings
+from methods.riffusion.spectrogram import (
+    MINI_PARAMETERS,
+    SpectrogramParameters,
+    decode,
+    decode_with_phases,
+    encode,
+)
 from methods.riffusion.transition import amounts, blend_settings, blend_tables, slerp
 from methods.riffusion.width import GreyImage, WidthMode, choose_mode, from_window, to_window
 
@@ -65,7 +72,7 @@ class Ending:
     """Where a transition ends: contexts, settings, seed and the curve of the way there."""
 
     contexts: ContextTable
-    settings: StylisationSettings
+    settings: AnySampling
     seed: int
     curve: float = 1.0
 
@@ -90,7 +97,7 @@ class Passage:
 
     image: GreyImage
     contexts: ContextTable
-    settings: StylisationSettings
+    settings: AnySampling
     seeds: tuple[int, int]
     amount: float = 0.0
 
@@ -122,11 +129,21 @@ def _draw_anew(model: Riffusion, audio: Audio) -> GreyImage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Painting:
-    """A spectrogram to be made heard: the seed of its phases, and its length as audio."""
+    """A spectrogram to be made heard: the seed of its phases, and its length as audio.
+
+    With `phases_of` its phases are those of that sound, and nothing is sought.
+    """
 
     image: GreyImage
     seed: int
     num_samples: int
+    phases_of: Audio | None = None
+
+
+def paint_over(content: Clip, image: GreyImage, seed: int, phase: Phase) -> Painting:
+    """The painting of a content: as long as it, with its phases if they are asked for."""
+    own = content.audio if phase == "content" else None
+    return Painting(image, seed, content.audio.num_samples, own)
 
 
 def sound_images(model: Riffusion, paintings: Sequence[Painting]) -> list[Audio]:
@@ -136,9 +153,10 @@ def sound_images(model: Riffusion, paintings: Sequence[Painting]) -> list[Audio]
     """
     on_cpu = model.backbone.device.type == "cpu"
     batcher = Batcher(1 if on_cpu else _SOUNDS_AT_ONCE)
-    widths: dict[int, list[int]] = {}
+    widths: dict[tuple[int, bool], list[int]] = {}
     for number, painting in enumerate(paintings):
-        widths.setdefault(painting.image.shape[1], []).append(number)
+        kind = (painting.image.shape[1], painting.phases_of is None)
+        widths.setdefault(kind, []).append(number)
     sounds: dict[int, Audio] = {}
     for numbers in widths.values():
         alike = [paintings[number] for number in numbers]
@@ -150,12 +168,27 @@ def sound_images(model: Riffusion, paintings: Sequence[Painting]) -> list[Audio]
 def _sound_together(model: Riffusion, paintings: Sequence[Painting]) -> list[Audio]:
     device = model.backbone.device
     grey = torch.from_numpy(np.stack([one.image for one in paintings])).to(device)
-    starts = [generator(derive_seed("griffin-lim", one.seed), device) for one in paintings]
-    waveforms = decode(grey, model.codec, model.sample_rate, starts).cpu()
+    if all(one.phases_of for one in paintings):
+        waveforms = _with_given_phases(model, grey, paintings)
+    else:
+        starts = [generator(derive_seed("griffin-lim", one.seed), device) for one in paintings]
+        waveforms = decode(grey, model.codec, model.sample_rate, starts).cpu()
     return [
         fit_length(Audio(_level(waveform)[None].numpy(), model.sample_rate), one.num_samples)
         for waveform, one in zip(waveforms, paintings, strict=True)
     ]
+
+
+def _with_given_phases(
+    model: Riffusion, grey: torch.Tensor, paintings: Sequence[Painting]
+) -> torch.Tensor:
+    given = [one.phases_of.mono.copy() for one in paintings if one.phases_of]
+    sounds = [torch.from_numpy(waveform).to(grey.device) for waveform in given]
+    made = [
+        decode_with_phases(image[None], model.codec, model.sample_rate, sound[None])[0]
+        for image, sound in zip(grey, sounds, strict=True)
+    ]
+    return torch.stack(made).cpu()
 
 
 def _level(waveform: torch.Tensor) -> torch.Tensor:
@@ -214,7 +247,7 @@ def count_windows(model: Riffusion, content: Clip) -> int:
 def render(
     model: Riffusion,
     renderings: Sequence[Rendering],
-    settings: StylisationSettings,
+    settings: AnySampling,
     canvas: CanvasSettings,
 ) -> list[Audio]:
     """Stylise contents in batches and return their audio, in order.
@@ -234,13 +267,11 @@ def render(
     paintings = []
     for one, image, each in zip(renderings, images, passages, strict=True):
         whole = join_windows([next(painted) for _ in each], image.shape[1])
-        paintings.append(Painting(whole, one.seed, one.content.audio.num_samples))
+        paintings.append(paint_over(one.content, whole, one.seed, canvas.phase))
     return sound_images(model, paintings)
 
 
-def _passages(
-    one: Rendering, windows: Sequence[GreyImage], settings: StylisationSettings
-) -> list[Passage]:
+def _passages(one: Rendering, windows: Sequence[GreyImage], settings: AnySampling) -> list[Passage]:
     end = one.ending
     if end is None:
         return [Passage(w, one.contexts, settings, (one.seed, one.seed)) for w in windows]
@@ -260,10 +291,11 @@ def _paint(
     model: Riffusion, passages: Sequence[Passage], canvas: CanvasSettings
 ) -> list[GreyImage]:
     """Images of all windows, in order; those with equal settings go through the model together."""
-    groups: dict[StylisationSettings, list[int]] = {}
+    groups: dict[AnySampling, list[int]] = {}
     for number, one in enumerate(passages):
         groups.setdefault(one.settings, []).append(number)
-    batcher = Batcher(_windows_at_once(model))
+    edits = not all(isinstance(settings, StylisationSettings) for settings in groups)
+    batcher = Batcher(windows_at_once(model, alone_on_cpu=edits))
     painted: dict[int, GreyImage] = {}
     for numbers in groups.values():
         chosen = [passages[number] for number in numbers]
@@ -272,7 +304,17 @@ def _paint(
     return [painted[number] for number in range(len(passages))]
 
 
-def _windows_at_once(model: Riffusion) -> int:
+def windows_at_once(model: Riffusion, *, alone_on_cpu: bool = False) -> int:
+    """Windows per pass of the U-Net, of two rows each, as memory allows.
+
+    Args:
+        model: Loaded.
+        alone_on_cpu: One on the CPU. For edits, which come from high noise levels: their steps
+            divide by small roots, so that what batches round otherwise grows until it turns a grey
+            level, and one level of a loud pixel is 1.6 % of its amplitude.
+    """
+    if alone_on_cpu and model.backbone.device.type == "cpu":
+        return 1
     backbone, codec = model.backbone, model.codec
     shape = (codec.num_mels, codec.num_frames)
     latent = [side // backbone.latent_reduction for side in shape]
@@ -288,10 +330,17 @@ def _paint_batch(
     if len({window.shape for window in windows}) > 1:  # only the report's mode leaves them unlike
         return [_paint_batch(model, [one], canvas)[0] for one in passages]
     latents = stylise_windows(model.backbone, passages, np.stack(windows), canvas)
+    return read_pictures(model, latents, [one.image for one in passages], canvas)
+
+
+def read_pictures(
+    model: Riffusion, latents: torch.Tensor, images: Sequence[GreyImage], canvas: CanvasSettings
+) -> list[GreyImage]:
+    """Pictures of latents, each as wide as the image that it was made of."""
     painted = model.backbone.decode(latents, canvas.picture).numpy()
     return [
-        from_window(output, one.image.shape[1], canvas.width_mode, unstretch=canvas.unstretch)
-        for output, one in zip(painted, passages, strict=True)
+        from_window(output, image.shape[1], canvas.width_mode, unstretch=canvas.unstretch)
+        for output, image in zip(painted, images, strict=True)
     ]
 
 
@@ -303,24 +352,22 @@ def stylise_windows(
     Each row draws from its own request's generator.
     """
     moments = backbone.encode(torch.from_numpy(windows))
-    draws = [_draw(one, moments.mean.shape[1:]) for one in passages]
-    posterior, noise = (torch.stack(each).to(backbone.device) for each in zip(*draws, strict=True))
-    return stylise(
-        backbone.predict_noise,
-        backbone.schedule,
-        RowsOfTables([one.contexts for one in passages]),
-        passages[0].settings,
-        latents=place_latents(moments, posterior, canvas.vae_sample),
-        noise=noise,
+    settings, shape = passages[0].settings, moments.mean.shape[1:]
+    draws = [_draw(one, shape, 1 + count_noises(settings)) for one in passages]
+    drawn = torch.stack(draws, dim=1).to(backbone.device)
+    material = Material(
+        latents=place_latents(moments, drawn[0], canvas.vae_sample),
+        noises=drawn[1:],
+        seeds=tuple(one.seeds[0] for one in passages),
     )
+    tables = RowsOfTables([one.contexts for one in passages])
+    return sample(backbone, tables, settings, material)
 
 
-def _draw(one: Passage, shape: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Noise for the posterior and for the start, between those of the passage's two seeds."""
+def _draw(one: Passage, shape: Sequence[int], count: int) -> torch.Tensor:
+    """Noises (count, *shape), that of the posterior first, between those of the two seeds."""
     streams = [generator(derive_seed("stylisation", seed)) for seed in dict.fromkeys(one.seeds)]
-    pairs = [[torch.randn(tuple(shape), generator=stream) for _ in range(2)] for stream in streams]
-    (posterior, noise), (last_posterior, last_noise) = pairs[0], pairs[-1]
-    return (
-        slerp(posterior, last_posterior, one.amount),
-        slerp(noise, last_noise, one.amount),
-    )
+    drawn = [
+        [torch.randn(tuple(shape), generator=stream) for stream in streams] for _ in range(count)
+    ]
+    return torch.stack([slerp(each[0], each[-1], one.amount) for each in drawn])

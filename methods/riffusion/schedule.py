@@ -120,7 +120,8 @@ def ddim_step(
 
     x_0 = (x - sqrt(1-a) e) / sqrt(a); x' = sqrt(a') x_0 + sqrt(1-a') e.
 
-    No clipping. `timestep` and `previous` index abar.
+    No clipping. `timestep` and `previous` index abar. Where `previous` is the higher one, the step
+    goes up: it is then one of DDIM inversion, and undoes the step down with the same noise.
 
     References:
         Song, Meng, Ermon (2021), Denoising diffusion implicit models, equation 12 with sigma = 0.
@@ -128,3 +129,31 @@ def ddim_step(
     now, then = schedule.alphas_cumprod[timestep], schedule.alphas_cumprod[previous]
     original = (latents - (1 - now).sqrt() * noise) / now.sqrt()
     return then.sqrt() * original + (1 - then).sqrt() * noise
+
+
+def ddpm_mean(
+    schedule: Schedule, latents: torch.Tensor, noise: torch.Tensor, *, timestep: int, previous: int
+) -> torch.Tensor:
+    """Mean of the stochastic step (eta 1) from a timestep to a lower one.
+
+    x_0 = (x - sqrt(1-a) e) / sqrt(a); m = sqrt(a') x_0 + sqrt(1 - a' - s^2) e, with s of
+    `ddpm_deviation`.
+
+    References:
+        Song, Meng, Ermon (2021), equation 12 with the sigma of equation 16 at eta = 1.
+    """
+    now, then = schedule.alphas_cumprod[timestep], schedule.alphas_cumprod[previous]
+    original = (latents - (1 - now).sqrt() * noise) / now.sqrt()
+    variance = ddpm_deviation(schedule, timestep=timestep, previous=previous) ** 2
+    return then.sqrt() * original + (1 - then - variance).sqrt() * noise
+
+
+def ddpm_deviation(schedule: Schedule, *, timestep: int, previous: int) -> torch.Tensor:
+    """Standard deviation s of the same step: s^2 = (1-a') / (1-a) (1 - a / a'); not 0 at the end.
+
+    Example:
+        >>> f"{float(ddpm_deviation(make_schedule(), timestep=1, previous=0)):.5f}"
+        '0.02065'
+    """
+    now, then = schedule.alphas_cumprod[timestep], schedule.alphas_cumprod[previous]
+    return ((1 - then) / (1 - now) * (1 - now / then)).sqrt()

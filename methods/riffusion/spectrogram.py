@@ -15,9 +15,9 @@ band 0 lowest, any scale; images uint8 (batch, mel, frame) with row 0 the highes
 and 255 silence; pixels are what the image model sees, float32 (batch, 3, mel, frame) in [-1, 1].
 Rates and frequencies in Hz.
 
-**Contents**: `encode` and `decode` do the whole way; between them `mel_magnitude`, `mel_to_image`,
-`image_to_mel`, `invert_mel`, `griffin_lim` from a `random_start`; `image_to_pixels` and
-`pixels_to_image` border on the image model.
+**Contents**: `encode` and `decode` (or `decode_with_phases`) do the whole way; between them
+`mel_magnitude`, `mel_to_image`, `image_to_mel`, `invert_mel`, `griffin_lim` from a `random_start`;
+`image_to_pixels` and `pixels_to_image` border on the image model.
 """
 
 from __future__ import annotations
@@ -237,3 +237,33 @@ def decode(
         generators,
         iterations=parameters.max_iterations,
     )
+
+
+def decode_with_phases(
+    image: torch.Tensor,
+    parameters: SpectrogramParameters,
+    sample_rate: int,
+    waveform: torch.Tensor,
+) -> torch.Tensor:
+    """Waveforms of grey images with the phases of other waveforms, of arbitrary level.
+
+    Nothing is sought: one inverse transform of these magnitudes and those phases.
+
+    Args:
+        image: uint8 (batch, mel, frame), as `encode` draws them.
+        parameters: The codec's.
+        sample_rate: Hz.
+        waveform: (batch, sample), of as many frames as the images have columns.
+
+    Raises:
+        ValueError: The frames are not as many as the columns.
+    """
+    geometry = parameters.geometry(sample_rate)
+    spectra = stft(waveform, geometry)
+    if spectra.shape[-1] != image.shape[-1]:
+        raise ValueError(
+            f"images have {image.shape[-1]} columns and the waveforms {spectra.shape[-1]} frames; "
+            "both must be as many. Bring the images to the width of what gives the phases."
+        )
+    magnitude = invert_mel(image_to_mel(image, parameters.power), parameters, sample_rate)
+    return retrieve_phase(magnitude, geometry, spectra.sgn(), 0)

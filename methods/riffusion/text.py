@@ -32,9 +32,10 @@ from bench.weights import full_profile_line
 from methods.riffusion.checkpoints import MINI_FOLDER
 from methods.riffusion.conditioning import ContextTable, PromptConditioning, tabulate
 from methods.riffusion.parameters import departures
+from methods.riffusion.parameters.edits import words_for_content
 from methods.riffusion.parameters.guided import TextParameters
 from methods.riffusion.rendering import load_riffusion
-from methods.riffusion.transferring import transfer_styles
+from methods.riffusion.transferring import StylisedT, transfer_styles
 from methods.riffusion.transition import join_states
 
 # Strength, guidance and steps of riffusion/streamlit/tasks/audio_to_audio.py in
@@ -61,6 +62,7 @@ def _departures(parameters: TextParameters, profile: Profile) -> Iterator[str]:
         yield "the decoded picture is truncated to 8 bits, where the application rounds it"
     if parameters.vae_sample == "mode":
         yield "the content's latents are the mode of the posterior, not a draw (vae_sample=sample)"
+    yield from departures.of_phase(parameters)
 
 
 def read_vocabulary(folder: Path) -> frozenset[str] | None:
@@ -81,15 +83,11 @@ def words_of(text: str) -> list[str]:
     return "".join(c if c.isalnum() else " " for c in text.lower()).split()
 
 
-@final
-class RiffusionText(StyleTransferMethod[TextParameters]):
-    """Riffusion with the style's text as prompt.
+class TextPrompted(StyleTransferMethod[StylisedT]):
+    """A method of this family that is led by the style's text, whatever its sampler.
 
     A model that declares its vocabulary refuses texts with words outside of it, because its output
     would be arbitrary.
-
-    References:
-        Forsgren and Martiros (2022), Riffusion; see `departures`.
     """
 
     def load(self, profile: Profile, device: str) -> None:
@@ -98,7 +96,7 @@ class RiffusionText(StyleTransferMethod[TextParameters]):
         self._vocabulary = read_vocabulary(MINI_FOLDER) if profile == "mini" else None
 
     def fit(
-        self, requests: Sequence[FitRequest[TextParameters]], progress: Progress
+        self, requests: Sequence[FitRequest[StylisedT]], progress: Progress
     ) -> list[StyleState]:
         """Store each style's text.
 
@@ -109,7 +107,7 @@ class RiffusionText(StyleTransferMethod[TextParameters]):
         progress(1.0, "texts stored")
         return states
 
-    def _prompt(self, request: FitRequest[TextParameters]) -> str:
+    def _prompt(self, request: FitRequest[StylisedT]) -> str:
         style = request.style
         words = words_of(style.text or "")
         if not words:
@@ -117,28 +115,36 @@ class RiffusionText(StyleTransferMethod[TextParameters]):
                 f"style {style.id!r} has no text; this method is driven by text. Give the style a "
                 "text in its dataset card."
             )
+        return self._known(style.text or "", f"(style {style.id!r})")
+
+    def _known(self, text: str, place: str) -> str:
+        """A text as it is sent to the model, if the model knows all its words."""
         if self._vocabulary is None:
-            return (style.text or "").strip()
+            return text.strip()
+        words = words_of(text)
         unknown = [word for word in words if word not in self._vocabulary]
         if unknown:
             raise UnsupportedError(
-                f"text unknown to this model: {', '.join(unknown)} of {style.text!r} (style "
-                f"{style.id!r}). {full_profile_line('riffusion')} Or choose among the words that "
-                f"it knows: {', '.join(sorted(self._vocabulary))}."
+                f"text unknown to this model: {', '.join(unknown)} of {text!r} {place}. "
+                f"{full_profile_line('riffusion')} Or choose among the words that it knows: "
+                f"{', '.join(sorted(self._vocabulary))}."
             )
         return " ".join(words)
 
-    def transfer(self, requests: Sequence[TransferRequest[TextParameters]]) -> list[Audio]:
+    def transfer(self, requests: Sequence[TransferRequest[StylisedT]]) -> list[Audio]:
         """Render each content under its style's text.
 
         Raises:
             ContentError: A content is too short.
+            UnsupportedError: The model does not know the words that a content is inverted under.
         """
+        for told in {words_for_content(request.parameters.sampling()) for request in requests}:
+            self._known(told, "(source_prompt)")
         backbone = self._model.backbone
         tables: dict[tuple[str, tuple[int, ...]], ContextTable] = {}
 
         def make_table(
-            request: TransferRequest[TextParameters], visited: tuple[int, ...]
+            request: TransferRequest[StylisedT], visited: tuple[int, ...]
         ) -> ContextTable:
             key = (str(request.state.meta["text"]), visited)
             if key not in tables:
@@ -149,11 +155,20 @@ class RiffusionText(StyleTransferMethod[TextParameters]):
         return transfer_styles(self._model, requests, make_table)
 
     @classmethod
-    def departures(cls, parameters: TextParameters, profile: Profile) -> tuple[str, ...]:
-        """Where these settings leave the application."""
-        return tuple(_departures(parameters, profile))
-
-    @classmethod
     def transition(cls, first: StyleState, second: StyleState) -> StyleState:
         """One state for the way from one style to another, window by window."""
         return join_states(first, second)
+
+
+@final
+class RiffusionText(TextPrompted[TextParameters]):
+    """Riffusion with the style's text as prompt.
+
+    References:
+        Forsgren and Martiros (2022), Riffusion; see `departures`.
+    """
+
+    @classmethod
+    def departures(cls, parameters: TextParameters, profile: Profile) -> tuple[str, ...]:
+        """Where these settings leave the application."""
+        return tuple(_departures(parameters, profile))

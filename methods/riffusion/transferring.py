@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 
@@ -16,12 +16,23 @@ from bench.api import Audio, StyleState, TransferRequest
 from bench.seeds import derive_seed, generator
 from methods.riffusion.backbone import Backbone
 from methods.riffusion.conditioning import ContextTable, Learner, LearntConditioning, tabulate
-from methods.riffusion.parameters.guided import UnguidedParameters
-from methods.riffusion.parameters.settings import CanvasSettings, StylisationSettings
+from methods.riffusion.parameters.edits import AnySampling
+from methods.riffusion.parameters.settings import CanvasSettings
 from methods.riffusion.rendering import Ending, Rendering, Riffusion, count_windows, render
 from methods.riffusion.transition import Transition, amounts, blend_settings, split_state
 
-StylisedT = TypeVar("StylisedT", bound=UnguidedParameters)
+
+class Stylised(Protocol):
+    """Parameters that say how a content is moved into a style."""
+
+    def sampling(self) -> AnySampling:
+        """The settings of the sampler."""
+
+    def canvas(self) -> CanvasSettings:
+        """The settings of the window."""
+
+
+StylisedT = TypeVar("StylisedT", bound=Stylised)
 
 
 def load_arrays(learner: Learner, state: StyleState, backbone: Backbone) -> Learner:
@@ -64,18 +75,17 @@ def transfer_styles(
     return [outputs[number] for number in range(len(requests))]
 
 
-def _visited(model: Riffusion, *settings: StylisationSettings) -> tuple[int, ...]:
+def _visited(model: Riffusion, *settings: AnySampling) -> tuple[int, ...]:
     """Every timestep at which the model is asked, for any of several settings."""
     steps = model.backbone.schedule.num_train_timesteps
-    routes = [one.itinerary(steps) for one in settings]
-    return tuple(dict.fromkeys(t for route in routes for t in (route.start, *route.timesteps)))
+    return tuple(dict.fromkeys(t for one in settings for t in one.visited(steps)))
 
 
 def _on_the_way(
     model: Riffusion,
     request: TransferRequest[StylisedT],
     way: Transition,
-    start: StylisationSettings,
+    start: AnySampling,
     make_table: MakeTable[StylisedT],
 ) -> Rendering:
     """A content that goes from one style to another."""
@@ -93,11 +103,11 @@ def _on_the_way(
 
 def _jobs(
     requests: Sequence[TransferRequest[StylisedT]],
-) -> dict[tuple[StylisationSettings, CanvasSettings], list[int]]:
+) -> dict[tuple[AnySampling, CanvasSettings], list[int]]:
     """The numbers of the requests that are rendered together, by their settings."""
-    jobs: dict[tuple[StylisationSettings, CanvasSettings], list[int]] = {}
+    jobs: dict[tuple[AnySampling, CanvasSettings], list[int]] = {}
     for number, request in enumerate(requests):
-        settings = (request.parameters.stylisation(), request.parameters.canvas())
+        settings = (request.parameters.sampling(), request.parameters.canvas())
         jobs.setdefault(settings, []).append(number)
     return jobs
 
@@ -114,7 +124,7 @@ class TableMaker:
         self._tables: dict[tuple[int, tuple[int, ...]], ContextTable] = {}
 
     def __call__(
-        self, request: TransferRequest[UnguidedParameters], visited: tuple[int, ...]
+        self, request: TransferRequest[Stylised], visited: tuple[int, ...]
     ) -> ContextTable:
         """The contexts of a request's style at the visited timesteps."""
         key = (id(request.state), visited)
@@ -123,7 +133,7 @@ class TableMaker:
         return self._tables[key]
 
     def with_dropout(
-        self, request: TransferRequest[UnguidedParameters], visited: tuple[int, ...]
+        self, request: TransferRequest[Stylised], visited: tuple[int, ...]
     ) -> ContextTable:
         """The same with live dropout, drawn from the seed of the request."""
         dropout = generator(derive_seed("dropout", request.seed))

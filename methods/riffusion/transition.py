@@ -16,15 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 
 from bench.api import ConfigError, Json, StyleState
 from methods.riffusion.conditioning import ContextTable
-from methods.riffusion.parameters.settings import StylisationSettings
+from methods.riffusion.parameters.edits import AnySampling
 
 # Nearly parallel vectors are interpolated on the straight line, as in Riffusion.
 _PARALLEL = 0.9995
+SamplingT = TypeVar("SamplingT", bound=AnySampling)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class TransitionSettings:
         if self.curve <= 0:
             raise ConfigError(f"curve is {self.curve}; it must be positive. Use 1.")
 
-    def end(self, start: StylisationSettings) -> StylisationSettings:
+    def end(self, start: SamplingT) -> SamplingT:
         """The settings of the last window."""
         return replace(
             start,
@@ -132,9 +134,7 @@ def amounts(count: int, curve: float = 1.0) -> list[float]:
     return [0.5 + 0.5 * (1 if side >= 0 else -1) * abs(side) ** curve for side in sides]
 
 
-def blend_settings(
-    first: StylisationSettings, second: StylisationSettings, amount: float
-) -> StylisationSettings:
+def blend_settings(first: SamplingT, second: SamplingT, amount: float) -> SamplingT:
     """Strength and guidance scale on the straight line between two."""
     return replace(
         first,

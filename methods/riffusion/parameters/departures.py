@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.api import Profile
-from methods.riffusion.parameters.guided import UnguidedParameters
+from methods.riffusion.parameters.guided import CanvasParameters, UnguidedParameters
 from methods.riffusion.parameters.settings import FittingPlan
 from methods.riffusion.width import WidthMode
 
@@ -47,6 +47,13 @@ def of_stylisation(parameters: UnguidedParameters) -> Iterator[str]:
         )
     if parameters.vae_sample == "mode":
         yield "the content's latents are the mode of the posterior, not a draw (vae_sample=sample)"
+    yield from of_phase(parameters)
+
+
+def of_phase(parameters: CanvasParameters) -> Iterator[str]:
+    """Where the phases come from, against every source that seeks them."""
+    if parameters.phase == "content":
+        yield "outputs have the phases of the content's own sound (phase=griffin-lim)"
 
 
 def of_styles(width_mode: WidthMode, plan: FittingPlan) -> Iterator[str]:
@@ -55,6 +62,21 @@ def of_styles(width_mode: WidthMode, plan: FittingPlan) -> Iterator[str]:
         yield f"of style clips: {_WIDTHS[width_mode]} (fit_width_mode=resize)"
     if plan.vae_sample == "mode":
         yield "style latents are the mode of the posterior, not draws (fit_vae_sample=sample)"
+
+
+def of_sampler(sampler: str) -> str:
+    """What stands in the place of stylisation under a learnt style."""
+    return f"contents are edited by {sampler}, not by stylisation (sampler=stylise)"
+
+
+def of_edit(parameters: CanvasParameters, source: str) -> Iterator[str]:
+    """How pictures and latents are handled, against code that was released for another model."""
+    yield f"on spectrograms of Riffusion, where {source}"
+    if parameters.vae_sample == "sample":
+        yield "the content's latents are a draw from the posterior, not its mode (vae_sample=mode)"
+    if parameters.width_mode != "resize":
+        yield _WIDTHS[parameters.width_mode]
+    yield from of_phase(parameters)
 
 
 def words_of_plan(plan: FittingPlan) -> str:

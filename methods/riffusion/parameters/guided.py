@@ -1,7 +1,8 @@
 """The parameters of stylisation, which the methods of this family share with their checks.
 
-**Contents**: `UnguidedParameters`, `GuidedParameters`; those of the methods that learn nothing,
-`TextParameters` and `NullPromptParameters`.
+**Contents**: `CanvasParameters`, `UnguidedParameters`, `GuidedParameters`, and `HostParameters` for
+methods that learn a style and leave the sampler open; those of the methods that learn nothing,
+`TextParameters`, `NullPromptParameters` and `VocoderParameters`.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from dataclasses import dataclass, field, replace
 
 from bench.counts import Passes
 from methods.presets import choose
+from methods.riffusion.parameters.edits import AnySampling, Sampler, settings_of
 from methods.riffusion.parameters.settings import (
     CanvasSettings,
+    Phase,
     Picture,
     StylisationSettings,
     Switch,
@@ -23,18 +26,44 @@ FIT, TRANSFER = {"role": "fit"}, {"role": "transfer"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UnguidedParameters:
+class CanvasParameters:
+    """How a content is laid onto the model's window.
+
+    Args:
+        vae_sample: Draw the content's latents from the posterior (sample), or take its mode.
+        width_mode: resize (within 5 % of the window, else pad), pad, crop or report.
+        unstretch: Undo the stretching of resize.
+        picture: How the decoded picture is brought to 8 bits: rounded, as Riffusion does, or
+            truncated, as MusicTI does; left out, what the other settings follow.
+        phase: Sought by Griffin-Lim, or the content's own. The content is then heard through its
+            phases whatever the picture shows, so compare methods at equal phase alone.
+    """
+
+    vae_sample: VaeSample = field(default="sample", metadata=TRANSFER)
+    width_mode: WidthMode = field(default="resize", metadata=TRANSFER)
+    unstretch: bool = field(default=True, metadata=TRANSFER)
+    picture: Picture | None = field(default=None, metadata=TRANSFER)
+    phase: Phase = field(default="griffin-lim", metadata=TRANSFER)
+
+    def canvas(self) -> CanvasSettings:
+        """The settings of the window."""
+        return CanvasSettings(
+            self.width_mode, self.unstretch, self.vae_sample, self.chosen_picture(), self.phase
+        )
+
+    def chosen_picture(self) -> Picture:
+        """The explicit value, or rounded, unless a subclass follows a code that truncates."""
+        return choose(self.picture, "rounded")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnguidedParameters(CanvasParameters):
     """How far a content is changed, and how it is laid onto the model's window.
 
     Args:
         strength: In (0, 1); more noise, less content, more style.
         num_inference_steps: N, of which int(N strength) are taken.
         brs: Bias-reduced stylisation on or off.
-        vae_sample: Draw the content's latents from the posterior (sample), or take its mode.
-        width_mode: resize (within 5 % of the window, else pad), pad, crop or report.
-        unstretch: Undo the stretching of resize.
-        picture: How the decoded picture is brought to 8 bits: rounded, as Riffusion does, or
-            truncated, as MusicTI does; left out, what the other settings follow.
 
     Raises:
         ConfigError: A value out of range.
@@ -43,32 +72,23 @@ class UnguidedParameters:
     strength: float = field(default=0.65, metadata=TRANSFER)
     num_inference_steps: int = field(default=50, metadata=TRANSFER)
     brs: Switch = field(default="off", metadata=TRANSFER)
-    vae_sample: VaeSample = field(default="sample", metadata=TRANSFER)
-    width_mode: WidthMode = field(default="resize", metadata=TRANSFER)
-    unstretch: bool = field(default=True, metadata=TRANSFER)
-    picture: Picture | None = field(default=None, metadata=TRANSFER)
 
     def __post_init__(self) -> None:
         """Check everything now, before a model is loaded."""
-        self.stylisation().itinerary()
+        self.canvas()
+        self.sampling().visited()
 
     def stylisation(self) -> StylisationSettings:
         """The settings of the algorithm; without guidance, unless a subclass adds it."""
         return StylisationSettings(self.strength, 1.0, self.num_inference_steps, self.brs)
 
-    def canvas(self) -> CanvasSettings:
-        """The settings of the window."""
-        return CanvasSettings(
-            self.width_mode, self.unstretch, self.vae_sample, self.chosen_picture()
-        )
+    def sampling(self) -> AnySampling:
+        """The settings of the sampler, which is stylisation unless a subclass offers others."""
+        return self.stylisation()
 
     def passes(self) -> Passes:
         """Rows of the U-Net for a window; a subclass that learns adds those of its fit."""
-        return Passes(transfer=self.stylisation().rows())
-
-    def chosen_picture(self) -> Picture:
-        """The explicit value, or rounded, unless a subclass follows a code that truncates."""
-        return choose(self.picture, "rounded")
+        return Passes(transfer=self.sampling().rows())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +105,31 @@ class GuidedParameters(UnguidedParameters):
         """The settings of the algorithm, guidance among them."""
         unguided = UnguidedParameters.stylisation(self)
         return replace(unguided, guidance_scale=self.guidance_scale)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostParameters(GuidedParameters):
+    """The same for a learnt style, which any sampler of the family can be led by.
+
+    Args:
+        sampler: stylise, or a training-free edit under the learnt style: sdedit, zeta,
+            ddim-inversion or steer. Strength, steps and guidance are the edit's then, a strength of
+            1 may be asked for, and `brs` is not used. A fit serves all of them.
+    """
+
+    sampler: Sampler = field(default="stylise", metadata=TRANSFER)
+
+    def sampling(self) -> AnySampling:
+        """The settings of the chosen sampler.
+
+        Raises:
+            ConfigError: There is no such sampler.
+        """
+        if self.sampler == "stylise":
+            return self.stylisation()
+        return settings_of(
+            self.sampler, self.strength, self.guidance_scale, self.num_inference_steps
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,3 +157,18 @@ class NullPromptParameters(UnguidedParameters):
     """
 
     brs: Switch = field(default="on", metadata=TRANSFER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VocoderParameters:
+    """How the spectrogram round trip is made heard.
+
+    Args:
+        phase: Sought by Griffin-Lim, or the content's own: the control of methods that use it.
+    """
+
+    phase: Phase = field(default="griffin-lim", metadata=TRANSFER)
+
+    def __post_init__(self) -> None:
+        """Check it now."""
+        CanvasSettings(phase=self.phase)

@@ -1,17 +1,20 @@
-"""The timesteps that stylisation visits.
+"""The timesteps that stylisation and inversion visit.
 
 **Conventions**: timesteps are integers 0..num_train_timesteps-1.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, get_args
 
 from bench.api import ConfigError
 
 BiasGrid = Literal["released", "aligned"]
+Convention = Literal["label", "level", "released"]
+CONVENTIONS: tuple[Convention, ...] = get_args(Convention)
 
 
 def ddim_grid(num_inference_steps: int, num_train_timesteps: int = 1000) -> tuple[int, ...]:
@@ -45,6 +48,81 @@ class Itinerary:
     start: int
     timesteps: tuple[int, ...]
     previous: tuple[int, ...]
+
+
+def count_steps(strength: float, num_inference_steps: int) -> int:
+    """How many of N steps are taken: k = int(N s), for a strength that may be 1.
+
+    The product is taken in decimals, as in `plan_itinerary`.
+
+    Raises:
+        ConfigError: No step is left, or the strength is above 1.
+
+    Example:
+        >>> count_steps(0.58, 50), count_steps(1, 50)
+        (29, 50)
+    """
+    count = int(Decimal(str(strength)) * num_inference_steps)
+    if not (0 < strength <= 1 and count >= 1):
+        raise ConfigError(
+            f"strength {strength} with {num_inference_steps} steps leaves {max(count, 0)} steps; "
+            f"it must be at most 1 and at least {1 / num_inference_steps:g}. Try 0.65."
+        )
+    return count
+
+
+@dataclass(frozen=True, slots=True)
+class Climb:
+    """One move of an inversion, up the noise levels.
+
+    Args:
+        label: The timestep that the network is told.
+        start: The noise level where the latent stands, as an index of abar.
+        end: The level to which it is moved.
+    """
+
+    label: int
+    start: int
+    end: int
+
+
+def plan_climb(
+    grid: Sequence[int], convention: Convention = "label", *, num_train_timesteps: int = 1000
+) -> tuple[Climb, ...]:
+    """The moves of DDIM inversion from a clean latent to the top of a grid.
+
+    Args:
+        grid: The rising timesteps g_1, .., g_k that sampling goes down.
+        convention: "label" starts at level 0, where sampling ends, and tells the network the level
+            that it goes to: k moves, the last to g_k. "level" counts the clean latent as level g_1
+            and tells the network the level where the latent stands: k - 1 moves, the last to g_k.
+            "released" is the same with one more move, to the next of an evenly spaced grid, at most
+            to the last timestep of all.
+        num_train_timesteps: T.
+
+    Raises:
+        ConfigError: The convention is not known.
+
+    References:
+        label: `DDIMInverseScheduler` of diffusers; `next_step` in code/ddm_inversion of
+        HilaManor/AudioEditingCode. released: `encode_ddim` in ldm/models/diffusion/ddim.py of
+        jiwoogit/StyleID.
+
+    Example:
+        >>> [(climb.label, climb.start, climb.end) for climb in plan_climb((1, 21, 41))]
+        [(1, 0, 1), (21, 1, 21), (41, 21, 41)]
+    """
+    if convention not in CONVENTIONS:
+        raise ConfigError(
+            f"inversion is {convention!r}; it must be {', '.join(CONVENTIONS)}. Try label."
+        )
+    if convention == "label":
+        return tuple(map(Climb, grid, (0, *grid[:-1]), grid))
+    ends = (*grid[1:],)
+    if convention == "released":
+        spacing = grid[1] - grid[0] if len(grid) > 1 else num_train_timesteps
+        ends = (*ends, min(grid[-1] + spacing, num_train_timesteps - 1))
+    return tuple(Climb(start, start, end) for start, end in zip(grid, ends, strict=False))
 
 
 def plan_itinerary(

@@ -11,7 +11,7 @@ from bench.api import Json, Profile
 from bench.counts import Passes
 from methods.presets import choose
 from methods.riffusion.parameters import departures
-from methods.riffusion.parameters.guided import FIT, GuidedParameters
+from methods.riffusion.parameters.guided import FIT, HostParameters
 from methods.riffusion.parameters.settings import FittingPlan, LearnerChoice, VaeSample
 from methods.riffusion.width import WidthMode
 
@@ -26,7 +26,7 @@ PRESETS: dict[Preset, FittingPlan] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RtiParameters(GuidedParameters):
+class RtiParameters(HostParameters):
     """Parameters of R+TI, beside those of the stylisation.
 
     Bias reduction is off in the baseline; `brs=on` is the ablation "TI + BRS". A fit parameter
@@ -57,7 +57,7 @@ class RtiParameters(GuidedParameters):
     def __post_init__(self) -> None:
         """Check everything now, before a model is loaded."""
         self.plan()
-        GuidedParameters.__post_init__(self)
+        HostParameters.__post_init__(self)
 
     def plan(self) -> FittingPlan:
         """The preset's plan with the explicit values in place."""
@@ -73,7 +73,7 @@ class RtiParameters(GuidedParameters):
     def passes(self) -> Passes:
         """Rows of the U-Net, those that are learnt from and those of a window."""
         plan = self.plan()
-        return Passes(plan.rows, self.stylisation().rows(), plan.steps_per_clip)
+        return Passes(plan.rows, self.sampling().rows(), plan.steps_per_clip)
 
     def learner(self) -> LearnerChoice:
         """One vector."""
@@ -94,7 +94,9 @@ class RtiParameters(GuidedParameters):
                 f"{_PUBLISHED_DECAY:g}"
             )
         yield from departures.of_styles(self.fit_width_mode, self.plan())
-        if self.brs == "on":
+        if self.sampler != "stylise":
+            yield departures.of_sampler(self.sampler)
+        elif self.brs == "on":
             yield "with bias reduction, which the baseline lacks, an ablation (brs=off)"
         yield from departures.of_stylisation(self)
 

@@ -15,6 +15,7 @@ from methods.riffusion.width import WidthMode
 Switch = Literal["on", "off"]
 VaeSample = Literal["sample", "mode"]
 Picture = Literal["rounded", "truncated"]
+Phase = Literal["griffin-lim", "content"]
 ParameterSet = Literal["live", "full"]
 Variant = Literal["musicti", "report", "report_seq"]
 LearnerForm = Literal["ti", "musicti", "report", "report_seq"]  # one vector, and those of TVE
@@ -61,6 +62,11 @@ class StylisationSettings:
         each = 2 if self.guidance_scale > 1 else 1
         return each * len(self.itinerary().timesteps) + (self.brs == "on")
 
+    def visited(self, num_train_timesteps: int = 1000) -> tuple[int, ...]:
+        """Every timestep at which the model is asked."""
+        route = self.itinerary(num_train_timesteps)
+        return (route.start, *route.timesteps)
+
     def itinerary(self, num_train_timesteps: int = 1000) -> Itinerary:
         """The timesteps that these settings visit."""
         return plan_itinerary(
@@ -81,12 +87,26 @@ class CanvasSettings:
         vae_sample: Draw the content's latents from the posterior (the released code) or take its
             mode.
         picture: How the decoded picture is brought to 8 bits.
+        phase: Sought by Griffin-Lim, or those of the content's own sound.
     """
 
     width_mode: WidthMode = "resize"
     unstretch: bool = True
     vae_sample: VaeSample = "sample"
     picture: Picture = "rounded"
+    phase: Phase = "griffin-lim"
+
+    def __post_init__(self) -> None:
+        """Phases of the content fit pictures of its own width alone."""
+        if self.phase not in ("griffin-lim", "content"):
+            raise ConfigError(
+                f"phase is {self.phase!r}; it must be griffin-lim or content. Try griffin-lim."
+            )
+        if self.phase == "content" and not self.unstretch:
+            raise ConfigError(
+                "phase is 'content' and unstretch false; phases of the content need a picture of "
+                "its width. Set unstretch=true."
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from bench.api import ConfigError, Json, Profile
 from bench.counts import Passes
 from methods.presets import choose
 from methods.riffusion.parameters import departures
-from methods.riffusion.parameters.guided import FIT, TRANSFER, GuidedParameters
+from methods.riffusion.parameters.guided import FIT, TRANSFER, HostParameters
 from methods.riffusion.parameters.itinerary import BiasGrid
 from methods.riffusion.parameters.settings import (
     FittingPlan,
@@ -51,7 +51,7 @@ PRESETS: dict[Preset, TvePreset] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TveParameters(GuidedParameters):
+class TveParameters(HostParameters):
     """Parameters of TVE, beside those of the stylisation.
 
     A fit parameter left at None takes the preset's value.
@@ -98,7 +98,7 @@ class TveParameters(GuidedParameters):
     def __post_init__(self) -> None:
         """Check everything now, before a model is loaded."""
         self.plan()
-        GuidedParameters.__post_init__(self)
+        HostParameters.__post_init__(self)
         if self.checkpoint and not self.trust_checkpoint:
             raise ConfigError(
                 f"checkpoint is {self.checkpoint!r} and trust_checkpoint false; a file of others "
@@ -141,7 +141,9 @@ class TveParameters(GuidedParameters):
         if not self.checkpoint:
             yield from self._departures_of_fit()
         yield from self._departures_of_network()
-        if self.brs == "off":
+        if self.sampler != "stylise":
+            yield departures.of_sampler(self.sampler)
+        elif self.brs == "off":
             yield "without bias reduction, an ablation (brs=on)"
         elif self.brs_grid == "aligned":
             yield "the bias is estimated at the first DDIM timestep (brs_grid=released)"
@@ -186,13 +188,13 @@ class TveParameters(GuidedParameters):
 
     def stylisation(self) -> StylisationSettings:
         """The settings of the algorithm, with the grid of the bias reduction."""
-        return replace(GuidedParameters.stylisation(self), brs_grid=self.brs_grid)
+        return replace(HostParameters.stylisation(self), brs_grid=self.brs_grid)
 
     def passes(self) -> Passes:
         """Rows of the U-Net, those that are learnt from and those of a window."""
         plan = self.plan()
         return Passes(
-            0 if self.checkpoint else plan.rows, self.stylisation().rows(), plan.steps_per_clip
+            0 if self.checkpoint else plan.rows, self.sampling().rows(), plan.steps_per_clip
         )
 
     def learner(self) -> LearnerChoice:

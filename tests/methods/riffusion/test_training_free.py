@@ -1,0 +1,130 @@
+"""The training-free methods end to end on the mini weights, and phases of the content."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from bench.api import (
+    Audio,
+    Clip,
+    FitRequest,
+    Style,
+    StyleState,
+    StyleTransferMethod,
+    TransferRequest,
+    UnsupportedError,
+)
+from methods.riffusion.controls import Vocoder
+from methods.riffusion.parameters.guided import VocoderParameters
+from methods.riffusion.parameters.rti import RtiParameters
+from methods.riffusion.rti import RTI
+from methods.riffusion.spectrogram import MINI_PARAMETERS, decode_with_phases, encode
+from methods.riffusion.training_free.stylus import Stylus
+from methods.riffusion.training_free.texts import Steer, Zeta
+from methods.riffusion.transition import join_states
+
+pytestmark = pytest.mark.weights
+RATE = 22_050
+
+
+def clip(name: str, seconds: float, pitch_hz: float = 440.0) -> Clip:
+    times = np.arange(round(seconds * RATE)) / RATE
+    tone = 0.4 * np.sin(2 * np.pi * pitch_hz * times) * np.exp(-3 * (times % 0.5))
+    return Clip(name, "tones", Audio(tone.astype(np.float32)[None], RATE))
+
+
+def loaded(kind: type[StyleTransferMethod]) -> StyleTransferMethod:
+    method = kind()
+    method.load("mini", "cpu")
+    return method
+
+
+def learnt(method: StyleTransferMethod, parameters: object, name: str = "bells") -> StyleState:
+    style = Style(name, (clip("a", 5.0, 880), clip("b", 2.0, 990)), text=name)
+    (state,) = method.fit([FitRequest(style, parameters, 1)], lambda _fraction, _text: None)
+    return state
+
+
+@pytest.mark.parametrize("kind", [Zeta, Stylus])
+def test_a_piece_of_two_windows_keeps_its_length_and_company_changes_nothing(
+    kind: type[StyleTransferMethod],
+) -> None:
+    method, parameters = loaded(kind), kind.Parameters(num_inference_steps=2)
+    state = learnt(method, parameters)
+    contents = [clip("long", 5.5), clip("short", 1.0, 300)]
+    both = method.transfer([TransferRequest(c, state, parameters, 1) for c in contents])
+    (alone,) = loaded(kind).transfer([TransferRequest(contents[1], state, parameters, 1)])
+    assert [audio.num_samples for audio in both] == [5.5 * RATE, RATE]
+    assert all(0.5 < np.abs(audio.waveform).max() <= 1 for audio in both)
+    assert both[1].digest == alone.digest  # on the CPU, where windows go one at a time
+
+
+def test_a_style_may_be_all_of_its_clips() -> None:
+    parameters = Stylus.Parameters(num_inference_steps=2, style_clips="join")
+    method = loaded(Stylus)
+    state = learnt(method, parameters)
+    assert state.arrays["states"].shape == (2, 3, 8, 16, 32)
+    assert state.arrays["weights"].sum(axis=1).tolist() == [32, 13]
+    (made,) = method.transfer([TransferRequest(clip("c", 1.0), state, parameters, 1)])
+    assert made.num_samples == RATE
+
+
+def test_with_modes_and_phases_of_the_content_no_seed_has_a_say() -> None:
+    parameters = Stylus.Parameters(num_inference_steps=2, phase="content")
+    method = loaded(Stylus)
+    state, content = learnt(method, parameters), clip("c", 1.0)
+    requests = [TransferRequest(content, state, parameters, seed) for seed in (1, 2)]
+    first, second = method.transfer(requests)
+    assert first.digest == second.digest
+
+
+def test_a_learnt_word_leads_every_sampler() -> None:
+    method = loaded(RTI)
+    digests: set[str] = set()
+    state = learnt(method, RtiParameters(steps=1, batch_size=1))
+    for sampler in ("stylise", "sdedit", "zeta", "ddim-inversion", "steer"):
+        parameters = RtiParameters(num_inference_steps=2, strength=0.5, sampler=sampler)
+        request = TransferRequest(clip("c", 1.0), state, parameters, 1)
+        digests.add(method.transfer([request])[0].digest)
+    assert len(digests) == 5
+
+
+def test_a_piece_may_go_from_one_style_to_another() -> None:
+    method, parameters = loaded(Steer), Steer.Parameters(num_inference_steps=2)
+    states = [learnt(method, parameters, name) for name in ("bells", "organ")]
+    joined = join_states(*states)
+    (made,) = method.transfer([TransferRequest(clip("c", 5.5), joined, parameters, 1)])
+    assert made.num_samples == 5.5 * RATE
+
+
+def test_words_for_the_content_must_be_known_to_the_model() -> None:
+    method, parameters = loaded(Zeta), Zeta.Parameters(source_prompt="zither")
+    state = learnt(method, parameters)
+    with pytest.raises(UnsupportedError, match=r"zither of 'zither' \(source_prompt\)"):
+        method.transfer([TransferRequest(clip("c", 1.0), state, parameters, 1)])
+
+
+def test_phases_of_the_content_on_its_own_magnitudes_give_the_content() -> None:
+    sound = torch.from_numpy(clip("c", 2.0).audio.waveform.copy())
+    image = encode(sound, MINI_PARAMETERS, RATE)
+    made = decode_with_phases(image, MINI_PARAMETERS, RATE, sound)[0]
+    kept = sound[0, : len(made)]
+    likeness = torch.nn.functional.cosine_similarity(made, kept, dim=0)
+    assert float(likeness) > 0.95
+    with pytest.raises(ValueError, match="columns and the waveforms"):
+        decode_with_phases(image[..., 1:], MINI_PARAMETERS, RATE, sound)
+
+
+def test_the_vocoder_is_a_control_at_either_phase() -> None:
+    content, method = clip("c", 2.0), loaded(Vocoder)
+    sought, given = (
+        method.transfer([TransferRequest(content, StyleState(), VocoderParameters(phase=p), 1)])[0]
+        for p in ("griffin-lim", "content")
+    )
+    likeness = [
+        np.corrcoef(audio.waveform[0], content.audio.waveform[0])[0, 1] for audio in (sought, given)
+    ]
+    assert likeness[1] > 0.9
+    assert likeness[1] > likeness[0]
