@@ -35,6 +35,42 @@ _AS_EDITS = (
 )
 _AS_MUSICGEN = ("no source separation before the chroma", _OWN_STREAMS)
 
+# Edits of the content under a text: name, class, title, source, departures of its own.
+_EDITS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
+    (
+        "zeta",
+        "Zeta",
+        "ZETA (DDPM inversion)",
+        "Manor and Michaeli (2024), Zero-Shot Unsupervised and Text-Based Audio Editing Using DDPM "
+        "Inversion, arXiv 2402.10009, section 3",
+        (),
+    ),
+    (
+        "ddim-inversion",
+        "DdimInversion",
+        "DDIM inversion",
+        "Song, Meng and Ermon (2021), Denoising diffusion implicit models, section 4.3, as a "
+        "baseline of arXiv 2402.10009",
+        (),
+    ),
+    (
+        "sdedit",
+        "Sdedit",
+        "SDEdit",
+        "Meng et al. (2022), SDEdit, arXiv 2108.01073, algorithm 1, as a baseline of arXiv "
+        "2402.10009",
+        (),
+    ),
+    (
+        "steer",
+        "Steer",
+        "SteerMusic (DDS)",
+        "Niu et al. (2025), SteerMusic: Enhanced Musical Consistency for Zero-shot Text-guided and "
+        "Personalized Music Editing, arXiv 2504.10826, section 3.1",
+        ("without a prompt for the content unless source_prompt gives one",),
+    ),
+)
+
 METHODS: dict[str, Entry] = {
     "tve": Entry(
         "methods.riffusion.tve:TVE",
@@ -159,73 +195,22 @@ METHODS: dict[str, Entry] = {
         _RIFFUSION,
         parameters="methods.riffusion.parameters.guided:TextParameters",
     ),
-    "zeta": Entry(
-        "methods.riffusion.training_free.texts:Zeta",
-        MethodInfo(
-            title="ZETA (DDPM inversion)",
-            conditioned_on=("style text", "content audio"),
-            fits_per_style=False,
-            source=(
-                "Manor and Michaeli (2024), Zero-Shot Unsupervised and Text-Based Audio Editing "
-                "Using DDPM Inversion, arXiv 2402.10009, section 3"
+    **{
+        name: Entry(
+            f"methods.riffusion.training_free.texts:{kind}",
+            MethodInfo(
+                title=title,
+                conditioned_on=("style text", "content audio"),
+                fits_per_style=False,
+                source=source,
+                departures=(*departures, *_AS_EDITS),
+                channels="each",
             ),
-            departures=_AS_EDITS,
-            channels="each",
-        ),
-        _RIFFUSION,
-        parameters="methods.riffusion.parameters.editing:ZetaParameters",
-    ),
-    "ddim-inversion": Entry(
-        "methods.riffusion.training_free.texts:DdimInversion",
-        MethodInfo(
-            title="DDIM inversion",
-            conditioned_on=("style text", "content audio"),
-            fits_per_style=False,
-            source=(
-                "Song, Meng and Ermon (2021), Denoising diffusion implicit models, section 4.3, as "
-                "a baseline of arXiv 2402.10009"
-            ),
-            departures=_AS_EDITS,
-            channels="each",
-        ),
-        _RIFFUSION,
-        parameters="methods.riffusion.parameters.editing:DdimInversionParameters",
-    ),
-    "sdedit": Entry(
-        "methods.riffusion.training_free.texts:Sdedit",
-        MethodInfo(
-            title="SDEdit",
-            conditioned_on=("style text", "content audio"),
-            fits_per_style=False,
-            source=(
-                "Meng et al. (2022), SDEdit, arXiv 2108.01073, algorithm 1, as a baseline of arXiv "
-                "2402.10009"
-            ),
-            departures=_AS_EDITS,
-            channels="each",
-        ),
-        _RIFFUSION,
-        parameters="methods.riffusion.parameters.editing:SdeditParameters",
-    ),
-    "steer": Entry(
-        "methods.riffusion.training_free.texts:Steer",
-        MethodInfo(
-            title="SteerMusic (DDS)",
-            conditioned_on=("style text", "content audio"),
-            fits_per_style=False,
-            source=(
-                "Niu et al. (2025), SteerMusic: Enhanced Musical Consistency for Zero-shot "
-                "Text-guided and Personalized Music Editing, arXiv 2504.10826, section 3.1"
-            ),
-            departures=(
-                "without a prompt for the content unless source_prompt gives one",
-                *_AS_EDITS,
-            ),
-            channels="each",
-        ),
-        _RIFFUSION,
-        parameters="methods.riffusion.parameters.editing:SteerParameters",
-    ),
+            _RIFFUSION,
+            parameters=f"methods.riffusion.parameters.editing:{kind}Parameters",
+        )
+        for name, kind, title, source, departures in _EDITS
+    },
     "stylus": Entry(
         "methods.riffusion.training_free.stylus:Stylus",
         MethodInfo(
