@@ -41,32 +41,40 @@ _EDITS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
         "zeta",
         "Zeta",
         "ZETA (DDPM inversion)",
-        "Manor and Michaeli (2024), Zero-Shot Unsupervised and Text-Based Audio Editing Using DDPM "
-        "Inversion, arXiv 2402.10009, section 3",
+        (
+            "Manor and Michaeli (2024), Zero-Shot Unsupervised and Text-Based Audio Editing Using DDPM "
+            "Inversion, arXiv 2402.10009, section 3"
+        ),
         (),
     ),
     (
         "ddim-inversion",
         "DdimInversion",
         "DDIM inversion",
-        "Song, Meng and Ermon (2021), Denoising diffusion implicit models, section 4.3, as a "
-        "baseline of arXiv 2402.10009",
+        (
+            "Song, Meng and Ermon (2021), Denoising diffusion implicit models, section 4.3, as a "
+            "baseline of arXiv 2402.10009"
+        ),
         (),
     ),
     (
         "sdedit",
         "Sdedit",
         "SDEdit",
-        "Meng et al. (2022), SDEdit, arXiv 2108.01073, algorithm 1, as a baseline of arXiv "
-        "2402.10009",
+        (
+            "Meng et al. (2022), SDEdit, arXiv 2108.01073, algorithm 1, as a baseline of arXiv "
+            "2402.10009"
+        ),
         (),
     ),
     (
         "steer",
         "Steer",
         "SteerMusic (DDS)",
-        "Niu et al. (2025), SteerMusic: Enhanced Musical Consistency for Zero-shot Text-guided and "
-        "Personalized Music Editing, arXiv 2504.10826, section 3.1",
+        (
+            "Niu et al. (2025), SteerMusic: Enhanced Musical Consistency for Zero-shot Text-guided and "
+            "Personalized Music Editing, arXiv 2504.10826, section 3.1"
+        ),
         ("without a prompt for the content unless source_prompt gives one",),
     ),
 )
