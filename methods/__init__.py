@@ -42,8 +42,8 @@ _EDITS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
         "Zeta",
         "ZETA (DDPM inversion)",
         (
-            "Manor and Michaeli (2024), Zero-Shot Unsupervised and Text-Based Audio Editing Using DDPM "
-            "Inversion, arXiv 2402.10009, section 3"
+            "Manor and Michaeli (2024), Zero-Shot Unsupervised and Text-Based Audio Editing Using "
+            "DDPM Inversion, arXiv 2402.10009, section 3"
         ),
         (),
     ),
@@ -72,8 +72,8 @@ _EDITS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
         "Steer",
         "SteerMusic (DDS)",
         (
-            "Niu et al. (2025), SteerMusic: Enhanced Musical Consistency for Zero-shot Text-guided and "
-            "Personalized Music Editing, arXiv 2504.10826, section 3.1"
+            "Niu et al. (2025), SteerMusic: Enhanced Musical Consistency for Zero-shot Text-guided "
+            "and Personalized Music Editing, arXiv 2504.10826, section 3.1"
         ),
         ("without a prompt for the content unless source_prompt gives one",),
     ),
