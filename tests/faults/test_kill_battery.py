@@ -35,6 +35,8 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Battery]:
         ("run in one chunk", signal.SIGKILL, (0, 0, 0)),
         ("run of a shard", signal.SIGTERM, (0.5,)),
         ("merge", signal.SIGKILL, (0.6,)),
+        ("outputs template", signal.SIGTERM, (0.5,)),
+        ("judge", signal.SIGKILL, (0.6,)),
         ("report", signal.SIGKILL, (0.6,)),
         ("baseline", signal.SIGTERM, (0.5,)),
         ("fit export", signal.SIGKILL, (0.8,)),

@@ -77,7 +77,7 @@ def test_what_is_its_own_true_result_is_not_planned(trio: Dataset) -> None:
     }  # fmt: skip
     assert len(plan_pairs(trio, pairs=4)) == 4
     assert plan_pairs(trio, pairs=4) < plan_pairs(trio)
-    with pytest.raises(ConfigError, match="pairs is 7; contents and styles give 6"):
+    with pytest.raises(ConfigError, match="pairs is 7; 5 contents and 2 styles give 6"):
         plan_pairs(trio, pairs=7)
     with pytest.raises(ConfigError, match="are their own true results in oboe; nothing is left"):
         plan_pairs(trio, styles=["oboe"], contents=["oboe_air"])

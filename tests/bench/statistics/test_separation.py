@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -72,16 +73,22 @@ def test_what_has_no_value_is_left_out() -> None:
 
 
 def test_comparisons_that_share_a_piece_are_no_independent_draws() -> None:
-    """The same values, once all alike within a piece and once dealt out at random."""
+    """The same values, once all alike within a piece and several times dealt out at random."""
+    rng = np.random.default_rng(0)
     cells = np.array(list(itertools.product(range(6), range(6))))
-    alike, dealt = [], []
-    for first, of_pieces in ((0, [1.0, 3, 5, 7, 9, 11]), (6, [0.0, 2, 4, 6, 8, 10])):
-        values, pieces = np.repeat(of_pieces, 6), first + cells[:, :1]
-        alike.append(Comparisons(values, pieces, cells[:, 1:]))
-        dealt.append(Comparisons(RNG.permutation(values), pieces, cells[:, 1:]))
-    wide, narrow = separation(*alike), separation(*dealt)
-    assert wide.value == narrow.value
-    assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low)
+    both = ((0, [1.0, 3, 5, 7, 9, 11]), (6, [0.0, 2, 4, 6, 8, 10]))
+
+    def widths(deal: Callable[[np.ndarray], np.ndarray]) -> float:
+        ours, theirs = (
+            Comparisons(deal(np.repeat(values, 6)), first + cells[:, :1], cells[:, 1:])
+            for first, values in both
+        )
+        found = separation(ours, theirs)
+        assert found.value == pytest.approx(21 / 36)
+        return found.high - found.low
+
+    dealt = [widths(rng.permutation) for _ in range(10)]
+    assert widths(np.asarray) > 1.25 * float(np.mean(dealt))
 
 
 def test_one_instrument_has_no_interval() -> None:
