@@ -172,14 +172,12 @@ def _sounding(batch: _Batch) -> _Sounding:
     onset = batch.notes["onset"]
     after = torch.searchsorted(onset, time, right=True)
     place = (after - 1).clamp(min=0)
+    # Before its first note a voice is at age 0, where every envelope is 0.
     age = (time - onset.gather(2, place)).clamp(min=0)
     never = torch.full_like(onset[..., :1], torch.inf)
     until_next = torch.cat([onset, never], dim=2).gather(2, after) - time
-    # Before its first note a voice is silent: its age is 0 there, or no number.
-    playing = (after > 0).to(torch.float32)
     hz, held, velocity = (batch.notes[name].gather(2, place) for name in ("hz", "held", "velocity"))
-    age = torch.nan_to_num(age, nan=0.0, posinf=0.0)
-    level = _envelope(batch, age, held) * velocity.float() * playing
+    level = _envelope(batch, age, held) * velocity.float()
     level = level * (until_next / _STEAL_S).clamp(0, 1).float()
     return _Sounding(place, age, level, _cycles(batch, age, hz))
 

@@ -114,9 +114,14 @@ def learn_codes(book: nn.Module, vectors: Tensor, chosen: Tensor) -> None:
 def quantise(network: EncodecModel, latent: Tensor, *, learn: bool) -> tuple[Tensor, Tensor]:
     """Quantise a latent, stage by stage; return it, and the commitment loss of its encoder.
 
-    Gradients pass through as if nothing had been rounded.
+    Gradients pass through as if nothing had been rounded. Always in float32: running means of a
+    shorter format would stand still.
     """
-    plain = latent.float()
+    with torch.autocast(latent.device.type, enabled=False):
+        return _quantised(network, latent.float(), learn=learn)
+
+
+def _quantised(network: EncodecModel, plain: Tensor, *, learn: bool) -> tuple[Tensor, Tensor]:
     residual, total = plain.detach(), torch.zeros_like(plain)
     for book in _books(network):
         vectors = residual.transpose(1, 2).reshape(-1, residual.shape[1])

@@ -122,6 +122,17 @@ def test_a_window_is_a_cut_of_the_whole() -> None:
     assert alone == pytest.approx(whole * 0.9 / np.abs(whole).max(), abs=256 * FLOAT32)
 
 
+def test_a_voice_falls_silent_just_before_it_takes_its_next_note() -> None:
+    pitches = (57, 69, 81)  # all three voices; a fourth note takes that of the first
+    notes = tuple(Note(0.0, 2.0, pitch, 127) for pitch in pitches)
+    waveform = rendered(plain(), (*notes, Note(0.5, 1.0, 93, 127)), SECOND // 2)
+    time = np.arange(SECOND // 2) / RATE
+    tones = [np.sin(2 * np.pi * hertz * time) for hertz in (220.0, 440.0, 880.0)]
+    expected = np.clip((0.5 - time) / 0.004, 0, 1) * tones[0] + tones[1] + tones[2]
+    expected /= np.abs(expected).max()
+    assert waveform == pytest.approx(expected, abs=256 * FLOAT32)
+
+
 def test_a_timbre_follows_from_its_seed_and_number_alone() -> None:
     first, again, other = draw_timbre(1, 9), draw_timbre(1, 9), draw_timbre(2, 9)
     assert np.array_equal(first.ratio, again.ratio)

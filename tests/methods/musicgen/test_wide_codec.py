@@ -89,9 +89,9 @@ def test_codes_become_the_means_of_what_chose_them() -> None:
     centres[:, 0] = torch.arange(16.0)
     generator = torch.Generator().manual_seed(3)
     for _ in range(1500):  # .99 ** 1500 of where they began
-        vectors = centres + 0.01 * torch.randn(16, 8, generator=generator)
-        learn_codes(book, vectors, torch.arange(16))
-    # The running mean of about 200 draws, each off by .01.
+        vectors = centres.repeat(3, 1) + 0.01 * torch.randn(48, 8, generator=generator)
+        learn_codes(book, vectors, torch.arange(16).repeat(3))
+    # The running mean of about 600 draws, each off by .01.
     assert book.get_buffer("embed").numpy() == pytest.approx(centres.numpy(), abs=0.01)
 
 
@@ -113,6 +113,22 @@ def test_learning_codes_is_asked_for() -> None:
     assert torch.equal(book_of(network).get_buffer("embed"), before)
     quantise(network, latent, learn=True)
     assert not torch.equal(book_of(network).get_buffer("embed"), before)
+
+
+def test_code_books_learn_in_float32_where_networks_compute_in_bfloat16() -> None:
+    latent = torch.randn(2, 8, 4, generator=torch.Generator().manual_seed(1))
+    books = []
+    for lower in (False, True):
+        network = small_codec()
+        with torch.autocast("cpu", torch.bfloat16, enabled=lower):
+            quantise(network, latent, learn=True)
+        books.append(book_of(network).get_buffer("embed"))
+    assert torch.equal(*books)
+    lesson = lesson_of(small_codec())
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = lesson.losses(lesson.batch(0))["loss"]
+    torch.autograd.backward(loss)
+    assert bool(torch.isfinite(loss))
 
 
 def test_errors_of_the_same_and_of_silence() -> None:
