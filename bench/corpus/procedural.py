@@ -86,7 +86,7 @@ def _slow_noise(seed: Tensor, cycles: Tensor) -> Tensor:
 
 def _voices_of(part: Part, duration_s: float) -> list[list[Note]]:
     """The notes that are heard, each given to the voice that has been free for longest."""
-    end_s = part.start_s + duration_s
+    end_s = part.start_s + duration_s + _STEAL_S  # the next note makes its voice fade before
     heard = [n for n in part.notes if part.start_s - _TAIL_S < n.onset_s + n.duration_s]
     voices: list[list[Note]] = [[] for _ in range(VOICES)]
     free_s = [-math.inf] * VOICES
