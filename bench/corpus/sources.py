@@ -32,6 +32,7 @@ from bench.corpus.synthesiser import FLUID_R3, MUSESCORE, Soundfont, render_note
 Waveform = NDArray[np.float32]
 _GENERAL_MIDI = range(120)  # the programs above are noises: a helicopter, applause, a gun shot
 _PEAK = 0.9
+_OF_CLIPS = 3  # ends their seeds: see `stream`
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +128,15 @@ def render_clip(
     Returns:
         float32 (sample,), its peak at 0.9.
     """
+    rng = np.random.default_rng((seed, number, 0, _OF_CLIPS))
     if source.name in _SOUNDS:
         sounds = _SOUNDS[source.name]
-        rng = np.random.default_rng((seed, number))
         sound = sounds[number % len(sounds)]
         return training_clip(sound, rng, duration_s=duration_s, sample_rate=sample_rate).waveform
     if source.soundfont is None:
         raise ValueError(f"source {source.name!r} renders batches; ask `bench.corpus.stream`.")
     programs = allowed_programs()
-    melody = training_melody(np.random.default_rng((seed, number)), duration_s)
+    melody = training_melody(rng, duration_s)
     program = programs[number % len(programs)]
     waveform = render_notes(
         melody.notes, program, duration_s, sample_rate, soundfont=source.soundfont

@@ -29,6 +29,8 @@ _CLIPS_PER_STEP = 0.5  # how fast the window moves
 _PEAKS = (0.15, 0.95)
 _PEAK_OF_CLIPS = 0.9  # of `render_clip`
 _TIMBRES, _TAKES = 2**31, 2**16
+# To numpy a seed that ends in zeros is the one without them: each use ends in its own number.
+_OF_TAKES, _OF_STEPS = 1, 2
 
 
 def take_of(seed: int, number: int, take: int = 0) -> Part:
@@ -39,7 +41,7 @@ def take_of(seed: int, number: int, take: int = 0) -> Part:
         number: Of the timbre in it.
         take: 0 or more.
     """
-    rng = np.random.default_rng((seed, number, take))
+    rng = np.random.default_rng((seed, number, take, _OF_TAKES))
     notes = training_melody(rng, CLIP_S).notes
     return Part(draw_timbre(seed, number), notes, seed=int(rng.integers(2**31)))
 
@@ -69,7 +71,7 @@ class CropStream:
 
     def crops(self, step: int, count: int) -> Tensor:
         """The crops of a step, (count, sample); the sources take turns."""
-        rng = np.random.default_rng((self.seed, step))
+        rng = np.random.default_rng((self.seed, step, 0, _OF_STEPS))
         owners = [self.sources[place % len(self.sources)] for place in range(count)]
         drawn = torch.zeros(count, self.num_samples, device=self.device)
         procedural = [place for place, owner in enumerate(owners) if owner is PROCEDURAL]
