@@ -145,3 +145,32 @@ NATURAL: dict[str, Generator] = {
     "rain": rain,
     "waves": waves,
 }
+
+
+def crickets(rng: np.random.Generator, duration_s: float, sample_rate: int) -> Signal:
+    """Insects that rasp: tones near 4.5 kHz in trains of short pulses, several at once."""
+    signal = 0.004 * rng.standard_normal(int(duration_s * sample_rate))
+    time = np.arange(len(signal)) / sample_rate
+    for _ in range(int(rng.integers(2, 5))):
+        pitch_hz, pulse_hz, phrase_hz = rng.uniform((4000, 25, 0.8), (5200, 60, 2.5))
+        pulses = np.maximum(np.sin(2 * np.pi * pulse_hz * time), 0) ** 2
+        phrases = np.sin(2 * np.pi * (phrase_hz * time + rng.uniform())) > rng.uniform(-0.3, 0.5)
+        tone = np.sin(2 * np.pi * pitch_hz * time + rng.uniform(0, 6))
+        signal += rng.uniform(0.2, 1) * tone * pulses * phrases
+    return signal
+
+
+def bubbles(rng: np.random.Generator, duration_s: float, sample_rate: int) -> Signal:
+    """Bubbles that rise in water: short tones between .3 and 2 kHz that rise as they fade."""
+    signal = 0.002 * rng.standard_normal(int(duration_s * sample_rate))
+    for _ in range(int(duration_s * rng.uniform(6, 25))):
+        time = np.arange(int(rng.uniform(0.03, 0.15) * sample_rate)) / sample_rate
+        pitch_hz, fading = rng.uniform(300, 2000), rng.uniform(25, 70)
+        phase = 2 * np.pi * pitch_hz * (time + 0.15 * fading * time**2)
+        start = int(rng.integers(0, len(signal)))
+        _add(signal, start, rng.uniform(0.1, 1) * np.sin(phase) * np.exp(-fading * time))
+    return signal
+
+
+# For evaluations alone: no model of this project hears these before the benchmark does.
+UNHEARD: dict[str, Generator] = {"crickets": crickets, "bubbles": bubbles}

@@ -24,25 +24,31 @@ from bench.api import DatasetError
 from bench.corpus.melodies import Note
 
 DEBIAN = Path("/usr/share/sounds/sf2")
+DEBIAN_COMPRESSED = Path("/usr/share/sounds/sf3")
 
 
 @dataclass(frozen=True, slots=True)
 class Soundfont:
-    """A General MIDI soundfont: the name of its file, and the Debian package that brings it."""
+    """A General MIDI soundfont: its file, and the Debian package that puts it into a folder."""
 
     file: str
     package: str
+    folder: Path = DEBIAN
 
     @property
     def path(self) -> Path:
         """Where it lies: in the folder that BENCH_SOUNDFONTS names, else where Debian puts it."""
         named = os.environ.get("BENCH_SOUNDFONTS")
         own = Path(named).expanduser() / self.file if named else None
-        return own if own is not None and own.is_file() else DEBIAN / self.file
+        return own if own is not None and own.is_file() else self.folder / self.file
 
 
 FLUID_R3 = Soundfont("FluidR3_GM.sf2", "fluid-soundfont-gm")  # what the mini models were trained on
 TIM_GM = Soundfont("TimGM6mb.sf2", "timgm6mb-soundfont")  # what no model has heard
+# MIT licence too, and other recordings; a compressed soundfont, which libfluidsynth reads as well.
+MUSESCORE = Soundfont(
+    "MuseScore_General_Full.sf3", "musescore-general-soundfont", Path("/usr/share/sounds/sf3")
+)
 # A key is released before the next note begins, as a player lifts the finger.
 _SOUNDING_SHARE = 0.92
 

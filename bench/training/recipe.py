@@ -1,0 +1,92 @@
+"""How long and how fast a training goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.api import ConfigError
+
+Precision = Literal["float32", "bfloat16"]
+_DECAY_SHARE, _LOWEST_RATE = 0.3, 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All that decides a training besides its data.
+
+    A training ends when one of its two budgets is spent, and its learning rate follows the one of
+    which more is spent. With `steps` alone a training is a function of its recipe; with seconds it
+    follows the clock as well, and no other draw does.
+
+    Args:
+        name: Of the training, for its files.
+        learning_rate: Highest, of AdamW; after the warm-up, until the last 30 % of the budget, in
+            which it falls to 3 %.
+        batch_size: Clips per step.
+        budget_s: Wall clock in all, over all starts, evaluation included; None sets no limit.
+        steps: In all; None sets no limit.
+        warm_up_steps: In which the rate rises.
+        betas: Of AdamW.
+        weight_decay: Of AdamW.
+        average: Decay per step of the averaged weights, which are evaluated and exported.
+        seed: Of initial weights, batches and noise.
+        report_s: Seconds between evaluations and checkpoints.
+    """
+
+    name: str
+    learning_rate: float
+    batch_size: int
+    budget_s: float | None = None
+    steps: int | None = None
+    warm_up_steps: int = 100
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 1e-3
+    average: float = 0.998
+    seed: int = 0
+    report_s: float = 120.0
+
+    def __post_init__(self) -> None:
+        """Ask for a budget.
+
+        Raises:
+            ConfigError: There is none, or one is not above 0.
+        """
+        given = [budget for budget in (self.budget_s, self.steps) if budget is not None]
+        if not given or min(given) <= 0:
+            raise ConfigError(
+                f"training {self.name!r} has a budget of {self.budget_s} s and {self.steps} steps; "
+                "one of them must be above 0. Pass --budget-s or --steps."
+            )
+
+    def progress(self, step: int, elapsed_s: float) -> float:
+        """Share of the budget that is spent; the training is over at 1.
+
+        Example:
+            >>> Recipe("toy", 1e-3, 4, budget_s=60, steps=100).progress(10, 30.0)
+            0.5
+        """
+        by_clock = elapsed_s / self.budget_s if self.budget_s is not None else 0.0
+        by_steps = step / self.steps if self.steps is not None else 0.0
+        return max(by_clock, by_steps)
+
+    def rate_at(self, step: int, progress: float) -> float:
+        """Learning rate: warm-up, plateau, linear fall at the end.
+
+        Example:
+            >>> recipe = Recipe("toy", 1e-3, 4, steps=1000)
+            >>> [round(recipe.rate_at(s, s / 1000), 6) for s in (0, 500, 850, 1000)]
+            [1e-05, 0.001, 0.0005, 3e-05]
+        """
+        warm_up = min(1.0, (step + 1) / self.warm_up_steps)
+        fall = min(1.0, max(0.0, 1 - progress) / _DECAY_SHARE)
+        return self.learning_rate * warm_up * max(fall, _LOWEST_RATE)
+
+    def average_at(self, step: int) -> float:
+        """How much of the average a step keeps: less at first, so that early weights are forgotten.
+
+        Example:
+            >>> Recipe("toy", 1e-3, 4, steps=9).average_at(8)
+            0.5
+        """
+        return min(self.average, (1 + step) / (10 + step))
