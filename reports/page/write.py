@@ -160,11 +160,9 @@ def _why_empty(run: Run) -> str:
 
 
 def _provenance(run: Run) -> list[tuple[str, str]]:
-    """The facts of the note under the tables as pairs, with the whole digest and the command."""
-    words = notes.provenance_note(run).removeprefix("provenance: ").split(", ")
-    pairs = [word.rpartition(" ")[::2] for word in words]
+    """The facts of the note under the tables, with the whole digest and the command."""
     facts = [("suite digest", run.header.suite_digest), ("command", _command(run))]
-    return [*[(name, value) for name, value in pairs if name], *facts]
+    return [*notes.provenance(run), *facts]
 
 
 def _command(run: Run) -> str:

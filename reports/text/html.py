@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 
+NO_ROWS = "Nothing to show: no cell of this run has what this table needs."
+
+
 @dataclass(frozen=True, slots=True)
 class HtmlCell:
     """One table cell: its number, its interval if it has one, and `why` a number is missing."""
@@ -46,6 +49,7 @@ class HtmlTable:
     columns: tuple[Column, ...]
     rows: tuple[HtmlRow, ...]
     notes: tuple[str, ...]
+    empty: str
 
 
 def html_table(table: ResultTable, methods: Collection[str] = ()) -> HtmlTable:
@@ -64,8 +68,9 @@ def html_table(table: ResultTable, methods: Collection[str] = ()) -> HtmlTable:
         ruled = place > 0 and row.group != table.rows[place - 1].group
         rows.append(HtmlRow(cells, row.kind, ruled, label if label in methods else ""))
     return HtmlTable(
-        table.title, table.label, table.identity, table.columns, tuple(rows), table.notes
-    )
+        table.title, table.label, table.identity, table.columns, tuple(rows), table.notes,
+        table.empty or NO_ROWS,
+    )  # fmt: skip
 
 
 def html_cell(value: Value, column: Column) -> HtmlCell:

@@ -86,7 +86,7 @@
 
   const article = (row) => {
     const heading = make("h3", { id: `title-${row.id}` }, `${row.style} × ${row.content} `,
-      make("small", {}, `${row.category}, repetition ${row.repetition + 1} `));
+      make("small", {}, `${row.category}, repetition ${row.repetition} `));
     const link = make("a", { href: `#cell=${row.id}`, textContent: "link" });
     link.setAttribute("aria-label", `Link to ${row.style}, ${row.content}`);
     heading.lastChild.append(link);
