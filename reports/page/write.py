@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
+from urllib.parse import quote
 
 from bench.files import renewed_folder, replace_file
 from bench.loudness import TARGET_LUFS
-from bench.records.schema import FAILED
+from bench.records.parts import log_file, parts_of
+from bench.records.schema import FAILED, PlannedCell
 from bench.records.store import Run
 from bench.scores import INVALID
 from reports import sounds
@@ -19,12 +23,12 @@ from reports.page import grid as grids
 from reports.page.media import keeps, link_inputs, without, write_media
 from reports.tables import notes, reading
 from reports.text.html import html_table, render, unchanged
-from reports.write import Report
+from reports.write import FORMATS, Report
 
 ASSETS = Path(__file__).with_name("assets")
 LEFT_OUT = "not in this page, which was asked for without sounds"
 SHOWN_FAILURES = 200
-LONG = 48  # rows from which on a table is folded
+OPEN_TABLES = 2  # the first ones; the others are folded
 COSTS = ("timing",)  # tables under the heading "Time"
 
 
@@ -38,6 +42,15 @@ class HtmlFigure:
     alt: str
     csv: str
     svg: str
+
+
+@dataclass(frozen=True, slots=True)
+class HtmlFailure:
+    """A failed cell: what happened, the address of its row, and of its method's log if any."""
+
+    words: str
+    cell: str
+    log: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +87,20 @@ def write_page(
     linked = link_inputs(page, () if without_inputs or without_sounds else report.folders, grid)
     with renewed_folder(page, run.folder, keeps(needed)) as fresh:
         missing = write_media(fresh, page, report.folders, needed)
-        words = _words(run, without_inputs=without_inputs)
+        words = _words(report, without_inputs=without_inputs)
         shown = [] if without_sounds else _examples(fresh, report)
         _write_index(fresh, report, {**words, "examples": shown, "grid": without(linked, missing)})
-        for name in ("page.css", "page.js"):
+        _write_tables(fresh, report)
+        for name in ("page.css", "page.js", "tables.js"):
             replace_file(fresh / name, (ASSETS / name).read_bytes())
     return page / "index.html"
+
+
+def _write_tables(page: Path, report: Report) -> None:
+    """The tables as files beside the page, so that a copy of it elsewhere has them too."""
+    for table in report.tables:
+        for suffix, show in FORMATS.items():
+            replace_file(page / "tables" / f"{table.label}.{suffix}", show(table))
 
 
 def _write_index(page: Path, report: Report, words: dict[str, object]) -> None:
@@ -97,9 +118,9 @@ def _write_index(page: Path, report: Report, words: dict[str, object]) -> None:
     replace_file(page / "index.html", text)
 
 
-def _words(run: Run, *, without_inputs: bool) -> dict[str, object]:
+def _words(report: Report, *, without_inputs: bool) -> dict[str, object]:
     """What the page says about the run, apart from its tables."""
-    header = run.header
+    run, header = report.run, report.run.header
     return {
         "title": f"{header.suite_name}: {header.run_id}",
         "subtitle": reading.identity(run),
@@ -107,9 +128,9 @@ def _words(run: Run, *, without_inputs: bool) -> dict[str, object]:
         "warnings": _warnings(run),
         "inputs": sounds.notice(run, asked_without=without_inputs).strip(),
         "lufs": f"{TARGET_LUFS:g}",
-        "failures": _failures(run),
+        "failures": _failures(report),
         "shown_failures": SHOWN_FAILURES,
-        "long": LONG,
+        "open_tables": OPEN_TABLES,
         "methods": reading.ordered_methods(run),
         "metrics": reading.ordered_metrics(run),
         "provenance": _provenance(run),
@@ -144,12 +165,41 @@ def _warnings(run: Run) -> list[str]:
     return lines
 
 
-def _failures(run: Run) -> list[str]:
-    """Every failed cell as a line; data frames are built only if there is one."""
+def _failures(report: Report) -> list[HtmlFailure]:
+    """Every failed cell with its log and its row; data frames are built only if there is one."""
+    run = report.run
     cells = any(record.status in FAILED for record in run.cells.values())
     broken = {"invalid_output", INVALID}
     scores = any(score.status in broken for score in run.scores.values())
-    return notes.failure_lines(run, reading.by_method(run)) if cells or scores else []
+    lines = notes.failures(run, reading.by_method(run)) if cells or scores else {}
+    places = [entry.label for entry in reading.ordered_methods(run)]
+    return [
+        HtmlFailure(lines[cell.cell_id], address(cell, places), _log(report, cell))
+        for cell in run.plan
+        if cell.cell_id in lines
+    ]
+
+
+def address(cell: PlannedCell, places: Sequence[str]) -> str:
+    """Where a cell stands in the grid, which counts clips from 0: content, style, the methods.
+
+    Args:
+        cell: The cell.
+        places: The labels of the methods in the order of the grid.
+    """
+    row = grids.row_id(cell.style, cell.content, cell.repetition)
+    return f"#cell={row}&clip={places.index(cell.method) + 2}"
+
+
+def _log(report: Report, cell: PlannedCell) -> str:
+    """The log of a cell's method as seen from the page; empty where the run has kept none."""
+    names = dict.fromkeys((cell.method_name, PurePath(cell.method_name).name))
+    parts = [part for folder in report.folders for part in parts_of(folder)]
+    files = (log_file(part, name) for name in names for part in parts)
+    found = next((file for file in files if file.is_file()), None)
+    return (
+        "" if found is None else quote(Path(os.path.relpath(found, report.out / "page")).as_posix())
+    )
 
 
 def _why_empty(run: Run) -> str:

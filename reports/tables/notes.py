@@ -237,12 +237,18 @@ def invalid_note(run: Run) -> str:
 
 def failure_lines(run: Run, frames: Mapping[str, pd.DataFrame]) -> list[str]:
     """Every cell that failed or has an invalid score, with its place, status and reason."""
-    lines = []
+    return list(failures(run, frames).values())
+
+
+def failures(run: Run, frames: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """The line of `failure_lines` about each failed cell, by its id."""
+    lines = {}
     for rows in frames.values():
         chosen = reading.failures(rows) | reading.invalid(rows, run.header.metrics)
         for metric in run.header.metrics:
             chosen = chosen | reading.failures(rows, metric.name)
-        lines += [_failure_line(run, row) for row in rows[np.asarray(chosen)].to_dict("records")]
+        for row in rows[np.asarray(chosen)].to_dict("records"):
+            lines[str(row["cell_id"])] = _failure_line(run, row)
     return lines
 
 

@@ -74,7 +74,7 @@ def grid_of(index: Path) -> dict[str, Any]:
 def test_names_are_text_and_never_markup(index: Path) -> None:
     tags = read(index)
     assert "b" not in tags.tags
-    assert tags.tags.count("script") == 2  # page.js and the data
+    assert tags.tags.count("script") == 3  # page.js, tables.js and the data
     styles = {str(row["style"]) for row in grid_of(index)["rows"]}
     assert styles == set(STYLES)
     assert CONTENTS[1] in {str(row["content"]) for row in grid_of(index)["rows"]}
@@ -90,7 +90,7 @@ def test_the_best_cells_are_shown_large_and_lead_to_the_grid(index: Path) -> Non
     tags = read(index)
     for label in ("example-cp", "example-sf-heldout"):
         assert f"{label}.csv" in tags.addresses
-    (link, _) = [address for address in tags.addresses if address.startswith("#cell=")]
+    (link, *_) = [address for address in tags.addresses if address.startswith("#cell=")]
     cell, clip = re.fullmatch(r"#cell=(\w+)&clip=(\d+)", link).groups()  # type: ignore[union-attr] # fails if None
     assert cell in {row["id"] for row in grid_of(index)["rows"]}
     assert grid_of(index)["methods"][int(clip) - 2]["label"] == "tve[strength=0.5]"
