@@ -16,10 +16,13 @@ from bench.records.schema import FAILED, PlannedCell
 from bench.records.store import Run
 from bench.scores import INVALID
 from reports import sounds
-from reports.figures import draw
-from reports.figures.examples import examples
-from reports.figures.plates import Plate, plates
+from reports.figures import data, draw
+from reports.figures.looks import LIGHT
+from reports.figures.plates import Plate, Scatter, cells_shown, looks_of, plates, scatters
+from reports.page import finding
 from reports.page import grid as grids
+from reports.page.chart import NARROW, WIDE, Chart, chart
+from reports.page.examples import first_heard
 from reports.page.media import keeps, link_inputs, without, write_media
 from reports.tables import notes, reading
 from reports.text.html import html_table, render, unchanged
@@ -29,7 +32,7 @@ ASSETS = Path(__file__).with_name("assets")
 LEFT_OUT = "not in this page, which was asked for without sounds"
 SHOWN_FAILURES = 200
 OPEN_TABLES = 2  # the first ones; the others are folded
-COSTS = ("timing",)  # tables under the heading "Time"
+SCRIPTS = ("page.js", "tables.js", "chart.js")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +57,15 @@ class HtmlFailure:
 
 
 @dataclass(frozen=True, slots=True)
-class HtmlExample:
-    """A cell shown large, and where it stands in the grid."""
+class HtmlScatter:
+    """A scatter in two sizes, of which a page shows the one that fits."""
 
-    title: str
-    row: str
-    clip: int
-    figure: HtmlFigure
+    label: str
+    titles: tuple[str, str]
+    caption: str
+    csv: str
+    wide: Chart
+    narrow: Chart
 
 
 def write_page(
@@ -88,10 +93,12 @@ def write_page(
     with renewed_folder(page, run.folder, keeps(needed)) as fresh:
         missing = write_media(fresh, page, report.folders, needed)
         words = _words(report, without_inputs=without_inputs)
-        shown = [] if without_sounds else _examples(fresh, report)
-        _write_index(fresh, report, {**words, "examples": shown, "grid": without(linked, missing)})
+        whole = without(linked, missing)
+        shown = [] if without_sounds else first_heard(run, whole)
+        held = grids.packed(whole)
+        _write_index(fresh, report, {**words, "examples": shown, "grid": held})
         _write_tables(fresh, report)
-        for name in ("page.css", "page.js", "tables.js"):
+        for name in ("page.css", *SCRIPTS):
             replace_file(fresh / name, (ASSETS / name).read_bytes())
     return page / "index.html"
 
@@ -105,15 +112,16 @@ def _write_tables(page: Path, report: Report) -> None:
 
 def _write_index(page: Path, report: Report, words: dict[str, object]) -> None:
     """Write the text of the page, with its tables and figures, beside its sounds."""
-    by_label = {table.label: table for table in report.tables}
-    figures = [_figure(page, plate) for plate in plates(report.run, by_label)]
-    names = {entry.label for entry in report.run.header.methods}
-    tables = [html_table(table, names) for table in report.tables]
+    run, by_label = report.run, {table.label: table for table in report.tables}
+    planes = scatters(run, by_label["table2"])
+    apart = {plane.label for plane in planes}
+    names = {entry.label for entry in run.header.methods}
     text = render(ASSETS / "page.html.j2", {
         **words,
-        "tables": [table for table in tables if table.label not in COSTS],
-        "costs": [table for table in tables if table.label in COSTS],
-        "figures": figures,
+        "sentences": finding.sentences(run, planes),
+            "scatters": [_scatter(page, report, plane) for plane in planes],
+        "tables": [html_table(table, names) for table in report.tables],
+        "figures": [_figure(page, p) for p in plates(run, by_label) if p.label not in apart],
     })  # fmt: skip
     replace_file(page / "index.html", text)
 
@@ -122,8 +130,11 @@ def _words(report: Report, *, without_inputs: bool) -> dict[str, object]:
     """What the page says about the run, apart from its tables."""
     run, header = report.run, report.run.header
     return {
-        "title": f"{header.suite_name}: {header.run_id}",
-        "subtitle": reading.identity(run),
+        "title": finding.title(run),
+        "subtitle": finding.subtitle(run),
+        "alarms": finding.alarms(run),
+        "finished": any(record.status == "ok" for record in run.cells.values()),
+        "scripts": SCRIPTS,
         "facts": _facts(run),
         "warnings": _warnings(run),
         "inputs": sounds.notice(run, asked_without=without_inputs).strip(),
@@ -219,6 +230,16 @@ def _command(run: Run) -> str:
     return " ".join(["bench", *run.header.argv])
 
 
+def _scatter(page: Path, report: Report, plane: Scatter) -> HtmlScatter:
+    """Lay a scatter out in two sizes, and write its numbers."""
+    table = next(table for table in report.tables if table.label == "table2")
+    drawn_as, csv = looks_of(report.run, table), f"{plane.label}.csv"
+    replace_file(page / csv, data.scatter_csv(plane.points, plane.pair))
+    caption = f"{plane.titles[1]} against {plane.titles[0]} with 95 % intervals."
+    wide, narrow = (chart(plane.points, plane.titles, drawn_as, size) for size in (WIDE, NARROW))
+    return HtmlScatter(plane.label, plane.titles, caption + cells_shown(table), csv, wide, narrow)
+
+
 def _figure(page: Path, plate: Plate) -> HtmlFigure:
     replace_file(page / f"{plate.label}.csv", plate.csv)
     svg = inline_svg(draw.encoded(plate.draw(), "svg").decode(), plate.label)
@@ -237,18 +258,6 @@ def inline_svg(text: str, label: str) -> str:
     body = text[text.index("<svg") :].replace("<svg", '<svg aria-hidden="true"', 1)
     body = re.sub(r'\bid="', f'id="{label}-', body)
     body = re.sub(r'((?:xlink:)?href="|url\()#', rf"\1#{label}-", body)
+    for place, hue in enumerate(LIGHT):
+        body = body.replace(hue, f"var(--hue{place})")
     return body.replace(draw.INK, "currentColor")
-
-
-def _examples(page: Path, report: Report) -> list[HtmlExample]:
-    """The cells shown large; the grid counts clips from 0: content, style, then the methods."""
-    places = [entry.label for entry in reading.ordered_methods(report.run)]
-    return [
-        HtmlExample(
-            example.title,
-            grids.row_id(example.cell.style, example.cell.content, example.cell.repetition),
-            places.index(example.cell.method) + 2,
-            _figure(page, example.plate),
-        )
-        for example in examples(report.run, report.folders)
-    ]
