@@ -16,6 +16,7 @@ from pathlib import Path
 from bench.records.schema import CellRecord
 
 SHARDS = "shards"
+LONGEST_LOG = 100  # characters of a log's name: a plug-in from outside is named by its path
 CLAIM = "claim"  # of the process that works on a shard; its time is the last sign of life
 _NAME = re.compile(r"([1-9]\d{0,5})-of-([1-9]\d{0,5})", re.ASCII)
 
@@ -68,6 +69,20 @@ def shard_folders(folder: Path) -> list[Path]:
 def parts_of(folder: Path) -> list[Path]:
     """All folders with records of a run: its own, then those of its shards."""
     return [folder, *shard_folders(folder)]
+
+
+def log_file(part: Path, name: str) -> Path:
+    """The log of a method or metric in a part of a run, with its tracebacks.
+
+    Args:
+        part: A folder with records.
+        name: Its name in the catalog, or `file.py:Class`. Variants of one method share a log.
+
+    Example:
+        >>> log_file(Path("run"), "level.py:Level").as_posix()
+        'run/logs/level.py:Level.log'
+    """
+    return part / "logs" / f"{name.replace('/', '_')[-LONGEST_LOG:]}.log"
 
 
 def in_time(files: Iterable[Sequence[CellRecord]]) -> list[CellRecord]:

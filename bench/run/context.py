@@ -12,12 +12,11 @@ from bench.data.material import Material
 from bench.failure import failure_of, trace_of
 from bench.outside.wording import CUT
 from bench.plugins.log import add_text
+from bench.records.parts import log_file
 from bench.run.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from bench.run.request import Prepared, RunRequest
-
-LONGEST_NAME = 100  # characters of a log's name: a plug-in from outside is named by its path
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class RunContext:
         Args:
             name: Its name in the catalog, or `file.py:Class`. Variants of one method share a log.
         """
-        return self.own_folder / "logs" / f"{name.replace('/', '_')[-LONGEST_NAME:]}.log"
+        return log_file(self.own_folder, name)
 
     def keep_traceback(self, name: str, error: BaseException) -> None:
         """Append a traceback to the log of a method or metric; records have one line of it.

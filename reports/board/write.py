@@ -16,8 +16,8 @@ from reports.board.rows import Board, BoardRow, Entrant, day
 from reports.tables import notes, reading
 from reports.tables.table2 import metric_column
 from reports.text import formats
-from reports.text.html import HtmlCell, html_cell, render, unchanged
-from reports.text.result_table import Column, Estimate, ResultTable, Row, Value
+from reports.text.html import HtmlCell, html_cell, render, sort_key, unchanged
+from reports.text.result_table import Column, ResultTable, Row, Value
 
 ASSETS = Path(__file__).with_name("assets")
 # The look of the page of a run; the leaderboard adds what only it has.
@@ -148,7 +148,7 @@ def _html_rows(
     return [
         HtmlBoardRow(
             tuple(
-                Sorted(html_cell(value, column), _key(value))
+                Sorted(html_cell(value, column), sort_key(value))
                 for value, column in zip(_values(board, row, common=common), columns, strict=True)
             ),
             _beneath(row, common=common),
@@ -161,13 +161,6 @@ def _html_rows(
 def _beneath(row: BoardRow, *, common: bool) -> tuple[str, ...]:
     run = f"run {row.entrant.run.header.run_id}" if row.rerun else ""
     return tuple(words for words in (run, "" if common else row.placed.failed) if words)
-
-
-def _key(value: Value) -> str:
-    """What a cell is sorted by: all digits of a number, or the text; nothing sorts last."""
-    if isinstance(value, Estimate):
-        return repr(value.value)
-    return str(value) if isinstance(value, str | int | float) else ""
 
 
 def _about(one: Entrant) -> dict[str, object]:

@@ -11,17 +11,16 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
 from bench.records.store import Run
 from bench.statistics import tradeoff
+from reports.figures.looks import Kind
 from reports.tables.reading import CONTROLS, STYLE_FITS
 from reports.text.formats import csv_text
 from reports.text.result_table import Estimate, ResultTable, Row, Value
 
-Kind = Literal["method", "control", "published"]
 LIKE_CELLS = ("measured", "imputed", "common")  # kinds of row, the one that is compared last
 LONGEST_LABEL = 40  # characters; a longer one leaves no room for the axes of a column
 SHOWN_CLIPS = (1, 3, 10, 30, 100, 300, 1000)
@@ -41,6 +40,15 @@ class Point:
     content: Estimate
     fit: Estimate
     pareto: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A method of table II, whether or not it has numbers."""
+
+    label: str
+    family: str
+    kind: Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +124,16 @@ def scatter(
     ]
     front = pareto([p for p in points if p.kind == "method" and p.label not in unjudged])
     return tuple(replace(point, pareto=point.label in front) for point in points)
+
+
+def named(table2: ResultTable, families: Mapping[str, str]) -> tuple[Named, ...]:
+    """The methods of table II in the order of its rows, each once."""
+    found: dict[str, Named] = {}
+    for row in table2.rows:
+        label = row.method or str(row.cells[0])
+        if row.kind != "card":
+            found.setdefault(label, Named(label, families.get(label, ""), _kind(row)))
+    return tuple(found.values())
 
 
 def _pair(cp: Value, sf: Value) -> tuple[Estimate, Estimate] | None:

@@ -1,6 +1,6 @@
 """Draw the numbers of `reports.figures.data`; nothing is computed here.
 
-Colours are those of Okabe and Ito (2008), which people with any colour vision can tell apart;
+Colours are those of `reports.figures.looks`, which people with any colour vision can tell apart;
 markers and dashes show the same difference again. Ink is `INK`, which a page replaces by the colour
 of its text.
 """
@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from reports.figures.data import SHOWN_CLIPS, Cost, Curve, Point, short_labels
+from reports.figures.looks import LIGHT, Look
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 COLUMN_WIDTH = 3.4  # inches, a column of a two-column paper
 INK = "#010203"
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442")
+COLOURS = LIGHT
 GREY = "#808080"
 MARKERS = "osD^vP<>X*hd"
 DASHES = ("-", "--", ":", "-.")
@@ -67,19 +68,23 @@ def canvas(height: float, width: float = COLUMN_WIDTH) -> Iterator[Figure]:
         yield Figure(figsize=(width, height), layout="constrained")
 
 
-def scatter(points: Sequence[Point], titles: tuple[str, str]) -> Figure:
+def scatter(
+    points: Sequence[Point], titles: tuple[str, str], drawn_as: Mapping[str, Look]
+) -> Figure:
     """Draw content against style fit with intervals; a dashed line joins the Pareto set.
 
     Args:
         points: The methods.
         titles: Of the horizontal and of the vertical axis.
+        drawn_as: The look of each by its label.
     """
     with canvas(2.6 + 0.09 * len(points)) as figure:
         axes = figure.subplots()
         names = short_labels(point.label for point in points)
-        for point, look in zip(points, _looks(points), strict=True):
+        for point in points:
             axes.errorbar(
-                point.content.value, point.fit.value, **_whiskers(point), **look,
+                point.content.value, point.fit.value, **_whiskers(point),
+                **_drawn(point, drawn_as[point.label]),
                 label=names[point.label] + (" (Pareto)" if point.pareto else ""),
             )  # fmt: skip
         front = sorted((p.content.value, p.fit.value) for p in points if p.pareto)
@@ -90,26 +95,13 @@ def scatter(points: Sequence[Point], titles: tuple[str, str]) -> Figure:
         return figure
 
 
-def _looks(points: Sequence[Point]) -> list[dict[str, Any]]:
-    """One colour per method and one marker per setting; controls are hollow and grey."""
-    hues = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(_unique(points, "method"))}
-    seen: dict[str, int] = {}
-    looks = []
-    for point in points:
-        group = point.family if point.kind == "method" else point.kind
-        seen[group] = seen.get(group, -1) + 1
-        hue = {"method": hues.get(point.family, INK), "control": GREY, "published": INK}[point.kind]
-        fill = hue if point.kind == "method" else "none"
-        marker = MARKERS[seen[group] % len(MARKERS)]
-        looks.append({
-            "color": hue, "ecolor": hue, "mfc": fill, "marker": marker, "ls": "none",
-            "elinewidth": 0.4,
-        })  # fmt: skip
-    return looks
-
-
-def _unique(points: Sequence[Point], kind: str) -> list[str]:
-    return list(dict.fromkeys(point.family for point in points if point.kind == kind))
+def _drawn(point: Point, look: Look) -> dict[str, Any]:
+    """A look as matplotlib takes it; controls are grey, published numbers as dark as ink."""
+    hue = COLOURS[look.hue] if look.hue >= 0 else GREY if point.kind == "control" else INK
+    return {
+        "color": hue, "ecolor": hue, "mfc": hue if look.filled else "none", "marker": look.marker,
+        "ls": "none", "elinewidth": 0.4,
+    }  # fmt: skip
 
 
 def _whiskers(point: Point) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.records.store import Run
 from reports.figures import data, draw
+from reports.figures.looks import Look, looks
 from reports.tables import reading, standing
 from reports.text.result_table import ResultTable
 
@@ -50,10 +51,8 @@ def plates(run: Run, tables: Mapping[str, ResultTable]) -> tuple[Plate, ...]:
     titles = {metric.name: metric.title for metric in run.header.metrics}
     found: list[Plate] = []
     if "table2" in tables:
-        fits = data.style_fits(tables["table2"])
-        pairs = [(plane.content.name, plane.fit.name) for plane in reading.planes(run)]
-        for pair in dict.fromkeys([*pairs, *(("cp", fit) for fit in fits)]):
-            found += _scatter(run, tables["table2"], pair)
+        table, drawn_as = tables["table2"], looks_of(run, tables["table2"])
+        found += [_scatter(one, table, drawn_as) for one in scatters(run, table)]
     if "table1" in tables and "table2" in tables:
         for measure in data.style_fits(tables["table2"])[:1]:
             found += _curves(tables["table1"], measure, titles[measure], names)
@@ -62,7 +61,52 @@ def plates(run: Run, tables: Mapping[str, ResultTable]) -> tuple[Plate, ...]:
     return tuple(found)
 
 
-def _scatter(run: Run, table: ResultTable, pair: tuple[str, str]) -> list[Plate]:
+@dataclass(frozen=True, slots=True)
+class Scatter:
+    """The methods of a run in one plane, before a page or a paper draws them.
+
+    Args:
+        pair: The names of the two measures: content, style fit.
+        titles: Of the horizontal and of the vertical axis.
+        points: The methods.
+        front: The Pareto set, in words.
+    """
+
+    pair: tuple[str, str]
+    titles: tuple[str, str]
+    points: tuple[data.Point, ...]
+    front: str
+
+    @property
+    def label(self) -> str:
+        """Its file name."""
+        return "-".join(self.pair).replace(".", "-")
+
+    @property
+    def alt(self) -> str:
+        """Its numbers in words."""
+        content, fit = self.titles
+        words = "; ".join(
+            f"{p.label}: {content} {p.content.value:.2f}, {fit} {p.fit.value:.2f}"
+            for p in self.points
+        )
+        return f"Scatter of {fit} against {content}. {words}."
+
+
+def scatters(run: Run, table: ResultTable) -> list[Scatter]:
+    """The planes for which table II has numbers: those of the run, then CP and each style fit."""
+    pairs = [(plane.content.name, plane.fit.name) for plane in reading.planes(run)]
+    found = dict.fromkeys([*pairs, *(("cp", fit) for fit in data.style_fits(table))])
+    return [one for pair in found for one in _scatters(run, table, pair)]
+
+
+def looks_of(run: Run, table: ResultTable) -> dict[str, Look]:
+    """How each method of table II is drawn, the same in every figure of the run."""
+    names = data.families(run)
+    return looks((p.label, p.family, p.kind) for p in data.named(table, names))
+
+
+def _scatters(run: Run, table: ResultTable, pair: tuple[str, str]) -> list[Scatter]:
     known = {metric.name: metric for metric in run.header.metrics}
     unjudged = {
         label for name in pair if name in known for label in standing.unjudged(run, known[name])
@@ -73,26 +117,26 @@ def _scatter(run: Run, table: ResultTable, pair: tuple[str, str]) -> list[Plate]
     content, fit = (known[name].title for name in pair)
     short = data.short_labels(point.label for point in points)
     front = ", ".join(short[p.label] for p in points if p.pareto) or "none"
-    printed = (
-        "black and hollow: as published; " if any(p.kind == "published" for p in points) else ""
-    )
+    return [Scatter(pair, (WORDS.get(content, content), fit), points, front)]
+
+
+def _scatter(scatter: Scatter, table: ResultTable, drawn_as: Mapping[str, Look]) -> Plate:
+    content, fit = scatter.titles
+    published = any(p.kind == "published" for p in scatter.points)
+    printed = "black and hollow: as published; " if published else ""
     caption = (
-        f"{fit} against {WORDS.get(content, content)} with 95 % intervals. Grey and hollow: "
-        f"controls; {printed}dashed: competitors whose means no other beats in both (Pareto set: "
-        f"{front}).{_cells_shown(table)}"
+        f"{fit} against {content} with 95 % intervals. Grey and hollow: controls; {printed}dashed: "
+        f"competitors whose means no other beats in both (Pareto set: {scatter.front})."
+        f"{cells_shown(table)}"
     )
-    words = "; ".join(
-        f"{p.label}: {content} {p.content.value:.2f}, {fit} {p.fit.value:.2f}" for p in points
-    )
-    titles = (WORDS.get(content, content), fit)
-    return [
-        Plate("-".join(pair).replace(".", "-"), table.label, caption,
-              f"Scatter of {fit} against {content}. {words}.",
-              data.scatter_csv(points, pair), partial(draw.scatter, points, titles))
-    ]  # fmt: skip
+    return Plate(
+        scatter.label, table.label, caption, scatter.alt,
+        data.scatter_csv(scatter.points, scatter.pair),
+        partial(draw.scatter, scatter.points, scatter.titles, drawn_as),
+    )  # fmt: skip
 
 
-def _cells_shown(table: ResultTable) -> str:
+def cells_shown(table: ResultTable) -> str:
     """Which cells the points are means of, where that needs saying."""
     kinds = {row.kind for row in table.rows}
     where = " Means are over the common cells." if "common" in kinds else ""

@@ -10,12 +10,16 @@ each name stands for.
 
 from __future__ import annotations
 
+import base64
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
-from bench.records.schema import CellRecord, PlannedCell, ScoreRecord
+import numpy as np
+
+from bench.records.schema import CellRecord, MetricEntry, PlannedCell, ScoreRecord
 from bench.records.store import Run
 from reports.figures.data import short_labels
 from reports.figures.examples import CONTENT, STYLE
@@ -23,14 +27,20 @@ from reports.tables import reading
 
 NAME_LENGTH = 16
 DECIMALS = 4
+STEPS = 2**16 - 2  # of a packed score
 
 
 class Measure(TypedDict):
-    """A metric of the grid; `sign` is 1 where more is better, else -1."""
+    """A metric of the grid; `sign` is 1 where more is better, else -1.
+
+    `low` and `high` are the ends of its scores, between which a packed one is counted.
+    """
 
     key: str
     title: str
     sign: int
+    low: float
+    high: float
 
 
 class Method(TypedDict):
@@ -77,8 +87,9 @@ class Row(TypedDict):
 
 
 class Grid(TypedDict):
-    """Everything that the page needs for listening."""
+    """All that the page needs for listening; `plane` are the measures that it shows first."""
 
+    plane: list[str]
     metrics: list[Measure]
     methods: list[Method]
     contents: dict[str, Input]
@@ -121,10 +132,12 @@ def build_grid(run: Run, withheld: frozenset[str] = frozenset()) -> tuple[Grid, 
             needed.setdefault(sound["audio"], Needed(sound["audio"], record.audio))
         scores = [_rounded(run.scores.get((cell.cell_id, name))) for name in names]
         row["outputs"][places[cell.method]] = Output(**sound, scores=scores)
+    plane = next(iter(reading.planes(run)), None)
     grid = Grid(
+        plane=[] if plane is None else [plane.content.name, plane.fit.name],
         metrics=[
-            Measure(key=m.name, title=m.title, sign=1 if m.direction == "maximize" else -1)
-            for m in metrics
+            _measure(m, [row["outputs"] for row in rows.values()], place)
+            for place, m in enumerate(metrics)
         ],
         methods=[Method(label=m.label, short=short[m.label], control=m.control) for m in methods],
         contents=_inputs(run, CONTENT, list(run.header.contents), withheld),
@@ -132,6 +145,91 @@ def build_grid(run: Run, withheld: frozenset[str] = frozenset()) -> tuple[Grid, 
         rows=list(rows.values()),
     )
     return grid, tuple(needed.values())
+
+
+def _measure(
+    metric: MetricEntry, outputs: Sequence[Sequence[Output | None]], place: int
+) -> Measure:
+    scores = [o["scores"][place] for row in outputs for o in row if o is not None]
+    known = [score for score in scores if score is not None]
+    sign = 1 if metric.direction == "maximize" else -1
+    low, high = min(known, default=0.0), max(known, default=1.0)
+    return Measure(key=metric.name, title=metric.title, sign=sign, low=low, high=high)
+
+
+class Packed(TypedDict):
+    """A grid as the page holds it, many times shorter; page.js unpacks it.
+
+    Args:
+        plane: As in `Grid`, and so are metrics, methods, contents and styles.
+        names: The names of the styles and those of the contents, in the order of the run, which
+            the keys of an object do not keep.
+        rows: Id, number of the style, number of the content, category and repetition of each.
+        sounds: Base64 of 8 bytes for each row and method: the name of a sound, or 6 bytes that are
+            0 and a little-endian number: that of a reason, from 1, or 0 where nothing was planned.
+        reasons: Why sounds are missing, each once.
+        scores: Base64 of little-endian numbers of 16 bits, for each row, method and metric: 0 for
+            none, else 1 to 65,535 for a score between the ends of its metric.
+    """
+
+    plane: list[str]
+    metrics: list[Measure]
+    methods: list[Method]
+    contents: dict[str, Input]
+    styles: dict[str, Input]
+    names: tuple[list[str], list[str]]
+    rows: list[tuple[str, int, int, str, int]]
+    sounds: str
+    reasons: list[str]
+    scores: str
+
+
+def packed(grid: Grid) -> Packed:
+    """The grid without what repeats itself; scores keep four digits of their range."""
+    styles = {name: place for place, name in enumerate(grid["styles"])}
+    contents = {name: place for place, name in enumerate(grid["contents"])}
+    outputs = [output for row in grid["rows"] for output in row["outputs"]]
+    reasons = {o["why"]: 0 for o in outputs if o is not None and not o["audio"]}
+    numbers = {why: number for number, why in enumerate(reasons, start=1)}
+    sounds = b"".join(_packed_sound(output, numbers) for output in outputs)
+    return Packed(
+        plane=grid["plane"],
+        metrics=grid["metrics"],
+        methods=grid["methods"],
+        contents=grid["contents"],
+        styles=grid["styles"],
+        names=(list(styles), list(contents)),
+        rows=[
+            (r["id"], styles[r["style"]], contents[r["content"]], r["category"], r["repetition"])
+            for r in grid["rows"]
+        ],
+        sounds=base64.b64encode(sounds).decode(),
+        reasons=list(reasons),
+        scores=_packed_scores(grid),
+    )
+
+
+def _packed_sound(output: Output | None, numbers: Mapping[str, int]) -> bytes:
+    """The 8 bytes of an output, see `Packed`."""
+    if output is not None and output["audio"]:
+        return bytes.fromhex(output["audio"])
+    number = 0 if output is None else numbers[output["why"]]
+    return bytes(NAME_LENGTH // 2 - 2) + number.to_bytes(2, "little")
+
+
+def _packed_scores(grid: Grid) -> str:
+    """All scores in the order of rows, methods and metrics, see `Packed`."""
+    none = [math.nan] * len(grid["metrics"])
+    numbers = np.array(
+        [none if o is None else o["scores"] for row in grid["rows"] for o in row["outputs"]],
+        dtype=np.float64,
+    ).reshape(-1, len(none))
+    low = np.array([measure["low"] for measure in grid["metrics"]])
+    high = np.array([measure["high"] for measure in grid["metrics"]])
+    span = np.where(high > low, high - low, 1.0)
+    counted = 1 + np.round((numbers - low) / span * STEPS)
+    whole = np.where(np.isfinite(counted), counted, 0).astype("<u2")
+    return base64.b64encode(whole.tobytes()).decode()
 
 
 def row_id(style: str, content: str, repetition: int) -> str:

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
+from urllib.parse import quote
 
 from bench.files import renewed_folder, replace_file
 from bench.loudness import TARGET_LUFS
-from bench.records.schema import FAILED
+from bench.records.parts import log_file, parts_of
+from bench.records.schema import FAILED, PlannedCell
 from bench.records.store import Run
 from bench.scores import INVALID
 from reports import sounds
-from reports.figures import draw
-from reports.figures.examples import examples
-from reports.figures.plates import Plate, plates
+from reports.figures import data, draw
+from reports.figures.looks import LIGHT
+from reports.figures.plates import Plate, Scatter, cells_shown, looks_of, plates, scatters
+from reports.page import finding
 from reports.page import grid as grids
+from reports.page.chart import NARROW, WIDE, Chart, chart
+from reports.page.examples import first_heard
 from reports.page.media import keeps, link_inputs, without, write_media
 from reports.tables import notes, reading
 from reports.text.html import html_table, render, unchanged
-from reports.write import Report
+from reports.write import FORMATS, Report
 
 ASSETS = Path(__file__).with_name("assets")
 LEFT_OUT = "not in this page, which was asked for without sounds"
 SHOWN_FAILURES = 200
-LONG = 48  # rows from which on a table is folded
-COSTS = ("timing",)  # tables under the heading "Time"
+OPEN_TABLES = 2  # the first ones; the others are folded
+SCRIPTS = ("page.js", "tables.js", "chart.js")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +48,24 @@ class HtmlFigure:
 
 
 @dataclass(frozen=True, slots=True)
-class HtmlExample:
-    """A cell shown large, and where it stands in the grid."""
+class HtmlFailure:
+    """A failed cell: what happened, the address of its row, and of its method's log if any."""
 
-    title: str
-    row: str
-    clip: int
-    figure: HtmlFigure
+    words: str
+    cell: str
+    log: str
+
+
+@dataclass(frozen=True, slots=True)
+class HtmlScatter:
+    """A scatter in two sizes, of which a page shows the one that fits."""
+
+    label: str
+    titles: tuple[str, str]
+    caption: str
+    csv: str
+    wide: Chart
+    narrow: Chart
 
 
 def write_page(
@@ -74,42 +92,56 @@ def write_page(
     linked = link_inputs(page, () if without_inputs or without_sounds else report.folders, grid)
     with renewed_folder(page, run.folder, keeps(needed)) as fresh:
         missing = write_media(fresh, page, report.folders, needed)
-        words = _words(run, without_inputs=without_inputs)
-        shown = [] if without_sounds else _examples(fresh, report)
-        _write_index(fresh, report, {**words, "examples": shown, "grid": without(linked, missing)})
-        for name in ("page.css", "page.js"):
+        words = _words(report, without_inputs=without_inputs)
+        whole = without(linked, missing)
+        shown = [] if without_sounds else first_heard(run, whole)
+        held = grids.packed(whole)
+        _write_index(fresh, report, {**words, "examples": shown, "grid": held})
+        _write_tables(fresh, report)
+        for name in ("page.css", *SCRIPTS):
             replace_file(fresh / name, (ASSETS / name).read_bytes())
     return page / "index.html"
 
 
+def _write_tables(page: Path, report: Report) -> None:
+    """The tables as files beside the page, so that a copy of it elsewhere has them too."""
+    for table in report.tables:
+        for suffix, show in FORMATS.items():
+            replace_file(page / "tables" / f"{table.label}.{suffix}", show(table))
+
+
 def _write_index(page: Path, report: Report, words: dict[str, object]) -> None:
     """Write the text of the page, with its tables and figures, beside its sounds."""
-    by_label = {table.label: table for table in report.tables}
-    figures = [_figure(page, plate) for plate in plates(report.run, by_label)]
-    names = {entry.label for entry in report.run.header.methods}
-    tables = [html_table(table, names) for table in report.tables]
+    run, by_label = report.run, {table.label: table for table in report.tables}
+    planes = scatters(run, by_label["table2"])
+    apart = {plane.label for plane in planes}
+    names = {entry.label for entry in run.header.methods}
     text = render(ASSETS / "page.html.j2", {
         **words,
-        "tables": [table for table in tables if table.label not in COSTS],
-        "costs": [table for table in tables if table.label in COSTS],
-        "figures": figures,
+        "sentences": finding.sentences(run, planes),
+            "scatters": [_scatter(page, report, plane) for plane in planes],
+        "tables": [html_table(table, names) for table in report.tables],
+        "figures": [_figure(page, p) for p in plates(run, by_label) if p.label not in apart],
     })  # fmt: skip
     replace_file(page / "index.html", text)
 
 
-def _words(run: Run, *, without_inputs: bool) -> dict[str, object]:
+def _words(report: Report, *, without_inputs: bool) -> dict[str, object]:
     """What the page says about the run, apart from its tables."""
-    header = run.header
+    run, header = report.run, report.run.header
     return {
-        "title": f"{header.suite_name}: {header.run_id}",
-        "subtitle": reading.identity(run),
+        "title": finding.title(run),
+        "subtitle": finding.subtitle(run),
+        "alarms": finding.alarms(run),
+        "finished": any(record.status == "ok" for record in run.cells.values()),
+        "scripts": SCRIPTS,
         "facts": _facts(run),
         "warnings": _warnings(run),
         "inputs": sounds.notice(run, asked_without=without_inputs).strip(),
         "lufs": f"{TARGET_LUFS:g}",
-        "failures": _failures(run),
+        "failures": _failures(report),
         "shown_failures": SHOWN_FAILURES,
-        "long": LONG,
+        "open_tables": OPEN_TABLES,
         "methods": reading.ordered_methods(run),
         "metrics": reading.ordered_metrics(run),
         "provenance": _provenance(run),
@@ -144,12 +176,41 @@ def _warnings(run: Run) -> list[str]:
     return lines
 
 
-def _failures(run: Run) -> list[str]:
-    """Every failed cell as a line; data frames are built only if there is one."""
+def _failures(report: Report) -> list[HtmlFailure]:
+    """Every failed cell with its log and its row; data frames are built only if there is one."""
+    run = report.run
     cells = any(record.status in FAILED for record in run.cells.values())
     broken = {"invalid_output", INVALID}
     scores = any(score.status in broken for score in run.scores.values())
-    return notes.failure_lines(run, reading.by_method(run)) if cells or scores else []
+    lines = notes.failures(run, reading.by_method(run)) if cells or scores else {}
+    places = [entry.label for entry in reading.ordered_methods(run)]
+    return [
+        HtmlFailure(lines[cell.cell_id], address(cell, places), _log(report, cell))
+        for cell in run.plan
+        if cell.cell_id in lines
+    ]
+
+
+def address(cell: PlannedCell, places: Sequence[str]) -> str:
+    """Where a cell stands in the grid, which counts clips from 0: content, style, the methods.
+
+    Args:
+        cell: The cell.
+        places: The labels of the methods in the order of the grid.
+    """
+    row = grids.row_id(cell.style, cell.content, cell.repetition)
+    return f"#cell={row}&clip={places.index(cell.method) + 2}"
+
+
+def _log(report: Report, cell: PlannedCell) -> str:
+    """The log of a cell's method as seen from the page; empty where the run has kept none."""
+    names = dict.fromkeys((cell.method_name, PurePath(cell.method_name).name))
+    parts = [part for folder in report.folders for part in parts_of(folder)]
+    files = (log_file(part, name) for name in names for part in parts)
+    found = next((file for file in files if file.is_file()), None)
+    return (
+        "" if found is None else quote(Path(os.path.relpath(found, report.out / "page")).as_posix())
+    )
 
 
 def _why_empty(run: Run) -> str:
@@ -160,15 +221,23 @@ def _why_empty(run: Run) -> str:
 
 
 def _provenance(run: Run) -> list[tuple[str, str]]:
-    """The facts of the note under the tables as pairs, with the whole digest and the command."""
-    words = notes.provenance_note(run).removeprefix("provenance: ").split(", ")
-    pairs = [word.rpartition(" ")[::2] for word in words]
+    """The facts of the note under the tables, with the whole digest and the command."""
     facts = [("suite digest", run.header.suite_digest), ("command", _command(run))]
-    return [*[(name, value) for name, value in pairs if name], *facts]
+    return [*notes.provenance(run), *facts]
 
 
 def _command(run: Run) -> str:
     return " ".join(["bench", *run.header.argv])
+
+
+def _scatter(page: Path, report: Report, plane: Scatter) -> HtmlScatter:
+    """Lay a scatter out in two sizes, and write its numbers."""
+    table = next(table for table in report.tables if table.label == "table2")
+    drawn_as, csv = looks_of(report.run, table), f"{plane.label}.csv"
+    replace_file(page / csv, data.scatter_csv(plane.points, plane.pair))
+    caption = f"{plane.titles[1]} against {plane.titles[0]} with 95 % intervals."
+    wide, narrow = (chart(plane.points, plane.titles, drawn_as, size) for size in (WIDE, NARROW))
+    return HtmlScatter(plane.label, plane.titles, caption + cells_shown(table), csv, wide, narrow)
 
 
 def _figure(page: Path, plate: Plate) -> HtmlFigure:
@@ -189,18 +258,6 @@ def inline_svg(text: str, label: str) -> str:
     body = text[text.index("<svg") :].replace("<svg", '<svg aria-hidden="true"', 1)
     body = re.sub(r'\bid="', f'id="{label}-', body)
     body = re.sub(r'((?:xlink:)?href="|url\()#', rf"\1#{label}-", body)
+    for place, hue in enumerate(LIGHT):
+        body = body.replace(hue, f"var(--hue{place})")
     return body.replace(draw.INK, "currentColor")
-
-
-def _examples(page: Path, report: Report) -> list[HtmlExample]:
-    """The cells shown large; the grid counts clips from 0: content, style, then the methods."""
-    places = [entry.label for entry in reading.ordered_methods(report.run)]
-    return [
-        HtmlExample(
-            example.title,
-            grids.row_id(example.cell.style, example.cell.content, example.cell.repetition),
-            places.index(example.cell.method) + 2,
-            _figure(page, example.plate),
-        )
-        for example in examples(report.run, report.folders)
-    ]

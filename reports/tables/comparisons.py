@@ -7,6 +7,7 @@ functions are pure functions of a `Run`.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,11 +38,13 @@ POPULATIONS: dict[Population, str] = {
 }
 RANKS_NOTE = (
     "ranks that a method can have by the tests of all pairs (each on the cells that both have, "
-    "Holm over all pairs): all of them hold at once in 95 % of runs"
+    "Holm over all pairs): all of them hold at once in 95 % of runs; no other is shown to be "
+    "better than a method that can have rank 1"
 )
 WORST_NOTE = "a failed cell counts as the worst score, an n/a one is left out"
 WON_NOTE = "cells won: share of cells in which the first number is the larger; ties count half"
 NOT_SIGNIFICANT = "not significant"
+ONE_ALONE = "A difference needs two competitors that have cells; this run has fewer."
 BETTER = " is better"  # the end of a finding that claims something
 OUTCOME = (
     Column("finding", "Finding", text=True),
@@ -105,6 +108,21 @@ def comparisons(run: Run) -> ResultTable:
         COLUMNS,
         tuple(rows),
         (*notes.identity_notes(run), *_notes(size, populations), notes.provenance_note(run)),
+        empty=_what_to_declare(run),
+    )
+
+
+def _what_to_declare(run: Run) -> str:
+    """Why there is no pair, and what to write into the suite so that there is one."""
+    labels, metrics = standing.competitors(run), reading.ordered_metrics(run)
+    if len(labels) <= SHOWN or not metrics:
+        return "" if len(labels) > 1 else ONE_ALONE
+    pairs = len(labels) * (len(labels) - 1) // 2
+    example = json.dumps([labels[:2]], ensure_ascii=False)
+    return (
+        f"{len(labels)} competitors make {pairs} pairs by each metric, and all pairs are shown of "
+        f"{SHOWN} competitors at most. Say in the suite, before the run, which of them matter: "
+        f'[family] with pairs = {example} and metrics = ["{metrics[0].name}"].'
     )
 
 
@@ -310,7 +328,6 @@ def ranks(run: Run) -> ResultTable:
         (
             *notes.identity_notes(run),
             RANKS_NOTE,
-            notes.BEST,
             WORST_NOTE,
             *notes.unjudged_notes(run),
             notes.provenance_note(run),
@@ -319,9 +336,9 @@ def ranks(run: Run) -> ResultTable:
 
 
 def _rank(run: Run, label: str, metric: MetricEntry) -> Value:
-    """Between which ranks a method lies, with a star where it may be the best."""
+    """The rank of a method, or the first and the last that it can have."""
     ranks = standing.standing(run, metric).ranks
     if label not in ranks:
         return Missing("n/a", standing.unjudged(run, metric).get(label, "no score"))
     first, last = ranks[label]
-    return f"{first}-{last}" + (notes.STAR if label in standing.best(run, metric) else "")
+    return str(first) if first == last else f"{first}-{last}"

@@ -30,7 +30,6 @@ KINDS = {
     "none": "a mean without an interval rests on a single content",
 }
 SHOWN_FAILURES = 10
-STAR = "*"
 BEST = (
     "bold, or * where there is none: the competitors that no other is significantly better than "
     "(paired on common cells with failed cells as the worst score, Holm over all pairs, 5 %)"
@@ -84,12 +83,17 @@ def fingerprint_notes(run: Run) -> list[str]:
 
 def provenance_note(run: Run) -> str:
     """A line about the run, the software and the machine."""
-    facts = [f"run {run.header.run_id}", f"created {run.header.created_at}"]
-    facts += [f"{key} {value}" for key, value in _flat(run.header.provenance) if value is not None]
-    methods = [(one.label, one.repository) for one in run.header.methods]
-    metrics = [(one.name, one.repository) for one in run.header.metrics]
-    facts += [f"{name} {where.words}" for name, where in (*methods, *metrics) if where]
-    return "provenance: " + ", ".join(facts)
+    return "provenance: " + ", ".join(f"{name} {value}" for name, value in provenance(run))
+
+
+def provenance(run: Run) -> list[tuple[str, str]]:
+    """Run, software and machine as names with their values."""
+    header = run.header
+    facts = [("run", header.run_id), ("created", header.created_at)]
+    facts += [(key, str(value)) for key, value in _flat(header.provenance) if value is not None]
+    methods = [(one.label, one.repository) for one in header.methods]
+    metrics = [(one.name, one.repository) for one in header.metrics]
+    return facts + [(name, where.words) for name, where in (*methods, *metrics) if where]
 
 
 def _flat(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -233,12 +237,18 @@ def invalid_note(run: Run) -> str:
 
 def failure_lines(run: Run, frames: Mapping[str, pd.DataFrame]) -> list[str]:
     """Every cell that failed or has an invalid score, with its place, status and reason."""
-    lines = []
+    return list(failures(run, frames).values())
+
+
+def failures(run: Run, frames: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """The line of `failure_lines` about each failed cell, by its id."""
+    lines = {}
     for rows in frames.values():
         chosen = reading.failures(rows) | reading.invalid(rows, run.header.metrics)
         for metric in run.header.metrics:
             chosen = chosen | reading.failures(rows, metric.name)
-        lines += [_failure_line(run, row) for row in rows[np.asarray(chosen)].to_dict("records")]
+        for row in rows[np.asarray(chosen)].to_dict("records"):
+            lines[str(row["cell_id"])] = _failure_line(run, row)
     return lines
 
 

@@ -28,6 +28,7 @@ AROUND = {
     "report": "tables and page",
 }
 ELSEWHERE = Missing("n/a", "made elsewhere")
+SHARED = Missing("—", "a control runs in the process of the methods, whose peak is not its own")
 ELSEWHERE_NOTE = "n/a: made elsewhere; what that has cost, nobody here has measured"
 COLUMNS = (
     Column("method", "Method", text=True),
@@ -133,11 +134,18 @@ def _row(run: Run, entry: MethodEntry, rows: pd.DataFrame) -> Row:
         _fit_value(entry, fits),
         _quartiles(transfer),
         _quartiles(_real_time(run, ended)),
-        float(peak.max()) / MIB if len(peak) else None,
+        _peak(entry, peak),
         _cached(fits, ended),
         total,
     )
     return Row(cells, reading.group_of(entry))
+
+
+def _peak(entry: MethodEntry, peak: np.ndarray) -> Value:
+    """The largest memory in MiB; a control has loaded nothing that it could be the peak of."""
+    if not len(peak):
+        return None
+    return SHARED if entry.control else float(peak.max()) / MIB
 
 
 def _fits(rows: pd.DataFrame) -> pd.DataFrame:

@@ -265,7 +265,7 @@ def _table2_notes(run: Run, frames: dict[str, pd.DataFrame], kinds: set[str]) ->
     lines += notes.missing_notes(run, frames)
     if any(_lost(run, rows) for rows in frames.values()):
         lines.append(f"failed at {_worst(run)}: the mean with each failed cell as the worst score")
-    lines += [*notes.unjudged_notes(run), *_disagreement(run), *notes.peak_notes(run)]
+    lines += [*notes.unjudged_notes(run), *disagreement(run), *notes.peak_notes(run)]
     violations = controls.order_violations(run, frames)
     lines += [f"control out of order: {violation}" for violation in violations]
     if run.header.profile == "full":
@@ -276,7 +276,7 @@ def _table2_notes(run: Run, frames: dict[str, pd.DataFrame], kinds: set[str]) ->
     return [*lines, *notes.fingerprint_notes(run), notes.provenance_note(run)]
 
 
-def _disagreement(run: Run) -> list[str]:
+def disagreement(run: Run) -> list[str]:
     """Whom each judge of style puts first, where they do not all put the same first."""
     best = {j: standing.best(run, metric) for j, metric in reading.style_judges(run).items()}
     if len(set(best.values())) < standing.SEVERAL:

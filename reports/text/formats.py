@@ -119,7 +119,8 @@ def markdown(table: ResultTable) -> str:
         colalign=["left" if c.text else "right" for c in table.columns] if lines else None,
     )
     notes = "".join(f"* {_plain(note)}\n" for note in table.notes)
-    return f"## {_plain(table.title)}\n\n{_plain(table.identity)}\n\n{body}\n\n{notes}"
+    why = f"{_plain(table.empty)}\n\n" if table.empty and not table.rows else ""
+    return f"## {_plain(table.title)}\n\n{_plain(table.identity)}\n\n{why}{body}\n\n{notes}"
 
 
 def _bold(row: Row, texts: list[str], form: str = "**{}**") -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,21 +10,30 @@ from typing import TYPE_CHECKING
 
 from bench.outside.wording import visible
 from reports.text import formats
-from reports.text.result_table import Column, Estimate, Missing, ResultTable, Value
+from reports.text.result_table import Column, Estimate, Missing, PValue, ResultTable, Value
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
 
+LONGEST_WHOLE = 12  # characters of a text that stays on one line
+NO_ROWS = "Nothing to show: no cell of this run has what this table needs."
+
+
 @dataclass(frozen=True, slots=True)
 class HtmlCell:
-    """One table cell: its number, its interval if it has one, and `why` a number is missing."""
+    """One table cell: its number, its interval if it has one, and `why` a number is missing.
+
+    `key` is what a number is sorted by; `whole` marks a short text that is not to be broken.
+    """
 
     text: str
     ends: str = ""
     number: bool = False
     best: bool = False
     why: str = ""
+    key: str = ""
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,7 @@ class HtmlTable:
     columns: tuple[Column, ...]
     rows: tuple[HtmlRow, ...]
     notes: tuple[str, ...]
+    empty: str
 
 
 def html_table(table: ResultTable, methods: Collection[str] = ()) -> HtmlTable:
@@ -64,8 +75,9 @@ def html_table(table: ResultTable, methods: Collection[str] = ()) -> HtmlTable:
         ruled = place > 0 and row.group != table.rows[place - 1].group
         rows.append(HtmlRow(cells, row.kind, ruled, label if label in methods else ""))
     return HtmlTable(
-        table.title, table.label, table.identity, table.columns, tuple(rows), table.notes
-    )
+        table.title, table.label, table.identity, table.columns, tuple(rows), table.notes,
+        table.empty or NO_ROWS,
+    )  # fmt: skip
 
 
 def html_cell(value: Value, column: Column) -> HtmlCell:
@@ -73,13 +85,30 @@ def html_cell(value: Value, column: Column) -> HtmlCell:
 
     Example:
         >>> html_cell(Estimate(0.4123, 0.38, 0.45), Column("cp", "CP", decimals=2))
-        HtmlCell(text='0.41', ends='[0.38, 0.45]', number=True, best=False, why='')
+        HtmlCell(text='0.41', ends='[0.38, 0.45]', number=True, best=False, why='', key='0.4123', \
+whole=False)
     """
+    key = "" if column.text else sort_key(value)
     if isinstance(value, Estimate):
         text, *rest = formats.estimate_parts(value, column.decimals)
-        return HtmlCell(text, " ".join(rest), True, value.best)
+        return HtmlCell(text, " ".join(rest), True, value.best, key=key)
     why = value.reason if isinstance(value, Missing) else ""
-    return HtmlCell(formats.show(value, column.decimals), number=not column.text, why=why)
+    text = formats.show(value, column.decimals)
+    whole = len(text) <= LONGEST_WHOLE
+    return HtmlCell(text, number=not column.text, why=why, key=key, whole=whole)
+
+
+def sort_key(value: Value) -> str:
+    """What a cell is sorted by: digits of a number, or the text; empty for nothing, which is last.
+
+    Example:
+        >>> sort_key(Estimate(0.25)), sort_key(PValue(0.03)), sort_key("abc"), sort_key(None)
+        ('0.25', '0.03', 'abc', '')
+    """
+    number = value.value if isinstance(value, Estimate | PValue) else value
+    if isinstance(number, float):
+        return f"{number:.10g}" if math.isfinite(number) else ""
+    return str(number) if isinstance(number, str | int) else ""
 
 
 def render(template: Path, values: Mapping[str, object]) -> str:

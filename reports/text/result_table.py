@@ -80,6 +80,7 @@ class ResultTable:
         columns: The columns, in order.
         rows: The rows, each with one value per column.
         notes: What must be read with the numbers.
+        empty: Where it has no rows, why that is and what gives it some.
     """
 
     title: str
@@ -88,6 +89,7 @@ class ResultTable:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    empty: str = ""
 
     def __post_init__(self) -> None:
         """Check that every row has one value per column."""

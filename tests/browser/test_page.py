@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from building import header, method, scored
+from building import header, hexadecimal, method, scored
 from playwright.sync_api import Locator, Page, expect
 from sounding import CONTENTS, STYLES, VALUES, save, sounding_run
 
@@ -115,7 +115,7 @@ def test_filters_and_order_change_what_is_seen(index: Path, visit: Opener) -> No
 def test_rows_on_which_methods_disagree_come_first(tmp_path: Path, visit: Opener) -> None:
     run = sounding_run(tmp_path / "run", ["harp", "bird"], ["c1", "c2"])
     odd = next(cell for cell in run.plan if (cell.method, cell.content) == ("rti", "c2"))
-    append(run.folder / "scores.jsonl", [scored(odd.cell_id, "cp", 0.0)])
+    append(run.folder / "scores.jsonl", [scored(hexadecimal(odd.cell_id, 16), "cp", 0.0)])
     page = visit(written(run))
     expect(page.locator("#rows .row h3").first).to_contain_text("harp \N{MULTIPLICATION SIGN} c1")
     page.locator("#sort").select_option("apart")

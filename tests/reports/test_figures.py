@@ -18,6 +18,7 @@ from bench.records.store import Run
 from reports.figures import data, draw
 from reports.figures.data import Cost, Curve, Point
 from reports.figures.examples import examples
+from reports.figures.looks import looks
 from reports.figures.plates import plates
 from reports.tables.run_costs import run_costs
 from reports.tables.settings import table1
@@ -127,11 +128,14 @@ def test_each_figure_has_its_numbers_as_csv() -> None:
 
 def test_pictures_are_the_same_each_time_and_print_odd_names() -> None:
     points = [point("a $x_", 0.5, 0.5), point("<b>&\U0001f3b8", 0.1, 0.2)]
-    first, second = (draw.encoded(draw.scatter(points, ("CP", "SF $^")), "svg") for _ in range(2))
+    drawn_as = looks((p.label, p.family, p.kind) for p in points)
+    first, second = (
+        draw.encoded(draw.scatter(points, ("CP", "SF $^"), drawn_as), "svg") for _ in range(2)
+    )
     assert first == second
     assert b"a $x_" in first
     assert b"&lt;b&gt;&amp;" in first
-    assert draw.encoded(draw.scatter(points, ("CP", "SF")), "pdf").startswith(b"%PDF")
+    assert draw.encoded(draw.scatter(points, ("CP", "SF"), drawn_as), "pdf").startswith(b"%PDF")
 
 
 def test_a_run_without_numbers_has_no_figures() -> None:

@@ -2,20 +2,52 @@
 "use strict";
 
 (() => {
-  const STEP = 24; // rows drawn at once: about three screens
+  const CLIPS = 48; // clips drawn at once: about two screens
   const ENDS = 0.05; // seconds before its end at which a shorter clip is taken up
-  const grid = JSON.parse(document.getElementById("grid").textContent);
+  const grid = unpacked(JSON.parse(document.getElementById("grid").textContent));
   const $ = (id) => document.getElementById(id);
   const make = (tag, facts = {}, ...children) => {
     const node = Object.assign(document.createElement(tag), facts);
     node.append(...children);
     return node;
   };
+  const repeated = grid.rows.some((row) => row.repetition);
   const byId = new Map(grid.rows.map((row) => [row.id, row]));
+  const STEP = Math.min(12, Math.max(3, Math.round(CLIPS / (2 + grid.methods.filter((method) => !method.control).length)))); // rows
   let shown = []; // the rows that pass the filters, in order
   let drawn = 0;
   let playing = { row: null, clip: -1, audio: null };
   const opened = new Map(); // the audio elements of the row that plays, by clip
+
+  // Scores come as numbers of 16 bits, names of sounds as 8 bytes: see `Packed` in grid.py.
+
+  function unpacked(packed) {
+    const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const [raw, names] = [new Uint16Array(bytes(packed.scores).buffer), bytes(packed.sounds)];
+    const [methods, metrics] = [packed.methods.length, packed.metrics.length];
+    const scale = packed.metrics.map(({ low, high }) => (high - low) / (2 ** 16 - 2));
+    const [styles, contents] = packed.names;
+    const scores = (row, place) => packed.metrics.map(({ low }, metric) => {
+      const number = raw[(row * methods + place) * metrics + metric];
+      return number ? low + (number - 1) * scale[metric] : null;
+    });
+    const output = (row, place) => {
+      const at = (row * methods + place) * 8;
+      const silent = !names.subarray(at, at + 6).some((byte) => byte);
+      const reason = names[at + 6] + 256 * names[at + 7];
+      if (silent && !reason) return null;
+      return {
+        get audio() { return silent ? "" : [...names.subarray(at, at + 8)].map((byte) => byte.toString(16).padStart(2, "0")).join(""); },
+        why: silent ? packed.reasons[reason - 1] : "",
+        get scores() { return scores(row, place); },
+      };
+    };
+    const rows = packed.rows.map(([id, style, content, category, repetition], row) => ({
+      id, style: styles[style], content: contents[content], category, repetition,
+      outputs: packed.methods.map((_, place) => output(row, place)),
+    }));
+    return { ...packed, rows };
+  }
 
   // The clips of a row are the content, the style, then the methods.
 
@@ -86,7 +118,7 @@
 
   const article = (row) => {
     const heading = make("h3", { id: `title-${row.id}` }, `${row.style} × ${row.content} `,
-      make("small", {}, `${row.category}, repetition ${row.repetition + 1} `));
+      make("small", {}, `${row.category}${repeated ? `, repetition ${row.repetition}` : ""} `));
     const link = make("a", { href: `#cell=${row.id}`, textContent: "link" });
     link.setAttribute("aria-label", `Link to ${row.style}, ${row.content}`);
     heading.lastChild.append(link);
@@ -113,19 +145,21 @@
       entry.append(button);
     }
     const scores = make("span", { className: "scores" });
+    const some = [...grid.plane, ...($("sort").value ? [$("score").value] : [])];
     clip.scores.forEach((value, i) => {
-      if (value !== null) scores.append(make("span", { className: "score" }, make("span", {}, `${grid.metrics[i].title} `), make("span", {}, value.toFixed(2))));
+      if (value !== null && ($("all").checked || some.includes(grid.metrics[i].key))) scores.append(make("span", { className: "score" }, make("span", {}, `${grid.metrics[i].title} `), make("span", { className: "value" }, value.toFixed(2))));
     });
     if (scores.childNodes.length) entry.append(scores);
     return entry;
   };
 
   const buttonOf = (row, clip) => $("rows").querySelector(`button[data-row="${row}"][data-clip="${clip}"]`);
+  const alike = (row, clip) => document.querySelectorAll(`button[data-row="${row}"][data-clip="${clip}"]`); // an example too
 
   const mark = () => {
     const on = playing.audio && !playing.audio.paused;
-    for (const button of $("rows").querySelectorAll('button[aria-pressed="true"]')) button.setAttribute("aria-pressed", "false");
-    if (playing.row && on) buttonOf(playing.row.id, playing.clip)?.setAttribute("aria-pressed", "true");
+    for (const button of document.querySelectorAll('button[aria-pressed="true"]')) button.setAttribute("aria-pressed", "false");
+    if (playing.row && on) for (const button of alike(playing.row.id, playing.clip)) button.setAttribute("aria-pressed", "true");
     $("play").textContent = on ? "Pause" : "Play";
     $("player").hidden = !playing.row;
     if (playing.row) $("now").textContent = `${clipsOf(playing.row)[playing.clip].name}: ${playing.row.style} × ${playing.row.content}`;
@@ -183,6 +217,15 @@
     button?.scrollIntoView({ block: "center" });
   };
 
+  const hear = (label) => { // the first clip of a method, with its rows alone in the grid
+    $("method").value = label;
+    choose();
+    remember();
+    const place = 2 + grid.methods.findIndex((method) => method.label === label);
+    const row = shown.find((one) => isAudible(clipsOf(one)[place]));
+    if (row) go(row, place); else $("listen").scrollIntoView();
+  };
+
   const step = (by) => {
     if (!playing.row) return first();
     const places = audible(playing.row);
@@ -231,16 +274,15 @@
   const options = (id, values, texts = values) =>
     $(id).append(...values.map((value, i) => make("option", { value, textContent: texts[i] })));
 
-  options("style", Object.keys(grid.styles));
-  options("content", Object.keys(grid.contents));
+  options("style", grid.names[0]);
+  options("content", grid.names[1]);
   options("method", grid.methods.map((method) => method.label));
   options("score", grid.metrics.map((measure) => measure.key), grid.metrics.map((measure) => measure.title));
   $("filters").hidden = !grid.rows.length;
-  for (const id of [...FIELDS, "controls"]) $(id).addEventListener("change", () => { choose(); remember(); });
+  for (const id of [...FIELDS, "controls", "all"]) $(id).addEventListener("change", () => { choose(); remember(); });
   $("filters").addEventListener("submit", (event) => event.preventDefault());
   $("more").addEventListener("click", () => draw());
-  new IntersectionObserver((seen) => { if (seen.some((entry) => entry.isIntersecting) && drawn < shown.length) draw(); }, { rootMargin: "800px" }).observe($("more"));
-  $("rows").addEventListener("click", (event) => {
+  document.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-row]");
     if (!button) return;
     const row = byId.get(button.dataset.row);
@@ -257,11 +299,12 @@
   document.addEventListener("keydown", (event) => {
     const act = KEYS[event.key];
     if (!act || !$("keys").checked || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest("input, select, textarea, summary, a, pre, .scroll")) return;
+    if (event.target.closest("input, select, textarea, summary, a, pre, .scroll, thead")) return;
     if (event.key === " " && event.target.closest("button")) return; // a button's own key
     event.preventDefault();
     act();
   });
+  document.addEventListener("hear", (event) => hear(event.detail));
   window.addEventListener("hashchange", follow);
 
   choose();

@@ -55,11 +55,23 @@ def test_a_suite_without_a_family_has_other_pairs_only() -> None:
     assert {r.group for r in comparisons(plain).rows} == {"all other pairs"}
 
 
-def test_ranks_are_intervals_and_mark_the_best() -> None:
+def test_ranks_are_intervals_or_one_number() -> None:
     table = ranks(toy())
-    assert table.column("cp") == ("1-1*", "2-3", "2-3")
-    assert table.column("sf.heldout")[0] == "3-3"
+    assert table.column("cp") == ("1", "2-3", "2-3")
+    assert table.column("sf.heldout")[0] == "3"
     assert ranks(toy(tve=0.5)).rows == ()
+
+
+def test_too_many_pairs_say_what_to_declare() -> None:
+    many = toy(**{f"m{number}": number / 10 for number in range(7)})
+    plain = replace(many, header=many.header.model_copy(update={"suite": {"name": "toy"}}))
+    table = comparisons(plain)
+    assert table.rows == ()
+    for words in ("7 competitors make 21 pairs", 'pairs = [["m0", "m1"]] and metrics = ["cp"]'):
+        assert words in table.empty
+        assert words in markdown(table)
+    assert "needs two competitors" in comparisons(toy(tve=0.5)).empty
+    assert comparisons(toy()).empty == ""
 
 
 def test_the_best_and_its_equals_are_bold_in_every_format() -> None:

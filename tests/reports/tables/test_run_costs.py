@@ -12,6 +12,7 @@ from building import number, simple
 
 from bench.records.accounts import append_account
 from reports.tables.run_costs import run_costs, session_costs
+from reports.text.result_table import Missing
 
 
 def test_timing_counts_each_fit_once_and_divides_by_the_duration() -> None:
@@ -20,6 +21,12 @@ def test_timing_counts_each_fit_once_and_divides_by_the_duration() -> None:
     assert number(table, "real_time_factor") == 0.25
     assert table.column("total_s")[0] == 2 + 2 * 10 + 8 * 1
     assert table.column("peak_mib")[0] == 100
+
+
+def test_the_peak_of_the_process_is_not_that_of_a_control() -> None:
+    shown = run_costs(simple(tve=0.5, noise=0.1)).column("peak_mib")[1]
+    assert isinstance(shown, Missing)
+    assert "process of the methods" in shown.reason
 
 
 def test_cached_stages_are_marked() -> None:

@@ -1,0 +1,167 @@
+"""What a run has found, in the words with which its page begins.
+
+All of it comes from the records: the methods that stand on the Pareto line of the default plane,
+which of the others cannot be told from a copy of the content, and what went wrong.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from bench.records.schema import FAILED
+from bench.records.store import Run
+from bench.statistics.paired import compare, holm
+from bench.statistics.spread import LEVEL
+from reports.figures.data import Point, short_labels
+from reports.figures.plates import Scatter
+from reports.tables import controls, reading, standing
+from reports.tables.notes import counted
+from reports.tables.table2 import disagreement
+
+NAMED = 3  # methods that a sentence names, the others are counted
+LONGEST = 240  # characters of a sentence about the judges
+COPY = "copy-content"
+KEPT = {"notes": "the notes", "chroma": "the chroma", "cp": "the content"}
+
+
+def title(run: Run) -> str:
+    """The methods and the data."""
+    methods = [m for m in reading.ordered_methods(run) if not m.control] or run.header.methods
+    names = list(dict.fromkeys(method.label.partition("[")[0] for method in methods))
+    words = listed(names) if len(names) <= NAMED else f"{len(methods)} methods"
+    return f"{words} on {run.header.dataset.get('name', run.header.suite_name)}"
+
+
+def subtitle(run: Run) -> str:
+    """How much was run, with which profile, when, and of which suite."""
+    header = run.header
+    size = f"{counted(len(header.styles), 'style')} and {counted(len(header.contents), 'content')}"
+    facts = (size, f"profile {header.profile}", _date(header.created_at), f"run {header.run_id}")
+    return f"{', '.join(facts)}. Suite {header.suite_name}, digest {header.suite_digest[:12]}."
+
+
+def _date(written: str) -> str:
+    """A time of the records as a day; what is none stays as it is."""
+    try:
+        day = datetime.fromisoformat(written)
+    except ValueError:
+        return written
+    return f"{day.day} {day:%B %Y}"
+
+
+def sentences(run: Run, planes: Sequence[Scatter]) -> list[str]:
+    """What was found, in two or three sentences; none where nothing has a number.
+
+    Args:
+        run: The run.
+        planes: Its scatters, the default one first.
+    """
+    if not planes:
+        return []
+    found = [_front(planes[0]), _told_from_copies(run, planes[0])]
+    for words in disagreement(run):
+        short = "judges of style disagree about the best; a note of the first table says how"
+        found.append(f"{_begun(words if len(words) <= LONGEST else short)}.")
+    return [words for words in found if words]
+
+
+def _front(plane: Scatter) -> str:
+    """The competitors that no other beats in both measures, with their numbers."""
+    names = short_labels(point.label for point in plane.points)
+    front = sorted(
+        (p for p in plane.points if p.pareto), key=lambda p: p.content.value, reverse=True
+    )
+    if not front:
+        return ""
+    shown = [_point(point, names[point.label], plane) for point in _spread(front)]
+    rest = len(front) - len(shown)
+    more = f"; {rest} more are beaten by none in both" if rest else ""
+    return _begun(f"{'; '.join(shown)}{more}.")
+
+
+def _spread(front: Sequence[Point]) -> list[Point]:
+    """The ends and the middle of a line of points."""
+    if len(front) <= NAMED:
+        return list(front)
+    return [front[0], front[len(front) // 2], front[-1]]
+
+
+def _point(point: Point, name: str, plane: Scatter) -> str:
+    content, fit = plane.pair[0], plane.titles[1]
+    kept = f"keeps {point.content.value:.2f} of {KEPT.get(content, plane.titles[0])}"
+    return f"{name} {kept} at a {fit} of {point.fit.value:.2f}"
+
+
+def _told_from_copies(run: Run, plane: Scatter) -> str:
+    """Which competitors fit the style no better than the content itself does, untouched."""
+    entry = reading.named(run.header.methods, COPY)
+    metric = next((m for m in run.header.metrics if m.name == plane.pair[1]), None)
+    labels = [point.label for point in plane.points if point.kind == "method"]
+    if metric is None or entry is None or entry.label not in reading.by_method(run) or not labels:
+        return ""
+    copied = standing.judged(run, entry.label, metric)
+    found = {
+        label: compare(standing.judged(run, label, metric), copied, bounds=metric.range)
+        for label in labels
+    }
+    p = holm({label: result.p for label, result in found.items() if result.n})
+    sign = 1 if metric.direction == "maximize" else -1
+    alike = [label for label, value in p.items() if not value <= 1 - LEVEL]
+    worse = [label for label in p if label not in alike and sign * found[label].delta < 0]
+    names = short_labels(point.label for point in plane.points)
+    parts = []
+    if alike:
+        verb = "is" if len(alike) == 1 else "are"
+        words = _named([names[label] for label in alike])
+        parts.append(f"{words} {verb} not distinguishable from a copy of the content")
+    if worse:
+        parts.append(f"a copy of the content fits better than {_named([names[w] for w in worse])}")
+    if p and not parts:
+        each = "it fits" if len(p) == 1 else f"all {len(p)} methods fit"
+        parts.append(f"{each} the style better than a copy of the content")
+    return f"By {metric.title}, {'; '.join(parts)}." if parts else ""
+
+
+def _named(names: Sequence[str]) -> str:
+    """A few names, and how many more there are."""
+    rest = len(names) - NAMED
+    return listed([*names[:NAMED], f"{rest} more"]) if rest > 1 else listed(names)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence.
+
+    Example:
+        >>> listed(["a", "b", "c"]), listed(["a"])
+        ('a, b and c', 'a')
+    """
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _begun(words: str) -> str:
+    """A sentence; one that begins with the name of a method keeps its letters."""
+    return words[0].upper() + words[1:] if words.startswith("judges ") else words
+
+
+def alarms(run: Run) -> list[str]:
+    """What a reader must know before any number: failed cells, and controls out of order."""
+    failed = Counter(
+        cell.method
+        for cell in run.plan
+        if (record := run.cells.get(cell.cell_id)) is not None and record.status in FAILED
+    )
+    lines = []
+    if failed:
+        each = ", ".join(f"{label} {count}" for label, count in failed.most_common(NAMED))
+        more = f" and {len(failed) - NAMED} more methods" if len(failed) > NAMED else ""
+        lines.append(f"{failed.total()} of {len(run.plan)} cells failed: {each}{more}.")
+    found = controls.order_violations(run, reading.by_method(run))
+    lines += [f"Control out of order: {violation}." for violation in found[:NAMED]]
+    if len(found) > NAMED:
+        rest = len(found) - NAMED
+        lines.append(
+            f"{rest} more controls are out of order; the notes of the first table say which."
+        )
+    return lines
