@@ -22,28 +22,33 @@ from PIL.PngImagePlugin import PngInfo
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-WIDTH_PX, HEIGHT_PX = 1180, 1000
+WIDTH_PX, HEIGHT_PX = 1440, 1000
 # A wide page, the scatter under its table; rows, notes and links that need the page are left out.
 LAYOUT = """
 body { background: #fff !important; margin: 0 !important; }
 .picture { display: flex; flex-direction: column; align-items: center; }
-.picture { width: 1140px; padding: 8px; }
-.picture details, .picture figcaption, .picture tr.common, .picture tr[hidden] { display: none; }
-.picture section, .picture figure { margin: 0; max-width: none; }
-.picture figure svg { width: 440px; height: auto; }
+.picture { width: 1400px; padding: 8px; }
+.picture h3, .picture .identity { align-self: start; }
+.picture figcaption, .picture tr.common, .picture tr.card { display: none; }
+.picture .scroll { max-height: none; }
+.picture thead th { min-width: 0; }
+.picture figure { margin: 12px 0 0; width: 720px; }
+.picture figure .slim { display: none; }
 """
 GATHER = """
 () => {
   const picture = document.createElement("div");
   picture.className = "picture";
-  picture.append(document.getElementById("table2"), document.getElementById("cp-sf-heldout"));
+  const table = document.getElementById("table2");
+  const parts = ["h3", ".identity", ".scroll"].map((part) => table.querySelector(part));
+  picture.append(...parts, document.getElementById("cp-sf-heldout"));
   document.body.replaceChildren(picture);
 }
 """
 # One line per method that is shown: its label and its cells, with tabs between them.
 ROWS = """
 () => [...document.querySelectorAll(".picture tbody tr")]
-  .filter((row) => row.offsetParent)
+  .filter((row) => row.offsetHeight)
   .map((row) => [...row.children].map((cell) => cell.textContent.trim()).join("\\t"))
 """
 

@@ -7,7 +7,7 @@ which of the others cannot be told from a copy of the content, and what went wro
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from bench.records.schema import FAILED
@@ -61,10 +61,19 @@ def sentences(run: Run, planes: Sequence[Scatter]) -> list[str]:
     if not planes:
         return []
     found = [_front(planes[0]), _told_from_copies(run, planes[0])]
-    for words in disagreement(run):
+    names = short_labels(point.label for point in planes[0].points)
+    for line in disagreement(run):
+        words = _shortened(line, names)
         short = "judges of style disagree about the best; a note of the first table says how"
         found.append(f"{_begun(words if len(words) <= LONGEST else short)}.")
     return [words for words in found if words]
+
+
+def _shortened(words: str, names: Mapping[str, str]) -> str:
+    """A sentence with short names, the longest label first: one may begin with another."""
+    for label in sorted(names, key=len, reverse=True):
+        words = words.replace(label, names[label])
+    return words
 
 
 def _front(plane: Scatter) -> str:

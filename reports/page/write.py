@@ -31,7 +31,7 @@ from reports.write import FORMATS, Report
 ASSETS = Path(__file__).with_name("assets")
 LEFT_OUT = "not in this page, which was asked for without sounds"
 SHOWN_FAILURES = 200
-OPEN_TABLES = 2  # the first ones; the others are folded
+OPEN_TABLES = 2  # the first ones that have rows; the others are folded
 SCRIPTS = ("page.js", "tables.js", "chart.js")
 
 
@@ -141,7 +141,7 @@ def _words(report: Report, *, without_inputs: bool) -> dict[str, object]:
         "lufs": f"{TARGET_LUFS:g}",
         "failures": _failures(report),
         "shown_failures": SHOWN_FAILURES,
-        "open_tables": OPEN_TABLES,
+        "opened": [table.label for table in report.tables if table.rows][:OPEN_TABLES],
         "methods": reading.ordered_methods(run),
         "metrics": reading.ordered_metrics(run),
         "provenance": _provenance(run),
