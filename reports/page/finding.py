@@ -16,9 +16,10 @@ from bench.statistics.paired import compare, holm
 from bench.statistics.spread import LEVEL
 from reports.figures.data import Point, short_labels
 from reports.figures.plates import Scatter
-from reports.tables import controls, reading, standing
+from reports.tables import reading, standing
 from reports.tables.notes import counted
-from reports.tables.table2 import disagreement
+from reports.tables.table2 import OUT_OF_ORDER, disagreement
+from reports.text.result_table import ResultTable
 
 NAMED = 3  # methods that a sentence names, the others are counted
 LONGEST = 240  # characters of a sentence about the judges
@@ -154,8 +155,13 @@ def _begun(words: str) -> str:
     return words[0].upper() + words[1:] if words.startswith("judges ") else words
 
 
-def alarms(run: Run) -> list[str]:
-    """What a reader must know before any number: failed cells, and controls out of order."""
+def alarms(run: Run, table: ResultTable) -> list[str]:
+    """What a reader must know before any number: failed cells, and controls out of order.
+
+    Args:
+        run: The run.
+        table: Its Table II, whose notes say which controls are out of order.
+    """
     failed = Counter(
         cell.method
         for cell in run.plan
@@ -166,8 +172,8 @@ def alarms(run: Run) -> list[str]:
         each = ", ".join(f"{label} {count}" for label, count in failed.most_common(NAMED))
         more = f" and {len(failed) - NAMED} more methods" if len(failed) > NAMED else ""
         lines.append(f"{failed.total()} of {len(run.plan)} cells failed: {each}{more}.")
-    found = controls.order_violations(run, reading.by_method(run))
-    lines += [f"Control out of order: {violation}." for violation in found[:NAMED]]
+    found = [note for note in table.notes if note.startswith(OUT_OF_ORDER)]
+    lines += [f"{note[0].upper()}{note[1:]}." for note in found[:NAMED]]
     if len(found) > NAMED:
         rest = len(found) - NAMED
         lines.append(

@@ -132,7 +132,7 @@ def _words(report: Report, *, without_inputs: bool) -> dict[str, object]:
     return {
         "title": finding.title(run),
         "subtitle": finding.subtitle(run),
-        "alarms": finding.alarms(run),
+        "alarms": finding.alarms(run, report.tables[0]),
         "finished": any(record.status == "ok" for record in run.cells.values()),
         "scripts": SCRIPTS,
         "facts": _facts(run),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 ARROWS = {"maximize": "↑", "minimize": "↓"}
 CARD = "judge card"
+OUT_OF_ORDER = "control out of order: "  # begins a note
 HEARS = (
     "judge card: how surely a column tells right notes, or right timbre, from wrong ones on "
     "rendered clips whose truth is known (1 always, 0.5 never), and what it gives there to a true "
@@ -267,7 +268,7 @@ def _table2_notes(run: Run, frames: dict[str, pd.DataFrame], kinds: set[str]) ->
         lines.append(f"failed at {_worst(run)}: the mean with each failed cell as the worst score")
     lines += [*notes.unjudged_notes(run), *disagreement(run), *notes.peak_notes(run)]
     violations = controls.order_violations(run, frames)
-    lines += [f"control out of order: {violation}" for violation in violations]
+    lines += [f"{OUT_OF_ORDER}{violation}" for violation in violations]
     if run.header.profile == "full":
         lines.append(
             "published rows fill only what their source measured, with other clips and other audio "

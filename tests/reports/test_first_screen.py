@@ -37,6 +37,10 @@ def with_sounds(run: Run) -> Run:
     return replace(run, cells=cells)
 
 
+def alarms(run: Run) -> list[str]:
+    return finding.alarms(run, table2(run))
+
+
 def said(run: Run) -> str:
     return " ".join(finding.sentences(run, scatters(run, table2(run))))
 
@@ -74,10 +78,10 @@ def test_what_cannot_be_told_from_a_copy_is_said() -> None:
 
 
 def test_failed_cells_and_controls_out_of_order_are_alarms() -> None:
-    assert finding.alarms(toy()) == []
-    (failed, *_) = finding.alarms(golden_run())
+    assert alarms(toy()) == []
+    (failed, *_) = alarms(golden_run())
     assert failed == "1 of 48 cells failed: tve[strength=0.5] 1."
-    assert any("out of order" in line for line in finding.alarms(copying(tve=0.1)))
+    assert any("out of order" in line for line in alarms(copying(tve=0.1)))
 
 
 def test_an_empty_run_has_no_finding() -> None:
