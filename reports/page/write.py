@@ -113,7 +113,7 @@ def _write_tables(page: Path, report: Report) -> None:
 def _write_index(page: Path, report: Report, words: dict[str, object]) -> None:
     """Write the text of the page, with its tables and figures, beside its sounds."""
     run, by_label = report.run, {table.label: table for table in report.tables}
-    planes = scatters(run, by_label["table2"])
+    planes = scatters(run, by_label["table2"]) if words["finished"] else []
     apart = {plane.label for plane in planes}
     names = {entry.label for entry in run.header.methods}
     text = render(ASSETS / "page.html.j2", {

@@ -124,4 +124,5 @@ def test_a_run_that_failed_whole_says_why(tmp_path: Path, visit: Opener) -> None
     page = visit(write_page(read_report(broken.folder)))
     expect(page.locator(".alarm")).to_contain_text("4 of 4 cells failed")
     expect(page.locator("#failed")).to_contain_text("out of memory")
+    assert page.locator("svg.chart").count() == 0
     assert page.locator("table").count() == 0
