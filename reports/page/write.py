@@ -114,14 +114,15 @@ def _write_index(page: Path, report: Report, words: dict[str, object]) -> None:
     """Write the text of the page, with its tables and figures, beside its sounds."""
     run, by_label = report.run, {table.label: table for table in report.tables}
     planes = scatters(run, by_label["table2"]) if words["finished"] else []
+    drawn = plates(run, by_label) if words["finished"] else ()
     apart = {plane.label for plane in planes}
     names = {entry.label for entry in run.header.methods}
     text = render(ASSETS / "page.html.j2", {
         **words,
         "sentences": finding.sentences(run, planes),
-            "scatters": [_scatter(page, report, plane) for plane in planes],
+        "scatters": [_scatter(page, report, plane) for plane in planes],
         "tables": [html_table(table, names) for table in report.tables],
-        "figures": [_figure(page, p) for p in plates(run, by_label) if p.label not in apart],
+        "figures": [_figure(page, p) for p in drawn if p.label not in apart],
     })  # fmt: skip
     replace_file(page / "index.html", text)
 

@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from building import CONTENTS, STYLES, fail, golden_run, header, jittered, method, run_of, toy
+from building import CONTENTS, STYLES, golden_run, header, jittered, method, run_of, toy
 
 from bench.records.store import Run
 from reports.figures.data import Point
@@ -110,6 +110,13 @@ def test_the_cells_to_hear_are_typical_of_their_methods() -> None:
         assert np.quantile(kept, 0.1) < one.scores[0] < np.quantile(kept, 0.9)
 
 
+def test_the_best_method_keeps_the_content_and_fits_the_style() -> None:
+    levels = {"poor": 0.1, "good": 0.5, "fair": 0.3}
+    head = header([method(label) for label in levels], STYLES, CONTENTS, PAIR)
+    run = with_sounds(run_of(head, {k: dict.fromkeys(PAIR, v) for k, v in levels.items()}))
+    assert [one.cell.method for one in picks(run, PAIR)] == ["good", "fair", "poor"]
+
+
 def test_one_or_two_methods_have_cells_to_hear_too() -> None:
     (only,) = picks(with_sounds(toy(tve=0.5)), PAIR)
     assert only.title == "Typical"
@@ -121,7 +128,10 @@ def test_one_or_two_methods_have_cells_to_hear_too() -> None:
 def test_a_failed_cell_is_not_played() -> None:
     run = toy(tve=0.5)
     (before,) = picks(with_sounds(run), PAIR)
-    (after,) = picks(with_sounds(fail(run, before.cell.cell_id)), PAIR)
+    failed = with_sounds(run)
+    record = failed.cells[before.cell.cell_id].model_copy(update={"status": "error"})
+    cells = failed.cells | {before.cell.cell_id: record}
+    (after,) = picks(replace(failed, cells=cells), PAIR)
     assert after.cell != before.cell
 
 
