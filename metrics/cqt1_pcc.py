@@ -91,7 +91,7 @@ def correlation(content: Bins, output: Bins) -> float:
             )
         moved.append(series - series.mean())
     first, second = moved
-    scale = np.sqrt(np.sum(first**2)) * np.sqrt(np.sum(second**2))
+    scale = np.sqrt(np.sum(first**2) * np.sum(second**2))
     return float(np.clip(np.sum(first * second) / scale, -1.0, 1.0))
 
 
