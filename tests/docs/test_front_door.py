@@ -69,9 +69,9 @@ def test_the_picture_is_of_the_run_that_is_printed() -> None:
 
 def printed_means(label: str) -> list[float]:
     """The means in the rows of a method in the printed tables, in their order."""
-    rows = [line for line in PRINTED.splitlines() if re.match(rf"{re.escape(label)}  +\d", line)]
-    table2 = [row for row in rows if re.search(r"\d\.\d\d", row)][:2]
-    return [float(number) for row in table2 for number in re.findall(r"\d\.\d\d", row)]
+    rows = [line for line in PRINTED.splitlines() if re.match(rf"{re.escape(label)}  +-?\d", line)]
+    table2 = [row for row in rows if re.search(r"\d\.\d\d", row)]  # in as many parts as it has
+    return [float(number) for row in table2 for number in re.findall(r"-?\d\.\d\d", row)]
 
 
 def test_a_picture_says_how_it_was_made() -> None:
