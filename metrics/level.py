@@ -16,6 +16,16 @@ QUIETEST_RMS = 1e-4  # below it nothing is heard: raised, it would be the resamp
 Mono = NDArray[np.float32]
 
 
+def root_mean_square(mono: NDArray[np.float64]) -> float:
+    """The level of samples, at least one.
+
+    Example:
+        >>> root_mean_square(np.array([0.5, -0.5]))
+        0.5
+    """
+    return float(np.sqrt(np.mean(mono**2)))
+
+
 def levelled(audio: Audio, sample_rate: int) -> Mono:
     """The mean of the channels at another rate, brought to `LEVEL_RMS`; samples may pass 1.
 
@@ -33,6 +43,6 @@ def levelled(audio: Audio, sample_rate: int) -> Mono:
         ['-0.070', '-0.070', '-0.070', '-0.070']
     """
     mono = resample_waveform(audio.mono, audio.sample_rate, sample_rate).astype(np.float64)
-    rms = float(np.sqrt(np.mean(mono**2))) if len(mono) else 0.0
+    rms = root_mean_square(mono) if len(mono) else 0.0
     gain = LEVEL_RMS / rms if rms >= QUIETEST_RMS else 0.0
     return np.asarray(mono * gain, np.float32)

@@ -29,13 +29,12 @@ from torch.nn import functional
 
 from bench.api import Audio, Json, UnsupportedError
 from bench.audio import resample_waveform
+from metrics.level import LEVEL_RMS, QUIETEST_RMS, root_mean_square
 from metrics.musicnn.checkpoints import SAMPLE_RATE
 
 N_FFT, HOP_LENGTH, N_MELS = 512, 256, 96
 COMPRESSION = 10_000.0
 WINDOW_FRAMES = 187  # 3 s, as in its training
-LEVEL = 0.07  # design: the RMS to which every sound is brought, -23 dBFS
-LEAST_RMS = 1e-4  # below it a sound is silence
 
 Mono = NDArray[np.float32]
 Frames = NDArray[np.float32]
@@ -43,7 +42,7 @@ Windows = NDArray[np.float32]
 
 
 def level(waveform: Mono) -> Mono:
-    """Bring a waveform to an RMS of `LEVEL`; it may leave [-1, 1].
+    """Bring a waveform to an RMS of `LEVEL_RMS`; it may leave [-1, 1].
 
     Raises:
         UnsupportedError: It is silent.
@@ -53,13 +52,13 @@ def level(waveform: Mono) -> Mono:
         [0.07000000029802322, -0.07000000029802322]
     """
     wide = waveform.astype(np.float64)
-    rms = float(np.sqrt(np.mean(wide**2)))
-    if not rms >= LEAST_RMS:
+    rms = root_mean_square(wide)
+    if not rms >= QUIETEST_RMS:
         raise UnsupportedError(
-            f"sound has an RMS of {rms:.1e} at {SAMPLE_RATE} Hz; below {LEAST_RMS:g} MusicNN "
+            f"sound has an RMS of {rms:.1e} at {SAMPLE_RATE} Hz; below {QUIETEST_RMS:g} MusicNN "
             "hears nothing"
         )
-    return np.asarray(wide * (LEVEL / rms), np.float32)
+    return np.asarray(wide * (LEVEL_RMS / rms), np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -117,7 +116,7 @@ def describe() -> dict[str, Json]:
     return {
         "resampler": "soxr HQ",
         "sample_rate": SAMPLE_RATE,
-        "level_rms": LEVEL,
+        "level_rms": LEVEL_RMS,
         "n_fft": N_FFT,
         "hop_length": HOP_LENGTH,
         "n_mels": N_MELS,
