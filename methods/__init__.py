@@ -300,12 +300,15 @@ _OTHERS: dict[str, Entry] = {
 }
 
 
-def _place(name: str, entry: Entry) -> tuple[bool, bool]:
+_REPORT = ("tve", "rti", "musicgen")
+
+
+def _place(name: str, entry: Entry) -> tuple[bool, int]:
+    """Methods of the report lead in its order, then the others, controls last."""
     control = isinstance(entry.info, MethodInfo) and entry.info.control
-    return control, name not in ("tve", "rti", "musicgen")
+    return control, _REPORT.index(name) if name in _REPORT else len(_REPORT)
 
 
-# The methods of the report lead, controls come last.
 METHODS: dict[str, Entry] = dict(
-    sorted((riffusion.METHODS | _OTHERS).items(), key=lambda named: _place(*named))
+    sorted((_OTHERS | riffusion.METHODS).items(), key=lambda named: _place(*named))
 )

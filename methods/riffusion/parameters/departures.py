@@ -1,7 +1,8 @@
 """Where the methods of this family leave their sources, in words for records and tables.
 
 What holds whatever the settings stands in the family's catalog (`methods/riffusion/__init__.py`);
-here stands what depends on the settings and the profile. "MusicTI" is the code that the authors of TVE released.
+here stands what depends on the settings and the profile. "MusicTI" is the code that the authors of
+TVE released.
 
 **Conventions**: a departure is one clause without a semicolon, which separates them in tables; what
 undoes it stands in brackets.
