@@ -134,8 +134,16 @@ def _file_of(module: str, above: Path) -> Path | None:
     return None
 
 
-def _imports(path: Path, module: str) -> list[str]:
+def _imports(path: Path, module: str) -> tuple[str, ...]:
     """Every module that an import statement in the file may name."""
+    stat = path.stat()
+    return _imports_of(path, module, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=1024)
+def _imports_of(path: Path, module: str, mtime_ns: int, size: int) -> tuple[str, ...]:
+    """The same of a file that has this time and size; an unchanged file is parsed once."""
+    del mtime_ns, size  # only keys of the cache, as of `file_code_digest`
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     names: list[str] = []
     for node in ast.walk(ast.parse(path.read_bytes())):
@@ -144,7 +152,7 @@ def _imports(path: Path, module: str) -> list[str]:
         elif isinstance(node, ast.ImportFrom):
             base = _absolute(node, package)
             names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
-    return names
+    return tuple(names)
 
 
 def _absolute(node: ast.ImportFrom, package: str) -> str:

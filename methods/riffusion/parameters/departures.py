@@ -1,6 +1,6 @@
 """Where the methods of this family leave their sources, in words for records and tables.
 
-What holds whatever the settings stands in the family's catalog (`methods/riffusion/__init__.py`);
+What holds whatever the settings stands in the family's catalog (`methods/riffusion/catalog.py`);
 here stands what depends on the settings and the profile. "MusicTI" is the code that the authors of
 TVE released.
 
