@@ -17,6 +17,8 @@ from bench.gate.cost import benchmark_verdicts
 from bench.gate.verdict import Verdict, exit_code
 from bench.records.benchmarks import Benchmark, read_benchmarks
 
+pytestmark = pytest.mark.slow  # a session of benchmarks
+
 FILE = """
 import time
 

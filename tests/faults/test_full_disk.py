@@ -82,7 +82,16 @@ def words_of(what: str, stage: Stage, disk: Path) -> list[str]:
     }[what]
 
 
-@pytest.mark.parametrize("what", ["export", "report", "page", "baseline", "history"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        pytest.param("export", marks=pytest.mark.slow),
+        "report",
+        pytest.param("page", marks=pytest.mark.slow),
+        "baseline",
+        "history",
+    ],
+)
 def test_a_full_disk_is_named_and_room_is_enough(stage: Stage, small_disk: Path, what: str) -> None:
     if what in {"report", "page"}:
         copied(stage, small_disk / "run")

@@ -30,7 +30,7 @@ from bench.records.schema import CellRecord, ScoreRecord
 from bench.records.store import read
 
 THREE = methods("Steady", "Softer", "Louder")
-KILLS, KILLS_BY_DEFAULT = 50, 3
+KILLS, KILLS_BY_DEFAULT = 50, 1
 PACE_S = 0.05
 
 
@@ -114,12 +114,12 @@ TERM = signal.SIGTERM
 @pytest.mark.parametrize(
     ("moment", "option"),
     [
-        ("prepare", "--no-isolate"),
+        pytest.param("prepare", "--no-isolate", marks=pytest.mark.slow),
         ("fit", "--no-isolate"),
         pytest.param("fit", "--isolate", marks=pytest.mark.slow),
         ("transfer", "--isolate"),
         pytest.param("transfer", "--no-isolate", marks=pytest.mark.slow),
-        ("score", "--no-isolate"),
+        pytest.param("score", "--no-isolate", marks=pytest.mark.slow),
     ],
 )
 def test_a_sigterm_ends_with_143_and_the_run_goes_on(
@@ -211,7 +211,8 @@ def test_several_devices_end_on_a_sigterm_to_the_parent(stage: Stage) -> None:
     require_resumed(stage, "several", "--no-isolate")
 
 
-@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), TERM])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, TERM])
 def test_three_ends_in_one_chunk_that_were_asked_for_are_no_crash(
     stage: Stage, number: signal.Signals
 ) -> None:
@@ -226,6 +227,7 @@ def test_three_ends_in_one_chunk_that_were_asked_for_are_no_crash(
     require_resumed(stage, out, "--no-isolate")
 
 
+@pytest.mark.slow
 def test_two_deaths_in_one_chunk_let_a_worker_try_and_are_no_crash(stage: Stage) -> None:
     mark = stage.notes / "paused-transfer"
     for _ in range(3):  # the third is in a worker, whose parent is killed

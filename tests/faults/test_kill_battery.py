@@ -31,17 +31,17 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Battery]:
     [
         ("run", signal.SIGKILL, (0.3, 0.7)),
         ("run", signal.SIGTERM, (0.4,)),
-        ("run beside the device", signal.SIGTERM, (0.7,)),
-        ("run in one chunk", signal.SIGKILL, (0, 0, 0)),
-        ("run of a shard", signal.SIGTERM, (0.5,)),
+        pytest.param("run beside the device", signal.SIGTERM, (0.7,), marks=pytest.mark.slow),
+        pytest.param("run in one chunk", signal.SIGKILL, (0, 0, 0), marks=pytest.mark.slow),
+        pytest.param("run of a shard", signal.SIGTERM, (0.5,), marks=pytest.mark.slow),
         ("merge", signal.SIGKILL, (0.6,)),
         ("outputs template", signal.SIGTERM, (0.5,)),
-        ("judge", signal.SIGKILL, (0.6,)),
+        pytest.param("judge", signal.SIGKILL, (0.6,), marks=pytest.mark.slow),
         ("report", signal.SIGKILL, (0.6,)),
         ("baseline", signal.SIGTERM, (0.5,)),
         ("fit export", signal.SIGKILL, (0.8,)),
         ("init ci", signal.SIGKILL, (0.9,)),
-        ("fetch", signal.SIGKILL, (0.7,)),
+        pytest.param("fetch", signal.SIGKILL, (0.7,), marks=pytest.mark.slow),
         ("board", signal.SIGKILL, (0.9,)),
         ("listen import", signal.SIGINT, (0.6,)),
     ],
@@ -60,8 +60,9 @@ def test_every_command_is_asked_here(trial: Battery) -> None:
         mark
         for mark in test_a_command_finishes_what_a_signal_has_ended.pytestmark  # type: ignore[attr-defined] # pytest's
     )
-    assert {case[0] for case in mark.args[1]} == set(trial.commands)
-    assert {case[1] for case in mark.args[1]} == set(ENDS)
+    cases = [getattr(case, "values", case) for case in mark.args[1]]
+    assert {case[0] for case in cases} == set(trial.commands)
+    assert {case[1] for case in cases} == set(ENDS)
 
 
 def test_moments_are_spread_over_the_whole_duration() -> None:

@@ -64,7 +64,7 @@ def attack(notes: Path, how: str) -> WorkerLostError:
     ("how", "status", "words"),
     [
         ("half", "timeout", "took longer than 2 s; no output"),
-        ("flood", "timeout", "took longer than 2 s; no output"),
+        pytest.param("flood", "timeout", "took longer than 2 s; no output", marks=pytest.mark.slow),
         ("endless", "crash", "the worker's link carried what is no answer (a message of more than"),
         ("garbage", "crash", "the worker's link carried what is no answer (no message: "),
         ("forged", "crash", "is no answer (an answer of the kind 'failed' is not known so"),
@@ -73,7 +73,7 @@ def attack(notes: Path, how: str) -> WorkerLostError:
         ("keeper", "crash", "the worker was ended by SIGKILL"),
         ("heir", "crash", "the worker ended with exit code 0; no output"),
         ("orphan", "crash", "the worker ended with exit code 0; no output"),
-        ("children", "timeout", "took longer than 2 s"),
+        pytest.param("children", "timeout", "took longer than 2 s", marks=pytest.mark.slow),
         ("bomb", "timeout", "took longer than 2 s"),
     ],
 )
@@ -89,6 +89,7 @@ def test_an_attack_costs_the_call_and_nobody_stays(
     assert len(numbers(notes)) >= {"children": 7, "orphan": 3, "heir": 3, "bomb": 4}.get(how, 2)
 
 
+@pytest.mark.slow
 def test_a_keeper_that_was_stopped_is_not_waited_for(notes: Path) -> None:
     begun = time.monotonic()
     assert attack(notes, "stopped").failure.status == "timeout"

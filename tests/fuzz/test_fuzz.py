@@ -28,7 +28,7 @@ KINDS = (
     "answers",
     "fits",
 )
-SHORT_S = 0.3
+SHORT_S = 0.1
 LONG_S = float(os.environ.get("BENCH_FUZZ_S", "30"))  # of each kind
 SEED = os.environ.get("BENCH_FUZZ_SEED", "1")
 MOST_MIB = 2048

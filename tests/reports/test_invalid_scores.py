@@ -60,7 +60,12 @@ def spoil(folder: Path, stored: str, *cells: str) -> Path:
     return folder
 
 
-@pytest.fixture(params=STORED.values(), ids=STORED)
+@pytest.fixture(
+    params=[
+        pytest.param(value, id=name, marks=() if name == "NaN" else pytest.mark.slow)
+        for name, value in STORED.items()
+    ]
+)
 def folders(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[Path, Path]:
     """A sound run, and the same with one cp spoilt."""
     sound, spoilt = (save(toy(), tmp_path / name) for name in ("sound", "spoilt"))

@@ -126,14 +126,14 @@ def test_a_header_with_a_fact_of_another_kind_is_refused(
         (everything, "report", ""),
         (page, "report", ""),
         (paper, "report", ""),
-        (everything, "report/table2.md", "table2.md"),
+        pytest.param(everything, "report/table2.md", "table2.md", marks=pytest.mark.slow),
         (page, "report/page", ""),
-        (page, "report/page/sounds", ""),
-        (page, "report/page/pictures", ""),
-        (page, "report/page/page.js", "page.js"),
+        pytest.param(page, "report/page/sounds", "", marks=pytest.mark.slow),
+        pytest.param(page, "report/page/pictures", "", marks=pytest.mark.slow),
+        pytest.param(page, "report/page/page.js", "page.js", marks=pytest.mark.slow),
         (page, "report/page/index.html", "index.html"),
         (paper, "report/paper", ""),
-        (paper, "report/paper/figures", ""),
+        pytest.param(paper, "report/paper/figures", "", marks=pytest.mark.slow),
         (paper, "report/paper/paper.tex", "paper.tex"),
     ],
 )
@@ -148,7 +148,9 @@ def test_a_link_where_a_report_is_written_is_refused(
     assert (run.folder / place).is_symlink()
 
 
-@pytest.mark.parametrize("place", ["audio", "audio/0000.flac"])
+@pytest.mark.parametrize(
+    "place", ["audio", pytest.param("audio/0000.flac", marks=pytest.mark.slow)]
+)
 def test_audio_behind_a_link_that_leads_out_is_not_played(
     run: Run, tmp_path: Path, place: str
 ) -> None:

@@ -180,6 +180,7 @@ def test_no_run_is_refused() -> None:
         merge([])
 
 
+@pytest.mark.slow
 def test_twenty_thousand_cells_take_seconds() -> None:
     contents = tuple(f"c{number}" for number in range(500))
     styles = tuple(f"s{number}" for number in range(8))

@@ -253,7 +253,9 @@ def test_every_way_to_pack_is_read_and_its_corruption_refused(tmp_path: Path, me
     assert sorted(one.name for one in tmp_path.iterdir()) == ["a.zip", "set"]
 
 
-@pytest.mark.parametrize("method", METHODS[:3])
+@pytest.mark.parametrize(
+    "method", [METHODS[0], *(pytest.param(x, marks=pytest.mark.slow) for x in METHODS[1:3])]
+)
 def test_what_unpacks_to_gigabytes_is_refused_in_little_memory(tmp_path: Path, method: int) -> None:
     """A lie about the size in the list of entries, and a million bytes out of each."""
     path = packed(tmp_path / "a.zip", {**SMALL, "content/piano/p2.wav": b"\0" * (1 << 27)}, method)

@@ -189,6 +189,7 @@ def test_a_flac_of_68_billion_claimed_samples_is_refused_in_little_memory(tmp_pa
     assert "breaks off after 32000 of 68719476735 samples" in done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_half_an_hour_of_stereo_silence_is_refused_and_six_minutes_are_not(tmp_path: Path) -> None:
     long = saved(
         tmp_path, "a.flac", encoded(np.zeros((1800 * 44_100, 2), "i2"), 44_100, "FLAC", "PCM_16")

@@ -49,6 +49,7 @@ def order(small: Small, out: str, *, retry: bool = False, count: int = 4) -> Ord
     return make_order(request, count, ["--suite", suite], ["cpu"])
 
 
+@pytest.mark.slow
 def test_processes_make_what_one_process_makes_and_are_not_submitted_again(
     finished: Small, capfd: pytest.CaptureFixture[str]
 ) -> None:

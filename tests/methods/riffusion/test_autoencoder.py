@@ -35,6 +35,7 @@ def mini_images() -> torch.Tensor:
     return torch.stack([torch.from_numpy(image) for image in images])
 
 
+@pytest.mark.slow
 @pytest.mark.weights
 @torch.no_grad()
 def test_float16_paints_what_float32_does_within_one_grey_level() -> None:

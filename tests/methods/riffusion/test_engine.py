@@ -225,6 +225,7 @@ def test_rows_of_tables_read_their_own_table_and_refuse_other_timesteps() -> Non
         rows.cond(torch.tensor([1, 2, 21]))
 
 
+@pytest.mark.slow
 def test_bfloat16_stays_near_float32_on_the_trained_small_model(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

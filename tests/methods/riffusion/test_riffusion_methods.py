@@ -54,7 +54,7 @@ def _fit(kind: type[StyleTransferMethod], *styles: Style) -> list[StyleState]:
     return _loaded(kind).fit(requests, lambda _fraction, _text: None)
 
 
-@pytest.mark.parametrize("kind", [TVE, RTI])
+@pytest.mark.parametrize("kind", [TVE, pytest.param(RTI, marks=pytest.mark.slow)])
 def test_a_fitted_method_renders_every_length_repeatably(kind: type[StyleTransferMethod]) -> None:
     states = _fit(kind, _style("low", 220), _style("high", 880))
     parameters = kind.Parameters(**FAST)

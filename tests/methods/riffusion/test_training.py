@@ -238,7 +238,10 @@ def test_stacked_styles_go_the_way_of_a_plain_loop_over_single_ones(
 
 
 @pytest.mark.usefixtures("in_double")
-@pytest.mark.parametrize("kind", list(BUILD))
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(x, marks=() if x in {"tve", "rti"} else pytest.mark.slow) for x in BUILD],
+)
 def test_a_style_learns_in_company_what_it_learns_alone(tiny_backbone: Backbone, kind: str) -> None:
     """The third ends early; the others go on with their moments."""
     plans = [replace(PLAN, steps=steps) for steps in (12, 12, 5)]

@@ -52,7 +52,7 @@ def test_embeddings_have_unit_norm_in_float64(embedder: ClapEmbedder) -> None:
         assert np.linalg.norm(embedding) == pytest.approx(1, abs=1e-12)
 
 
-@pytest.mark.parametrize("at_once", [1, 2])
+@pytest.mark.parametrize("at_once", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_clips_that_are_prepared_beside_the_device_have_the_same_embeddings(
     monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:

@@ -61,6 +61,7 @@ def test_a_check_says_what_is_lacking_and_finds_no_fault(
     assert " 0 failed" in said
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_and_its_scores_say_what_is_lacking(
     packages: Path, checkout: Path, tmp_path: Path
 ) -> None:
