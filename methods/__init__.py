@@ -8,7 +8,7 @@ method, so that listing the methods imports none of them.
 from __future__ import annotations
 
 from bench.api import Entry, MethodInfo
-from methods import riffusion
+from methods import pipelines, riffusion
 
 __all__ = ["METHODS"]
 
@@ -310,5 +310,7 @@ def _place(name: str, entry: Entry) -> tuple[bool, int]:
 
 
 METHODS: dict[str, Entry] = dict(
-    sorted((_OTHERS | riffusion.METHODS).items(), key=lambda named: _place(*named))
+    sorted(
+        (_OTHERS | pipelines.METHODS | riffusion.METHODS).items(), key=lambda named: _place(*named)
+    )
 )
