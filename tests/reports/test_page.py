@@ -27,7 +27,7 @@ from reports.figures.examples import best_cell
 from reports.figures.mel import mel_levels
 from reports.page.grid import build_grid, packed, row_id
 from reports.page.media import mel_picture
-from reports.page.write import LEFT_OUT, write_page
+from reports.page.write import LEFT_OUT, SCRIPTS, write_page
 from reports.write import read_report
 
 
@@ -66,7 +66,7 @@ def read(index: Path) -> Tags:
 def test_names_are_text_and_never_markup(index: Path) -> None:
     tags = read(index)
     assert "b" not in tags.tags
-    assert tags.tags.count("script") == 4  # page.js, tables.js, chart.js and the data
+    assert tags.tags.count("script") == len(SCRIPTS) + 1  # and the data
     styles = {str(row["style"]) for row in grid_of(index)["rows"]}
     assert styles == set(STYLES)
     assert CONTENTS[1] in {str(row["content"]) for row in grid_of(index)["rows"]}
@@ -94,6 +94,15 @@ def test_the_page_reads_its_grid_as_it_was_built() -> None:
     assert {name: read_back[name] for name in ("styles", "contents", "metrics")} == {
         name: dict(grid)[name] for name in ("styles", "contents", "metrics")
     }
+
+
+def test_sounds_have_the_length_and_rate_of_their_axes(tmp_path: Path) -> None:
+    run = sounding_run(tmp_path / "run", ["harp"], ["c1"])
+    grid, _ = build_grid(fail(run, run.plan[1].cell_id))
+    (row,) = unpacked(json.loads(json.dumps(packed(grid))))["rows"]
+    shapes = [(output["seconds"], output["hertz"]) for output in row["outputs"]]
+    assert shapes == [(2.0, 16_000), (0.0, 0), (2.0, 16_000), (2.0, 16_000)]
+    assert grid["contents"]["c1"]["seconds"] == 2.0
 
 
 def test_sounds_are_equally_loud_copies_with_pictures(index: Path) -> None:
