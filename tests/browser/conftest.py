@@ -1,4 +1,4 @@
-"""A real Chromium that may open nothing but files."""
+"""A real Chromium that may open nothing but files, and one address where a test names it."""
 
 from __future__ import annotations
 
@@ -31,28 +31,42 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(chromium: Browser) -> Iterator[Opener]:
-    """Opens a file and fails at the end if it asked for anything else, or complained."""
+    """Opens a file or an address, and fails at the end if that asked for another, or complained.
+
+    `reaching` begins the addresses that may be asked beside files; what the browser says of one
+    that cannot be had is left to the test. `script` runs before those of the page.
+    """
     faults: list[str] = []
     contexts = []
 
-    def note_request(address: str) -> None:
-        if not address.startswith(("file:", "data:", "blob:")):
+    def note_request(address: str, reaching: str) -> None:
+        allowed = ("file:", "data:", "blob:", *([reaching] if reaching else []))
+        if not address.startswith(allowed):
             faults.append(f"request: {address}")
 
-    def opening(path: Path, fragment: str = "", **settings: object) -> Page:
+    def note_words(words: str, reaching: str) -> None:
+        if not (reaching and words.startswith(("Failed to load", "Access to fetch"))):
+            faults.append(words)
+
+    def opening(
+        place: Path | str, fragment: str = "", *, reaching: str = "", script: str = "",
+        **settings: object,
+    ) -> Page:  # fmt: skip
         context = chromium.new_context(**settings)
         contexts.append(context)
+        context.add_init_script(script)
         page = context.new_page()
-        page.on("request", lambda request: note_request(request.url))
+        page.on("request", lambda request: note_request(request.url, reaching))
         page.on("pageerror", lambda error: faults.append(f"error: {error}"))
         page.on(
             "console",
             lambda message: (
-                faults.append(message.text) if message.type in {"error", "warning"} else None
+                note_words(message.text, reaching) if message.type in {"error", "warning"} else None
             ),
         )
         page.on("dialog", lambda dialog: faults.append(f"dialog: {dialog.message}"))
-        page.goto(path.resolve().as_uri() + fragment)
+        address = place if isinstance(place, str) else place.resolve().as_uri()
+        page.goto(address + fragment)
         return page
 
     yield opening
