@@ -290,8 +290,8 @@ class _Request(BaseHTTPRequestHandler):
             self.server.told(f"ratings could not be written: {error}")
             self._answer(HTTPStatus.INSUFFICIENT_STORAGE, b"they could not be written\n", ".html")
             return
-        self._answer(HTTPStatus.CREATED, b"kept\n", ".html")
         self.server.told(f"ratings came in; {count} in all")
+        self._answer(HTTPStatus.CREATED, b"kept\n", ".html")
 
     def _body(self) -> bytes:
         """What was sent, once everything about it is as it should be."""

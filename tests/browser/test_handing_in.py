@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
+from answering import deserved, sheet
 from playwright.sync_api import Page, Route, expect
 from sounding import sounding_run
 
@@ -142,7 +146,7 @@ def collector(shared: Exported, tmp_path: Path) -> Iterator[Collector]:
 def test_people_of_a_lab_follow_each_other_at_one_machine(
     run: Run, shared: Exported, collector: Collector, visit: Opener, tmp_path: Path
 ) -> None:
-    """Three people in one browser, each with the next block, up to intervals in the table."""
+    """Three people in one browser, nine elsewhere, up to the intervals of the table."""
     address = collector.address
     page = visit(address, reaching=address, script=FASTER)
     key = read_json(shared.key, BlindKey)
@@ -156,14 +160,30 @@ def test_people_of_a_lab_follow_each_other_at_one_machine(
         expect(page.locator("#arrival")).to_have_text("Your ratings have arrived.")
         page.get_by_role("button", name="Start for the next person").click()
         expect(page.locator("#intro")).to_be_visible()
-    files = sorted((tmp_path / "ratings").iterdir())
-    import_ratings(files, run.folder)
+    chance = np.random.default_rng(0)
+    for number in range(4, 13):  # the others, as their browsers would send it
+        block = collector.server.shelf.next_block()
+        text = sheet(key, f"person {number}", block or 0, lambda item, question: (
+            deserved(item, question) if item.check else int(chance.integers(2, 5))))  # fmt: skip
+        post(collector, text)
+    import_ratings(sorted((tmp_path / "ratings").iterdir()), run.folder)
     said = heard([run.folder])
-    assert set(said.raters) == {"person 1", "person 2", "person 3"}
-    tables = {table.label: table for table in read_report(run.folder).tables}
-    marks = {row.cells[0]: row.cells[1] for row in tables["listening"].rows}
-    assert marks["rti"].value == 3  # type: ignore[union-attr] # an Estimate
-    assert tables["listening"].rows[0].cells[-1] == 6  # one rating per listener and set
+    assert set(said.raters) == {f"person {number}" for number in range(1, 13)}
+    table = next(one for one in read_report(run.folder).tables if one.label == "listening")
+    for row in table.rows[:2]:  # the two methods, by listeners, contents and styles
+        assert row.cells[-1] == 12 * 2
+        for mark in row.cells[1:4]:
+            assert mark.low < mark.value < mark.high  # type: ignore[union-attr] # Estimates
+
+
+def post(collector: Collector, text: str) -> None:
+    """Hand in as the page does."""
+    host = collector.address.removeprefix("http://").rstrip("/")
+    with closing(http.client.HTTPConnection(host, timeout=30)) as connection:
+        headers = {"Origin": f"http://{host}", "Content-Type": "text/plain;charset=UTF-8"}
+        connection.request("POST", "/ratings", text.encode(), headers)
+        with connection.getresponse() as answer:
+            assert answer.status == 201
 
 
 def test_somebody_else_is_asked_before_what_was_begun_goes_on(

@@ -20,6 +20,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from answering import sheet
 from sounding import sounding_run
 
 from bench.api import ConfigError, RecordError
@@ -105,21 +106,6 @@ def desk(made: Exported, tmp_path: Path) -> Iterator[Desk]:
         yield one
         one.collector.server.shutdown()
         thread.join()
-
-
-def sheet(key: BlindKey, name: str, number: int, **changes: object) -> str:
-    """The ratings of a listener of a block: hidden controls as they deserve, others 3."""
-    answers = [
-        {"schema_version": 1, "set": part.set, "item": item}
-        | {q: 5 if key.sets[part.set].items[item].check == q else 3 for q in ("cp", "sf", "ovl")}
-        for part in key.blocks[number - 1]
-        for item in part.items
-    ]
-    facts = {
-        "schema_version": 1, "test": key.test, "rater": name, "training": "some",
-        "started_at": "a", "finished_at": "b", "answers": answers, "block": number,
-    }  # fmt: skip
-    return json.dumps(facts | changes)
 
 
 def test_blocks_are_handed_out_in_turn_and_again_where_nobody_came_back(

@@ -17,6 +17,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from answering import sheet
 from sounding import sounding_run
 
 from bench.api import ConfigError, RecordError
@@ -32,10 +33,10 @@ from reports.listening.blocks import (
     seconds_of_set,
     whole,
 )  # fmt: skip
-from reports.listening.design import RatedSet, Stimulus
+from reports.listening.design import QUESTIONS, RatedSet, Stimulus
 from reports.listening.export import Audience, Exported, export
 from reports.listening.ratings import heard, import_ratings
-from reports.listening.records import BlindKey, Participant, read_json
+from reports.listening.records import BlindKey, KeyItem, Participant, read_json
 from reports.listening.tables import listening
 
 
@@ -214,20 +215,8 @@ MARKS = {"tve[strength=0.5]": (4, 2, 4), "rti": (2, 3, 2), "copy-content": (5, 1
          "copy-style": (1, 5, 3)}  # fmt: skip
 
 
-def sheet(key: BlindKey, name: str, number: int, **changes: object) -> str:
-    """The ratings of a listener of a block."""
-    answers = [
-        {"schema_version": 1, "set": part.set, "item": item, "heard": 0.97}
-        | dict(zip(("cp", "sf", "ovl"), MARKS[key.sets[part.set].items[item].method], strict=True))
-        for part in key.blocks[number - 1]
-        for item in part.items
-    ]
-    times = [{"schema_version": 1, "set": part.set, "started_at": "a", "time_s": 61.5}
-             for part in key.blocks[number - 1]]  # fmt: skip
-    facts = {"schema_version": 1, "test": key.test, "rater": name, "training": "some",
-             "started_at": "a", "finished_at": "b", "answers": answers, "block": number,
-             "sets": times, "headphones": 3, "comment": "fine", "participant": None}  # fmt: skip
-    return json.dumps(facts | changes)
+def by_method(item: KeyItem, question: str) -> int:
+    return MARKS[item.method][QUESTIONS.index(question)]
 
 
 def hand_in(folder: Path, *texts: str) -> list[Path]:
@@ -241,7 +230,7 @@ def test_listeners_of_all_blocks_come_into_the_tables(
     run: Run, made: Exported, tmp_path: Path
 ) -> None:
     key = read_json(made.key, BlindKey)
-    texts = [sheet(key, f"listener {block}", block) for block in range(1, 10)]
+    texts = [sheet(key, f"listener {block}", block, by_method) for block in range(1, 10)]
     import_ratings(hand_in(tmp_path, *texts), run.folder)
     said = heard([run.folder])
     assert len(said.raters) == 9

@@ -173,7 +173,7 @@
       : `About ${several(left, "minute")} left. Clips go on where the one before stopped; each is to be heard from beginning to end.`;
     Object.assign($("far"), { max: state.order.length, value: state.at });
     $("back").hidden = state.at === 0;
-    for (const id of REFERENCES) player.arm($(id), set[id], `Play the ${id}`);
+    for (const id of REFERENCES) player.arm($(id), set[id], `Play ${id}`).classList.remove("missing");
     $("items").replaceChildren(...set.items.map(itemOf));
     check();
   };
@@ -182,7 +182,7 @@
     const letter = letterOf(place);
     const head = make("div", { className: "head" },
       make("h3", { textContent: `Result ${letter}` }), player.arm(make("button"), item, `Play ${letter}`),
-      make("span", { className: "state heard" }), make("span", { className: "state rated" }));
+      make("div", { className: "states" }, make("span", { className: "state heard" }), make("span", { className: "state rated" })));
     const node = make("section", { className: "item" }, head, ...questions.map((question) => questionOf(item, question)));
     node.setAttribute("aria-label", `Result ${letter}`);
     return node;
@@ -233,7 +233,11 @@
       }
       if (states.every(([, done]) => done)) node.classList.remove("missing");
     });
-    for (const id of REFERENCES) player.word($(id), `Play the ${id}${isHeard(current()[id]) ? " ✓" : ""}`);
+    for (const id of REFERENCES) {
+      const done = isHeard(current()[id]);
+      player.word($(id), `Play ${id}${done ? " ✓" : ""}`);
+      if (done) $(id).classList.remove("missing");
+    }
     const missing = lacking();
     const more = missing.length > 1 ? ` (and ${several(missing.length - 1, "more thing")} below)` : "";
     tell($("left"), missing.length ? `Missing: ${missing[0].words}${more}.` : "All are heard and rated.");
@@ -243,7 +247,7 @@
   onSubmit("set", () => {
     const [first] = lacking();
     if (first) {
-      first.place.closest(".item")?.classList.add("missing");
+      (first.place.closest(".item") ?? first.place).classList.add("missing");
       first.place.focus();
       return;
     }
