@@ -19,8 +19,7 @@ from bench import __version__
 from bench.api import BenchError, ConfigError
 from bench.checkout import CHECKOUT, INSTALL, PACKAGES
 from bench.cli.commands import Commands
-from bench.cli.completion import completion
-from bench.cli.everyday import check, doctor, fetch, list_, transfer
+from bench.cli.everyday import check, completion, doctor, fetch, list_, transfer
 from bench.cli.fit import fit
 from bench.cli.init import init
 from bench.cli.judge import judge

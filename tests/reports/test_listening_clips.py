@@ -92,6 +92,7 @@ def test_of_three_tones_one_is_softer_and_one_cancels_in_the_air(softest: int, s
     "address",
     ["http://forms.example.org/", "ftp://example.org/", "//example.org", "javascript:alert(1)",
      "https://", "https://a b.org/", "https://example.org/;script-src *", "https://a.org/,b",
+     "https://a.org/;b",
      "https://user:word@example.org/", "https://example.org/'unsafe-inline'", "https://a.org:x/",
      'https://a.org/"><script>', "https://ex\u00e4mple.org/", "https://a.org/" + "x" * 2000],
 )  # fmt: skip
