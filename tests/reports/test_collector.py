@@ -242,7 +242,10 @@ def test_a_folder_that_is_no_test_and_a_port_that_is_taken_are_named(
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)],
+    [
+        (signal.SIGINT, ExitCode.INTERRUPTED),
+        pytest.param(signal.SIGTERM, ExitCode.TERMINATED, marks=pytest.mark.slow),
+    ],
 )
 def test_the_command_serves_until_it_is_asked_to_end(
     made: Exported, tmp_path: Path, checkout: Path, number: int, code: ExitCode
