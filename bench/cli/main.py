@@ -19,14 +19,14 @@ from bench import __version__
 from bench.api import BenchError, ConfigError
 from bench.checkout import CHECKOUT, INSTALL, PACKAGES
 from bench.cli.commands import Commands
-from bench.cli.completion import completion
-from bench.cli.everyday import check, doctor, fetch, list_, transfer
+from bench.cli.everyday import check, completion, doctor, fetch, list_, transfer
 from bench.cli.fit import fit
 from bench.cli.init import init
 from bench.cli.judge import judge
+from bench.cli.listen import listen
 from bench.cli.outputs import outputs
 from bench.cli.publish import board, publish
-from bench.cli.reports import listen, report
+from bench.cli.reports import report
 from bench.cli.results import baseline, compare, gate, history
 from bench.cli.run import run
 from bench.cli.shards import merge, status

@@ -1,6 +1,6 @@
-"""The commands that show results to people: `report` (tables, page, paper) and `listen`.
+"""The command that shows results to people, `report`: tables, page, paper.
 
-They read records alone and do without torch.
+It reads records alone and does without torch.
 """
 
 from __future__ import annotations
@@ -15,17 +15,12 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
-from bench.cli.commands import Commands
 from bench.cli.options import (
-    COUNT,
     FILE,
-    FOLDER,
-    SEED,
     html_option,
     is_quiet,
     json_option,
     quiet_option,
-    run_option,
 )
 from bench.cli.streams import say
 from bench.errors import ExitCode
@@ -227,83 +222,3 @@ def write(
 
         where = write_page(finished, without_inputs=without_inputs, without_sounds=without_sounds)
     return Written(finished, files, where, None)
-
-
-class ExportOptions(TypedDict):
-    """What `listen export` takes; see the help texts below."""
-
-    folder: Path
-    sets: int
-    seed: int
-    out: Path | None
-    methods: tuple[str, ...]
-
-
-@click.group(cls=Commands)
-def listen() -> None:
-    """Make a blind listening test and read its ratings.
-
-    `export` makes a test from a run, `import` brings the ratings back.
-    """
-
-
-@listen.command("export")
-@run_option
-@click.option("--sets", type=COUNT, default=15, show_default=True)
-@click.option(
-    "--seed",
-    type=SEED,
-    default=0,
-    show_default=True,
-    help="Decides which sets are drawn.",
-)
-@click.option(
-    "-o",
-    "--out",
-    type=FOLDER,
-    help="A new folder, to be given to listeners. Default: listening-test in the run's folder.",
-)
-@click.option(
-    "--method",
-    "methods",
-    multiple=True,
-    help="A label of the tables; may be repeated. Default: all that are not controls.",
-)
-def export_test(**options: Unpack[ExportOptions]) -> None:
-    """Write a blind test from a run.
-
-    The clips are equally loud. The test comes as a static page, and as configurations of webMUSHRA
-    and BeaqleJS.
-    """
-    from reports.listening.export import export
-    from reports.tables.notes import counted
-
-    folder, out = options["folder"], options["out"] or options["folder"] / "listening-test"
-    done = export(folder, out, options["sets"], options["seed"], options["methods"])
-    size = f"{counted(done.sets, 'set')}, {counted(done.clips, 'clip')} to rate"
-    say(f"Test: {done.folder / 'index.html'} ({size})")
-    say(f"Key, which stays here: {done.key}")
-    if done.notice:
-        say(f"note: {done.notice}", err=True)
-
-
-@listen.command("import")
-@click.argument("ratings", nargs=-1, required=True, type=FILE)
-@run_option
-def import_test(ratings: tuple[Path, ...], folder: Path) -> None:
-    """Read the ratings of listeners.
-
-    They are checked, kept with the run, and shown beside CP and SF.
-    """
-    from reports.listening.ratings import import_ratings
-    from reports.tables.notes import counted
-    from reports.text.formats import terminal
-    from reports.write import TERMINAL_WIDTH, read_report, write_report
-
-    kept = import_ratings(ratings, folder)
-    finished = read_report(folder)
-    write_report(finished)
-    for table in finished.tables:
-        if table.label in {"listening", "ears"}:
-            say(terminal(table, TERMINAL_WIDTH))
-    say(f"{counted(len(kept), 'rating file')} kept in {folder / 'listening'}")

@@ -35,6 +35,8 @@ MARKS = ("bad", "poor", "fair", "good", "excellent")  # 1 to 5
 CHECKS = {"copy-content": "cp", "copy-style": "sf"}  # hidden control -> the question it must pass
 PASS_MARK = 4  # of 5
 PASSED_SHARE = 0.75  # of the checks that a listener met
+LEAST_HEARD = 0.9  # of a clip, before its set is done: all of it, but for what is lost in seeking
+PRACTICE_METHODS = 2  # that the practice set plays beside its hidden control
 TERCILES = 3
 
 
@@ -66,10 +68,18 @@ Key = tuple[str, str, int]  # style, content, repetition
 def choose_sets(
     run: Run, count: int, seed: int, methods: Sequence[str] = ()
 ) -> tuple[RatedSet, ...]:
-    """Draw sets in which every method has a sound.
+    """The sets of `choose` without the practice."""
+    return choose(run, count, seed, methods)[0]
+
+
+def choose(
+    run: Run, count: int, seed: int, methods: Sequence[str] = ()
+) -> tuple[tuple[RatedSet, ...], RatedSet | None]:
+    """Draw sets in which every method has a sound, and one more to practise with.
 
     Each further set has the style, content and third of the mean CP that were drawn least so far;
-    the seed decides between equals. Good outputs are not preferred.
+    the seed decides between equals. Good outputs are not preferred. The practice is the set that
+    would be drawn next, with few of its clips; there is none where the run has no further pair.
 
     Args:
         run: The run.
@@ -91,11 +101,15 @@ def choose_sets(
             f"method and {', '.join(CHECKS)} ended well; the test asks for {count}. Give a lower "
             "--sets, fewer --method, or finish the run."
         )
-    drawn = _balanced(complete, _thirds(run, complete, labels), count, seed)
+    number = min(count + 1, len(complete))
+    drawn = _balanced(complete, _thirds(run, complete, labels), number, seed)
     hidden = list(CHECKS)
-    return tuple(
-        _set(sounds, key, labels, hidden[place % len(hidden)]) for place, key in enumerate(drawn)
+    sets = tuple(
+        _set(sounds, key, labels, hidden[place % len(hidden)])
+        for place, key in enumerate(drawn[:count])
     )
+    spare = [_set(sounds, key, labels[:PRACTICE_METHODS], hidden[0]) for key in drawn[count:]]
+    return sets, spare[0] if spare else None
 
 
 def _require_checks(run: Run) -> None:

@@ -35,7 +35,12 @@ _INTRODUCTION = (
 
 INSTRUCTIONS = f"""\
 index.html works as it stands: from this folder, or from any web server. Listeners download their
-ratings at the end and send them to you.
+ratings at the end and send them to you, or the page sends them where --post said. It gives each
+listener one block of the test: by its address (index.html?block=7), by the id that Prolific or
+MTurk add to it, or by chance. In a lab, `{COMMAND} listen serve FOLDER` serves this folder, hands
+out the blocks in turn and keeps the ratings.
+
+The other tools play the whole test to every listener.
 
 webMUSHRA: copy webmushra.yaml to its folder configs/ and the folder sounds to configs/resources/,
 then open it with ?config=webmushra.yaml. It collects all ratings in results/<test>/lms.csv.
@@ -47,10 +52,10 @@ Then: {COMMAND} listen import FILES --run RUN
 """
 
 
-def webmushra(test: str, sets: Sequence[Mapping[str, Any]]) -> str:
+def webmushra(test: str, sets: Sequence[Mapping[str, Any]], suffix: str = ".wav") -> str:
     """The YAML of a webMUSHRA test; the folder `sounds` lies in its `configs/resources`."""
     pages: list[object] = ["random"]
-    pages += [_webmushra_page(one, question) for one in sets for question in WORDS]
+    pages += [_webmushra_page(one, question, suffix) for one in sets for question in WORDS]
     introduction = {
         "type": "generic", "id": "introduction", "name": "Listening test",
         "content": _INTRODUCTION,
@@ -68,24 +73,24 @@ def webmushra(test: str, sets: Sequence[Mapping[str, Any]]) -> str:
     })) + "\n"  # fmt: skip
 
 
-def _webmushra_page(one: Mapping[str, Any], question: str) -> dict[str, object]:
+def _webmushra_page(one: Mapping[str, Any], question: str, suffix: str) -> dict[str, object]:
     players = (
-        f"{name}: <audio controls src='{_resource(one[key])}'></audio>"
+        f"{name}: <audio controls src='{_resource(one[key], suffix)}'></audio>"
         for name, key in (("Content", "content"), ("Style", "style"))
     )
     return {
         "type": "likert_multi_stimulus", "id": f"{one['id']}-{question}", "name": "Rate each clip",
         "content": "<br>".join((WORDS[question], *players)),
         "mustRate": True, "mustPlayback": "ended",
-        "stimuli": {item: _resource(item) for item in one["items"]},
+        "stimuli": {item: _resource(item, suffix) for item in one["items"]},
         "response": [
             {"value": str(value), "label": label} for value, label in enumerate(MARKS, start=1)
         ],
     }  # fmt: skip
 
 
-def _resource(name: str) -> str:
-    return f"configs/resources/{SOUNDS}/{name}.wav"
+def _resource(name: str, suffix: str) -> str:
+    return f"configs/resources/{SOUNDS}/{name}{suffix}"
 
 
 def _block(value: object, depth: int = 0) -> Iterator[str]:
@@ -109,14 +114,14 @@ def _block(value: object, depth: int = 0) -> Iterator[str]:
             yield f"{indent}{head} {json.dumps(item)}"
 
 
-def beaqle(test: str, sets: Sequence[Mapping[str, Any]]) -> str:
+def beaqle(test: str, sets: Sequence[Mapping[str, Any]], suffix: str = ".wav") -> str:
     """The JavaScript of a BeaqleJS test, which expects the folder `sounds` beside it."""
     testsets = [
         {
             "Name": WORDS[question], "TestID": f"{test}-{one['id']}-{question}",
             "Files": {
-                "Reference": _sound(one["style" if question == "sf" else "content"]),
-                **{str(n): _sound(item) for n, item in enumerate(one["items"], start=1)},
+                "Reference": _sound(one["style" if question == "sf" else "content"], suffix),
+                **{str(n): _sound(item, suffix) for n, item in enumerate(one["items"], start=1)},
             },
         }
         for one in sets
@@ -133,5 +138,5 @@ def beaqle(test: str, sets: Sequence[Mapping[str, Any]]) -> str:
     return f"var TestConfig = {json.dumps(config, indent=1)};\n"
 
 
-def _sound(name: str) -> str:
-    return f"{SOUNDS}/{name}.wav"
+def _sound(name: str, suffix: str) -> str:
+    return f"{SOUNDS}/{name}{suffix}"

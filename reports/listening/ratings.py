@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench.api import RecordError
 from bench.files import replace_file
+from bench.outside.wording import NAMED
 from reports.listening.design import PASS_MARK, PASSED_SHARE
 from reports.listening.foreign_ratings import read_ratings
 from reports.listening.records import (
@@ -22,6 +23,8 @@ from reports.listening.records import (
     read_json,
     stored,
 )
+
+AS_IT_WAS = "Use the file as it was downloaded at the end, or leave this listener out."
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,9 @@ def import_ratings(paths: Sequence[Path], run_folder: Path) -> list[Path]:
     The files are those of our page, or the results of webMUSHRA or BeaqleJS.
 
     Raises:
-        RecordError: A file is not one of these, belongs to another test, leaves a clip out, rates
-            one twice or one that its test does not have, or contradicts what its listener handed in
-            before.
+        RecordError: A file is not one of these, belongs to another test, leaves a clip of its
+            block out, rates one twice or one that its block does not have, or contradicts what its
+            listener handed in before, under this name or as this participant of a service.
     """
     kept = []
     for path, ratings in [(file, one) for file in paths for one in read_ratings(file)]:
@@ -71,9 +74,25 @@ def import_ratings(paths: Sequence[Path], run_folder: Path) -> list[Path]:
                 f"{path}: listener {ratings.rater!r} handed in other ratings of test "
                 f"{ratings.test} before; each person counts once. Remove {target} to take these."
             )
+        _require_new_person(path, ratings, run_folder)
         replace_file(target, ratings.model_dump_json(indent=1), root=run_folder)
         kept.append(target)
     return kept
+
+
+def _require_new_person(path: Path, ratings: Ratings, run_folder: Path) -> None:
+    """Refuse a participant of a service who has handed in ratings under another name."""
+    who = ratings.participant
+    if who is None:
+        return
+    for other in stored([run_folder]):
+        known = other.participant
+        same = known is not None and (known.service, known.person) == (who.service, who.person)
+        if same and other.test == ratings.test and other.rater != ratings.rater:
+            raise RecordError(
+                f"{path}: listener {ratings.rater!r} of {who.service} handed in ratings of test "
+                f"{ratings.test} as {other.rater!r} before; each person counts once. Leave one out."
+            )
 
 
 def _place(run_folder: Path, ratings: Ratings) -> Path:
@@ -82,23 +101,36 @@ def _place(run_folder: Path, ratings: Ratings) -> Path:
 
 
 def _check(path: object, ratings: Ratings, key: BlindKey) -> None:
-    """Require each clip of the test once, or one could leave out those that tell attention."""
+    """Require each clip that the listener was given once, and nothing else.
+
+    Else one could leave out those that tell attention.
+    """
+    rater = f"{path}: listener {ratings.rater!r}"
+    try:
+        asked = key.asked(ratings.block)
+    except ValueError as error:
+        raise RecordError(
+            f"{rater} {error}; a listener rates one block of a test. {AS_IT_WAS}"
+        ) from error
     counts = Counter((answer.set, answer.item) for answer in ratings.answers)
-    known = {(name, item) for name, one in key.sets.items() for item in one.items}
-    strange = sorted(set(counts) - known)
+    block = "the test" if ratings.block is None else f"block {ratings.block} of the test"
+    strange = sorted(set(counts) - asked)
     twice = sorted(place for place, count in counts.items() if count > 1)
-    lacking = sorted(known - set(counts))
+    lacking = sorted(asked - set(counts))
     facts = {
-        f"rates {strange[:1]}, which is not in its test": strange,
+        f"rates {strange[:1]}, which is not in {block}": strange,
         f"rates {twice[:1]} twice": twice,
-        f"leaves out {len(lacking)} of {len(known)} clips": lacking,
+        f"leaves out {len(lacking)} of {len(asked)} clips of {block} ({_named(lacking)})": lacking,
     }
     for fact, found in facts.items():
         if found:
-            raise RecordError(
-                f"{path}: listener {ratings.rater!r} {fact}; each clip of a test is rated once. "
-                "Use the file as it was downloaded at the end, or leave this listener out."
-            )
+            raise RecordError(f"{rater} {fact}; each clip is rated once. {AS_IT_WAS}")
+
+
+def _named(places: Sequence[tuple[str, str]]) -> str:
+    """Some clips by the tokens of set and item, which the key tells apart."""
+    rest = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
+    return ", ".join(f"{one}/{item}" for one, item in places[:NAMED]) + rest
 
 
 def heard(folders: Iterable[Path]) -> Heard:

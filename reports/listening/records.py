@@ -15,11 +15,14 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from bench.api import RecordError
-from bench.outside.texts import MOST_JSON_BYTES, parse_json, read_text
+from bench.outside.texts import LONGEST_S, MOST_COUNT, MOST_JSON_BYTES, parse_json, read_text
 
 FOLDER = "listening"
 LONGEST_NAME = 64  # letters of a test or a rater
+LONGEST_COMMENT = 2000
+LARGEST_RATINGS_BYTES = 1 << 20  # of one listener; five hundred ratings take 60 kB
 Mark = Annotated[int, Field(strict=True, ge=1, le=5)]  # strict: neither `true` nor "3" is a number
+Word = Annotated[str, Field(max_length=LONGEST_NAME)]
 # Characters that cannot be seen though Unicode does not class them as controls: joiners of
 # graphemes, fillers, vowels and a braille cell without ink, selectors of variants.
 _UNSEEN = re.compile(
@@ -78,27 +81,87 @@ class KeySet(_Record):
     items: dict[str, KeyItem]
 
 
+class Part(_Record):
+    """What a listener rates of one set, by tokens."""
+
+    set: str
+    items: list[str]
+
+
 class BlindKey(_Record):
-    """What the tokens of one exported test stand for, by the token of the set."""
+    """What the tokens of one exported test stand for, by the token of the set.
+
+    `blocks` says what each planned listener rates, block 1 first; where there are none, everybody
+    rates everything.
+    """
 
     test: str
     run_id: str
     seed: int
     sets: dict[str, KeySet]
+    blocks: list[list[Part]] = []
+
+    def asked(self, block: int | None) -> set[tuple[str, str]]:
+        """The clips, as tokens of set and item, that a listener of a block has to rate.
+
+        Args:
+            block: From 1; None for somebody who takes the whole test, as other tools give it.
+
+        Raises:
+            ValueError: The test has no such block.
+        """
+        if block is None:
+            return {(name, item) for name, one in self.sets.items() for item in one.items}
+        if block > len(self.blocks):
+            has = f"{len(self.blocks)} blocks" if self.blocks else "no blocks"
+            raise ValueError(f"is of block {block}, and this test has {has}")
+        return {(part.set, item) for part in self.blocks[block - 1] for item in part.items}
 
 
 class Answer(_Record):
-    """The three marks of one clip, each 1 to 5."""
+    """The three marks of one clip, each 1 to 5, and the share of it that was heard, in [0, 1]."""
 
     set: str
     item: str
     cp: Mark
     sf: Mark
     ovl: Mark
+    heard: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
+class SetTime(_Record):
+    """When a set was first shown, and for how many seconds in all."""
+
+    set: Word
+    started_at: Word
+    time_s: Annotated[float, Field(ge=0, le=LONGEST_S)]
+
+
+class Participant(_Record):
+    """Who a service for studies says that the listener is; kept with consent alone."""
+
+    service: Literal["prolific", "mturk"]
+    person: Word
+    study: Word = ""
+    session: Word = ""
 
 
 class Ratings(_Record):
-    """What one listener downloads."""
+    """What one listener downloads or sends.
+
+    Args:
+        test: The token of the test.
+        rater: The name or code that the listener chose, normalised.
+        training: Musical training.
+        started_at: When the listener began, ISO 8601.
+        finished_at: When the last set was rated.
+        answers: The marks.
+        block: Which block was rated, from 1; None for the whole test.
+        sets: Times, set by set; not known from other tools.
+        headphones: How many of the three checks of the headphones were right.
+        comment: What the listener wanted to say.
+        participant: Who that is for a service, where the listener agreed to it.
+    """
 
     test: str
     rater: Annotated[str, AfterValidator(person)]
@@ -106,6 +169,11 @@ class Ratings(_Record):
     started_at: str
     finished_at: str
     answers: list[Answer]
+    block: Annotated[int, Field(strict=True, ge=1, le=MOST_COUNT)] | None = None
+    sets: list[SetTime] = []
+    headphones: Annotated[int, Field(strict=True, ge=0, le=3)] | None = None
+    comment: Annotated[str, Field(max_length=LONGEST_COMMENT)] = ""
+    participant: Participant | None = None
 
 
 RecordT = TypeVar("RecordT", bound=_Record)

@@ -1,4 +1,4 @@
-"""A real Chromium that may open nothing but files, and what a server of this test has."""
+"""A real Chromium that may open nothing but files, and the one server that a test names."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 
@@ -58,29 +59,40 @@ def served() -> Iterator[Callable[[Path], str]]:
 
 @pytest.fixture
 def visit(chromium: Browser) -> Iterator[Opener]:
-    """Opens a file or an address; fails at the end if it asked for anything else, or complained."""
+    """Opens a file or an address, and fails at the end if that asked for another, or complained.
+
+    `reaching` begins the addresses that may be asked beside files and the server of the page; what
+    the browser says of one that cannot be had is left to the test. `script` runs before those of
+    the page.
+    """
     faults: list[str] = []
     contexts = []
 
-    def note_request(address: str, own: str) -> None:
-        if not address.startswith((own, "data:", "blob:")):
+    def note_request(address: str, own: str, reaching: str) -> None:
+        allowed = (own, "data:", "blob:", *([reaching] if reaching else []))
+        if not address.startswith(allowed):
             faults.append(f"request: {address}")
 
-    def opening(path: Path | str, fragment: str = "", script: str = "", **settings: object) -> Page:
-        address = path if isinstance(path, str) else path.resolve().as_uri()
-        own = (
-            address[: address.index("/", len("http://")) + 1] if "http" in address[:4] else "file:"
-        )
+    def note_words(words: str, reaching: str) -> None:
+        if not (reaching and words.startswith(("Failed to load", "Access to fetch"))):
+            faults.append(words)
+
+    def opening(
+        place: Path | str, fragment: str = "", *, reaching: str = "", script: str = "",
+        **settings: object,
+    ) -> Page:  # fmt: skip
+        address = place if isinstance(place, str) else place.resolve().as_uri()
+        own = "file:" if address.startswith("file:") else urljoin(address, "/")
         context = chromium.new_context(**settings)
         contexts.append(context)
+        context.add_init_script(script)
         page = context.new_page()
-        page.add_init_script(script)
-        page.on("request", lambda request: note_request(request.url, own))
+        page.on("request", lambda request: note_request(request.url, own, reaching))
         page.on("pageerror", lambda error: faults.append(f"error: {error}"))
         page.on(
             "console",
             lambda message: (
-                faults.append(message.text) if message.type in {"error", "warning"} else None
+                note_words(message.text, reaching) if message.type in {"error", "warning"} else None
             ),
         )
         page.on("dialog", lambda dialog: faults.append(f"dialog: {dialog.message}"))

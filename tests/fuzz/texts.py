@@ -166,8 +166,11 @@ def _ours() -> str:
         {"schema_version": 1, "set": "s1", "item": item, "cp": 3, "sf": 4, "ovl": 5}
         for item in ("i1", "i2")
     ]
-    facts = {"schema_version": 1, "test": TEST, "rater": "ann", "training": "none"}
-    return json.dumps({**facts, "started_at": "", "finished_at": "", "answers": answers})
+    facts = {"schema_version": 1, "test": TEST, "rater": "ann", "training": "none", "block": 1}
+    who = {"service": "prolific", "person": "5f3"}
+    times = [{"set": "s1", "started_at": "", "time_s": 61.5}]
+    beside = {"sets": times, "headphones": 3, "comment": "fine", "participant": who}
+    return json.dumps({**facts, "started_at": "", "finished_at": "", "answers": answers, **beside})
 
 
 def _beaqle() -> str:
@@ -199,6 +202,8 @@ def _write_key(folder: Path) -> None:
         for name, check in (("i1", ""), ("i2", "cp"))
     }
     one = {"style": "bells", "content": "a", "repetition": 0, "items": items}
-    text = BlindKey.model_validate({"test": TEST, "run_id": "r", "seed": 0, "sets": {"s1": one}})
+    facts = {"test": TEST, "run_id": "r", "seed": 0, "sets": {"s1": one}}
+    blocks = [[{"set": "s1", "items": ["i1", "i2"]}]]
+    text = BlindKey.model_validate({**facts, "blocks": blocks})
     (folder / "listening").mkdir()
     (folder / "listening" / f"{TEST}.key.json").write_text(text.model_dump_json(), encoding="utf-8")

@@ -25,8 +25,9 @@ from bench.audio import read_audio
 from bench.cli.main import cli
 from bench.loudness import loudness
 from bench.records.store import Run
+from reports.listening.clips import with_least_noise
 from reports.listening.design import QUESTIONS, choose_sets
-from reports.listening.export import export, with_least_noise
+from reports.listening.export import export
 from reports.listening.ratings import Heard, Rating, heard, import_ratings
 from reports.listening.records import BlindKey, read_json
 from reports.listening.records import person as name_of
@@ -287,7 +288,7 @@ def test_broken_results_of_other_tools_are_refused(
         ({"answers": [[[]] * 40]}, "answers.0: Input should be an object"),
         ({"training": 10**400}, "cannot be read as a Ratings file .*digits"),
         ({"answers": [{"schema_version": 1, "set": "x", "item": "y", "cp": 1, "sf": 1, "ovl": 1}]},
-         "which is not in its test"),
+         "which is not in the test"),
         ({"answers": [{"schema_version": 1, "set": "x", "item": "y", "cp": 6, "sf": 1, "ovl": 1}]},
          "less than or equal to 5"),
         ({"rater": ""}, "1 to 64 characters that can be seen"),

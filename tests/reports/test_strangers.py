@@ -169,7 +169,7 @@ def test_audio_behind_a_link_that_leads_out_is_not_played(
 def test_a_link_within_the_run_may_be_played(run: Run, tmp_path: Path) -> None:
     (run.folder / "audio").rename(run.folder / "sounds")
     (run.folder / "audio").symlink_to("sounds")
-    assert export(run.folder, tmp_path / "test", 1, 0).sets == 1
+    assert len(export(run.folder, tmp_path / "test", 1, 0).sets) == 1
 
 
 @pytest.mark.parametrize("place", ["listening", "listening-test"])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from bench.cli.completion import SHELLS
+from bench.cli.everyday import SHELLS
 from bench.cli.main import COMMANDS, cli
 from bench.data.cards import datasets
 from bench.doctor.findings import Finding

@@ -1,0 +1,101 @@
+"""Names that tell nothing: tokens of sets and clips, what listeners see of them, and their key.
+
+A token is a keyed digest. Its secret is new for every export and is kept nowhere, so that nobody
+can try names of methods out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reports.listening.blocks import Block
+from reports.listening.design import RatedSet
+from reports.listening.page import PublicSet
+from reports.listening.records import BlindKey, KeyItem, KeySet, Part
+
+
+def token(secret: bytes, *parts: str) -> str:
+    """A name that tells nothing without the secret."""
+    text = json.dumps(parts).encode()
+    return hmac.new(secret, text, hashlib.sha256).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Blind:
+    """The sets of a test under a secret."""
+
+    sets: tuple[RatedSet, ...]
+    practice: RatedSet | None
+    secret: bytes
+
+    @property
+    def test(self) -> str:
+        """The token of the test."""
+        return token(self.secret, "test")
+
+    def seed(self, name: str) -> int:
+        """The seed of the noise of a file."""
+        return int(token(self.secret, "noise", name), 16)
+
+    def sources(self) -> dict[str, str]:
+        """The sounds by token: paths in the run folder, in an order that tells nothing either."""
+        found = {}
+        for one in (*self.sets, *([self.practice] if self.practice else [])):
+            for path in (one.content_path, one.style_path):
+                found[self._reference(path)] = path
+            found |= {self._item(s.cell_id): s.path for s in one.stimuli}
+        return dict(sorted(found.items()))
+
+    def public(self, one: RatedSet) -> PublicSet:
+        """A set as listeners get it."""
+        return PublicSet(
+            id=self._set(one),
+            content=self._reference(one.content_path),
+            style=self._reference(one.style_path),
+            items=sorted(self._item(s.cell_id) for s in one.stimuli),
+        )
+
+    def parts(self, block: Block) -> list[Part]:
+        """A block by tokens, in their order."""
+        found = [
+            Part(
+                set=self._set(self.sets[part.place]),
+                items=sorted(self._item(s.cell_id) for s in part.stimuli),
+            )
+            for part in block
+        ]
+        return sorted(found, key=lambda part: part.set)
+
+    def key(self, run_id: str, seed: int, plan: Sequence[Block]) -> BlindKey:
+        """What the tokens stand for."""
+        sets = {
+            self._set(one): KeySet(
+                style=one.style,
+                content=one.content,
+                repetition=one.repetition,
+                items={
+                    self._item(s.cell_id): KeyItem(
+                        method=s.method, cell_id=s.cell_id, check=s.check
+                    )
+                    for s in one.stimuli
+                },
+            )
+            for one in self.sets
+        }
+        return BlindKey(
+            test=self.test, run_id=run_id, seed=seed, sets=sets,
+            blocks=[self.parts(block) for block in plan],
+        )  # fmt: skip
+
+    def _set(self, one: RatedSet) -> str:
+        return token(self.secret, "set", one.style, one.content, str(one.repetition))
+
+    def _item(self, cell_id: str) -> str:
+        return token(self.secret, "item", cell_id)
+
+    def _reference(self, path: str) -> str:
+        return token(self.secret, "reference", path)

@@ -1,0 +1,36 @@
+"""Ratings of a listener of a block as the page writes them, without a listener."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from reports.listening.design import QUESTIONS
+from reports.listening.records import BlindKey, KeyItem
+
+Marks = Callable[[KeyItem, str], int]  # for a clip and a question
+
+
+def deserved(item: KeyItem, question: str) -> int:
+    """5 where a hidden control must pass, else 3."""
+    return 5 if item.check == question else 3
+
+
+def sheet(key: BlindKey, name: str, number: int, marks: Marks = deserved, **changes: object) -> str:
+    """The ratings of a listener of block `number`; `changes` replace what stands in them."""
+    block = key.blocks[number - 1]
+    answers = [
+        {"schema_version": 1, "set": part.set, "item": item, "heard": 0.97}
+        | {q: marks(key.sets[part.set].items[item], q) for q in QUESTIONS}
+        for part in block
+        for item in part.items
+    ]
+    times = [
+        {"schema_version": 1, "set": part.set, "started_at": "a", "time_s": 61.5} for part in block
+    ]
+    facts = {
+        "schema_version": 1, "test": key.test, "rater": name, "training": "some",
+        "started_at": "a", "finished_at": "b", "answers": answers, "block": number,
+        "sets": times, "headphones": 3, "comment": "fine", "participant": None,
+    }  # fmt: skip
+    return json.dumps(facts | changes)
