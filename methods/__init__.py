@@ -1,13 +1,14 @@
 """The methods under comparison, and the controls to read them against.
 
-This file is the catalog; the largest family has its part of it in a `catalog` of its own. A line
-may name a class alone, which then says the rest itself; these lines also hold what is said of each
+This file is the catalog; the larger families have their part of it in a `catalog` of their own. A
+line may name a class alone, which then says the rest itself; these lines also hold what is said of each
 method, so that listing the methods imports none of them.
 """
 
 from __future__ import annotations
 
 from bench.api import Entry, MethodInfo
+from methods.pipelines import catalog as pipelines
 from methods.riffusion import catalog as riffusion
 
 __all__ = ["METHODS"]
@@ -310,5 +311,7 @@ def _place(name: str, entry: Entry) -> tuple[bool, int]:
 
 
 METHODS: dict[str, Entry] = dict(
-    sorted((_OTHERS | riffusion.METHODS).items(), key=lambda named: _place(*named))
+    sorted(
+        (_OTHERS | pipelines.METHODS | riffusion.METHODS).items(), key=lambda named: _place(*named)
+    )
 )

@@ -56,6 +56,7 @@ from bench.plugins.parameters import split_parameters
 from bench.seeds import generator
 from bench.timing.supply import Supply
 from methods.riffusion.spectrogram import SpectrogramParameters, decode
+from tests.benchmarks import pipeline_networks
 from tests.benchmarks.gpu_networks import own_flops
 from tests.dispatched import Watching
 
@@ -275,6 +276,9 @@ def full_rows(mini: Sequence[Row]) -> list[Row]:
     stages = json.loads(latest.read_text(encoding="utf-8"))["stages"]
     facts = {"profile": "full", "source": f"reports/benchmarks/{latest.name}"}
     rows = [Row.model_validate({**row, **facts}) for row in _network_costs(stages)]
+    untimed = {"profile": "full", "source": "counted alone, never timed"}
+    made = pipeline_networks.costs(counted, WINDOW_S)
+    rows += [Row.model_validate({**row, **untimed}) for row in made]
     named = {(row.stage, row.name) for row in rows}
     for row in mini:
         if row.name == LOADING or (row.stage, row.name) in named:

@@ -32,6 +32,7 @@ VARIANTS = (
     "shallow[phase=content]", "shallow[preset=duong,num_filters=8]",
     "ssvqvae[style_clips=concatenate]", "ssvqvae[iterations=3]",
     "vggish[weights=random,thinning=16]", "cnn14[weights=random]", "musicgen@audiocraft[top_k=3]",
+    "ace-step[strength=0.5,prompt=none]", "stable-audio[num_inference_steps=20]",
 )  # fmt: skip
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 

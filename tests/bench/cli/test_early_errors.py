@@ -55,6 +55,8 @@ SETTINGS = {
     "envelope-match": ("smoothing_s=-1",),
     "mosaic": ("grain_s=0",),
     "null": ("strength=nan",),
+    "ace-step": ("strength=0", "audio_cover_strength=2", "prompt=mine"),
+    "stable-audio": ("strength=0.1", "guidance_scale=0.5", "num_inference_steps=0"),
 }
 
 
