@@ -256,6 +256,8 @@ def test_noise_begins_at_the_time_that_is_asked_for(strength: float) -> None:
     bound = rounding.worst(8)
     assert float(scheduler.timesteps[0]) == pytest.approx(strength, abs=bound)
     assert float(scheduler.timesteps[-1]) == pytest.approx(2 / math.pi * math.atan(0.3), abs=bound)
+    ratios = scheduler.sigmas[1:-1] / scheduler.sigmas[:-2]  # the same from level to level
+    assert ratios.tolist() == pytest.approx([float(ratios[0])] * 5, rel=1e-5)
     assert scheduler.init_noise_sigma == pytest.approx(math.tan(strength * math.pi / 2))
 
 
