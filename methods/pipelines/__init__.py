@@ -1,1 +1,1 @@
-"""Music models that are run by pipelines of diffusers, as those ship: ACE-Step and Stable Audio."""
+"""Music models run by the pipelines of diffusers, as those ship: ACE-Step, Stable Audio."""

@@ -1,4 +1,8 @@
-"""This family's part of the catalog; see `methods/__init__.py`."""
+"""This family's part of the catalog; see `methods/__init__.py`.
+
+No module of the family imports this one, so that what is said here enters no key of the cache. All
+methods here are of the full profile alone.
+"""
 
 from __future__ import annotations
 

@@ -33,9 +33,9 @@ from transformers import T5EncoderModel
 from bench.api import CheckpointError, Waveform
 from bench.device import Precision, frozen_precision
 from bench.seeds import generator
-from bench.weights import hub_folder, require_files
+from bench.weights import hub_folder, refusals, require_files
 from methods.pipelines.checkpoints import STABLE_AUDIO, STABLE_AUDIO_FILES, STABLE_AUDIO_RATE
-from methods.pipelines.parameters import StableAudioParameters
+from methods.pipelines.parameters import WEAKEST, StableAudioParameters
 from methods.pipelines.parts import (
     as_channels,
     read_network,
@@ -153,6 +153,20 @@ class Noiser:
         return sound
 
 
+def read_levels(path: Path) -> Levels:
+    """The levels of noise in the configuration of a published schedule.
+
+    Raises:
+        CheckpointError: It holds none, or none that make sense.
+    """
+    with refusals(path, f"The levels of noise were expected. Fetch {STABLE_AUDIO.id} again."):
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        levels = Levels(float(stored["sigma_min"]), float(stored["sigma_max"]))
+        if not 0 < levels.lowest < start_sigma(WEAKEST, levels.highest):
+            raise ValueError(f"sigma_min {levels.lowest} and sigma_max {levels.highest}")
+    return levels
+
+
 def load_noiser(device: str) -> Noiser:
     """The published pipeline, shared by all who ask for it in this process.
 
@@ -189,8 +203,7 @@ def read_noiser(folder: Path, device: str, precision: Precision = "float32") -> 
     }
     settle(networks.values(), device)
     networks["vae"].enable_slicing()
-    stored = json.loads((folder / "scheduler/scheduler_config.json").read_text(encoding="utf-8"))
-    levels = Levels(float(stored["sigma_min"]), float(stored["sigma_max"]))
+    levels = read_levels(folder / "scheduler/scheduler_config.json")
     pipeline = StableAudioPipeline(
         **networks,
         tokenizer=read_tokenizer(folder / "tokenizer"),

@@ -24,11 +24,11 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Repository]:
-    """Both, with the hops of the published autoencoders and Stable Audio's window of 47.55 s."""
+    """Both, with the hops of the published autoencoders; Stable Audio's window lasts 3 s."""
     scratch = tmp_path_factory.mktemp("pipelines")
     ace = tiny_pipelines.ace_step(scratch / "ace", ACE_STEP_RATE, (2, 4, 4, 6, 10))
     stable = tiny_pipelines.stable_audio(
-        scratch / "stable", STABLE_AUDIO_RATE, (2, 4, 4, 8, 8), frames=1024
+        scratch / "stable", STABLE_AUDIO_RATE, (2, 4, 4, 8, 8), frames=64
     )
     return {ACE_STEP.id: Repository(files_of(ace)), STABLE_AUDIO.id: Repository(files_of(stable))}
 
@@ -95,3 +95,25 @@ def test_a_minute_of_stereo_is_rendered_whole_and_again_alike(
         assert (rate, sound.shape) == (RATE, (SECONDS * RATE, channels))
         digests.add(sound.tobytes())
     assert len(digests) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["ace-step", "stable-audio"])
+def test_what_was_fetched_keeps_the_contract(equipped: Machine, method: str) -> None:
+    check = ("check", method, "--profile", "full", "--device", "cpu")
+    done = equipped.run("-m", "bench", *check, HF_HUB_OFFLINE="1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " 0 failed" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["ace-step", "stable-audio"])
+def test_the_mini_profile_is_declined_by_name(
+    machine: Machine, song: Path, tmp_path: Path, method: str
+) -> None:
+    told = ("--method", method, "--style", "datasets/mini/style/bells", "--content", str(song))
+    out = ("--profile", "mini", "--device", "cpu", "-o", str(tmp_path / "none.wav"))
+    done = machine.run("-m", "bench", "transfer", *told, *out)
+    assert done.returncode != 0
+    assert f"{method} has no mini model; it runs in the full profile alone." in done.stderr
+    assert not (tmp_path / "none.wav").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import AceStepPipeline
+from diffusers import AceStepPipeline, StableAudioPipeline
 from torch import nn
 
 from bench.api import (
@@ -33,13 +34,14 @@ from bench.plugins.choices import parse_method
 from bench.seeds import generator
 from methods.pipelines.ace_step import AceStep
 from methods.pipelines.cover import Cover, CoverPipeline, cover, encode, read_cover, reference_of
-from methods.pipelines.noising import Levels, Window
+from methods.pipelines.noising import Levels, Window, read_levels, read_noiser
 from methods.pipelines.parameters import WEAKEST, AceStepParameters, StableAudioParameters
 from methods.pipelines.parts import Reduced
-from methods.pipelines.schedules import flow_times
+from methods.pipelines.schedules import SHIFT, flow_times
 from methods.pipelines.stable_audio import StableAudio
 from methods.pipelines.windows import cut_windows, join_windows, place_windows
 from tests import rounding
+from tests.methods.pipelines import tiny_pipelines
 from tests.methods.pipelines.tiny_pipelines import (
     ACE_STEP_RATE,
     STABLE_AUDIO_RATE,
@@ -241,6 +243,43 @@ def test_the_codes_of_a_content_are_those_of_the_library() -> None:
     )
     assert frames == length == 250
     assert torch.equal(ours, theirs)
+
+
+def test_defaults_are_those_of_the_library() -> None:
+    """But for ACE-Step's steps: its documentation advises more for the model that is loaded."""
+    theirs = inspect.signature(AceStepPipeline.__call__).parameters
+    assert theirs["shift"].default == SHIFT
+    assert theirs["guidance_scale"].default == AceStepParameters().guidance_scale
+    assert theirs["audio_cover_strength"].default == AceStepParameters().audio_cover_strength
+    theirs = inspect.signature(StableAudioPipeline.__call__).parameters
+    ours = StableAudioParameters()
+    names = ("guidance_scale", "num_inference_steps")
+    assert [theirs[name].default for name in names] == [getattr(ours, name) for name in names]
+    assert not any("steps, where" in said for said in StableAudio.departures(ours, "full"))
+
+
+def test_in_fewer_bits_the_outputs_are_nearly_the_same(tmp_path: Path) -> None:
+    """As on a GPU: the transformer alone works in bfloat16, of which 8 bits are left."""
+    reduced = read_cover(tiny_pipelines.ace_step(tmp_path / "a"), "cpu", "bfloat16")
+    sound = clip(2, ACE_STEP_RATE, 10.0).audio.mono
+    timbre = encode(tiny_cover(), sound)
+    whole, coarse = (
+        cover(pipeline, Cover(sound, timbre, "bells", AceStepParameters(**FEW), generator(1)))
+        for pipeline in (tiny_cover(), reduced)
+    )
+    assert 0 < np.abs(whole - coarse).max() < 0.1 * np.abs(whole).max()
+    noiser = read_noiser(tiny_pipelines.stable_audio(tmp_path / "s"), "cpu", "bfloat16")
+    window, parameters = Window(sound[:4000], "bells", 1), StableAudioParameters(**FEW)
+    (whole,), (coarse,) = (one.render([window], parameters) for one in (tiny_noiser(), noiser))
+    assert 0 < np.abs(whole - coarse).max() < 0.1 * np.abs(whole).max()
+
+
+def test_a_schedule_without_levels_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "scheduler_config.json"
+    for text in ("{}", '{"sigma_min": 0.3, "sigma_max": 0.2}', "no json"):
+        path.write_text(text)
+        with pytest.raises(CheckpointError, match=r"levels of noise were expected. Fetch"):
+            read_levels(path)
 
 
 def test_at_full_strength_the_times_are_those_of_the_library() -> None:
