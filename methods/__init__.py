@@ -20,7 +20,8 @@ _CONTROL = "a control of this benchmark"
 _OWN_STREAMS = "each clip is drawn from its own seed, not from one stream over all"
 _AS_MUSICGEN = ("no source separation before the chroma", _OWN_STREAMS)
 
-_OTHERS: dict[str, Entry] = {
+METHODS: dict[str, Entry] = {
+    **riffusion.LEARNING,
     "musicgen": Entry(
         "methods.musicgen.method:MusicgenMelody",
         MethodInfo(
@@ -85,6 +86,7 @@ _OTHERS: dict[str, Entry] = {
         "methods.musicgen.style_checkpoints:describe",
         parameters="methods.musicgen.style_parameters:StyleParameters",
     ),
+    **riffusion.FOLLOWING,
     "shallow": Entry(
         "methods.gatys.shallow:Shallow",
         MethodInfo(
@@ -297,18 +299,5 @@ _OTHERS: dict[str, Entry] = {
             needs=("target",),
         ),
     ),
+    **riffusion.CONTROLS,
 }
-
-
-_REPORT = ("tve", "rti", "musicgen")
-
-
-def _place(name: str, entry: Entry) -> tuple[bool, int]:
-    """Methods of the report lead in its order, then the others, controls last."""
-    control = isinstance(entry.info, MethodInfo) and entry.info.control
-    return control, _REPORT.index(name) if name in _REPORT else len(_REPORT)
-
-
-METHODS: dict[str, Entry] = dict(
-    sorted((_OTHERS | riffusion.METHODS).items(), key=lambda named: _place(*named))
-)
