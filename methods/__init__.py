@@ -1,8 +1,8 @@
 """The methods under comparison, and the controls to read them against.
 
-This file is the catalog; the larger families have their part of it in a `catalog` of their own. A
-line may name a class alone, which then says the rest itself; these lines also hold what is said of
-each method, so that listing the methods imports none of them.
+This file is the catalog; larger families have their parts of it in a `catalog` of their own. A line
+may name a class alone, which then says the rest itself; these lines also hold what is said of each
+method, so that listing the methods imports none of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ _CONTROL = "a control of this benchmark"
 _OWN_STREAMS = "each clip is drawn from its own seed, not from one stream over all"
 _AS_MUSICGEN = ("no source separation before the chroma", _OWN_STREAMS)
 
-_OTHERS: dict[str, Entry] = {
+METHODS: dict[str, Entry] = {
+    **riffusion.LEARNING,
     "musicgen": Entry(
         "methods.musicgen.method:MusicgenMelody",
         MethodInfo(
@@ -86,6 +87,8 @@ _OTHERS: dict[str, Entry] = {
         "methods.musicgen.style_checkpoints:describe",
         parameters="methods.musicgen.style_parameters:StyleParameters",
     ),
+    **riffusion.FOLLOWING,
+    **pipelines.METHODS,
     "shallow": Entry(
         "methods.gatys.shallow:Shallow",
         MethodInfo(
@@ -298,20 +301,5 @@ _OTHERS: dict[str, Entry] = {
             needs=("target",),
         ),
     ),
+    **riffusion.CONTROLS,
 }
-
-
-_REPORT = ("tve", "rti", "musicgen")
-
-
-def _place(name: str, entry: Entry) -> tuple[bool, int]:
-    """Methods of the report lead in its order, then the others, controls last."""
-    control = isinstance(entry.info, MethodInfo) and entry.info.control
-    return control, _REPORT.index(name) if name in _REPORT else len(_REPORT)
-
-
-METHODS: dict[str, Entry] = dict(
-    sorted(
-        (_OTHERS | pipelines.METHODS | riffusion.METHODS).items(), key=lambda named: _place(*named)
-    )
-)

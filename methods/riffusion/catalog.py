@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bench.api import Entry, MethodInfo
 
-__all__ = ["METHODS"]
+__all__ = ["CONTROLS", "FOLLOWING", "LEARNING"]
 
 _RIFFUSION = "methods.riffusion.checkpoints:describe"
 _NONE = "bench.api:NoParameters"
@@ -75,7 +75,8 @@ _EDITS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
     ),
 )
 
-METHODS: dict[str, Entry] = {
+# What learns a style.
+LEARNING: dict[str, Entry] = {
     "tve": Entry(
         "methods.riffusion.tve:TVE",
         MethodInfo(
@@ -114,6 +115,10 @@ METHODS: dict[str, Entry] = {
         _RIFFUSION,
         parameters="methods.riffusion.parameters.rti:RtiParameters",
     ),
+}
+
+# What follows a text or a sound and learns nothing.
+FOLLOWING: dict[str, Entry] = {
     "riffusion": Entry(
         "methods.riffusion.text:RiffusionText",
         MethodInfo(
@@ -173,6 +178,10 @@ METHODS: dict[str, Entry] = {
         _RIFFUSION,
         parameters="methods.riffusion.parameters.stylus:StylusParameters",
     ),
+}
+
+# What the parts of this family leave by themselves.
+CONTROLS: dict[str, Entry] = {
     "vocoder": Entry(
         "methods.riffusion.controls:Vocoder",
         MethodInfo(
