@@ -1,8 +1,8 @@
 """The methods under comparison, and the controls to read them against.
 
 This file is the catalog; the larger families have their part of it in a `catalog` of their own. A
-line may name a class alone, which then says the rest itself; these lines also hold what is said of each
-method, so that listing the methods imports none of them.
+line may name a class alone, which then says the rest itself; these lines also hold what is said of
+each method, so that listing the methods imports none of them.
 """
 
 from __future__ import annotations
