@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bench.records.store import Run
 from reports.figures.data import short_labels
-from reports.page.grid import Grid, Input, Output, row_id
+from reports.page.grid import Grid, Input, Output, Sound, row_id
 from reports.page.picks import Pick, picks
 from reports.tables import reading
 
@@ -15,7 +15,10 @@ CONTENT, STYLE, FIRST = 0, 1, 2  # places of the clips of a row, methods from th
 
 @dataclass(frozen=True, slots=True)
 class HtmlClip:
-    """A clip: what it is, its place in its row of the grid, its picture, or why it is silent."""
+    """A clip: what it is, its place in its row of the grid, its picture, or why it is silent.
+
+    `seconds` and `hertz` are for the axes of the picture, see `reports.page.grid.Sound`.
+    """
 
     kind: str
     name: str
@@ -23,6 +26,8 @@ class HtmlClip:
     picture: str
     audible: bool
     why: str
+    seconds: float
+    hertz: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +67,15 @@ def _example(run: Run, grid: Grid, pick: Pick, rows: dict[str, list[Output | Non
     ]
     if output is not None:
         heard = bool(output["audio"])
-        clips.append(
-            HtmlClip("output", short, place + FIRST, output["audio"], heard, output["why"])
-        )
+        clips.append(_clip(("output", short), place + FIRST, output, audible=heard))
     scores = ", ".join(f"{t} {s:.2f}" for t, s in zip(titles, pick.scores, strict=True))
     return HtmlExample(f"{pick.title}: {short}", row, scores, tuple(clips))
 
 
 def _input(kind: str, name: str, place: int, sound: Input) -> HtmlClip:
-    heard = bool(sound["audio"] or sound["link"])
-    return HtmlClip(kind, name, place, sound["audio"], heard, sound["why"])
+    return _clip((kind, name), place, sound, audible=bool(sound["audio"] or sound["link"]))
+
+
+def _clip(named: tuple[str, str], place: int, sound: Sound, *, audible: bool) -> HtmlClip:
+    picture, why = sound["audio"], sound["why"]
+    return HtmlClip(*named, place, picture, audible, why, sound["seconds"], sound["hertz"])

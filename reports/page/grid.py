@@ -52,10 +52,15 @@ class Method(TypedDict):
 
 
 class Sound(TypedDict):
-    """One sound; `audio` is empty where there is none, and `why` then gives the reason."""
+    """One sound; `audio` is empty where there is none, and `why` then gives the reason.
+
+    `seconds` and `hertz` are its length and sample rate, 0 where no record says them.
+    """
 
     audio: str
     why: str
+    seconds: float
+    hertz: int
 
 
 class Input(Sound):
@@ -167,6 +172,8 @@ class Packed(TypedDict):
         rows: Id, number of the style, number of the content, category and repetition of each.
         sounds: Base64 of 8 bytes for each row and method: the name of a sound, or 6 bytes that are
             0 and a little-endian number: that of a reason, from 1, or 0 where nothing was planned.
+        shapes: The lengths in seconds and sample rates in Hz that sounds have, each pair once.
+        shape_of: Base64 of a little-endian number of 16 bits for each row and method: its shape.
         reasons: Why sounds are missing, each once.
         scores: Base64 of little-endian numbers of 16 bits, for each row, method and metric: 0 for
             none, else 1 to 65,535 for a score between the ends of its metric.
@@ -180,6 +187,8 @@ class Packed(TypedDict):
     names: tuple[list[str], list[str]]
     rows: list[tuple[str, int, int, str, int]]
     sounds: str
+    shapes: list[tuple[float, int]]
+    shape_of: str
     reasons: list[str]
     scores: str
 
@@ -192,6 +201,8 @@ def packed(grid: Grid) -> Packed:
     reasons = {o["why"]: 0 for o in outputs if o is not None and not o["audio"]}
     numbers = {why: number for number, why in enumerate(reasons, start=1)}
     sounds = b"".join(_packed_sound(output, numbers) for output in outputs)
+    shapes = [(0.0, 0) if o is None else (o["seconds"], o["hertz"]) for o in outputs]
+    known = {shape: number for number, shape in enumerate(dict.fromkeys(shapes))}
     return Packed(
         plane=grid["plane"],
         metrics=grid["metrics"],
@@ -204,6 +215,8 @@ def packed(grid: Grid) -> Packed:
             for r in grid["rows"]
         ],
         sounds=base64.b64encode(sounds).decode(),
+        shapes=list(known),
+        shape_of=_encoded(np.array([known[shape] for shape in shapes])),
         reasons=list(reasons),
         scores=_packed_scores(grid),
     )
@@ -228,8 +241,12 @@ def _packed_scores(grid: Grid) -> str:
     high = np.array([measure["high"] for measure in grid["metrics"]])
     span = np.where(high > low, high - low, 1.0)
     counted = 1 + np.round((numbers - low) / span * STEPS)
-    whole = np.where(np.isfinite(counted), counted, 0).astype("<u2")
-    return base64.b64encode(whole.tobytes()).decode()
+    return _encoded(np.where(np.isfinite(counted), counted, 0))
+
+
+def _encoded(numbers: np.ndarray) -> str:
+    """Base64 of numbers of 16 bits, the low byte first."""
+    return base64.b64encode(numbers.astype("<u2").tobytes()).decode()
 
 
 def row_id(style: str, content: str, repetition: int) -> str:
@@ -261,18 +278,24 @@ def _rounded(score: ScoreRecord | None) -> float | None:
 def _sound(record: CellRecord | None, *, withheld: bool) -> Sound:
     """The name of a cell's sound, or why there is none."""
     if record is None:
-        return Sound(audio="", why="not run")
+        return _silent("not run")
     if record.status != "ok" or record.audio is None:
-        return Sound(audio="", why=f"{record.status}: {record.reason or 'no reason recorded'}")
+        return _silent(f"{record.status}: {record.reason or 'no reason recorded'}")
+    seconds, hertz = round(record.duration_s or 0.0, 2), record.sample_rate or 0
     if withheld:
-        return Sound(audio="", why="not in this report, since it is input audio; see above")
+        why = "not in this report, since it is input audio; see above"
+        return Sound(audio="", why=why, seconds=seconds, hertz=hertz)
     name = (record.audio_digest or hashlib.sha256(record.audio.encode()).hexdigest())[:NAME_LENGTH]
-    return Sound(audio=name, why="")
+    return Sound(audio=name, why="", seconds=seconds, hertz=hertz)
+
+
+def _silent(why: str) -> Sound:
+    return Sound(audio="", why=why, seconds=0.0, hertz=0)
 
 
 def _inputs(run: Run, control: str, names: list[str], withheld: frozenset[str]) -> dict[str, Input]:
     """The sound of each content or style, as the control that copies it recorded it."""
-    absent = Input(audio="", why=f"this run has no output of {control}", link="", gain=1.0)
+    absent = Input(**_silent(f"this run has no output of {control}"), link="", gain=1.0)
     found: dict[str, Input] = {}
     for cell in run.plan:
         key = cell.content if control == CONTENT else cell.style

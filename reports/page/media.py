@@ -28,7 +28,7 @@ from reports.sounds import sound_file
 
 SOUNDS, PICTURES = "sounds", "pictures"
 WORKERS = 8  # threads: reading files and transforms release the interpreter's lock
-PICTURE = (192, 64)  # pixels, across and up
+PICTURE = (384, 80)  # pixels, across and up: a small one, and the wide one of the player
 QUALITY = 70  # of the WebP
 MADE = re.compile(rf"({SOUNDS}|{PICTURES})/[0-9a-f]{{{NAME_LENGTH}}}\.(flac|webp)")
 

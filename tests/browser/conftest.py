@@ -1,10 +1,13 @@
-"""A real Chromium that may open nothing but files."""
+"""A real Chromium that may open nothing but files, and what a server of this test has."""
 
 from __future__ import annotations
 
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -29,21 +32,50 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+class Quiet(SimpleHTTPRequestHandler):
+    """What `python -m http.server` answers with: whole files, whatever part is asked for."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[Callable[[Path], str]]:
+    """Serves a folder and returns its address."""
+    servers = []
+
+    def serving(folder: Path) -> str:
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    yield serving
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
 @pytest.fixture
 def visit(chromium: Browser) -> Iterator[Opener]:
-    """Opens a file and fails at the end if it asked for anything else, or complained."""
+    """Opens a file or an address; fails at the end if it asked for anything else, or complained."""
     faults: list[str] = []
     contexts = []
 
-    def note_request(address: str) -> None:
-        if not address.startswith(("file:", "data:", "blob:")):
+    def note_request(address: str, own: str) -> None:
+        if not address.startswith((own, "data:", "blob:")):
             faults.append(f"request: {address}")
 
-    def opening(path: Path, fragment: str = "", **settings: object) -> Page:
+    def opening(path: Path | str, fragment: str = "", script: str = "", **settings: object) -> Page:
+        address = path if isinstance(path, str) else path.resolve().as_uri()
+        own = (
+            address[: address.index("/", len("http://")) + 1] if "http" in address[:4] else "file:"
+        )
         context = chromium.new_context(**settings)
         contexts.append(context)
         page = context.new_page()
-        page.on("request", lambda request: note_request(request.url))
+        page.add_init_script(script)
+        page.on("request", lambda request: note_request(request.url, own))
         page.on("pageerror", lambda error: faults.append(f"error: {error}"))
         page.on(
             "console",
@@ -52,7 +84,7 @@ def visit(chromium: Browser) -> Iterator[Opener]:
             ),
         )
         page.on("dialog", lambda dialog: faults.append(f"dialog: {dialog.message}"))
-        page.goto(path.resolve().as_uri() + fragment)
+        page.goto(address + fragment)
         return page
 
     yield opening

@@ -17,7 +17,7 @@ from bench.records.store import Run
 HOSTILE = '<b onclick="alert(1)">b&amp;</b>'
 STYLES = ("harp", HOSTILE, "\u0639\u0648\u062f \U0001f3b8")  # an oud in Arabic, and a guitar
 CONTENTS = ("ode/to 'joy'", "</script><script>alert(2)</script>", "c\\3")
-RATE = 16_000
+RATE, SECONDS = 16_000, 2.0
 VALUES = {
     "tve[strength=0.5]": {"cp": 0.5, "sf.heldout": 0.4},
     "rti": {"cp": 0.3, "sf.heldout": 0.5},
@@ -27,9 +27,12 @@ VALUES = {
 
 
 def sounding_run(
-    folder: Path, styles: Sequence[str] = STYLES, contents: Sequence[str] = CONTENTS
+    folder: Path,
+    styles: Sequence[str] = STYLES,
+    contents: Sequence[str] = CONTENTS,
+    seconds: float = SECONDS,
 ) -> Run:
-    """Write a finished run of two methods and two controls with a tone of 2 s per cell."""
+    """Write a finished run of two methods and two controls with a tone per cell."""
     entries = [method(label, control=label.startswith("copy")) for label in VALUES]
     dataset = {"name": "by hand", "licence": "CC0", "redistributable": True}
     head = header(entries, styles, contents, ("cp", "sf.heldout"), dataset=dataset)
@@ -37,15 +40,16 @@ def sounding_run(
     cells = {}
     for place, cell in enumerate(run.plan):
         path = f"audio/{place:04d}.flac"
-        write_audio(folder / path, _tone(220.0 + 20 * (place % 40)))
+        write_audio(folder / path, _tone(220.0 + 20 * (place % 40), seconds))
         record = run.cells[cell.cell_id]
-        digest = read_audio(folder / path).digest
-        cells[cell.cell_id] = record.model_copy(update={"audio": path, "audio_digest": digest})
+        facts = {"audio": path, "audio_digest": read_audio(folder / path).digest}
+        facts |= {"sample_rate": RATE, "duration_s": seconds}
+        cells[cell.cell_id] = record.model_copy(update=facts)
     return save(replace(run, folder=folder, cells=cells))
 
 
-def _tone(hertz: float) -> Audio:
-    time = np.arange(2 * RATE) / RATE
+def _tone(hertz: float, seconds: float) -> Audio:
+    time = np.arange(round(seconds * RATE)) / RATE
     return Audio((0.2 * np.sin(2 * np.pi * hertz * time)).astype(np.float32)[None], RATE)
 
 

@@ -23,14 +23,17 @@ def unpacked(packed: dict[str, Any]) -> dict[str, Any]:
     styles, contents = packed["names"]
     sounds = base64.b64decode(packed["sounds"])
     raw = base64.b64decode(packed["scores"])
+    shapes = struct.unpack(f"<{len(sounds) // 8}H", base64.b64decode(packed["shape_of"]))
     numbers = iter(struct.unpack(f"<{len(raw) // 2}H", raw))
     rows = []
     for place, (name, style, content, category, repetition) in enumerate(packed["rows"]):
         outputs = []
         for method in range(len(packed["methods"])):
-            at = 8 * (place * len(packed["methods"]) + method)
+            number = place * len(packed["methods"]) + method
             scores = [number_of(next(numbers), metric) for metric in packed["metrics"]]
-            outputs.append(output_of(sounds[at : at + 8], scores, packed["reasons"]))
+            output = output_of(sounds[8 * number : 8 * number + 8], scores, packed["reasons"])
+            seconds, hertz = packed["shapes"][shapes[number]]
+            outputs.append(output and {**output, "seconds": seconds, "hertz": hertz})
         rows.append({
             "id": name, "style": styles[style], "content": contents[content],
             "category": category, "repetition": repetition, "outputs": outputs,

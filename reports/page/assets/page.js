@@ -1,29 +1,22 @@
-// The listening grid. Rows are drawn as they come into view, and one clip plays at a time.
+// The listening grid: its rows, filters, orders, and the keys that go from clip to clip.
 "use strict";
 
 (() => {
   const CLIPS = 48; // clips drawn at once: about two screens
-  const ENDS = 0.05; // seconds before its end at which a shorter clip is taken up
+  const { $, make, player } = bench;
   const grid = unpacked(JSON.parse(document.getElementById("grid").textContent));
-  const $ = (id) => document.getElementById(id);
-  const make = (tag, facts = {}, ...children) => {
-    const node = Object.assign(document.createElement(tag), facts);
-    node.append(...children);
-    return node;
-  };
   const repeated = grid.rows.some((row) => row.repetition);
   const byId = new Map(grid.rows.map((row) => [row.id, row]));
   const STEP = Math.min(12, Math.max(3, Math.round(CLIPS / (2 + grid.methods.filter((method) => !method.control).length)))); // rows
   let shown = []; // the rows that pass the filters, in order
   let drawn = 0;
-  let playing = { row: null, clip: -1, audio: null };
-  const opened = new Map(); // the audio elements of the row that plays, by clip
 
   // Scores come as numbers of 16 bits, names of sounds as 8 bytes: see `Packed` in grid.py.
 
   function unpacked(packed) {
     const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
     const [raw, names] = [new Uint16Array(bytes(packed.scores).buffer), bytes(packed.sounds)];
+    const shapes = new Uint16Array(bytes(packed.shape_of).buffer);
     const [methods, metrics] = [packed.methods.length, packed.metrics.length];
     const scale = packed.metrics.map(({ low, high }) => (high - low) / (2 ** 16 - 2));
     const [styles, contents] = packed.names;
@@ -38,6 +31,8 @@
       if (silent && !reason) return null;
       return {
         get audio() { return silent ? "" : [...names.subarray(at, at + 8)].map((byte) => byte.toString(16).padStart(2, "0")).join(""); },
+        seconds: packed.shapes[shapes[row * methods + place]][0],
+        hertz: packed.shapes[shapes[row * methods + place]][1],
         why: silent ? packed.reasons[reason - 1] : "",
         get scores() { return scores(row, place); },
       };
@@ -90,12 +85,16 @@
     return Math.max(...values) - Math.min(...values);
   };
 
-  const choose = () => {
+  const passing = () => {
     const [style, content, method] = ["style", "content", "method"].map((id) => $(id).value);
     const place = grid.methods.findIndex((entry) => entry.label === method);
-    shown = grid.rows.filter((row) =>
+    return grid.rows.filter((row) =>
       (!style || row.style === style) && (!content || row.content === content)
       && (place < 0 || row.outputs[place]));
+  };
+
+  const choose = () => {
+    shown = passing();
     const kind = $("sort").value;
     const metric = grid.metrics.findIndex((measure) => measure.key === $("score").value);
     if (kind && metric >= 0) {
@@ -113,7 +112,7 @@
     $("rows").append(...fresh);
     drawn = Math.min(shown.length, Math.max(upTo, drawn));
     $("more").hidden = drawn >= shown.length;
-    mark();
+    player.show();
   };
 
   const article = (row) => {
@@ -137,7 +136,8 @@
         make("span", { className: "why", textContent: clip.sound.why }));
     } else {
       const button = make("button", { type: "button" }, make("span", { className: "name", textContent: clip.name }));
-      if (clip.sound.audio) button.prepend(make("img", { alt: "", loading: "lazy", width: 192, height: 64, src: `pictures/${clip.sound.audio}.webp` }));
+      const picture = clip.sound.audio && make("img", { alt: "", loading: "lazy", src: `pictures/${clip.sound.audio}.webp` });
+      button.prepend(bench.framed(picture, clip.sound));
       button.dataset.row = row.id;
       button.dataset.clip = place;
       button.setAttribute("aria-pressed", "false");
@@ -154,64 +154,12 @@
   };
 
   const buttonOf = (row, clip) => $("rows").querySelector(`button[data-row="${row}"][data-clip="${clip}"]`);
-  const alike = (row, clip) => document.querySelectorAll(`button[data-row="${row}"][data-clip="${clip}"]`); // an example too
-
-  const mark = () => {
-    const on = playing.audio && !playing.audio.paused;
-    for (const button of document.querySelectorAll('button[aria-pressed="true"]')) button.setAttribute("aria-pressed", "false");
-    if (playing.row && on) for (const button of alike(playing.row.id, playing.clip)) button.setAttribute("aria-pressed", "true");
-    $("play").textContent = on ? "Pause" : "Play";
-    $("player").hidden = !playing.row;
-    if (playing.row) $("now").textContent = `${clipsOf(playing.row)[playing.clip].name}: ${playing.row.style} × ${playing.row.content}`;
-  };
-
-  const open = (row, place) => {
-    if (playing.row !== row) {
-      for (const audio of opened.values()) { audio.pause(); audio.removeAttribute("src"); }
-      opened.clear();
-    }
-    if (!opened.has(place)) {
-      const { audio: name, link, gain } = clipsOf(row)[place].sound;
-      const audio = new Audio(name ? `sounds/${name}.flac` : link);
-      if (!name) audio.volume = gain;
-      audio.preload = "auto";
-      audio.addEventListener("timeupdate", () => { if (playing.audio === audio && audio.duration) $("position").value = audio.currentTime / audio.duration; });
-      audio.addEventListener("ended", mark);
-      audio.addEventListener("error", () => { if (playing.audio === audio) $("now").textContent = "This sound is not in this copy of the page."; });
-      opened.set(place, audio);
-    }
-    return opened.get(place);
-  };
-
-  const play = (row, place) => {
-    const former = playing.audio;
-    const at = playing.row === row && former && !former.ended ? former.currentTime : 0;
-    const audio = open(row, place);
-    if (former && former !== audio) former.pause();
-    playing = { row, clip: place, audio };
-    audio.loop = $("loop").checked;
-    const begin = () => {
-      if (playing.audio !== audio) return;
-      if (former !== audio) audio.currentTime = Math.max(0, Math.min(at, audio.duration - ENDS));
-      audio.play().then(mark, mark);
-    };
-    if (audio.readyState >= 1) begin(); else audio.addEventListener("loadedmetadata", begin, { once: true });
-    for (const other of audible(row)) open(row, other); // ready for a change of clip
-    mark();
-  };
-
-  const toggle = () => {
-    if (!playing.audio) return first();
-    if (playing.audio.paused) playing.audio.play().then(mark, mark);
-    else { playing.audio.pause(); mark(); }
-  };
 
   const first = () => { if (shown.length && audible(shown[0]).length) go(shown[0], audible(shown[0])[0]); };
 
   const go = (row, place) => {
-    const at = shown.indexOf(row);
-    if (at >= drawn) draw(at + STEP);
-    play(row, place);
+    drawTo(row);
+    player.play(row, place);
     const button = buttonOf(row.id, place);
     button?.focus({ preventScroll: true });
     button?.scrollIntoView({ block: "center" });
@@ -220,51 +168,56 @@
   const hear = (label) => { // the first clip of a method, with its rows alone in the grid
     $("method").value = label;
     choose();
-    remember();
+    bench.remember(true);
     const place = 2 + grid.methods.findIndex((method) => method.label === label);
     const row = shown.find((one) => isAudible(clipsOf(one)[place]));
     if (row) go(row, place); else $("listen").scrollIntoView();
   };
 
   const step = (by) => {
-    if (!playing.row) return first();
-    const places = audible(playing.row);
-    const at = places.indexOf(playing.clip);
-    if (places.length) go(playing.row, places[(at + by + places.length) % places.length]);
+    const { row } = player.now;
+    if (!row) return first();
+    const places = audible(row);
+    const at = places.indexOf(player.place);
+    if (places.length) go(row, places[(at + by + places.length) % places.length]);
   };
 
   const rowStep = (by) => {
-    if (!playing.row) return first();
-    const row = shown[shown.indexOf(playing.row) + by];
+    if (!player.now.row) return first();
+    const row = shown[shown.indexOf(player.now.row) + by];
     if (!row) return;
     const places = audible(row);
-    if (places.length) go(row, places.includes(playing.clip) ? playing.clip : places[0]);
+    if (places.length) go(row, places.includes(player.place) ? player.place : places[0]);
   };
 
-  // Addresses are #cell=ID&clip=2, or #style=…&content=…&method=…&sort=…&score=…
+  // Addresses are #cell=ID&clip=2, or #style=…&content=…&method=…&sort=…&score=…, or both.
 
   const FIELDS = ["style", "content", "method", "sort", "score"];
+  const TICKS = { controls: false, all: false, keys: true }; // and where they stand at first
 
-  const remember = () => {
-    const words = new URLSearchParams(FIELDS.filter((id) => $(id).value && (id !== "score" || $("sort").value)).map((id) => [id, $(id).value]));
-    history.replaceState(null, "", `${words}` ? `#${words}` : "#listen");
+  const words = () => ({
+    ...Object.fromEntries(FIELDS.filter((id) => id !== "score" || $("sort").value).map((id) => [id, $(id).value])),
+    ...Object.fromEntries(Object.entries(TICKS).map(([id, first]) => [id, $(id).checked === first ? "" : $(id).checked ? "on" : "off"])),
+  });
+
+  const restore = (asked, whole, returned) => {
+    const before = JSON.stringify(words());
+    const row = byId.get(asked.get("cell"));
+    if (asked.has("cell") && !row) { $("count").textContent = "This page has no such cell."; return; }
+    for (const id of FIELDS) if (asked.has(id) || whole || !row) $(id).value = asked.get(id) ?? (id === "score" ? $(id).value : "");
+    for (const [id, first] of Object.entries(TICKS)) if (asked.has(id) || whole) $(id).checked = asked.has(id) ? asked.get(id) === "on" : first;
+    if (row && !passing().includes(row)) for (const id of ["style", "content", "method"]) $(id).value = "";
+    const place = Number(asked.get("clip") ?? -1);
+    if (row && place >= 2 && grid.methods[place - 2]?.control && !returned) $("controls").checked = true;
+    if (JSON.stringify(words()) !== before) choose();
+    if (row && !returned) reveal(row, place); else if (row) drawTo(row); else if (!returned) $("listen").scrollIntoView();
   };
 
-  const follow = () => {
-    if (!location.hash.includes("=")) return;
-    const words = new URLSearchParams(location.hash.slice(1));
-    const row = byId.get(words.get("cell"));
-    if (words.has("cell") && !row) { $("count").textContent = "This page has no such cell."; return; }
-    for (const id of FIELDS) if (words.has(id) || !row) $(id).value = words.get(id) ?? (id === "score" ? $(id).value : "");
-    if (row && !shown.includes(row)) for (const id of ["style", "content", "method"]) $(id).value = "";
-    const place = Number(words.get("clip") ?? -1);
-    if (row && place >= 2 && grid.methods[place - 2]?.control) $("controls").checked = true;
-    choose();
-    if (row) reveal(row, place); else $("listen").scrollIntoView();
-  };
+  const drawTo = (row) => { if (shown.indexOf(row) >= drawn) draw(shown.indexOf(row) + STEP); };
 
   const reveal = (row, place) => {
-    if (shown.indexOf(row) >= drawn) draw(shown.indexOf(row) + STEP);
+    drawTo(row);
+    for (const other of document.querySelectorAll(".row.found")) other.classList.remove("found");
     const node = $(`row-${row.id}`);
     node.classList.add("found");
     node.scrollIntoView({ block: "center" });
@@ -279,7 +232,7 @@
   options("method", grid.methods.map((method) => method.label));
   options("score", grid.metrics.map((measure) => measure.key), grid.metrics.map((measure) => measure.title));
   $("filters").hidden = !grid.rows.length;
-  for (const id of [...FIELDS, "controls", "all"]) $(id).addEventListener("change", () => { choose(); remember(); });
+  for (const id of [...FIELDS, "controls", "all"]) $(id).addEventListener("change", () => { choose(); bench.remember(true); });
   $("filters").addEventListener("submit", (event) => event.preventDefault());
   $("more").addEventListener("click", () => draw());
   document.addEventListener("click", (event) => {
@@ -287,26 +240,24 @@
     if (!button) return;
     const row = byId.get(button.dataset.row);
     const place = Number(button.dataset.clip);
-    if (playing.row === row && playing.clip === place) toggle(); else play(row, place);
+    if (player.now.row === row && player.place === place) player.toggle(); else player.play(row, place);
   });
-  $("play").addEventListener("click", toggle);
-  $("back").addEventListener("click", () => step(-1));
-  $("next").addEventListener("click", () => step(1));
-  $("loop").addEventListener("change", () => { for (const audio of opened.values()) audio.loop = $("loop").checked; });
-  $("position").addEventListener("input", () => { if (playing.audio?.duration) playing.audio.currentTime = $("position").value * playing.audio.duration; });
+  $("keys").addEventListener("change", () => bench.remember());
 
-  const KEYS = { ArrowRight: () => step(1), ArrowLeft: () => step(-1), n: () => rowStep(1), p: () => rowStep(-1), " ": toggle };
+  const KEYS = { ArrowRight: () => step(1), ArrowLeft: () => step(-1), n: () => rowStep(1), p: () => rowStep(-1), ...bench.keys };
   document.addEventListener("keydown", (event) => {
     const act = KEYS[event.key];
     if (!act || !$("keys").checked || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest("input, select, textarea, summary, a, pre, .scroll, thead")) return;
-    if (event.key === " " && event.target.closest("button")) return; // a button's own key
+    const on = (what) => event.target.closest(what);
+    if (on('input[type="number"], select, textarea, summary, a, pre, .scroll, thead')) return;
+    if (event.key === " " && on('button, input[type="checkbox"]')) return; // its own key
+    if (event.key.startsWith("Arrow") && on("input")) return;
     event.preventDefault();
     act();
   });
   document.addEventListener("hear", (event) => hear(event.detail));
-  window.addEventListener("hashchange", follow);
+  Object.assign(bench, { clipsOf, isAudible, first, step, rowOf: (id) => byId.get(id) });
 
   choose();
-  follow();
+  bench.follow({ words, restore }, player);
 })();
