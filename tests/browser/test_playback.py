@@ -239,8 +239,10 @@ def test_a_part_is_pulled_out_and_repeated(reader: Reader) -> None:
     if page.url.startswith("http"):
         ends = page.evaluate("[nodes.at(-1).loop, nodes.at(-1).loopStart, nodes.at(-1).loopEnd]")
         assert ends == [True, start, end]
-    page.locator("#whole").click()
+    across(page, 0.25)  # a click beside it leaves it behind
     expect(page.locator("#to")).to_have_value(f"{SECONDS:g}")
+    page.wait_for_timeout(200)
+    assert 0.24 * SECONDS < position(page) < 0.5 * SECONDS
 
 
 def test_everything_is_done_with_keys(reader: Reader) -> None:
@@ -267,10 +269,15 @@ def test_everything_is_done_with_keys(reader: Reader) -> None:
     page.keyboard.press(",")
     assert position(page) == pytest.approx(2.1, abs=0.02)  # the part began anew at its end
     stops = []
-    for _ in range(8):
+    for _ in range(9):
         page.keyboard.press("Tab")
         stops.append(page.evaluate("document.activeElement.id"))
-    assert stops == ["back", "play", "next", "side-A", "swap", "side-B", "loop", "from"]
+    assert stops == ["back", "play", "next", "close", "side-A", "swap", "side-B", "loop", "from"]
+    page.locator("#close").press("Enter")
+    expect(page.locator("#player")).to_be_hidden()
+    expect(clip(page, 0, "Content")).to_be_focused()
+    page.go_back()
+    expect(page.locator("#now")).to_contain_text("Content")
 
 
 def test_what_was_chosen_survives_a_reload_and_is_a_link(reader: Reader) -> None:

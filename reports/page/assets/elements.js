@@ -14,6 +14,7 @@
   const TRIES = 4;
   const AGAIN = 1; // second until two positions are compared again
   const AHEAD = 0.6; // seconds before the end of a loop at which its beginning is made ready
+  const KEPT = 10; // voices beside those that play
   const HUSH = 1e-4; // -80 dB: Chromium moves what is muted or at 0 by hundredths of a second when it is heard again
 
   const wait = (seconds) => new Promise((done) => { setTimeout(done, Math.max(0, 1000 * seconds)); });
@@ -25,7 +26,7 @@
   };
 
   class Elements {
-    #opened = new Map(); // voices by address: { audio, spare, gain, known }
+    #opened = new Map(); // voices by address, the least recent first: { audio, spare, gain, url, known }
     #heard = null;
     #beside = null; // the voice that plays along
     #loop = null;
@@ -36,8 +37,11 @@
     onend = () => {};
 
     load(sound) {
-      if (!this.#opened.has(sound.url)) this.#opened.set(sound.url, this.#open(sound));
-      const voice = this.#opened.get(sound.url);
+      const voice = this.#opened.get(sound.url) ?? this.#open(sound);
+      this.#opened.delete(sound.url);
+      this.#opened.set(sound.url, voice);
+      const idle = [...this.#opened.values()].filter((one) => ![voice, this.#heard, this.#beside].includes(one));
+      for (const one of idle.slice(0, -KEPT)) this.#close(one);
       return voice.known.then(() => ({ voice, seconds: voice.audio.duration }));
     }
 
@@ -51,6 +55,11 @@
       });
       audio.src = url;
       return voice;
+    }
+
+    #close(voice) { // a browser plays only so many at once
+      this.#opened.delete(voice.url);
+      for (const audio of [voice.audio, voice.spare]) { audio.removeAttribute("src"); audio.load(); }
     }
 
     start({ voice }, at) {

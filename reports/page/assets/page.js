@@ -20,10 +20,10 @@
     const [methods, metrics] = [packed.methods.length, packed.metrics.length];
     const scale = packed.metrics.map(({ low, high }) => (high - low) / (2 ** 16 - 2));
     const [styles, contents] = packed.names;
-    const scores = (row, place) => packed.metrics.map(({ low }, metric) => {
+    const score = (row, place, metric) => {
       const number = raw[(row * methods + place) * metrics + metric];
-      return number ? low + (number - 1) * scale[metric] : null;
-    });
+      return number ? packed.metrics[metric].low + (number - 1) * scale[metric] : null;
+    };
     const output = (row, place) => {
       const at = (row * methods + place) * 8;
       const silent = !names.subarray(at, at + 6).some((byte) => byte);
@@ -34,7 +34,8 @@
         seconds: packed.shapes[shapes[row * methods + place]][0],
         hertz: packed.shapes[shapes[row * methods + place]][1],
         why: silent ? packed.reasons[reason - 1] : "",
-        get scores() { return scores(row, place); },
+        score: (metric) => score(row, place, metric),
+        get scores() { return packed.metrics.map((_, metric) => score(row, place, metric)); },
       };
     };
     const rows = packed.rows.map(([id, style, content, category, repetition], row) => ({
@@ -73,7 +74,7 @@
     const wanted = $("method").value;
     return grid.methods.map((method, place) => ({ method, output: row.outputs[place] }))
       .filter(({ method, output }) => output && (wanted ? method.label === wanted : !method.control))
-      .map(({ output }) => output.scores[metric])
+      .map(({ output }) => output.score(metric))
       .filter((value) => value !== null);
   };
 
@@ -168,9 +169,9 @@
   const hear = (label) => { // the first clip of a method, with its rows alone in the grid
     $("method").value = label;
     choose();
-    bench.remember(true);
     const place = 2 + grid.methods.findIndex((method) => method.label === label);
     const row = shown.find((one) => isAudible(clipsOf(one)[place]));
+    if (!row || player.now.row === row) bench.remember(true); // a new row is a choice by itself
     if (row) go(row, place); else $("listen").scrollIntoView();
   };
 

@@ -221,7 +221,9 @@
     const [from, to] = [drag.from, shareOf(event)].sort((one, other) => one - other);
     const { part } = drag;
     drag = null;
-    if (part) repeat({ from: from * now.seconds, to: to * now.seconds }); else seek(to * now.seconds);
+    if (part) { repeat({ from: from * now.seconds, to: to * now.seconds }); return; }
+    if (now.part && (to * now.seconds < now.part.from || to * now.seconds >= now.part.to)) repeat(null); // left behind
+    seek(to * now.seconds);
   });
   $("scene").addEventListener("pointercancel", () => { drag = null; show(); });
 
@@ -236,6 +238,14 @@
   $("back").addEventListener("click", () => bench.step(-1));
   $("next").addEventListener("click", () => bench.step(1));
   $("swap").addEventListener("click", swap);
+  $("close").addEventListener("click", () => {
+    const [button] = buttons;
+    stop();
+    now.row = null;
+    show();
+    button?.focus();
+    bench.remember(true);
+  });
   $("whole").addEventListener("click", () => repeat(null));
   $("loop").addEventListener("change", () => { deck.loop = looped(); show(); bench.remember(); });
   for (const id of ["from", "to"]) $(id).addEventListener("change", () => repeat({ from: Number($("from").value), to: Number($("to").value) }));
