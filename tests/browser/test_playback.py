@@ -117,7 +117,7 @@ def address(page: Page) -> dict[str, list[str]]:
 
 
 def across(page: Page, *shares: float) -> None:
-    """Press the mouse on the picture of the player, pull it to each share, and let it go."""
+    """Press the mouse on the picture of the player, drag it to each share, and let it go."""
     box = page.locator("#scene .view").bounding_box()
     assert box is not None
     places = [(box["x"] + share * box["width"], box["y"] + box["height"] / 2) for share in shares]
@@ -215,7 +215,7 @@ def test_a_click_on_the_picture_seeks_and_the_head_follows(reader: Reader) -> No
     assert position(page) >= 0.74 * SECONDS
 
 
-def test_a_part_is_pulled_out_and_repeated(reader: Reader) -> None:
+def test_a_part_is_dragged_out_and_repeated(reader: Reader) -> None:
     page = reader()
     play(page, "rti")
     across(page, 0.5, 0.6)

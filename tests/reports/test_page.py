@@ -96,6 +96,15 @@ def test_the_page_reads_its_grid_as_it_was_built() -> None:
     }
 
 
+def test_sounds_have_the_length_and_rate_of_their_axes(tmp_path: Path) -> None:
+    run = sounding_run(tmp_path / "run", ["harp"], ["c1"])
+    grid, _ = build_grid(fail(run, run.plan[1].cell_id))
+    (row,) = unpacked(json.loads(json.dumps(packed(grid))))["rows"]
+    shapes = [(output["seconds"], output["hertz"]) for output in row["outputs"]]
+    assert shapes == [(2.0, 16_000), (0.0, 0), (2.0, 16_000), (2.0, 16_000)]
+    assert grid["contents"]["c1"]["seconds"] == 2.0
+
+
 def test_sounds_are_equally_loud_copies_with_pictures(index: Path) -> None:
     sounds = sorted((index.parent / "sounds").glob("*.flac"))
     assert len(sounds) == 36

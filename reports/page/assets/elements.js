@@ -15,6 +15,7 @@
   const AGAIN = 1; // second until two positions are compared again
   const AHEAD = 0.6; // seconds before the end of a loop at which its beginning is made ready
   const KEPT = 10; // voices beside those that play
+  const EARLY = 0.01; // seconds before its end at which a loop turns, since a timer may be late
   const HUSH = 1e-4; // -80 dB: Chromium moves what is muted or at 0 by hundredths of a second when it is heard again
 
   const wait = (seconds) => new Promise((done) => { setTimeout(done, Math.max(0, 1000 * seconds)); });
@@ -48,7 +49,7 @@
     #open({ url, gain }) {
       const [audio, spare] = [0, 1].map(() => Object.assign(new Audio(), { preload: "auto", preservesPitch: false }));
       const voice = { audio, spare, gain, url };
-      for (const one of [audio, spare]) one.addEventListener("ended", () => { if (this.#heard?.audio === one) this.#ended(); });
+      for (const one of [audio, spare]) one.addEventListener("ended", () => this.#ended(one));
       voice.known = new Promise((done, fail) => {
         audio.addEventListener("loadedmetadata", done, { once: true });
         audio.addEventListener("error", () => { this.#opened.delete(url); fail(audio.error); }, { once: true });
@@ -171,7 +172,7 @@
         await wait(left - from);
         if (isOn()) await this.#join(spare, target, ticket, time);
       }
-      if (isOn()) await wait(time());
+      if (isOn()) await wait(time() - EARLY);
       if (!isOn()) { if (isLast()) spare.pause(); return; }
       if (spare.paused) begin(spare);
       spare.playbackRate = 1;
@@ -179,18 +180,24 @@
       [voice.audio, voice.spare] = [spare, audio];
       audio.volume = HUSH;
       audio.pause();
+      put(audio, from);
       this.#ticket += 1;
       this.#goOn();
     }
 
-    #ended() {
-      if (this.#loop) return; // the spare one takes over
-      this.pause();
-      this.onend();
+    #ended(audio) { // one that stands at its end would begin at 0, wherever it is put
+      const isHeard = this.#heard?.audio === audio;
+      if (isHeard && this.#loop) return; // the spare one takes over
+      if (isHeard) this.pause();
+      put(audio, 0);
+      if (isHeard) this.onend();
     }
 
     get position() { return this.#heard?.audio.currentTime ?? 0; }
-    get playing() { return Boolean(this.#heard && !this.#heard.audio.paused && (this.#loop || !this.#heard.audio.ended)); }
+    get playing() { // the end of a clip pauses it, also where a loop goes on in a moment
+      const audio = this.#heard?.audio;
+      return Boolean(audio && (!audio.paused || (this.#loop && audio.ended)));
+    }
     get loop() { return this.#loop; }
     set loop(loop) {
       if (loop?.from === this.#loop?.from && loop?.to === this.#loop?.to) return;

@@ -64,7 +64,7 @@
     } catch {
       if (ticket !== now.ticket) return;
       pause();
-      now.fault = "This sound is not in this copy of the page.";
+      now.fault = "This sound is not in this copy of the page, or the browser cannot read it.";
       show();
     }
   };
