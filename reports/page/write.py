@@ -32,7 +32,7 @@ ASSETS = Path(__file__).with_name("assets")
 LEFT_OUT = "not in this page, which was asked for without sounds"
 SHOWN_FAILURES = 200
 OPEN_TABLES = 2  # the first ones that have rows; the others are folded
-SHEETS = ("page.css", "player.css")
+STYLES = ("page.css", "player.css")
 PLAYING = ("deck.js", "elements.js", "axes.js", "address.js", "player.js", "page.js")
 SCRIPTS = (*PLAYING, "tables.js", "chart.js")
 
@@ -100,7 +100,7 @@ def write_page(
         held = grids.packed(whole)
         _write_index(fresh, report, {**words, "examples": shown, "grid": held})
         _write_tables(fresh, report)
-        for name in (*SHEETS, *SCRIPTS):
+        for name in (*STYLES, *SCRIPTS):
             replace_file(fresh / name, (ASSETS / name).read_bytes())
     return page / "index.html"
 
@@ -137,7 +137,6 @@ def _words(report: Report, *, without_inputs: bool) -> dict[str, object]:
         "subtitle": finding.subtitle(run),
         "alarms": finding.alarms(run, report.tables[0]),
         "finished": any(record.status == "ok" for record in run.cells.values()),
-        "sheets": SHEETS,
         "scripts": SCRIPTS,
         "facts": _facts(run),
         "warnings": _warnings(run),
