@@ -249,6 +249,7 @@ def test_everything_is_done_with_keys(reader: Reader) -> None:
     page = reader()
     page.keyboard.press("ArrowRight")
     expect(page.locator("#now")).to_contain_text("Content")
+    expect(page.locator("#play")).to_have_text("Pause")
     page.locator("#play").click()
     page.locator("#position").focus()
     page.keyboard.press("Home")
@@ -268,6 +269,13 @@ def test_everything_is_done_with_keys(reader: Reader) -> None:
     expect(page.locator("#whole")).to_be_disabled()
     page.keyboard.press(",")
     assert position(page) == pytest.approx(2.1, abs=0.02)  # the part began anew at its end
+
+
+def test_the_player_is_a_row_of_stops_and_closes(reader: Reader) -> None:
+    page = reader()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#play")).to_have_text("Pause")
+    page.locator("#position").focus()
     stops = []
     for _ in range(9):
         page.keyboard.press("Tab")

@@ -43,6 +43,11 @@
     show();
   };
 
+  const cue = (ticket) => { // one that is missing says so when it is to be heard
+    const other = now.sides[1 - now.heard];
+    if (other >= 0) load(other).then((ready) => { if (ticket === now.ticket) deck.cue(ready); }, () => {});
+  };
+
   const play = async (row, where, at = null) => {
     const goesOn = at === null && now.row === row && deck.playing;
     const from = at ?? (now.row !== row || now.at >= now.seconds ? 0 : now.at);
@@ -60,7 +65,7 @@
       show();
       move();
       bench.remember(isNew);
-      if (now.sides[1 - now.heard] >= 0) deck.cue(await load(now.sides[1 - now.heard]));
+      cue(ticket);
     } catch {
       if (ticket !== now.ticket) return;
       pause();
@@ -282,7 +287,8 @@
     choose(row, where);
     now.at = Math.max(0, Math.min(Number(asked.get("at")) || 0, now.seconds));
     $("loop").checked = asked.has("loop");
-    if (asked.has("from") && asked.has("to")) now.part = { from: Number(asked.get("from")), to: Number(asked.get("to")) };
+    const [from, to] = ["from", "to"].map((end) => Number(asked.get(end) ?? NaN));
+    if (from >= 0 && to - from >= SHORTEST) now.part = { from, to };
     show();
   };
 
