@@ -9,7 +9,9 @@ import atexit
 import gc
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
@@ -42,6 +44,7 @@ class ReportOptions(TypedDict):
     without_inputs: bool
     without_sounds: bool
     html: bool
+    pdf: bool
     paper: bool
     all_tables: bool
     as_json: bool
@@ -60,6 +63,9 @@ class ReportOptions(TypedDict):
     "--without-sounds", is_flag=True, help="Leave all audio and its pictures out of the page."
 )
 @html_option
+@click.option(
+    "--pdf", is_flag=True, help="Also print the page to report.pdf, with a Chromium on PATH."
+)
 @click.option("--paper", is_flag=True, help="Also write LaTeX and vector figures for a paper.")
 @click.option(
     "--all-tables",
@@ -86,7 +92,7 @@ def report(runs: tuple[Path, ...], **options: Unpack[ReportOptions]) -> None:
     that the paper names.
 
     With --json it prints one object: schema_version (1), run_id, suite, folder (of the tables),
-    files, page and paper (paths, or null), and tables, all of them. A table has label, title,
+    files, page, pdf and paper (paths, or null), and tables, all of them. A table has label, title,
     identity, notes, columns (objects with key and title) and rows (objects with kind, group, method
     and values, one per column). A value is a text, a number, null, an estimate (value, low, high,
     n, best), a p-value (p), or what is missing (missing, reason).
@@ -97,6 +103,8 @@ def report(runs: tuple[Path, ...], **options: Unpack[ReportOptions]) -> None:
         sys.exit(_check(options["check"], runs))
     if not runs:
         raise click.UsageError("Missing argument 'RUNS...'.")
+    if options["pdf"] and not options["html"]:
+        raise click.UsageError("--pdf prints the page; leave --no-html out.")
     if options["verify"]:
         _verify(runs, aside=options["as_json"])
     from bench.records.store import without_garbage_collection
@@ -155,13 +163,15 @@ class Written:
         report: Its tables.
         files: Those of the tables, and the notices beside them.
         page: The page to look at and listen to; None where none was written.
+        pdf: The page as it is printed; None where that was not asked for.
         paper: The LaTeX file; None where none was written.
     """
 
     report: Report
     files: tuple[Path, ...]
     page: Path | None
-    paper: Path | None
+    pdf: Path | None = None
+    paper: Path | None = None
 
     def words(self, *, every_table: bool = False) -> str:
         """Table II, or every table that a terminal can hold, and where everything is."""
@@ -169,7 +179,8 @@ class Written:
 
         report = self.report
         shown = report if every_table else replace(report, tables=report.tables[:1])
-        places = {"Tables (md, tex, csv)": report.out, "Page": self.page, "Paper": self.paper}
+        places = {"Tables (md, tex, csv)": report.out, "Page": self.page}
+        places |= {"PDF": self.pdf, "Paper": self.paper}
         lines = [f"{what}: {place}" for what, place in places.items() if place is not None]
         return "\n".join([terminal_summary(shown), *lines])
 
@@ -179,14 +190,14 @@ class Written:
         from reports.text.plain_data import plain_table
 
         header = self.report.run.header
+        places = {"page": self.page, "pdf": self.pdf, "paper": self.paper}
         answer = {
             "schema_version": SCHEMA_VERSION,
             "run_id": header.run_id,
             "suite": header.suite_name,
             "folder": str(self.report.out),
             "files": [str(path) for path in self.files],
-            "page": None if self.page is None else str(self.page),
-            "paper": None if self.paper is None else str(self.paper),
+            **{name: None if place is None else str(place) for name, place in places.items()},
             "tables": [plain_table(table) for table in self.report.tables],
         }
         return json.dumps(answer, indent=1)
@@ -194,12 +205,23 @@ class Written:
 
 def _write(runs: tuple[Path, ...], options: ReportOptions) -> Written:
     left_out = {key: options[key] for key in ("without_inputs", "without_sounds")}
+    printed = _pdf_writer() if options["pdf"] else None  # no browser is told before the work
     written = write(runs, page=options["html"], **left_out)
-    if not options["paper"]:
-        return written
-    from reports.paper.write import write_paper
+    if options["paper"]:
+        from reports.paper.write import write_paper
 
-    return replace(written, paper=write_paper(written.report))
+        written = replace(written, paper=write_paper(written.report))
+    if printed is not None and written.page is not None:
+        target = written.report.out / "report.pdf"
+        written = replace(written, pdf=printed(written.page, target))
+    return written
+
+
+def _pdf_writer() -> Callable[[Path, Path], Path]:
+    """What prints a page into a file, with the browser that is here."""
+    from reports.page.pdf import find_browser, write_pdf
+
+    return partial(write_pdf, browser=find_browser())
 
 
 def write(
@@ -226,7 +248,7 @@ def write(
         from reports.page.write import write_page
 
         where = write_page(finished, without_inputs=without_inputs, without_sounds=without_sounds)
-    return Written(finished, files, where, None)
+    return Written(finished, files, where)
 
 
 class ExportOptions(TypedDict):

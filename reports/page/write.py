@@ -32,7 +32,8 @@ ASSETS = Path(__file__).with_name("assets")
 LEFT_OUT = "not in this page, which was asked for without sounds"
 SHOWN_FAILURES = 200
 OPEN_TABLES = 2  # the first ones that have rows; the others are folded
-SCRIPTS = ("page.js", "tables.js", "chart.js")
+SCRIPTS = ("page.js", "tables.js", "chart.js", "print.js")
+STYLES = ("page.css", "print.css")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def write_page(
         held = grids.packed(whole)
         _write_index(fresh, report, {**words, "examples": shown, "grid": held})
         _write_tables(fresh, report)
-        for name in ("page.css", *SCRIPTS):
+        for name in (*STYLES, *SCRIPTS):
             replace_file(fresh / name, (ASSETS / name).read_bytes())
     return page / "index.html"
 
