@@ -15,7 +15,7 @@ from reports import sounds
 from reports.listening.ratings import heard
 from reports.listening.tables import ears, listening, with_marks
 from reports.merging import merge
-from reports.tables import notes, reading
+from reports.tables import notes, printed, reading
 from reports.tables.capabilities import capabilities
 from reports.tables.comparisons import comparisons, ranks
 from reports.tables.gains import gains
@@ -25,7 +25,7 @@ from reports.tables.sets import sets
 from reports.tables.settings import table1
 from reports.tables.table2 import table2
 from reports.tables.tradeoff import tradeoff
-from reports.text import formats
+from reports.text import formats, latex
 from reports.text.marks import Mark, relative
 from reports.text.result_table import ResultTable
 from reports.titles import titled
@@ -36,9 +36,7 @@ TABLES: tuple[Callable[[Run], ResultTable], ...] = (
 TERMINAL_WIDTH = 80
 LONG = (retrieval, confusion, comparisons)  # too long for a terminal
 WRITTEN = (*TABLES, *LONG)
-FORMATS: dict[str, Callable[[ResultTable], str]] = {
-    "md": formats.markdown, "tex": formats.latex, "csv": formats.csv
-}  # fmt: skip
+FORMATS = ("md", "tex", "csv")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +93,9 @@ def write_report(
     """
     report = runs if isinstance(runs, Report) else read_report(runs)
     texts = {
-        f"{table.label}.{suffix}": _marked(report, table, suffix, render)
+        f"{table.label}.{suffix}": rendered(report, table, suffix, report.out)
         for table in report.tables
-        for suffix, render in FORMATS.items()
+        for suffix in FORMATS
     }
     texts["failures.md"] = failures(report.run)
     texts[sounds.NOTICE] = sounds.notice(report.run, asked_without=without_inputs)
@@ -107,12 +105,18 @@ def write_report(
     return [report.out / name for name in texts]
 
 
-def _marked(
-    report: Report, table: ResultTable, suffix: str, render: Callable[[ResultTable], str]
-) -> str:
-    """A table as text; in LaTeX a mark above it says where its numbers come from."""
-    mark = mark_of(report, table, report.out).line() if suffix == "tex" else ""
-    return mark + render(table)
+def rendered(report: Report, table: ResultTable, suffix: str, out: Path) -> str:
+    """A table as the text of a file in the folder `out`.
+
+    In LaTeX a mark above it says where its numbers come from, and the notes that are not printed
+    follow as comments.
+    """
+    if suffix != "tex":
+        return formats.markdown(table) if suffix == "md" else formats.csv(table)
+    mark, shown = mark_of(report, table, out).line(), printed.beneath(report.run, table)
+    dress = latex.Dress(printed.caption(report.run, table), shown, mark)
+    apart = [note for note in table.notes if note not in shown]
+    return latex.latex(table, dress) + latex.comments(apart)
 
 
 def mark_of(report: Report, table: ResultTable, out: Path) -> Mark:

@@ -46,6 +46,8 @@ class ReportOptions(TypedDict):
     html: bool
     pdf: bool
     paper: bool
+    style: str | None
+    column: str | None
     all_tables: bool
     as_json: bool
     check: Path | None
@@ -67,6 +69,16 @@ class ReportOptions(TypedDict):
     "--pdf", is_flag=True, help="Also print the page to report.pdf, with a Chromium on PATH."
 )
 @click.option("--paper", is_flag=True, help="Also write LaTeX and vector figures for a paper.")
+@click.option(
+    "--style",
+    type=click.Choice(["plain", "ieee", "acm"]),
+    help="The class of that LaTeX: article, IEEEtran or acmart. Default: plain, which is article.",
+)
+@click.option(
+    "--column",
+    metavar="METRIC",
+    help="What table II in one column has beside CP and SF. Default: what hears the notes.",
+)
 @click.option(
     "--all-tables",
     is_flag=True,
@@ -103,8 +115,7 @@ def report(runs: tuple[Path, ...], **options: Unpack[ReportOptions]) -> None:
         sys.exit(_check(options["check"], runs))
     if not runs:
         raise click.UsageError("Missing argument 'RUNS...'.")
-    if options["pdf"] and not options["html"]:
-        raise click.UsageError("--pdf prints the page; leave --no-html out.")
+    _require_together(options)
     if options["verify"]:
         _verify(runs, aside=options["as_json"])
     from bench.records.store import without_garbage_collection
@@ -116,6 +127,16 @@ def report(runs: tuple[Path, ...], **options: Unpack[ReportOptions]) -> None:
             say(written.json)
         elif not is_quiet():
             say(written.words(every_table=options["all_tables"]))
+
+
+def _require_together(options: ReportOptions) -> None:
+    """Refuse an option whose page or paper is not asked for."""
+    if options["pdf"] and not options["html"]:
+        raise click.UsageError("--pdf prints the page; leave --no-html out.")
+    given = {"--style": options["style"], "--column": options["column"]}
+    alone = [name for name, value in given.items() if value is not None]
+    if alone and not options["paper"]:
+        raise click.UsageError(f"{alone[0]} is about the paper; add --paper.")
 
 
 def _verify(runs: tuple[Path, ...], *, aside: bool) -> None:
@@ -210,7 +231,8 @@ def _write(runs: tuple[Path, ...], options: ReportOptions) -> Written:
     if options["paper"]:
         from reports.paper.write import write_paper
 
-        written = replace(written, paper=write_paper(written.report))
+        paper = write_paper(written.report, options["style"] or "plain", options["column"])
+        written = replace(written, paper=paper)
     if printed is not None and written.page is not None:
         target = written.report.out / "report.pdf"
         written = replace(written, pdf=printed(written.page, target))

@@ -44,8 +44,8 @@ def find_browser() -> str:
         raise ConfigError(
             f"--pdf needs a browser, and there is none: neither {', '.join(PROGRAMS)} on PATH nor "
             "one that the package playwright installed. Install Chromium (`apt install chromium`, "
-            "or `pip install playwright` and `playwright install chromium`), or leave --pdf out and "
-            "print the page from any browser: it has a form for paper."
+            "or `pip install playwright` and `playwright install chromium`), or leave --pdf out "
+            "and print the page from any browser: it has a form for paper."
         )
     return found
 

@@ -26,7 +26,7 @@ from reports.page.examples import first_heard
 from reports.page.media import keeps, link_inputs, without, write_media
 from reports.tables import notes, reading
 from reports.text.html import html_table, render, unchanged
-from reports.write import FORMATS, Report
+from reports.write import FORMATS, Report, rendered
 
 ASSETS = Path(__file__).with_name("assets")
 LEFT_OUT = "not in this page, which was asked for without sounds"
@@ -107,8 +107,9 @@ def write_page(
 def _write_tables(page: Path, report: Report) -> None:
     """The tables as files beside the page, so that a copy of it elsewhere has them too."""
     for table in report.tables:
-        for suffix, show in FORMATS.items():
-            replace_file(page / "tables" / f"{table.label}.{suffix}", show(table))
+        for suffix in FORMATS:
+            text = rendered(report, table, suffix, report.out / "page" / "tables")
+            replace_file(page / "tables" / f"{table.label}.{suffix}", text)
 
 
 def _write_index(page: Path, report: Report, words: dict[str, object]) -> None:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.api import ConfigError
-from reports.text.formats import BLANK, escape, show, unescape
+from reports.text.formats import BLANK, show
+from reports.text.latex import escape, unescape
 from reports.text.marks import Mark, MarkedTable, marked_tables
 from reports.text.result_table import (
     Column,
@@ -29,6 +30,11 @@ from reports.write import Report, read_report
 _RULES = re.compile(
     r"\\(?:toprule|midrule|bottomrule|hline|addlinespace|cmidrule(?:\(.*?\))?\{.*?\})"
 )
+_BRACES = r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"  # two levels of others within
+_SPEC = re.compile(rf"^\s*(?:\[.\])?\s*{_BRACES}")  # the columns of a tabular
+_STACK = re.compile(rf"\\shortstack(?:\[[lcr]\])?({_BRACES})")  # the lines of a title
+_LINE = re.compile(r"(?P<cells>.*?)(?:(?<!\\)\\\\(?P<star>\*)?(?:\[[^\]]*\])?|\Z)", re.DOTALL)
+_ENDS = re.compile(r"\\scriptsize\s*\{?\[")  # an interval beneath its mean
 _NUMBER = re.compile(r"[-\u2212]?\d+(?:\.\d+)?")
 _CELLS = re.compile(r"\(n\s*=\s*(\d+)\)")
 ROUNDING = 0.5 + 1e-6  # of the last digit shown
@@ -103,16 +109,29 @@ def _other_run(mark: Mark, report: Report) -> str:
 def parse_rows(body: str) -> list[list[str]]:
     r"""The rows of a tabular as plain texts, the header first.
 
+    The line of the intervals, which follows a `\\*`, belongs to the row above it.
+
     Example:
         >>> parse_rows(r"{lr} \toprule A & B \\ \midrule x\_y & \textbf{0.5} \\ \bottomrule")
         [['A', 'B'], ['x_y', '0.5']]
+        >>> parse_rows(r"{lr} A & B \\ \midrule x & 0.5 \\*[-1pt] & {\scriptsize [0.4, 0.6]} \\")
+        [['A', 'B'], ['x', '0.5 [0.4, 0.6]']]
     """
     body = re.sub(r"(?<!\\)%.*", "", body)
-    body = _RULES.sub(" ", re.sub(r"^\s*(?:\[.\])?\s*\{[^\n{}]*\}", "", body))
-    lines = re.split(r"(?<!\\)\\\\(?:\[[^\]]*\])?", body)
-    return [
-        [unescape(cell) for cell in re.split(r"(?<!\\)&", line)] for line in lines if line.strip()
-    ]
+    body = _RULES.sub(" ", _SPEC.sub("", body))
+    body = _STACK.sub(lambda stack: re.sub(r"\\\\", " ", stack[1]), body)
+    rows: list[list[str]] = []
+    goes_on = False
+    for found in _LINE.finditer(body):
+        cells = [unescape(cell) for cell in re.split(r"(?<!\\)&", found["cells"])]
+        below = not cells[0] or _ENDS.search(found["cells"])
+        if goes_on and below and len(cells) == len(rows[-1]):
+            both = zip(rows[-1], cells, strict=True)
+            rows[-1] = [f"{above} {cell}".strip() for above, cell in both]
+        elif found["cells"].strip():
+            rows.append(cells)
+        goes_on = bool(rows) and bool(found["star"])
+    return rows
 
 
 def _columns(header: Sequence[str], table: ResultTable) -> tuple[list[int | None], list[str]]:
@@ -143,10 +162,16 @@ def _differences(
         if place is None:
             continue
         value, column = candidate.cells[place], columns[place]
-        if not agrees(text, value):
+        if not agrees(text, value) and not (place == 0 and _names(text, candidate)):
             shown = unescape(escape(show(value, column.decimals)))
             found.append(f"{column.title} is {text!r} in the paper, {shown!r} in the records")
     return found
+
+
+def _names(text: str, row: Row) -> bool:
+    """Whether a text names a row, wherever its lines are broken, or the method of the row."""
+    known = (unescape(escape(name)) for name in (str(row.cells[0]), row.method) if name)
+    return text.replace(" ", "") in [name.replace(" ", "") for name in known]
 
 
 def agrees(text: str, value: Value) -> bool:

@@ -30,8 +30,9 @@ KINDS = {
     "none": "a mean without an interval rests on a single content",
 }
 SHOWN_FAILURES = 10
+NO_BOLD = ", or * where there is none"  # said where a format may have no bold
 BEST = (
-    "bold, or * where there is none: the competitors that no other is significantly better than "
+    f"bold{NO_BOLD}: the competitors that no other is significantly better than "
     "(paired on common cells with failed cells as the worst score, Holm over all pairs, 5 %)"
 )
 COMMON = (

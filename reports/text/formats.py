@@ -1,4 +1,4 @@
-"""A `ResultTable` as text: Markdown, LaTeX, CSV, and plain text that fits a terminal.
+"""A `ResultTable` as text: Markdown, CSV, and plain text that fits a terminal; LaTeX is beside it.
 
 Numbers are rounded to the decimals of their column and shown as `mean [low, high]`. A number whose
 interval is wide, or not known, has two decimals at most: more would be noise. CSV keeps ten
@@ -35,19 +35,6 @@ SETTLED_DECIMALS = 10
 GAP = "  "
 NARROWEST = 9
 LONGEST_TEXT = 26
-
-_LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "]": "{]}",
-    "↑": r"$\uparrow$", "↓": r"$\downarrow$", "\u2013": "--", "\u2014": "---",
-    "\u00d7": r"$\times$",
-    "≥": r"$\geq$", "≤": r"$\leq$", "\n": " ",
-}  # fmt: skip
-# What a paper may write in place of a sign; a tie and a thin space are spaces.
-_SIGNS = {
-    code.strip("$"): sign for sign, code in _LATEX.items() if code.startswith((r"\text", "$"))
-} | {"---": "\u2014", r"\,": " ", "~": " "}
 
 
 def show(value: Value, decimals: int) -> str:
@@ -118,15 +105,15 @@ def markdown(table: ResultTable) -> str:
         disable_numparse=True,
         colalign=["left" if c.text else "right" for c in table.columns] if lines else None,
     )
-    notes = "".join(f"* {_plain(note)}\n" for note in table.notes)
-    why = f"{_plain(table.empty)}\n\n" if table.empty and not table.rows else ""
-    return f"## {_plain(table.title)}\n\n{_plain(table.identity)}\n\n{why}{body}\n\n{notes}"
+    notes = "".join(f"* {plain(note)}\n" for note in table.notes)
+    why = f"{plain(table.empty)}\n\n" if table.empty and not table.rows else ""
+    return f"## {plain(table.title)}\n\n{plain(table.identity)}\n\n{why}{body}\n\n{notes}"
 
 
-def _bold(row: Row, texts: list[str], form: str = "**{}**") -> list[str]:
+def _bold(row: Row, texts: list[str]) -> list[str]:
     """The texts of a row, with the best ones in bold."""
     return [
-        form.format(text) if isinstance(cell, Estimate) and cell.best else text
+        f"**{text}**" if isinstance(cell, Estimate) and cell.best else text
         for cell, text in zip(row.cells, texts, strict=True)
     ]
 
@@ -137,74 +124,16 @@ def _names_itself(group: str, table: ResultTable) -> bool:
 
 
 def _pipe(text: str) -> str:
-    return _plain(text).replace("|", "\\|")
+    return plain(text).replace("|", "\\|")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """A text on one line that no format takes for more than words."""
     return visible(" ".join(text.split()))
 
 
 def _texts(row: Row, columns: Sequence[Column]) -> list[str]:
     return [show(cell, column.decimals) for cell, column in zip(row.cells, columns, strict=True)]
-
-
-def escape(text: str) -> str:
-    r"""Text written so that LaTeX prints it unchanged.
-
-    Example:
-        >>> escape("tve[strength=0.5] 100 %")
-        'tve{[}strength=0.5{]} 100 \\%'
-    """
-    return "".join(_LATEX.get(character, character) for character in _plain(text))
-
-
-def unescape(text: str) -> str:
-    r"""LaTeX as plain text, without bold, math signs, braces and escapes.
-
-    Example:
-        >>> unescape(r"\textbf{x\_y} $\uparrow$ 5\,\%")
-        'x_y ↑ 5 %'
-    """
-    for code, sign in _SIGNS.items():
-        text = text.replace(code, sign)
-    text = re.sub(r"\\(?:textbf|textit|emph|mathbf|mathrm|underline|num)\s*", "", text)
-    text = re.sub(r"(?<!\\)[{}$]", "", text)
-    return _plain(re.sub(r"\\([#$%&_{}])", r"\1", text))
-
-
-def latex(table: ResultTable) -> str:
-    """A LaTeX `table*` with booktabs rules, a caption, a label, and the notes below the table."""
-    align = "".join("l" if column.text else "r" for column in table.columns)
-    header = " & ".join(escape(column.title) for column in table.columns) + r" \\"
-    groups = [
-        [" & ".join(_latex_texts(row, table.columns)) + r" \\" for row in rows]
-        for _, rows in groupby(table.rows, key=lambda row: row.group)
-    ]
-    body = "\n\\midrule\n".join("\n".join(lines) for lines in groups)
-    notes = "\\\\\n".join(escape(note) for note in table.notes)
-    return "\n".join([
-        "% needs \\usepackage{booktabs}",
-        r"\begin{table*}[t]",
-        r"\centering",
-        rf"\caption{{{escape(table.title)} ({escape(table.identity)})}}",
-        rf"\label{{tab:{table.label}}}",
-        rf"\begin{{tabular}}{{{align}}}",
-        r"\toprule",
-        header,
-        r"\midrule",
-        *([body] if body else []),
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\par\smallskip\begin{minipage}{\linewidth}\footnotesize\raggedright",
-        rf"{notes}\end{{minipage}}",
-        r"\end{table*}",
-        "",
-    ])  # fmt: skip
-
-
-def _latex_texts(row: Row, columns: Sequence[Column]) -> list[str]:
-    return _bold(row, [escape(text) for text in _texts(row, columns)], r"\textbf{{{}}}")
 
 
 def csv(table: ResultTable) -> str:
@@ -268,10 +197,10 @@ def terminal(table: ResultTable, width: int = 100) -> str:
     widths = {p: _width(table.columns[p], cells[p]) for p in kept}
     parts = [_draw(table, chosen, cells, widths) for chosen in _pack(table, kept, widths, width)]
     notes = [
-        textwrap.fill(_plain(note), width, initial_indent="  ", subsequent_indent="    ")
+        textwrap.fill(plain(note), width, initial_indent="  ", subsequent_indent="    ")
         for note in table.notes
     ]
-    title = textwrap.fill(_plain(f"{table.title} ({table.identity})"), width)
+    title = textwrap.fill(plain(f"{table.title} ({table.identity})"), width)
     return "\n\n".join([title, *parts, "\n".join(notes)]).rstrip() + "\n"
 
 
@@ -293,7 +222,7 @@ def _wrapped(text: str) -> list[str]:
 def _width(column: Column, blocks: list[Block]) -> int:
     longest = max((len(line) for block in blocks for line in block), default=0)
     limit = max(longest, NARROWEST)
-    return max(longest, *(len(line) for line in textwrap.wrap(_plain(column.title), limit)))
+    return max(longest, *(len(line) for line in textwrap.wrap(plain(column.title), limit)))
 
 
 def _pack(
@@ -314,7 +243,7 @@ def _pack(
 def _draw(
     table: ResultTable, chosen: list[int], cells: dict[int, list[Block]], widths: dict[int, int]
 ) -> str:
-    heads = [textwrap.wrap(_plain(table.columns[p].title), widths[p]) for p in chosen]
+    heads = [textwrap.wrap(plain(table.columns[p].title), widths[p]) for p in chosen]
     rule = "-" * (sum(widths[p] for p in chosen) + len(GAP) * (len(chosen) - 1))
     lines = [*_lines(table, chosen, heads, widths), rule.replace("-", "=")]
     for number, row in enumerate(table.rows):

@@ -21,7 +21,7 @@ from bench.outside.wording import LONGEST
 from bench.records.store import Run
 from reports.gate.verdicts import junit
 from reports.page.write import write_page
-from reports.text import formats
+from reports.text import formats, latex
 from reports.text.html import html_table
 from reports.text.result_table import Column, Missing, ResultTable, Row
 from reports.write import read_report, terminal_summary, write_report
@@ -43,11 +43,11 @@ def table() -> ResultTable:
     return ResultTable(f"T {NAME}", "table", f"suite {NAME}", columns, rows, (f"note {NAME}",))
 
 
-@pytest.mark.parametrize("form", [formats.markdown, formats.latex, formats.csv, formats.terminal])
+@pytest.mark.parametrize("form", [formats.markdown, latex.latex, formats.csv, formats.terminal])
 def test_names_cannot_break_out_of_a_table(form: object, table: ResultTable) -> None:
     text = form(table)  # type: ignore[operator] # one of four functions
     require_clean(text)
-    plain = r"\textbackslash{}x1b" if form is formats.latex else r"\x1b"
+    plain = r"\textbackslash{}x1b" if form is latex.latex else r"\x1b"
     assert text.count(plain) >= 5
 
 

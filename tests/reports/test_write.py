@@ -23,7 +23,7 @@ from bench.records.store import Run
 from reports.merging import merge
 from reports.paper.check import agrees
 from reports.tables.table2 import table2
-from reports.text import formats
+from reports.text import formats, latex
 from reports.write import failures, terminal_summary, write_report
 
 
@@ -38,19 +38,19 @@ def test_terminal_text_fits_its_width(width: int) -> None:
 
 
 def test_latex_escapes_all_that_latex_reads() -> None:
-    text = formats.latex(table2(golden_run()))
+    text = latex.latex(table2(golden_run()))
     body = text[text.index("\\toprule") :]
     assert not re.search(r"(?<!\\)[%#_]", body)
-    assert formats.escape("\\{a}~^") == (
+    assert latex.escape("\\{a}~^") == (
         "\\textbackslash{}\\{a\\}\\textasciitilde{}\\textasciicircum{}"
     )
 
 
 def test_latex_rows_have_one_field_per_column() -> None:
-    text = formats.latex(table2(golden_run()))
+    text = latex.latex(table2(golden_run()))
     rows = text[text.index("\\toprule") : text.index("\\bottomrule")].splitlines()
-    fields = {len(re.findall(r"(?<!\\)&", row)) for row in rows if row.endswith("\\\\")}
-    assert fields == {8}
+    fields = {len(re.findall(r"(?<!\\)&", row)) for row in rows if "&" in row}
+    assert fields == {7}  # what is wide, here what a method sees, is not printed
 
 
 def test_csv_keeps_whole_numbers_and_their_ends() -> None:
