@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.files import renewed_folder, replace_file
+from bench.records.store import Run
 from reports.figures import draw
 from reports.figures.examples import examples
 from reports.figures.plates import Plate, plates
@@ -125,7 +126,7 @@ def _figure(plate: Plate, style: Style) -> str:
 def _appendix(report: Report, tables: Sequence[Printed]) -> str:
     """Where the numbers come from, how they were measured, and the notes that tables leave out."""
     run = report.run
-    facts = [("suite", reading.identity(run)), *notes.provenance(run)]
+    facts = [("suite", reading.identity(run)), *_data(run), *notes.provenance(run)]
     general = [*notes.identity_notes(run)[1:], *printed.methods_notes(run)]
     seen: set[str] = set()
     lines = [
@@ -144,10 +145,16 @@ def _appendix(report: Report, tables: Sequence[Printed]) -> str:
     return "\n".join([*lines, "}", ""])
 
 
+def _data(run: Run) -> list[tuple[str, str]]:
+    """What the clips are: dataset, licence and digest, as far as they are known."""
+    facts = [(key, str(run.header.dataset.get(key) or "")) for key in ("name", "licence", "digest")]
+    return [(f"dataset {key}", value) for key, value in facts if value]
+
+
 def _paragraph(title: str, lines: Sequence[str]) -> list[str]:
     if not lines:
         return []
-    return [rf"\paragraph{{{title}}}", "; ".join(map(_broken, lines)) + "."]
+    return [rf"\paragraph{{{title}}}", ". ".join(map(_broken, lines)) + "."]
 
 
 def _broken(text: str) -> str:

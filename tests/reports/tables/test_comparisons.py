@@ -16,7 +16,8 @@ from building import row, toy
 from bench.statistics.paired import holm
 from reports.tables.comparisons import comparisons, ranks
 from reports.tables.table2 import table2
-from reports.text.formats import latex, markdown, terminal
+from reports.text.formats import markdown, terminal
+from reports.text.latex import latex
 from reports.text.result_table import Estimate, Missing, PValue
 
 
