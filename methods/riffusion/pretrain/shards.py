@@ -18,7 +18,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.sharedctypes import Synchronized
@@ -41,9 +41,9 @@ from methods.riffusion.spectrogram import MINI_PARAMETERS, encode
 
 Kind = Literal["worded", "timbres"]
 TAKES = 2
-TIMBRES_PER_SHARD = 32
+TIMBRES_PER_SHARD = 16
 CLIPS_PER_WORD = 3
-KEPT_SHARDS = 128  # of a list: about 150 MB
+KEPT_SHARDS = 192  # of a list: about 100 MB of timbres, 250 of words
 _SEED_OF_WORDED = 1  # that of the first training: its test clips have another
 _RATE = MINI_PARAMETERS.sample_rate or 0
 _HELD_BACK_EVERY = 8
@@ -189,10 +189,12 @@ class Window:
     Args:
         first: Open at step 0.
         every: Steps until the next one.
+        most: That there are; None is without end.
     """
 
     first: int
     every: int
+    most: int | None = None
 
     def at(self, step: int) -> range:
         """Numbers of the open shards.
@@ -202,10 +204,18 @@ class Window:
             range(0, 4)
         """
         last = self.first + step // self.every
+        if self.most is not None:
+            last = min(last, self.most)
         return range(max(0, last - KEPT_SHARDS), last)
 
+    def ahead(self, step: int, more: int) -> range:
+        """Numbers of the open shards and of so many that open next."""
+        soon = self.at(step + more * self.every)
+        return range(self.at(step).start, soon.stop)
 
-WINDOWS: dict[Kind, Window] = {"worded": Window(2, 80), "timbres": Window(2, 40)}
+
+Windows = Mapping[Kind, Window]
+WINDOWS: Windows = {"worded": Window(2, 80), "timbres": Window(2, 20)}
 
 
 def path_of(folder: Path, kind: Kind, number: int) -> Path:
@@ -225,7 +235,11 @@ def write_shard(renderer: Renderer, folder: Path, kind: Kind, number: int) -> No
 
 
 def _render_ahead(
-    renderer: Renderer, folder: Path, step: Synchronized[int], turn: tuple[int, int]
+    renderer: Renderer,
+    folder: Path,
+    windows: Windows,
+    step: Synchronized[int],
+    turn: tuple[int, int],
 ) -> None:
     """Render what the windows will open within the next few shards, until the training ends."""
     torch.set_num_threads(1)
@@ -234,8 +248,8 @@ def _render_ahead(
         # One shard of each list beyond what is open, per process.
         wanted = [
             (number, kind)
-            for kind, window in WINDOWS.items()
-            for number in range(window.at(step.value).start, window.at(step.value).stop + 1 + of)
+            for kind, window in windows.items()
+            for number in window.ahead(step.value, 1 + of)
             if not path_of(folder, kind, number).is_file()
         ]
         mine = [entry for place, entry in enumerate(sorted(wanted)) if place % of == which]
@@ -253,11 +267,13 @@ class Shards:
         renderer: What makes them.
         folder: Where they are kept.
         processes: That render ahead; 0 renders each when it is needed.
+        windows: Of both lists.
     """
 
     renderer: Renderer
     folder: Path
     processes: int = 0
+    windows: Windows = field(default_factory=lambda: WINDOWS)
     _open: dict[tuple[Kind, int], Shard] = field(default_factory=dict)
     _step: Synchronized[int] | None = None
     _workers: list[multiprocessing.process.BaseProcess] = field(default_factory=list)
@@ -269,7 +285,8 @@ class Shards:
         self._step = context.Value("q", step)
         for which in range(self.processes):
             turn = (which, self.processes)
-            work = partial(_render_ahead, self.renderer, self.folder, self._step, turn)
+            given = (self.renderer, self.folder, self.windows, self._step, turn)
+            work = partial(_render_ahead, *given)
             worker = context.Process(target=work, daemon=True)
             worker.start()
             self._workers.append(worker)
@@ -283,7 +300,7 @@ class Shards:
 
     def open_at(self, kind: Kind, step: int) -> list[Shard]:
         """The shards of a list that are open at a step, in order; older files are removed."""
-        numbers = WINDOWS[kind].at(step)
+        numbers = self.windows[kind].at(step)
         if self._step is not None:
             self._step.value = step
         for number in numbers:

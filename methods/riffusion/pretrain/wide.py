@@ -36,7 +36,7 @@ from methods.riffusion.backbone import PLACEHOLDER, Backbone, find_by_suffix, re
 from methods.riffusion.pretrain import mini_models
 from methods.riffusion.pretrain.corpus import render_picture
 from methods.riffusion.pretrain.denoiser import TextedLatents
-from methods.riffusion.pretrain.shards import Shard, Shards, timbre_images
+from methods.riffusion.pretrain.shards import TAKES, Shard, Shards, timbre_images
 from methods.riffusion.soft_tokens import TOKENS, SoftTokens, with_tokens
 from methods.riffusion.spectrogram import image_to_pixels
 
@@ -296,21 +296,36 @@ def _sampled(chosen: list[tuple[Shard, int]], draws: torch.Generator) -> Tensor:
     return means + deviations * torch.randn(means.shape, generator=draws)
 
 
-def test_material(model: WideModel, posterior: FrozenPosterior, device: str) -> TextedLatents:
-    """One test clip of each worded sound: the test split of the first training."""
-    drawn = [render_picture((_TEST_SEED, sound, i, 0)) for i, sound in enumerate(TRAINED_SOUNDS)]
-    means, deviations = posterior(np.stack([image for image, _ in drawn]))
-    ids = tokens_of(model, [text for _, text in drawn])
+def write_test(posterior: FrozenPosterior, folder: Path) -> Path:
+    """Keep one test clip of each worded sound in `folder`: the first training's test split."""
+    path = folder / "test.pt"
+    if not path.is_file():
+        sounds = enumerate(TRAINED_SOUNDS)
+        drawn = [render_picture((_TEST_SEED, sound, index, 0)) for index, sound in sounds]
+        means, deviations = posterior(np.stack([image for image, _ in drawn]))
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save([means, deviations, [text for _, text in drawn]], path)
+    return path
+
+
+def read_test(model: WideModel, path: Path, device: str) -> TextedLatents:
+    """The test clips on a device."""
+    means, deviations, captions = torch.load(path, weights_only=True)
+    ids = tokens_of(model, captions)
     return TextedLatents(means.to(device), deviations.to(device), ids.to(device))
 
 
-def held_out_material(
-    sources: tuple[Source, ...], posterior: FrozenPosterior, device: str
-) -> HeldOut:
-    """Timbres of another seed, General MIDI programs among them that are held back."""
-    numbers = range(HELD_OUT_TIMBRES)
-    images = timbre_images(sources, HELD_OUT_SEED, numbers, of_evaluation=True)
-    means = posterior(images)[0].to(device)
-    others = [_other(clip) for clip in range(len(means))]
-    # The first clip of each timbre is painted, the other one heard, for half of the cost.
-    return HeldOut(means[::2], means[others][::2])
+def write_held_out(sources: tuple[Source, ...], posterior: FrozenPosterior, folder: Path) -> Path:
+    """Keep timbres of another seed in `folder`; their General MIDI programs are held back."""
+    path = folder / f"held_out_{'-'.join(source.name for source in sources)}.pt"
+    if not path.is_file():
+        images = timbre_images(sources, HELD_OUT_SEED, range(HELD_OUT_TIMBRES), of_evaluation=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save(posterior(images)[0], path)
+    return path
+
+
+def read_held_out(path: Path, device: str) -> HeldOut:
+    """The timbres on a device: the first clip of each is painted, the other one heard."""
+    means = torch.load(path, weights_only=True).to(device)
+    return HeldOut(means[::TAKES], means[1::TAKES])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -204,7 +205,7 @@ def test_a_window_opens_shard_by_shard_and_lets_go_of_the_oldest() -> None:
 def test_shards_that_have_closed_leave_the_disk(tmp_path: Path) -> None:
     shards = shards_of(tmp_path)
     assert len(shards.open_at("timbres", 0)) == 2
-    later = 40 * KEPT_SHARDS
+    later = material.WINDOWS["timbres"].every * KEPT_SHARDS
     for number in material.WINDOWS["timbres"].at(later):
         torch.save(
             [drawn(0, 2), drawn(0, 2), ["", ""]], material.path_of(tmp_path, "timbres", number)
@@ -258,27 +259,80 @@ def test_a_shard_follows_from_its_number(tmp_path: Path, monkeypatch: pytest.Mon
     assert means.shape == (4, 8, 16, 32)
 
 
-def command(work: Path, *options: str) -> str:
-    arguments = ["wide", "--work", str(work), "--device", "cpu", "--processes", "1", *options]
+def test_there_are_no_more_shards_than_were_carried() -> None:
+    window = Window(3, 1, most=3)
+    assert window.at(0) == window.at(1000) == window.ahead(1000, 9) == range(3)
+    assert Window(2, 10).ahead(25, 2) == range(6)
+
+
+def run(command: list[str], folder: Path, **environment: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "methods.riffusion.pretrain", *arguments],
+        command,
         capture_output=True,
         text=True,
         check=False,
-        cwd=CHECKOUT,
+        cwd=folder,
+        env={**os.environ, **environment},
     )
     return f"{done.returncode} {done.stderr}"
+
+
+def command(stage: str, work: Path, *options: str) -> str:
+    arguments = [stage, "--work", str(work), "--device", "cpu", "--processes", "1", *options]
+    return run([sys.executable, "-m", "methods.riffusion.pretrain", *arguments], CHECKOUT)
 
 
 @pytest.mark.slow
 @pytest.mark.corpus
 def test_the_command_trains_goes_on_and_leaves_weights_with_a_card(tmp_path: Path) -> None:
-    assert command(tmp_path, "--steps", "2").startswith("0 ")
-    assert "Pass --resume" in command(tmp_path, "--steps", "4")
-    assert command(tmp_path, "--steps", "4", "--resume").startswith("0 ")
+    assert command("wide", tmp_path, "--steps", "2").startswith("0 ")
+    assert "Pass --resume" in command("wide", tmp_path, "--steps", "4")
+    assert command("wide", tmp_path, "--steps", "4", "--resume").startswith("0 ")
     card = json.loads((tmp_path / "wide.json").read_text())
     assert card["samples"] == 4 * card["recipe"]["batch_size"]
     assert [source["name"] for source in card["sources"]] == ["worded", "procedural", "fluid"]
     assert set(card["held_out"]) == {*HELD_OUT_INSTRUMENTS, *UNHEARD}
     assert {"right", "wrong", "own", "swapped", "row", "empty"} <= card["curve"][-1].keys()
     assert read_backbone(tmp_path / "weights").context_dim == 64
+
+
+# As if these were not installed, which is how it is where a kit is carried to.
+LACKING = """
+from importlib.machinery import PathFinder
+everywhere = PathFinder.find_spec
+def find_spec(name, path=None, target=None):
+    lacks = name.split(".")[0] in ("fluidsynth", "librosa", "soundfile", "soxr", "numba")
+    return None if lacks else everywhere(name, path, target)
+PathFinder.find_spec = find_spec
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.corpus
+def test_a_kit_trains_alone_without_a_soundfont_and_goes_on(tmp_path: Path) -> None:
+    kit, lacks = tmp_path / "kit", tmp_path / "lacks"
+    options = ("--out", str(kit), "--worded", "1")
+    assert command("kit", tmp_path / "work", *options).startswith("0 ")
+    assert "is there already" in command("kit", tmp_path / "work", *options)
+    lacks.mkdir()
+    (lacks / "sitecustomize.py").write_text(LACKING)
+    settings = {
+        "PYTHON": sys.executable,
+        "PYTHONPATH": str(lacks),
+        "DEVICE": "cpu",
+        "BATCH": "4",
+        "PROCESSES": "1",
+        "BUDGET_S": "3000",
+    }
+    for steps in (2, 4):
+        out = tmp_path / f"out{steps}"
+        done = run(["sh", "run.sh"], kit, **settings, STEPS=str(steps), OUT=str(out))
+        assert done.startswith("0 "), done
+        assert json.loads((out / "wide.json").read_text())["samples"] == 4 * steps
+        back = {path.name: path.stat().st_size for path in out.iterdir()}
+        assert {
+            "unet.safetensors",
+            "text_encoder.safetensors",
+            "soft_tokens.safetensors",
+        } < back.keys()
+        assert max(back.values()) < 16 * 2**20
