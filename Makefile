@@ -14,6 +14,12 @@ PROCESSES ?= 2
 FUZZ_S ?= 600
 SEED ?= 1
 ONLY ?=
+# Of `make kit`: where its clips are rendered, and what the machine runs that it is carried to.
+KIT ?= build/kit
+KIT_WORK ?= build/kit-work
+KIT_PYTHON ?= 3.12
+KIT_PLATFORM ?= manylinux2014_x86_64 manylinux_2_17_x86_64
+KIT_WHEELS = annotated-types diffusers importlib_metadata pydantic pydantic_core typing-inspection zipp
 JUDGED ?=
 # Times fail the gate only where the pace of a machine can be relied on: ADVISORY= on such a runner.
 ADVISORY ?= --advisory time
@@ -28,7 +34,7 @@ LANE = BENCH_CACHE=$(abspath $(REGRESSION))/cache OMP_NUM_THREADS=2 $(BIN)/pytho
 
 .PHONY: install run test lint style types unit actionlint check fuzz kills mutants simulations judges docs clean help
 .PHONY: regression regression-run regression-gate regression-base regression-summary baseline table2
-.PHONY: history history-add history-fetch history-push
+.PHONY: kit history history-add history-fetch history-push
 
 help:
 	@echo "make install   create $(VENV) and install the project with its pinned dependencies"
@@ -42,6 +48,7 @@ help:
 	@echo "make baseline REASON='...'   accept the numbers of that run"
 	@echo "make judges    what each default metric hears: metrics/judge_cards.json and docs/reference/judges.md"
 	@echo "make docs      build the documentation into build/docs; a dead link fails"
+	@echo "make kit       a folder that trains mini Riffusion on a GPU of a machine without a network: KIT=$(KIT)"
 	@echo "make clean     remove caches and build products; keeps $(VENV) and runs/"
 
 install: $(STAMP)
@@ -52,6 +59,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt "$$(grep '^torch==' constraints.txt)"
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,notes]'
 	touch $@
+
+kit: install
+	$(BIN)/python -m pip download -q --no-deps --only-binary=:all: --python-version $(KIT_PYTHON) $(KIT_PLATFORM:%=--platform %) -d $(KIT_WORK)/wheels $(foreach name,$(KIT_WHEELS),"$$(grep '^$(name)==' constraints.txt)")
+	$(BIN)/python -m methods.riffusion.pretrain kit --work $(KIT_WORK) --out $(KIT) --wheels $(KIT_WORK)/wheels
 
 run: install
 	$(BIN)/python -m bench run --methods $(METHODS) --suite $(SUITE) --out $(OUT)

@@ -151,8 +151,8 @@ class Backbone:
                 f"{parts.unet.config.cross_attention_dim}; "
                 "both must agree. Take both from one checkpoint."
             )
-        self._token_embedding = _find_by_suffix(parts.text_encoder, "token_embedding")
-        self._position_embedding = _find_by_suffix(parts.text_encoder, "position_embedding")
+        self._token_embedding = find_by_suffix(parts.text_encoder, "token_embedding")
+        self._position_embedding = find_by_suffix(parts.text_encoder, "position_embedding")
         self._moments: Recent[Moments] = Recent(_MOMENTS_KEPT)
         self.inversions: Recent[torch.Tensor] = Recent(_INVERSIONS_KEPT, lambda kept: kept.nbytes)
         self._prompts: dict[str, torch.Tensor] = {}
@@ -327,7 +327,7 @@ def _weights_of(network: nn.Module) -> int:
     return sum(weight.numel() for weight in network.parameters())
 
 
-def _find_by_suffix(model: nn.Module, suffix: str) -> nn.Embedding:
+def find_by_suffix(model: nn.Module, suffix: str) -> nn.Embedding:
     """An embedding by the end of its name; transformers 4 and 5 differ in what comes before."""
     for name, module in model.named_modules():
         if name.endswith(suffix) and isinstance(module, nn.Embedding):

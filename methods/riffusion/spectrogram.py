@@ -26,7 +26,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-import librosa
 import numpy as np
 import torch
 
@@ -97,16 +96,14 @@ MINI_PARAMETERS = SpectrogramParameters(
 @cache
 def mel_bank(parameters: SpectrogramParameters, sample_rate: int) -> torch.Tensor:
     """Triangles on the HTK mel scale with peak 1, float32 (mel, bin), computed in float64."""
-    bank = librosa.filters.mel(
-        sr=sample_rate,
-        n_fft=parameters.geometry(sample_rate).n_fft,
-        n_mels=parameters.num_mels,
-        fmin=parameters.f_min_hz,
-        fmax=parameters.f_max_hz,
-        htk=True,
-        norm=None,
-        dtype=np.float64,
-    )
+    ends = np.array([parameters.f_min_hz, parameters.f_max_hz])
+    lowest, highest = 2595.0 * np.log10(1.0 + ends / 700.0)
+    mels = np.linspace(lowest, highest, parameters.num_mels + 2)
+    edges = 700.0 * (10.0 ** (mels / 2595.0) - 1.0)
+    bins = np.fft.rfftfreq(parameters.geometry(sample_rate).n_fft, 1.0 / sample_rate)
+    widths, distance = np.diff(edges)[:, None], edges[:, None] - bins
+    rising, falling = -distance[:-2] / widths[:-1], distance[2:] / widths[1:]
+    bank = np.maximum(0.0, np.minimum(rising, falling))
     return torch.from_numpy(bank).float()
 
 

@@ -9,53 +9,73 @@ before the noise predictor learns on them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
 
+from bench.training.loop import Curve, Training
+from bench.training.recipe import Recipe
 from methods.riffusion.pretrain import mini_models
 from methods.riffusion.pretrain.corpus import Pictures, load_split
-from methods.riffusion.pretrain.trainer import Curve, Recipe, Trainer
 from methods.riffusion.spectrogram import image_to_pixels
 
 logger = logging.getLogger(__name__)
 
-VAE_RECIPE = Recipe("vae", minutes=14, learning_rate=2e-3, average=0.99)
+VAE_RECIPE = Recipe("vae", 2e-3, 16, budget_s=14 * 60, average=0.99)
 _KL_WEIGHT = 2e-3
 _CROP_FRAMES = 64
+_OF_PICTURES = 1  # ends the seeds of batches
 
 
-def _crops(pictures: Pictures, recipe: Recipe, start: int) -> Iterator[torch.Tensor]:
-    """Batches of random stretches of 64 frames; `start` moves the seed on after a restart."""
-    rng = np.random.default_rng((recipe.seed, start))
-    count, _, frames = pictures.images.shape
-    while True:
-        clips = rng.integers(0, count, recipe.batch_size)
-        offsets = rng.integers(0, frames - _CROP_FRAMES + 1, recipe.batch_size)
+@dataclass(frozen=True, slots=True, eq=False)
+class PictureLesson:
+    """Stretches of 64 frames in, the same out of latents.
+
+    Args:
+        model: The autoencoder under training.
+        train: What is learnt from.
+        test: What is evaluated.
+        recipe: Its seed and batch size.
+    """
+
+    model: AutoencoderKL
+    train: Pictures
+    test: Pictures
+    recipe: Recipe
+
+    def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Random stretches (clip, 3, mel, frame), and the noise of their latents."""
+        rng = np.random.default_rng((self.recipe.seed, step, _OF_PICTURES))
+        count, mels, frames = self.train.images.shape
+        clips = rng.integers(0, count, self.recipe.batch_size)
+        offsets = rng.integers(0, frames - _CROP_FRAMES + 1, self.recipe.batch_size)
         cut = [
-            pictures.images[clip, :, offset : offset + _CROP_FRAMES]
+            self.train.images[clip, :, offset : offset + _CROP_FRAMES]
             for clip, offset in zip(clips, offsets, strict=True)
         ]
-        yield image_to_pixels(torch.from_numpy(np.stack(cut)))
+        config = self.model.config
+        reduction = 2 ** (len(config.block_out_channels) - 1)
+        shape = (config.latent_channels, mels // reduction, _CROP_FRAMES // reduction)
+        noise = rng.standard_normal((len(cut), *shape), np.float32)
+        return image_to_pixels(torch.from_numpy(np.stack(cut))), torch.from_numpy(noise)
 
-
-def _autoencoder_losses(
-    model: AutoencoderKL, batches: Iterator[torch.Tensor]
-) -> Iterator[torch.Tensor]:
-    """L1 + squared error + a little Kullback-Leibler divergence, each a mean per element."""
-    for pixels in batches:
-        with torch.autocast("cpu", torch.bfloat16):
-            posterior = model.encode(pixels).latent_dist
+    def losses(self, batch: tuple[torch.Tensor, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+        """L1 + squared error + a little Kullback-Leibler divergence, each a mean per element."""
+        pixels, noise = batch
+        posterior = self.model.encode(pixels).latent_dist
         mean, log_variance = posterior.mean.float(), posterior.logvar.float()
-        latents = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
-        with torch.autocast("cpu", torch.bfloat16):
-            rebuilt = model.decode(latents).sample
-        error = rebuilt.float() - pixels
+        latents = mean + (0.5 * log_variance).exp() * noise
+        error = self.model.decode(latents).sample.float() - pixels
         divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).mean()
-        yield error.abs().mean() + (error**2).mean() + _KL_WEIGHT * divergence
+        return {"loss": error.abs().mean() + (error**2).mean() + _KL_WEIGHT * divergence}
+
+    def evaluate(self) -> Curve:
+        """Errors of the test pictures."""
+        return reconstruction_error(self.model, self.test)
 
 
 def reconstruction_error(model: AutoencoderKL, pictures: Pictures) -> Curve:
@@ -78,11 +98,10 @@ def thinned(pictures: Pictures, step: int) -> Pictures:
 def train_autoencoder(folder: Path, recipe: Recipe) -> None:
     """Train or continue the autoencoder."""
     torch.manual_seed(recipe.seed)
-    model = mini_models.build_autoencoder().train()
-    trainer = Trainer(model, recipe, folder)
-    test = thinned(load_split("test", folder), 3)
-    batches = _crops(load_split("train", folder), recipe, trainer.step)
-    trainer.run(_autoencoder_losses(model, batches), lambda: reconstruction_error(model, test))
+    model = mini_models.build_autoencoder()
+    train, test = load_split("train", folder), thinned(load_split("test", folder), 3)
+    training = Training(model, recipe, folder, device="cpu", resume=True)
+    training.run(PictureLesson(model, train, test, recipe))
 
 
 def standardised_autoencoder(folder: Path, train: Pictures) -> AutoencoderKL:

@@ -63,7 +63,8 @@ def fit_width(image: NDArray[np.uint8], num_frames: int) -> NDArray[np.uint8]:
     return np.pad(image[..., :num_frames], padding, constant_values=_WHITE)
 
 
-def _render_one(task: tuple[int, str, int, int]) -> tuple[NDArray[np.uint8], str]:
+def render_picture(task: tuple[int, str, int, int]) -> tuple[NDArray[np.uint8], str]:
+    """Image (mel, frame) and caption of the clip of (seed, sound, its place, number)."""
     seed, sound, sound_index, number = task
     rng = np.random.default_rng((seed, sound_index, number))
     duration_s = _SHORT_DURATION_S if rng.random() < _SHORT_SHARE else _FULL_DURATION_S
@@ -89,7 +90,7 @@ def render_split(split: Split, folder: Path, processes: int) -> None:
     with get_context("spawn").Pool(
         processes, initializer=torch.set_num_threads, initargs=(1,)
     ) as pool:
-        rendered = pool.map(_render_one, tasks, chunksize=8)
+        rendered = pool.map(render_picture, tasks, chunksize=8)
     words = {"captions": [text for _, text in rendered], "sounds": [task[1] for task in tasks]}
     (folder / f"{split.name}.json").write_text(json.dumps(words), encoding="utf-8")
     np.savez(target, images=np.stack([image for image, _ in rendered]))

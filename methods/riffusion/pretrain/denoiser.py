@@ -8,14 +8,17 @@ As in Rombach et al. (2022, section 3), on the latents of the finished autoencod
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
+from bench.training.loop import Curve, Training
+from bench.training.recipe import Recipe
 from methods.riffusion.pretrain import mini_models
 from methods.riffusion.pretrain.autoencoder import (
     encode_pictures,
@@ -23,11 +26,11 @@ from methods.riffusion.pretrain.autoencoder import (
     thinned,
 )
 from methods.riffusion.pretrain.corpus import caption_words, load_split
-from methods.riffusion.pretrain.trainer import Curve, Recipe, Trainer
 
-UNET_RECIPE = Recipe("unet", minutes=60, learning_rate=1e-3, report_s=240)
+UNET_RECIPE = Recipe("unet", 1e-3, 16, budget_s=60 * 60, report_s=240)
 EVALUATED_TIMESTEPS = (100, 300, 500, 700, 900)
 _CAPTION_DROP = 0.12
+_OF_NOISE = 2  # ends the seeds of batches
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,27 +42,60 @@ class TextedLatents:
     token_ids: torch.Tensor
 
 
-def _denoising_losses(
-    model: nn.ModuleDict, material: TextedLatents, empty_ids: torch.Tensor, recipe: Recipe
-) -> Iterator[torch.Tensor]:
-    """Squared error of predicted noise at uniform timesteps; 12 % of the captions are dropped."""
-    generator = torch.Generator().manual_seed(recipe.seed)
-    retained = mini_models.build_scheduler().alphas_cumprod
-    size, count = recipe.batch_size, len(material.means)
-    while True:
-        clips = torch.randint(0, count, (size,), generator=generator)
-        means, deviations = material.means[clips], material.deviations[clips]
+@dataclass(frozen=True, slots=True, eq=False)
+class NoiseBatch:
+    """Noisy latents, their noise, timesteps (clip,), and token ids (clip, token)."""
+
+    noisy: torch.Tensor
+    noise: torch.Tensor
+    timesteps: torch.Tensor
+    token_ids: torch.Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NoiseLesson:
+    """Which noise lies in the latents of captioned clips, at any timestep.
+
+    Args:
+        model: `unet` and `text_encoder`, under training.
+        train: What is learnt from.
+        test: What is evaluated.
+        empty_ids: Token ids of the empty caption, (1, token); 12 % of the captions become it.
+        recipe: Its seed and batch size.
+    """
+
+    model: nn.ModuleDict
+    train: TextedLatents
+    test: TextedLatents
+    empty_ids: torch.Tensor
+    recipe: Recipe
+
+    def batch(self, step: int) -> NoiseBatch:
+        """Draws from the posterior of random clips, with noise."""
+        rng = np.random.default_rng((self.recipe.seed, step, _OF_NOISE))
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        retained = mini_models.build_scheduler().alphas_cumprod
+        size, train = self.recipe.batch_size, self.train
+        clips = torch.randint(0, len(train.means), (size,), generator=generator)
+        means, deviations = train.means[clips], train.deviations[clips]
         latents = means + deviations * torch.randn(means.shape, generator=generator)
         dropped = torch.rand(size, 1, generator=generator) < _CAPTION_DROP
-        token_ids = torch.where(dropped, empty_ids, material.token_ids[clips])
+        token_ids = torch.where(dropped, self.empty_ids, train.token_ids[clips])
         timesteps = torch.randint(0, len(retained), (size,), generator=generator)
         noise = torch.randn(means.shape, generator=generator)
         kept = retained[timesteps][:, None, None, None]
         noisy = kept.sqrt() * latents + (1 - kept).sqrt() * noise
-        with torch.autocast("cpu", torch.bfloat16):
-            states = model["text_encoder"](token_ids).last_hidden_state
-            predicted = model["unet"](noisy, timesteps, states).sample
-        yield functional.mse_loss(predicted.float(), noise)
+        return NoiseBatch(noisy, noise, timesteps, token_ids)
+
+    def losses(self, batch: NoiseBatch) -> Mapping[str, torch.Tensor]:
+        """Squared error of the predicted noise."""
+        states = self.model["text_encoder"](batch.token_ids).last_hidden_state
+        predicted = self.model["unet"](batch.noisy, batch.timesteps, states).sample
+        return {"loss": functional.mse_loss(predicted.float(), batch.noise)}
+
+    def evaluate(self) -> Curve:
+        """Errors of the test clips under right and wrong captions."""
+        return denoising_error(self.model, self.test)
 
 
 def denoising_error(model: nn.ModuleDict, material: TextedLatents) -> Curve:
@@ -93,16 +129,13 @@ def train_unet(folder: Path, recipe: Recipe) -> None:
     torch.manual_seed(recipe.seed)
     tokenizer = mini_models.build_tokenizer(caption_words(train.captions))
     text_encoder = mini_models.build_text_encoder(tokenizer)
-    model = nn.ModuleDict({"unet": mini_models.build_unet(), "text_encoder": text_encoder}).train()
+    model = nn.ModuleDict({"unet": mini_models.build_unet(), "text_encoder": text_encoder})
     material, held = (
         TextedLatents(
             *encode_pictures(autoencoder, part), mini_models.tokenize(tokenizer, part.captions)
         )
         for part in (train, test)
     )
-    trainer = Trainer(model, recipe, folder)
+    training = Training(model, recipe, folder, device="cpu", resume=True)
     empty_ids = mini_models.tokenize(tokenizer, [""])
-    # A restart draws other batches than the first start did.
-    batches = replace(recipe, seed=recipe.seed + trainer.step)
-    losses = _denoising_losses(model, material, empty_ids, batches)
-    trainer.run(losses, lambda: denoising_error(model, held))
+    training.run(NoiseLesson(model, material, held, empty_ids, recipe))

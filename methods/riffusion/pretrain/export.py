@@ -141,8 +141,7 @@ def _training_record(curves: dict[str, Json], words: list[str], clips: int) -> d
     }
     return {
         "recipe": {
-            recipe.name: asdict(recipe) | {"minutes": round(spent_s[recipe.name] / 60, 1)}
-            for recipe in recipes
+            recipe.name: asdict(recipe) | {"budget_s": spent_s[recipe.name]} for recipe in recipes
         },
         "corpus": {"clips": clips, "split_seeds": {"train": 1, "test": 2, "held_out": 3}},
         "held_out_sounds": list(HELD_OUT_INSTRUMENTS),
