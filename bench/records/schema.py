@@ -40,7 +40,7 @@ class Record(BaseModel):
 class PlannedCell(Record):
     """One intended cell: method x style x content x repetition.
 
-    `chunk` groups cells that run as one batch.
+    `chunk` groups cells that run as one batch. `content_seed` is None in older plans.
     """
 
     cell_id: str
@@ -54,6 +54,7 @@ class PlannedCell(Record):
     repetition: int
     seed: int
     fit_seed: int
+    content_seed: int | None = None
 
 
 class CellRecord(Record):

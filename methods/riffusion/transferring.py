@@ -17,8 +17,15 @@ from bench.seeds import derive_seed, generator
 from methods.riffusion.backbone import Backbone
 from methods.riffusion.conditioning import ContextTable, Learner, LearntConditioning, tabulate
 from methods.riffusion.parameters.edits import AnySampling
-from methods.riffusion.parameters.settings import CanvasSettings
-from methods.riffusion.rendering import Ending, Rendering, Riffusion, count_windows, render
+from methods.riffusion.parameters.settings import CanvasSettings, StylisationSettings
+from methods.riffusion.rendering import (
+    Ending,
+    Rendering,
+    Riffusion,
+    content_seed,
+    count_windows,
+    render,
+)
 from methods.riffusion.transition import Transition, amounts, blend_settings, split_state
 
 
@@ -67,7 +74,10 @@ def transfer_styles(
             way = ways[id(request.state)]
             if way is None:
                 contexts = make_table(request, visited)
-                renderings.append(Rendering(request.content, request.seed, contexts))
+                seed = _noise_seed(request, settings)
+                renderings.append(
+                    Rendering(request.content, request.seed, contexts, noise_seed=seed)
+                )
             else:
                 renderings.append(_on_the_way(model, request, way, settings, make_table))
         audios = render(model, renderings, settings, canvas)
@@ -96,9 +106,14 @@ def _on_the_way(
     first, second = (
         make_table(replace(request, state=state), visited) for state in (way.first, way.second)
     )
-    seed = derive_seed("transition", request.seed)
-    ending = Ending(second, end, seed, way.settings.curve)
-    return Rendering(request.content, request.seed, first, ending)
+    noise_seed = _noise_seed(request, start)
+    ending = Ending(second, end, derive_seed("transition", noise_seed), way.settings.curve)
+    return Rendering(request.content, request.seed, first, ending, noise_seed)
+
+
+def _noise_seed(request: TransferRequest[StylisedT], settings: AnySampling) -> int:
+    """The seed of a content's noises: edits take the same for every style, to keep inversions."""
+    return request.seed if isinstance(settings, StylisationSettings) else content_seed(request)
 
 
 def _jobs(

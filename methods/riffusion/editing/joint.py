@@ -24,9 +24,8 @@ from methods.riffusion.editing.injection import (
     heard_tokens,
     injected,
 )
-from methods.riffusion.editing.inversion import climb, steps_down
-from methods.riffusion.editing.kept import recall
-from methods.riffusion.editing.samplers import of_source
+from methods.riffusion.editing.inversion import steps_down
+from methods.riffusion.editing.samplers import climbed
 from methods.riffusion.parameters.edits import InjectionSettings, SourceSettings
 from methods.riffusion.parameters.itinerary import Climb
 from methods.riffusion.schedule import ddim_step
@@ -49,12 +48,7 @@ def trajectories(
     backbone: Backbone, moves: tuple[Climb, ...], latents: torch.Tensor
 ) -> torch.Tensor:
     """Trajectories of contents under the empty prompt; kept, as no style decides them."""
-
-    def visit(rows: list[int]) -> torch.Tensor:
-        predict = of_source(backbone, SourceSettings())
-        return climb(predict, backbone.schedule, moves, latents[rows]).transpose(0, 1)
-
-    return recall(backbone, f"trajectory {moves}", (latents,), visit)
+    return climbed(backbone, SourceSettings(), moves, latents).transpose(0, 1)
 
 
 def level_of(settings: InjectionSettings, number: int) -> int:

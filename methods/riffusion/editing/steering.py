@@ -19,16 +19,14 @@ from collections.abc import Sequence
 
 import torch
 
-from bench.batching import Batcher
 from bench.seeds import derive_seed, generator
 from methods.riffusion.backbone import Backbone
 from methods.riffusion.conditioning import Conditioning, PromptConditioning
 from methods.riffusion.editing.kept import recall
-from methods.riffusion.parameters.edits import SteeringSettings
+from methods.riffusion.parameters.edits import BLOCK, SteeringSettings
 from methods.riffusion.schedule import Schedule, add_noise
 from methods.riffusion.stylisation import predict_guided
 
-_TOGETHER = 16  # updates whose predictions of the content as it is are made in one pass
 _WEIGHT = 2.0  # omega(t) = 2 (1 - abar_t), the flag `weight_aug` of the released code
 
 
@@ -41,7 +39,7 @@ def draw_times(
     timesteps and noises.
     """
     grid = torch.tensor(settings.visited(num_train_timesteps))
-    count = len(settings.rates())
+    count = settings.drawn()
     streams = [generator(derive_seed("steering", seed)) for seed in seeds]
     rows = [torch.randint(len(grid), (count,), generator=stream) for stream in streams]
     return grid[torch.stack(rows, dim=1)]
@@ -67,13 +65,14 @@ def steer(
         conditioning: Contexts of the styles.
         settings: Rates and guidance.
         latents: z_s, which is also where z begins.
-        noises: One per update, unit normal.
-        times: One per update, of each row its own.
+        noises: One per drawn update, unit normal.
+        times: One per drawn update, of each row its own.
     """
     scale = settings.guidance_scale
     resting = _of_contents(backbone, settings, latents, noises, times)
     moved = latents
-    for rate, noise, t, rested in zip(settings.rates(), noises, times, resting, strict=True):
+    # Draws come in whole blocks, of which the last may be longer than the way.
+    for rate, noise, t, rested in zip(settings.rates(), noises, times, resting, strict=False):
         noised = add_noise(backbone.schedule, moved, noise, t)
         styled = predict_guided(backbone.predict_noise, conditioning, noised, t, scale)
         step = rate * _weight(backbone.schedule, t, latents.dtype) * (styled - rested)
@@ -96,30 +95,23 @@ def _of_contents(
     """Predictions of the noise in contents as they are, for every update; kept per content."""
     source = PromptConditioning(backbone, settings.source.prompt)
 
-    def predict(content: torch.Tensor, noise: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        noised = add_noise(backbone.schedule, content.expand_as(noise), noise, t)
-        return predict_guided(
-            backbone.predict_noise, source, noised, t, settings.source.guidance_scale
-        )
+    def of_block(here: slice) -> torch.Tensor:
+        def predict(rows: list[int]) -> torch.Tensor:
+            noise, t = noises[here, rows], times[here, rows]
+            content = latents[rows].expand_as(noise)
+            found = predict_guided(
+                backbone.predict_noise,
+                source,
+                add_noise(backbone.schedule, *(x.flatten(0, 1) for x in (content, noise, t))),
+                t.flatten(),
+                settings.source.guidance_scale,
+            )
+            each = torch.unflatten(found, 0, t.shape)
+            return each.transpose(0, 1)
 
-    def rest(row: int) -> torch.Tensor:
-        updates = Batcher(_TOGETHER).run(
-            range(len(times)),
-            lambda part: list(
-                predict(
-                    latents[row],
-                    noises[part[0] : part[-1] + 1, row],
-                    times[part[0] : part[-1] + 1, row],
-                )
-            ),
-        )
-        return torch.stack(updates)
+        decisive = (latents, noises[here].transpose(0, 1), times[here].transpose(0, 1))
+        facts = f"resting {settings.source}"
+        return recall(backbone, facts, decisive, predict, rows_each=BLOCK).transpose(0, 1)
 
-    decisive = (latents, noises.transpose(0, 1), times.transpose(0, 1))
-    kept = recall(
-        backbone,
-        f"resting {settings.source}",
-        decisive,
-        lambda rows: torch.stack([rest(row) for row in rows]),
-    )
-    return kept.transpose(0, 1)
+    blocks = [slice(first, first + BLOCK) for first in range(0, len(times), BLOCK)]
+    return torch.cat([of_block(here) for here in blocks])

@@ -20,8 +20,21 @@ LastMap = Literal["zero", "keep"]
 Layers = Literal["fine", "all", "every"]
 StartStyle = Literal["off", "adain", "efdm"]
 _FINEST_GRID = 999  # every timestep but 0
+BLOCK = 8  # steps of an inversion that are made in one pass and kept as one
 # Of the released SteerMusic_edit.py: .02 for each of 400 updates, times .9 after every 20 of them.
 _WHOLE_RATE, _FALL, _FALLS = 8.0, 0.9, 20
+
+
+def in_blocks(count: int, whole: int) -> int:
+    """Steps that are made where so many are needed: whole blocks, at most all there are.
+
+    So the same passes are made for every strength, and a sweep of it makes them once.
+
+    Example:
+        >>> in_blocks(17, 50), in_blocks(50, 50)
+        (24, 50)
+    """
+    return min(whole, -(-count // BLOCK) * BLOCK)
 
 
 def require_guidance(scale: float, name: str = "guidance_scale") -> None:
@@ -109,14 +122,19 @@ class NoiseMapSettings(_GridSettings):
         if self.last_map not in ("zero", "keep"):
             raise ConfigError(f"z_last is {self.last_map!r}; it must be zero or keep. Try zero.")
 
+    def recorded(self, num_train_timesteps: int = 1000) -> tuple[int, ...]:
+        """The timesteps of which maps are made, rising: whole blocks, the lowest k among them."""
+        grid = ddim_grid(self.num_inference_steps, num_train_timesteps)
+        return grid[: in_blocks(len(self.visited()), self.num_inference_steps)]
+
     def rows(self) -> int:
-        """Rows of the U-Net, up and down; those up are not repeated for another style.
+        """Rows of the U-Net, up and down; those up are not repeated for another style or strength.
 
         Example:
             >>> NoiseMapSettings(0.65, 5.0, 50).rows()
             96
         """
-        return self.source.rows * len(self.visited()) + _GridSettings.rows(self)
+        return self.source.rows * len(self.recorded()) + _GridSettings.rows(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +218,10 @@ class SteeringSettings:
             for number in range(count_steps(self.strength, self.num_inference_steps))
         )
 
+    def drawn(self) -> int:
+        """Updates for which the content's own prediction is made: whole blocks."""
+        return in_blocks(len(self.rates()), self.num_inference_steps)
+
     def rows(self) -> int:
         """Rows of the U-Net; those of the content's own prediction are not repeated.
 
@@ -207,8 +229,8 @@ class SteeringSettings:
             >>> SteeringSettings().rows()
             300
         """
-        each = self.source.rows + (2 if self.guidance_scale > 1 else 1)
-        return each * count_steps(self.strength, self.num_inference_steps)
+        moving = (2 if self.guidance_scale > 1 else 1) * len(self.rates())
+        return self.source.rows * self.drawn() + moving
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ from methods.riffusion.parameters.itinerary import Convention, ddim_grid, plan_c
 from methods.riffusion.parameters.stylus import StylusParameters
 from methods.riffusion.rendering import (
     Riffusion,
+    content_seed,
     draw_image,
     load_riffusion,
     paint_over,
@@ -179,7 +180,7 @@ def _read(
     moments = backbone.encode(torch.from_numpy(np.stack(laid)))
     # Windows of a piece share their draw, as in the rest of the family.
     streams = [
-        generator(derive_seed("stylisation", request.seed))
+        generator(derive_seed("stylisation", content_seed(request)))
         for request, images in zip(requests, cut, strict=True)
         for _ in images
     ]

@@ -35,7 +35,7 @@ class Draws:
 def draw(settings: SteeringSettings, seed: int = 0) -> Draws:
     generator = torch.Generator().manual_seed(seed)
     latents = torch.randn(SHAPE, generator=generator)
-    noises = [torch.randn(SHAPE, generator=generator) for _ in settings.rates()]
+    noises = [torch.randn(SHAPE, generator=generator) for _ in range(settings.drawn())]
     return Draws(latents, torch.stack(noises), draw_times(settings, [seed]))
 
 
@@ -95,7 +95,7 @@ def test_a_model_that_only_reads_moves_by_the_sum_of_its_rates(told: str) -> Non
     moved = steered(reader, "style", settings, replace(given, latents=given.latents.double()))
     source = 0.5 + 5 * (0.2 - 0.5) if told else 0.5
     delta = 0.5 + 5 * (0.9 - 0.5) - source
-    kept = make_schedule().alphas_cumprod.double()[given.times[:, 0]]
+    kept = make_schedule().alphas_cumprod.double()[given.times[: len(settings.rates()), 0]]
     expected = sum(0.2 * 0.9 ** (i // 2) * 2 * (1 - float(a)) * delta for i, a in enumerate(kept))
     assert len(kept) == 30
     torch.testing.assert_close(
@@ -135,8 +135,11 @@ def test_the_rate_falls_by_a_tenth_twenty_times_whatever_the_updates() -> None:
 def test_a_share_of_the_updates_is_the_beginning_of_all_of_them(tiny_backbone: Backbone) -> None:
     half = replace(FEW, strength=0.5)
     given, few = draw(FEW), draw(half)
-    assert torch.equal(given.noises[:2], few.noises)
-    assert torch.equal(given.times[:2], few.times)
+    assert torch.equal(given.noises, few.noises)
+    assert torch.equal(given.times, few.times)
+    long, short = SteeringSettings(), SteeringSettings(strength=0.25)
+    assert (long.drawn(), short.drawn(), len(short.rates())) == (100, 32, 25)
+    assert torch.equal(draw_times(long, [1])[:32], draw_times(short, [1]))
     seen: list[torch.Tensor] = []
     handle = tiny_backbone.parts.unet.register_forward_pre_hook(
         lambda _module, inputs: seen.append(inputs[0])
@@ -166,6 +169,20 @@ def test_rows_are_counted_and_the_content_is_predicted_once(
     handle.remove()
     assert first == settings.rows() == 4 * (each + 2)
     assert rows == [4 * each, *[2] * 8]
+
+
+def test_a_sweep_of_the_strength_predicts_the_content_once(tiny_backbone: Backbone) -> None:
+    settings = SteeringSettings(1.0, 1.0, 20)
+    given, rows = draw(settings), []
+    handle = tiny_backbone.parts.unet.register_forward_pre_hook(
+        lambda _module, inputs: rows.append(len(inputs[0]))
+    )
+    for strength in (0.4, 1.0, 0.75, 0.1):
+        some = replace(settings, strength=strength)
+        few = Draws(given.latents, given.noises[: some.drawn()], given.times[: some.drawn()])
+        steered(tiny_backbone, "a", some, few)
+    handle.remove()
+    assert rows == [8, *[1] * 8, 8, 4, *[1] * 20, *[1] * 15, *[1] * 2]
 
 
 def test_no_weight_of_the_model_gets_a_gradient(tiny_backbone: Backbone) -> None:

@@ -16,6 +16,7 @@ from bench.api import (
     TransferRequest,
     UnsupportedError,
 )
+from bench.counts import counts
 from methods.riffusion.controls import Vocoder
 from methods.riffusion.parameters.guided import VocoderParameters
 from methods.riffusion.parameters.rti import RtiParameters
@@ -78,6 +79,22 @@ def test_with_modes_and_phases_of_the_content_no_seed_has_a_say() -> None:
     requests = [TransferRequest(content, state, parameters, seed) for seed in (1, 2)]
     first, second = method.transfer(requests)
     assert first.digest == second.digest
+
+
+@pytest.mark.parametrize("kind", [Zeta, Steer])
+def test_a_content_is_inverted_once_for_all_styles_and_strengths(
+    kind: type[StyleTransferMethod],
+) -> None:
+    """Passes are counted where they are made; 8 steps up are one pass, each down is one."""
+    method, content = loaded(kind), clip("c", 1.0, 355)
+    whole, half = (kind.Parameters(num_inference_steps=8, strength=s) for s in (1.0, 0.5))
+    bells, organ = (learnt(method, whole, name) for name in ("bells", "organ"))
+    passes = []
+    for state, parameters, seed in ((bells, whole, 1), (organ, whole, 2), (organ, half, 2)):
+        before = counts()["unet"]
+        method.transfer([TransferRequest(content, state, parameters, seed, content_seed=7)])
+        passes.append(counts()["unet"] - before)
+    assert passes == [1 + 8, 8, 4]
 
 
 def test_a_learnt_word_leads_every_sampler() -> None:
