@@ -9,8 +9,10 @@ column), timesteps (update, batch).
 
 References:
     Hertz, Aberman, Cohen-Or (2023), Delta Denoising Score, arXiv 2304.07090, equation 3; Niu et al.
-    (2025), SteerMusic, arXiv 2504.10826, section 3.1, and its code in sony/steermusic, of which
-    nothing is copied. The code takes one update after the last one that is heard.
+    (2025), SteerMusic, arXiv 2504.10826, section 3, and its code in sony/steermusic, of which
+    nothing is copied. The code takes one update after the last one that is heard. Of its
+    personalised variant both further terms are here, while a learnt word leads the network itself,
+    where the source trains another network.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import torch
 from bench.seeds import derive_seed, generator
 from methods.riffusion.backbone import Backbone
 from methods.riffusion.conditioning import Conditioning, PromptConditioning
+from methods.riffusion.editing.contrast import pull
 from methods.riffusion.editing.kept import recall
 from methods.riffusion.parameters.edits import BLOCK, SteeringSettings
 from methods.riffusion.schedule import Schedule, add_noise
@@ -57,8 +60,10 @@ def steer(
 ) -> torch.Tensor:
     """Move contents into their styles.
 
-    z <- z - rate omega(t) [guide(z + noise, style) - guide(z_s + noise, content)], where what is
-    not finite counts as 0.
+    z <- z - rate (omega(t) [guide(z + noise, style) - guide(z_s + noise, content) + l D] + c P),
+    where what is not finite counts as 0. D = guide(z + noise, style) - guide(z + noise, its words)
+    is what a learnt style knows beyond its words, P the contrastive pull (`editing.contrast`); both
+    weights are 0 unless they are set.
 
     Args:
         backbone: Frozen.
@@ -68,16 +73,41 @@ def steer(
         noises: One per drawn update, unit normal.
         times: One per drawn update, of each row its own.
     """
-    scale = settings.guidance_scale
+    source = PromptConditioning(backbone, settings.source.prompt)
     resting = _of_contents(backbone, settings, latents, noises, times)
     moved = latents
     # Draws come in whole blocks, of which the last may be longer than the way.
     for rate, noise, t, rested in zip(settings.rates(), noises, times, resting, strict=False):
         noised = add_noise(backbone.schedule, moved, noise, t)
-        styled = predict_guided(backbone.predict_noise, conditioning, noised, t, scale)
-        step = rate * _weight(backbone.schedule, t, latents.dtype) * (styled - rested)
+        ahead = _ahead(backbone, conditioning, settings, noised, t) - rested
+        step = rate * _weight(backbone.schedule, t, latents.dtype) * ahead
+        if settings.contrast_weight:
+            told = source.cond(t), conditioning.cond(t)
+            held = pull(backbone, latents, moved, (noise, t), told)
+            step = step + rate * settings.contrast_weight * held
         moved = moved - torch.where(torch.isfinite(step), step, 0)
     return moved
+
+
+def _ahead(
+    backbone: Backbone,
+    conditioning: Conditioning,
+    settings: SteeringSettings,
+    latents: torch.Tensor,
+    t: torch.Tensor,
+) -> torch.Tensor:
+    """The prediction under the style, and with its weight what it says beyond the plain words."""
+    scale, weight = settings.guidance_scale, settings.plain_weight
+    if not weight:
+        return predict_guided(backbone.predict_noise, conditioning, latents, t, scale)
+    # Both are guided from the same empty prompt, so that it is asked for once.
+    told = [conditioning.cond(t), conditioning.plain(t)]
+    told += [conditioning.uncond(t)] if scale > 1 else []
+    rows = len(told)
+    noise = backbone.predict_noise(latents.repeat(rows, 1, 1, 1), t.repeat(rows), torch.cat(told))
+    styled, plain, *empty = noise.chunk(rows)
+    guided = empty[0] + scale * (styled - empty[0]) if empty else styled
+    return guided + weight * scale * (styled - plain)
 
 
 def _weight(schedule: Schedule, t: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

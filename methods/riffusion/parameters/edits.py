@@ -9,6 +9,7 @@ is a sound.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -168,6 +169,8 @@ class SteeringSettings:
         source_prompt: Words for the content; empty is the empty prompt, which is never guided.
         bounds: Lowest and highest timestep that may be drawn.
         t_grid: Steps of the DDIM grid from which timesteps are drawn; 999 has them all.
+        plain_weight: lambda, of the difference that a learnt style makes to its plain words.
+        contrast_weight: Of the pull that holds the content's course in time.
     """
 
     strength: float = 1.0
@@ -176,6 +179,8 @@ class SteeringSettings:
     source_prompt: str = ""
     bounds: tuple[int, int] = (20, 980)
     t_grid: int = 50
+    plain_weight: float = 0.0
+    contrast_weight: float = 0.0
 
     def __post_init__(self) -> None:
         """Check everything now."""
@@ -183,6 +188,9 @@ class SteeringSettings:
         count_steps(self.strength, self.num_inference_steps)
         if not 1 <= self.t_grid <= _FINEST_GRID:
             raise ConfigError(f"t_grid is {self.t_grid}; it must be in 1..{_FINEST_GRID}. Try 50.")
+        for name, weight in self.weights().items():
+            if not 0 <= weight < math.inf:
+                raise ConfigError(f"{name} is {weight}; it must be at least 0. Leave it out.")
         if not self.visited():
             low, high = self.bounds
             raise ConfigError(
@@ -218,6 +226,10 @@ class SteeringSettings:
             for number in range(count_steps(self.strength, self.num_inference_steps))
         )
 
+    def weights(self) -> dict[str, float]:
+        """The weights of both further terms by their names."""
+        return {"plain_weight": self.plain_weight, "contrast_weight": self.contrast_weight}
+
     def drawn(self) -> int:
         """Updates for which the content's own prediction is made: whole blocks."""
         return in_blocks(len(self.rates()), self.num_inference_steps)
@@ -225,12 +237,17 @@ class SteeringSettings:
     def rows(self) -> int:
         """Rows of the U-Net; those of the content's own prediction are not repeated.
 
+        Plain words take a row of each update, the pull one of the content and one of the moving
+        latent, whose pass backwards counts as two.
+
         Example:
-            >>> SteeringSettings().rows()
-            300
+            >>> SteeringSettings().rows(), SteeringSettings(plain_weight=0.05).rows()
+            (300, 400)
         """
-        moving = (2 if self.guidance_scale > 1 else 1) * len(self.rates())
-        return self.source.rows * self.drawn() + moving
+        guided = 2 if self.guidance_scale > 1 else 1
+        pulled = 4 if self.contrast_weight else 0
+        each = guided + bool(self.plain_weight) + pulled
+        return self.source.rows * self.drawn() + each * len(self.rates())
 
 
 @dataclass(frozen=True, slots=True)

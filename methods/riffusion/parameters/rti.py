@@ -96,6 +96,7 @@ class RtiParameters(HostParameters):
         yield from departures.of_styles(self.fit_width_mode, self.plan())
         if self.sampler != "stylise":
             yield departures.of_sampler(self.sampler)
+            yield from departures.of_contrast(self.contrast_weight)
         elif self.brs == "on":
             yield "with bias reduction, which the baseline lacks, an ablation (brs=off)"
         yield from departures.of_stylisation(self)

@@ -143,6 +143,7 @@ class TveParameters(HostParameters):
         yield from self._departures_of_network()
         if self.sampler != "stylise":
             yield departures.of_sampler(self.sampler)
+            yield from departures.of_contrast(self.contrast_weight)
         elif self.brs == "off":
             yield "without bias reduction, an ablation (brs=on)"
         elif self.brs_grid == "aligned":

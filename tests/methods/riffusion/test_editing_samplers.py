@@ -285,7 +285,7 @@ def test_an_inversion_never_reads_the_contexts_of_the_style(tiny_backbone: Backb
     """A learnt style may have an empty prompt of its own; the content is inverted without it."""
     settings = InversionSettings(1.0, 1.0, 3)
     given, own = material(settings, 1), torch.full((3, 8, 32), 7.0)
-    learnt = RowsOfTables([ContextTable(torch.tensor(settings.visited()), own, own)])
+    learnt = RowsOfTables([ContextTable(torch.tensor(settings.visited()), own, own, own[:1])])
     sample(tiny_backbone, learnt, settings, given)
     with counted_rows(tiny_backbone) as seen:
         sample(tiny_backbone, under(tiny_backbone, settings, "a"), settings, given)

@@ -9,6 +9,7 @@ import torch
 from bench.api import (
     Audio,
     Clip,
+    ConfigError,
     FitRequest,
     Style,
     StyleState,
@@ -106,6 +107,26 @@ def test_a_learnt_word_leads_every_sampler() -> None:
         request = TransferRequest(clip("c", 1.0), state, parameters, 1)
         digests.add(method.transfer([request])[0].digest)
     assert len(digests) == 5
+
+
+def test_what_a_word_knows_beyond_the_style_s_text_needs_a_text_that_the_model_knows() -> None:
+    method, content = loaded(RTI), clip("c", 1.0)
+    digests = []
+    for terms in ({}, {"plain_weight": 0.5}, {"contrast_weight": 30.0}):
+        parameters = RtiParameters(
+            steps=1, batch_size=1, num_inference_steps=2, sampler="steer", strength=1.0, **terms
+        )
+        state = learnt(method, parameters)
+        (made,) = method.transfer([TransferRequest(content, state, parameters, 1)])
+        digests.append(made.digest)
+    assert len(set(digests)) == 3
+    plain = RtiParameters(steps=1, batch_size=1, sampler="steer", plain_weight=0.5)
+    for name in ("zither", ""):
+        unknown = TransferRequest(content, learnt(method, plain, name), plain, 1)
+        with pytest.raises(UnsupportedError, match=f"the style's text is '{name}', with a word"):
+            method.transfer([unknown])
+    with pytest.raises(ConfigError, match=r"plain_weight is 0\.5, .* sampler zeta; only steer"):
+        RtiParameters(sampler="zeta", plain_weight=0.5)
 
 
 def test_a_piece_may_go_from_one_style_to_another() -> None:
