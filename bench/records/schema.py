@@ -189,7 +189,8 @@ class MethodEntry(Record):
     """The facts about a method that tables print.
 
     `identity` is that of its code and weights in the latest session with it, see
-    `RunHeader.identities`; None in older runs.
+    `RunHeader.identities`; None in older runs. `work` is what it asks of its network with these
+    settings, where it can say so.
     """
 
     label: str
@@ -208,6 +209,7 @@ class MethodEntry(Record):
     bandwidth_hz: float | None = None
     repository: Repository | None = None  # of one from outside
     identity: str | None = None
+    work: Description = ""
 
     @property
     def made_elsewhere(self) -> bool:

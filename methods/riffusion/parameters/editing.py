@@ -25,7 +25,7 @@ from methods.riffusion.parameters.edits import (
     SteeringSettings,
     StochasticSettings,
 )
-from methods.riffusion.parameters.guided import TRANSFER, CanvasParameters
+from methods.riffusion.parameters.guided import ROWS, TRANSFER, CanvasParameters
 from methods.riffusion.parameters.settings import VaeSample
 
 Preset = Literal["mini", "full", "released"]
@@ -139,7 +139,7 @@ class ZetaParameters(_SourcedParameters):
 
     def passes(self) -> Passes:
         """Rows of the U-Net for a window, inversion and all."""
-        return Passes(transfer=self.sampling().rows())
+        return Passes(transfer=self.sampling().rows(), unit=ROWS)
 
     def departures(self, profile: Profile) -> Iterator[str]:
         """Where these settings leave the paper and its code."""
@@ -163,7 +163,7 @@ class DdimInversionParameters(_SourcedParameters):
 
     def passes(self) -> Passes:
         """Rows of the U-Net for a window, inversion and all."""
-        return Passes(transfer=self.sampling().rows())
+        return Passes(transfer=self.sampling().rows(), unit=ROWS)
 
     def departures(self, profile: Profile) -> Iterator[str]:
         """Where these settings leave the paper and its code."""
@@ -185,7 +185,7 @@ class SdeditParameters(_EditParameters):
 
     def passes(self) -> Passes:
         """Rows of the U-Net for a window."""
-        return Passes(transfer=self.sampling().rows())
+        return Passes(transfer=self.sampling().rows(), unit=ROWS)
 
     def departures(self, profile: Profile) -> Iterator[str]:
         """Where these settings leave the code that they are compared in."""
@@ -235,7 +235,7 @@ class SteerParameters(_EditParameters):
 
     def passes(self) -> Passes:
         """Rows of the U-Net for a window."""
-        return Passes(transfer=self.sampling().rows())
+        return Passes(transfer=self.sampling().rows(), unit=ROWS)
 
     def departures(self, profile: Profile) -> Iterator[str]:
         """Where these settings leave the paper and its code."""

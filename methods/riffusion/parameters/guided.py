@@ -24,6 +24,7 @@ from methods.riffusion.parameters.settings import (
 from methods.riffusion.width import WidthMode
 
 FIT, TRANSFER = {"role": "fit"}, {"role": "transfer"}
+ROWS = "rows of the U-Net"  # what passes are counted in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,7 @@ class UnguidedParameters(CanvasParameters):
 
     def passes(self) -> Passes:
         """Rows of the U-Net for a window; a subclass that learns adds those of its fit."""
-        return Passes(transfer=self.sampling().rows())
+        return Passes(transfer=self.sampling().rows(), unit=ROWS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,10 @@ import torch
 from torch import nn
 
 from bench.api import ConfigError
+from bench.counts import passes_of
+from bench.plan.plan import method_info
+from bench.plugins.catalog import find_method
+from bench.plugins.kinds import kind_of
 from methods.riffusion.backbone import Backbone
 from methods.riffusion.conditioning import ContextTable, PromptConditioning, RowsOfTables, tabulate
 from methods.riffusion.editing.inversion import (
@@ -318,6 +322,26 @@ def test_presets_are_the_published_numbers_and_are_overruled_by_hand() -> None:
     assert SdeditParameters().passes().transfer == 64
     hosted = RtiParameters(sampler="zeta", strength=1.0).sampling()
     assert hosted == NoiseMapSettings(1.0, 5.0, 50)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("zeta", "96 for a window"),
+        ("ddim-inversion", "150 for a window"),
+        ("sdedit", "64 for a window"),
+        ("steer", "300 for a window"),
+        ("stylus", "50 to fit, 200 for a window"),
+    ],
+)
+def test_every_edit_says_what_it_asks_of_the_network(name: str, words: str) -> None:
+    """By hand from the spans: up and down, a row under an empty prompt and two when guided."""
+    kind, info = kind_of(find_method(name)), method_info(name)
+    said = passes_of(kind.parameters({})).words(fits=info.fits_per_style)
+    assert said == f"{words}: rows of the U-Net"
+    assert kind.departures(kind.parameters({}), "mini")
+    assert len(info.conditioned_on) == 2
+    assert "arXiv" in info.source
 
 
 @pytest.mark.parametrize(
