@@ -129,6 +129,32 @@ def test_what_a_word_knows_beyond_the_style_s_text_needs_a_text_that_the_model_k
         RtiParameters(sampler="zeta", plain_weight=0.5)
 
 
+def test_what_lies_between_two_sounds_begins_with_one_and_ends_with_the_other() -> None:
+    """Two windows: the first as in the first style alone, the last as in the second."""
+    method, parameters = loaded(Stylus), Stylus.Parameters(num_inference_steps=2, phase="content")
+    content = clip("c", 9.0)
+    states = [
+        method.fit(
+            [FitRequest(Style(str(pitch), (clip("s", 5.0, pitch),)), parameters, 1)],
+            lambda _fraction, _text: None,
+        )[0]
+        for pitch in (330, 990)
+    ]
+    way = Stylus.transition(*states)
+    first, second, both = (
+        method.transfer([TransferRequest(content, state, parameters, 1)])[0].mono
+        for state in (*states, way)
+    )
+    head, tail = slice(0, 3 * RATE), slice(6 * RATE, None)
+    for part, end, other in ((head, first, second), (tail, second, first)):
+        likeness = [np.corrcoef(both[part], one[part])[0, 1] for one in (end, other)]
+        assert likeness[0] > 0.999
+        assert likeness[1] < likeness[0]
+    unlike = learnt(method, Stylus.Parameters(num_inference_steps=3))
+    with pytest.raises(UnsupportedError, match="differ in num_inference_steps of their inversion"):
+        Stylus.transition(states[0], unlike)
+
+
 def test_a_piece_may_go_from_one_style_to_another() -> None:
     method, parameters = loaded(Steer), Steer.Parameters(num_inference_steps=2)
     states = [learnt(method, parameters, name) for name in ("bells", "organ")]
