@@ -41,9 +41,7 @@ _EDITS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
             "Manor and Michaeli (2024), Zero-Shot Unsupervised and Text-Based Audio Editing Using "
             "DDPM Inversion, arXiv 2402.10009, section 3"
         ),
-        (
-            "noise maps are made of states as drawn, which the code replaces by what they lead to",
-        ),
+        ("noise maps are made of states as drawn, which the code replaces by what they lead to",),
     ),
     (
         "ddim-inversion",
