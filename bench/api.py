@@ -235,6 +235,9 @@ class TransferRequest(Generic[ParametersT_co]):
         seed: Decides every random draw.
         target: The true result, mono and at the native rate, where the dataset has it, for a
             control whose `MethodInfo.needs` names "target"; None for all others.
+        content_seed: Decides draws that concern the content alone, and is the same for every style
+            and method, so that what is made of them can be kept for other styles; None where there
+            is but one request, whose `seed` serves.
     """
 
     content: Clip
@@ -242,6 +245,7 @@ class TransferRequest(Generic[ParametersT_co]):
     parameters: ParametersT_co
     seed: int
     target: Audio | None = None
+    content_seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

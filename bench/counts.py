@@ -41,11 +41,31 @@ class Passes:
         fit: Of the fit of a style, such as optimiser steps times rows.
         transfer: Of the transfer of a clip, such as rows of a UNet.
         fit_per_clip: Whether those of the fit are meant for each clip of the style.
+        unit: What one of them is, such as "rows of the U-Net"; empty where nobody needs to know.
     """
 
     fit: float = 1.0
     transfer: float = 1.0
     fit_per_clip: bool = False
+    unit: str = ""
+
+    def words(self, *, fits: bool) -> str:
+        """What they are, for a table; empty without a unit.
+
+        Args:
+            fits: Whether the method learns each style.
+
+        Example:
+            >>> Passes(400, 65, unit="rows of the U-Net").words(fits=True)
+            '400 to fit, 65 for a window: rows of the U-Net'
+            >>> Passes(transfer=96, unit="rows of the U-Net").words(fits=False)
+            '96 for a window: rows of the U-Net'
+        """
+        if not self.unit:
+            return ""
+        each = " each clip" if self.fit_per_clip else ""
+        learnt = f"{self.fit:g} to fit{each}, " if fits else ""
+        return f"{learnt}{self.transfer:g} for a window: {self.unit}"
 
 
 @runtime_checkable
@@ -61,6 +81,6 @@ def passes_of(parameters: object) -> Passes:
 
     Example:
         >>> passes_of(None)
-        Passes(fit=1.0, transfer=1.0, fit_per_clip=False)
+        Passes(fit=1.0, transfer=1.0, fit_per_clip=False, unit='')
     """
     return parameters.passes() if isinstance(parameters, CountsPasses) else Passes()

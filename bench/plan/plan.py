@@ -271,6 +271,7 @@ def _cells(
                 repetition=repetition,
                 seed=seed,
                 fit_seed=derive_seed(suite.base_seed, split.id, repetition),
+                content_seed=derive_seed("content", suite.base_seed, content.id, repetition),
             )
 
 

@@ -32,6 +32,7 @@ COLUMNS: dict[str, str] = {
     "repetition": "from 0; each has seeds of its own",
     "seed": "of the transfer; the same for every method",
     "fit_seed": "of the fit",
+    "content_seed": "of what is drawn for the content alone; the same for every style and method",
     "status": "ok; unsupported (declined); invalid_output, error, oom, timeout, crash (failed); "
     "cancelled (not run)",
     "reason": "why the status is not ok",

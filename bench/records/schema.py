@@ -40,7 +40,7 @@ class Record(BaseModel):
 class PlannedCell(Record):
     """One intended cell: method x style x content x repetition.
 
-    `chunk` groups cells that run as one batch.
+    `chunk` groups cells that run as one batch. `content_seed` is None in older plans.
     """
 
     cell_id: str
@@ -54,6 +54,7 @@ class PlannedCell(Record):
     repetition: int
     seed: int
     fit_seed: int
+    content_seed: int | None = None
 
 
 class CellRecord(Record):
@@ -188,7 +189,8 @@ class MethodEntry(Record):
     """The facts about a method that tables print.
 
     `identity` is that of its code and weights in the latest session with it, see
-    `RunHeader.identities`; None in older runs.
+    `RunHeader.identities`; None in older runs. `work` is what it asks of its network with these
+    settings, where it can say so.
     """
 
     label: str
@@ -207,6 +209,7 @@ class MethodEntry(Record):
     bandwidth_hz: float | None = None
     repository: Repository | None = None  # of one from outside
     identity: str | None = None
+    work: Description = ""
 
     @property
     def made_elsewhere(self) -> bool:

@@ -263,7 +263,9 @@ def _transfer(
 ) -> list[_Made | _Lost]:
     """Outputs as the method made them, and what each cost."""
     requests = [
-        TransferRequest(clip, state, job.parameters, one.cell.seed, one.target)
+        TransferRequest(
+            clip, state, job.parameters, one.cell.seed, one.target, one.cell.content_seed
+        )
         for one, clip in zip(asked, heard, strict=True)
     ]
     gauge = Gauge(job.studio.context.device)

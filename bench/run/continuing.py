@@ -138,8 +138,12 @@ def lay_out(folder: Path, header: RunHeader | None, plan: Plan) -> Layout:
     unknown = broken_plans(stated, lines) - ours - stated.keys()
     kept = [one for one in _kept(lines, plan, broken) if one[0].method not in unknown]
     by_place = {place_of(cell): cell for cell in in_force(kept)}
-    wanted = {cell.cell_id for cell in plan.cells}
-    known = [cell for cell in by_place.values() if cell.cell_id in wanted]
+    wanted = {cell.cell_id: cell.content_seed for cell in plan.cells}
+    known = [  # an older plan does not say what a content's own draws come from
+        cell.model_copy(update={"content_seed": wanted[cell.cell_id]})
+        for cell in by_place.values()
+        if cell.cell_id in wanted
+    ]
     added = missing_cells(plan, known)
     facts = plan_facts([*kept, *written(added)])
     if stated:  # what other methods lack, their own command restores

@@ -8,8 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from bench.counts import passes_of
 from bench.description import NOT_SAID
-from bench.plan.plan import Plan, PlannedMethod, departures_of, describe_styles
+from bench.plan.plan import (
+    Plan,
+    PlannedMethod,
+    departures_of,
+    describe_styles,
+    resolve_parameters,
+)
 from bench.plugins.catalog import find_method, find_metric
 from bench.records.sameness import joined, package_lists, suite_digest
 from bench.records.schema import MethodEntry, MetricEntry, RunHeader
@@ -128,7 +135,18 @@ def _method_entry(plan: Plan, method: PlannedMethod, identity: Identity) -> Meth
         bandwidth_hz=profile.bandwidth_hz,
         repository=repository(find_method(method.choice.name)),
         identity=identity.mark,
+        work=_work(plan, method),
     )
+
+
+def _work(plan: Plan, method: PlannedMethod) -> str:
+    """What a method asks of its network; where that differs between styles, each way of it."""
+    settings = [
+        method.kind.parameters(resolve_parameters(plan.suite, method, style))
+        for style in plan.splits
+    ]
+    words = [passes_of(one).words(fits=method.info.fits_per_style) for one in settings]
+    return "; ".join(dict.fromkeys(words))
 
 
 def _source(method: PlannedMethod, identity: Identity) -> str:

@@ -152,7 +152,8 @@ def chunk_key(
     """The name of one rendered chunk in the cache, by the digests of its contents' audio.
 
     All contents of the chunk are part of it, because a chunk is rendered whole or not at all. For a
-    control that is told the true results, these stand behind the contents.
+    control that is told the true results, these stand behind the contents. What a plan draws for a
+    content alone follows from what its seed follows from, so the seed stands for both.
     """
     return digest(
         {

@@ -237,9 +237,10 @@ def _require_sound(path: Path, content: Audio, division: Division) -> None:
 
 
 def _with_shared_noise(plan: Plan) -> Plan:
-    """The plan with one seed for all channels of the content."""
-    seed = plan.cells[0].seed
-    return replace(plan, cells=tuple(c.model_copy(update={"seed": seed}) for c in plan.cells))
+    """The plan with the same seeds for all channels of the content."""
+    first = plan.cells[0]
+    shared = {"seed": first.seed, "content_seed": first.content_seed}
+    return replace(plan, cells=tuple(cell.model_copy(update=shared) for cell in plan.cells))
 
 
 def _said_before(

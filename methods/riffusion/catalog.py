@@ -41,7 +41,7 @@ _EDITS: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
             "Manor and Michaeli (2024), Zero-Shot Unsupervised and Text-Based Audio Editing Using "
             "DDPM Inversion, arXiv 2402.10009, section 3"
         ),
-        (),
+        ("noise maps are made of states as drawn, which the code replaces by what they lead to",),
     ),
     (
         "ddim-inversion",
@@ -149,6 +149,7 @@ FOLLOWING: dict[str, Entry] = {
                 fits_per_style=False,
                 source=source,
                 departures=(*departures, *_AS_EDITS),
+                version="2",  # a content draws the same noises for every style
                 channels="each",
             ),
             _RIFFUSION,
@@ -173,6 +174,7 @@ FOLLOWING: dict[str, Entry] = {
                 "windows of a longer content share the statistics of their noise",
                 *_AS_RIFFUSION,
             ),
+            version="2",  # a content draws the same latents for every style
             channels="each",
         ),
         _RIFFUSION,

@@ -1,9 +1,9 @@
 """What the U-Net is told at each timestep: contexts for the style and for "nothing".
 
-Everything after fitting sees only `cond(t) -> (batch, token, dim)` and `uncond(t) -> (batch,
-token, dim)`. What is learnt is either a row of the token-embedding table (`RowLearner`: MusicTI's
-embedding, a static vector) or a map of text-encoder outputs (`ContextLearner`: the reproduction
-report's placement).
+Everything after fitting sees only `cond(t) -> (batch, token, dim)`, `uncond(t)` in the same shape,
+and `plain(t)`, the style in plain words. What is learnt is either a row of the token-embedding
+table (`RowLearner`: MusicTI's embedding, a static vector) or a map of text-encoder outputs
+(`ContextLearner`: the reproduction report's placement).
 
 **Conventions**: timesteps are integer tensors (batch,); dropout is live only where its factors are
 given, or a generator to draw them from.
@@ -75,6 +75,9 @@ class Conditioning(Protocol):
     def uncond(self, timesteps: torch.Tensor) -> torch.Tensor:
         """Contexts of the empty prompt, (batch, token, dim)."""
 
+    def plain(self, timesteps: torch.Tensor) -> torch.Tensor:
+        """Contexts of the style in plain words, (batch, token, dim)."""
+
 
 def encode_outputs(
     backbone: Backbone, outputs: Sequence[torch.Tensor], writes_row: Sequence[bool]
@@ -102,12 +105,14 @@ def encode_outputs(
 class LearntConditioning:
     """The contexts of one learner; the empty prompt passes through it only where it maps contexts.
 
-    A `RowLearner` has no row to write in the empty prompt, so `uncond` is constant for it.
+    A `RowLearner` has no row to write in the empty prompt, so `uncond` is constant for it. `words`
+    are what the style is called, where that is asked for.
     """
 
     backbone: Backbone
     learner: Learner
     generator: torch.Generator | None = None
+    words: str = EMPTY_PROMPT
 
     def cond(self, timesteps: torch.Tensor) -> torch.Tensor:
         """Contexts of the style, (batch, token, dim)."""
@@ -121,6 +126,10 @@ class LearntConditioning:
         if isinstance(self.learner, RowLearner):
             return self._states(EMPTY_PROMPT, timesteps)
         return self._mapped(EMPTY_PROMPT, timesteps)
+
+    def plain(self, timesteps: torch.Tensor) -> torch.Tensor:
+        """Contexts of the style's words, which no learner changes, (batch, token, dim)."""
+        return self._states(self.words, timesteps)
 
     def _states(self, prompt: str, timesteps: torch.Tensor) -> torch.Tensor:
         return self.backbone.encode_prompt(prompt).expand(len(timesteps), -1, -1)
@@ -157,6 +166,10 @@ class PromptConditioning:
         """Contexts of the empty prompt, (batch, token, dim)."""
         return self.backbone.encode_prompt(EMPTY_PROMPT).expand(len(timesteps), -1, -1)
 
+    def plain(self, timesteps: torch.Tensor) -> torch.Tensor:
+        """The same as `cond`: the text is plain words, (batch, token, dim)."""
+        return self.cond(timesteps)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ContextTable:
@@ -166,11 +179,13 @@ class ContextTable:
         visited: The timesteps, ascending; what is asked for must be among them.
         styled: (row, token, dim), a row per timestep.
         empty: (row, token, dim).
+        words: (1, token, dim), at every timestep; those of the empty prompt where nobody asks.
     """
 
     visited: torch.Tensor
     styled: torch.Tensor
     empty: torch.Tensor
+    words: torch.Tensor
 
     def cond(self, timesteps: torch.Tensor) -> torch.Tensor:
         """Contexts of the style, (batch, token, dim)."""
@@ -179,6 +194,10 @@ class ContextTable:
     def uncond(self, timesteps: torch.Tensor) -> torch.Tensor:
         """Contexts of the empty prompt, (batch, token, dim)."""
         return self.empty[find_rows(self.visited, timesteps)]
+
+    def plain(self, timesteps: torch.Tensor) -> torch.Tensor:
+        """Contexts of the style in plain words, (batch, token, dim)."""
+        return self.words.expand(len(timesteps), -1, -1)
 
 
 def find_rows(visited: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
@@ -209,6 +228,7 @@ def tabulate(
         visited,
         styled=torch.cat([conditioning.cond(t[None]) for t in visited]),
         empty=torch.cat([conditioning.uncond(t[None]) for t in visited]),
+        words=conditioning.plain(visited[:1]),
     )
 
 
@@ -228,6 +248,7 @@ class RowsOfTables:
         )
         self._styled = torch.stack([table.styled for table in distinct])
         self._empty = torch.stack([table.empty for table in distinct])
+        self._words = torch.cat([table.words for table in distinct])
 
     def cond(self, timesteps: torch.Tensor) -> torch.Tensor:
         """Contexts of each row's style, (batch, token, dim)."""
@@ -236,3 +257,8 @@ class RowsOfTables:
     def uncond(self, timesteps: torch.Tensor) -> torch.Tensor:
         """Contexts of the empty prompt, (batch, token, dim)."""
         return self._empty[self._table, find_rows(self._visited, timesteps)]
+
+    def plain(self, timesteps: torch.Tensor) -> torch.Tensor:
+        """Contexts of each row's style in plain words, (batch, token, dim)."""
+        del timesteps  # one row per row of the batch, at every timestep
+        return self._words[self._table]

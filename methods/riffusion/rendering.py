@@ -1,7 +1,7 @@
 """From audio to latents and back: what the methods share around stylisation.
 
 **Conventions**: audio is mono at the profile's rate; images are uint8 (mel, frame). A request's
-noise depends on its seed alone, and all methods draw it in the same order (posterior, noise), so
+noise depends on one seed alone, and all methods draw it in the same order (posterior, noise), so
 that methods share noise.
 """
 
@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
-from bench.api import Audio, Clip, ContentError, Profile
+from bench.api import Audio, Clip, ContentError, Profile, TransferRequest
 from bench.audio import fit_length
 from bench.batching import Batcher, affordable, in_parallel
 from bench.memo import Recent
@@ -55,6 +56,14 @@ class Riffusion:
     window_s: float
 
 
+def content_seed(request: TransferRequest[Any]) -> int:
+    """The seed of what is drawn for a content whatever the style, so that inversions can be kept.
+
+    Stylisation does not draw from it: there methods share the noise of a content and a style.
+    """
+    return request.seed if request.content_seed is None else request.content_seed
+
+
 def load_riffusion(profile: Profile, device: str) -> Riffusion:
     """Load a profile; its backbone is shared by all methods of this process.
 
@@ -82,13 +91,14 @@ class Rendering:
     """One content to be rendered: its seed, and the contexts of its style.
 
     `ending` is given where the content goes to another style; both tables then hold the same
-    timesteps.
+    timesteps. `noise_seed` is the seed of all noises where it is not that of the phases.
     """
 
     content: Clip
     seed: int
     contexts: ContextTable
     ending: Ending | None = None
+    noise_seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -273,14 +283,15 @@ def render(
 
 def _passages(one: Rendering, windows: Sequence[GreyImage], settings: AnySampling) -> list[Passage]:
     end = one.ending
+    seed = one.seed if one.noise_seed is None else one.noise_seed
     if end is None:
-        return [Passage(w, one.contexts, settings, (one.seed, one.seed)) for w in windows]
+        return [Passage(w, one.contexts, settings, (seed, seed)) for w in windows]
     return [
         Passage(
             window,
             blend_tables(one.contexts, end.contexts, amount),
             blend_settings(settings, end.settings, amount),
-            (one.seed, end.seed),
+            (seed, end.seed),
             amount,
         )
         for window, amount in zip(windows, amounts(len(windows), end.curve), strict=True)

@@ -32,6 +32,7 @@ from methods.riffusion.embedding import StaticVector
 from methods.riffusion.fitting.learning import FAMILY, fit_styles
 from methods.riffusion.parameters.rti import RtiParameters
 from methods.riffusion.rendering import load_riffusion
+from methods.riffusion.text import reader
 from methods.riffusion.transferring import TableMaker, transfer_styles
 from methods.riffusion.transition import join_states
 
@@ -49,6 +50,7 @@ class RTI(StyleTransferMethod[RtiParameters]):
     def load(self, profile: Profile, device: str) -> None:
         """Load the frozen model, shared with the other methods of this family."""
         self._model = load_riffusion(profile, device)
+        self._read = reader(profile)
 
     def fit(
         self, requests: Sequence[FitRequest[RtiParameters]], progress: Progress
@@ -67,7 +69,8 @@ class RTI(StyleTransferMethod[RtiParameters]):
         def rebuild(_state: StyleState) -> Learner:
             return StaticVector(torch.zeros(backbone.context_dim))
 
-        return transfer_styles(self._model, requests, TableMaker(backbone, rebuild))
+        tables = TableMaker(backbone, rebuild, self._read)
+        return transfer_styles(self._model, requests, tables)
 
     @classmethod
     def departures(cls, parameters: RtiParameters, profile: Profile) -> tuple[str, ...]:

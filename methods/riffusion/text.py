@@ -14,7 +14,7 @@ References:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import final
 
@@ -81,6 +81,19 @@ def words_of(text: str) -> list[str]:
         ['a', 'music', 'box', 'please']
     """
     return "".join(c if c.isalnum() else " " for c in text.lower()).split()
+
+
+def reader(profile: Profile) -> Callable[[str], str | None]:
+    """What gives a text as a profile's model reads it; None for one of no or of unknown words."""
+    vocabulary = read_vocabulary(MINI_FOLDER) if profile == "mini" else None
+
+    def read(text: str) -> str | None:
+        words = words_of(text)
+        if vocabulary is None:
+            return text.strip() if words else None
+        return " ".join(words) if words and vocabulary.issuperset(words) else None
+
+    return read
 
 
 class TextPrompted(StyleTransferMethod[StylisedT]):

@@ -12,13 +12,26 @@ from typing import Protocol, TypeVar
 
 import torch
 
-from bench.api import Audio, StyleState, TransferRequest
+from bench.api import Audio, StyleState, TransferRequest, UnsupportedError
 from bench.seeds import derive_seed, generator
 from methods.riffusion.backbone import Backbone
-from methods.riffusion.conditioning import ContextTable, Learner, LearntConditioning, tabulate
-from methods.riffusion.parameters.edits import AnySampling
-from methods.riffusion.parameters.settings import CanvasSettings
-from methods.riffusion.rendering import Ending, Rendering, Riffusion, count_windows, render
+from methods.riffusion.conditioning import (
+    EMPTY_PROMPT,
+    ContextTable,
+    Learner,
+    LearntConditioning,
+    tabulate,
+)
+from methods.riffusion.parameters.edits import AnySampling, SteeringSettings
+from methods.riffusion.parameters.settings import CanvasSettings, StylisationSettings
+from methods.riffusion.rendering import (
+    Ending,
+    Rendering,
+    Riffusion,
+    content_seed,
+    count_windows,
+    render,
+)
 from methods.riffusion.transition import Transition, amounts, blend_settings, split_state
 
 
@@ -67,7 +80,10 @@ def transfer_styles(
             way = ways[id(request.state)]
             if way is None:
                 contexts = make_table(request, visited)
-                renderings.append(Rendering(request.content, request.seed, contexts))
+                seed = _noise_seed(request, settings)
+                renderings.append(
+                    Rendering(request.content, request.seed, contexts, noise_seed=seed)
+                )
             else:
                 renderings.append(_on_the_way(model, request, way, settings, make_table))
         audios = render(model, renderings, settings, canvas)
@@ -96,9 +112,14 @@ def _on_the_way(
     first, second = (
         make_table(replace(request, state=state), visited) for state in (way.first, way.second)
     )
-    seed = derive_seed("transition", request.seed)
-    ending = Ending(second, end, seed, way.settings.curve)
-    return Rendering(request.content, request.seed, first, ending)
+    noise_seed = _noise_seed(request, start)
+    ending = Ending(second, end, derive_seed("transition", noise_seed), way.settings.curve)
+    return Rendering(request.content, request.seed, first, ending, noise_seed)
+
+
+def _noise_seed(request: TransferRequest[StylisedT], settings: AnySampling) -> int:
+    """The seed of a content's noises: edits take the same for every style, to keep inversions."""
+    return request.seed if isinstance(settings, StylisationSettings) else content_seed(request)
 
 
 def _jobs(
@@ -113,23 +134,34 @@ def _jobs(
 
 
 class TableMaker:
-    """Context tables of learnt styles: one per state and route.
+    """Context tables of learnt styles: one per state, route and words.
 
     It lives for one call of `transfer`, so that a state's identity is safe as a key.
+
+    Args:
+        backbone: Frozen.
+        rebuild: Makes the learner of a state.
+        read: Gives a text as the model reads it; None for one that it cannot.
     """
 
-    def __init__(self, backbone: Backbone, rebuild: Callable[[StyleState], Learner]) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        rebuild: Callable[[StyleState], Learner],
+        read: Callable[[str], str | None],
+    ) -> None:
         self._backbone = backbone
         self._rebuild = rebuild
-        self._tables: dict[tuple[int, tuple[int, ...]], ContextTable] = {}
+        self._read = read
+        self._tables: dict[tuple[int, tuple[int, ...], str], ContextTable] = {}
 
     def __call__(
         self, request: TransferRequest[Stylised], visited: tuple[int, ...]
     ) -> ContextTable:
         """The contexts of a request's style at the visited timesteps."""
-        key = (id(request.state), visited)
+        key = (id(request.state), visited, self._words(request))
         if key not in self._tables:
-            self._tables[key] = self._make(request.state, visited, None)
+            self._tables[key] = self._make(request.state, key[1:], None)
         return self._tables[key]
 
     def with_dropout(
@@ -137,11 +169,34 @@ class TableMaker:
     ) -> ContextTable:
         """The same with live dropout, drawn from the seed of the request."""
         dropout = generator(derive_seed("dropout", request.seed))
-        return self._make(request.state, visited, dropout)
+        return self._make(request.state, (visited, self._words(request)), dropout)
+
+    def _words(self, request: TransferRequest[Stylised]) -> str:
+        """What the style is called, if the settings ask for it.
+
+        Raises:
+            UnsupportedError: It has no text, or the model does not know its words.
+        """
+        settings = request.parameters.sampling()
+        if not isinstance(settings, SteeringSettings) or settings.plain_weight == 0:
+            return EMPTY_PROMPT
+        text = str(request.state.meta.get("text") or "")
+        words = self._read(text)
+        if words is None:
+            raise UnsupportedError(
+                f"the style's text is {text!r}, with a word that this model does not know or none; "
+                "plain_weight compares what was learnt with these words. Leave it out, or give the "
+                "style a text in its dataset card."
+            )
+        return words
 
     def _make(
-        self, state: StyleState, visited: tuple[int, ...], dropout: torch.Generator | None
+        self,
+        state: StyleState,
+        asked: tuple[tuple[int, ...], str],
+        dropout: torch.Generator | None,
     ) -> ContextTable:
+        visited, words = asked
         learner = load_arrays(self._rebuild(state), state, self._backbone)
-        learnt = LearntConditioning(self._backbone, learner, dropout)
+        learnt = LearntConditioning(self._backbone, learner, dropout, words)
         return tabulate(learnt, visited, self._backbone.device)

@@ -165,6 +165,7 @@ def blend_tables(first: ContextTable, second: ContextTable, amount: float) -> Co
         first.visited,
         torch.lerp(first.styled, second.styled, amount),
         torch.lerp(first.empty, second.empty, amount),
+        torch.lerp(first.words, second.words, amount),
     )
 
 

@@ -34,6 +34,7 @@ from methods.riffusion.fitting.learning import FAMILY, build_seeded, fit_styles
 from methods.riffusion.parameters.settings import ParameterSet, Variant
 from methods.riffusion.parameters.tve import TveParameters
 from methods.riffusion.rendering import load_riffusion
+from methods.riffusion.text import reader
 from methods.riffusion.transferring import TableMaker, transfer_styles
 from methods.riffusion.transition import join_states
 
@@ -51,6 +52,7 @@ class TVE(StyleTransferMethod[TveParameters]):
     def load(self, profile: Profile, device: str) -> None:
         """Load the frozen model, shared with the other methods of this family."""
         self._model = load_riffusion(profile, device)
+        self._read = reader(profile)
 
     def fit(
         self, requests: Sequence[FitRequest[TveParameters]], progress: Progress
@@ -70,7 +72,7 @@ class TVE(StyleTransferMethod[TveParameters]):
         Raises:
             ContentError: A content is too short.
         """
-        tables = TableMaker(self._model.backbone, self._rebuild)
+        tables = TableMaker(self._model.backbone, self._rebuild, self._read)
 
         def make_table(
             request: TransferRequest[TveParameters], visited: tuple[int, ...]

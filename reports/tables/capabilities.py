@@ -17,6 +17,7 @@ NOTES = (
     "fits: learns from the clips of a style beforehand; others may use them while they render",
     "band: upper edge of the output's spectrum; metrics notice that the rest is missing",
     "longest: longest clip in seconds, where needed as several windows faded into each other",
+    "work: of the network, where a method says so; what serves all styles is done for one of them",
 )
 NOT_SAID_NOTE = "not said: made elsewhere, and known only as far as whoever scores it has told"
 
@@ -25,7 +26,7 @@ def capabilities(run: Run) -> ResultTable:
     """Show what each method of a run was given, whether it fits, its limits and its licence.
 
     Columns: method, style audio, style text, content, fits, rate (kHz), band (kHz), longest (s),
-    licence of the weights, departures from the source.
+    work, licence of the weights, departures from the source.
     """
     entries = reading.ordered_methods(run)
     return ResultTable(
@@ -41,6 +42,7 @@ def capabilities(run: Run) -> ResultTable:
             Column("rate", "Rate (kHz)"),
             Column("band", "Band (kHz)"),
             Column("longest", "Longest (s)"),
+            Column("work", "Work", text=True, wide=True),
             Column("licence", "Licence of weights", text=True, wide=True),
             Column("departures", "Departures", text=True, wide=True),
         ),
@@ -54,7 +56,7 @@ def _cells(entry: MethodEntry) -> tuple[str, ...]:
     if entry.made_elsewhere:
         is_said = NOT_SAID not in entry.conditioned_on
         heard = (*given, content_of(entry)) if is_said else (NOT_SAID,) * (len(given) + 1)
-        return (entry.label, *heard, *(NOT_SAID,) * 4, entry.licence, "")
+        return (entry.label, *heard, *(NOT_SAID,) * 4, "", entry.licence, "")
     return (
         entry.label,
         *given,
@@ -63,6 +65,7 @@ def _cells(entry: MethodEntry) -> tuple[str, ...]:
         _kilohertz(entry.sample_rate) or "as content",
         _kilohertz(entry.bandwidth_hz) or "whole",
         "any" if entry.longest_s is None else f"{entry.longest_s:g}",
+        entry.work,
         entry.licence,
         "; ".join(entry.departures),
     )

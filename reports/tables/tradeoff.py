@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from reports.tables import notes, reading, standing
 from reports.text.result_table import Column, Missing, ResultTable, Row, Value, estimate
 
 CONTROLS = ("noise", "copy-content", "copy-style")
+_NUMBER = re.compile(r"[-+]?[0-9.]+(e[-+]?[0-9]+)?")
 AREA = (
     "area dominated: share of the targets (content kept, style fit) that some setting reaches, "
     "with the first rescaled from noise to copy-content and the second from copy-content to "
@@ -30,10 +32,11 @@ INTERVALS = (
 def tradeoff(run: Run) -> ResultTable:
     """Show style fit at equal content preservation, and what each method dominates.
 
-    The settings of a method are its labels with one catalog name, such as a sweep of strengths.
-    Curves are read in each of `reading.planes`, and the settings that stand on the Pareto line in
-    all of them are named. Without a method that has two settings there is nothing to interpolate,
-    and the table has no rows.
+    The settings of a method are its labels that differ in numbers alone, such as a sweep of
+    strengths: what is chosen in words, such as a sampler, is another method here. Curves are read
+    in each of `reading.planes`, and the settings that stand on the Pareto line in all of them are
+    named. Without a method that has two settings there is nothing to interpolate, and the table has
+    no rows.
 
     Raises:
         RecordError: Scores of one metric carry different fingerprints.
@@ -99,13 +102,25 @@ def _read(run: Run, plane: reading.Plane) -> _Read | None:
 
 
 def _settings(run: Run, axes: tuple[MetricEntry, MetricEntry]) -> dict[str, list[str]]:
-    """The labels of each judged competitor that has numbers, by its catalog name."""
+    """The labels of each judged competitor that has numbers, by the method that they are of."""
     names = {entry.label: entry.name for entry in run.header.methods}
     found: dict[str, list[str]] = {}
     for label in standing.standing(run, axes[0]).ranks:
         if label not in standing.unjudged(run, axes[1]):
-            found.setdefault(names[label], []).append(label)
+            found.setdefault(_without_numbers(label, names[label]), []).append(label)
     return found
+
+
+def _without_numbers(label: str, name: str) -> str:
+    """The label of a method without the parameters that are numbers.
+
+    Example:
+        >>> _without_numbers("tve[sampler=zeta,strength=0.5]", "tve")
+        'tve[sampler=zeta]'
+    """
+    chosen = label.removeprefix(name).removeprefix("[").removesuffix("]").split(",")
+    words = [one for one in chosen if one and not _NUMBER.fullmatch(one.partition("=")[2])]
+    return f"{name}[{','.join(words)}]" if words else name
 
 
 def _scored(

@@ -69,6 +69,8 @@ RATE_HZ = 44_100  # of the codec
 WINDOW_S, FRAMES = 5.0, 250  # of a clip of MusicTI, and of MusicGen's codes in it
 ROWS = 51  # of the U-Net for a clip of the report
 STATE_BYTES = 4_000_000  # of a style that TVE has learnt in the full profile, about
+TRAJECTORY_BYTES = 3_340_000  # of an inverted clip there: 51 latents of 64 KB
+EDITS = ("zeta", "ddim-inversion", "sdedit", "steer", "stylus")  # in rows of the same network
 MUSICGEN_WEIGHTS = 1.4e9  # of the decoder that every frame goes through, twice with guidance
 
 
@@ -304,8 +306,10 @@ def _network_costs(stages: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     stylise = _cost((vae, passes), ((clip_s - rows_s) * rate / WINDOW_S, row_s * rate / WINDOW_S))
     for name in ("tve", "rti"):
         yield {"stage": "fit", "name": name, "disk_bytes": STATE_BYTES, **fit}
-    for name in ("tve", "rti", "riffusion", "null"):
+    for name in ("tve", "rti", "riffusion", "null", *EDITS):
         yield {"stage": "transfer", "name": name, **stylise}
+    inverted = _cost((0, tera["unet_forward"] * TERA), (0, row_s * rate))
+    yield {"stage": "fit", "name": "stylus", "disk_bytes": TRAJECTORY_BYTES, **inverted}
     sound_s = figures["codec"]["best, s per clip"]
     lines = {"cuda": {"fixed": sound_s * rate / WINDOW_S}, "cpu": {"fixed": codec_gflop()}}
     yield {"stage": "transfer", "name": "vocoder", "as_long_as": lines}

@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -85,6 +86,8 @@ class JointAttention:
         num_contents: B, the rows after them, and the last ones.
         heard: By the number of tokens of a clip at a layer, those of all clips in a row that show
             sound; None where all do.
+        mix: Where the clips are of two styles, how many are of the first, and the share of the
+            second.
     """
 
     def __init__(
@@ -93,12 +96,15 @@ class JointAttention:
         num_styles: int,
         num_contents: int,
         heard: Mapping[int, torch.Tensor] | None = None,
+        mix: tuple[int, float] | None = None,
     ) -> None:
         self._injection = injection
-        self._styles = slice(0, num_styles)
+        first, self._share = mix or (num_styles, 0.0)
+        self._parts = [slice(0, first), slice(first, num_styles)][: 2 if mix else 1]
         self._contents = slice(num_styles, num_styles + num_contents)
         self._running = slice(num_styles + num_contents, num_styles + 2 * num_contents)
-        self._heard = heard
+        # Divided now, since a recorded pass cannot wait for the sizes of what is looked up.
+        self._heard = None if heard is None else _divided(heard, self._parts)
 
     def __call__(
         self,
@@ -128,20 +134,22 @@ class JointAttention:
         asked = how.temperature * asked
         if how.alpha == 0:
             return functional.scaled_dot_product_attention(asked, key[contents], value[contents])
-        of_style = functional.scaled_dot_product_attention(
-            asked, self._pooled(key, len(asked)), self._pooled(value, len(asked))
-        )
+        pool = partial(self._pooled, rows=len(asked))
+        seen = [
+            functional.scaled_dot_product_attention(asked, pool(key, part), pool(value, part))
+            for part in range(len(self._parts))
+        ]
+        of_style = seen[0] if len(seen) == 1 else torch.lerp(seen[0], seen[1], self._share)
         if how.alpha == 1:
             return of_style
         own = functional.scaled_dot_product_attention(asked, key[contents], value[contents])
         return own + how.alpha * (of_style - own)
 
-    def _pooled(self, features: torch.Tensor, rows: int) -> torch.Tensor:
-        """Features of all style clips as of one, (row, head, token, width), without padding."""
-        tokens = features.shape[2]
-        joined = features[self._styles].transpose(0, 1).flatten(1, 2)
+    def _pooled(self, features: torch.Tensor, part: int, rows: int) -> torch.Tensor:
+        """Features of a style's clips as of one, (row, head, token, width), without padding."""
+        joined = features[self._parts[part]].transpose(0, 1).flatten(1, 2)
         if self._heard is not None:
-            joined = joined[:, self._heard[tokens]]
+            joined = joined[:, self._heard[features.shape[2]][part]]
         return joined[None].expand(rows, -1, -1, -1)
 
 
@@ -165,6 +173,19 @@ def heard_tokens(
         tokens = pooled[:, None].expand(-1, rows // factor, -1).flatten()
         found[rows // factor * (columns // factor)] = tokens.nonzero()[:, 0]
     return found
+
+
+def _divided(
+    heard: Mapping[int, torch.Tensor], parts: Sequence[slice]
+) -> dict[int, list[torch.Tensor]]:
+    """What is heard of each part of the clips, counted from where it begins."""
+    return {
+        tokens: [
+            own[(own >= part.start * tokens) & (own < part.stop * tokens)] - part.start * tokens
+            for part in parts
+        ]
+        for tokens, own in heard.items()
+    }
 
 
 @contextmanager

@@ -7,7 +7,7 @@ to the next (its noise maps): the sampler that is given them goes that very way.
 
 **Conventions**: latents are (batch, channel, row, column), at least float32 outside the network;
 g_1 < .. < g_k is the rising grid of timesteps, g_0 = 0 the level where sampling ends; a prediction
-is asked for with latents and the one timestep of all of them.
+is asked for with latents and the one timestep of all of them, or one of each.
 
 References:
     Song, Meng, Ermon (2021), Denoising diffusion implicit models, section 4.3.
@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 
 import torch
 
@@ -32,6 +34,7 @@ from methods.riffusion.schedule import (
 )
 
 Prediction = Callable[[torch.Tensor, int], torch.Tensor]
+EachPrediction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @torch.no_grad()
@@ -96,42 +99,58 @@ class NoiseMaps:
         return NoiseMaps(self.start, torch.cat([torch.zeros_like(self.maps[:1]), self.maps[1:]]))
 
 
-@torch.no_grad()
-def record_maps(
-    predict: Prediction,
-    schedule: Schedule,
-    grid: Sequence[int],
-    *,
-    latents: torch.Tensor,
-    noises: torch.Tensor,
-) -> NoiseMaps:
-    """Edit-friendly inversion: the noise maps that lead the sampler to a latent.
+def noised_states(
+    schedule: Schedule, grid: Sequence[int], latents: torch.Tensor, noises: torch.Tensor
+) -> torch.Tensor:
+    """A latent at every level on its own: X_0 = z_0, X_1, .., X_k.
 
     Args:
-        predict: The noise in latents at a timestep; one call per step.
         schedule: The model's.
         grid: g_1, .., g_k.
-        latents: z_0 = X_0.
+        latents: z_0.
         noises: n_1, .., n_k, unit normal and independent, (step, batch, channel, row, column).
+
+    Returns:
+        (state, batch, channel, row, column).
+    """
+    levels = [torch.full((len(latents),), level, device=latents.device) for level in grid]
+    states = map(partial(add_noise, schedule, latents), noises, levels)
+    return torch.stack([latents, *states])
+
+
+@torch.no_grad()
+def record_maps(
+    predict: EachPrediction, schedule: Schedule, levels: Sequence[int], states: torch.Tensor
+) -> torch.Tensor:
+    """Edit-friendly inversion: the noise maps that lead the sampler from state to state.
+
+    A map depends on the two states that it lies between and on nothing else, so that all are made
+    in one pass, and a lower start takes the first of the same maps.
+
+    Args:
+        predict: The noise in latents at a timestep each; called once.
+        schedule: The model's.
+        levels: Neighbours of the rising grid 0, g_1, .., g_k.
+        states: The latent at these levels, as `noised_states` gives them.
+
+    Returns:
+        A map for each level but the first, (step, batch, channel, row, column).
 
     References:
         Huberman-Spiegelglas et al. (2024), algorithm 1; `inversion_forward_process` in
-        code/ddm_inversion/inversion_utils.py of HilaManor/AudioEditingCode, its `numerical_fix`
-        on: each state is replaced by what the sampler really makes of its map.
+        code/ddm_inversion/inversion_utils.py of HilaManor/AudioEditingCode. Its `numerical_fix`
+        replaces each state by what the sampler makes of its map, which ties all maps to the start
+        and spares a rounding: 7e-6 of a latent after 100 steps in float32, against 2e-8.
     """
-    batch = len(latents)
-    states = [latents] + [
-        add_noise(schedule, latents, noise, torch.full((batch,), timestep, device=latents.device))
-        for timestep, noise in zip(grid, noises, strict=True)
-    ]
-    start, maps = states[-1], []
-    for number, (timestep, previous) in zip(range(len(grid), 0, -1), steps_down(grid), strict=True):
-        noise = predict(states[number], timestep)
-        mean = ddpm_mean(schedule, states[number], noise, timestep=timestep, previous=previous)
-        deviation = ddpm_deviation(schedule, timestep=timestep, previous=previous)
-        maps.append((states[number - 1] - mean) / deviation)
-        states[number - 1] = mean + deviation * maps[-1]
-    return NoiseMaps(start, torch.stack(maps[::-1]))
+    upper = states[1:]
+    timesteps = torch.tensor(levels[1:], device=states.device).repeat_interleave(upper.shape[1])
+    noises = predict(upper.flatten(0, 1), timesteps).unflatten(0, upper.shape[:2])
+    maps = []
+    for number, (previous, timestep) in enumerate(pairwise(levels)):
+        step = {"timestep": timestep, "previous": previous}
+        mean = ddpm_mean(schedule, upper[number], noises[number], **step)
+        maps.append((states[number] - mean) / ddpm_deviation(schedule, **step))
+    return torch.stack(maps)
 
 
 @torch.no_grad()

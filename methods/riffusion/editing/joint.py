@@ -24,9 +24,8 @@ from methods.riffusion.editing.injection import (
     heard_tokens,
     injected,
 )
-from methods.riffusion.editing.inversion import climb, steps_down
-from methods.riffusion.editing.kept import recall
-from methods.riffusion.editing.samplers import of_source
+from methods.riffusion.editing.inversion import steps_down
+from methods.riffusion.editing.samplers import climbed
 from methods.riffusion.parameters.edits import InjectionSettings, SourceSettings
 from methods.riffusion.parameters.itinerary import Climb
 from methods.riffusion.schedule import ddim_step
@@ -39,22 +38,35 @@ class InvertedStyle:
     Args:
         states: Their trajectories, (clip, level, channel, row, column).
         weights: (clip, column), 1 where a latent column shows sound, else 0.
+        mix: Where the clips are of two styles, how many are of the first, and the share of the
+            second.
     """
 
     states: torch.Tensor
     weights: torch.Tensor
+    mix: tuple[int, float] | None = None
+
+
+def between(first: InvertedStyle, second: InvertedStyle, amount: float) -> InvertedStyle:
+    """What lies between two styles: the clips of both, and how much the second counts.
+
+    References:
+        Stylus, `main_interpolation.py`, whose README gives the share of each style.
+    """
+    if amount in (0, 1):
+        return second if amount else first
+    return InvertedStyle(
+        torch.cat([first.states, second.states]),
+        torch.cat([first.weights, second.weights]),
+        (len(first.states), amount),
+    )
 
 
 def trajectories(
     backbone: Backbone, moves: tuple[Climb, ...], latents: torch.Tensor
 ) -> torch.Tensor:
     """Trajectories of contents under the empty prompt; kept, as no style decides them."""
-
-    def visit(rows: list[int]) -> torch.Tensor:
-        predict = of_source(backbone, SourceSettings())
-        return climb(predict, backbone.schedule, moves, latents[rows]).transpose(0, 1)
-
-    return recall(backbone, f"trajectory {moves}", (latents,), visit)
+    return climbed(backbone, SourceSettings(), moves, latents).transpose(0, 1)
 
 
 def level_of(settings: InjectionSettings, number: int) -> int:
@@ -78,7 +90,7 @@ def inject(
     Args:
         backbone: Frozen.
         settings: Layers, gamma, alpha, temperature.
-        style: One style; its clips count as one.
+        style: One style, whose clips count as one, or what lies between two.
         contents: Trajectories of the contents.
         starts: Where each content's denoising starts, (batch, channel, row, column).
     """
@@ -87,7 +99,7 @@ def inject(
     processor = _processor(
         Injection(settings.gamma, settings.alpha, settings.temperature),
         (clips, count),
-        _padding(style.weights),
+        (_padding(style.weights), style.mix),
         tuple(starts.shape[-2:]),
         backbone.device,
     )
@@ -120,11 +132,13 @@ def _padding(weights: torch.Tensor) -> tuple[tuple[bool, ...], ...] | None:
 def _processor(
     injection: Injection,
     rows: tuple[int, int],
-    padding: tuple[tuple[bool, ...], ...] | None,
+    clips: tuple[tuple[tuple[bool, ...], ...] | None, tuple[int, float] | None],
     shape: tuple[int, ...],
     device: torch.device,
 ) -> JointAttention:
+    padding, mix = clips
     if padding is None:
-        return JointAttention(injection, *rows)
+        return JointAttention(injection, *rows, mix=mix)
     weights = torch.tensor(padding, dtype=torch.float32, device=device)
-    return JointAttention(injection, *rows, heard_tokens(weights, shape, min(shape).bit_length()))
+    heard = heard_tokens(weights, shape, min(shape).bit_length())
+    return JointAttention(injection, *rows, heard, mix)

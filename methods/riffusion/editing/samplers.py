@@ -10,6 +10,7 @@ column), both as the contents' requests drew them.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,15 +19,16 @@ from methods.riffusion.backbone import Backbone
 from methods.riffusion.conditioning import Conditioning, PromptConditioning
 from methods.riffusion.editing.inversion import (
     NoiseMaps,
-    Prediction,
     climb,
     descend,
     follow_maps,
+    noised_states,
     record_maps,
 )
 from methods.riffusion.editing.kept import recall
 from methods.riffusion.editing.steering import draw_times, steer
 from methods.riffusion.parameters.edits import (
+    BLOCK,
     AnySampling,
     InversionSettings,
     NoiseMapSettings,
@@ -34,10 +36,11 @@ from methods.riffusion.parameters.edits import (
     SteeringSettings,
     StochasticSettings,
 )
-from methods.riffusion.parameters.itinerary import plan_climb
-from methods.riffusion.parameters.settings import StylisationSettings
+from methods.riffusion.parameters.itinerary import Climb, plan_climb
 from methods.riffusion.schedule import add_noise
 from methods.riffusion.stylisation import predict_guided, stylise
+
+Predictor = Callable[[torch.Tensor, int | torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,13 +60,18 @@ class Material:
 
 def count_noises(settings: AnySampling) -> int:
     """Unit normal noises that a sampler takes of each content."""
-    if isinstance(settings, StylisationSettings):
-        return 1
-    if isinstance(settings, InversionSettings):
-        return 0
-    if isinstance(settings, SteeringSettings):
-        return len(settings.rates())
-    return len(settings.visited()) + isinstance(settings, StochasticSettings)
+    match settings:
+        case NoiseMapSettings():
+            count = len(settings.recorded())
+        case InversionSettings():
+            count = 0
+        case StochasticSettings():
+            count = 1 + len(settings.visited())
+        case SteeringSettings():
+            count = settings.drawn()
+        case _:
+            count = 1
+    return count
 
 
 def sample(
@@ -99,17 +107,18 @@ def sample(
     return edited
 
 
-def guided(backbone: Backbone, conditioning: Conditioning, guidance_scale: float) -> Prediction:
-    """Predictions of the noise under a conditioning, all rows at one timestep."""
+def guided(backbone: Backbone, conditioning: Conditioning, guidance_scale: float) -> Predictor:
+    """Predictions of the noise under a conditioning, at one timestep of all rows or one of each."""
 
-    def predict(latents: torch.Tensor, timestep: int) -> torch.Tensor:
-        t = torch.full((len(latents),), timestep, device=latents.device)
+    def predict(latents: torch.Tensor, timestep: int | torch.Tensor) -> torch.Tensor:
+        given = torch.as_tensor(timestep, device=latents.device)
+        t = given.expand(len(latents)).contiguous()
         return predict_guided(backbone.predict_noise, conditioning, latents, t, guidance_scale)
 
     return predict
 
 
-def of_source(backbone: Backbone, source: SourceSettings) -> Prediction:
+def of_source(backbone: Backbone, source: SourceSettings) -> Predictor:
     """Predictions while a content is inverted: under its words, or the plain empty prompt.
 
     The empty prompt is that of the text encoder even where a learnt style has one of its own, so
@@ -128,26 +137,35 @@ def edit_with_maps(
         their code.
     """
     grid = settings.visited(backbone.schedule.num_train_timesteps)
-
-    def record(rows: list[int]) -> torch.Tensor:
-        way = record_maps(
-            of_source(backbone, settings.source),
-            backbone.schedule,
-            grid,
-            latents=material.latents[rows],
-            noises=material.noises[:, rows],
-        )
-        return torch.cat([way.start[None], way.maps]).transpose(0, 1)
-
-    decisive = (material.latents, material.noises.transpose(0, 1))
-    kept = recall(backbone, f"maps {grid} {settings.source}", decisive, record).transpose(0, 1)
-    way = NoiseMaps(kept[0], kept[1:])
+    states, maps = _maps(backbone, settings, material)
+    way = NoiseMaps(states[len(grid)], maps[: len(grid)])
     return follow_maps(
         guided(backbone, conditioning, settings.guidance_scale),
         backbone.schedule,
         grid,
         way if settings.last_map == "keep" else way.without_last(),
     )
+
+
+def _maps(
+    backbone: Backbone, settings: NoiseMapSettings, material: Material
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """States X_0, X_1, .. and maps Z_1, .. of contents; the maps are kept block by block."""
+    levels = (0, *settings.recorded(backbone.schedule.num_train_timesteps))
+    states = noised_states(backbone.schedule, levels[1:], material.latents, material.noises)
+    predict = of_source(backbone, settings.source)
+
+    def of_block(first: int) -> torch.Tensor:
+        here = slice(first, first + BLOCK + 1)
+
+        def record(rows: list[int]) -> torch.Tensor:
+            made = record_maps(predict, backbone.schedule, levels[here], states[here, rows])
+            return made.transpose(0, 1)
+
+        facts, between = f"maps {levels[here]} {settings.source}", states[here].transpose(0, 1)
+        return recall(backbone, facts, (between,), record, rows_each=BLOCK).transpose(0, 1)
+
+    return states, torch.cat([of_block(first) for first in range(0, len(levels) - 1, BLOCK)])
 
 
 def edit_by_inversion(
@@ -160,15 +178,27 @@ def edit_by_inversion(
         code/ddm_inversion/ddim_inversion.py of HilaManor/AudioEditingCode.
     """
     grid = settings.visited(backbone.schedule.num_train_timesteps)
-    moves = plan_climb(grid)
-
-    def top(rows: list[int]) -> torch.Tensor:
-        source = of_source(backbone, settings.source)
-        return climb(source, backbone.schedule, moves, material.latents[rows])[-1]
-
-    start = recall(backbone, f"top {moves} {settings.source}", (material.latents,), top)
+    way = climbed(backbone, settings.source, plan_climb(grid), material.latents)
     styled = guided(backbone, conditioning, settings.guidance_scale)
-    return descend(styled, backbone.schedule, grid, start)
+    return descend(styled, backbone.schedule, grid, way[-1])
+
+
+def climbed(
+    backbone: Backbone, source: SourceSettings, moves: Sequence[Climb], latents: torch.Tensor
+) -> torch.Tensor:
+    """The trajectory of `inversion.climb`, of which some moves at a time are kept."""
+    predict = of_source(backbone, source)
+
+    def leg(moves: Sequence[Climb], start: torch.Tensor) -> torch.Tensor:
+        def visit(rows: list[int]) -> torch.Tensor:
+            return climb(predict, backbone.schedule, moves, start[rows])[1:].transpose(0, 1)
+
+        return recall(backbone, f"climb {moves} {source}", (start,), visit).transpose(0, 1)
+
+    visited = [latents[None]]
+    for first in range(0, len(moves), BLOCK):
+        visited.append(leg(moves[first : first + BLOCK], visited[-1][-1]))
+    return torch.cat(visited)
 
 
 def edit_by_noise(

@@ -9,8 +9,10 @@ column), timesteps (update, batch).
 
 References:
     Hertz, Aberman, Cohen-Or (2023), Delta Denoising Score, arXiv 2304.07090, equation 3; Niu et al.
-    (2025), SteerMusic, arXiv 2504.10826, section 3.1, and its code in sony/steermusic, of which
-    nothing is copied. The code takes one update after the last one that is heard.
+    (2025), SteerMusic, arXiv 2504.10826, section 3, and its code in sony/steermusic, of which
+    nothing is copied. The code takes one update after the last one that is heard. Of its
+    personalised variant both further terms are here, while a learnt word leads the network itself,
+    where the source trains another network.
 """
 
 from __future__ import annotations
@@ -19,16 +21,15 @@ from collections.abc import Sequence
 
 import torch
 
-from bench.batching import Batcher
 from bench.seeds import derive_seed, generator
 from methods.riffusion.backbone import Backbone
 from methods.riffusion.conditioning import Conditioning, PromptConditioning
+from methods.riffusion.editing.contrast import pull
 from methods.riffusion.editing.kept import recall
-from methods.riffusion.parameters.edits import SteeringSettings
+from methods.riffusion.parameters.edits import BLOCK, SteeringSettings
 from methods.riffusion.schedule import Schedule, add_noise
 from methods.riffusion.stylisation import predict_guided
 
-_TOGETHER = 16  # updates whose predictions of the content as it is are made in one pass
 _WEIGHT = 2.0  # omega(t) = 2 (1 - abar_t), the flag `weight_aug` of the released code
 
 
@@ -41,7 +42,7 @@ def draw_times(
     timesteps and noises.
     """
     grid = torch.tensor(settings.visited(num_train_timesteps))
-    count = len(settings.rates())
+    count = settings.drawn()
     streams = [generator(derive_seed("steering", seed)) for seed in seeds]
     rows = [torch.randint(len(grid), (count,), generator=stream) for stream in streams]
     return grid[torch.stack(rows, dim=1)]
@@ -59,26 +60,54 @@ def steer(
 ) -> torch.Tensor:
     """Move contents into their styles.
 
-    z <- z - rate omega(t) [guide(z + noise, style) - guide(z_s + noise, content)], where what is
-    not finite counts as 0.
+    z <- z - rate (omega(t) [guide(z + noise, style) - guide(z_s + noise, content) + l D] + c P),
+    where what is not finite counts as 0. D = guide(z + noise, style) - guide(z + noise, its words)
+    is what a learnt style knows beyond its words, P the contrastive pull (`editing.contrast`); both
+    weights are 0 unless they are set.
 
     Args:
         backbone: Frozen.
         conditioning: Contexts of the styles.
         settings: Rates and guidance.
         latents: z_s, which is also where z begins.
-        noises: One per update, unit normal.
-        times: One per update, of each row its own.
+        noises: One per drawn update, unit normal.
+        times: One per drawn update, of each row its own.
     """
-    scale = settings.guidance_scale
+    source = PromptConditioning(backbone, settings.source.prompt)
     resting = _of_contents(backbone, settings, latents, noises, times)
     moved = latents
-    for rate, noise, t, rested in zip(settings.rates(), noises, times, resting, strict=True):
+    # Draws come in whole blocks, of which the last may be longer than the way.
+    for rate, noise, t, rested in zip(settings.rates(), noises, times, resting, strict=False):
         noised = add_noise(backbone.schedule, moved, noise, t)
-        styled = predict_guided(backbone.predict_noise, conditioning, noised, t, scale)
-        step = rate * _weight(backbone.schedule, t, latents.dtype) * (styled - rested)
+        ahead = _ahead(backbone, conditioning, settings, noised, t) - rested
+        step = rate * _weight(backbone.schedule, t, latents.dtype) * ahead
+        if settings.contrast_weight:
+            told = source.cond(t), conditioning.cond(t)
+            held = pull(backbone, latents, moved, (noise, t), told)
+            step = step + rate * settings.contrast_weight * held
         moved = moved - torch.where(torch.isfinite(step), step, 0)
     return moved
+
+
+def _ahead(
+    backbone: Backbone,
+    conditioning: Conditioning,
+    settings: SteeringSettings,
+    latents: torch.Tensor,
+    t: torch.Tensor,
+) -> torch.Tensor:
+    """The prediction under the style, and with its weight what it says beyond the plain words."""
+    scale, weight = settings.guidance_scale, settings.plain_weight
+    if not weight:
+        return predict_guided(backbone.predict_noise, conditioning, latents, t, scale)
+    # Both are guided from the same empty prompt, so that it is asked for once.
+    told = [conditioning.cond(t), conditioning.plain(t)]
+    told += [conditioning.uncond(t)] if scale > 1 else []
+    rows = len(told)
+    noise = backbone.predict_noise(latents.repeat(rows, 1, 1, 1), t.repeat(rows), torch.cat(told))
+    styled, plain, *empty = noise.chunk(rows)
+    guided = empty[0] + scale * (styled - empty[0]) if empty else styled
+    return guided + weight * scale * (styled - plain)
 
 
 def _weight(schedule: Schedule, t: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -96,30 +125,23 @@ def _of_contents(
     """Predictions of the noise in contents as they are, for every update; kept per content."""
     source = PromptConditioning(backbone, settings.source.prompt)
 
-    def predict(content: torch.Tensor, noise: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        noised = add_noise(backbone.schedule, content.expand_as(noise), noise, t)
-        return predict_guided(
-            backbone.predict_noise, source, noised, t, settings.source.guidance_scale
-        )
+    def of_block(here: slice) -> torch.Tensor:
+        def predict(rows: list[int]) -> torch.Tensor:
+            noise, t = noises[here, rows], times[here, rows]
+            content = latents[rows].expand_as(noise)
+            found = predict_guided(
+                backbone.predict_noise,
+                source,
+                add_noise(backbone.schedule, *(x.flatten(0, 1) for x in (content, noise, t))),
+                t.flatten(),
+                settings.source.guidance_scale,
+            )
+            each = torch.unflatten(found, 0, t.shape)
+            return each.transpose(0, 1)
 
-    def rest(row: int) -> torch.Tensor:
-        updates = Batcher(_TOGETHER).run(
-            range(len(times)),
-            lambda part: list(
-                predict(
-                    latents[row],
-                    noises[part[0] : part[-1] + 1, row],
-                    times[part[0] : part[-1] + 1, row],
-                )
-            ),
-        )
-        return torch.stack(updates)
+        decisive = (latents, noises[here].transpose(0, 1), times[here].transpose(0, 1))
+        facts = f"resting {settings.source}"
+        return recall(backbone, facts, decisive, predict, rows_each=BLOCK).transpose(0, 1)
 
-    decisive = (latents, noises.transpose(0, 1), times.transpose(0, 1))
-    kept = recall(
-        backbone,
-        f"resting {settings.source}",
-        decisive,
-        lambda rows: torch.stack([rest(row) for row in rows]),
-    )
-    return kept.transpose(0, 1)
+    blocks = [slice(first, first + BLOCK) for first in range(0, len(times), BLOCK)]
+    return torch.cat([of_block(here) for here in blocks])

@@ -154,6 +154,7 @@ def _state(
         meta={
             **request.parameters.describe_fit(),
             "style": request.style.id,
+            "text": request.style.text,
             "clips": len(fit.images),
             "steps": fit.step,
             "seed": request.seed,

@@ -70,6 +70,15 @@ def of_sampler(sampler: str) -> str:
     return f"contents are edited by {sampler}, not by stylisation (sampler=stylise)"
 
 
+def of_contrast(weight: float) -> Iterator[str]:
+    """Where the pull of steering leaves the code of its source."""
+    if weight:
+        yield (
+            "each moment is held to the features of the content's own pass, as the paper has it, "
+            "where its code takes those of the moving latent (contrast_weight=0)"
+        )
+
+
 def of_edit(parameters: CanvasParameters, source: str) -> Iterator[str]:
     """How pictures and latents are handled, against code that was released for another model."""
     yield f"on spectrograms of Riffusion, where {source}"

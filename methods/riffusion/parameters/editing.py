@@ -25,7 +25,7 @@ from methods.riffusion.parameters.edits import (
     SteeringSettings,
     StochasticSettings,
 )
-from methods.riffusion.parameters.guided import TRANSFER, CanvasParameters
+from methods.riffusion.parameters.guided import ROWS, TRANSFER, CanvasParameters
 from methods.riffusion.parameters.settings import VaeSample
 
 Preset = Literal["mini", "full", "released"]
@@ -139,7 +139,7 @@ class ZetaParameters(_SourcedParameters):
 
     def passes(self) -> Passes:
         """Rows of the U-Net for a window, inversion and all."""
-        return Passes(transfer=self.sampling().rows())
+        return Passes(transfer=self.sampling().rows(), unit=ROWS)
 
     def departures(self, profile: Profile) -> Iterator[str]:
         """Where these settings leave the paper and its code."""
@@ -163,7 +163,7 @@ class DdimInversionParameters(_SourcedParameters):
 
     def passes(self) -> Passes:
         """Rows of the U-Net for a window, inversion and all."""
-        return Passes(transfer=self.sampling().rows())
+        return Passes(transfer=self.sampling().rows(), unit=ROWS)
 
     def departures(self, profile: Profile) -> Iterator[str]:
         """Where these settings leave the paper and its code."""
@@ -185,7 +185,7 @@ class SdeditParameters(_EditParameters):
 
     def passes(self) -> Passes:
         """Rows of the U-Net for a window."""
-        return Passes(transfer=self.sampling().rows())
+        return Passes(transfer=self.sampling().rows(), unit=ROWS)
 
     def departures(self, profile: Profile) -> Iterator[str]:
         """Where these settings leave the code that they are compared in."""
@@ -207,12 +207,15 @@ class SteerParameters(_EditParameters):
         t_high: Highest timestep that is drawn.
         t_grid: Timesteps are drawn from a DDIM grid of so many steps, so that the contexts of a
             time-varying style are few; 999 has all of them.
+        contrast_weight: >= 0, how strongly each moment is held to what stood there. The source has
+            3 in its personalised variant; it more than doubles the cost.
     """
 
     source_prompt: str = field(default="", metadata=TRANSFER)
     t_low: int = field(default=20, metadata=TRANSFER)
     t_high: int = field(default=980, metadata=TRANSFER)
     t_grid: int = field(default=50, metadata=TRANSFER)
+    contrast_weight: float = field(default=0.0, metadata=TRANSFER)
 
     def __post_init__(self) -> None:
         """Check everything now, before a model is loaded."""
@@ -222,14 +225,21 @@ class SteerParameters(_EditParameters):
     def sampling(self) -> SteeringSettings:
         """The settings of the sampler."""
         bounds = (self.t_low, self.t_high)
-        return SteeringSettings(*self._chosen(_STEER), self.source_prompt, bounds, self.t_grid)
+        return SteeringSettings(
+            *self._chosen(_STEER),
+            self.source_prompt,
+            bounds,
+            self.t_grid,
+            contrast_weight=self.contrast_weight,
+        )
 
     def passes(self) -> Passes:
         """Rows of the U-Net for a window."""
-        return Passes(transfer=self.sampling().rows())
+        return Passes(transfer=self.sampling().rows(), unit=ROWS)
 
     def departures(self, profile: Profile) -> Iterator[str]:
         """Where these settings leave the paper and its code."""
         yield from self._departures(_STEER, profile)
         if self.t_grid != _ALL_TIMESTEPS:
             yield f"timesteps are drawn from a grid of {self.t_grid}, not from all (t_grid=999)"
+        yield from departures.of_contrast(self.contrast_weight)

@@ -9,6 +9,7 @@ is a sound.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -20,8 +21,21 @@ LastMap = Literal["zero", "keep"]
 Layers = Literal["fine", "all", "every"]
 StartStyle = Literal["off", "adain", "efdm"]
 _FINEST_GRID = 999  # every timestep but 0
+BLOCK = 8  # steps of an inversion that are made in one pass and kept as one
 # Of the released SteerMusic_edit.py: .02 for each of 400 updates, times .9 after every 20 of them.
 _WHOLE_RATE, _FALL, _FALLS = 8.0, 0.9, 20
+
+
+def in_blocks(count: int, whole: int) -> int:
+    """Steps that are made where so many are needed: whole blocks, at most all there are.
+
+    So the same passes are made for every strength, and a sweep of it makes them once.
+
+    Example:
+        >>> in_blocks(17, 50), in_blocks(50, 50)
+        (24, 50)
+    """
+    return min(whole, -(-count // BLOCK) * BLOCK)
 
 
 def require_guidance(scale: float, name: str = "guidance_scale") -> None:
@@ -109,14 +123,19 @@ class NoiseMapSettings(_GridSettings):
         if self.last_map not in ("zero", "keep"):
             raise ConfigError(f"z_last is {self.last_map!r}; it must be zero or keep. Try zero.")
 
+    def recorded(self, num_train_timesteps: int = 1000) -> tuple[int, ...]:
+        """The timesteps of which maps are made, rising: whole blocks, the lowest k among them."""
+        grid = ddim_grid(self.num_inference_steps, num_train_timesteps)
+        return grid[: in_blocks(len(self.visited()), self.num_inference_steps)]
+
     def rows(self) -> int:
-        """Rows of the U-Net, up and down; those up are not repeated for another style.
+        """Rows of the U-Net, up and down; those up are not repeated for another style or strength.
 
         Example:
             >>> NoiseMapSettings(0.65, 5.0, 50).rows()
             96
         """
-        return self.source.rows * len(self.visited()) + _GridSettings.rows(self)
+        return self.source.rows * len(self.recorded()) + _GridSettings.rows(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +169,8 @@ class SteeringSettings:
         source_prompt: Words for the content; empty is the empty prompt, which is never guided.
         bounds: Lowest and highest timestep that may be drawn.
         t_grid: Steps of the DDIM grid from which timesteps are drawn; 999 has them all.
+        plain_weight: lambda, of the difference that a learnt style makes to its plain words.
+        contrast_weight: Of the pull that holds the content's course in time.
     """
 
     strength: float = 1.0
@@ -158,6 +179,8 @@ class SteeringSettings:
     source_prompt: str = ""
     bounds: tuple[int, int] = (20, 980)
     t_grid: int = 50
+    plain_weight: float = 0.0
+    contrast_weight: float = 0.0
 
     def __post_init__(self) -> None:
         """Check everything now."""
@@ -165,6 +188,9 @@ class SteeringSettings:
         count_steps(self.strength, self.num_inference_steps)
         if not 1 <= self.t_grid <= _FINEST_GRID:
             raise ConfigError(f"t_grid is {self.t_grid}; it must be in 1..{_FINEST_GRID}. Try 50.")
+        for name, weight in self.weights().items():
+            if not 0 <= weight < math.inf:
+                raise ConfigError(f"{name} is {weight}; it must be at least 0. Leave it out.")
         if not self.visited():
             low, high = self.bounds
             raise ConfigError(
@@ -200,15 +226,28 @@ class SteeringSettings:
             for number in range(count_steps(self.strength, self.num_inference_steps))
         )
 
+    def weights(self) -> dict[str, float]:
+        """The weights of both further terms by their names."""
+        return {"plain_weight": self.plain_weight, "contrast_weight": self.contrast_weight}
+
+    def drawn(self) -> int:
+        """Updates for which the content's own prediction is made: whole blocks."""
+        return in_blocks(len(self.rates()), self.num_inference_steps)
+
     def rows(self) -> int:
         """Rows of the U-Net; those of the content's own prediction are not repeated.
 
+        Plain words take a row of each update, the pull one of the content and one of the moving
+        latent, whose pass backwards counts as two.
+
         Example:
-            >>> SteeringSettings().rows()
-            300
+            >>> SteeringSettings().rows(), SteeringSettings(plain_weight=0.05).rows()
+            (300, 400)
         """
-        each = self.source.rows + (2 if self.guidance_scale > 1 else 1)
-        return each * count_steps(self.strength, self.num_inference_steps)
+        guided = 2 if self.guidance_scale > 1 else 1
+        pulled = 4 if self.contrast_weight else 0
+        each = guided + bool(self.plain_weight) + pulled
+        return self.source.rows * self.drawn() + each * len(self.rates())
 
 
 @dataclass(frozen=True, slots=True)

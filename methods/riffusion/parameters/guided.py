@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from bench.api import ConfigError
 from bench.counts import Passes
 from methods.presets import choose
-from methods.riffusion.parameters.edits import AnySampling, Sampler, settings_of
+from methods.riffusion.parameters.edits import AnySampling, Sampler, SteeringSettings, settings_of
 from methods.riffusion.parameters.settings import (
     CanvasSettings,
     Phase,
@@ -23,6 +24,7 @@ from methods.riffusion.parameters.settings import (
 from methods.riffusion.width import WidthMode
 
 FIT, TRANSFER = {"role": "fit"}, {"role": "transfer"}
+ROWS = "rows of the U-Net"  # what passes are counted in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,7 @@ class UnguidedParameters(CanvasParameters):
 
     def passes(self) -> Passes:
         """Rows of the U-Net for a window; a subclass that learns adds those of its fit."""
-        return Passes(transfer=self.sampling().rows())
+        return Passes(transfer=self.sampling().rows(), unit=ROWS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,21 +117,38 @@ class HostParameters(GuidedParameters):
         sampler: stylise, or a training-free edit under the learnt style: sdedit, zeta,
             ddim-inversion or steer. Strength, steps and guidance are the edit's then, a strength of
             1 may be asked for, and `brs` is not used. A fit serves all of them.
+        plain_weight: Of steer: lambda >= 0, how much more is made of what the learnt style knows
+            beyond the style's text; the source of steer has 0.05.
+        contrast_weight: Of steer: >= 0, how strongly each moment is held to what stood there; the
+            source of steer has 3.
     """
 
     sampler: Sampler = field(default="stylise", metadata=TRANSFER)
+    plain_weight: float = field(default=0.0, metadata=TRANSFER)
+    contrast_weight: float = field(default=0.0, metadata=TRANSFER)
 
     def sampling(self) -> AnySampling:
         """The settings of the chosen sampler.
 
         Raises:
-            ConfigError: There is no such sampler.
+            ConfigError: There is no such sampler, or it has no such term.
         """
+        if self.sampler != "steer" and (self.plain_weight or self.contrast_weight):
+            raise ConfigError(
+                f"plain_weight is {self.plain_weight:g}, contrast_weight {self.contrast_weight:g} "
+                f"and sampler {self.sampler}; only steer has such terms. Leave them out, or set "
+                "sampler=steer."
+            )
         if self.sampler == "stylise":
             return self.stylisation()
-        return settings_of(
+        settings = settings_of(
             self.sampler, self.strength, self.guidance_scale, self.num_inference_steps
         )
+        if isinstance(settings, SteeringSettings):
+            return replace(
+                settings, plain_weight=self.plain_weight, contrast_weight=self.contrast_weight
+            )
+        return settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

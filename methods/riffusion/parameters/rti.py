@@ -11,7 +11,7 @@ from bench.api import Json, Profile
 from bench.counts import Passes
 from methods.presets import choose
 from methods.riffusion.parameters import departures
-from methods.riffusion.parameters.guided import FIT, HostParameters
+from methods.riffusion.parameters.guided import FIT, ROWS, HostParameters
 from methods.riffusion.parameters.settings import FittingPlan, LearnerChoice, VaeSample
 from methods.riffusion.width import WidthMode
 
@@ -73,7 +73,7 @@ class RtiParameters(HostParameters):
     def passes(self) -> Passes:
         """Rows of the U-Net, those that are learnt from and those of a window."""
         plan = self.plan()
-        return Passes(plan.rows, self.sampling().rows(), plan.steps_per_clip)
+        return Passes(plan.rows, self.sampling().rows(), plan.steps_per_clip, ROWS)
 
     def learner(self) -> LearnerChoice:
         """One vector."""
@@ -96,6 +96,7 @@ class RtiParameters(HostParameters):
         yield from departures.of_styles(self.fit_width_mode, self.plan())
         if self.sampler != "stylise":
             yield departures.of_sampler(self.sampler)
+            yield from departures.of_contrast(self.contrast_weight)
         elif self.brs == "on":
             yield "with bias reduction, which the baseline lacks, an ablation (brs=off)"
         yield from departures.of_stylisation(self)

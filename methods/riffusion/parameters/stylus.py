@@ -10,7 +10,7 @@ from bench.api import ConfigError, Profile
 from bench.counts import Passes
 from methods.riffusion.parameters import departures
 from methods.riffusion.parameters.edits import InjectionSettings, Layers, StartStyle
-from methods.riffusion.parameters.guided import FIT, TRANSFER, CanvasParameters
+from methods.riffusion.parameters.guided import FIT, ROWS, TRANSFER, CanvasParameters
 from methods.riffusion.parameters.itinerary import Convention, ddim_grid, plan_climb
 from methods.riffusion.parameters.settings import VaeSample
 from methods.riffusion.width import WidthMode
@@ -86,7 +86,8 @@ class StylusParameters(CanvasParameters):
     def passes(self) -> Passes:
         """Rows of the U-Net, those of a clip's inversion and those of a window alone."""
         moves = plan_climb(ddim_grid(self.num_inference_steps), self.inversion)
-        return Passes(len(moves), self.injection().rows(), self.style_clips == "join")
+        joined = self.style_clips == "join"
+        return Passes(len(moves), self.injection().rows(), joined, ROWS)
 
     def departures(self, profile: Profile) -> Iterator[str]:
         """Where these settings leave the paper and its code."""

@@ -11,7 +11,7 @@ from bench.api import ConfigError, Json, Profile
 from bench.counts import Passes
 from methods.presets import choose
 from methods.riffusion.parameters import departures
-from methods.riffusion.parameters.guided import FIT, TRANSFER, HostParameters
+from methods.riffusion.parameters.guided import FIT, ROWS, TRANSFER, HostParameters
 from methods.riffusion.parameters.itinerary import BiasGrid
 from methods.riffusion.parameters.settings import (
     FittingPlan,
@@ -143,6 +143,7 @@ class TveParameters(HostParameters):
         yield from self._departures_of_network()
         if self.sampler != "stylise":
             yield departures.of_sampler(self.sampler)
+            yield from departures.of_contrast(self.contrast_weight)
         elif self.brs == "off":
             yield "without bias reduction, an ablation (brs=on)"
         elif self.brs_grid == "aligned":
@@ -194,7 +195,10 @@ class TveParameters(HostParameters):
         """Rows of the U-Net, those that are learnt from and those of a window."""
         plan = self.plan()
         return Passes(
-            0 if self.checkpoint else plan.rows, self.sampling().rows(), plan.steps_per_clip
+            0 if self.checkpoint else plan.rows,
+            self.sampling().rows(),
+            plan.steps_per_clip,
+            ROWS,
         )
 
     def learner(self) -> LearnerChoice:

@@ -71,8 +71,8 @@ class Sdedit(TextPrompted[SdeditParameters]):
 class Steer(TextPrompted[SteerParameters]):
     """The content's latent is steered by the difference that the style's text makes.
 
-    Of the personalised variant (SteerMusic+) this is neither the fine-tuned network nor the
-    contrastive loss.
+    Of the personalised variant (SteerMusic+) this has the contrastive loss on request, and not the
+    fine-tuned network.
 
     References:
         Niu et al. (2025), section 3.1, after Hertz et al. (2023); see `departures`.

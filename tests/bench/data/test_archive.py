@@ -128,13 +128,14 @@ def test_the_published_set_is_fetched_from_an_archive(fetched: Dataset, own_data
 
 def test_the_suites_of_the_report_fit_the_published_set(fetched: Dataset) -> None:
     cells = {}
-    for name in ("table1", "table2", "table2-all", "table2-paper"):
+    for name in ("table1", "table2", "table2-all", "table2-paper", "table2-2026"):
         suite = load_suite(name)
         plan = make_plan(suite, fetched, prepare_methods(suite))
         cells[name] = len([cell for cell in plan.cells if cell.method == plan.cells[0].method])
         fits = {c.parameters["preset"] for c in plan.cells if c.method_name in {"tve", "rti"}}
         assert fits <= {"paper", "ti"}
-    assert cells == {"table1": 117, "table2": 537, "table2-all": 537, "table2-paper": 282}
+    sizes = {"table1": 117, "table2": 537, "table2-all": 537, "table2-paper": 282}
+    assert cells == {**sizes, "table2-2026": 117}
 
 
 def test_the_methods_of_a_suite_share_its_random_pairs(fetched: Dataset) -> None:

@@ -109,6 +109,13 @@ def test_methods_share_seeds_and_nothing_else_does() -> None:
     assert len({min(values) for values in seeds.values()}) == len(seeds)
 
 
+def test_what_is_drawn_for_a_content_alone_is_the_same_in_every_style() -> None:
+    cells = plan_of("m,n").cells
+    seeds = {(cell.content, cell.repetition, cell.content_seed) for cell in cells}
+    assert len(seeds) == len({seed for *_, seed in seeds}) == 10
+    assert not {cell.content_seed for cell in cells} & {cell.seed for cell in cells}
+
+
 def test_a_fit_is_seeded_by_style_and_repetition() -> None:
     seeds = {(cell.style, cell.repetition, cell.fit_seed) for cell in plan_of("m,n").cells}
     assert len(seeds) == len({seed for *_, seed in seeds}) == 4

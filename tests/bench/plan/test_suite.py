@@ -1,6 +1,7 @@
 """Suites: the bundled ones, deriving from them, and what a broken one is told."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,9 @@ def own(folder: Path, addition: str = "") -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("name", ["mini", "mini-full", "table1", "table2", "table2-all"])
+@pytest.mark.parametrize(
+    "name", ["mini", "mini-full", "table1", "table2", "table2-all", "table2-2026"]
+)
 def test_a_bundled_suite_loads_and_has_every_control(name: str) -> None:
     suite = load_suite(name)
     assert suite.name == name
@@ -50,6 +53,19 @@ def test_table2_has_the_settings_of_the_report() -> None:
     settings = {name: (s["guidance_scale"], s["strength"]) for name, s in styles.items()}
     assert settings == {"accordion": (4.5, 0.6), "bird": (3.5, 0.45), "chime": (3.5, 0.45)}
     assert load_suite("table2-all").style_clips == "all"
+
+
+def test_the_field_of_2026_has_a_curve_for_each_method() -> None:
+    suite = load_suite("table2-2026")
+    choices = suite.choices[: -len(CONTROLS)]
+    curves = Counter((choice.name, choice.overrides.get("sampler")) for choice in choices)
+    edits = {"zeta", "ddim-inversion", "sdedit", "steer", "stylus"}
+    alone = {(name, None) for name in {"tve", "rti", "musicgen", "riffusion"} | edits}
+    assert set(curves) == {*alone, ("tve", "zeta"), ("tve", "steer")}
+    assert min(curves.values()) >= 4
+    assert suite.family is not None
+    labels = {choice.label for choice in choices}
+    assert {label for pair in suite.family.pairs for label in pair} <= labels
 
 
 def test_no_two_suites_share_a_digest() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from small_run import Small, command
 from bench.api import RecordError
 from bench.records.integrity import require_judgeable
 from bench.records.store import load_run
+from bench.run.continuing import lay_out
+from bench.run.request import RunRequest, prepare
 
 Lines = list[bytes]
 
@@ -73,6 +76,18 @@ def test_a_plan_that_is_not_whole_is_said_and_restored(
     assert small.lines("cells.jsonl") == cells  # nothing is rendered again
     assert small.table() == table
     assert small.load().plan_faults == ()
+
+
+def test_an_older_plan_is_told_what_contents_draw_from(small: Small) -> None:
+    lines = small.lines("plan.jsonl")
+    small.write_lines("plan.jsonl", [{**line, "content_seed": None} for line in lines])
+    request = RunRequest(argv=(), suite=str(small.home / "small.toml"), device="cpu")
+    plan = prepare(replace(request, out=small.home / "new")).plan
+    layout = lay_out(small.folder, None, plan)
+    assert layout.added == ()
+    assert {cell.cell_id: cell.content_seed for cell in layout.cells} == {
+        line["cell_id"]: line["content_seed"] for line in lines
+    }
 
 
 @pytest.mark.parametrize("deed", DEEDS)

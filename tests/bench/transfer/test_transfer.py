@@ -124,10 +124,12 @@ class Drawing(StyleTransferMethod[NoParameters]):
         return [StyleState() for _ in requests]
 
     def transfer(self, requests):
-        return [self.made(one.content.audio, one.seed) for one in requests]
+        return [
+            self.made(one.content.audio, [one.seed, one.content_seed]) for one in requests
+        ]
 
-    def made(self, audio, seed):
-        drawn = 0.1 * np.random.default_rng(seed).standard_normal(audio.num_samples)
+    def made(self, audio, seeds):
+        drawn = 0.1 * np.random.default_rng(seeds).standard_normal(audio.num_samples)
         return Audio((audio.waveform + drawn).astype(np.float32), audio.sample_rate)
 """
 

@@ -11,16 +11,32 @@ import torch
 from torch import nn
 
 from bench.api import ConfigError
+from bench.counts import passes_of
+from bench.plan.plan import method_info
+from bench.plugins.catalog import find_method
+from bench.plugins.kinds import kind_of
 from methods.riffusion.backbone import Backbone
 from methods.riffusion.conditioning import ContextTable, PromptConditioning, RowsOfTables, tabulate
-from methods.riffusion.editing.inversion import follow_maps, record_maps
-from methods.riffusion.editing.samplers import Material, count_noises, of_source, sample
+from methods.riffusion.editing.inversion import (
+    NoiseMaps,
+    follow_maps,
+    noised_states,
+    record_maps,
+)
+from methods.riffusion.editing.samplers import (
+    Material,
+    Predictor,
+    count_noises,
+    of_source,
+    sample,
+)
 from methods.riffusion.parameters.editing import (
     DdimInversionParameters,
     SdeditParameters,
     ZetaParameters,
 )
 from methods.riffusion.parameters.edits import (
+    BLOCK,
     AnySampling,
     InversionSettings,
     NoiseMapSettings,
@@ -30,7 +46,7 @@ from methods.riffusion.parameters.edits import (
 )
 from methods.riffusion.parameters.itinerary import ddim_grid
 from methods.riffusion.parameters.rti import RtiParameters
-from methods.riffusion.schedule import add_noise, ddpm_deviation, make_schedule
+from methods.riffusion.schedule import Schedule, add_noise, ddpm_deviation, make_schedule
 from tests import rounding
 
 SHAPE = (4, 4, 8)
@@ -73,6 +89,14 @@ def counted_rows(backbone: Backbone) -> Iterator[list[tuple[int, int]]]:
     handle.remove()
 
 
+def recorded(
+    predict: Predictor, schedule: Schedule, grid: tuple[int, ...], given: Material
+) -> NoiseMaps:
+    """The whole way of a content, its maps made in one pass."""
+    states = noised_states(schedule, grid, given.latents, given.noises)
+    return NoiseMaps(states[-1], record_maps(predict, schedule, (0, *grid), states))
+
+
 def error(found: torch.Tensor, expected: torch.Tensor) -> float:
     return float((found - expected).abs().max())
 
@@ -96,7 +120,7 @@ def test_without_the_last_map_the_content_is_off_by_exactly_that_map(
     given, grid = material(settings, 1), settings.visited()
     predict = of_source(tiny_backbone, settings.source)
     schedule = tiny_backbone.schedule
-    way = record_maps(predict, schedule, grid, latents=given.latents, noises=given.noises)
+    way = recorded(predict, schedule, grid, given)
     back = follow_maps(predict, schedule, grid, way)
     dropped = follow_maps(predict, schedule, grid, way.without_last())
     last = float(ddpm_deviation(schedule, timestep=1, previous=0)) * way.maps[0].abs()
@@ -108,15 +132,10 @@ def test_without_the_last_map_the_content_is_off_by_exactly_that_map(
 def test_states_have_the_spread_of_their_levels_and_noises_of_their_own() -> None:
     latents, grid = torch.full((4000, 1, 1, 1), 0.7), ddim_grid(10)[:3]
     noises = torch.randn(3, *latents.shape, generator=torch.Generator().manual_seed(0))
-    seen: list[torch.Tensor] = []
-
-    def spy(given: torch.Tensor, _timestep: int) -> torch.Tensor:
-        seen.append(given)
-        return torch.zeros_like(given)
-
-    record_maps(spy, SCHEDULE, grid, latents=latents, noises=noises)
+    states = noised_states(SCHEDULE, grid, latents, noises)
+    assert torch.equal(states[0], latents)
     parts = []
-    for state, timestep in zip(seen, grid[::-1], strict=True):
+    for state, timestep in zip(states[1:], grid, strict=True):
         kept = SCHEDULE.alphas_cumprod[timestep]
         parts.append(((state - kept.sqrt() * latents) / (1 - kept).sqrt()).flatten())
     spread = torch.corrcoef(torch.stack(parts))
@@ -126,10 +145,35 @@ def test_states_have_the_spread_of_their_levels_and_noises_of_their_own() -> Non
 
 
 def test_less_strength_takes_the_first_of_the_same_noises() -> None:
-    long, short = NoiseMapSettings(1.0, 1.0, 10), NoiseMapSettings(0.4, 1.0, 10)
+    long, short = NoiseMapSettings(1.0, 1.0, 20), NoiseMapSettings(0.45, 1.0, 20)
     many, few = material(long, 3), material(short, 3)
-    assert torch.equal(many.noises[:4], few.noises)
-    assert long.visited()[:4] == short.visited()
+    assert torch.equal(many.noises[:16], few.noises)
+    assert long.visited()[:9] == short.visited()
+    assert long.visited()[:16] == short.recorded()
+
+
+@pytest.mark.parametrize("kind", [NoiseMapSettings, InversionSettings])
+@pytest.mark.parametrize("strengths", [(0.45, 1.0, 0.1), (1.0, 0.45, 0.1)])
+def test_a_sweep_of_the_strength_inverts_once_and_changes_no_result(
+    tiny_backbone: Backbone,
+    twin_backbone: Backbone,
+    kind: type[NoiseMapSettings | InversionSettings],
+    strengths: tuple[float, ...],
+) -> None:
+    settings = kind(1.0, 1.0, 20)
+    given = material(settings, 3)
+    for strength in strengths:
+        some = replace(settings, strength=strength)
+        part = replace(given, noises=given.noises[: count_noises(some)])
+        with counted_rows(tiny_backbone) as seen:
+            swept = sample(tiny_backbone, under(tiny_backbone, some, "a"), some, part)
+        twin_backbone.inversions.clear()
+        fresh = sample(twin_backbone, under(twin_backbone, some, "a"), some, part)
+        assert torch.equal(swept, fresh)
+        if strength == min(strengths):
+            # DDIM inversion goes step by step, and begins its last piece anew.
+            anew = 0 if kind is NoiseMapSettings else len(some.visited()) % BLOCK
+            assert seen[anew:] == [(1, timestep) for timestep in some.visited()[::-1]]
 
 
 def test_guidance_to_the_empty_prompt_changes_nothing(tiny_backbone: Backbone) -> None:
@@ -146,11 +190,11 @@ def test_a_model_that_does_not_read_gives_the_content_back_under_any_prompt() ->
     settings = NoiseMapSettings(1.0, 5.0, 20, last_map="keep")
     given = material(settings, 1)
 
-    def predict(latents: torch.Tensor, timestep: int) -> torch.Tensor:
-        return latents.tanh() * (timestep / 1000)
+    def predict(latents: torch.Tensor, timestep: int | torch.Tensor) -> torch.Tensor:
+        return latents.tanh() * (torch.as_tensor(timestep).view(-1, 1, 1, 1) / 1000)
 
     grid = settings.visited()
-    way = record_maps(predict, SCHEDULE, grid, latents=given.latents, noises=given.noises)
+    way = recorded(predict, SCHEDULE, grid, given)
     assert error(follow_maps(predict, SCHEDULE, grid, way), given.latents) < 1e-5
 
 
@@ -187,8 +231,9 @@ def test_the_reconstruction_of_zeta_does_not_depend_on_the_seed(tiny_backbone: B
 @pytest.mark.parametrize(
     ("settings", "up"),
     [
-        (NoiseMapSettings(0.5, 3.0, 4), 1),
-        (NoiseMapSettings(0.5, 3.0, 4, SourceSettings("a", 3.0)), 2),
+        (NoiseMapSettings(0.5, 3.0, 16), 1),
+        (NoiseMapSettings(0.5, 3.0, 16, SourceSettings("a", 3.0)), 2),
+        (NoiseMapSettings(0.5, 3.0, 4), 2),  # in whole blocks, of a grid of four
         (InversionSettings(1.0, 3.0, 2), 1),
         (InversionSettings(1.0, 1.0, 2, SourceSettings("a", 1.0)), 1),
         (StochasticSettings(0.5, 3.0, 4), 0),
@@ -244,7 +289,7 @@ def test_an_inversion_never_reads_the_contexts_of_the_style(tiny_backbone: Backb
     """A learnt style may have an empty prompt of its own; the content is inverted without it."""
     settings = InversionSettings(1.0, 1.0, 3)
     given, own = material(settings, 1), torch.full((3, 8, 32), 7.0)
-    learnt = RowsOfTables([ContextTable(torch.tensor(settings.visited()), own, own)])
+    learnt = RowsOfTables([ContextTable(torch.tensor(settings.visited()), own, own, own[:1])])
     sample(tiny_backbone, learnt, settings, given)
     with counted_rows(tiny_backbone) as seen:
         sample(tiny_backbone, under(tiny_backbone, settings, "a"), settings, given)
@@ -277,6 +322,26 @@ def test_presets_are_the_published_numbers_and_are_overruled_by_hand() -> None:
     assert SdeditParameters().passes().transfer == 64
     hosted = RtiParameters(sampler="zeta", strength=1.0).sampling()
     assert hosted == NoiseMapSettings(1.0, 5.0, 50)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("zeta", "96 for a window"),
+        ("ddim-inversion", "150 for a window"),
+        ("sdedit", "64 for a window"),
+        ("steer", "300 for a window"),
+        ("stylus", "50 to fit, 200 for a window"),
+    ],
+)
+def test_every_edit_says_what_it_asks_of_the_network(name: str, words: str) -> None:
+    """By hand from the spans: up and down, a row under an empty prompt and two when guided."""
+    kind, info = kind_of(find_method(name)), method_info(name)
+    said = passes_of(kind.parameters({})).words(fits=info.fits_per_style)
+    assert said == f"{words}: rows of the U-Net"
+    assert kind.departures(kind.parameters({}), "mini")
+    assert len(info.conditioned_on) == 2
+    assert "arXiv" in info.source
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from torch import nn
 from bench.api import ConfigError
 from bench.memo import Recent
 from methods.riffusion.backbone import Backbone
-from methods.riffusion.conditioning import PromptConditioning
+from methods.riffusion.conditioning import ContextTable, PromptConditioning, RowsOfTables
 from methods.riffusion.editing.steering import draw_times, steer
 from methods.riffusion.parameters.editing import SteerParameters
 from methods.riffusion.parameters.edits import SourceSettings, SteeringSettings
@@ -35,7 +35,7 @@ class Draws:
 def draw(settings: SteeringSettings, seed: int = 0) -> Draws:
     generator = torch.Generator().manual_seed(seed)
     latents = torch.randn(SHAPE, generator=generator)
-    noises = [torch.randn(SHAPE, generator=generator) for _ in settings.rates()]
+    noises = [torch.randn(SHAPE, generator=generator) for _ in range(settings.drawn())]
     return Draws(latents, torch.stack(noises), draw_times(settings, [seed]))
 
 
@@ -95,7 +95,7 @@ def test_a_model_that_only_reads_moves_by_the_sum_of_its_rates(told: str) -> Non
     moved = steered(reader, "style", settings, replace(given, latents=given.latents.double()))
     source = 0.5 + 5 * (0.2 - 0.5) if told else 0.5
     delta = 0.5 + 5 * (0.9 - 0.5) - source
-    kept = make_schedule().alphas_cumprod.double()[given.times[:, 0]]
+    kept = make_schedule().alphas_cumprod.double()[given.times[: len(settings.rates()), 0]]
     expected = sum(0.2 * 0.9 ** (i // 2) * 2 * (1 - float(a)) * delta for i, a in enumerate(kept))
     assert len(kept) == 30
     torch.testing.assert_close(
@@ -135,8 +135,11 @@ def test_the_rate_falls_by_a_tenth_twenty_times_whatever_the_updates() -> None:
 def test_a_share_of_the_updates_is_the_beginning_of_all_of_them(tiny_backbone: Backbone) -> None:
     half = replace(FEW, strength=0.5)
     given, few = draw(FEW), draw(half)
-    assert torch.equal(given.noises[:2], few.noises)
-    assert torch.equal(given.times[:2], few.times)
+    assert torch.equal(given.noises, few.noises)
+    assert torch.equal(given.times, few.times)
+    long, short = SteeringSettings(), SteeringSettings(strength=0.25)
+    assert (long.drawn(), short.drawn(), len(short.rates())) == (100, 32, 25)
+    assert torch.equal(draw_times(long, [1])[:32], draw_times(short, [1]))
     seen: list[torch.Tensor] = []
     handle = tiny_backbone.parts.unet.register_forward_pre_hook(
         lambda _module, inputs: seen.append(inputs[0])
@@ -168,6 +171,64 @@ def test_rows_are_counted_and_the_content_is_predicted_once(
     assert rows == [4 * each, *[2] * 8]
 
 
+def test_a_sweep_of_the_strength_predicts_the_content_once(tiny_backbone: Backbone) -> None:
+    settings = SteeringSettings(1.0, 1.0, 20)
+    given, rows = draw(settings), []
+    handle = tiny_backbone.parts.unet.register_forward_pre_hook(
+        lambda _module, inputs: rows.append(len(inputs[0]))
+    )
+    for strength in (0.4, 1.0, 0.75, 0.1):
+        some = replace(settings, strength=strength)
+        few = Draws(given.latents, given.noises[: some.drawn()], given.times[: some.drawn()])
+        steered(tiny_backbone, "a", some, few)
+    handle.remove()
+    assert rows == [8, *[1] * 8, 8, 4, *[1] * 20, *[1] * 15, *[1] * 2]
+
+
+@pytest.mark.parametrize("scale", [1.0, 5.0])
+def test_what_a_style_knows_beyond_its_words_is_added_with_its_weight(scale: float) -> None:
+    reader = as_backbone(Reader({"": 0.5, "style": 0.9, "words": 0.7}))
+    settings = SteeringSettings(1.0, scale, 8, plain_weight=0.5)
+    given = draw(settings)
+    latents = given.latents.double()
+    table = ContextTable(
+        torch.tensor(settings.visited()),
+        *(
+            reader.encode_prompt(prompt).expand(len(settings.visited()), -1, -1)
+            for prompt in ("style", "")
+        ),
+        reader.encode_prompt("words"),
+    )
+    moved = steer(
+        reader,
+        RowsOfTables([table]),
+        settings,
+        latents=latents,
+        noises=given.noises,
+        times=given.times,
+    )
+    delta = scale * 0.4 + 0.5 * scale * 0.2  # guide(style) - guide(empty), and beyond the words
+    kept = make_schedule().alphas_cumprod.double()[given.times[:, 0]]
+    pace = sum(rate * 2 * (1 - float(a)) for rate, a in zip(settings.rates(), kept, strict=True))
+    torch.testing.assert_close(moved, latents - pace * delta, rtol=0, atol=1e-5)
+
+
+@pytest.mark.usefixtures("in_double")
+def test_plain_words_are_read_in_the_same_pass(tiny_backbone: Backbone) -> None:
+    """A text is its own plain words, so that the term vanishes, at a row for each update."""
+    settings, rows = replace(FEW, plain_weight=0.5), []
+    given = draw(settings)
+    without = steered(tiny_backbone, "a", FEW, given)
+    handle = tiny_backbone.parts.unet.register_forward_pre_hook(
+        lambda _module, inputs: rows.append(len(inputs[0]))
+    )
+    found = steered(tiny_backbone, "a", settings, given)
+    handle.remove()
+    assert rows == [3] * 4
+    torch.testing.assert_close(found, without, rtol=0, atol=1e-10)
+    assert settings.rows() == FEW.rows() + 4
+
+
 def test_no_weight_of_the_model_gets_a_gradient(tiny_backbone: Backbone) -> None:
     moved = steered(tiny_backbone, "a", FEW, draw(FEW))
     assert not moved.requires_grad
@@ -189,6 +250,7 @@ def test_presets_are_the_released_flags_and_ours() -> None:
         ({"t_grid": 0}, r"t_grid is 0; it must be in 1\.\.999"),
         ({"guidance_scale": 0.5}, r"guidance_scale is 0\.5"),
         ({"strength": 0.001}, r"strength 0\.001 with 100 steps"),
+        ({"contrast_weight": -1.0}, r"contrast_weight is -1\.0; it must be at least 0"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes: dict[str, object], message: str) -> None:

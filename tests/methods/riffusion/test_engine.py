@@ -216,7 +216,7 @@ def test_a_batch_gives_the_latents_of_its_rows_alone(tiny_backbone: Backbone) ->
 
 def test_rows_of_tables_read_their_own_table_and_refuse_other_timesteps() -> None:
     visited = torch.tensor([1, 21])
-    one, other = (ContextTable(visited, torch.rand(2, 3, 4), torch.rand(2, 3, 4)) for _ in "ab")
+    one, other = (ContextTable(visited, *torch.rand(3, 2, 3, 4)) for _ in "ab")
     rows, t = RowsOfTables([one, other, one]), torch.tensor([21, 1, 1])
     expected = [one.styled[1], other.styled[0], one.styled[0]]
     assert torch.equal(rows.cond(t), torch.stack(expected))

@@ -161,6 +161,26 @@ def test_what_a_style_pads_is_not_looked_up() -> None:
     assert not torch.equal(attend(layer, processor, rows)[-1], found)
 
 
+def test_between_two_styles_lies_what_each_of_them_gives() -> None:
+    """Two clips of the first style, one of which ends early, and one of the second, which does."""
+    layer, rows = attention(), draw(5, TOKENS, 16)
+    weights = torch.tensor([[1.0] * 5 + [0.0] * 3, [1.0] * 8, [1.0] * 3 + [0.0] * 5])
+    how = Injection(0.5, 0.9, 1.0)
+
+    def running(processor: JointAttention, chosen: list[int]) -> torch.Tensor:
+        return attend(layer, processor, rows[chosen])[-1]
+
+    def heard(*clips: int) -> dict[int, torch.Tensor]:
+        return heard_tokens(weights[list(clips)], (4, 8), 3)
+
+    both = JointAttention(how, 3, 1, heard(0, 1, 2), mix=(2, 0.25))
+    first = running(JointAttention(how, 2, 1, heard(0, 1)), [0, 1, 3, 4])
+    second = running(JointAttention(how, 1, 1, heard(2)), [2, 3, 4])
+    expected = torch.lerp(first, second, 0.25)
+    torch.testing.assert_close(running(both, [0, 1, 2, 3, 4]), expected, rtol=0, atol=1e-6)
+    assert float((first - second).abs().max()) > 1e-2
+
+
 def test_the_former_attention_is_back_after_an_error(tiny_backbone: Backbone) -> None:
     unet, rows = tiny_backbone.parts.unet, draw(1, *SHAPE)
     before, expected = dict(unet.attn_processors), passed(tiny_backbone, rows)

@@ -9,6 +9,7 @@ import torch
 from bench.api import (
     Audio,
     Clip,
+    ConfigError,
     FitRequest,
     Style,
     StyleState,
@@ -16,6 +17,7 @@ from bench.api import (
     TransferRequest,
     UnsupportedError,
 )
+from bench.counts import counts
 from methods.riffusion.controls import Vocoder
 from methods.riffusion.parameters.guided import VocoderParameters
 from methods.riffusion.parameters.rti import RtiParameters
@@ -80,6 +82,22 @@ def test_with_modes_and_phases_of_the_content_no_seed_has_a_say() -> None:
     assert first.digest == second.digest
 
 
+@pytest.mark.parametrize("kind", [Zeta, Steer])
+def test_a_content_is_inverted_once_for_all_styles_and_strengths(
+    kind: type[StyleTransferMethod],
+) -> None:
+    """Passes are counted where they are made; 8 steps up are one pass, each down is one."""
+    method, content = loaded(kind), clip("c", 1.0, 355)
+    whole, half = (kind.Parameters(num_inference_steps=8, strength=s) for s in (1.0, 0.5))
+    bells, organ = (learnt(method, whole, name) for name in ("bells", "organ"))
+    passes = []
+    for state, parameters, seed in ((bells, whole, 1), (organ, whole, 2), (organ, half, 2)):
+        before = counts()["unet"]
+        method.transfer([TransferRequest(content, state, parameters, seed, content_seed=7)])
+        passes.append(counts()["unet"] - before)
+    assert passes == [1 + 8, 8, 4]
+
+
 def test_a_learnt_word_leads_every_sampler() -> None:
     method = loaded(RTI)
     digests: set[str] = set()
@@ -89,6 +107,52 @@ def test_a_learnt_word_leads_every_sampler() -> None:
         request = TransferRequest(clip("c", 1.0), state, parameters, 1)
         digests.add(method.transfer([request])[0].digest)
     assert len(digests) == 5
+
+
+def test_what_a_word_knows_beyond_the_style_s_text_needs_a_text_that_the_model_knows() -> None:
+    method, content = loaded(RTI), clip("c", 1.0)
+    digests = []
+    for terms in ({}, {"plain_weight": 0.5}, {"contrast_weight": 30.0}):
+        parameters = RtiParameters(
+            steps=1, batch_size=1, num_inference_steps=2, sampler="steer", strength=1.0, **terms
+        )
+        state = learnt(method, parameters)
+        (made,) = method.transfer([TransferRequest(content, state, parameters, 1)])
+        digests.append(made.digest)
+    assert len(set(digests)) == 3
+    plain = RtiParameters(steps=1, batch_size=1, sampler="steer", plain_weight=0.5)
+    for name in ("zither", ""):
+        unknown = TransferRequest(content, learnt(method, plain, name), plain, 1)
+        with pytest.raises(UnsupportedError, match=f"the style's text is '{name}', with a word"):
+            method.transfer([unknown])
+    with pytest.raises(ConfigError, match=r"plain_weight is 0\.5, .* sampler zeta; only steer"):
+        RtiParameters(sampler="zeta", plain_weight=0.5)
+
+
+def test_what_lies_between_two_sounds_begins_with_one_and_ends_with_the_other() -> None:
+    """Two windows: the first as in the first style alone, the last as in the second."""
+    method, parameters = loaded(Stylus), Stylus.Parameters(num_inference_steps=2, phase="content")
+    content = clip("c", 9.0)
+    states = [
+        method.fit(
+            [FitRequest(Style(str(pitch), (clip("s", 5.0, pitch),)), parameters, 1)],
+            lambda _fraction, _text: None,
+        )[0]
+        for pitch in (330, 990)
+    ]
+    way = Stylus.transition(*states)
+    first, second, both = (
+        method.transfer([TransferRequest(content, state, parameters, 1)])[0].mono
+        for state in (*states, way)
+    )
+    head, tail = slice(0, 3 * RATE), slice(6 * RATE, None)
+    for part, end, other in ((head, first, second), (tail, second, first)):
+        likeness = [np.corrcoef(both[part], one[part])[0, 1] for one in (end, other)]
+        assert likeness[0] > 0.999
+        assert likeness[1] < likeness[0]
+    unlike = learnt(method, Stylus.Parameters(num_inference_steps=3))
+    with pytest.raises(UnsupportedError, match="differ in num_inference_steps of their inversion"):
+        Stylus.transition(states[0], unlike)
 
 
 def test_a_piece_may_go_from_one_style_to_another() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -70,13 +71,13 @@ def test_strength_and_guidance_lie_on_the_line() -> None:
 
 def test_contexts_lie_on_the_line() -> None:
     visited = torch.tensor([1, 21])
-    one, other = (ContextTable(visited, torch.rand(2, 3, 4), torch.rand(2, 3, 4)) for _ in "ab")
+    one, other = (ContextTable(visited, *torch.rand(3, 2, 3, 4)) for _ in "ab")
     middle = blend_tables(one, other, 0.5)
     assert torch.allclose(middle.styled, (one.styled + other.styled) / 2)
     assert torch.allclose(middle.empty, (one.empty + other.empty) / 2)
     assert blend_tables(one, other, 1) is other
     with pytest.raises(ValueError, match="unlike timesteps"):
-        blend_tables(one, ContextTable(visited + 1, one.styled, one.empty), 0.5)
+        blend_tables(one, replace(one, visited=visited + 1), 0.5)
 
 
 def test_a_curve_must_be_positive() -> None:

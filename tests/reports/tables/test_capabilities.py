@@ -22,6 +22,7 @@ def run_of_three() -> Run:
         method(
             "musicgen", conditioned_on=["style text", "melody"], fits_per_style=False,
             licence="CC-BY-NC-4.0", bandwidth_hz=8_000.0, departures=["no stems", "one stream"],
+            work="96 for a window: rows",
         ),
         method("copy-style", control=True, conditioned_on=["style audio"], sample_rate=None),
     ]  # fmt: skip
@@ -31,10 +32,10 @@ def run_of_three() -> Run:
 def test_each_method_says_what_it_saw_and_what_limits_it() -> None:
     table = capabilities.capabilities(run_of_three())
     assert [row.cells for row in table.rows] == [
-        ("tve", "yes", "no", "audio", "yes", "22.05", "10", "300", "MIT", ""),
-        ("musicgen", "no", "yes", "melody", "no", "22.05", "8", "any", "CC-BY-NC-4.0",
-         "no stems; one stream"),
-        ("copy-style", "yes", "no", "none", "no", "as content", "whole", "any", "MIT", ""),
+        ("tve", "yes", "no", "audio", "yes", "22.05", "10", "300", "", "MIT", ""),
+        ("musicgen", "no", "yes", "melody", "no", "22.05", "8", "any",
+         "96 for a window: rows", "CC-BY-NC-4.0", "no stems; one stream"),
+        ("copy-style", "yes", "no", "none", "no", "as content", "whole", "any", "", "MIT", ""),
     ]  # fmt: skip
 
 

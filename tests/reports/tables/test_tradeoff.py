@@ -36,6 +36,16 @@ def test_a_sweep_is_read_at_the_cp_that_the_curves_share() -> None:
     assert {r.cells[4] for r in table.rows if r.kind == "measured"} <= {"yes", "no"}
 
 
+def test_what_is_chosen_in_words_has_a_curve_of_its_own() -> None:
+    levels = {
+        "tve[strength=0.4]": 0.8, "tve[strength=0.7]": 0.4,
+        "tve[sampler=zeta,strength=0.5]": 0.7, "tve[sampler=zeta,strength=1e-1]": 0.3,
+    }  # fmt: skip
+    table = tradeoff(toy(**levels))
+    curves = [r.cells[1] for r in table.rows if r.kind == "mean"]
+    assert curves == ["tve, curve", "tve[sampler=zeta], curve"]
+
+
 def test_controls_bound_the_area() -> None:
     levels = {"tve[strength=0.4]": 0.8, "tve[strength=0.7]": 0.4}
     bounds = {"noise": (0.0, 0.0), "copy-content": (1.0, 0.1), "copy-style": (0.1, 1.0)}
