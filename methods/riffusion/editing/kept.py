@@ -13,14 +13,14 @@ from collections.abc import Callable, Sequence
 import torch
 
 from bench.batching import Batcher
-from methods.riffusion.backbone import Backbone
+from methods.riffusion.conditioning import Denoiser
 
 _TOGETHER = 16  # contents that are inverted in one pass, but on the CPU
 Make = Callable[[list[int]], torch.Tensor]  # what some rows of a batch give, (row, ...)
 
 
 def recall(
-    backbone: Backbone, facts: str, decisive: Sequence[torch.Tensor], make: Make
+    backbone: Denoiser, facts: str, decisive: Sequence[torch.Tensor], make: Make
 ) -> torch.Tensor:
     """What rows of a batch give, (row, ...), made for those of which it is not known yet.
 

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
-from methods.riffusion.backbone import Backbone
-from methods.riffusion.conditioning import Conditioning, PromptConditioning
+from methods.riffusion.conditioning import Conditioning, Denoiser, PromptConditioning
 from methods.riffusion.editing.inversion import (
     NoiseMaps,
     Prediction,
@@ -67,7 +66,7 @@ def count_noises(settings: AnySampling) -> int:
 
 
 def sample(
-    backbone: Backbone, conditioning: Conditioning, settings: AnySampling, material: Material
+    backbone: Denoiser, conditioning: Conditioning, settings: AnySampling, material: Material
 ) -> torch.Tensor:
     """Latents of contents in their styles, whose contexts the conditioning holds."""
     match settings:
@@ -99,7 +98,7 @@ def sample(
     return edited
 
 
-def guided(backbone: Backbone, conditioning: Conditioning, guidance_scale: float) -> Prediction:
+def guided(backbone: Denoiser, conditioning: Conditioning, guidance_scale: float) -> Prediction:
     """Predictions of the noise under a conditioning, all rows at one timestep."""
 
     def predict(latents: torch.Tensor, timestep: int) -> torch.Tensor:
@@ -109,7 +108,7 @@ def guided(backbone: Backbone, conditioning: Conditioning, guidance_scale: float
     return predict
 
 
-def of_source(backbone: Backbone, source: SourceSettings) -> Prediction:
+def of_source(backbone: Denoiser, source: SourceSettings) -> Prediction:
     """Predictions while a content is inverted: under its words, or the plain empty prompt.
 
     The empty prompt is that of the text encoder even where a learnt style has one of its own, so
@@ -119,7 +118,7 @@ def of_source(backbone: Backbone, source: SourceSettings) -> Prediction:
 
 
 def edit_with_maps(
-    backbone: Backbone, conditioning: Conditioning, settings: NoiseMapSettings, material: Material
+    backbone: Denoiser, conditioning: Conditioning, settings: NoiseMapSettings, material: Material
 ) -> torch.Tensor:
     """Edit-friendly inversion: sample under the style with the noises that make the content.
 
@@ -151,7 +150,7 @@ def edit_with_maps(
 
 
 def edit_by_inversion(
-    backbone: Backbone, conditioning: Conditioning, settings: InversionSettings, material: Material
+    backbone: Denoiser, conditioning: Conditioning, settings: InversionSettings, material: Material
 ) -> torch.Tensor:
     """DDIM inversion: climb without the style, descend with it.
 
@@ -172,7 +171,7 @@ def edit_by_inversion(
 
 
 def edit_by_noise(
-    backbone: Backbone, conditioning: Conditioning, settings: StochasticSettings, material: Material
+    backbone: Denoiser, conditioning: Conditioning, settings: StochasticSettings, material: Material
 ) -> torch.Tensor:
     """SDEdit: noise the content, and sample under the style with fresh noise at every step.
 

@@ -21,8 +21,7 @@ import torch
 
 from bench.batching import Batcher
 from bench.seeds import derive_seed, generator
-from methods.riffusion.backbone import Backbone
-from methods.riffusion.conditioning import Conditioning, PromptConditioning
+from methods.riffusion.conditioning import Conditioning, Denoiser, PromptConditioning
 from methods.riffusion.editing.kept import recall
 from methods.riffusion.parameters.edits import SteeringSettings
 from methods.riffusion.schedule import Schedule, add_noise
@@ -49,7 +48,7 @@ def draw_times(
 
 @torch.no_grad()
 def steer(
-    backbone: Backbone,
+    backbone: Denoiser,
     conditioning: Conditioning,
     settings: SteeringSettings,
     *,
@@ -87,7 +86,7 @@ def _weight(schedule: Schedule, t: torch.Tensor, dtype: torch.dtype) -> torch.Te
 
 
 def _of_contents(
-    backbone: Backbone,
+    backbone: Denoiser,
     settings: SteeringSettings,
     latents: torch.Tensor,
     noises: torch.Tensor,
