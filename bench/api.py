@@ -312,7 +312,9 @@ class StyleTransferMethod(ABC, Generic[ParametersT]):
 
     The parameters are a frozen dataclass; the metadata of each field says `{"role": "fit"}` or
     `{"role": "transfer"}`. Only fit parameters enter the key of a fit, so that changing a transfer
-    parameter never repeats a fit.
+    parameter never repeats a fit. The role "model" is for fields of the catalog's own methods that
+    decide which model is loaded: where one differs from its default, the class is made with it, and
+    the entry's `describe` is asked with it.
 
     Attributes:
         INFO: What tables say about the method, unless its line in the catalog says it.

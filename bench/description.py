@@ -14,6 +14,7 @@ from typing import Literal
 MADE_ELSEWHERE = "outputs:"
 NOT_SAID = "not said"  # what nobody has told about such a method
 Profile = Literal["mini", "full"]
+Settings = tuple[tuple[str, str | float | bool | None], ...]  # values by name
 Conditioning = Literal["style audio", "style text", "content audio", "melody", "true result"]
 
 
@@ -181,8 +182,9 @@ class Entry:
             that they are checked before that is loaded; None asks the class of the method. Of a
             metric that has settings, such as `cp@music[checkpoint=x.pt]`, the frozen dataclass by
             which they are checked; None says that it has none.
-        settings: Of such a metric, what stands in the brackets: `describe` is called with these as
-            further keywords, and the class is made with them.
+        settings: Of such a metric, what stands in the brackets; of a method, the parameters of role
+            "model" that differ from their defaults: `describe` is called with these as further
+            keywords, and the class is made with them.
         name: Its whole name with the brackets, under which its scores go; the class is made with it
             too. Empty for all without settings.
     """
@@ -192,5 +194,5 @@ class Entry:
     describe: str | None = None
     environment: str | None = None
     parameters: str | None = None
-    settings: tuple[tuple[str, str | float | bool | None], ...] = ()
+    settings: Settings = ()
     name: str = ""

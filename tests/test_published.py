@@ -25,6 +25,7 @@ from methods.musicgen.style_conditioner import ConditionerSettings
 from methods.musicgen.style_loading import decoder_config_of
 from methods.musicgen.style_parameters import StyleParameters
 from methods.riffusion import dropout, embedding
+from methods.riffusion.audioldm2 import mel as audioldm2_mel
 from methods.riffusion.embedding import TimeVaryingEmbedding
 from methods.riffusion.parameters.tve import PRESETS
 from methods.riffusion.schedule import make_schedule
@@ -175,6 +176,18 @@ def _batch_norms(network: nn.Module) -> set[float]:
 def test_the_spectrogram_codec() -> None:
     held, wanted = dataclasses.asdict(SpectrogramParameters()), section("riffusion_codec")
     assert {name: held[name] for name in wanted} == wanted
+
+
+def test_the_spectrogram_of_audioldm2() -> None:
+    assert section("audioldm2_mel") == {
+        "filter_length": audioldm2_mel.N_FFT,
+        "hop_length": audioldm2_mel.HOP_LENGTH,
+        "win_length": audioldm2_mel.N_FFT,
+        "n_mel_channels": audioldm2_mel.NUM_MELS,
+        "sampling_rate": audioldm2_mel.SAMPLE_RATE,
+        "mel_fmin": audioldm2_mel.LOWEST_HZ,
+        "mel_fmax": audioldm2_mel.HIGHEST_HZ,
+    }
 
 
 def test_musictis_configuration() -> None:

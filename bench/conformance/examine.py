@@ -33,6 +33,7 @@ from bench.plugins.catalog import (
 )
 from bench.plugins.choices import MethodChoice, parse_method
 from bench.plugins.inspection import is_outside
+from bench.plugins.kinds import with_model
 from bench.plugins.process import how_it_ended
 from bench.weights import quiet_loaders
 
@@ -89,7 +90,11 @@ def wanted(target: str, profile: Profile, device: str) -> Wanted:
     is_metric = _is_metric(choice)
     if is_metric and choice.overrides:
         choice = MethodChoice(choice.label, choice.label)  # its settings are part of its name
-    entry = find_metric(choice.name) if is_metric else find_method(choice.name)
+    entry = (
+        find_metric(choice.name)
+        if is_metric
+        else with_model(find_method(choice.name), choice.overrides)
+    )
     describe(entry, profile)  # fails here, before any check, where it cannot say that
     return Wanted(is_metric, entry, profile, device, choice)
 

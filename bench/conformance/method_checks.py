@@ -34,10 +34,10 @@ from bench.conformance.checks import (
 from bench.conformance.method_subject import SECONDS, MethodSubject
 from bench.failure import Failure
 from bench.outputs import SHORTEST_S, restore
-from bench.plugins.parameters import split_parameters
+from bench.plugins.parameters import MODEL, split_parameters
 
 COMPANY_TOLERANCE = 1e-3  # of the peak: batched arithmetic differs in the last digits
-ROLES = {"fit", "transfer"}
+ROLES = {"fit", "transfer", MODEL}
 FORM = "the output is mono, finite, and has the content's rate and length"
 
 

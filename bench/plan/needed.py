@@ -5,15 +5,16 @@ from __future__ import annotations
 import shlex
 
 from bench.api import CheckpointError, HubCheckpoint
+from bench.plan.plan import entry_of
 from bench.plan.suite import Suite, suites
-from bench.plugins.catalog import find_method, find_metric
+from bench.plugins.catalog import find_metric
 from bench.plugins.checkpoints import checkpoint_table, checkpoints_of
 from bench.weights import fetch_line, is_here
 
 
 def checkpoints_of_suite(suite: Suite) -> tuple[HubCheckpoint, ...]:
     """The hub checkpoints of all methods, controls and metrics of a suite, each once."""
-    entries = [find_method(choice.name) for choice in suite.choices]
+    entries = [entry_of(choice, suite) for choice in suite.choices]
     entries += [find_metric(name) for name in suite.metrics]
     found = [held for entry in entries for held in checkpoints_of(entry, suite.profile)]
     return tuple(dict.fromkeys(found))

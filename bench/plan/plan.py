@@ -18,6 +18,7 @@ from bench.api import (
     BenchError,
     ConfigError,
     ContentError,
+    Entry,
     Json,
     MethodInfo,
     ProfileInfo,
@@ -33,14 +34,14 @@ from bench.data.selection import (
     split_style,
 )
 from bench.data.sifting import sift
-from bench.description import is_made_elsewhere
+from bench.description import Settings, is_made_elsewhere
 from bench.files import json_digest
 from bench.outside.elsewhere import as_said
 from bench.outside.texts import MOST_COUNT
 from bench.plan.suite import RETIRED, Suite
 from bench.plugins.catalog import describe, find_method
 from bench.plugins.choices import MethodChoice
-from bench.plugins.kinds import MethodKind, kind_of
+from bench.plugins.kinds import MethodKind, kind_of, with_model
 from bench.plugins.parameters import split_parameters
 from bench.records.schema import PlannedCell
 from bench.seeds import derive_seed
@@ -58,12 +59,14 @@ class PlannedMethod:
         info: Its static description.
         profile: The facts that depend on the profile, such as the longest clip.
         kind: What knows its parameters.
+        settings: What decides the model that it loads, as in its `Entry`.
     """
 
     choice: MethodChoice
     info: MethodInfo
     profile: ProfileInfo
     kind: MethodKind
+    settings: Settings = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +104,33 @@ def prepare_methods(suite: Suite) -> tuple[PlannedMethod, ...]:
 
 def prepare_method(choice: MethodChoice, suite: Suite) -> PlannedMethod:
     """Look up one method; its module is imported when its parameters are asked for."""
-    entry = find_method(choice.name)
+    entry = entry_of(choice, suite)
     info, profile = method_info(choice.name), describe(entry, suite.profile)
-    method = PlannedMethod(choice, info, profile, kind_of(entry))
+    method = PlannedMethod(choice, info, profile, kind_of(entry), entry.settings)
     if not is_made_elsewhere(choice.name):
         return method
     info, profile = as_said(info, profile, resolve_parameters(suite, method, style=""))
     return replace(method, info=info, profile=profile)
+
+
+def entry_of(choice: MethodChoice, suite: Suite) -> Entry:
+    """The entry of a method with what decides the model that it loads in a suite.
+
+    Raises:
+        UnknownNameError: A method or parameter is not known.
+        ConfigError: A value breaks a rule, or styles of the suite ask for unlike models.
+    """
+    entry, tables = find_method(choice.name), dict(suite.parameters.get(choice.name, {}))
+    styles: Mapping[str, dict[str, Json]] = tables.pop("styles", {})
+    for_all = with_model(entry, {**tables, **choice.overrides})
+    for style, values in styles.items():
+        if with_model(entry, {**tables, **values, **choice.overrides}) != for_all:
+            raise ConfigError(
+                f"{suite.at('parameters', choice.name, 'styles', style)}: style {style!r} chooses "
+                f"a model of {choice.name}; all styles of a method share one. Set it for the "
+                "method, or name the method twice, each with its own."
+            )
+    return for_all
 
 
 def require_parameters(choices: Iterable[MethodChoice], suites: Sequence[Suite]) -> None:

@@ -32,7 +32,7 @@ from bench.api import (
 from bench.outside.wording import one_line
 from bench.plugins.loading import load_class, load_module
 from bench.plugins.own_files import own_files
-from bench.plugins.parameters import make_parameters, split_parameters
+from bench.plugins.parameters import make_parameters, model_settings, split_parameters
 
 ValueT = TypeVar("ValueT", bound="MethodInfo | MetricInfo | ProfileInfo")
 PROFILES: tuple[Profile, ...] = ("mini", "full")
@@ -178,6 +178,11 @@ def parameters(target: str, overrides: Mapping[str, Json]) -> dict[str, object]:
         `values` by name, and their JSON by role, as `split_parameters` gives it: `fit`, `transfer`.
     """
     made: Any = make_parameters(_method(target).Parameters, overrides)
+    if model_settings(made):
+        raise ConfigError(
+            f"{target} chooses its model by {dict(model_settings(made))}; only a method of the "
+            "catalog may. Give each model a class of its own."
+        )
     fit, transfer = split_parameters(made)
     values = {item.name: getattr(made, item.name) for item in dataclasses.fields(made)}
     return {"values": values, "fit": fit, "transfer": transfer}

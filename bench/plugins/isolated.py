@@ -85,7 +85,8 @@ class _PluginInWorker:
         """Start the worker and load the plug-in in it."""
         self._worker = Worker(_interpreter_of(self._entry, profile), self._log)
         try:
-            self.call("load", [self._entry.target, profile, device], self._longest_load_s)
+            asked = [self._entry.target, profile, device, dict(self._entry.settings)]
+            self.call("load", asked, self._longest_load_s)
         except WorkerError:
             self.close()
             raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, final
 
@@ -16,7 +17,7 @@ from bench.api import Entry, Json, Profile, StyleState, StyleTransferMethod
 from bench.plugins.catalog import method_class
 from bench.plugins.inspection import ask, inspected, is_outside
 from bench.plugins.loading import load_class
-from bench.plugins.parameters import make_parameters
+from bench.plugins.parameters import make_parameters, model_settings
 from bench.plugins.wire import Values
 
 
@@ -120,6 +121,19 @@ class KindElsewhere(MethodKind):
 def kind_of(entry: Entry) -> MethodKind:
     """The class of a method, wherever it is to be imported; raises as `find_method` does."""
     return KindElsewhere(entry.target) if is_outside(entry.target) else kind_here(entry)
+
+
+def with_model(entry: Entry, overrides: Mapping[str, Json]) -> Entry:
+    """An entry with what decides the model that it loads, where these parameters ask for another.
+
+    Raises:
+        UnknownNameError: The method does not have a parameter.
+        ConfigError: A value breaks a rule.
+    """
+    if entry.parameters is None or is_outside(entry.target):
+        return entry
+    kind: type[object] = load_class(entry.parameters)
+    return replace(entry, settings=model_settings(make_parameters(kind, overrides)))
 
 
 def kind_here(entry: Entry) -> KindHere:

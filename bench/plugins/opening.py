@@ -77,7 +77,7 @@ def open_method(entry: Entry, log: Path, isolation: Isolation = USUAL) -> StyleT
     """
     if isolation.needs_worker(entry):
         return Isolated(entry, log, isolation.limit_s)
-    made: StyleTransferMethod[Any] = resolve(entry)()
+    made: StyleTransferMethod[Any] = resolve(entry)(**dict(entry.settings))
     return made
 
 

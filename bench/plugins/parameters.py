@@ -1,6 +1,7 @@
 """The parameters of a method: from values by name to its `Parameters`, and back to JSON.
 
-The metadata of each field says whether the fit or the transfer uses the field.
+The metadata of each field says whether the fit or the transfer uses the field, or whether it
+decides which model is loaded.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from bench.outside.wording import one_line
 from bench.plugins.wire import Values
 
 ParametersT = TypeVar("ParametersT")
+MODEL = "model"  # the role of what decides which model is loaded
 _SHOWN = 40  # letters of a value in a message
 
 
@@ -49,17 +51,22 @@ def make_parameters(cls: type[ParametersT], overrides: Mapping[str, Json]) -> Pa
 def split_parameters(parameters: object) -> tuple[dict[str, Json], dict[str, Json]]:
     """Split the values of a `Parameters` instance, or those of one elsewhere, as JSON, by role.
 
+    What decides the model is used by the fit. Where it has its default it is left out, so that a
+    method that gains another model keeps the names of all that it has made.
+
     Returns:
         The values that the fit uses, and those that the transfer uses.
 
     Raises:
-        ValueError: The metadata of a field names neither role: a mistake in the method.
+        ValueError: The metadata of a field names no role: a mistake in the method.
     """
     if isinstance(parameters, Values):
         return dict(parameters.fit), dict(parameters.transfer)
-    groups: dict[str, dict[str, Json]] = {"fit": {}, "transfer": {}}
+    groups: dict[str, dict[str, Json]] = {"fit": dict(model_settings(parameters)), "transfer": {}}
     for item in _fields(parameters):
         role = item.metadata.get("role")
+        if role == MODEL:
+            continue
         if role not in groups:
             raise ValueError(
                 f"{type(parameters).__name__}.{item.name} has role {role!r}; its metadata must say "
@@ -67,6 +74,18 @@ def split_parameters(parameters: object) -> tuple[dict[str, Json], dict[str, Jso
             )
         groups[role][item.name] = json.loads(json.dumps(getattr(parameters, item.name)))
     return groups["fit"], groups["transfer"]
+
+
+def model_settings(parameters: object) -> tuple[tuple[str, str], ...]:
+    """The values that decide which model is loaded, where they differ from their defaults."""
+    if isinstance(parameters, Values):  # of a method from outside, which has one model
+        return ()
+    values = [
+        (item.name, str(getattr(parameters, item.name)), item.default)
+        for item in _fields(parameters)
+        if item.metadata.get("role") == MODEL
+    ]
+    return tuple((name, value) for name, value, usual in values if value != usual)
 
 
 def _fields(parameters: object) -> tuple[dataclasses.Field[Any], ...]:

@@ -121,11 +121,11 @@ class Server:
         answer = getattr(self._plugin, verb)(*payload, *more)
         return admit(verb, answer, len(payload[0])) if verb in ADMITTED else answer
 
-    def _load(self, target: str, profile: str, device: str) -> None:
+    def _load(self, target: str, profile: str, device: str, settings: dict[str, Any]) -> None:
         kind: Any = load_class(target)
         self.wire.parameters = kind.Parameters if issubclass(kind, StyleTransferMethod) else dict
         self.device = device
-        plugin = kind()
+        plugin = kind(**settings)
         plugin.load(profile, device)
         self._plugin = plugin
 

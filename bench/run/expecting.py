@@ -99,7 +99,9 @@ def _transfers(prepared: Prepared, method: PlannedMethod, left: Left) -> Iterato
 def subject_of(prepared: Prepared, method: PlannedMethod) -> Subject:
     """A method as rates know it."""
     choice, profile = method.choice, prepared.plan.suite.profile
-    return Subject(choice.label, choice.name, method.info.version, profile)
+    model = ",".join(f"{name}={value}" for name, value in method.settings)
+    named = f"{choice.name}[{model}]" if model else choice.name
+    return Subject(choice.label, named, method.info.version, profile)
 
 
 def metric_subject(prepared: Prepared, name: str) -> Subject:

@@ -302,7 +302,7 @@ def open_studio(
     delivery: Delivery | None = None,
 ) -> Studio:
     """The studio of one method, whose identity was found out before the work."""
-    entry = find_method(planned.choice.name)
+    entry = replace(find_method(planned.choice.name), settings=planned.settings)
     # What is imported in this process is handed parameters of its own class.
     kind = planned.kind if isolation.needs_worker(entry) else kind_here(entry)
     return Studio(context, planned, entry, kind, identity, isolation, delivery=delivery)

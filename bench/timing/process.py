@@ -17,7 +17,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ from bench.api import (
     StyleState,
     TransferRequest,
 )
+from bench.description import Settings
 from bench.device import peak_memory_bytes, reset_peak_memory, synchronise
 from bench.failure import WorkerError
 from bench.plugins.catalog import find_method, find_metric
@@ -66,9 +67,16 @@ class Loaded:
 _loaded = Loaded()
 
 
-def load_method(name: str, profile: Profile, device: str) -> tuple[float, Lap]:
-    """Import a method and load its models: seconds of the import, and of the loading."""
-    entry = find_method(name)
+def load_method(name: str, settings: Settings, profile: Profile, device: str) -> tuple[float, Lap]:
+    """Import a method and load its models: seconds of the import, and of the loading.
+
+    Args:
+        name: As the catalog has it.
+        settings: What decides which model it loads.
+        profile: Of the checkpoints.
+        device: Where it works.
+    """
+    entry = replace(find_method(name), settings=settings)
     begun = time.perf_counter()
     kind = kind_of(entry)
     method = open_method(entry, _log())

@@ -216,7 +216,9 @@ def _subject(prepared: Prepared, method: PlannedMethod) -> Subject:
     name = method.choice.name
     return Subject(
         method.choice.label,
-        lambda pool: started(pool, (process.load_method, name, suite.profile, prepared.device)),
+        lambda pool: started(
+            pool, (process.load_method, name, method.settings, suite.profile, prepared.device)
+        ),
         method.info.fits_per_style,
         method.profile.sample_rate,
         resolve_parameters(suite, method, style),

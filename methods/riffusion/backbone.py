@@ -279,6 +279,10 @@ class Backbone:
                 self._prompts[prompt] = self._encode_ids(self._tokenize(prompt))
         return self._prompts[prompt]
 
+    def encode_empty(self, beside: str) -> torch.Tensor:
+        """Context (1, token, dim) of the empty prompt; it is the same beside any text."""
+        return self.encode_prompt("")
+
     def encode_placeholder(self, rows: torch.Tensor) -> torch.Tensor:
         """Contexts (batch, token, dim) of "*" with its embedding replaced by rows (batch, dim).
 

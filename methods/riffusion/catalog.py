@@ -28,7 +28,7 @@ _AS_MUSICTI = (
 )
 _AS_EDITS = (
     "longer contents are edited in windows that fade into each other, which share their noise",
-    *_AS_RIFFUSION,
+    _OWN_STREAMS,
 )
 
 # Edits of the content under a text: name, class, title, source, departures of its own.
@@ -152,7 +152,7 @@ FOLLOWING: dict[str, Entry] = {
                 version="2",  # a content draws the same noises for every style
                 channels="each",
             ),
-            _RIFFUSION,
+            f"{_RIFFUSION}_edits",
             parameters=f"methods.riffusion.parameters.editing:{kind}Parameters",
         )
         for name, kind, title, source, departures in _EDITS

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from bench.api import HubCheckpoint, Profile, ProfileInfo
+from bench.api import ConfigError, HubCheckpoint, Profile, ProfileInfo
 
 # What every profile's folder must hold beside the weights themselves, whose suffix differs.
 FILES = (
@@ -39,6 +40,73 @@ RIFFUSION = HubCheckpoint(
     bytes=4_270_000_000,
     licence="creativeml-openrail-m",
 )
+
+# AudioLDM 2 by Liu et al. (2024), the model of 1.1 billion weights that the edits' papers measured
+# on. The size is that of float32 weights; files are as its pipeline lays them out. None of them has
+# been loaded by this project yet.
+AUDIOLDM2 = HubCheckpoint(
+    id="cvssp/audioldm2",
+    revision="main",
+    files=(
+        "vae/config.json",
+        "unet/config.json",
+        "vocoder/config.json",
+        "text_encoder/config.json",
+        "text_encoder_2/config.json",
+        "projection_model/config.json",
+        "language_model/config.json",
+        "tokenizer/vocab.json",
+        "tokenizer/merges.txt",
+        "tokenizer_2/tokenizer.json",
+        "scheduler/scheduler_config.json",
+    ),
+    either=(
+        *(
+            (f"{part}/diffusion_pytorch_model.safetensors", f"{part}/diffusion_pytorch_model.bin")
+            for part in ("vae", "unet", "projection_model")
+        ),
+        *(
+            (f"{part}/model.safetensors", f"{part}/pytorch_model.bin")
+            for part in ("vocoder", "text_encoder", "text_encoder_2", "language_model")
+        ),
+    ),
+    optional=(
+        "tokenizer/tokenizer.json",
+        *(
+            f"{folder}/{name}"
+            for folder in ("tokenizer", "tokenizer_2")
+            for name in ("special_tokens_map.json", "tokenizer_config.json")
+        ),
+        "tokenizer_2/spiece.model",
+    ),
+    bytes=4_400_000_000,
+    licence="CC-BY-NC-SA-4.0",
+)
+
+
+def describe_edits(profile: Profile, backbone: str = "riffusion") -> ProfileInfo:
+    """The same for the edits under a text, which know two models in the full profile.
+
+    Raises:
+        ConfigError: The small profile has no such model.
+    """
+    if backbone == "riffusion":
+        info = describe(profile)
+        known = (AUDIOLDM2,) if profile == "full" else ()
+        return replace(info, checkpoints=(*info.checkpoints, *known))
+    if profile == "mini":
+        raise ConfigError(
+            f"backbone is {backbone!r} in profile mini; there is no small model of it. Add "
+            "--profile full, or set backbone=riffusion."
+        )
+    return ProfileInfo(
+        sample_rate=16_000,
+        longest_s=LONGEST_S,
+        weights=(AUDIOLDM2.name,),
+        licence=AUDIOLDM2.licence,
+        bandwidth_hz=8_000.0,
+        checkpoints=(AUDIOLDM2,),
+    )
 
 
 def describe(profile: Profile) -> ProfileInfo:

@@ -21,8 +21,10 @@ import torch
 from torch import nn
 
 from bench.device import place
+from bench.memo import Recent
 from methods.riffusion.backbone import PLACEHOLDER, Backbone
 from methods.riffusion.dropout import Kept, Places, draw_kept
+from methods.riffusion.schedule import Schedule
 
 EMPTY_PROMPT = ""
 
@@ -64,6 +66,37 @@ class ContextLearner(nn.Module, ABC):
 
 
 Learner = RowLearner | ContextLearner
+
+
+class Denoiser(Protocol):
+    """What an edit needs of a frozen model, behind which Riffusion and AudioLDM 2 are alike.
+
+    Latents are (batch, channel, row, column), contexts (batch, token, dim). What rows and columns
+    mean, and what lies in a context, is the model's own affair: edits only hand them on.
+    """
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lies."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """The noise schedule that it was trained with."""
+
+    @property
+    def inversions(self) -> Recent[torch.Tensor]:
+        """What was inverted by this model, by what decides it (`editing.kept`)."""
+
+    def predict_noise(
+        self, latents: torch.Tensor, timesteps: torch.Tensor, contexts: torch.Tensor
+    ) -> torch.Tensor:
+        """Noise in latents at timesteps (batch,), given contexts."""
+
+    def encode_prompt(self, prompt: str) -> torch.Tensor:
+        """Context (1, token, dim) of a text."""
+
+    def encode_empty(self, beside: str) -> torch.Tensor:
+        """Context (1, token, dim) of the empty prompt, as it stands beside that of a text."""
 
 
 class Conditioning(Protocol):
@@ -155,7 +188,7 @@ class PromptConditioning:
     With the empty text both contexts are equal and guidance does nothing.
     """
 
-    backbone: Backbone
+    backbone: Denoiser
     prompt: str = EMPTY_PROMPT
 
     def cond(self, timesteps: torch.Tensor) -> torch.Tensor:
@@ -164,7 +197,7 @@ class PromptConditioning:
 
     def uncond(self, timesteps: torch.Tensor) -> torch.Tensor:
         """Contexts of the empty prompt, (batch, token, dim)."""
-        return self.backbone.encode_prompt(EMPTY_PROMPT).expand(len(timesteps), -1, -1)
+        return self.backbone.encode_empty(self.prompt).expand(len(timesteps), -1, -1)
 
     def plain(self, timesteps: torch.Tensor) -> torch.Tensor:
         """The same as `cond`: the text is plain words, (batch, token, dim)."""

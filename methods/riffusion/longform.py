@@ -69,7 +69,7 @@ def join_windows(windows: Sequence[GreyImage], columns: int) -> GreyImage:
     power = np.zeros((windows[0].shape[0], columns))
     total = np.zeros(columns)
     for start, window in zip(place_windows(columns, width), windows, strict=True):
-        weights = _weights(width, at_start=start == 0, at_end=start + width == columns)
+        weights = fade_weights(width, at_start=start == 0, at_end=start + width == columns)
         place = slice(start, start + width)
         power[:, place] += weights * (1 - window / _DARKEST) ** _TO_POWER
         total[place] += weights
@@ -77,7 +77,7 @@ def join_windows(windows: Sequence[GreyImage], columns: int) -> GreyImage:
     return np.asarray(np.rint(grey), dtype=np.uint8)
 
 
-def _weights(width: int, *, at_start: bool, at_end: bool) -> NDArray[np.float64]:
+def fade_weights(width: int, *, at_start: bool, at_end: bool) -> NDArray[np.float64]:
     """Weights of a window's powers: squared sines that rise and fall where it meets another."""
     overlap = count_overlap(width)
     rise = np.sin(np.pi / 2 * (np.arange(overlap) + 0.5) / overlap) ** 2

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -21,11 +21,16 @@ from bench.memo import Recent
 from bench.seeds import derive_seed, generator
 from methods.riffusion.backbone import Backbone, Moments, load_backbone, place_latents
 from methods.riffusion.checkpoints import WINDOW_S, describe
-from methods.riffusion.conditioning import ContextTable, RowsOfTables
+from methods.riffusion.conditioning import ContextTable, Denoiser, RowsOfTables
 from methods.riffusion.editing.samplers import Material, count_noises, sample
 from methods.riffusion.longform import cut_windows, join_windows, place_windows
 from methods.riffusion.parameters.edits import AnySampling
-from methods.riffusion.parameters.settings import CanvasSettings, Phase, StylisationSettings
+from methods.riffusion.parameters.settings import (
+    CanvasSettings,
+    Phase,
+    StylisationSettings,
+    VaeSample,
+)
 from methods.riffusion.spectrogram import (
     MINI_PARAMETERS,
     SpectrogramParameters,
@@ -43,7 +48,7 @@ _SOUNDS_AT_ONCE = 8
 # A window of the full profile takes 256 KB; methods and styles share their contents' images.
 _IMAGES_KEPT = 512
 # Riffusion normalises its output with this headroom.
-_PEAK = 10 ** (-0.1 / 20)
+PEAK = 10 ** (-0.1 / 20)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +59,18 @@ class Riffusion:
     codec: SpectrogramParameters
     sample_rate: int
     window_s: float
+
+    def count_windows(self, content: Clip) -> int:
+        """Windows that a content is cut into."""
+        geometry = self.codec.geometry(self.sample_rate)
+        columns = geometry.count_frames(content.audio.num_samples)
+        return len(place_windows(columns, self.codec.num_frames))
+
+    def render(
+        self, renderings: Sequence[Rendering], settings: AnySampling, canvas: CanvasSettings
+    ) -> list[Audio]:
+        """Stylise contents, see the function of this name."""
+        return render(self, renderings, settings, canvas)
 
 
 def content_seed(request: TransferRequest[Any]) -> int:
@@ -101,11 +118,14 @@ class Rendering:
     noise_seed: int | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Passage:
-    """One window on its way through the model."""
+PictureT = TypeVar("PictureT")
 
-    image: GreyImage
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Passage(Generic[PictureT]):
+    """One window on its way through the model; what its picture is, the model knows."""
+
+    image: PictureT
     contexts: ContextTable
     settings: AnySampling
     seeds: tuple[int, int]
@@ -203,7 +223,7 @@ def _with_given_phases(
 
 def _level(waveform: torch.Tensor) -> torch.Tensor:
     peak = float(waveform.abs().max())
-    return waveform * (_PEAK / peak) if peak > 0 else waveform
+    return waveform * (PEAK / peak) if peak > 0 else waveform
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -247,13 +267,6 @@ def _first_window(model: Riffusion, clip: Clip) -> Clip:
     return Clip(clip.id, clip.category, fit_length(clip.audio, longest))
 
 
-def count_windows(model: Riffusion, content: Clip) -> int:
-    """Windows that a content is cut into."""
-    geometry = model.codec.geometry(model.sample_rate)
-    columns = geometry.count_frames(content.audio.num_samples)
-    return len(place_windows(columns, model.codec.num_frames))
-
-
 def render(
     model: Riffusion,
     renderings: Sequence[Rendering],
@@ -270,7 +283,7 @@ def render(
     device = str(model.backbone.device)
     images = in_parallel(lambda one: draw_image(model, one.content), renderings, device)
     passages = [
-        _passages(one, cut_windows(image, model.codec.num_frames), settings)
+        lay_passages(one, cut_windows(image, model.codec.num_frames), settings)
         for one, image in zip(renderings, images, strict=True)
     ]
     painted = iter(_paint(model, [one for each in passages for one in each], canvas))
@@ -281,7 +294,10 @@ def render(
     return sound_images(model, paintings)
 
 
-def _passages(one: Rendering, windows: Sequence[GreyImage], settings: AnySampling) -> list[Passage]:
+def lay_passages(
+    one: Rendering, windows: Sequence[PictureT], settings: AnySampling
+) -> list[Passage[PictureT]]:
+    """The windows of a content with what leads them: its style, or what lies between two."""
     end = one.ending
     seed = one.seed if one.noise_seed is None else one.noise_seed
     if end is None:
@@ -299,7 +315,7 @@ def _passages(one: Rendering, windows: Sequence[GreyImage], settings: AnySamplin
 
 
 def _paint(
-    model: Riffusion, passages: Sequence[Passage], canvas: CanvasSettings
+    model: Riffusion, passages: Sequence[Passage[GreyImage]], canvas: CanvasSettings
 ) -> list[GreyImage]:
     """Images of all windows, in order; those with equal settings go through the model together."""
     groups: dict[AnySampling, list[int]] = {}
@@ -334,7 +350,7 @@ def windows_at_once(model: Riffusion, *, alone_on_cpu: bool = False) -> int:
 
 
 def _paint_batch(
-    model: Riffusion, passages: Sequence[Passage], canvas: CanvasSettings
+    model: Riffusion, passages: Sequence[Passage[GreyImage]], canvas: CanvasSettings
 ) -> list[GreyImage]:
     width = model.codec.num_frames
     windows = [to_window(one.image, width, canvas.width_mode) for one in passages]
@@ -356,18 +372,31 @@ def read_pictures(
 
 
 def stylise_windows(
-    backbone: Backbone, passages: Sequence[Passage], windows: GreyImage, canvas: CanvasSettings
+    backbone: Backbone,
+    passages: Sequence[Passage[GreyImage]],
+    windows: GreyImage,
+    canvas: CanvasSettings,
 ) -> torch.Tensor:
-    """Latents of the outputs, (batch, channel, row, column); all passages have equal settings.
+    """Latents of the outputs, (batch, channel, row, column); all passages have equal settings."""
+    moments = backbone.encode(torch.from_numpy(windows))
+    return move_latents(backbone, passages, moments, canvas.vae_sample)
+
+
+def move_latents(
+    backbone: Denoiser,
+    passages: Sequence[Passage[PictureT]],
+    moments: Moments,
+    vae_sample: VaeSample,
+) -> torch.Tensor:
+    """The latents of windows in their styles; all passages have equal settings.
 
     Each row draws from its own request's generator.
     """
-    moments = backbone.encode(torch.from_numpy(windows))
     settings, shape = passages[0].settings, moments.mean.shape[1:]
     draws = [_draw(one, shape, 1 + count_noises(settings)) for one in passages]
     drawn = torch.stack(draws, dim=1).to(backbone.device)
     material = Material(
-        latents=place_latents(moments, drawn[0], canvas.vae_sample),
+        latents=place_latents(moments, drawn[0], vae_sample),
         noises=drawn[1:],
         seeds=tuple(one.seeds[0] for one in passages),
     )
@@ -375,7 +404,7 @@ def stylise_windows(
     return sample(backbone, tables, settings, material)
 
 
-def _draw(one: Passage, shape: Sequence[int], count: int) -> torch.Tensor:
+def _draw(one: Passage[PictureT], shape: Sequence[int], count: int) -> torch.Tensor:
     """Noises (count, *shape), that of the posterior first, between those of the two seeds."""
     streams = [generator(derive_seed("stylisation", seed)) for seed in dict.fromkeys(one.seeds)]
     drawn = [

@@ -29,13 +29,15 @@ from bench.api import (
     UnsupportedError,
 )
 from bench.weights import full_profile_line
+from methods.riffusion.audioldm2.rendering import load_audioldm2
 from methods.riffusion.checkpoints import MINI_FOLDER
 from methods.riffusion.conditioning import ContextTable, PromptConditioning, tabulate
 from methods.riffusion.parameters import departures
 from methods.riffusion.parameters.edits import words_for_content
 from methods.riffusion.parameters.guided import TextParameters
+from methods.riffusion.parameters.settings import BackboneName
 from methods.riffusion.rendering import load_riffusion
-from methods.riffusion.transferring import StylisedT, transfer_styles
+from methods.riffusion.transferring import Stage, StylisedT, transfer_styles
 from methods.riffusion.transition import join_states
 
 # Strength, guidance and steps of riffusion/streamlit/tasks/audio_to_audio.py in
@@ -101,11 +103,21 @@ class TextPrompted(StyleTransferMethod[StylisedT]):
 
     A model that declares its vocabulary refuses texts with words outside of it, because its output
     would be arbitrary.
+
+    Args:
+        backbone: The frozen model that leads it; only edits know another than Riffusion.
     """
+
+    def __init__(self, backbone: BackboneName = "riffusion") -> None:
+        self._backbone = backbone
 
     def load(self, profile: Profile, device: str) -> None:
         """Load the frozen model, shared with the other methods of this family."""
-        self._model = load_riffusion(profile, device)
+        self._model: Stage = (
+            load_riffusion(profile, device)
+            if self._backbone == "riffusion"
+            else load_audioldm2(device)
+        )
         self._vocabulary = read_vocabulary(MINI_FOLDER) if profile == "mini" else None
 
     def fit(

@@ -12,27 +12,37 @@ from typing import Protocol, TypeVar
 
 import torch
 
-from bench.api import Audio, StyleState, TransferRequest, UnsupportedError
+from bench.api import Audio, Clip, StyleState, TransferRequest, UnsupportedError
 from bench.seeds import derive_seed, generator
 from methods.riffusion.backbone import Backbone
 from methods.riffusion.conditioning import (
     EMPTY_PROMPT,
     ContextTable,
+    Denoiser,
     Learner,
     LearntConditioning,
     tabulate,
 )
 from methods.riffusion.parameters.edits import AnySampling, SteeringSettings
 from methods.riffusion.parameters.settings import CanvasSettings, StylisationSettings
-from methods.riffusion.rendering import (
-    Ending,
-    Rendering,
-    Riffusion,
-    content_seed,
-    count_windows,
-    render,
-)
+from methods.riffusion.rendering import Ending, Rendering, content_seed
 from methods.riffusion.transition import Transition, amounts, blend_settings, split_state
+
+
+class Stage(Protocol):
+    """A loaded model with its way from contents to outputs."""
+
+    @property
+    def backbone(self) -> Denoiser:
+        """What predicts the noise."""
+
+    def count_windows(self, content: Clip) -> int:
+        """Windows that a content is cut into."""
+
+    def render(
+        self, renderings: Sequence[Rendering], settings: AnySampling, canvas: CanvasSettings
+    ) -> list[Audio]:
+        """Audio of contents in their styles, in order."""
 
 
 class Stylised(Protocol):
@@ -59,7 +69,7 @@ MakeTable = Callable[[TransferRequest[StylisedT], tuple[int, ...]], ContextTable
 
 
 def transfer_styles(
-    model: Riffusion,
+    model: Stage,
     requests: Sequence[TransferRequest[StylisedT]],
     make_table: MakeTable[StylisedT],
 ) -> list[Audio]:
@@ -86,19 +96,19 @@ def transfer_styles(
                 )
             else:
                 renderings.append(_on_the_way(model, request, way, settings, make_table))
-        audios = render(model, renderings, settings, canvas)
+        audios = model.render(renderings, settings, canvas)
         outputs |= dict(zip(numbers, audios, strict=True))
     return [outputs[number] for number in range(len(requests))]
 
 
-def _visited(model: Riffusion, *settings: AnySampling) -> tuple[int, ...]:
+def _visited(model: Stage, *settings: AnySampling) -> tuple[int, ...]:
     """Every timestep at which the model is asked, for any of several settings."""
     steps = model.backbone.schedule.num_train_timesteps
     return tuple(dict.fromkeys(t for one in settings for t in one.visited(steps)))
 
 
 def _on_the_way(
-    model: Riffusion,
+    model: Stage,
     request: TransferRequest[StylisedT],
     way: Transition,
     start: AnySampling,
@@ -106,7 +116,7 @@ def _on_the_way(
 ) -> Rendering:
     """A content that goes from one style to another."""
     end = way.settings.end(start)
-    count = count_windows(model, request.content)
+    count = model.count_windows(request.content)
     between = [blend_settings(start, end, a) for a in amounts(count, way.settings.curve)]
     visited = _visited(model, *between)
     first, second = (

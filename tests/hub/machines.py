@@ -14,6 +14,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[2]
 RIFFUSION = "riffusion/riffusion-model-v1"
 MUSICGEN = "facebook/musicgen-melody"
+AUDIOLDM2 = "cvssp/audioldm2"
 CLAP = "laion/clap-htsat-unfused"
 CLAP_COMMIT = "8fa0f1c6d0433df6e97c127f64b2a1d6c0dcda8a"
 

@@ -25,6 +25,7 @@ VARIANTS = (
     "rti[preset=ti]", "rti[brs=on]", "rti[e0=style_name]", "riffusion[brs=on]",
     "riffusion[vae_sample=mode]", "riffusion[phase=content]", "tve[sampler=zeta]",
     "rti[sampler=steer]", "zeta[preset=released,z_last=keep]", "zeta[strength=0.5]",
+    "zeta[backbone=audioldm2,vae_sample=sample]", "steer[backbone=audioldm2,strength=0.5]",
     "ddim-inversion[vae_sample=sample]", "sdedit[preset=full]", "steer[t_grid=999,preset=released]",
     "stylus[inversion=released,layers=every,style_clips=join]", "stylus[phase=content]",
     "musicgen[top_k=3]", "musicgen-ti[melody=none]",

@@ -29,7 +29,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from bench.api import UnsupportedError
 from methods.riffusion.backbone import Backbone
+from methods.riffusion.conditioning import Denoiser
 from methods.riffusion.editing.injection import choose_layers
 from methods.riffusion.schedule import add_noise
 
@@ -37,7 +39,7 @@ TEMPERATURE = 0.07
 
 
 def pull(
-    backbone: Backbone,
+    backbone: Denoiser,
     contents: torch.Tensor,
     moved: torch.Tensor,
     draw: tuple[torch.Tensor, torch.Tensor],
@@ -52,7 +54,15 @@ def pull(
         draw: Noise, in the shape of the latents, and timesteps (row,), which both share.
         contexts: What the network is told of the contents and of their styles, (row, token, dim);
             neither is guided.
+
+    Raises:
+        UnsupportedError: The network is not Riffusion's, whose layers are looked at by name.
     """
+    if not isinstance(backbone, Backbone):
+        raise UnsupportedError(
+            "contrast_weight is set, and the network is not Riffusion's; layers of that are "
+            "compared. Leave it out, or set backbone=riffusion."
+        )
     noise, timesteps = draw
     told, styled = contexts
     with torch.no_grad():

@@ -14,14 +14,14 @@ from collections.abc import Callable, Sequence
 import torch
 
 from bench.batching import Batcher
-from methods.riffusion.backbone import Backbone
+from methods.riffusion.conditioning import Denoiser
 
 _TOGETHER = 16  # rows of the U-Net in one pass, but on the CPU
 Make = Callable[[list[int]], torch.Tensor]  # what some rows of a batch give, (row, ...)
 
 
 def recall(
-    backbone: Backbone,
+    backbone: Denoiser,
     facts: str,
     decisive: Sequence[torch.Tensor],
     make: Make,

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
-from methods.riffusion.backbone import Backbone
-from methods.riffusion.conditioning import Conditioning, PromptConditioning
+from methods.riffusion.conditioning import Conditioning, Denoiser, PromptConditioning
 from methods.riffusion.editing.inversion import (
     NoiseMaps,
     climb,
@@ -75,7 +74,7 @@ def count_noises(settings: AnySampling) -> int:
 
 
 def sample(
-    backbone: Backbone, conditioning: Conditioning, settings: AnySampling, material: Material
+    backbone: Denoiser, conditioning: Conditioning, settings: AnySampling, material: Material
 ) -> torch.Tensor:
     """Latents of contents in their styles, whose contexts the conditioning holds."""
     match settings:
@@ -107,7 +106,7 @@ def sample(
     return edited
 
 
-def guided(backbone: Backbone, conditioning: Conditioning, guidance_scale: float) -> Predictor:
+def guided(backbone: Denoiser, conditioning: Conditioning, guidance_scale: float) -> Predictor:
     """Predictions of the noise under a conditioning, at one timestep of all rows or one of each."""
 
     def predict(latents: torch.Tensor, timestep: int | torch.Tensor) -> torch.Tensor:
@@ -118,7 +117,7 @@ def guided(backbone: Backbone, conditioning: Conditioning, guidance_scale: float
     return predict
 
 
-def of_source(backbone: Backbone, source: SourceSettings) -> Predictor:
+def of_source(backbone: Denoiser, source: SourceSettings) -> Predictor:
     """Predictions while a content is inverted: under its words, or the plain empty prompt.
 
     The empty prompt is that of the text encoder even where a learnt style has one of its own, so
@@ -128,7 +127,7 @@ def of_source(backbone: Backbone, source: SourceSettings) -> Predictor:
 
 
 def edit_with_maps(
-    backbone: Backbone, conditioning: Conditioning, settings: NoiseMapSettings, material: Material
+    backbone: Denoiser, conditioning: Conditioning, settings: NoiseMapSettings, material: Material
 ) -> torch.Tensor:
     """Edit-friendly inversion: sample under the style with the noises that make the content.
 
@@ -148,7 +147,7 @@ def edit_with_maps(
 
 
 def _maps(
-    backbone: Backbone, settings: NoiseMapSettings, material: Material
+    backbone: Denoiser, settings: NoiseMapSettings, material: Material
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """States X_0, X_1, .. and maps Z_1, .. of contents; the maps are kept block by block."""
     levels = (0, *settings.recorded(backbone.schedule.num_train_timesteps))
@@ -169,7 +168,7 @@ def _maps(
 
 
 def edit_by_inversion(
-    backbone: Backbone, conditioning: Conditioning, settings: InversionSettings, material: Material
+    backbone: Denoiser, conditioning: Conditioning, settings: InversionSettings, material: Material
 ) -> torch.Tensor:
     """DDIM inversion: climb without the style, descend with it.
 
@@ -184,7 +183,7 @@ def edit_by_inversion(
 
 
 def climbed(
-    backbone: Backbone, source: SourceSettings, moves: Sequence[Climb], latents: torch.Tensor
+    backbone: Denoiser, source: SourceSettings, moves: Sequence[Climb], latents: torch.Tensor
 ) -> torch.Tensor:
     """The trajectory of `inversion.climb`, of which some moves at a time are kept."""
     predict = of_source(backbone, source)
@@ -202,7 +201,7 @@ def climbed(
 
 
 def edit_by_noise(
-    backbone: Backbone, conditioning: Conditioning, settings: StochasticSettings, material: Material
+    backbone: Denoiser, conditioning: Conditioning, settings: StochasticSettings, material: Material
 ) -> torch.Tensor:
     """SDEdit: noise the content, and sample under the style with fresh noise at every step.
 

@@ -22,8 +22,7 @@ from collections.abc import Sequence
 import torch
 
 from bench.seeds import derive_seed, generator
-from methods.riffusion.backbone import Backbone
-from methods.riffusion.conditioning import Conditioning, PromptConditioning
+from methods.riffusion.conditioning import Conditioning, Denoiser, PromptConditioning
 from methods.riffusion.editing.contrast import pull
 from methods.riffusion.editing.kept import recall
 from methods.riffusion.parameters.edits import BLOCK, SteeringSettings
@@ -50,7 +49,7 @@ def draw_times(
 
 @torch.no_grad()
 def steer(
-    backbone: Backbone,
+    backbone: Denoiser,
     conditioning: Conditioning,
     settings: SteeringSettings,
     *,
@@ -90,7 +89,7 @@ def steer(
 
 
 def _ahead(
-    backbone: Backbone,
+    backbone: Denoiser,
     conditioning: Conditioning,
     settings: SteeringSettings,
     latents: torch.Tensor,
@@ -116,7 +115,7 @@ def _weight(schedule: Schedule, t: torch.Tensor, dtype: torch.dtype) -> torch.Te
 
 
 def _of_contents(
-    backbone: Backbone,
+    backbone: Denoiser,
     settings: SteeringSettings,
     latents: torch.Tensor,
     noises: torch.Tensor,

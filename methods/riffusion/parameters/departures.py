@@ -17,6 +17,8 @@ from methods.riffusion.parameters.guided import CanvasParameters, UnguidedParame
 from methods.riffusion.parameters.settings import FittingPlan
 from methods.riffusion.width import WidthMode
 
+# Of edits, which need not work on Riffusion; of the other methods the catalog says the same.
+INVERTED_MEL = "mel spectra are inverted by least squares, as torchaudio does now and did not then"
 _WIDTHS: dict[WidthMode, str] = {
     "resize": "clips more than 5 % off the window are padded, not stretched",
     "pad": "clips are padded to the window, not stretched",
@@ -82,11 +84,25 @@ def of_contrast(weight: float) -> Iterator[str]:
 def of_edit(parameters: CanvasParameters, source: str) -> Iterator[str]:
     """How pictures and latents are handled, against code that was released for another model."""
     yield f"on spectrograms of Riffusion, where {source}"
-    if parameters.vae_sample == "sample":
-        yield "the content's latents are a draw from the posterior, not its mode (vae_sample=mode)"
+    yield from _of_draw(parameters)
     if parameters.width_mode != "resize":
         yield _WIDTHS[parameters.width_mode]
     yield from of_phase(parameters)
+
+
+def of_audioldm2(parameters: CanvasParameters) -> Iterator[str]:
+    """How sound becomes latents and sound again on AudioLDM 2, against the released codes."""
+    yield (
+        "spectrograms end with the sound and at most three frames of silence, where the code of "
+        "zeta adds more"
+    )
+    yield "outputs have the level of their contents, not that of the model"
+    yield from _of_draw(parameters)
+
+
+def _of_draw(parameters: CanvasParameters) -> Iterator[str]:
+    if parameters.vae_sample == "sample":
+        yield "the content's latents are a draw from the posterior, not its mode (vae_sample=mode)"
 
 
 def words_of_plan(plan: FittingPlan) -> str:

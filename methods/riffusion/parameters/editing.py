@@ -2,7 +2,8 @@
 
 Strength, steps and guidance belong together, so presets choose them: `mini` for the small model of
 this project, `full` for Riffusion itself, `released` as in the code that came with the source. A
-parameter left at None takes the preset's value.
+parameter left at None takes the preset's value. With AudioLDM 2, the model that the sources use,
+it takes the released one whatever the preset.
 
 **Contents**: `ZetaParameters`, `DdimInversionParameters`, `SdeditParameters`, `SteerParameters`.
 """
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bench.api import Profile
+from bench.api import ConfigError, Profile
 from bench.counts import Passes
 from methods.presets import choose
 from methods.riffusion.parameters import departures
@@ -26,7 +27,7 @@ from methods.riffusion.parameters.edits import (
     StochasticSettings,
 )
 from methods.riffusion.parameters.guided import ROWS, TRANSFER, CanvasParameters
-from methods.riffusion.parameters.settings import VaeSample
+from methods.riffusion.parameters.settings import BackboneName, CanvasSettings, VaeSample
 
 Preset = Literal["mini", "full", "released"]
 # Strength, steps and guidance. released: the flags of code/main_run.py and main_run_sdedit.py in
@@ -56,7 +57,9 @@ class _EditParameters(CanvasParameters):
     """How far a content is changed under the style's text.
 
     Args:
-        preset: mini, full or released.
+        backbone: The frozen model: riffusion or, in the full profile, audioldm2, which has neither
+            pictures nor phases to be set.
+        preset: Of Riffusion: mini, full or released.
         strength: In (0, 1]; more noise, less content, more style.
         num_inference_steps: N, of which int(N strength) are taken.
         guidance_scale: w_t >= 1 towards the style's text; 1 leaves the empty prompt out.
@@ -66,17 +69,37 @@ class _EditParameters(CanvasParameters):
         ConfigError: A value out of range.
     """
 
+    backbone: BackboneName = field(default="riffusion", metadata={"role": "model"})
     preset: Preset = field(default="mini", metadata=TRANSFER)
     strength: float | None = field(default=None, metadata=TRANSFER)
     num_inference_steps: int | None = field(default=None, metadata=TRANSFER)
     guidance_scale: float | None = field(default=None, metadata=TRANSFER)
     vae_sample: VaeSample = field(default="mode", metadata=TRANSFER)
 
+    def canvas(self) -> CanvasSettings:
+        """The settings of the window.
+
+        Raises:
+            ConfigError: Something is set that the model does not have.
+        """
+        if self.backbone == "audioldm2":
+            usual = CanvasParameters(vae_sample=self.vae_sample)
+            for name in ("width_mode", "unstretch", "picture", "phase"):
+                if getattr(self, name) != getattr(usual, name):
+                    raise ConfigError(
+                        f"{name} is {getattr(self, name)!r} and backbone 'audioldm2'; it is of "
+                        "Riffusion's pictures, which that model does not have. Leave it out, or "
+                        "set backbone=riffusion."
+                    )
+        return CanvasParameters.canvas(self)
+
     def _chosen(
         self, presets: Mapping[Preset, tuple[float, int, float]]
     ) -> tuple[float, float, int]:
         """Strength, guidance and steps."""
-        strength, steps, guidance = presets[self.preset]
+        strength, steps, guidance = presets[
+            self.preset if self.backbone == "riffusion" else "released"
+        ]
         return (
             choose(self.strength, strength),
             choose(self.guidance_scale, guidance),
@@ -87,7 +110,11 @@ class _EditParameters(CanvasParameters):
         self, presets: Mapping[Preset, tuple[float, int, float]], profile: Profile
     ) -> Iterator[str]:
         yield from departures.of_profile(profile)
-        yield from departures.of_edit(self, "the source edits those of AudioLDM 2")
+        if self.backbone == "riffusion":
+            yield from departures.of_edit(self, "the source edits those of AudioLDM 2")
+            yield departures.INVERTED_MEL
+        else:
+            yield from departures.of_audioldm2(self)
         strength, guidance, steps = self._chosen(presets)
         said, released = (strength, steps, guidance), presets["released"]
         if said != released:
@@ -219,6 +246,11 @@ class SteerParameters(_EditParameters):
 
     def __post_init__(self) -> None:
         """Check everything now, before a model is loaded."""
+        if self.contrast_weight and self.backbone != "riffusion":
+            raise ConfigError(
+                f"contrast_weight is {self.contrast_weight:g} and backbone '{self.backbone}'; it "
+                "compares layers of Riffusion's network. Leave it out, or set backbone=riffusion."
+            )
         self.canvas()
         self.sampling()
 

@@ -15,6 +15,7 @@ from methods.riffusion.width import WidthMode
 Switch = Literal["on", "off"]
 VaeSample = Literal["sample", "mode"]
 Picture = Literal["rounded", "truncated"]
+BackboneName = Literal["riffusion", "audioldm2"]
 Phase = Literal["griffin-lim", "content"]
 ParameterSet = Literal["live", "full"]
 Variant = Literal["musicti", "report", "report_seq"]

@@ -16,6 +16,7 @@ from bench.api import (
     UnknownNameError,
 )
 from bench.data.clips import ClipSource, Dataset, StyleSource
+from bench.plan.needed import checkpoints_of_suite
 from bench.plan.plan import (
     Plan,
     PlannedMethod,
@@ -277,3 +278,30 @@ def test_other_sound_under_the_same_name_is_another_cell() -> None:
         replace(made, styles=texts),
     ):
         assert not ids(other) & ids(made)
+
+
+def test_a_parameter_may_choose_the_model_that_is_loaded() -> None:
+    chosen, usual = (
+        suite(profile="full", methods=(method,), metrics=())
+        for method in ("zeta[backbone=audioldm2]", "zeta")
+    )
+    planned = [prepare_method(one.choices[0], one) for one in (chosen, usual)]
+    assert [one.settings for one in planned] == [(("backbone", "audioldm2"),), ()]
+    assert [one.profile.sample_rate for one in planned] == [16_000, 44_100]
+    needed = [[found.id for found in checkpoints_of_suite(one)] for one in (chosen, usual)]
+    assert needed == [["cvssp/audioldm2"], ["riffusion/riffusion-model-v1"]]
+    (own, *_), (other, *_) = (
+        make_plan(one, dataset(), [made]).cells
+        for one, made in zip((chosen, usual), planned, strict=True)
+    )
+    assert own.parameters["backbone"] == "audioldm2"
+    assert "backbone" not in other.parameters
+
+
+def test_all_styles_of_a_method_share_its_model() -> None:
+    for_all = suite(profile="full", parameters={"zeta": {"backbone": "audioldm2"}})
+    (choice,) = parse_methods("zeta")
+    assert prepare_method(choice, for_all).profile.sample_rate == 16_000
+    per_style = {"zeta": {"styles": {"harp": {"backbone": "audioldm2"}}}}
+    with pytest.raises(ConfigError, match="style 'harp' chooses a model of zeta; all styles of a"):
+        prepare_method(choice, suite(profile="full", parameters=per_style))

@@ -65,6 +65,9 @@ class Reader:
     def encode_prompt(self, prompt: str) -> torch.Tensor:
         return torch.full((1, 1, 1), self.numbers[prompt], dtype=torch.float64)
 
+    def encode_empty(self, beside: str) -> torch.Tensor:
+        return self.encode_prompt("")
+
     def predict_noise(
         self, latents: torch.Tensor, _t: torch.Tensor, contexts: torch.Tensor
     ) -> torch.Tensor:
