@@ -60,7 +60,8 @@ def test_the_field_of_2026_has_a_curve_for_each_method() -> None:
     choices = suite.choices[: -len(CONTROLS)]
     curves = Counter((choice.name, choice.overrides.get("sampler")) for choice in choices)
     edits = {"zeta", "ddim-inversion", "sdedit", "steer", "stylus"}
-    alone = {(name, None) for name in {"tve", "rti", "musicgen", "riffusion"} | edits}
+    others = {"tve", "rti", "musicgen", "riffusion", "ace-step", "stable-audio"}
+    alone = {(name, None) for name in others | edits}
     assert set(curves) == {*alone, ("tve", "zeta"), ("tve", "steer")}
     assert min(curves.values()) >= 4
     assert suite.family is not None
