@@ -149,6 +149,10 @@ def _other_seed(subject: MethodSubject) -> str | None:
     deterministic = isinstance(info, MethodInfo) and info.deterministic
     if same and (deterministic or subject.undescribed):
         raise UnsupportedError("seeds 1 and 2 gave the same bytes: transfer draws nothing")
+    if same and subject.overrides:  # INFO speaks of the defaults
+        raise UnsupportedError(
+            "seeds 1 and 2 gave the same bytes: transfer draws nothing with these settings"
+        )
     if same:
         return "seeds 1 and 2 gave the same bytes, but INFO does not say deterministic=True"
     if deterministic:

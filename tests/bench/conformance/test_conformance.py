@@ -51,6 +51,12 @@ def test_a_method_that_draws_nothing_and_says_little_is_not_failed_for_it() -> N
     assert named(found, "n.a.") == {"it says what a table needs", "another seed gives other bytes"}
 
 
+def test_settings_under_which_a_method_draws_nothing_are_not_failed_for_it() -> None:
+    found = outcomes("Undrawn[share=0.1]")
+    assert named(found, "n.a.") == {"another seed gives other bytes"}
+    assert not named(found, "failed")
+
+
 @pytest.mark.parametrize(
     ("name", "fails"),
     [
