@@ -83,14 +83,14 @@ def remaining(
     # The digests of all contents are kept, where the material keeps the sound of some.
     digest = cache(lambda content: material.content(content).audio.digest)
     settled = settle(former.cells, retry=request.retry, marks=prepared.cell_marks)
-    methods = {}
+    methods, begun = {}, set[str]()
     for method in prepared.plan.methods:
         label = method.choice.label
         cells = [cell for cell in prepared.cells if cell.method == label]
         identity, delivery = prepared.identities[label], prepared.deliveries.get(label)
         studio = open_studio(context, method, identity, prepared.isolation, delivery)
         known = None if prepared.is_absent else Known(studio, settled, digest)
-        methods[label] = _left(known, cells)
+        methods[label] = _left(known, cells, begun)
     open_cells = {cell.cell_id for cell in prepared.cells} - settled.keys()
     unscored = _unscored(prepared.metrics, settled, former, retry=request.retry)
     return Remaining(methods, {name: frozenset(open_cells | ids) for name, ids in unscored.items()})
@@ -137,8 +137,14 @@ class Known:
         return all(kept.has_audio(f"{key}-{place}") for place in range(len(chunk)))
 
 
-def _left(known: Known | None, cells: Sequence[PlannedCell]) -> Left:
-    """What a method has left to do; everything where nothing is known."""
+def _left(known: Known | None, cells: Sequence[PlannedCell], begun: set[str]) -> Left:
+    """What a method has left to do; everything where nothing is known.
+
+    Args:
+        known: What is known of it.
+        cells: Its cells.
+        begun: Keys of the fits that a method before it makes; those of this one are added.
+    """
     fits: list[PlannedCell] = []
     rendered: list[PlannedCell] = []
     for _, group in groupby(sorted(cells, key=_repetition), _repetition):
@@ -153,7 +159,9 @@ def _left(known: Known | None, cells: Sequence[PlannedCell]) -> Left:
             keys = known.studio.fits_of(members)[1]
             if not all(map(known.studio.context.cache.has_state, keys.values())):
                 first = {cell.style: cell for cell in reversed(members)}
-                fits += [first[style] for style in keys]  # all styles, or none, are learnt
+                # All styles, or none, are learnt; what a setting before this one learns is found.
+                fits += [first[style] for style, key in keys.items() if key not in begun]
+                begun |= set(keys.values())
             rendered += [cell for c in pending if not known.is_kept(c, keys) for cell in c]
     return Left(tuple(fits), tuple(rendered))
 

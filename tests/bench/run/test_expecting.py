@@ -134,6 +134,13 @@ def test_other_transfer_parameters_leave_the_transfers_and_other_fit_parameters_
     assert amounts(looked_at(done, other)[1])[f"fit {other}"] == 2
 
 
+def test_settings_that_share_their_fits_learn_them_once(home: Path) -> None:
+    labels = [f"{GAIN}[gain={gain}]" for gain in (0.5, 0.7)]
+    stages = amounts(looked_at(home, f"{GAIN}[gain=0.5|0.7]")[1])
+    assert [stages.get(f"fit {label}") for label in labels] == [2, None]
+    assert [stages[f"transfer {label}"] for label in labels] == [4.0, 4.0]
+
+
 def test_where_one_fit_is_lost_all_styles_are_learnt_and_its_outputs_rendered(done: Path) -> None:
     told = load_run(done / "run")
     keys = {
