@@ -120,11 +120,19 @@ def entry_of(choice: MethodChoice, suite: Suite) -> Entry:
         UnknownNameError: A method or parameter is not known.
         ConfigError: A value breaks a rule, or styles of the suite ask for unlike models.
     """
-    entry, tables = find_method(choice.name), dict(suite.parameters.get(choice.name, {}))
-    styles: Mapping[str, dict[str, Json]] = tables.pop("styles", {})
-    for_all = with_model(entry, {**tables, **choice.overrides})
-    for style, values in styles.items():
-        if with_model(entry, {**tables, **values, **choice.overrides}) != for_all:
+    entry, info = find_method(choice.name), method_info(choice.name)
+    method = PlannedMethod(choice, info, ProfileInfo(), kind_of(entry))
+
+    def told(style: str) -> Entry:
+        values = _values_of(suite, choice, style)
+        try:
+            return with_model(entry, {**values, **choice.overrides})
+        except (ConfigError, UnknownNameError) as error:
+            raise _located(error, suite, method, style) from error
+
+    for_all = told("")
+    for style in suite.parameters.get(choice.name, {}).get("styles", {}):
+        if told(style) != for_all:
             raise ConfigError(
                 f"{suite.at('parameters', choice.name, 'styles', style)}: style {style!r} chooses "
                 f"a model of {choice.name}; all styles of a method share one. Set it for the "
@@ -308,27 +316,32 @@ def resolve_parameters(suite: Suite, method: PlannedMethod, style: str) -> dict[
         UnknownNameError: The method does not have a parameter.
         ConfigError: A value breaks a rule.
     """
-    table = dict(suite.parameters.get(method.choice.name, {}))
-    per_style = table.pop("styles", {}).get(style, {})
-    overrides = {**table, **per_style, **method.choice.overrides}
+    overrides = {**_values_of(suite, method.choice, style), **method.choice.overrides}
     try:
         fit, transfer = split_parameters(method.kind.parameters(overrides))
     except (ConfigError, UnknownNameError) as error:
-        where = _blame(suite, method, style, {**table, **per_style})
-        raise type(error)(f"{where}{method.choice.name}: {error}") from error
+        raise _located(error, suite, method, style) from error
     return {**fit, **transfer}
 
 
-def _blame(suite: Suite, method: PlannedMethod, style: str, values: Mapping[str, Json]) -> str:
-    """The line of the suite's file with the parameter that is wrong by itself, if there is one."""
-    tables = suite.parameters.get(method.choice.name, {})
-    for key, value in values.items():
+def _values_of(suite: Suite, choice: MethodChoice, style: str) -> dict[str, Json]:
+    """What a suite sets of a method for one style, or for all styles where that is empty."""
+    table = dict(suite.parameters.get(choice.name, {}))
+    own = table.pop("styles", {}).get(style, {})
+    return {**table, **own}
+
+
+def _located(error: BenchError, suite: Suite, method: PlannedMethod, style: str) -> BenchError:
+    """The same error with the line of the suite's file that is wrong by itself, if there is one."""
+    tables, where = suite.parameters.get(method.choice.name, {}), ""
+    for key, value in _values_of(suite, method.choice, style).items():
         place = ("styles", style, key) if key in tables.get("styles", {}).get(style, {}) else (key,)
         try:
             method.kind.parameters({key: value})
         except (ConfigError, UnknownNameError):
-            return f"{suite.at('parameters', method.choice.name, *place)}: "
-    return ""
+            where = f"{suite.at('parameters', method.choice.name, *place)}: "
+            break
+    return type(error)(f"{where}{method.choice.name}: {error}")
 
 
 def _short(value: object) -> str:

@@ -251,8 +251,11 @@ def test_the_command_serves_until_it_is_asked_to_end(
     made: Exported, tmp_path: Path, checkout: Path, number: int, code: ExitCode
 ) -> None:
     words = ["listen", "serve", str(made.folder), "--port", "0", "--into", str(tmp_path / "r")]
+    # What starts the tests in the background may have them ignore Ctrl-C, which children inherit.
+    program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    program += "from bench.cli.main import main; main()"
     with subprocess.Popen(
-        [sys.executable, "-m", "bench", *words], cwd=checkout, text=True,
+        [sys.executable, "-c", program, *words], cwd=checkout, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as serving:  # fmt: skip
         assert serving.stdout is not None
