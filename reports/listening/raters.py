@@ -15,7 +15,7 @@ from reports.text.result_table import Column, Missing, ResultTable, Row, Value
 
 TOLD = ("listening", "ears", "listeners")  # the labels of the tables of a listening test
 COLUMNS = (
-    Column("listener", "Listener", decimals=0),
+    Column("listener", "Listener", text=True),
     Column("copies", "Copies", decimals=1),
     Column("needed", "Needed", decimals=1),
     Column("late", "Late", decimals=1),
@@ -65,7 +65,7 @@ def _cells(number: int, one: Judged, *, keeps_all: bool) -> tuple[Value, ...]:
     counts = "yes" if not care.left_out else "kept on request" if keeps_all else LEFT_OUT
     known = [UNKNOWN if value is None else value for value in (care.apart, care.pace, care.heard)]
     return (
-        number, care.copies.mean, _needed(care.copies),
+        str(number), care.copies.mean, _needed(care.copies),
         UNKNOWN if care.late is None else care.late.mean,
         care.same, *known, ", ".join(care.flags), counts,
     )  # fmt: skip

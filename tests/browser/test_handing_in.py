@@ -46,7 +46,7 @@ def made(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Exported:
 @pytest.fixture(scope="module")
 def shared(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """A test of six sets of which each of three listeners rates two."""
-    whom = Audience(listeners=3, minutes=4.5)
+    whom = Audience(listeners=3, minutes=5.5)
     done = export(run.folder, tmp_path_factory.mktemp("lab") / "test", 6, 0, audience=whom)
     assert {len(block) for block in done.plan} == {2}
     return done
