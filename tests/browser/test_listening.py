@@ -76,7 +76,7 @@ def test_a_test_is_taken_downloaded_and_imported(
     cli.main(["listen", "import", str(path), "--run", str(run.folder)], standalone_mode=False)
     shown = capsys.readouterr().out
     assert "human.cp" in shown
-    assert "1 listener, 6 clips rated" in " ".join(shown.split())
+    assert "1 listener, 8 clips rated" in " ".join(shown.split())
     assert "rti" in (run.folder / "report" / "listening.md").read_text()
 
 
