@@ -203,6 +203,14 @@ def test_blocks_of_the_simulated_size_are_those_of_twenty_minutes(test: Test) ->
     assert size == Size(test.sets, test.methods + 3)
 
 
+def test_longer_clips_leave_out_methods_rather_than_the_third_set() -> None:
+    """A set of n clips takes 5 + 1.25 (n + 2) d + 9 n of the 1080 seconds."""
+    sets = raters.rated_sets(10)
+    for seconds, size in ((14.0, Size(3, 12)), (30.0, Size(3, 6)), (40.0, Size(2, 7)),
+                          (100.0, Size(1, 6))):  # fmt: skip
+        assert fitting_size(sets, None, lambda _, d=seconds: d, 20) == size
+
+
 def test_a_block_that_is_too_small_says_how_many_sets_would_do() -> None:
     assert "a block of 2 sets has too few hidden copies: 13% of random" in raters.made(TESTS[2])[1]
     assert "With 3 sets in each block at most 5% are" in raters.made(TESTS[2])[1]
