@@ -110,6 +110,7 @@ simulations: install
 	$(BIN)/python tests/bench/statistics/simulate.py -o tests/bench/statistics/simulations.txt
 	OMP_NUM_THREADS=1 $(BIN)/python tests/bench/statistics/simulate_sets.py -o tests/bench/statistics/sets.txt
 	OMP_NUM_THREADS=1 $(BIN)/python tests/bench/gate/simulate_gates.py -j $(PROCESSES) -o tests/bench/gate/simulations.txt
+	OMP_NUM_THREADS=1 $(BIN)/python tests/reports/raters.py -o tests/reports/raters.txt
 
 # Minutes, so nightly; `make mutants ONLY=chroma` takes only those that mention a word.
 mutants: install

@@ -12,6 +12,7 @@ from bench.files import renewed_folder, replace_file
 from bench.outside.wording import visible
 from bench.records.store import Run, load_run
 from reports import sounds
+from reports.listening.raters import listeners
 from reports.listening.ratings import heard
 from reports.listening.tables import ears, listening, with_marks
 from reports.merging import merge
@@ -56,8 +57,12 @@ class Report:
         return self.run.folder / "report" / ("merged" if len(self.folders) > 1 else "")
 
 
-def read_report(runs: Path | str | Sequence[Path]) -> Report:
+def read_report(runs: Path | str | Sequence[Path], *, keep_all: bool = False) -> Report:
     """Read run folders and build every table once.
+
+    Args:
+        runs: The folders.
+        keep_all: Count listeners whom the rule of their test leaves out, too.
 
     Raises:
         RecordError: A folder does not hold a run, or the runs cannot stand in one table.
@@ -65,10 +70,13 @@ def read_report(runs: Path | str | Sequence[Path]) -> Report:
     folders = _folders(runs)
     run = titled(merge([load_run(folder) for folder in folders]))
     built = [build(run) for build in WRITTEN]
-    said = heard(folders).under(run.shown_as)
+    said = heard(folders, keep_all=keep_all).under(run.shown_as)
     if said.ratings:
         built[0] = with_marks(built[0], said)
-        built[len(TABLES) : len(TABLES)] = [listening(run, said), ears(run, said)]
+    if said.judged:
+        built[len(TABLES) : len(TABLES)] = [
+            listening(run, said), ears(run, said), listeners(run, said)
+        ]  # fmt: skip
     distances = sets(run, folders)
     if distances is not None:
         built.insert(TABLES.index(run_costs), distances)
@@ -140,7 +148,7 @@ def terminal_summary(
     else:
         report = runs if isinstance(runs, Report) else read_report(runs)
         run = report.run
-        long = {build.__name__ for build in LONG}
+        long = {build.__name__ for build in (*LONG, listeners)}
         built = tuple(table for table in report.tables if table.label not in long)
     shown = [_brief(table, first=table is built[0]) for table in built if table.rows]
     if not shown:

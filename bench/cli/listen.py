@@ -135,6 +135,7 @@ def _told(done: Exported) -> str:
         f"Test: {done.folder / 'index.html'} ({size})",
         f"Key, which stays here: {done.key}",
         words(done.sets, done.plan, done.minutes),
+        f"{done.rule}\nThis rule stands in the key; `listen import` applies it.",
     ])  # fmt: skip
 
 
@@ -182,12 +183,19 @@ def serve_test(folder: Path, into: Path | None, host: str, port: int) -> None:
 @listen.command("import")
 @click.argument("ratings", nargs=-1, required=True, type=FILE)
 @run_option
-def import_test(ratings: tuple[Path, ...], folder: Path) -> None:
+@click.option(
+    "--keep-all",
+    is_flag=True,
+    help="Show the numbers with those whom the rule leaves out; the report stays without them.",
+)
+def import_test(ratings: tuple[Path, ...], folder: Path, *, keep_all: bool) -> None:
     """Read the ratings of listeners.
 
-    They are checked, kept with the run, and shown beside CP and SF.
+    They are checked, kept with the run, and shown beside CP and SF, without the listeners whom the
+    rule of the test leaves out.
     """
-    from reports.listening.ratings import import_ratings
+    from reports.listening.raters import TOLD, left_out
+    from reports.listening.ratings import heard, import_ratings
     from reports.tables.notes import counted
     from reports.text.formats import terminal
     from reports.write import TERMINAL_WIDTH, read_report, write_report
@@ -195,7 +203,10 @@ def import_test(ratings: tuple[Path, ...], folder: Path) -> None:
     kept = import_ratings(ratings, folder)
     finished = read_report(folder)
     write_report(finished)
-    for table in finished.tables:
-        if table.label in {"listening", "ears"}:
+    shown = read_report(folder, keep_all=True) if keep_all else finished
+    for table in shown.tables:
+        if table.label in TOLD:
             say(terminal(table, TERMINAL_WIDTH))
+    for line in left_out(heard([folder])):
+        say(line)
     say(f"{counted(len(kept), 'rating file')} kept in {folder / 'listening'}")

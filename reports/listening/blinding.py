@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reports.listening.blocks import Block
-from reports.listening.design import RatedSet
+from reports.listening.design import RatedSet, Stimulus
 from reports.listening.page import PublicSet
-from reports.listening.records import BlindKey, KeyItem, KeySet, Part
+from reports.listening.records import BlindKey, CareRule, KeyItem, KeySet, Part
 
 
 def token(secret: bytes, *parts: str) -> str:
@@ -47,7 +47,7 @@ class Blind:
         for one in (*self.sets, *([self.practice] if self.practice else [])):
             for path in (one.content_path, one.style_path):
                 found[self._reference(path)] = path
-            found |= {self._item(s.cell_id): s.path for s in one.stimuli}
+            found |= {self._item(s): s.path for s in one.stimuli}
         return dict(sorted(found.items()))
 
     def public(self, one: RatedSet) -> PublicSet:
@@ -56,7 +56,7 @@ class Blind:
             id=self._set(one),
             content=self._reference(one.content_path),
             style=self._reference(one.style_path),
-            items=sorted(self._item(s.cell_id) for s in one.stimuli),
+            items=sorted(map(self._item, one.stimuli)),
         )
 
     def parts(self, block: Block) -> list[Part]:
@@ -64,22 +64,36 @@ class Blind:
         found = [
             Part(
                 set=self._set(self.sets[part.place]),
-                items=sorted(self._item(s.cell_id) for s in part.stimuli),
+                items=sorted(map(self._item, part.stimuli)),
             )
             for part in block
         ]
         return sorted(found, key=lambda part: part.set)
 
-    def key(self, run_id: str, seed: int, plan: Sequence[Block]) -> BlindKey:
-        """What the tokens stand for."""
+    def key(
+        self, run_id: str, seed: int, plan: Sequence[Block], lengths: Mapping[str, float]
+    ) -> BlindKey:
+        """What the tokens stand for, and the rule for leaving listeners out.
+
+        Args:
+            run_id: The run that the test is made from.
+            seed: That of the draw.
+            plan: What each listener rates.
+            lengths: Seconds of each sound, by its path in the run folder.
+        """
         sets = {
             self._set(one): KeySet(
                 style=one.style,
                 content=one.content,
                 repetition=one.repetition,
                 items={
-                    self._item(s.cell_id): KeyItem(
-                        method=s.method, cell_id=s.cell_id, check=s.check
+                    self._item(s): KeyItem(
+                        method=s.method,
+                        cell_id=s.cell_id,
+                        check=s.check,
+                        low=s.low,
+                        again=s.again,
+                        seconds=lengths[s.path],
                     )
                     for s in one.stimuli
                 },
@@ -88,14 +102,14 @@ class Blind:
         }
         return BlindKey(
             test=self.test, run_id=run_id, seed=seed, sets=sets,
-            blocks=[self.parts(block) for block in plan],
+            blocks=[self.parts(block) for block in plan], rule=CareRule(),
         )  # fmt: skip
 
     def _set(self, one: RatedSet) -> str:
         return token(self.secret, "set", one.style, one.content, str(one.repetition))
 
-    def _item(self, cell_id: str) -> str:
-        return token(self.secret, "item", cell_id)
+    def _item(self, one: Stimulus) -> str:
+        return token(self.secret, "item", one.cell_id, *(["again"] if one.again else []))
 
     def _reference(self, path: str) -> str:
         return token(self.secret, "reference", path)

@@ -1,8 +1,9 @@
 """Which listener rates what: an incomplete block design, one block per planned listener.
 
 A test of fifteen sets of eleven clips has 495 marks, more than anybody gives with care. Each block
-holds as many whole sets as its listener can rate in the time that is asked for. Where not even two
-sets fit, each holds as many of their methods as let two fit; hidden controls stay in every set.
+holds as many whole sets as its listener can rate in the time that is asked for. Where not even
+three sets fit, each holds as many of their methods as let three fit (or two, or one); hidden
+controls stay in every set.
 
 **Balance**, at the end and after any number of listeners, since a test may end early:
 
@@ -33,7 +34,7 @@ REPLAYED = 1.25  # how often a clip is played: once, and a quarter of it again
 MARK_S = 3.0  # to choose one mark
 TURN_S = 5.0  # to begin a set
 CHECKS_S = 120.0  # to read the introduction, set the volume and check the headphones
-FEWEST_SETS = 2  # of a block, so that a listener meets both kinds of attention check
+FEWEST_SETS = 3  # of a block, where they fit: nine hidden copies tell who was listening
 FEWEST_METHODS = 2  # of a set, or there is nothing to compare
 
 
@@ -98,7 +99,7 @@ def fitting_size(
     left_s = 60 * most_minutes - 60 * minutes((), sets, practice, durations)
     wanted = min(FEWEST_SETS, len(sets))
     sizes = [Size(_sets_in(left_s, sets, n, durations), n) for n in range(most, fewest - 1, -1)]
-    enough = [size for least in (wanted, 1) for size in sizes if size.sets >= least]
+    enough = [size for least in range(wanted, 0, -1) for size in sizes if size.sets >= least]
     if not enough:
         least = max(_longest_s(one, fewest, durations) for one in sets)
         needed = math.ceil(most_minutes + (least - left_s) / 60)

@@ -1,9 +1,14 @@
 """Which clips a listening test plays: sets balanced over styles, contents and scores.
 
 A set is one content in one style. It plays both as labelled references and then, in random order,
-the output of each method and one hidden control, which is a copy of the content or of the style. A
-listener who does not hear that a copy keeps its content (or has its style) was not listening. That
-is the attention check, and its rule is fixed here, before any rating is seen.
+the output of each method and hidden controls: a copy of the content, one of the style, and one of
+these two a second time. A listener who hears neither that a copy keeps its content (or has its
+style) nor that it lacks the other was not listening; `reports.listening.care` has the rule.
+
+A copy deserves a **low** mark for the other question unless the run's own measure says otherwise: a
+content that scores above the middle between the copies of contents and of styles, on average, may
+well have the sound of its style already, and a style clip may play the content's tune. Where a run
+has no such measure the two clips count as unlike.
 
 The three questions are those of the study in Li et al. (2024), section 4.3.
 """
@@ -12,8 +17,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +27,7 @@ from bench.errors import nearest
 from bench.records.schema import PlannedCell
 from bench.records.store import Run
 from bench.seeds import derive_seed
+from reports.tables.reading import STYLE_FITS
 from reports.titles import shown_labels
 
 TITLES = {"cp": "Content", "sf": "Style", "ovl": "Overall"}
@@ -33,8 +39,7 @@ WORDS = {
 QUESTIONS = tuple(WORDS)
 MARKS = ("bad", "poor", "fair", "good", "excellent")  # 1 to 5
 CHECKS = {"copy-content": "cp", "copy-style": "sf"}  # hidden control -> the question it must pass
-PASS_MARK = 4  # of 5
-PASSED_SHARE = 0.75  # of the checks that a listener met
+MEASURES = {"cp": ("cp",), "sf": STYLE_FITS}  # that tell whether a copy fits a question
 LEAST_HEARD = 0.9  # of a clip, before its set is done: all of it, but for what is lost in seeking
 PRACTICE_METHODS = 2  # that the practice set plays beside its hidden control
 TERCILES = 3
@@ -48,6 +53,8 @@ class Stimulus:
     cell_id: str
     path: str  # within the run folder
     check: str  # the question that a hidden control must pass, else empty
+    low: str = ""  # the question for which a hidden control deserves a low mark, if any
+    again: bool = False  # the same sound stands in the set twice, and this is the second time
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +112,10 @@ def choose(
     drawn = _balanced(complete, _thirds(run, complete, labels), number, seed)
     hidden = list(CHECKS)
     sets = tuple(
-        _set(sounds, key, labels, hidden[place % len(hidden)])
+        _repeated(_set(sounds, key, labels, hidden), hidden[place % len(hidden)])
         for place, key in enumerate(drawn[:count])
     )
-    spare = [_set(sounds, key, labels[:PRACTICE_METHODS], hidden[0]) for key in drawn[count:]]
+    spare = [_set(sounds, key, labels[:PRACTICE_METHODS], hidden[:1]) for key in drawn[count:]]
     return sets, spare[0] if spare else None
 
 
@@ -150,18 +157,38 @@ def _keys(run: Run) -> list[Key]:
 def _sounds(run: Run) -> dict[tuple[str, Key], Stimulus]:
     """The output of each method, by its label and, for the hidden controls, by catalog name."""
     found = {}
+    unlike = {question: _unlike(run, question) for question in CHECKS.values()}
     for cell in run.plan:
         record = run.cells.get(cell.cell_id)
         if record is None or record.status != "ok" or record.audio is None:
             continue
         key = (cell.style, cell.content, cell.repetition)
         for name in {cell.method, cell.method_name}:
-            found[name, key] = _stimulus(cell, record.audio)
+            found[name, key] = _stimulus(cell, record.audio, unlike)
     return found
 
 
-def _stimulus(cell: PlannedCell, path: str) -> Stimulus:
-    return Stimulus(cell.method, cell.cell_id, path, CHECKS.get(cell.method_name, ""))
+def _stimulus(cell: PlannedCell, path: str, unlike: Mapping[str, Collection[str]]) -> Stimulus:
+    check = CHECKS.get(cell.method_name, "")
+    other = next((q for q in CHECKS.values() if check and q != check), "")
+    low = other if other and cell.cell_id in unlike[other] else ""
+    return Stimulus(cell.method, cell.cell_id, path, check, low)
+
+
+def _unlike(run: Run, question: str) -> frozenset[str]:
+    """The cells of copies that deserve a low mark for a question, see the head of this module."""
+    passes = {name: asked == question for name, asked in CHECKS.items()}
+    copies = {
+        cell.cell_id: passes[cell.method_name] for cell in run.plan if cell.method_name in passes
+    }
+    for measure in MEASURES[question]:
+        scores = {cell: run.scores.get((cell, measure)) for cell in copies}
+        values = {c: s.value for c, s in scores.items() if s is not None and s.value is not None}
+        ends = [[v for c, v in values.items() if copies[c] == high] for high in (False, True)]
+        if all(ends):
+            middle = sum(float(np.mean(end)) for end in ends) / len(ends)
+            return frozenset(c for c, v in values.items() if not copies[c] and v < middle)
+    return frozenset(copies)
 
 
 def _is_complete(sounds: dict[tuple[str, Key], Stimulus], key: Key, labels: Sequence[str]) -> bool:
@@ -201,14 +228,17 @@ def _traits(key: Key, thirds: dict[Key, int]) -> tuple[tuple[str, str | int], ..
 
 
 def _set(
-    sounds: dict[tuple[str, Key], Stimulus], key: Key, labels: Sequence[str], control: str
+    sounds: dict[tuple[str, Key], Stimulus], key: Key, labels: Sequence[str], hidden: Sequence[str]
 ) -> RatedSet:
     style, content, repetition = key
-    rated = [sounds[label, key] for label in labels]
-    hidden = sounds[control, key]
-    if hidden not in rated:
-        rated.append(hidden)
+    rated = dict.fromkeys(sounds[name, key] for name in (*labels, *hidden))
     return RatedSet(
         style, content, repetition, sounds["copy-style", key].path,
         sounds["copy-content", key].path, tuple(rated),
     )  # fmt: skip
+
+
+def _repeated(one: RatedSet, control: str) -> RatedSet:
+    """A set in which the hidden control comes a second time."""
+    (first,) = (s for s in one.stimuli if s.check == CHECKS[control])
+    return replace(one, stimuli=(*one.stimuli, replace(first, again=True)))

@@ -16,11 +16,12 @@ from reports import sounds
 from reports.listening import blocks, foreign
 from reports.listening.blinding import Blind, token
 from reports.listening.blocks import Block
+from reports.listening.care import shortfall, words
 from reports.listening.clips import SUFFIX, TONES, Form, write_clip, write_trial
 from reports.listening.design import RatedSet, choose
 from reports.listening.handing_in import HandIn, require_addresses
 from reports.listening.page import PublicTest, Trial, write_page
-from reports.listening.records import FOLDER
+from reports.listening.records import FOLDER, CareRule
 
 WRITTEN_AT_S = 946_684_800  # of every file: the year 2000, which every archive can hold
 LISTENERS = 30
@@ -55,6 +56,7 @@ class Exported:
         plan: What each planned listener rates.
         minutes: The time of the longest block.
         notices: What the user must know.
+        rule: Who will be left out, in words.
     """
 
     folder: Path
@@ -63,6 +65,7 @@ class Exported:
     plan: tuple[Block, ...]
     minutes: float
     notices: tuple[str, ...]
+    rule: str
 
 
 def export(
@@ -118,11 +121,15 @@ def export(
             whom.form, whom.hand_in,
         )  # fmt: skip
         _write_texts(fresh, public)
-        key = blind.key(run.header.run_id, seed, plan)
+        key = blind.key(run.header.run_id, seed, plan, lengths)
+        heard = plan or everyone * whom.listeners
+        rule = words(key.rule or CareRule(), heard)
+        replace_file(run_folder / FOLDER / f"{blind.test}.rule.txt", f"{rule}\n", root=run_folder)
         replace_file(key_path, key.model_dump_json(indent=1), root=run_folder)
         _set_times(fresh)
-    heard = plan or everyone * whom.listeners
-    return Exported(out, key_path, blind.sets, heard, max(minutes), _notices(run, blind))
+    return Exported(
+        out, key_path, blind.sets, heard, max(minutes), _notices(run, blind, heard), rule
+    )
 
 
 def _plan(blind: Blind, lengths: dict[str, float], whom: Audience, seed: int) -> tuple[Block, ...]:
@@ -130,8 +137,8 @@ def _plan(blind: Blind, lengths: dict[str, float], whom: Audience, seed: int) ->
     return blocks.make_blocks(blind.sets, whom.listeners, size, seed)
 
 
-def _notices(run: Run, blind: Blind) -> tuple[str, ...]:
-    found = []
+def _notices(run: Run, blind: Blind, plan: Sequence[Block]) -> tuple[str, ...]:
+    found = [told for told in [shortfall(CareRule(), plan)] if told]
     if blind.practice is None:
         found.append(
             f"no pair of a style and a content is left beside the {len(blind.sets)} sets, so the "

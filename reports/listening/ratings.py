@@ -1,4 +1,7 @@
-"""From downloaded files to ratings that count: who rated which clip, and who was not listening."""
+"""From downloaded files to ratings that count: who rated which clip, and who was not listening.
+
+What tells that somebody was not listening, and who is left out, `reports.listening.care` says.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from pathlib import Path
 from bench.api import RecordError
 from bench.files import replace_file
 from bench.outside.wording import NAMED
-from reports.listening.design import PASS_MARK, PASSED_SHARE
+from reports.listening.care import Care, judge
 from reports.listening.foreign_ratings import read_ratings
 from reports.listening.records import (
     FOLDER,
@@ -42,12 +45,39 @@ class Rating:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """What the ratings that one listener gave in one test show.
+
+    Args:
+        rater: The listener.
+        test: The token of the test.
+        care: What they show, and whether its rule leaves them out.
+        has_rule: Whether the test was exported with a rule.
+    """
+
+    rater: str
+    test: str
+    care: Care
+    has_rule: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
-    """The ratings that count, their listeners, and the listeners whose ratings do not count."""
+    """The ratings that count, and whose they are.
+
+    Args:
+        ratings: Those that count; the second marks of a clip that came twice do not.
+        raters: Their listeners.
+        excluded: Listeners whose ratings of a test are left out.
+        judged: What the ratings of everybody show.
+        keeps_all: Whether the rule was not applied.
+    """
 
     ratings: tuple[Rating, ...]
     raters: tuple[str, ...]
     excluded: tuple[str, ...]
+    judged: tuple[Judged, ...] = ()
+    keeps_all: bool = False
 
     def under(self, names: Mapping[str, str]) -> Heard:
         """The same with other names of methods, by their labels."""
@@ -133,18 +163,18 @@ def _named(places: Sequence[tuple[str, str]]) -> str:
     return ", ".join(f"{one}/{item}" for one, item in places[:NAMED]) + rest
 
 
-def heard(folders: Iterable[Path]) -> Heard:
-    """The imported ratings of some runs, without listeners who failed the attention checks.
+def heard(folders: Iterable[Path], *, keep_all: bool = False) -> Heard:
+    """The imported ratings of some runs, without those that the rule of their test leaves out.
 
-    A check is a hidden copy of the content (or style), which must get at least `PASS_MARK` of 5 for
-    content (or style); a listener must pass `PASSED_SHARE` of the checks. The rule was fixed before
-    any rating.
+    Args:
+        folders: The runs.
+        keep_all: Let everybody count.
 
     Raises:
         RecordError: A test has two sets of ratings of one listener, or a set that is not whole.
     """
     rows: dict[str, list[Rating]] = defaultdict(list)
-    checks: dict[str, list[bool]] = defaultdict(list)
+    judged: list[Judged] = []
     said: set[tuple[str, str]] = set()
     for folder in folders:
         for ratings in stored([folder]):
@@ -156,14 +186,18 @@ def heard(folders: Iterable[Path]) -> Heard:
                     f"{ratings.rater!r}; each person counts once. Remove one of the two files."
                 )
             said.add((ratings.test, ratings.rater))
-            for answer in ratings.answers:
-                item = key.sets[answer.set].items[answer.item]
-                rows[ratings.rater].append(_row(ratings.rater, key, answer, item))
-                if item.check:
-                    checks[ratings.rater].append(getattr(answer, item.check) >= PASS_MARK)
-    failed = {r for r, met in checks.items() if sum(met) < PASSED_SHARE * len(met)}
-    counted = [rating for rater in rows if rater not in failed for rating in rows[rater]]
-    return Heard(tuple(counted), tuple(r for r in rows if r not in failed), tuple(sorted(failed)))
+            care = judge(ratings, key)
+            judged.append(Judged(ratings.rater, ratings.test, care, key.rule is not None))
+            if keep_all or not care.left_out:
+                rows[ratings.rater] += _rows(ratings, key)
+    excluded = () if keep_all else sorted({one.rater for one in judged if one.care.left_out})
+    counted = [rating for given in rows.values() for rating in given]
+    return Heard(tuple(counted), tuple(rows), tuple(excluded), tuple(judged), keep_all)
+
+
+def _rows(ratings: Ratings, key: BlindKey) -> list[Rating]:
+    given = [(one, key.sets[one.set].items[one.item]) for one in ratings.answers]
+    return [_row(ratings.rater, key, one, item) for one, item in given if not item.again]
 
 
 def _row(rater: str, key: BlindKey, answer: Answer, item: KeyItem) -> Rating:

@@ -16,6 +16,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from bench.api import RecordError
 from bench.outside.texts import LONGEST_S, MOST_COUNT, MOST_JSON_BYTES, parse_json, read_text
+from reports.listening.chance import AGAIN_PASS, HONEST_FAIL, LATE_FAIL, RANDOM_PASS
+from reports.listening.design import LEAST_HEARD
 
 FOLDER = "listening"
 LONGEST_NAME = 64  # letters of a test or a rater
@@ -65,11 +67,23 @@ class _Record(BaseModel):
 
 
 class KeyItem(_Record):
-    """What a token stands for; `check` names the question that a hidden control must pass."""
+    """What a token stands for.
+
+    Args:
+        method: The label of its method.
+        cell_id: The cell whose sound it is.
+        check: The question that a hidden control must pass, else empty.
+        low: The question for which a hidden control deserves a low mark, where there is one.
+        again: Whether the same sound stands in its set under another token as well.
+        seconds: How long it lasts; not known from a test of before.
+    """
 
     method: str
     cell_id: str
     check: str
+    low: str = ""
+    again: bool = False
+    seconds: Annotated[float, Field(gt=0, le=LONGEST_S)] | None = None
 
 
 class KeySet(_Record):
@@ -88,11 +102,38 @@ class Part(_Record):
     items: list[str]
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class CareRule(_Record):
+    """Who is left out; `reports.listening.care` applies it and says what the flags are.
+
+    Args:
+        random_pass: Share of random raters who may pass by their marks of the hidden copies.
+        honest_fail: Share of honest listeners who may fail by them; it goes first.
+        late_fail: The same for the copies of the later sets.
+        again_pass: Share of random raters whose repeats are not flagged.
+        same: Share of the clips of a set that must not have the same three marks.
+        pace: Least time of a set, as a share of how long its clips last.
+        heard: Least share of a clip that is played.
+        flags: How many flags leave a listener out, where none of them is a hard one.
+    """
+
+    random_pass: Share = RANDOM_PASS
+    honest_fail: Share = HONEST_FAIL
+    late_fail: Share = LATE_FAIL
+    again_pass: Share = AGAIN_PASS
+    same: Share = 0.9
+    pace: Share = 0.8
+    heard: Share = LEAST_HEARD
+    flags: Annotated[int, Field(strict=True, ge=1)] = 2
+
+
 class BlindKey(_Record):
     """What the tokens of one exported test stand for, by the token of the set.
 
     `blocks` says what each planned listener rates, block 1 first; where there are none, everybody
-    rates everything.
+    rates everything. `rule` says who is left out; a test of before there was one has none.
     """
 
     test: str
@@ -100,6 +141,7 @@ class BlindKey(_Record):
     seed: int
     sets: dict[str, KeySet]
     blocks: list[list[Part]] = []
+    rule: CareRule | None = None
 
     def asked(self, block: int | None) -> set[tuple[str, str]]:
         """The clips, as tokens of set and item, that a listener of a block has to rate.

@@ -15,7 +15,8 @@ from bench.records.store import Run
 from bench.statistics.intervals import MIN_STYLES
 from bench.statistics.multiway import multiway_interval
 from reports.listening.agreement import FEWEST_RANKED, Agreement, agreement
-from reports.listening.design import PASS_MARK, PASSED_SHARE, QUESTIONS
+from reports.listening.design import QUESTIONS
+from reports.listening.raters import kept
 from reports.listening.ratings import Heard, Rating
 from reports.tables import reading
 from reports.tables.notes import counted
@@ -68,8 +69,9 @@ def with_marks(table: ResultTable, heard: Heard) -> ResultTable:
     ]
     columns = (*table.columns[:place], *_mark_columns(), *table.columns[place:])
     note = (
-        f"human: mean mark of {counted(len(heard.raters), 'listener')}, 1 to 5, on the cells they "
-        "rated; its interval counts listeners as clusters too; n and coverage belong to the scores"
+        f"human: mean mark of {counted(len(heard.raters), 'listener')} ({kept(heard)}), 1 to 5, on "
+        "the cells they rated; its interval counts listeners as clusters too; n and coverage "
+        "belong to the scores"
     )
     return replace(table, columns=columns, rows=tuple(rows), notes=(*table.notes, note))
 
@@ -119,13 +121,8 @@ def _notes(run: Run, heard: Heard) -> tuple[str, ...]:
         counted(len(heard.raters), "listener"), counted(len(heard.ratings), "clip")
     )  # fmt: skip
     notes = [
-        f"run {run.header.run_id}: {people}, {clips} rated",
+        f"run {run.header.run_id}: {people}, {clips} rated; {kept(heard)}",
         f"mean [95 % interval], cluster-robust over {over}; no interval where there is only one",
-        (
-            f"attention checks: a hidden copy of the content (style) must get {PASS_MARK} or 5 for "
-            f"content (style) in {PASSED_SHARE:.0%} of the cases; left out for failing: "
-            f"{counted(len(heard.excluded), 'listener')}"
-        ),
     ]
     return tuple(notes)
 

@@ -74,7 +74,8 @@ def visit(chromium: Browser) -> Iterator[Opener]:
             faults.append(f"request: {address}")
 
     def note_words(words: str, reaching: str) -> None:
-        if not (reaching and words.startswith(("Failed to load", "Access to fetch"))):
+        theirs = ("Failed to load", "Access to fetch", "The ScriptProcessorNode is deprecated")
+        if not (reaching and words.startswith(theirs)):
             faults.append(words)
 
     def opening(

@@ -72,8 +72,8 @@ class Listener:
         self.hear(item.get_by_role("button"))
         token = (item.get_by_role("radio").first.get_attribute("name") or "")[:12]
         known = [one.items[token] for one in self.key.sets.values() if token in one.items]
-        check = known[0].check if known else ""  # the practice has no key
-        self.mark(item, {question: 5 if question == check else 3 for question in QUESTIONS})
+        deserved = {known[0].check: 5, known[0].low: 1} if known else {}  # the practice has no key
+        self.mark(item, {question: deserved.get(question, 3) for question in QUESTIONS})
 
     def rate_set(self) -> None:
         """Hear and rate everything of the set that is shown."""

@@ -68,7 +68,7 @@ def test_a_test_is_taken_downloaded_and_imported(
     accessible(page)
     path = one.download(tmp_path / "ratings.json")
     ratings = read_json(path, Ratings)
-    assert len(ratings.answers) == SETS * 3
+    assert len(ratings.answers) == SETS * 5
     assert all(0.9 <= (answer.heard or 0) <= 1 for answer in ratings.answers)
     assert len(ratings.sets) == SETS
     assert all(0 < time.time_s < 60 and time.started_at for time in ratings.sets)
@@ -76,7 +76,7 @@ def test_a_test_is_taken_downloaded_and_imported(
     cli.main(["listen", "import", str(path), "--run", str(run.folder)], standalone_mode=False)
     shown = capsys.readouterr().out
     assert "human.cp" in shown
-    assert "1 listener, 6 clips rated" in " ".join(shown.split())
+    assert "1 listener, 8 clips rated" in " ".join(shown.split())
     assert "rti" in (run.folder / "report" / "listening.md").read_text()
 
 

@@ -277,9 +277,10 @@ def sheets(stage: Stage) -> list[str]:
     (key,) = (run / "listening").glob("*.key.json")
     facts = json.loads(key.read_text(encoding="utf-8"))
     answers = [
-        {"schema_version": 1, "set": name, "item": item, "cp": 3, "sf": 4, "ovl": 5}
+        {"schema_version": 1, "set": name, "item": item, "cp": 3, "sf": 3, "ovl": 5}
+        | ({given["check"]: 5, given["low"] or "ovl": 1} if given["check"] else {})
         for name, one in facts["sets"].items()
-        for item in one["items"]
+        for item, given in one["items"].items()
     ]
     paths = [stage.home / f"{rater}.json" for rater in ("ada", "ben", "cleo")]
     for path in paths:

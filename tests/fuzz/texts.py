@@ -198,11 +198,11 @@ def _webmushra() -> str:
 
 def _write_key(folder: Path) -> None:
     items = {
-        name: {"method": name, "cell_id": name, "check": check}
-        for name, check in (("i1", ""), ("i2", "cp"))
+        name: {"method": name, "cell_id": name, "check": check, "low": low, "seconds": 10.0}
+        for name, check, low in (("i1", "", ""), ("i2", "cp", "sf"))
     }
     one = {"style": "bells", "content": "a", "repetition": 0, "items": items}
-    facts = {"test": TEST, "run_id": "r", "seed": 0, "sets": {"s1": one}}
+    facts = {"test": TEST, "run_id": "r", "seed": 0, "sets": {"s1": one}, "rule": {}}
     blocks = [[{"set": "s1", "items": ["i1", "i2"]}]]
     text = BlindKey.model_validate({**facts, "blocks": blocks})
     (folder / "listening").mkdir()

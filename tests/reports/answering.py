@@ -12,8 +12,8 @@ Marks = Callable[[KeyItem, str], int]  # for a clip and a question
 
 
 def deserved(item: KeyItem, question: str) -> int:
-    """5 where a hidden control must pass, else 3."""
-    return 5 if item.check == question else 3
+    """A hidden copy gets 5 for its own question and 1 for the other, everything else 3."""
+    return {item.check: 5, item.low: 1}.get(question, 3)
 
 
 def sheet(key: BlindKey, name: str, number: int, marks: Marks = deserved, **changes: object) -> str:

@@ -69,13 +69,16 @@ def test_the_seed_decides_the_sets(run: Run) -> None:
     assert len(draws) > 1
 
 
-def test_each_set_has_every_method_and_one_hidden_control(run: Run) -> None:
-    checks = []
+def test_each_set_has_every_method_both_copies_and_one_of_these_again(run: Run) -> None:
+    repeats = []
     for one in choose_sets(run, 6, 0):
         assert {s.method for s in one.stimuli} > {"tve[strength=0.5]", "rti"}
-        assert len(one.stimuli) == 3
-        checks += [s.check for s in one.stimuli if s.check]
-    assert Counter(checks) == {"cp": 3, "sf": 3}
+        assert len(one.stimuli) == 5
+        assert {s.check for s in one.stimuli if s.check and not s.again} == {"cp", "sf"}
+        (again,) = (s for s in one.stimuli if s.again)
+        assert replace(again, again=False) in one.stimuli
+        repeats.append(again.check)
+    assert Counter(repeats) == {"cp": 3, "sf": 3}
 
 
 def test_a_failed_cell_takes_its_set_out(run: Run) -> None:
@@ -233,7 +236,8 @@ def test_ratings_come_into_the_tables_and_inattentive_listeners_do_not(
     said = heard([run.folder])
     assert (set(said.raters), said.excluded) == ({"ada", "bob"}, ("asleep",))
     tables = {table.label: table for table in read_report(run.folder).tables}
-    assert "left out for failing: 1 listener" in " ".join(tables["listening"].notes)
+    assert "kept 2, left out by the rule 1" in " ".join(tables["listening"].notes)
+    assert tables["listeners"].column("counts") == ("yes", "yes", "left out")
     first = tables["listening"].rows[0].cells
     assert first[0] == "tve[strength=0.5]"
     assert first[1].value == 4  # type: ignore[union-attr] # an Estimate
@@ -259,7 +263,7 @@ def test_results_of_other_tools_are_the_same_ratings(
         for name in ("ours", "wm1", "wm2", "bq")
     }
     assert len(set(map(frozenset, said.values()))) == 1
-    assert len(said["ours"]) == len(answers(key, GOOD))
+    assert len(said["ours"]) == len(answers(key, GOOD)) - len(key.sets)  # one of each comes twice
 
 
 @pytest.mark.parametrize(
@@ -387,7 +391,7 @@ def test_a_hidden_copy_differs_from_its_reference_in_the_least_bit_alone(
             assert 0 < apart.mean() < 2
             assert apart.max() <= 3  # two least bits, and one of rounding
             hidden += 1
-    assert hidden == 3
+    assert hidden == 3 * 3
 
 
 def test_least_noise_is_of_one_least_bit_and_new_for_each_file() -> None:
@@ -438,14 +442,14 @@ def without_checks(key: BlindKey) -> list[dict[str, object]]:
 
 @pytest.mark.parametrize(
     ("choose", "count"),
-    [(without_checks, 3), (lambda key: answers(key, GOOD)[:-1], 1), (lambda _key: [], 9)],
+    [(without_checks, 9), (lambda key: answers(key, GOOD)[:-1], 1), (lambda _key: [], 15)],
 )
 def test_every_clip_must_be_rated(
     run: Run, made: tuple[Path, BlindKey], tmp_path: Path,
     choose: Callable[[BlindKey], list[dict[str, object]]], count: int,
 ) -> None:  # fmt: skip
     text = sheet(made[1], "lazy", answers=choose(made[1]))
-    with pytest.raises(RecordError, match=f"'lazy' leaves out {count} of 9 clips"):
+    with pytest.raises(RecordError, match=f"'lazy' leaves out {count} of 15 clips"):
         import_ratings(hand_in(tmp_path, text), run.folder)
 
 
@@ -456,10 +460,10 @@ def test_every_clip_must_be_rated_in_other_tools_too(
     (checked, *_) = [t for one in key.sets.values() for t, item in one.items.items() if item.check]
     lines = webmushra_results(key, "late").splitlines()
     kept = "\n".join(line for line in lines if checked not in line) + "\n"
-    with pytest.raises(RecordError, match="'late' leaves out 1 of 9 clips"):
+    with pytest.raises(RecordError, match="'late' leaves out 1 of 15 clips"):
         import_ratings(hand_in(tmp_path, kept), run.folder)
     pages = json.loads(beaqle_results(key, "late"))[3:]
-    with pytest.raises(RecordError, match="'late' leaves out 3 of 9 clips"):
+    with pytest.raises(RecordError, match="'late' leaves out 5 of 15 clips"):
         import_ratings(hand_in(tmp_path, json.dumps(pages)), run.folder)
 
 
@@ -501,5 +505,5 @@ def test_files_that_were_put_there_by_hand_are_checked_as_well(
     with pytest.raises(RecordError, match=r"two sets of ratings of test .* by 'ann'"):
         heard([tmp_path])
     second.write_text(sheet(key, "ben", answers=without_checks(key)), encoding="utf-8")
-    with pytest.raises(RecordError, match="'ben' leaves out 3 of 9 clips"):
+    with pytest.raises(RecordError, match="'ben' leaves out 9 of 15 clips"):
         heard([tmp_path])

@@ -1,0 +1,181 @@
+"""An exported test taken in BeaqleJS and in webMUSHRA, by their own code.
+
+Neither is part of this project, and tests use no network: the folders of their checkouts are named
+by the variables BEAQLEJS and WEBMUSHRA, and without these there is nothing to test.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+from sounding import sounding_run
+
+from reports.listening.export import Exported, export
+from reports.listening.ratings import heard, import_ratings
+from reports.listening.records import BlindKey, read_json
+
+Opener = Callable[..., Page]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+SETS = 2
+
+
+def needs(tool: str) -> pytest.MarkDecorator:
+    """Leave a test out where no checkout of a tool is named."""
+    return pytest.mark.skipif(tool not in os.environ, reason=f"{tool} names no checkout of it")
+
+
+def checkout_of(tool: str, folder: Path) -> Path:
+    """A copy of the checkout of a tool."""
+    shutil.copytree(os.environ[tool], folder)
+    return folder
+
+
+@contextmanager
+def served(folder: Path, sent: list[str]) -> Iterator[str]:
+    """Serve a folder, and note what is posted: the part of webMUSHRA's service that keeps it."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_POST(self) -> None:
+            sent.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_words: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=folder)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> tuple[Exported, BlindKey, Path]:
+    run = sounding_run(tmp_path / "run")
+    done = export(run.folder, tmp_path / "test", SETS, 0)
+    return done, read_json(done.key, BlindKey), run.folder
+
+
+def deserved(key: BlindKey, item: str, question: str) -> int:
+    """5 for a copy's own question, 1 for the other, else 3."""
+    (one,) = (given.items[item] for given in key.sets.values() if item in given.items)
+    return {one.check: 5, one.low: 1}.get(question, 3)
+
+
+def require_careful(folder: Path, rater: str) -> None:
+    """The ratings of one who hears the copies have come in whole and are kept."""
+    said = heard([folder])
+    assert (said.raters, said.excluded) == ((rater,), ())
+    assert len(said.ratings) == SETS * 4
+    assert said.judged[0].care.copies.mean == 4.0
+    assert said.judged[0].care.flags == ()
+
+
+@needs("BEAQLEJS")
+def test_beaqlejs_takes_the_test_and_its_file_comes_back(
+    tmp_path: Path, visit: Opener, made: tuple[Exported, BlindKey, Path]
+) -> None:
+    done, key, run = made
+    tool = checkout_of("BEAQLEJS", tmp_path / "tool")
+    shutil.copy(done.folder / "beaqlejs-config.js", tool)
+    shutil.copytree(done.folder / "sounds", tool / "sounds")
+    index = tool / "index.html"
+    text = index.read_text(encoding="utf-8")
+    index.write_text(text.replace("config/example_config_mushra.js", "beaqlejs-config.js"), "utf-8")
+    with served(tool, []) as address:
+        agreed = "window.confirm = () => true;"  # the last test: do you want to finish?
+        page = visit(address, reaching=address, accept_downloads=True, script=agreed)
+        page.locator("#BtnStartTest").click()
+        for _ in range(SETS * 3):
+            page.wait_for_function("!$('#LoadOverlay').is(':visible')")
+            place = page.evaluate(
+                "testHandle.TestState.TestSequence[testHandle.TestState.CurrentTest]"
+            )
+            config = page.evaluate(f"TestConfig.Testsets[{place}]")
+            shown = page.evaluate(f"testHandle.TestState.FileMappings[{place}]")
+            question = config["TestID"].split("-")[2]
+            assert sorted(shown) == sorted(config["Files"])
+            for label in shown:
+                if label != "Reference":  # hidden among the clips by the tool itself
+                    mark = deserved(key, Path(config["Files"][label]).stem, question)
+                    page.evaluate(f"$('#slider{label}').slider('value', {mark})")
+            page.locator("#BtnNextTest").click()
+        page.locator("#UserName").fill("bea")
+        with page.expect_download() as download:
+            page.locator("#BtnDownloadData").click()
+        download.value.save_as(tmp_path / "bea.txt")
+    import_ratings([tmp_path / "bea.txt"], run)
+    require_careful(run, "bea")
+
+
+@needs("WEBMUSHRA")
+def test_webmushra_takes_the_test_and_what_it_sends_comes_back(
+    tmp_path: Path, visit: Opener, made: tuple[Exported, BlindKey, Path]
+) -> None:
+    done, key, run = made
+    tool = checkout_of("WEBMUSHRA", tmp_path / "tool")
+    shutil.copy(done.folder / "webmushra.yaml", tool / "configs")
+    shutil.copytree(done.folder / "sounds", tool / "configs" / "resources" / "sounds")
+    sent: list[str] = []
+    with served(tool, sent) as address:
+        page = visit(f"{address}?config=webmushra.yaml", reaching=address)
+        page.locator("#__button_next").click()
+        for _ in range(SETS * 3):
+            take_page(page, key)
+        page.locator("#rater").fill("wim")
+        page.locator("#send_results").click()
+        page.wait_for_function("$('#popupDialog').parent().hasClass('ui-popup-active')")
+    path = tmp_path / "lms.csv"
+    path.write_text(kept_by_service(json.loads(sent[0].removeprefix("sessionJSON="))), "utf-8")
+    import_ratings([path], run)
+    require_careful(run, "wim")
+
+
+def take_page(page: Page, key: BlindKey) -> None:
+    """Hear each clip to its end, which unlocks its scale, and mark it."""
+    page.wait_for_selector("input[type=radio]", state="attached")
+    facts: dict[str, Any] = page.evaluate(
+        """() => { const one = pageManager.getCurrentPage();
+        return {id: one.pageConfig.id, items: one.stimuli.map(s => s.id)}; }"""
+    )
+    question = facts["id"].split("-")[1]
+    for place, item in enumerate(facts["items"]):
+        page.locator(f"#playCondition{place}").click()
+        name = f"{place}__response"
+        page.wait_for_function(f"!$(\"input[name='{name}']\").first().prop('disabled')")
+        mark = deserved(key, item, question)
+        page.evaluate(f"$(\"input[name='{name}'][value='{mark}']\").click()")
+    page.locator("#__button_next").click()
+    page.wait_for_timeout(200)
+
+
+def kept_by_service(session: dict[str, Any]) -> str:
+    """The lines that webMUSHRA's service writes to lms.csv, which PHP would write."""
+    out = io.StringIO()
+    rows = csv.writer(out, lineterminator="\n")
+    who = session["participant"]
+    rows.writerow(["session_test_id", *who["name"], "trial_id", "stimuli_rating", "stimuli",
+                   "rating_time"])  # fmt: skip
+    for trial in session["trials"]:
+        for one in trial["responses"]:
+            rows.writerow([session["testId"], *who["response"], trial["id"],
+                           f" {one['stimulusRating']} ", one["stimulus"], one["time"]])  # fmt: skip
+    return out.getvalue()
