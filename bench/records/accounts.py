@@ -135,8 +135,9 @@ def append_account(
         account: Seconds per stage.
         beside: What was expected and what energy was taken, see `EXPECTED` and `ENERGY`.
     """
-    share = device_share([account])
-    facts = {**account, **({} if share is None else {SHARE: share}), **beside}
+    kept = {stage: round(seconds, _DIGITS) for stage, seconds in account.items()}
+    share = device_share([kept])  # as a reader of the line finds it
+    facts = {**kept, **({} if share is None else {SHARE: share}), **beside}
     line = json.dumps({name: round(amount, _DIGITS) for name, amount in facts.items()})
     path = folder / FILE
     with naming(path), path.open("a", encoding="utf-8") as file:
