@@ -77,7 +77,7 @@ def reader(
     where = index if request.param == "file" else f"{served(index.parent)}index.html"
 
     def reading(fragment: str = "", **settings: object) -> Page:
-        return visit(where, fragment, SPY, **settings)
+        return visit(where, fragment, script=SPY, **settings)
 
     return reading
 
@@ -382,7 +382,7 @@ def test_inputs_that_stay_in_the_run_folder_are_heard_too(
     run = save(replace(made, header=made.header.model_copy(update={"dataset": dataset})))
     file = write_page(read_report(run.folder))
     inside = file.relative_to(run.folder).as_posix()
-    page = visit(file if kind == "file" else f"{served(run.folder)}{inside}", "", SPY)
+    page = visit(file if kind == "file" else f"{served(run.folder)}{inside}", script=SPY)
     play(page, "Content", 0.5)
     clip(page, 0, "rti").click()
     expect(clip(page, 0, "rti")).to_have_attribute("aria-pressed", "true")
