@@ -27,6 +27,7 @@ from bench.api import (
     StyleTransferMethod,
     TransferRequest,
 )
+from methods.holding import loaded
 from methods.musicgen import departures
 from methods.musicgen.loading import Loaded, Vocabulary, load_folder, load_melody
 from methods.musicgen.rendering import Job, render
@@ -57,9 +58,7 @@ class MelodyMethod(StyleTransferMethod[ParametersT]):
 
     @property
     def _ready(self) -> Loaded:
-        if self._loaded is None:
-            raise ValueError("the method is not loaded; call load(profile, device) first.")
-        return self._loaded
+        return loaded(self._loaded)
 
 
 @final

@@ -36,8 +36,8 @@ from bench.api import (
     UnsupportedError,
 )
 from bench.audio import resample
-from bench.checkout import COMMAND
 from bench.seeds import derive_seed, generator
+from methods.holding import loaded, require_full
 from methods.musicgen import departures
 from methods.musicgen.generation import Guide, continue_codes, guided, undisturbed
 from methods.musicgen.style_loading import StyleModel, load_style_model
@@ -124,11 +124,7 @@ class MusicgenStyle(StyleTransferMethod[StyleParameters]):
             UnsupportedError: The profile is mini: no small model of it has been trained.
             CheckpointError: A checkpoint is not here.
         """
-        if profile == "mini":
-            raise UnsupportedError(
-                "musicgen-style has no mini model; it runs in the full profile alone. Use "
-                f"--profile full after `{COMMAND} fetch musicgen-style`."
-            )
+        require_full(profile, "musicgen-style")
         self.use(load_style_model(device))
 
     def use(self, model: StyleModel) -> None:
@@ -137,9 +133,7 @@ class MusicgenStyle(StyleTransferMethod[StyleParameters]):
 
     @property
     def _ready(self) -> StyleModel:
-        if self._model is None:
-            raise ValueError("the method is not loaded; call load(profile, device) first.")
-        return self._model
+        return loaded(self._model)
 
     @classmethod
     def departures(cls, parameters: StyleParameters, profile: Profile) -> tuple[str, ...]:

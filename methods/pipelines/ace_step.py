@@ -33,8 +33,8 @@ from bench.api import (
     UnsupportedError,
     Waveform,
 )
-from bench.checkout import COMMAND
 from bench.seeds import generator
+from methods.holding import loaded, require_full
 from methods.pipelines.checkpoints import describe_ace_step
 from methods.pipelines.cover import Cover, CoverPipeline, cover, encode, load_cover, reference_of
 from methods.pipelines.parameters import AceStepParameters
@@ -85,11 +85,7 @@ class AceStep(StyleTransferMethod[AceStepParameters]):
             UnsupportedError: The profile is mini: no small model of it has been trained.
             CheckpointError: The checkpoint is not here.
         """
-        if profile == "mini":
-            raise UnsupportedError(
-                "ace-step has no mini model; it runs in the full profile alone. Use --profile full "
-                f"after `{COMMAND} fetch ace-step`."
-            )
+        require_full(profile, "ace-step")
         self.use(load_cover(device))
 
     def use(self, pipeline: CoverPipeline) -> None:
@@ -98,9 +94,7 @@ class AceStep(StyleTransferMethod[AceStepParameters]):
 
     @property
     def _ready(self) -> CoverPipeline:
-        if self._pipeline is None:
-            raise ValueError("the method is not loaded; call load(profile, device) first.")
-        return self._pipeline
+        return loaded(self._pipeline)
 
     @classmethod
     def departures(cls, parameters: AceStepParameters, profile: Profile) -> tuple[str, ...]:

@@ -33,8 +33,8 @@ from bench.api import (
     Waveform,
 )
 from bench.batching import Batcher, affordable
-from bench.checkout import COMMAND
 from bench.seeds import derive_seed
+from methods.holding import loaded, require_full
 from methods.pipelines.noising import Noiser, Window, load_noiser
 from methods.pipelines.parameters import StableAudioParameters
 from methods.pipelines.parts import require_rate
@@ -76,11 +76,7 @@ class StableAudio(StyleTransferMethod[StableAudioParameters]):
             UnsupportedError: The profile is mini: no small model of it has been trained.
             CheckpointError: The checkpoint is not here.
         """
-        if profile == "mini":
-            raise UnsupportedError(
-                "stable-audio has no mini model; it runs in the full profile alone. Use --profile "
-                f"full after `{COMMAND} fetch stable-audio`."
-            )
+        require_full(profile, "stable-audio")
         self.use(load_noiser(device))
 
     def use(self, noiser: Noiser) -> None:
@@ -89,9 +85,7 @@ class StableAudio(StyleTransferMethod[StableAudioParameters]):
 
     @property
     def _ready(self) -> Noiser:
-        if self._noiser is None:
-            raise ValueError("the method is not loaded; call load(profile, device) first.")
-        return self._noiser
+        return loaded(self._noiser)
 
     @classmethod
     def departures(cls, parameters: StableAudioParameters, profile: Profile) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ from bench.api import (
 )
 from bench.seeds import generator
 from bench.weights import fetch_line, hub_folder, refusals, require_files
+from methods.holding import loaded
 from methods.phase import Geometry, retrieve_phase, stft
 from methods.ssvqvae.checkpoints import MINI_FILES, MINI_FOLDER, RELEASED_WEIGHTS
 from methods.ssvqvae.network import SHORTEST_STYLE, NetworkSettings, StyleVQVAE
@@ -188,9 +189,7 @@ class SelfSupervisedVqVae(StyleTransferMethod[Parameters]):
 
     @property
     def _ready(self) -> Model:
-        if self._model is None:
-            raise ValueError("the method is not loaded; call load(profile, device) first.")
-        return self._model
+        return loaded(self._model)
 
     def fit(
         self, requests: Sequence[FitRequest[Parameters]], progress: Progress
