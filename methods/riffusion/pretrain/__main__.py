@@ -5,6 +5,7 @@
     python -m methods.riffusion.pretrain unet    --work FOLDER --minutes 60
     python -m methods.riffusion.pretrain export  --work FOLDER
     python -m methods.riffusion.pretrain wide    --work FOLDER --budget-s 3600 --resume
+    python -m methods.riffusion.pretrain adopt   --work FOLDER
     python -m methods.riffusion.pretrain kit     --work FOLDER --out KIT --worded 18
 
 First the autoencoder of mel images, then, on its standardised latents, the noise predictor
@@ -15,8 +16,9 @@ Rendering needs the extra `corpus`; export writes what the mini profile loads.
 `wide` is the training kit's member instead: it goes on from exported weights, with any timbre in
 half of every batch (`methods.riffusion.pretrain.wide`), within `--budget-s` seconds or `--steps`
 steps, on any `--device`, and goes on from its checkpoint with `--resume`. Its weights and card are
-left in FOLDER, and in FOLDER/weights as the mini profile loads them. `kit` writes a
-folder that does the same on a machine with a GPU and without a network (`make kit`).
+left in FOLDER, and in FOLDER/weights as the mini profile loads them; `adopt` measures these and
+puts them into its place. `kit` writes a folder that does the same on a machine with a GPU and
+without a network (`make kit`).
 """
 
 from __future__ import annotations
@@ -45,16 +47,17 @@ from methods.riffusion.pretrain.denoiser import UNET_RECIPE, train_unet
 from methods.riffusion.pretrain.export import export
 from methods.riffusion.pretrain.kit import write_kit
 from methods.riffusion.pretrain.shards import WINDOWS, Renderer, Shards, Window, Windows
-from methods.riffusion.pretrain.wide_export import write_weights
+from methods.riffusion.pretrain.wide_export import adopt, write_weights
 
 logger = logging.getLogger(__name__)
 
+STAGES = ("render", "vae", "unet", "export", "wide", "adopt", "kit")
 UNET_FILE = "unet/diffusion_pytorch_model.safetensors"
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m methods.riffusion.pretrain")
-    parser.add_argument("stage", choices=("render", "vae", "unet", "export", "wide", "kit"))
+    parser.add_argument("stage", choices=STAGES)
     parser.add_argument(
         "--work", type=Path, required=True, help="folder of rendered clips and checkpoints"
     )
@@ -111,6 +114,9 @@ def wide_stage(arguments: argparse.Namespace) -> None:
     )
     shards.start(training.step)
     try:
+        if training.step == 0:
+            error = wide.head_start(model, shards.open_at("worded", 0), recipe.seed)
+            logger.info("head start: %.2f of the variance between captions is left", error)
         training.run(lesson)
     finally:
         shards.stop()
@@ -118,6 +124,7 @@ def wide_stage(arguments: argparse.Namespace) -> None:
         "began_from": f"a U-Net of SHA-256 {file_digest(arguments.weights / UNET_FILE)}",
         "sources": described([WORDED, *dict.fromkeys(sources)]),
         "held_out": [*HELD_OUT_INSTRUMENTS, *UNHEARD],
+        "held_out_timbres": wide.HELD_OUT_TIMBRES,
     }
     logger.info("wrote %s", export_weights(training, arguments.work, facts))
     write_weights(training.average, arguments.weights, arguments.work / "weights")
@@ -149,6 +156,8 @@ def main() -> None:
         export(arguments.work, MINI_FOLDER)
     elif arguments.stage == "wide":
         wide_stage(arguments)
+    elif arguments.stage == "adopt":
+        adopt(arguments.work, MINI_FOLDER, arguments.processes)
     else:
         write_kit(
             arguments.out,

@@ -67,8 +67,17 @@ training had converged is for the curves in `training.json` to say.
 `python -m methods.riffusion.pretrain render|vae|unet|export`, one seed, 16 clips per step, on one
 shared CPU core: {vae_steps:.0f} steps of the autoencoder ({vae_minutes:.0f} minutes), then
 {unet_steps:.0f} of the noise predictor ({unet_minutes:.0f} minutes).
-
+{wide}
 Licence: MIT, as the project.
+"""
+
+_WIDE_CARD = """
+Then `python -m methods.riffusion.pretrain wide`, on any timbre: {samples} more clips in
+{minutes:.0f} minutes, half of them worded as before, half timbres without words ({sources}), each
+under the soft tokens (`soft_tokens`, of the method `style-encoder`) of another clip of it. Squared
+noise errors of {held_out} timbres that no training heard, as the curve ends: {own:.4f} under the
+soft tokens of their other clip, {swapped:.4f} under those of another timbre, {row:.4f} under the
+row of "*" alone, {empty:.4f} under no text.
 """
 
 
@@ -156,8 +165,10 @@ def _training_record(curves: dict[str, Json], words: list[str], clips: int) -> d
     }
 
 
-def _card(record: Mapping[str, Json], evaluation: Evaluation, folder: Path, sounds: int) -> str:
-    """The model card with this export's figures."""
+def model_card(
+    record: Mapping[str, Json], evaluation: Evaluation, folder: Path, sounds: int
+) -> str:
+    """The model card with an export's figures; `record["wide"]` is the card of a wide training."""
     curves = json.loads(json.dumps(record["curves"]))
     last = {name: curve[-1] for name, curve in curves.items()}
     size = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
@@ -183,6 +194,19 @@ def _card(record: Mapping[str, Json], evaluation: Evaluation, folder: Path, soun
         vae_minutes=last["vae"]["elapsed_s"] / 60,
         unet_steps=last["unet"]["step"],
         unet_minutes=last["unet"]["elapsed_s"] / 60,
+        wide=_wide_card(record["wide"]) if "wide" in record else "",
+    )
+
+
+def _wide_card(card: Json) -> str:
+    wide = json.loads(json.dumps(card))
+    last = wide["curve"][-1]
+    return _WIDE_CARD.format(
+        samples=wide["samples"],
+        minutes=wide["seconds"] / 60,
+        sources="; ".join(f"{one['origin']}, {one['licence']}" for one in wide["sources"][1:]),
+        held_out=wide["held_out_timbres"],
+        **{name: last[name] for name in ("own", "swapped", "row", "empty")},
     )
 
 
@@ -210,7 +234,7 @@ def export(work: Path, target: Path) -> bool:
         return False
     curves: dict[str, Json] = {name: state["curve"] for name, state in states.items()}
     record = _training_record(curves, words, len(train.images))
-    card = _card(record, evaluation, fresh, len(set(train.sounds)))
+    card = model_card(record, evaluation, fresh, len(set(train.sounds)))
     (fresh / "MODEL_CARD.md").write_text(card, encoding="utf-8")
     texts = {
         "training.json": record | {"evaluation": evaluation},

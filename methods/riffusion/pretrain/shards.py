@@ -215,7 +215,7 @@ class Window:
 
 
 Windows = Mapping[Kind, Window]
-WINDOWS: Windows = {"worded": Window(2, 80), "timbres": Window(2, 20)}
+WINDOWS: Windows = {"worded": Window(9, 80), "timbres": Window(2, 24)}
 
 
 def path_of(folder: Path, kind: Kind, number: int) -> Path:

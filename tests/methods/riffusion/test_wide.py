@@ -30,6 +30,7 @@ from methods.riffusion.soft_tokens import SoftTokens, statistics, with_tokens
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 SHAPE = (4, 8, 8)  # of the latents of the tiny backbone
+FEW: material.Windows = {"worded": Window(2, 80), "timbres": Window(2, 20)}
 
 
 def drawn(seed: int, count: int) -> Tensor:
@@ -49,7 +50,7 @@ def shards_of(folder: Path) -> Shards:
             means, deviations = drawn(10 * seed + number, 4), torch.full((4, *SHAPE), 0.1)
             path = material.path_of(folder, kind, number)  # type: ignore[arg-type]
             torch.save([means.half(), deviations.half(), captions], path)
-    return Shards(Renderer((PROCEDURAL,), 0, no_posterior), folder)
+    return Shards(Renderer((PROCEDURAL,), 0, no_posterior), folder, windows=FEW)
 
 
 def model_of(backbone: Backbone) -> wide.WideModel:
@@ -115,6 +116,33 @@ def test_what_is_alone_with_its_row_teaches_the_tokens_nothing(
         assert gradient is not None
         assert bool(gradient[:32].any())  # the row
         assert bool(gradient[32:].any()) is reaches  # the tokens
+
+
+def worded(seed: int) -> Shard:
+    """Loud clips are called "a", soft ones "b n"."""
+    means = 0.3 * drawn(seed, 8) + torch.tensor([1.0, -1.0] * 4)[:, None, None, None]
+    return Shard(means.half(), torch.full_like(means, 0.1).half(), ("a", "b n") * 4)
+
+
+def test_a_head_start_teaches_the_soft_tokens_what_captions_say_and_nothing_else(
+    tiny_backbone: Backbone,
+) -> None:
+    model = model_of(tiny_backbone)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    left = wide.head_start(model, [worded(1), worded(2)], 0, steps=60)
+    changed = {name for name, value in model.state_dict().items() if (value != before[name]).any()}
+    assert {name.split(".")[0] for name in changed} == {"soft"}
+    assert all(parameter.grad is None for parameter in model.parameters())
+    # A test clip that nothing was learnt from is called by its own words.
+    with torch.no_grad():
+        said = model.contexts(wide.tokens_of(model, ["a", "b n"]))
+        soft = model.soft(worded(3).means.float())
+        star = wide.tokens_of(model, ["*"]).expand(8, -1)
+        by_row = model.contexts(star, soft.row)
+    tails = torch.stack([(soft.tokens - one[-4:]).square().mean((1, 2)) for one in said])
+    whole = torch.stack([(by_row - one).square().mean((1, 2)) for one in said])
+    assert tails.argmin(0).tolist() == whole.argmin(0).tolist() == [0, 1] * 4
+    assert left < 0.5
 
 
 def test_a_batch_is_half_words_and_half_other_clips_of_the_same_timbres(
@@ -205,8 +233,8 @@ def test_a_window_opens_shard_by_shard_and_lets_go_of_the_oldest() -> None:
 def test_shards_that_have_closed_leave_the_disk(tmp_path: Path) -> None:
     shards = shards_of(tmp_path)
     assert len(shards.open_at("timbres", 0)) == 2
-    later = material.WINDOWS["timbres"].every * KEPT_SHARDS
-    for number in material.WINDOWS["timbres"].at(later):
+    later = FEW["timbres"].every * KEPT_SHARDS
+    for number in FEW["timbres"].at(later):
         torch.save(
             [drawn(0, 2), drawn(0, 2), ["", ""]], material.path_of(tmp_path, "timbres", number)
         )
