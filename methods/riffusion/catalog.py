@@ -180,6 +180,22 @@ FOLLOWING: dict[str, Entry] = {
         _RIFFUSION,
         parameters="methods.riffusion.parameters.stylus:StylusParameters",
     ),
+    "style-encoder": Entry(
+        "methods.riffusion.training_free.style_encoder:StyleEncoder",
+        MethodInfo(
+            title="Style encoder",
+            conditioned_on=("style audio", "content audio"),
+            fits_per_style=True,
+            source=(
+                "ours, from no paper: soft tokens of the style's clips, from a small network that "
+                "was trained with the mini model"
+            ),
+            departures=_AS_RIFFUSION,
+            channels="each",
+        ),
+        "methods.riffusion.checkpoints:describe_mini_alone",
+        parameters="methods.riffusion.parameters.style_encoder:StyleEncoderParameters",
+    ),
 }
 
 # What the parts of this family leave by themselves.

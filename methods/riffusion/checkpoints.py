@@ -127,3 +127,8 @@ def describe(profile: Profile) -> ProfileInfo:
         bandwidth_hz=10_000.0,
         checkpoints=(RIFFUSION,),
     )
+
+
+def describe_mini_alone(profile: Profile) -> ProfileInfo:
+    """The same for what was trained with the small model, and needs no checkpoint in `full`."""
+    return describe("mini") if profile == "mini" else ProfileInfo(longest_s=LONGEST_S)

@@ -16,6 +16,7 @@ token, dim).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -88,3 +89,11 @@ def with_tokens(contexts: Tensor, tokens: Tensor) -> Tensor:
         tokens: (clip, `TOKENS`, dim).
     """
     return torch.cat([contexts[:, : -tokens.shape[1]], tokens], 1)
+
+
+def soft_from(state: Mapping[str, Tensor]) -> SoftTokens:
+    """The network of stored weights."""
+    places = state["first.weight"].shape[1] // STATISTICS
+    network = SoftTokens(places, state["row"], state["tokens"])
+    network.load_state_dict(dict(state))
+    return network

@@ -28,6 +28,7 @@ VARIANTS = (
     "zeta[backbone=audioldm2,vae_sample=sample]", "steer[backbone=audioldm2,strength=0.5]",
     "ddim-inversion[vae_sample=sample]", "sdedit[preset=full]", "steer[t_grid=999,preset=released]",
     "stylus[inversion=released,layers=every,style_clips=join]", "stylus[phase=content]",
+    "style-encoder[told=row]", "style-encoder[sampler=sdedit]",
     "musicgen[top_k=3]", "musicgen-ti[melody=none]",
     "musicgen-style[use=prompt]", "musicgen-style[use=content,excerpt=middle]",
     "shallow[phase=content]", "shallow[preset=duong,num_filters=8]",

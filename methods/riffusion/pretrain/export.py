@@ -11,6 +11,7 @@ import json
 import logging
 import platform
 import shutil
+import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -71,14 +72,14 @@ shared CPU core: {vae_steps:.0f} steps of the autoencoder ({vae_minutes:.0f} min
 Licence: MIT, as the project.
 """
 
-_WIDE_CARD = """
-Then `python -m methods.riffusion.pretrain wide`, on any timbre: {samples} more clips in
-{minutes:.0f} minutes, half of them worded as before, half timbres without words ({sources}), each
-under the soft tokens (`soft_tokens`, of the method `style-encoder`) of another clip of it. Squared
-noise errors of {held_out} timbres that no training heard, as the curve ends: {own:.4f} under the
-soft tokens of their other clip, {swapped:.4f} under those of another timbre, {row:.4f} under the
-row of "*" alone, {empty:.4f} under no text.
-"""
+_WIDE_CARD = (
+    "Then `python -m methods.riffusion.pretrain wide`, on any timbre: {samples} more clips in "
+    "{minutes:.0f} minutes, half of them worded as before, half timbres without words ({sources}), "
+    "each under the soft tokens (`soft_tokens`, of the method `style-encoder`) of another clip of "
+    "it. Squared noise errors of {held_out} timbres that no training heard, as the curve ends: "
+    "{own:.4f} under the soft tokens of their other clip, {swapped:.4f} under those of another "
+    'timbre, {row:.4f} under the row of "*" alone, {empty:.4f} under no text.'
+)
 
 
 def _save_tokenizer(tokenizer: CLIPTokenizer, folder: Path) -> None:
@@ -110,8 +111,17 @@ def _write_models(work: Path, folder: Path, words: list[str], average: Averages)
         part.half().save_pretrained(folder / name)
     AutoencoderKL.from_pretrained(work / "vae_standardised").half().save_pretrained(folder / "vae")
     mini_models.build_scheduler().save_pretrained(folder / "scheduler")
+    forget_places(folder)
     _save_tokenizer(tokenizer, folder / "tokenizer")
     _check_tokenizer(folder / "tokenizer", words)
+
+
+def forget_places(folder: Path) -> None:
+    """Take out of the parts' configurations where the libraries say that they were read from."""
+    for path in folder.glob("*/config.json"):
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if config.pop("_name_or_path", None) is not None:
+            path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def evaluate_folder(folder: Path, test: Pictures, held_out: Pictures) -> Evaluation:
@@ -201,13 +211,14 @@ def model_card(
 def _wide_card(card: Json) -> str:
     wide = json.loads(json.dumps(card))
     last = wide["curve"][-1]
-    return _WIDE_CARD.format(
+    text = _WIDE_CARD.format(
         samples=wide["samples"],
         minutes=wide["seconds"] / 60,
         sources="; ".join(f"{one['origin']}, {one['licence']}" for one in wide["sources"][1:]),
         held_out=wide["held_out_timbres"],
         **{name: last[name] for name in ("own", "swapped", "row", "empty")},
     )
+    return f"\n{textwrap.fill(text, 100, break_on_hyphens=False)}\n"
 
 
 def export(work: Path, target: Path) -> bool:

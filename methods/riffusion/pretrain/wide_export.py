@@ -18,7 +18,7 @@ from torch import Tensor
 from bench.corpus.rendering import TRAINED_SOUNDS
 from methods.riffusion.backbone import read_backbone
 from methods.riffusion.pretrain.corpus import load_split, render_split, splits
-from methods.riffusion.pretrain.export import evaluate_folder, model_card
+from methods.riffusion.pretrain.export import evaluate_folder, forget_places, model_card
 from methods.riffusion.soft_tokens import SOFT_FILE
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ def write_weights(average: Mapping[str, Tensor], start: Path, folder: Path) -> N
     for name, part in (("unet", parts.unet), ("text_encoder", parts.text_encoder)):
         part.load_state_dict(_of(average, name))
         part.half().save_pretrained(folder / name)
+    forget_places(folder)
     target = folder / SOFT_FILE
     target.parent.mkdir(exist_ok=True)
     halved = {name: value.half().contiguous() for name, value in _of(average, "soft").items()}

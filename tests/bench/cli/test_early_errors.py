@@ -46,6 +46,7 @@ SETTINGS = {
     "sdedit": ("strength=0",),
     "steer": ("t_low=980", "t_grid=0"),
     "stylus": ("gamma=2", "layers=some", "width_mode=report"),
+    "style-encoder": ("told=tokens", "strength=0"),
     "vocoder": ("phase=mine",),
     "shallow": ("num_layers=0", "init=silence"),
     "vggish": ("thinning=2",),

@@ -221,6 +221,11 @@ def test_exported_weights_are_the_averages_in_a_folder_that_loads(tmp_path: Path
     moved = after.conv_out.bias - before.conv_out.bias
     assert moved.detach().numpy() == pytest.approx(1, abs=2**-9)  # float16 around 1
     assert torch.equal(after.conv_in.weight, before.conv_in.weight)
+    for part in ("unet", "text_encoder", "vae"):
+        folders = (MINI_FOLDER, tmp_path / "weights")
+        configs = [json.loads((f / part / "config.json").read_text()) for f in folders]
+        assert configs[0] == configs[1]
+        assert "_name_or_path" not in configs[1]
 
 
 def test_a_window_opens_shard_by_shard_and_lets_go_of_the_oldest() -> None:
