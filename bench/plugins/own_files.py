@@ -63,6 +63,10 @@ def _own_modules(home: Path) -> set[Path]:
     return found
 
 
+# What is watched now: the set of each block, which grows while the block runs.
+_WATCHED: dict[object, set[Path]] = {}
+
+
 @contextmanager
 def watching_files() -> Iterator[set[Path]]:
     """The files that Python opens for reading in a block; what C code opens is not seen.
@@ -70,19 +74,30 @@ def watching_files() -> Iterator[set[Path]]:
     Yields:
         A set that grows while the block runs.
     """
-    opened: set[Path] = set()
-    watching = True
-
-    def note(event: str, arguments: tuple[Any, ...]) -> None:
-        if watching and event == "open" and _reads(*arguments[1:]):
-            with suppress(TypeError):  # a descriptor, which was opened by a name before
-                opened.add(Path(os.fsdecode(arguments[0])))
-
-    sys.addaudithook(note)  # it cannot be taken away again
+    _listen()
+    block, opened = object(), set[Path]()
+    _WATCHED[block] = opened
     try:
         yield opened
     finally:
-        watching = False
+        del _WATCHED[block]
+
+
+@cache
+def _listen() -> None:
+    """Have Python tell of every file that it opens, from now on.
+
+    Once for all blocks: a hook can never be taken away, and each is called for whatever happens.
+    """
+    sys.addaudithook(_note)
+
+
+def _note(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "open" and _WATCHED and _reads(*arguments[1:]):
+        with suppress(TypeError):  # a descriptor, which was opened by a name before
+            path = Path(os.fsdecode(arguments[0]))
+            for opened in list(_WATCHED.values()):  # other threads may begin and end to watch
+                opened.add(path)
 
 
 def own_data(opened: Iterable[Path], place: str) -> set[Path]:
