@@ -72,7 +72,7 @@ def judged(run: Run, label: str, metric: MetricEntry, *, raw: bool = False) -> O
 
 
 @lru_cache(maxsize=reading.KEPT)
-def _known(run: Run) -> dict[tuple[str, str, bool], Observations]:
+def _known(_run: Run) -> dict[tuple[str, str, bool], Observations]:
     """What `judged` has answered about a run: tables ask for the same scores again and again."""
     return {}
 
