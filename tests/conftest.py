@@ -25,10 +25,16 @@ def pytest_xdist_auto_num_workers() -> int:
     return 1 + (os.cpu_count() or 1)
 
 
+def pytest_collection() -> None:
+    """Nearly nothing that is imported and collected is garbage: none is looked for meanwhile."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """What has been imported stays until the end: no garbage is to be looked for in it."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

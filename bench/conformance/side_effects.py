@@ -101,7 +101,7 @@ def _surroundings() -> dict[str, str]:
     facts: dict[str, object] = {
         "the working directory": str(Path.cwd()),
         "the global generator of `random`": random.getstate(),
-        "the global generator of numpy": repr(np.random.get_state()),  # noqa: NPY002 - only its state is read
+        "the global generator of numpy": np.random.get_state(),  # noqa: NPY002 - only its state is read
     }
     torch = sys.modules.get("torch")
     if torch is not None:

@@ -57,10 +57,20 @@ def _own_modules(home: Path) -> set[Path]:
             by_folder.setdefault(os.path.dirname(file), set()).add(file)  # noqa: PTH120 - thousands of them
     found = set()
     for folder, files in by_folder.items():
-        foreign = not _may_hold_own(Path(folder).resolve(), home)
+        foreign = not _may_hold_own(_real_folder(folder), home)
         possible = map(Path, filter(os.path.islink, files) if foreign else files)
         found |= {path.resolve() for path in possible if is_own(path, home)}
     return found
+
+
+@cache
+def _real_folder(folder: str) -> Path:
+    """Where a folder of imported modules really lies, looked up once for all plug-ins."""
+    return Path(folder).resolve()
+
+
+# What is watched now: the set of each block, which grows while the block runs.
+_WATCHED: dict[object, set[Path]] = {}
 
 
 @contextmanager
@@ -70,19 +80,30 @@ def watching_files() -> Iterator[set[Path]]:
     Yields:
         A set that grows while the block runs.
     """
-    opened: set[Path] = set()
-    watching = True
-
-    def note(event: str, arguments: tuple[Any, ...]) -> None:
-        if watching and event == "open" and _reads(*arguments[1:]):
-            with suppress(TypeError):  # a descriptor, which was opened by a name before
-                opened.add(Path(os.fsdecode(arguments[0])))
-
-    sys.addaudithook(note)  # it cannot be taken away again
+    _listen()
+    block, opened = object(), set[Path]()
+    _WATCHED[block] = opened
     try:
         yield opened
     finally:
-        watching = False
+        del _WATCHED[block]
+
+
+@cache
+def _listen() -> None:
+    """Have Python tell of every file that it opens, from now on.
+
+    Once for all blocks: a hook can never be taken away, and each is called for whatever happens.
+    """
+    sys.addaudithook(_note)
+
+
+def _note(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "open" and _WATCHED and _reads(*arguments[1:]):
+        with suppress(TypeError):  # a descriptor, which was opened by a name before
+            path = Path(os.fsdecode(arguments[0]))
+            for opened in list(_WATCHED.values()):  # other threads may begin and end to watch
+                opened.add(path)
 
 
 def own_data(opened: Iterable[Path], place: str) -> set[Path]:
@@ -122,8 +143,14 @@ def is_own(path: Path, home: Path) -> bool:
 
 def _may_hold_own(folder: Path, home: Path) -> bool:
     """Whether what lies in a folder belongs to a plug-in: see `is_own`."""
-    shared = any(folder.is_relative_to(one) for one in _shared_folders())
-    return not shared or (folder.is_relative_to(home) and home not in _shared_folders())
+    return not _in_shared_folder(folder) or (
+        folder.is_relative_to(home) and home not in _shared_folders()
+    )
+
+
+@cache
+def _in_shared_folder(folder: Path) -> bool:
+    return any(folder.is_relative_to(one) for one in _shared_folders())
 
 
 @cache

@@ -61,11 +61,20 @@ def judged(run: Run, label: str, metric: MetricEntry, *, raw: bool = False) -> O
     A failure in a style for which every method's score is n/a, such as one without held-out clips,
     stays without a score.
     """
-    rows = reading.by_method(run)[label]
-    applies = ~rows["style"].isin(_declined_styles(run)[metric.name]).to_numpy()
-    lost = reading.failures(rows, metric.name) & applies
-    values = reading.numbers(rows, metric.name, raw=raw)
-    return reading.observed(rows, np.where(lost, worst(run, metric), values))
+    known, key = _known(run), (label, metric.name, raw)
+    if key not in known:
+        rows = reading.by_method(run)[label]
+        applies = ~rows["style"].isin(_declined_styles(run)[metric.name]).to_numpy()
+        lost = reading.failures(rows, metric.name) & applies
+        values = reading.numbers(rows, metric.name, raw=raw)
+        known[key] = reading.observed(rows, np.where(lost, worst(run, metric), values))
+    return known[key]
+
+
+@lru_cache(maxsize=reading.KEPT)
+def _known(_run: Run) -> dict[tuple[str, str, bool], Observations]:
+    """What `judged` has answered about a run: tables ask for the same scores again and again."""
+    return {}
 
 
 @lru_cache(maxsize=reading.KEPT)

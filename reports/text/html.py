@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from reports.text import formats
 from reports.text.result_table import Column, Estimate, Missing, PValue, ResultTable, Value
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from markupsafe import Markup
 
 
@@ -113,13 +115,18 @@ def sort_key(value: Value) -> str:
 
 def render(template: Path, values: Mapping[str, object]) -> str:
     """Fill a Jinja template; words from records are escaped, and a missing value is an error."""
+    return _environment(template.parent).get_template(template.name).render(values)
+
+
+@cache
+def _environment(folder: Path) -> Environment:
+    """What reads the templates of a folder: each is compiled once."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
-        loader=FileSystemLoader(template.parent), autoescape=True, undefined=StrictUndefined,
+    return Environment(
+        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, finalize=_seen,
     )  # fmt: skip
-    return environment.get_template(template.name).render(values)
 
 
 def _seen(value: object) -> object:

@@ -7,13 +7,12 @@ below them stands what is known of single metrics.
 from __future__ import annotations
 
 import dataclasses
-from operator import attrgetter
 from typing import Any
 
 import pytest
 
 from bench.api import Direction, Output, Score
-from bench.conformance.checks import Check, run_check
+from bench.conformance.checks import run_check
 from bench.conformance.metric_checks import METRIC_CHECKS
 from bench.conformance.metric_subject import MetricSubject
 from bench.plugins import catalog
@@ -60,10 +59,10 @@ def subject(request: pytest.FixtureRequest) -> MetricSubject:
     return MetricSubject(name, catalog.find_metric(name))
 
 
-@pytest.mark.parametrize("check", METRIC_CHECKS, ids=attrgetter("name"))
-def test_a_metric_keeps_the_contract(subject: MetricSubject, check: Check[MetricSubject]) -> None:
-    outcome = run_check(check, subject)
-    assert (outcome.status, outcome.reason) == ("passed", ""), outcome.reason
+def test_a_metric_keeps_the_contract(subject: MetricSubject) -> None:
+    """Every check is made, whatever came of those before it."""
+    outcomes = [run_check(check, subject) for check in METRIC_CHECKS]
+    assert [one for one in outcomes if (one.status, one.reason) != ("passed", "")] == []
 
 
 @pytest.mark.parametrize("subject", sorted(COMPARES_WITH_CONTENT), indirect=True)

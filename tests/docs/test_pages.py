@@ -137,7 +137,8 @@ def test_the_environment_variables_are_listed() -> None:
 def test_the_notebook_reads_a_run(desk: Path) -> None:
     small = desk / "small.toml"
     small.write_text(SMALL, encoding="utf-8")
-    assert run(["run", "--suite", str(small), "--device", "cpu", "--out", "runs/mini"]) == 0
+    words = ["--device", "cpu", "--no-html", "--out", "runs/mini"]
+    assert run(["run", "--suite", str(small), *words]) == 0
     page = text_of("docs/reference/run-folder.md")
     (notebook,) = [block.text for block in blocks(page) if block.language == "python"]
     *statements, last = notebook.splitlines()

@@ -97,7 +97,7 @@ def test_the_page_reads_its_grid_as_it_was_built() -> None:
 
 
 def test_sounds_have_the_length_and_rate_of_their_axes(tmp_path: Path) -> None:
-    run = sounding_run(tmp_path / "run", ["harp"], ["c1"])
+    run = sounding_run(tmp_path / "run", ["harp"], ["c1"], figures=False)
     grid, _ = build_grid(fail(run, run.plan[1].cell_id))
     (row,) = unpacked(json.loads(json.dumps(packed(grid))))["rows"]
     shapes = [(output["seconds"], output["hertz"]) for output in row["outputs"]]
@@ -129,7 +129,7 @@ def test_a_second_time_writes_the_same_and_touches_no_sound(tmp_path: Path) -> N
 
 
 def test_a_lost_sound_is_said_where_it_would_be(tmp_path: Path) -> None:
-    run = sounding_run(tmp_path / "run", ["harp"], ["c1"])
+    run = sounding_run(tmp_path / "run", ["harp"], ["c1"], figures=False)
     (run.folder / "audio" / "0001.flac").unlink()
     (row,) = grid_of(page_of(run))["rows"]
     outputs = row["outputs"]
@@ -138,7 +138,7 @@ def test_a_lost_sound_is_said_where_it_would_be(tmp_path: Path) -> None:
 
 
 def test_inputs_stay_out_where_asked_or_forbidden(tmp_path: Path) -> None:
-    run = sounding_run(tmp_path / "run", ["harp"], ["c1"])
+    run = sounding_run(tmp_path / "run", ["harp"], ["c1"], figures=False)
     index = page_of(run, without_inputs=True)
     assert len(list((index.parent / "sounds").iterdir())) == 2
     assert "comes without content and style audio" in read(index).text
@@ -157,7 +157,7 @@ def test_a_page_without_sounds_has_scores_and_says_why_it_is_silent(tmp_path: Pa
 
 
 def test_inputs_that_may_not_travel_are_played_where_they_lie(tmp_path: Path) -> None:
-    open_run = sounding_run(tmp_path / "open", ["harp"], ["c1"])
+    open_run = sounding_run(tmp_path / "open", ["harp"], ["c1"], figures=False)
     dataset = {"name": "closed", "licence": "no copies", "redistributable": False}
     head = open_run.header.model_copy(update={"dataset": dataset})
     run = save(replace(open_run, folder=tmp_path / "closed", header=head))
@@ -219,7 +219,7 @@ def test_silence_and_a_single_sample_have_pictures() -> None:
 def test_the_command_writes_the_page_and_says_where(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = sounding_run(tmp_path / "run", ["harp"], ["c1", "c2"])
+    run = sounding_run(tmp_path / "run", ["harp"], ["c1", "c2"], figures=False)
     cli.main(["report", str(run.folder), "--html"], standalone_mode=False)
     shown = capsys.readouterr().out
     assert f"Page: {run.folder / 'report' / 'page' / 'index.html'}" in shown

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,12 +20,13 @@ from sounding import CONTENTS, HOSTILE, STYLES, save, sounding_run
 from bench.api import ConfigError, RecordError
 from bench.cli.main import cli
 from bench.records.store import Run
-from reports.paper.check import check_paper, parse_rows
+from reports.paper.check import check_paper, compare, parse_rows
 from reports.paper.styles import STYLES as STYLES_OF_PAPERS
 from reports.paper.write import write_paper
 from reports.text.latex import unescape
+from reports.text.marks import marked_tables
 from reports.text.result_table import Estimate, ResultTable
-from reports.write import read_report
+from reports.write import Report, read_report
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +37,29 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def table(paper: Path) -> ResultTable:
+def report(paper: Path) -> Report:
+    """What the records of its run give."""
+    return read_report(paper.parents[2])
+
+
+@pytest.fixture(scope="module")
+def table(report: Report) -> ResultTable:
     """The table that the paper begins with, as the records of its run give it."""
-    return read_report(paper.parents[2]).tables[0]
+    return report.tables[0]
 
 
-def complaints(path: Path) -> list[str]:
-    return [line for found in check_paper(path) for line in found.complaints]
+Complaints = Callable[[Path], list[str]]
+
+
+@pytest.fixture(scope="module")
+def complaints(report: Report) -> Complaints:
+    """What is wrong with a paper of that run, whose records need not be read for each."""
+
+    def found_in(path: Path) -> list[str]:
+        marked = marked_tables(path.read_text(encoding="utf-8"), path.name)
+        return [line for found in marked for line in compare(found, report)[0]]
+
+    return found_in
 
 
 def row_lines(paper: Path, name: str) -> list[str]:
@@ -75,7 +93,9 @@ def test_an_untouched_paper_agrees(paper: Path) -> None:
         ("& 0.57 ", "& .57 "),
     ],
 )
-def test_dress_and_rounding_are_free(paper: Path, table: ResultTable, old: str, new: str) -> None:
+def test_dress_and_rounding_are_free(
+    complaints: Complaints, paper: Path, table: ResultTable, old: str, new: str
+) -> None:
     row = row_lines(paper, "tve{[}strength=0.5{]}")[0]
     value = next(v for v in table.column("cp") if isinstance(v, Estimate))
     old, new = (_with_numbers(text, value) for text in (old, new))
@@ -89,14 +109,16 @@ def _with_numbers(text: str, value: Estimate) -> str:
     return text.replace("0.57", number).replace(" .57", f" {number}".replace("0.", ".", 1))
 
 
-def test_an_interval_may_stand_beside_its_mean(paper: Path) -> None:
+def test_an_interval_may_stand_beside_its_mean(complaints: Complaints, paper: Path) -> None:
     means, ends = row_lines(paper, "musicgen")
     cells = zip(means.split(r" \\*")[0].split("&"), ends.split(r" \\[")[0].split("&"), strict=True)
     beside = " & ".join(f"{mean.strip()} {end.strip()}" for mean, end in cells)
     assert complaints(edited(paper, means + ends, f"{beside} \\\\\n")) == []
 
 
-def test_a_changed_number_is_told_with_both_values(paper: Path, table: ResultTable) -> None:
+def test_a_changed_number_is_told_with_both_values(
+    complaints: Complaints, paper: Path, table: ResultTable
+) -> None:
     value = table.column("cp")[0]
     assert isinstance(value, Estimate)
     known = f"tve{{[}}strength=0.5{{]}} & \\textbf{{{value.value:.2f}"
@@ -106,7 +128,7 @@ def test_a_changed_number_is_told_with_both_values(paper: Path, table: ResultTab
     assert f"{value.value:.2f}" in line
 
 
-def test_a_changed_name_and_an_unknown_column_are_told(paper: Path) -> None:
+def test_a_changed_name_and_an_unknown_column_are_told(complaints: Complaints, paper: Path) -> None:
     assert any("Method is" in x for x in complaints(edited(paper, "musicgen & ", "musicgem & ")))
     found = complaints(edited(paper, "& Coverage", "& Kappa"))
     assert found == ["column 'Kappa' is not in table table2"]
@@ -131,21 +153,21 @@ def test_figures_stand_behind_the_tables_whose_numbers_they_show(paper: Path) ->
     assert max(later) < order.index("tab:table1")
 
 
-def test_rows_and_intervals_may_be_left_out(paper: Path) -> None:
+def test_rows_and_intervals_may_be_left_out(complaints: Complaints, paper: Path) -> None:
     means, ends = row_lines(paper, "musicgen")
     assert complaints(edited(paper, means + ends, "")) == []
     assert complaints(edited(paper, means + ends, means)) == []
     assert any("Method is ''" in line for line in complaints(edited(paper, means + ends, ends)))
 
 
-def test_a_changed_end_of_an_interval_is_told(paper: Path) -> None:
+def test_a_changed_end_of_an_interval_is_told(complaints: Complaints, paper: Path) -> None:
     _, ends = row_lines(paper, "musicgen")
     wrong = edited(paper, ends, ends.replace("0.3", "0.4", 1))
     (line,) = complaints(wrong)
     assert "row 'musicgen': CP" in line
 
 
-def test_another_run_is_not_compared(paper: Path) -> None:
+def test_another_run_is_not_compared(complaints: Complaints, paper: Path) -> None:
     assert any("names run r9" in x for x in complaints(edited(paper, '"run": "r1"', '"run": "r9"')))
     digest = '"digest": "0123456789abcdef"'
     assert any("digest" in x for x in complaints(edited(paper, digest, '"digest": "f"')))

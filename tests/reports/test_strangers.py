@@ -32,7 +32,7 @@ REFUSED = "nothing is written or deleted through one"
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    return sounding_run(tmp_path / "run", ["harp"], ["c1"])
+    return sounding_run(tmp_path / "run", ["harp"], ["c1"], figures=False)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def everything(folder: Path) -> None:
 
 
 def test_records_that_name_a_place_outside_cost_their_lines(tmp_path: Path, victim: Path) -> None:
-    run = sounding_run(tmp_path / "run", ["harp"], ["c1", "c2"])
+    run = sounding_run(tmp_path / "run", ["harp"], ["c1", "c2"], figures=False)
     changes: list[dict[str, object]] = [
         {"audio_digest": f"{victim}/x"},
         {"audio_digest": "../../../../victim/x"},
