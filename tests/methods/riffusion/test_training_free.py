@@ -53,7 +53,8 @@ def learnt(method: StyleTransferMethod, parameters: object, name: str = "bells")
 def test_a_piece_of_two_windows_keeps_its_length_and_company_changes_nothing(
     kind: type[StyleTransferMethod],
 ) -> None:
-    method, parameters = loaded(kind), kind.Parameters(num_inference_steps=2)
+    method = loaded(kind)
+    parameters = kind.Parameters(num_inference_steps=2, phase="content")
     state = learnt(method, parameters)
     contents = [clip("long", 5.5), clip("short", 1.0, 300)]
     both = method.transfer([TransferRequest(c, state, parameters, 1) for c in contents])
