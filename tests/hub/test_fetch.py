@@ -190,7 +190,7 @@ def test_an_unknown_repository_points_at_the_endpoint(machine: Machine, hub: Hub
 def test_a_full_disk_is_said_so(machine: Machine) -> None:
     limited = (
         "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100000,) * 2); "
-        "runpy.run_module('bench', run_name='__main__')"
+        "sys.dont_write_bytecode = True; runpy.run_module('bench', run_name='__main__')"
     )
     done = machine.run("-c", limited, "fetch", CLAP, "--accept-licences")
     assert "the disk is full, or a file may not grow so large" in refused(done)

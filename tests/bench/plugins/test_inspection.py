@@ -82,9 +82,8 @@ json.dumps_of_old, json.separators = json.dumps, 3
 """
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """The folder of a method with helpers of every kind beside it."""
+def written(folder: Path) -> Path:
+    """A folder with a method and helpers of every kind beside it."""
     files = {
         "mine.py": METHOD,
         "helper.py": "import inner\n",
@@ -102,16 +101,28 @@ def place(tmp_path: Path) -> Path:
         "weights.npz": "1",
     }
     for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    return tmp_path
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Such a folder, to be changed."""
+    return written(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Such a folder in which nothing changes, so that one worker answers all questions."""
+    return written(tmp_path_factory.mktemp("still"))
 
 
 def test_every_file_that_a_method_takes_from_its_own_tree_is_part_of_its_identity(
-    place: Path,
+    still: Path,
 ) -> None:
-    entry = catalog.find_method(f"{place}/mine.py:Mine")
-    names = [file.path.relative_to(place).as_posix() for file in inspected(entry.target).files]
+    entry = catalog.find_method(f"{still}/mine.py:Mine")
+    names = [file.path.relative_to(still).as_posix() for file in inspected(entry.target).files]
     assert names == [
         "computed.py", "facts.json", "helper.py", "inner.py", "lazier.py", "lazy.py", "mine.py",
         "parts/__init__.py", "parts/deep.py", "parts/deeper.py",
@@ -155,8 +166,8 @@ def test_weights_beside_the_class_are_part_of_its_identity(place: Path) -> None:
     assert planned.profile.weights == (str(place / "weights.npz"), str(place / "net"))
 
 
-def test_a_worker_says_what_the_class_would_say(place: Path) -> None:
-    entry = catalog.find_method(f"{place}/mine.py:Mine")
+def test_a_worker_says_what_the_class_would_say(still: Path) -> None:
+    entry = catalog.find_method(f"{still}/mine.py:Mine")
     assert entry.info.title == "Mine"
     assert type(catalog.describe(entry, "mini").sample_rate) is int
     with pytest.raises(ConfigError, match=r"cannot describe its profile full.*no full profile"):
@@ -189,10 +200,10 @@ def test_a_worker_says_what_the_class_would_say(place: Path) -> None:
     ],
 )
 def test_what_the_class_refuses_is_refused_in_its_words(
-    place: Path, ask: Callable[[object], object], kind: type[BenchError], words: str
+    still: Path, ask: Callable[[object], object], kind: type[BenchError], words: str
 ) -> None:
     with pytest.raises(kind, match=words):
-        ask(kind_of(catalog.find_method(f"{place}/mine.py:Mine")))
+        ask(kind_of(catalog.find_method(f"{still}/mine.py:Mine")))
 
 
 def test_nothing_that_importing_does_reaches_this_process(place: Path) -> None:

@@ -83,9 +83,7 @@ def transfer(place: Path, *more: str, out: str = "o.wav") -> Path:
     return place / out
 
 
-def test_a_file_says_what_decided_it_and_no_place_of_the_machine(
-    place: Path, theirs: Path
-) -> None:
+def test_a_file_says_what_decided_it_and_no_place_of_the_machine(place: Path, theirs: Path) -> None:
     origin = read_fit(Path(file(place))).origin
     clip = read_audio(place / "data/style/bells/one.wav")
     assert (origin.style, origin.text, origin.profile) == ("bells", "bells", "mini")
