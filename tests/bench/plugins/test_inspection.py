@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
 from bench.api import (
     BenchError,
     ConfigError,
+    Direction,
+    HubCheckpoint,
+    MethodInfo,
+    MetricInfo,
     ProfileInfo,
     StyleState,
     UnknownNameError,
@@ -21,7 +28,7 @@ from bench.api import (
 )
 from bench.plan.plan import prepare_method
 from bench.plan.suite import derive, load_suite
-from bench.plugins import catalog
+from bench.plugins import answers, catalog
 from bench.plugins.inspection import digest_of, inspected, is_outside
 from bench.plugins.kinds import kind_of
 from bench.plugins.parameters import split_parameters
@@ -270,6 +277,38 @@ def test_a_description_of_the_wrong_type_is_named(tmp_path: Path, line: str, wor
     (tmp_path / "odd.py").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=words):
         catalog.find_method(f"{tmp_path}/odd.py:M")
+
+
+VALUES = (
+    *("melody", "each", "é", 3, True, 3.0, np.nan, None, b"x", np.str_("each")),
+    *((), ("melody",), ("melody", "target"), (1.0, 2.0), (1, 2), (1.0,), ["melody"], (None,)),
+    *(Direction.MAXIMIZE, HubCheckpoint("a/b", "main", ("x",), 1, "MIT")),
+)
+
+
+def test_what_is_plainly_of_its_type_is_what_reading_it_gives() -> None:
+    """The library that reads the other values is the judge; most are left to it."""
+    hints = [get_type_hints(kind).values() for kind in (MethodInfo, MetricInfo, ProfileInfo)]
+    plain = 0
+    for hint in itertools.chain(*hints):
+        for value in VALUES:
+            if answers._is_plainly(value, hint):
+                read = TypeAdapter(hint).validate_python(value)
+                assert (type(read), repr(read)) == (type(value), repr(value))
+                plain += 1
+    assert plain > 40
+
+
+def test_a_plain_description_takes_no_library_that_reads_others(tmp_path: Path) -> None:
+    """That would be half of the start of the worker; of the profiles, full is asked last."""
+    (tmp_path / "plain.py").write_text(
+        "import sys\nfrom bench.api import *\nclass Plain(StyleTransferMethod[NoParameters]):\n"
+        "    INFO = MethodInfo('Plain', ('melody',), True, 's')\n    @classmethod\n"
+        "    def describe(cls, profile):\n"
+        "        return ProfileInfo(licence=str('pydantic' in sys.modules))\n"
+    )
+    entry = catalog.find_method(f"{tmp_path}/plain.py:Plain")
+    assert catalog.describe(entry, "full").licence == "False"
 
 
 def test_an_installed_method_is_listed_and_read_without_importing_it_here(
