@@ -12,10 +12,9 @@ import sys
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 
 from bench.api import (
     ConfigError,
@@ -129,15 +128,39 @@ def _checked(what: str, kind: type[ValueT], value: object) -> ValueT:
         raise ConfigError(
             f"{what} gives a {type(value).__name__}, not a {kind.__name__}. Correct it."
         )
+    values = _plain({item.name: getattr(value, item.name) for item in dataclasses.fields(kind)})
+    types = get_type_hints(kind)
+    if all(_is_plainly(one, types[name]) for name, one in values.items()):
+        return kind(**values)
+    from pydantic import TypeAdapter, ValidationError  # half of this process's start
+
     try:
-        values = {item.name: getattr(value, item.name) for item in dataclasses.fields(kind)}
-        return TypeAdapter(kind).validate_python(_plain(values))
+        return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
         place, words = ".".join(map(str, first["loc"])), first["msg"]
         raise ConfigError(
             f"{what} is wrong at {place or 'a value'}: {words}. Correct it."
         ) from error
+
+
+def _is_plainly(value: object, kind: Any) -> bool:  # noqa: ANN401 - an annotation
+    """Whether a value is of a type beyond doubt; what is not is left to be read or refused.
+
+    Example:
+        >>> _is_plainly(("a", "b"), tuple[str, ...]), _is_plainly(3, float | None)
+        (True, False)
+    """
+    within = get_args(kind)
+    if get_origin(kind) is Literal:
+        return type(value) is str and value in within
+    if get_origin(kind) is tuple:
+        items = value if type(value) is tuple else ()
+        each = within[:1] * len(items) if within[-1] is ... else within
+        return items is value and len(items) == len(each) and all(map(_is_plainly, items, each))
+    if within:
+        return any(_is_plainly(value, one) for one in within)
+    return type(value) is kind
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any value of a dataclass

@@ -11,15 +11,16 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any, TypeVar, get_args, get_type_hints
-
-from pydantic import TypeAdapter, ValidationError
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from bench.api import BenchError, ConfigError, Json, UnknownNameError
 from bench.errors import nearest
 from bench.outside.texts import require_limits
 from bench.outside.wording import one_line
 from bench.plugins.wire import Values
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 ParametersT = TypeVar("ParametersT")
 MODEL = "model"  # the role of what decides which model is loaded
@@ -106,6 +107,8 @@ def _checked(key: str, value: Json, types: Mapping[str, Any], names: Iterable[st
         require_limits(value)
     except ValueError as error:
         raise ConfigError(_no_number(key, value)) from error
+    from pydantic import ValidationError  # not where only defaults are asked for
+
     try:
         return _reader(types[key]).validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
@@ -119,6 +122,8 @@ def _checked(key: str, value: Json, types: Mapping[str, Any], names: Iterable[st
 
 @lru_cache(maxsize=256)  # making one takes ten times as long as using it, for each style again
 def _reader(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - a type, or a union of some
+    from pydantic import TypeAdapter
+
     return TypeAdapter(kind)
 
 

@@ -25,6 +25,7 @@ def enter(facts: dict[str, Any]) -> None:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     if facts["limit_bytes"] is not None:
+        sys.dont_write_bytecode = True  # it would keep files that break off at the limit
         hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
         resource.setrlimit(resource.RLIMIT_FSIZE, (facts["limit_bytes"], hard))
     sys.argv = ["bench", *facts["arguments"]]

@@ -20,6 +20,7 @@ from noises import write_noises
 
 from bench.api import Audio, CheckpointError, Clip, FitRequest, Style, StyleState, TransferRequest
 from bench.cli.main import cli
+from bench.conformance.examine import line, outcomes_here, wanted
 from bench.failure import Failure, WorkerError
 from bench.outside.wording import LONGEST
 from bench.plugins.catalog import find_method
@@ -223,13 +224,23 @@ CHECKED = {
 }
 
 
-@pytest.mark.parametrize("part", CHECKED)
-def test_check_says_what_a_run_says(capsys: pytest.CaptureFixture[str], part: str) -> None:
+def checked(part: str) -> str:
+    """The method that does this, as `check` is told its name."""
     name, _, value = part.partition("=")
+    return f"{ODD}:Odd[{name}='{value}']"
+
+
+@pytest.mark.parametrize("part", CHECKED)
+def test_check_says_what_a_run_says(part: str) -> None:
+    said = [line(outcome) for outcome in outcomes_here(wanted(checked(part), "mini", "cpu"))]
+    assert [one for one in said if one.startswith(CHECKED[part])], said
+
+
+def test_the_process_of_a_check_says_it_to_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        cli.main(["check", f"{ODD}:Odd[{name}='{value}']"], standalone_mode=False)
-    said = capsys.readouterr().out
-    assert [line for line in said.splitlines() if line.startswith(CHECKED[part])], said
+        cli.main(["check", checked("fit=raise:exit-0")], standalone_mode=False)
+    said = capsys.readouterr().out.splitlines()
+    assert [one for one in said if one.startswith(CHECKED["fit=raise:exit-0"])], said
 
 
 @pytest.mark.parametrize("how", ["--isolate", "--no-isolate"])

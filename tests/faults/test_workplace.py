@@ -40,7 +40,8 @@ def test_no_folder_is_left(moment: str, tmp_path: Path, checkout: Path) -> None:
     (tmp_path / "tmp").mkdir()
     style = checkout / "datasets" / "mini" / "style" / "bells"
     out = tmp_path / "bells.safetensors"
-    words = ["fit", "export", "eq-match", "--style", str(style), "--profile", "mini", "-o", out]
+    words = ["fit", "export", "eq-match", "--style", str(style), "--profile", "mini"]
+    words += ["--device", "cpu", "-o", out]
     env = os.environ | {"TMPDIR": str(tmp_path / "tmp"), "BENCH_CACHE": str(tmp_path / "cache")}
     done = subprocess.run(
         [sys.executable, "-c", ENTRANCE, moment, *map(str, words)],

@@ -12,7 +12,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import forked
 import tiny
+from forked import Forker
 from machines import CLAP, CLAP_COMMIT, MUSICGEN, RIFFUSION, Machine
 from server import Hub, Repository, serving
 
@@ -35,19 +37,31 @@ def hub(repositories: dict[str, Repository]) -> Iterator[Hub]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def forker() -> Iterator[Forker]:
+    """Begins processes for less than a start of Python costs."""
+    with forked.at_work() as working:
+        yield working
+
+
 @pytest.fixture
-def machine(hub: Hub, tmp_path: Path) -> Machine:
+def machine(hub: Hub, tmp_path: Path, forker: Forker) -> Machine:
     """A machine with empty caches."""
-    return Machine(tmp_path, hub.url)
+    return Machine(tmp_path, hub.url, forker)
 
 
 @pytest.fixture(scope="session")
 def equipped(
-    repositories: dict[str, Repository], tmp_path_factory: pytest.TempPathFactory
+    repositories: dict[str, Repository],
+    tmp_path_factory: pytest.TempPathFactory,
+    forker: Forker,
 ) -> Callable[[], tuple[Machine, Hub, subprocess.CompletedProcess[str]]]:
-    """A machine on which everything was fetched once, with the hub's memory of it."""
+    """A machine on which everything was fetched once, with the hub's memory of it.
+
+    That one fetch is a process of its own from the start, as a user's is.
+    """
     home = tmp_path_factory.mktemp("equipped")
     with serving(deepcopy(repositories)) as running:
-        machine = Machine(home, running.url)
-        done = machine.fetch(RIFFUSION, MUSICGEN, CLAP)
+        done = Machine(home, running.url).fetch(RIFFUSION, MUSICGEN, CLAP)
+        machine = Machine(home, running.url, forker)
     return lambda: (machine, running, done)

@@ -1,6 +1,7 @@
 """A user's machine: its caches, the hub it is connected to, and commands run on it.
 
-The hub's client reads its variables when it is imported, so every fetch is a process.
+The hub's client reads its variables when it is imported, so every fetch is a process: one that is
+started, or, for less, forked from one that has imported what does not read them (`forked`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from forked import Forker
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 RIFFUSION = "riffusion/riffusion-model-v1"
@@ -21,10 +24,11 @@ CLAP_COMMIT = "8fa0f1c6d0433df6e97c127f64b2a1d6c0dcda8a"
 
 @dataclass(frozen=True)
 class Machine:
-    """A user's machine: its caches, and the hub it is connected to."""
+    """A user's machine: its caches, the hub it is connected to, and how its processes begin."""
 
     home: Path
     endpoint: str
+    forker: Forker | None = None
 
     def environment(self, **changes: str) -> dict[str, str]:
         """The variables of a process on it."""
@@ -42,6 +46,8 @@ class Machine:
 
     def run(self, *argv: str, **changes: str) -> subprocess.CompletedProcess[str]:
         """Run Python with these arguments from the checkout."""
+        if self.forker is not None and argv[0] in ("-m", "-c"):
+            return self.forker.run(argv, self.environment(**changes))
         return subprocess.run(
             [sys.executable, *argv],
             cwd=CHECKOUT,

@@ -10,6 +10,7 @@ import socket
 import subprocess
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,7 @@ def test_the_full_profile_loads_from_what_was_fetched(
 def test_what_is_here_is_checked_and_not_fetched_again(equipped: Equipped) -> None:
     machine, hub, _ = equipped()
     with serving(hub.repositories) as again:
-        done = Machine(machine.home, again.url).fetch(CLAP)
+        done = replace(machine, endpoint=again.url).fetch(CLAP)
     assert done.returncode == 0, done.stderr
     assert again.downloads("pytorch_model.bin") == []
     offline = machine.fetch(CLAP, HF_HUB_OFFLINE="1")
@@ -189,7 +190,7 @@ def test_an_unknown_repository_points_at_the_endpoint(machine: Machine, hub: Hub
 def test_a_full_disk_is_said_so(machine: Machine) -> None:
     limited = (
         "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100000,) * 2); "
-        "runpy.run_module('bench', run_name='__main__')"
+        "sys.dont_write_bytecode = True; runpy.run_module('bench', run_name='__main__')"
     )
     done = machine.run("-c", limited, "fetch", CLAP, "--accept-licences")
     assert "the disk is full, or a file may not grow so large" in refused(done)
@@ -201,7 +202,7 @@ def test_other_bytes_under_a_known_name_are_refused(equipped: Equipped, tmp_path
     data = changed[CLAP].files["pytorch_model.bin"]
     changed[CLAP].files["pytorch_model.bin"] = data[:-1] + bytes([data[-1] ^ 1])
     with serving(changed) as other:
-        again = Machine(machine.home, other.url)
+        again = replace(machine, endpoint=other.url)
         text = refused(again.fetch(CLAP, HF_HOME=str(tmp_path / "new")))
     assert "pytorch_model.bin has" in text
     assert "were recorded when it was first fetched" in text
@@ -283,7 +284,7 @@ def test_a_branch_stays_at_the_commit_that_came_first(equipped: Equipped, tmp_pa
     moved = deepcopy(hub.repositories)
     moved[RIFFUSION].commit = "d" * 40
     with serving(moved) as other:
-        again = Machine(machine.home, other.url)
+        again = replace(machine, endpoint=other.url)
         text = refused(again.fetch(RIFFUSION, HF_HOME=str(tmp_path / "new")))
     assert "has no revision main" in text
     asked = [request.path for request in other.seen]

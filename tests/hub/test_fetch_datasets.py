@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from forked import Forker
 from machines import Machine
 from server import COMMIT, Hub, Repository, serving
 
@@ -70,8 +71,8 @@ def data_hub() -> Iterator[Hub]:
 
 
 @pytest.fixture
-def at_home(data_hub: Hub, tmp_path: Path) -> Machine:
-    return Machine(tmp_path, data_hub.url)
+def at_home(data_hub: Hub, tmp_path: Path, forker: Forker) -> Machine:
+    return Machine(tmp_path, data_hub.url, forker)
 
 
 ASK = """

@@ -82,13 +82,31 @@ def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
-@pytest.fixture
-def fetched(published: Path, own_data: Path) -> Dataset:
-    """The set as `bench fetch musicti --zip` leaves it in that folder."""
+def fetch(archive: Path) -> Dataset:
+    """What `bench fetch musicti --zip` does."""
     path = datasets()["musicti"]
-    card = read_card(path)
-    dataset = fetch_dataset(card, card_root(card, path), published)
-    assert dataset.contents[0].path.is_relative_to(own_data)
+    known = read_card(path)
+    return fetch_dataset(known, card_root(known, path), archive)
+
+
+@pytest.fixture(scope="module")
+def kept(published: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset]:
+    """The folder above a data folder and its lock, and the set that was fetched into it."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_DATA", str(home / "data"))
+        patch.setenv("BENCH_CACHE", str(home / "cache"))
+        dataset = fetch(published)
+    assert dataset.contents[0].path.is_relative_to(home / "data")
+    return home, dataset
+
+
+@pytest.fixture
+def fetched(kept: tuple[Path, Dataset], monkeypatch: pytest.MonkeyPatch) -> Dataset:
+    """The set on the machine that it was fetched on; nothing may be changed there."""
+    home, dataset = kept
+    monkeypatch.setenv("BENCH_DATA", str(home / "data"))
+    monkeypatch.setenv("BENCH_CACHE", str(home / "cache"))
     return dataset
 
 
@@ -108,8 +126,8 @@ def card(**changes: object) -> ArchiveCard:
 SMALL = {"a/content/piano/p1.wav": sound(1), "a/timbre/bell/b1.wav": sound(2)}
 
 
-def test_the_published_set_is_fetched_from_an_archive(fetched: Dataset, own_data: Path) -> None:
-    dataset = fetched
+def test_the_published_set_is_fetched_from_an_archive(fetched: Dataset) -> None:
+    dataset, own_data = fetched, data_folder()
     assert len(dataset.contents) == 179
     assert len({clip.category for clip in dataset.contents}) == 13
     assert len(dataset.styles) == 18
@@ -149,13 +167,13 @@ def test_the_methods_of_a_suite_share_its_random_pairs(fetched: Dataset) -> None
     assert len({style for _, style in pairs["tve"]}) == 18
 
 
-def test_what_was_fetched_is_not_fetched_again(fetched: Dataset, own_data: Path) -> None:
+def test_what_was_fetched_is_not_fetched_again(fetched: Dataset) -> None:
     order = make_order(["musicti"])
     assert is_complete(order)
     assert "yes" in describe_order(order)
     (line,) = carry_out(order)
     assert line.startswith("dataset musicti: 179 contents, 74 clips of 18 styles")
-    assert line.endswith(f"in {own_data / 'musicti'}")
+    assert line.endswith(f"in {data_folder() / 'musicti'}")
     assert fetched.name == "musicti"
 
 
@@ -308,40 +326,43 @@ def test_what_a_user_put_beside_the_clips_stays(tmp_path: Path) -> None:
 
 
 WRONG = {
-    "silent": lambda files: files | dict.fromkeys(list(files)[:1], b"no audio"),
-    "another style": lambda files: {n.replace("/harp/", "/lyre/"): d for n, d in files.items()},
-    "a clip twice": lambda files: files | {list(files)[1]: files[next(iter(files))]},
-    "too few": lambda files: dict(list(files.items())[1:]),
-}
+    "no sound": (
+        lambda files: files | dict.fromkeys(list(files)[:1], b"no audio"), "cannot be decoded"
+    ),
+    "another style": (
+        lambda files: {n.replace("/harp/", "/lyre/"): d for n, d in files.items()},
+        "style 'harp' of the card has no folder",
+    ),
+    "a clip twice": (
+        lambda files: files | {list(files)[1]: files[next(iter(files))]}, "have the same sound"
+    ),
+    "too few": (lambda files: dict(list(files.items())[1:]), "contents: 178 and not 179"),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("wrong", WRONG)
-def test_a_wrong_first_archive_does_not_lock_the_right_one_out(
-    published: Path, own_data: Path, tmp_path: Path, wrong: str
+def test_wrong_first_archives_do_not_lock_the_right_one_out(
+    published: Path, own_data: Path, tmp_path: Path
 ) -> None:
-    path = datasets()["musicti"]
-    known = read_card(path)
     with zipfile.ZipFile(published) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
-    bad = zipped(tmp_path / "bad.zip", WRONG[wrong](files))
-    with pytest.raises(DatasetError, match=r"."):
-        fetch_dataset(known, card_root(known, path), bad)
-    assert not is_complete(make_order(["musicti"]))
-    assert not list(own_data.iterdir())
-    assert len(fetch_dataset(known, card_root(known, path), published).contents) == 179
+    for wrong, (change, said) in WRONG.items():
+        bad = zipped(tmp_path / f"{wrong}.zip", change(files))
+        with pytest.raises(DatasetError, match=said):
+            fetch(bad)
+        assert not is_complete(make_order(["musicti"]))
+        assert not list(own_data.iterdir())
+    assert len(fetch(published).contents) == 179
 
 
 def test_a_folder_of_data_behind_a_link_is_refused(
     published: Path, own_data: Path, tmp_path: Path
 ) -> None:
-    path = datasets()["musicti"]
-    known = read_card(path)
     (tmp_path / "victim").mkdir()
     (tmp_path / "victim" / "mine.txt").write_text("keep")
     own_data.mkdir()
     (own_data / "musicti").symlink_to(tmp_path / "victim")
     with pytest.raises(LinkError, match="nothing is written or deleted through one"):
-        fetch_dataset(known, card_root(known, path), published)
+        fetch(published)
     assert [one.name for one in (tmp_path / "victim").iterdir()] == ["mine.txt"]
 
 
@@ -358,16 +379,14 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
         unpack(tmp_path / "a.zip", tmp_path / "set", card())
 
 
-def test_another_archive_under_the_same_name_is_refused(
-    fetched: Dataset, published: Path, tmp_path: Path
-) -> None:
-    path = datasets()["musicti"]
-    known = read_card(path)
+@pytest.mark.usefixtures("own_data")
+def test_another_archive_under_the_same_name_is_refused(published: Path, tmp_path: Path) -> None:
+    first = fetch(published)
     other = tmp_path / "other.zip"
     other.write_bytes(published.read_bytes() + b"\0")
     with pytest.raises(Exception, match="were recorded when it was first fetched"):
-        fetch_dataset(known, card_root(known, path), other)
-    assert load_dataset("musicti").digest == fetched.digest
+        fetch(other)
+    assert load_dataset("musicti").digest == first.digest
 
 
 def test_pieces_of_one_recording_are_grouped(tmp_path: Path) -> None:

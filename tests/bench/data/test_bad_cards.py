@@ -211,7 +211,7 @@ def test_bad_input_ends_with_one_message_and_exit_code_2(place: Path) -> None:
 
 
 def test_what_the_system_refuses_is_bad_input_too(place: Path) -> None:
-    done = bench("run", "--suite", suite(place), "--out", place / ("x" * 300))
+    done = bench("run", "--suite", suite(place), "--device", "cpu", "--out", place / ("x" * 300))
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "File name too long" in done.stderr

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
 from bench.api import (
     BenchError,
     ConfigError,
+    Direction,
+    HubCheckpoint,
+    MethodInfo,
+    MetricInfo,
     ProfileInfo,
     StyleState,
     UnknownNameError,
@@ -21,7 +28,7 @@ from bench.api import (
 )
 from bench.plan.plan import prepare_method
 from bench.plan.suite import derive, load_suite
-from bench.plugins import catalog
+from bench.plugins import answers, catalog
 from bench.plugins.inspection import digest_of, inspected, is_outside
 from bench.plugins.kinds import kind_of
 from bench.plugins.parameters import split_parameters
@@ -82,9 +89,8 @@ json.dumps_of_old, json.separators = json.dumps, 3
 """
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """The folder of a method with helpers of every kind beside it."""
+def written(folder: Path) -> Path:
+    """A folder with a method and helpers of every kind beside it."""
     files = {
         "mine.py": METHOD,
         "helper.py": "import inner\n",
@@ -102,16 +108,28 @@ def place(tmp_path: Path) -> Path:
         "weights.npz": "1",
     }
     for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    return tmp_path
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Such a folder, to be changed."""
+    return written(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Such a folder in which nothing changes, so that one worker answers all questions."""
+    return written(tmp_path_factory.mktemp("still"))
 
 
 def test_every_file_that_a_method_takes_from_its_own_tree_is_part_of_its_identity(
-    place: Path,
+    still: Path,
 ) -> None:
-    entry = catalog.find_method(f"{place}/mine.py:Mine")
-    names = [file.path.relative_to(place).as_posix() for file in inspected(entry.target).files]
+    entry = catalog.find_method(f"{still}/mine.py:Mine")
+    names = [file.path.relative_to(still).as_posix() for file in inspected(entry.target).files]
     assert names == [
         "computed.py", "facts.json", "helper.py", "inner.py", "lazier.py", "lazy.py", "mine.py",
         "parts/__init__.py", "parts/deep.py", "parts/deeper.py",
@@ -155,8 +173,8 @@ def test_weights_beside_the_class_are_part_of_its_identity(place: Path) -> None:
     assert planned.profile.weights == (str(place / "weights.npz"), str(place / "net"))
 
 
-def test_a_worker_says_what_the_class_would_say(place: Path) -> None:
-    entry = catalog.find_method(f"{place}/mine.py:Mine")
+def test_a_worker_says_what_the_class_would_say(still: Path) -> None:
+    entry = catalog.find_method(f"{still}/mine.py:Mine")
     assert entry.info.title == "Mine"
     assert type(catalog.describe(entry, "mini").sample_rate) is int
     with pytest.raises(ConfigError, match=r"cannot describe its profile full.*no full profile"):
@@ -189,10 +207,10 @@ def test_a_worker_says_what_the_class_would_say(place: Path) -> None:
     ],
 )
 def test_what_the_class_refuses_is_refused_in_its_words(
-    place: Path, ask: Callable[[object], object], kind: type[BenchError], words: str
+    still: Path, ask: Callable[[object], object], kind: type[BenchError], words: str
 ) -> None:
     with pytest.raises(kind, match=words):
-        ask(kind_of(catalog.find_method(f"{place}/mine.py:Mine")))
+        ask(kind_of(catalog.find_method(f"{still}/mine.py:Mine")))
 
 
 def test_nothing_that_importing_does_reaches_this_process(place: Path) -> None:
@@ -259,6 +277,38 @@ def test_a_description_of_the_wrong_type_is_named(tmp_path: Path, line: str, wor
     (tmp_path / "odd.py").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=words):
         catalog.find_method(f"{tmp_path}/odd.py:M")
+
+
+VALUES = (
+    *("melody", "each", "é", 3, True, 3.0, np.nan, None, b"x", np.str_("each")),
+    *((), ("melody",), ("melody", "target"), (1.0, 2.0), (1, 2), (1.0,), ["melody"], (None,)),
+    *(Direction.MAXIMIZE, HubCheckpoint("a/b", "main", ("x",), 1, "MIT")),
+)
+
+
+def test_what_is_plainly_of_its_type_is_what_reading_it_gives() -> None:
+    """The library that reads the other values is the judge; most are left to it."""
+    hints = [get_type_hints(kind).values() for kind in (MethodInfo, MetricInfo, ProfileInfo)]
+    plain = 0
+    for hint in itertools.chain(*hints):
+        for value in VALUES:
+            if answers._is_plainly(value, hint):
+                read = TypeAdapter(hint).validate_python(value)
+                assert (type(read), repr(read)) == (type(value), repr(value))
+                plain += 1
+    assert plain > 40
+
+
+def test_a_plain_description_takes_no_library_that_reads_others(tmp_path: Path) -> None:
+    """That would be half of the start of the worker; of the profiles, full is asked last."""
+    (tmp_path / "plain.py").write_text(
+        "import sys\nfrom bench.api import *\nclass Plain(StyleTransferMethod[NoParameters]):\n"
+        "    INFO = MethodInfo('Plain', ('melody',), True, 's')\n    @classmethod\n"
+        "    def describe(cls, profile):\n"
+        "        return ProfileInfo(licence=str('pydantic' in sys.modules))\n"
+    )
+    entry = catalog.find_method(f"{tmp_path}/plain.py:Plain")
+    assert catalog.describe(entry, "full").licence == "False"
 
 
 def test_an_installed_method_is_listed_and_read_without_importing_it_here(

@@ -50,9 +50,9 @@ from tests.gradients import flat, step
 DIM = 32
 # Of unlike methods, rates, optimisers and batch sizes.
 FITS = [
-    (TimeVaryingEmbedding, FittingPlan(20, 2, 1e-3)),
-    (StaticVector, FittingPlan(20, 1, 5e-3, optimiser="adam")),
-    (StaticVector, FittingPlan(12, 3, 1e-3, weight_decay=0.1)),
+    (TimeVaryingEmbedding, FittingPlan(8, 2, 1e-3)),
+    (StaticVector, FittingPlan(8, 1, 5e-3, optimiser="adam")),
+    (StaticVector, FittingPlan(5, 3, 1e-3, weight_decay=0.1)),
 ]
 
 
@@ -104,10 +104,10 @@ def test_a_step_of_unlike_methods_together_has_the_gradients_of_each_alone(
 
 
 @pytest.mark.usefixtures("in_double")
-def test_twenty_steps_together_end_where_each_ends_alone(tiny_backbone: Backbone) -> None:
+def test_eight_steps_together_end_where_each_ends_alone(tiny_backbone: Backbone) -> None:
     together = [_fit(seed) for seed in range(3)]
     run_fits(tiny_backbone, together, _silent)
-    assert [fit.step for fit in together] == [20, 20, 12]
+    assert [fit.step for fit in together] == [8, 8, 5]
     for seed, fit in enumerate(together):
         alone = _fit(seed)
         run_fits(tiny_backbone, [alone], _silent)
@@ -167,7 +167,7 @@ def test_steps_done_before_memory_runs_out_stay_done(tiny_backbone: Backbone) ->
     handle = tiny_backbone.parts.unet.register_forward_pre_hook(run_out)
     run_fits(tiny_backbone, together, _silent)
     handle.remove()
-    assert passes == [3, 3, 3, *[2] * 18, *[1] * 18]
+    assert passes == [3, 3, 3, *[2] * 6, *[1] * 6]
     for seed, fit in enumerate(together):
         alone = _fit(seed)
         run_fits(tiny_backbone, [alone], _silent)
@@ -475,7 +475,10 @@ def test_methods_of_a_family_learn_in_one_call_what_each_learns_alone() -> None:
     style = Style("bells", (clip,))
     requests = [
         FitRequest(style, parameters, seed=3)
-        for parameters in (TveParameters(steps=3), RtiParameters(steps=2))
+        for parameters in (
+            TveParameters(steps=3, batch_size=1),
+            RtiParameters(steps=2, batch_size=1),
+        )
     ]
     methods = [TVE(), RTI()]
     for method in methods:

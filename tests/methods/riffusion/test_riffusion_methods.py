@@ -30,6 +30,7 @@ from tests import rounding
 pytestmark = pytest.mark.weights
 RATE = 22_050
 FAST = {"steps": 2, "batch_size": 1, "num_inference_steps": 4}
+UNPHASED = FAST | {"phase": "content"}  # where no phases need be found, which takes the most time
 
 
 def _clip(name: str, duration_s: float, pitch_hz: float = 440.0) -> Clip:
@@ -54,9 +55,17 @@ def _fit(kind: type[StyleTransferMethod], *styles: Style) -> list[StyleState]:
     return _loaded(kind).fit(requests, lambda _fraction, _text: None)
 
 
+@pytest.fixture(scope="module")
+def low_and_high() -> list[StyleState]:
+    """Two styles that TVE has learnt together, low and high; to be read alone."""
+    return _fit(TVE, _style("low", 220), _style("high", 880))
+
+
 @pytest.mark.parametrize("kind", [TVE, pytest.param(RTI, marks=pytest.mark.slow)])
-def test_a_fitted_method_renders_every_length_repeatably(kind: type[StyleTransferMethod]) -> None:
-    states = _fit(kind, _style("low", 220), _style("high", 880))
+def test_a_fitted_method_renders_every_length_repeatably(
+    kind: type[StyleTransferMethod], low_and_high: list[StyleState]
+) -> None:
+    states = low_and_high if kind is TVE else _fit(kind, _style("low", 220), _style("high", 880))
     parameters = kind.Parameters(**FAST)
     contents = [_clip("short", 2.7), _clip("usual", 5.0), _clip("whole", 5.12)]
     requests = [
@@ -68,13 +77,12 @@ def test_a_fitted_method_renders_every_length_repeatably(kind: type[StyleTransfe
     assert [audio.num_samples for audio in outputs] == [c.audio.num_samples for c in contents]
     assert all(np.isfinite(audio.waveform).all() for audio in outputs)
     assert all(0.5 < np.abs(audio.waveform).max() <= 1 for audio in outputs)
-    again = method.transfer(requests)
-    assert [audio.digest for audio in again] == [audio.digest for audio in outputs]
+    again = method.transfer(requests[:2])
+    assert [audio.digest for audio in again] == [audio.digest for audio in outputs[:2]]
 
 
-def test_a_style_is_learnt_alike_alone_and_in_company() -> None:
-    low, high = _style("low", 220), _style("high", 880)
-    (other, together), (alone,) = _fit(TVE, low, high), _fit(TVE, high)
+def test_a_style_is_learnt_alike_alone_and_in_company(low_and_high: list[StyleState]) -> None:
+    (other, together), (alone,) = low_and_high, _fit(TVE, _style("high", 880))
     assert together.meta["steps"] == 2
     parts = load_backbone("mini", "cpu").parts
     relative = rounding.of_networks(parts.text_encoder, parts.unet, passes=rounding.BACKWARD)
@@ -88,7 +96,7 @@ def test_a_style_is_learnt_alike_alone_and_in_company() -> None:
 
 def test_a_state_of_either_variant_can_be_used_again() -> None:
     method = _loaded(TVE)
-    parameters = replace(TveParameters(**FAST), variant="report")
+    parameters = replace(TveParameters(**UNPHASED), variant="report")
     request = FitRequest(_style("low", 220), parameters, 3)
     state = method.fit([request], lambda _fraction, _text: None)[0]
     copied = StyleState({k: v.copy() for k, v in state.arrays.items()}, dict(state.meta))
@@ -99,9 +107,9 @@ def test_a_state_of_either_variant_can_be_used_again() -> None:
     assert first.digest == second.digest
 
 
-def test_live_dropout_changes_the_output_and_is_seeded() -> None:
-    state = _fit(TVE, _style("low", 220))[0]
-    still = TveParameters(**FAST)
+def test_live_dropout_changes_the_output_and_is_seeded(low_and_high: list[StyleState]) -> None:
+    state = low_and_high[0]
+    still = TveParameters(**UNPHASED)
     live = replace(still, tve_infer_dropout=True)
     content = _clip("usual", 5.0)
     outputs = _loaded(TVE).transfer(
@@ -123,8 +131,8 @@ def test_round_trips_keep_the_pitch_and_the_length(kind: type[StyleTransferMetho
 
 
 def test_null_prompt_depends_on_the_seed_alone() -> None:
-    method, content = _loaded(NullPrompt), _clip("usual", 5.0)
-    parameters = NullPrompt.Parameters(num_inference_steps=6)
+    method, content = _loaded(NullPrompt), _clip("short", 2.7)
+    parameters = NullPrompt.Parameters(num_inference_steps=4)
     outputs = method.transfer(
         [TransferRequest(content, StyleState(), parameters, seed) for seed in (1, 1, 2)]
     )

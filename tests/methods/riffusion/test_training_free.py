@@ -53,7 +53,8 @@ def learnt(method: StyleTransferMethod, parameters: object, name: str = "bells")
 def test_a_piece_of_two_windows_keeps_its_length_and_company_changes_nothing(
     kind: type[StyleTransferMethod],
 ) -> None:
-    method, parameters = loaded(kind), kind.Parameters(num_inference_steps=2)
+    method = loaded(kind)
+    parameters = kind.Parameters(num_inference_steps=2, phase="content")
     state = learnt(method, parameters)
     contents = [clip("long", 5.5), clip("short", 1.0, 300)]
     both = method.transfer([TransferRequest(c, state, parameters, 1) for c in contents])
@@ -86,16 +87,16 @@ def test_with_modes_and_phases_of_the_content_no_seed_has_a_say() -> None:
 def test_a_content_is_inverted_once_for_all_styles_and_strengths(
     kind: type[StyleTransferMethod],
 ) -> None:
-    """Passes are counted where they are made; 8 steps up are one pass, each down is one."""
+    """Passes are counted where they are made; 4 steps up are one pass, each down is one."""
     method, content = loaded(kind), clip("c", 1.0, 355)
-    whole, half = (kind.Parameters(num_inference_steps=8, strength=s) for s in (1.0, 0.5))
+    whole, half = (kind.Parameters(num_inference_steps=4, strength=s) for s in (1.0, 0.5))
     bells, organ = (learnt(method, whole, name) for name in ("bells", "organ"))
     passes = []
     for state, parameters, seed in ((bells, whole, 1), (organ, whole, 2), (organ, half, 2)):
         before = counts()["unet"]
         method.transfer([TransferRequest(content, state, parameters, seed, content_seed=7)])
         passes.append(counts()["unet"] - before)
-    assert passes == [1 + 8, 8, 4]
+    assert passes == [1 + 4, 4, 2]
 
 
 def test_a_learnt_word_leads_every_sampler() -> None:
@@ -120,7 +121,9 @@ def test_what_a_word_knows_beyond_the_style_s_text_needs_a_text_that_the_model_k
         (made,) = method.transfer([TransferRequest(content, state, parameters, 1)])
         digests.append(made.digest)
     assert len(set(digests)) == 3
-    plain = RtiParameters(steps=1, batch_size=1, sampler="steer", plain_weight=0.5)
+    plain = RtiParameters(
+        steps=1, batch_size=1, num_inference_steps=2, sampler="steer", plain_weight=0.5
+    )
     for name in ("zither", ""):
         unknown = TransferRequest(content, learnt(method, plain, name), plain, 1)
         with pytest.raises(UnsupportedError, match=f"the style's text is '{name}', with a word"):
