@@ -21,7 +21,7 @@ from reports.listening.clips import SUFFIX, TONES, Form, write_clip, write_trial
 from reports.listening.design import RatedSet, choose
 from reports.listening.handing_in import HandIn, require_addresses
 from reports.listening.page import PublicTest, Trial, write_page
-from reports.listening.records import FOLDER, CareRule
+from reports.listening.records import FOLDER, RULE
 
 WRITTEN_AT_S = 946_684_800  # of every file: the year 2000, which every archive can hold
 LISTENERS = 30
@@ -123,7 +123,7 @@ def export(
         _write_texts(fresh, public)
         key = blind.key(run.header.run_id, seed, plan, lengths)
         heard = plan or everyone * whom.listeners
-        rule = words(key.rule or CareRule(), heard)
+        rule = words(RULE, heard)
         replace_file(run_folder / FOLDER / f"{blind.test}.rule.txt", f"{rule}\n", root=run_folder)
         replace_file(key_path, key.model_dump_json(indent=1), root=run_folder)
         _set_times(fresh)
@@ -138,7 +138,7 @@ def _plan(blind: Blind, lengths: dict[str, float], whom: Audience, seed: int) ->
 
 
 def _notices(run: Run, blind: Blind, plan: Sequence[Block]) -> tuple[str, ...]:
-    found = [told for told in [shortfall(CareRule(), plan)] if told]
+    found = [told for told in [shortfall(RULE, plan)] if told]
     if blind.practice is None:
         found.append(
             f"no pair of a style and a content is left beside the {len(blind.sets)} sets, so the "
@@ -155,10 +155,11 @@ def _notices(run: Run, blind: Blind, plan: Sequence[Block]) -> tuple[str, ...]:
 
 def _write_sounds(run_folder: Path, out: Path, blind: Blind, form: Form) -> dict[str, float]:
     """Write the sounds of the sets; their lengths in seconds, by their paths in the run folder."""
-    lengths = {}
-    for name, path in blind.sources().items():
-        source = sounds.sound_file([run_folder], path)
-        lengths[path] = write_clip(source, out, name, form, blind.seed(name))
+    lengths: dict[str, float] = {}
+    for name, source in blind.sources().items():
+        file = sounds.sound_file([run_folder], source.path)
+        length_s = write_clip(file, out / name, form, blind.seed(name), source.most_s)
+        lengths[source.path] = max(length_s, lengths.get(source.path, 0.0))
     return lengths
 
 
@@ -167,7 +168,7 @@ def _write_trials(out: Path, blind: Blind, form: Form) -> list[Trial]:
     trials = []
     for softest in range(TONES):
         name = token(blind.secret, "trial", str(softest))
-        write_trial(softest, out, name, form, blind.seed(name))
+        write_trial(softest, out / name, form, blind.seed(name))
         trials.append(Trial(sound=name, softest=softest))
     return sorted(trials, key=lambda one: one["sound"])
 

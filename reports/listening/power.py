@@ -120,7 +120,7 @@ def _seen_together(blocks: Sequence[Block]) -> list[tuple[int, int]]:
     places: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for rater, block in enumerate(blocks):
         for part in block:
-            names = sorted(s.method for s in part.stimuli if not s.check)
+            names = sorted(s.method for s in part.stimuli if not s.is_hidden)
             for pair in combinations(names, 2):
                 places.setdefault(pair, []).append((rater, part.place))
     counts = Counter({pair: len(where) for pair, where in places.items()})

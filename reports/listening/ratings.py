@@ -197,7 +197,7 @@ def heard(folders: Iterable[Path], *, keep_all: bool = False) -> Heard:
 
 def _rows(ratings: Ratings, key: BlindKey) -> list[Rating]:
     given = [(one, key.sets[one.set].items[one.item]) for one in ratings.answers]
-    return [_row(ratings.rater, key, one, item) for one, item in given if not item.again]
+    return [_row(ratings.rater, key, one, item) for one, item in given if item.counts]
 
 
 def _row(rater: str, key: BlindKey, answer: Answer, item: KeyItem) -> Rating:
