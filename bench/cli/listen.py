@@ -103,9 +103,9 @@ def listen() -> None:
 def export_test(**options: Unpack[ExportOptions]) -> None:
     """Write a blind test from a run.
 
-    The clips are equally loud. The test comes as a static page, and as configurations of webMUSHRA
-    and BeaqleJS. Where rating everything takes too long, each listener gets a balanced part of it;
-    it is said how small a difference so many listeners find.
+    The clips are equally loud. The test comes as a static page, and for webMUSHRA, BeaqleJS and Go
+    Listen. Where rating everything takes too long, each listener gets a balanced part of it; it is
+    said how small a difference so many listeners find.
     """
     from reports.listening.export import Audience, export
     from reports.listening.handing_in import HandIn

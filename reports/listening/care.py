@@ -21,7 +21,7 @@ clip has nothing of either. Marks of the second time and of the stray clip count
 
 **What limits it**: the hidden clips of two sets are 18 marks, by which one who marks at random and
 one who has a bad ear can just be told apart (`tests/reports/raters.txt`). Those of the last set
-alone are too few, so who listens to all but the last set is kept.
+alone are too few, so most of those who listen to all sets but the last are kept.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ def words(rule: CareRule, plan: Sequence[Block]) -> str:
         f"should be low. {_sums(asked, rule)}."
     )
     late = (
-        f"* late: so are those of the later half of the sets, or of the last {LAST}. "
+        f"* late: nor are those of the later half of the sets, or of the last {LAST}. "
         f"{_late_words(rule, plan)}"
     )
     alike = (
@@ -257,7 +257,7 @@ def _late_words(rule: CareRule, plan: Sequence[Block]) -> str:
     )
     return (
         f"Of those who mark at random from the last but one set on at least {1 - late:.0%} are "
-        "found, of those who do so in the last set alone hardly any."
+        "found, of those who do so in the last set alone less than half."
     )
 
 

@@ -13,7 +13,7 @@ from bench.api import ConfigError
 from bench.files import renewed_folder, replace_file, require_plain
 from bench.records.store import Run, load_run
 from reports import sounds
-from reports.listening import blocks, foreign
+from reports.listening import blocks, foreign, golisten
 from reports.listening.blinding import Blind, token
 from reports.listening.blocks import Block
 from reports.listening.care import shortfall, words
@@ -76,7 +76,7 @@ def export(
     methods: Sequence[str] = (),
     audience: Audience | None = None,
 ) -> Exported:
-    """Write the test: its page, its sounds, and configurations for webMUSHRA and BeaqleJS.
+    """Write the test: its page, its sounds, and what webMUSHRA, BeaqleJS and Go Listen need.
 
     What the sounds are, `reports.listening.clips` says, and who rates which,
     `reports.listening.blocks`. Files are written in the order of their names and have one time. The
@@ -178,6 +178,9 @@ def _write_texts(out: Path, public: PublicTest) -> None:
     suffix = SUFFIX[public.form]
     replace_file(out / "webmushra.yaml", foreign.webmushra(public.test, public.sets, suffix))
     replace_file(out / "beaqlejs-config.js", foreign.beaqle(public.test, public.sets, suffix))
+    task = golisten.golisten(public.test, public.sets, out / "sounds")
+    replace_file(out / "golisten.json", task)
+    replace_file(out / "golisten.sh", golisten.SCRIPT)
     replace_file(out / "README.txt", foreign.INSTRUCTIONS)
 
 

@@ -88,7 +88,7 @@ class Heard:
 def import_ratings(paths: Sequence[Path], run_folder: Path) -> list[Path]:
     """Check downloaded files and keep them with the run, one file per test and listener.
 
-    The files are those of our page, or the results of webMUSHRA or BeaqleJS.
+    The files are those of our page, or the results of webMUSHRA, BeaqleJS or Go Listen.
 
     Raises:
         RecordError: A file is not one of these, belongs to another test, leaves a clip of its

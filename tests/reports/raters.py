@@ -165,6 +165,7 @@ KINDS = {
     "all 4 after the first set": Kind(tired(1, always(4, 4, 4)), True, whole=False),
     "random after the first set": Kind(tired(1, random_marks), True, whole=False),
     "random after the third set": Kind(tired(3, random_marks), True, whole=False),
+    "random in the last set": Kind(tired(-1, random_marks), True, whole=False),
     "middling after the first set": Kind(tired(1, middling), True, whole=False),
     "honest, careful": Kind(honest(0.5), False),
     "honest, usual": Kind(honest(0.8), False),
