@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from reports.listening.blinding import Blind
 from reports.listening.blocks import Size, make_blocks
 from reports.listening.care import judge, shortfall
-from reports.listening.design import QUESTIONS, STRAY_S, RatedSet, Stimulus
+from reports.listening.design import QUESTIONS, RatedSet, Stimulus
 from reports.listening.records import RULE, Answer, BlindKey, KeyItem, Ratings, SetTime
 
 SECONDS = 10.0
@@ -104,14 +104,26 @@ def always(*marks: int) -> Mind:
     return lambda _rng, shown: [_triples(np.tile(marks, (len(items), 1))) for items in shown]
 
 
-def honest(noise: float, lapses: float = 0.02, narrow: float = 0.95) -> Mind:
-    """What is heard, see the head of this module; `narrow` 1 uses the whole scale."""
+def honest(
+    noise: float,
+    lapses: float = 0.02,
+    narrow: float = 0.95,
+    liked: Mapping[str, tuple[float, float, float]] | None = None,
+) -> Mind:
+    """What is heard, see the head of this module.
+
+    Args:
+        noise: The standard deviation of one mark.
+        lapses: The share of marks that are any.
+        narrow: The scale that is used; 1 is the whole of it.
+        liked: True marks of methods, by their labels; by default any.
+    """
 
     def mind(rng: Rng, shown: list[list[KeyItem]]) -> list[list[Marks]]:
         shift, width = rng.normal(0, 0.3), np.clip(rng.normal(narrow, 0.1), 0.5, 1.2)
         found = []
         for items in shown:
-            known = {item.cell_id: _true(rng, item) for item in items}
+            known = {item.cell_id: _true(rng, item, liked or {}) for item in items}
             true = np.array([known[item.cell_id] for item in items])
             heard = 3 + shift + width * (true - 3) + rng.normal(0, noise, true.shape)
             lapse = rng.random(true.shape) < lapses
@@ -130,11 +142,11 @@ def tired(after: int, then: Mind) -> Mind:
     return mind
 
 
-def _true(rng: Rng, item: KeyItem) -> np.ndarray:
+def _true(rng: Rng, item: KeyItem, liked: Mapping[str, tuple[float, float, float]]) -> np.ndarray:
     if item.stray:
         return np.array([rng.normal(1.3, 0.3), rng.normal(1.6, 0.5), rng.normal(1.8, 0.4)])
     if not item.check:
-        return rng.uniform(1.3, 4.7, 3)
+        return np.array(liked.get(item.method, rng.uniform(1.3, 4.7, 3)))
     ends = {item.check: rng.normal(4.8, 0.2), item.low: rng.normal(1.6, 0.5), "ovl": 3.0}
     return np.array([ends[question] for question in QUESTIONS])
 
@@ -183,23 +195,30 @@ CLOSE = frozenset({
 
 def ratings(test: Test, kind: Kind, number: int) -> Ratings:
     """What a listener of a kind hands in; the number decides who."""
-    key, _ = made(test)
+    return handed_in(made(test)[0], kind, number)
+
+
+def handed_in(key: BlindKey, kind: Kind, number: int) -> Ratings:
+    """The same for any test with blocks; the number decides the block as well."""
     rng = np.random.default_rng(number)
     block = number % len(key.blocks) + 1
-    parts = [key.blocks[block - 1][place] for place in rng.permutation(test.sets)]
+    given = key.blocks[block - 1]
+    parts = [given[place] for place in rng.permutation(len(given))]
     tokens = [[part.items[place] for place in rng.permutation(len(part.items))] for part in parts]
     shown = [
-        [key.sets[part.set].items[token] for token in given]
-        for part, given in zip(parts, tokens, strict=True)
+        [key.sets[part.set].items[token] for token in names]
+        for part, names in zip(parts, tokens, strict=True)
     ]
     answers = [
         Answer.model_construct(set=part.set, item=token, cp=cp, sf=sf, ovl=ovl, heard=0.97)
-        for part, given, marks in zip(parts, tokens, kind.mind(rng, shown), strict=True)
-        for token, (cp, sf, ovl) in zip(given, marks, strict=True)
+        for part, names, marks in zip(parts, tokens, kind.mind(rng, shown), strict=True)
+        for token, (cp, sf, ovl) in zip(names, marks, strict=True)
     ]
-    lasting = SECONDS * (test.methods + HIDDEN - 1) + STRAY_S
-    time_s = kind.pace * lasting
-    times = [SetTime.model_construct(set=p.set, started_at="a", time_s=time_s) for p in parts]
+    lasting = [sum(item.seconds or 0.0 for item in items) for items in shown]
+    times = [
+        SetTime.model_construct(set=part.set, started_at="a", time_s=kind.pace * seconds)
+        for part, seconds in zip(parts, lasting, strict=True)
+    ]
     return Ratings.model_construct(
         test=key.test, rater=f"l{number}", training="none", started_at="a", finished_at="b",
         answers=answers, block=block, sets=times,

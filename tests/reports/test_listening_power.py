@@ -78,6 +78,7 @@ def test_the_difference_that_is_said_to_be_found_is_found_as_often_as_said(
     assert share_found(places, contents, 0.3) < 0.4
 
 
+@pytest.mark.slow
 def test_what_is_advised_finds_the_smaller_difference(
     planned: tuple[tuple[RatedSet, ...], tuple[Block, ...]],
 ) -> None:
@@ -92,6 +93,7 @@ def test_what_is_advised_finds_the_smaller_difference(
             assert 0.70 <= found <= 0.92, (listeners, contents)
 
 
+@pytest.mark.slow
 def test_listeners_alone_are_advised_where_they_are_enough() -> None:
     sets = raters.rated_sets(METHODS)
     plan = make_blocks(sets, 30, Size(3, METHODS + HIDDEN), 0)
