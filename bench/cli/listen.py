@@ -103,9 +103,9 @@ def listen() -> None:
 def export_test(**options: Unpack[ExportOptions]) -> None:
     """Write a blind test from a run.
 
-    The clips are equally loud. The test comes as a static page, and as configurations of webMUSHRA
-    and BeaqleJS. Where rating everything takes too long, each listener gets a balanced part of it;
-    it is said how small a difference so many listeners find.
+    The clips are equally loud. The test comes as a static page, and for webMUSHRA, BeaqleJS and Go
+    Listen. Where rating everything takes too long, each listener gets a balanced part of it; it is
+    said how small a difference so many listeners find.
     """
     from reports.listening.export import Audience, export
     from reports.listening.handing_in import HandIn
@@ -126,7 +126,7 @@ def export_test(**options: Unpack[ExportOptions]) -> None:
 
 def _told(done: Exported) -> str:
     """Where a test is, what its listeners do, and what that will tell."""
-    from reports.listening.power import words
+    from reports.listening.power import advice, words
     from reports.tables.notes import counted
 
     clips = sum(len(one.stimuli) for one in done.sets)
@@ -135,6 +135,7 @@ def _told(done: Exported) -> str:
         f"Test: {done.folder / 'index.html'} ({size})",
         f"Key, which stays here: {done.key}",
         words(done.sets, done.plan, done.minutes),
+        *filter(None, [advice(done.sets, done.plan)]),
         f"{done.rule}\nThis rule stands in the key; `listen import` applies it.",
     ])  # fmt: skip
 

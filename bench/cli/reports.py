@@ -61,7 +61,7 @@ class ReportOptions(TypedDict):
 )
 @html_option
 @click.option(
-    "--pdf", is_flag=True, help="Also print the page to report.pdf, with a Chromium on PATH."
+    "--pdf", is_flag=True, help="Also print the page to report.pdf, A4, with a Chromium on PATH."
 )
 @click.option("--paper", is_flag=True, help="Also write LaTeX and vector figures for a paper.")
 @click.option(

@@ -1,6 +1,7 @@
 """Intervals of a mean whose observations share more than two things: raters, contents, styles.
 
-**Conventions**: `clusterings` are parallel to the values, one array of cluster names each.
+**Conventions**: `clusterings` are parallel to the values, one array of cluster names (or of their
+numbers) each.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from bench.statistics.spread import LEVEL, UNBOUNDED, Range, Spread, ends, skewn
 from bench.statistics.variances import Floats, Indices, cluster_third_moment, one_way_variance
 
 
-def multiway_variance(values: Floats, clusterings: Sequence[Sequence[str]]) -> float:
+def multiway_variance(values: Floats, clusterings: Sequence[Sequence[str] | Indices]) -> float:
     """Cluster-robust variance of a mean over any number of crossed clusterings.
 
     With residuals e and, for each non-empty subset A of the clusterings, the clusters g that agree

@@ -34,7 +34,7 @@ REPLAYED = 1.25  # how often a clip is played: once, and a quarter of it again
 MARK_S = 3.0  # to choose one mark
 TURN_S = 5.0  # to begin a set
 CHECKS_S = 120.0  # to read the introduction, set the volume and check the headphones
-FEWEST_SETS = 3  # of a block, where they fit: nine hidden copies tell who was listening
+FEWEST_SETS = 3  # of a block, where they fit: the hidden clips of the last two tell who stopped
 FEWEST_METHODS = 2  # of a set, or there is nothing to compare
 
 
@@ -63,7 +63,7 @@ def whole(sets: Sequence[RatedSet]) -> Block:
 def seconds_of_set(one: RatedSet, stimuli: Sequence[Stimulus], durations: Durations) -> float:
     """How long a listener needs for some clips of a set, its references included."""
     heard = sum(durations(path) for path in (one.content_path, one.style_path))
-    heard += sum(durations(stimulus.path) for stimulus in stimuli)
+    heard += sum(stimulus.heard_s(durations(stimulus.path)) for stimulus in stimuli)
     return TURN_S + REPLAYED * heard + MARK_S * len(QUESTIONS) * len(stimuli)
 
 
@@ -94,7 +94,7 @@ def fitting_size(
         ConfigError: Not even one set with two methods fits.
     """
     most = max(len(one.stimuli) for one in sets)
-    hidden = max(sum(bool(s.check) for s in one.stimuli) for one in sets)
+    hidden = max(sum(s.is_hidden for s in one.stimuli) for one in sets)
     fewest = min(most, hidden + FEWEST_METHODS)
     left_s = 60 * most_minutes - 60 * minutes((), sets, practice, durations)
     wanted = min(FEWEST_SETS, len(sets))
@@ -119,8 +119,8 @@ def _sets_in(left_s: float, sets: Sequence[RatedSet], clips: int, durations: Dur
 
 
 def _longest_s(one: RatedSet, clips: int, durations: Durations) -> float:
-    """The time of a set with its longest clips."""
-    by_length = sorted(one.stimuli, key=lambda stimulus: -durations(stimulus.path))
+    """The time of a set with its hidden clips and its longest others."""
+    by_length = sorted(one.stimuli, key=lambda s: (not s.is_hidden, -durations(s.path)))
     return seconds_of_set(one, by_length[:clips], durations)
 
 
@@ -170,10 +170,10 @@ class _Draw:
 
     def _stimuli(self, place: int) -> tuple[Stimulus, ...]:
         given = self.sets[place].stimuli
-        hidden = [stimulus for stimulus in given if stimulus.check]
+        hidden = [stimulus for stimulus in given if stimulus.is_hidden]
         chosen: list[Stimulus] = []
         for _ in range(min(self.size.clips, len(given)) - len(hidden)):
-            left = [s for s in given if not s.check and s not in chosen]
+            left = [s for s in given if not s.is_hidden and s not in chosen]
             self.chance.shuffle(left)
             chosen.append(min(left, key=lambda s: self._next(place, s.method, chosen)))
         names = [stimulus.method for stimulus in chosen]

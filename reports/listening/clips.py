@@ -21,6 +21,7 @@ References:
 
 from __future__ import annotations
 
+import math
 import random
 from io import BytesIO
 from pathlib import Path
@@ -45,25 +46,29 @@ TONE_HZ, TONE_S, PAUSE_S, RAMP_S = 200.0, 0.8, 0.4, 0.1
 LEVEL, SOFTER = 0.2, 0.5  # of full scale; 6 dB
 
 
-def write_clip(source: Path, folder: Path, name: str, form: Form, seed: int) -> float:
+def write_clip(
+    source: Path, target: Path, form: Form, seed: int, most_s: float = math.inf
+) -> float:
     """Write a sound as listeners hear it; its length in seconds.
 
     Args:
         source: The sound of the run.
-        folder: Where it goes.
-        name: The token of the file.
+        target: Where it goes, without a suffix.
         form: What listeners get.
         seed: Decides the noise or the padding.
+        most_s: How many seconds of it are played, from its beginning.
     """
-    audio = faded(matched(resample(read_audio(source), RATE[form])))
-    _write(folder / f"{name}{SUFFIX[form]}", audio, form, seed)
-    return audio.duration_s
+    audio = resample(read_audio(source), RATE[form])
+    size = round(min(most_s, audio.duration_s) * audio.sample_rate)
+    heard = faded(matched(Audio(audio.waveform[:, :size], audio.sample_rate)))
+    _write(target.with_name(f"{target.name}{SUFFIX[form]}"), heard, form, seed)
+    return heard.duration_s
 
 
-def write_trial(softest: int, folder: Path, name: str, form: Form, seed: int) -> None:
+def write_trial(softest: int, target: Path, form: Form, seed: int) -> None:
     """Write one trial of the check of headphones; the tone `softest`, from 0, is the softer one."""
     audio = matched(three_tones(softest, RATE[form], seed))
-    _write(folder / f"{name}{SUFFIX[form]}", audio, form, seed)
+    _write(target.with_name(f"{target.name}{SUFFIX[form]}"), audio, form, seed)
 
 
 def _write(path: Path, audio: Audio, form: Form, seed: int) -> None:

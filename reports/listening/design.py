@@ -1,14 +1,18 @@
 """Which clips a listening test plays: sets balanced over styles, contents and scores.
 
 A set is one content in one style. It plays both as labelled references and then, in random order,
-the output of each method and hidden controls: a copy of the content, one of the style, and one of
-these two a second time. A listener who hears neither that a copy keeps its content (or has its
-style) nor that it lacks the other was not listening; `reports.listening.care` has the rule.
+the output of each method and hidden clips: a copy of the content, one of the style, one of these
+two a second time, and the beginning of another content, which has **strayed** into the set. A
+listener who hears neither that a copy keeps its content (or has its style) nor that it lacks the
+other, nor that the stray clip has nothing of either, was not listening; `reports.listening.care`
+has the rule. Marks of a second time and of stray clips count for nothing else.
 
 A copy deserves a **low** mark for the other question unless the run's own measure says otherwise: a
 content that scores above the middle between the copies of contents and of styles, on average, may
 well have the sound of its style already, and a style clip may play the content's tune. Where a run
-has no such measure the two clips count as unlike.
+has no such measure the two clips count as unlike. The same measure says whether a stray clip
+deserves a low mark for the style, and one that does is preferred. That two contents are different
+pieces is taken from their being two contents.
 
 The three questions are those of the study in Li et al. (2024), section 4.3.
 """
@@ -19,6 +23,7 @@ import random
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -36,11 +41,13 @@ WORDS = {
     "sf": "How well does the sound fit the style: its timbre and its typical sounds?",
     "ovl": "How good is the result overall: do content and style fuse into one?",
 }
-QUESTIONS = tuple(WORDS)
+Question = Literal["cp", "sf", "ovl"]
+QUESTIONS: tuple[Question, ...] = ("cp", "sf", "ovl")
 MARKS = ("bad", "poor", "fair", "good", "excellent")  # 1 to 5
 CHECKS = {"copy-content": "cp", "copy-style": "sf"}  # hidden control -> the question it must pass
 MEASURES = {"cp": ("cp",), "sf": STYLE_FITS}  # that tell whether a copy fits a question
 LEAST_HEARD = 0.9  # of a clip, before its set is done: all of it, but for what is lost in seeking
+STRAY_S = 5.0  # of a stray clip: long enough to hear that it is another piece
 PRACTICE_METHODS = 2  # that the practice set plays beside its hidden control
 TERCILES = 3
 
@@ -55,6 +62,16 @@ class Stimulus:
     check: str  # the question that a hidden control must pass, else empty
     low: str = ""  # the question for which a hidden control deserves a low mark, if any
     again: bool = False  # the same sound stands in the set twice, and this is the second time
+    stray: tuple[Question, ...] = ()  # the questions for which a stray clip deserves a low mark
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether it tells who is listening."""
+        return bool(self.check or self.stray)
+
+    def heard_s(self, length_s: float) -> float:
+        """How much of its sound is played, in seconds."""
+        return min(length_s, STRAY_S) if self.stray else length_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +128,9 @@ def choose(
     number = min(count + 1, len(complete))
     drawn = _balanced(complete, _thirds(run, complete, labels), number, seed)
     hidden = list(CHECKS)
+    strays = _strays(sounds, drawn[:count])
     sets = tuple(
-        _repeated(_set(sounds, key, labels, hidden), hidden[place % len(hidden)])
+        _with_more(_set(sounds, key, labels, hidden), hidden[place % len(hidden)], strays[key])
         for place, key in enumerate(drawn[:count])
     )
     spare = [_set(sounds, key, labels[:PRACTICE_METHODS], hidden[:1]) for key in drawn[count:]]
@@ -238,7 +256,35 @@ def _set(
     )  # fmt: skip
 
 
-def _repeated(one: RatedSet, control: str) -> RatedSet:
-    """A set in which the hidden control comes a second time."""
+def _with_more(one: RatedSet, control: str, stray: Stimulus | None) -> RatedSet:
+    """A set in which the hidden control comes a second time, and a stray clip."""
     (first,) = (s for s in one.stimuli if s.check == CHECKS[control])
-    return replace(one, stimuli=(*one.stimuli, replace(first, again=True)))
+    more = (replace(first, again=True), *([stray] if stray else []))
+    return replace(one, stimuli=(*one.stimuli, *more))
+
+
+def _strays(
+    sounds: Mapping[tuple[str, Key], Stimulus], keys: Sequence[Key]
+) -> dict[Key, Stimulus | None]:
+    """Another content for each set, each as seldom as can be; none where there is one content."""
+    used: Counter[str] = Counter()
+    found: dict[Key, Stimulus | None] = {}
+    for key in keys:
+        style, content, repetition = key
+        others = {
+            other: sound
+            for (name, (its_style, other, its_repetition)), sound in sounds.items()
+            if name == "copy-content"
+            and (its_style, its_repetition) == (style, repetition)
+            and other != content
+        }
+        best = min(others, key=lambda one: (not others[one].low, used[one], one), default=None)
+        found[key] = None if best is None else _stray(others[best])
+        used.update([best] if best is not None else [])
+    return found
+
+
+def _stray(copy: Stimulus) -> Stimulus:
+    """The copy of another content: low for content and result, and for style where it is unlike."""
+    asked = tuple(q for q in QUESTIONS if q != "sf" or copy.low == "sf")
+    return replace(copy, check="", low="", stray=asked)

@@ -13,7 +13,7 @@ from bench.api import ConfigError
 from bench.files import renewed_folder, replace_file, require_plain
 from bench.records.store import Run, load_run
 from reports import sounds
-from reports.listening import blocks, foreign
+from reports.listening import blocks, foreign, golisten
 from reports.listening.blinding import Blind, token
 from reports.listening.blocks import Block
 from reports.listening.care import shortfall, words
@@ -21,7 +21,7 @@ from reports.listening.clips import SUFFIX, TONES, Form, write_clip, write_trial
 from reports.listening.design import RatedSet, choose
 from reports.listening.handing_in import HandIn, require_addresses
 from reports.listening.page import PublicTest, Trial, write_page
-from reports.listening.records import FOLDER, CareRule
+from reports.listening.records import FOLDER, RULE
 
 WRITTEN_AT_S = 946_684_800  # of every file: the year 2000, which every archive can hold
 LISTENERS = 30
@@ -76,7 +76,7 @@ def export(
     methods: Sequence[str] = (),
     audience: Audience | None = None,
 ) -> Exported:
-    """Write the test: its page, its sounds, and configurations for webMUSHRA and BeaqleJS.
+    """Write the test: its page, its sounds, and what webMUSHRA, BeaqleJS and Go Listen need.
 
     What the sounds are, `reports.listening.clips` says, and who rates which,
     `reports.listening.blocks`. Files are written in the order of their names and have one time. The
@@ -123,7 +123,7 @@ def export(
         _write_texts(fresh, public)
         key = blind.key(run.header.run_id, seed, plan, lengths)
         heard = plan or everyone * whom.listeners
-        rule = words(key.rule or CareRule(), heard)
+        rule = words(RULE, heard)
         replace_file(run_folder / FOLDER / f"{blind.test}.rule.txt", f"{rule}\n", root=run_folder)
         replace_file(key_path, key.model_dump_json(indent=1), root=run_folder)
         _set_times(fresh)
@@ -138,7 +138,7 @@ def _plan(blind: Blind, lengths: dict[str, float], whom: Audience, seed: int) ->
 
 
 def _notices(run: Run, blind: Blind, plan: Sequence[Block]) -> tuple[str, ...]:
-    found = [told for told in [shortfall(CareRule(), plan)] if told]
+    found = [told for told in [shortfall(RULE, plan)] if told]
     if blind.practice is None:
         found.append(
             f"no pair of a style and a content is left beside the {len(blind.sets)} sets, so the "
@@ -155,10 +155,11 @@ def _notices(run: Run, blind: Blind, plan: Sequence[Block]) -> tuple[str, ...]:
 
 def _write_sounds(run_folder: Path, out: Path, blind: Blind, form: Form) -> dict[str, float]:
     """Write the sounds of the sets; their lengths in seconds, by their paths in the run folder."""
-    lengths = {}
-    for name, path in blind.sources().items():
-        source = sounds.sound_file([run_folder], path)
-        lengths[path] = write_clip(source, out, name, form, blind.seed(name))
+    lengths: dict[str, float] = {}
+    for name, source in blind.sources().items():
+        file = sounds.sound_file([run_folder], source.path)
+        length_s = write_clip(file, out / name, form, blind.seed(name), source.most_s)
+        lengths[source.path] = max(length_s, lengths.get(source.path, 0.0))
     return lengths
 
 
@@ -167,7 +168,7 @@ def _write_trials(out: Path, blind: Blind, form: Form) -> list[Trial]:
     trials = []
     for softest in range(TONES):
         name = token(blind.secret, "trial", str(softest))
-        write_trial(softest, out, name, form, blind.seed(name))
+        write_trial(softest, out / name, form, blind.seed(name))
         trials.append(Trial(sound=name, softest=softest))
     return sorted(trials, key=lambda one: one["sound"])
 
@@ -177,6 +178,9 @@ def _write_texts(out: Path, public: PublicTest) -> None:
     suffix = SUFFIX[public.form]
     replace_file(out / "webmushra.yaml", foreign.webmushra(public.test, public.sets, suffix))
     replace_file(out / "beaqlejs-config.js", foreign.beaqle(public.test, public.sets, suffix))
+    task = golisten.golisten(public.test, public.sets, out / "sounds")
+    replace_file(out / "golisten.json", task)
+    replace_file(out / "golisten.sh", golisten.SCRIPT)
     replace_file(out / "README.txt", foreign.INSTRUCTIONS)
 
 

@@ -2,7 +2,7 @@
 
 Only their configurations are written; the tools are not part of this project. Both ask one
 question per page, so each set gives three pages. The results of both can be imported, see
-`reports.listening.foreign_ratings`.
+`reports.listening.foreign_ratings`. For Go Listen there is `reports.listening.golisten`.
 
 * webMUSHRA: the single reference of MUSHRA does not fit (a set has two with opposing demands), so
   the pages are multi-stimulus Likert scales with both references above them. Its YAML reader does
@@ -47,6 +47,9 @@ then open it with ?config=webmushra.yaml. It collects all ratings in results/<te
 
 BeaqleJS: copy beaqlejs-config.js and the folder sounds beside its index.html; there, name the
 script beaqlejs-config.js and choose MushraTest. Listeners download their ratings.
+
+Go Listen: golisten.sh sends golisten.json and the sounds to a server on which you have an account,
+`sh golisten.sh https://SERVER EMAIL`. Its page of responses downloads all ratings as JSON.
 
 Then: {COMMAND} listen import FILES --run RUN
 """

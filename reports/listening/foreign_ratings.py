@@ -1,8 +1,9 @@
-"""Read the results of webMUSHRA and BeaqleJS as ratings like those of our own page.
+"""Read the results of webMUSHRA, BeaqleJS and Go Listen as ratings like those of our own page.
 
-Both give one mark per clip and question; a clip needs all three marks. webMUSHRA collects all
+All give one mark per clip and question; a clip needs all three marks. webMUSHRA collects all
 listeners in one file (`results/<test>/lms.csv`, a line per mark); BeaqleJS gives a file per
-listener (JSON, with one object per page and a last one about the listener).
+listener (JSON, with one object per page and a last one about the listener); Go Listen gives all
+listeners in one file (JSON, an object for each with all pages and what was answered there).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pydantic import ValidationError
 from bench.api import RecordError
 from bench.outside.texts import MOST_JSON_BYTES, parse_json, read_text
 from bench.outside.wording import one_line
+from reports.listening import golisten
 from reports.listening.design import QUESTIONS
 from reports.listening.foreign import RATER
 from reports.listening.records import Answer, Ratings, read_json
@@ -38,7 +40,9 @@ class _Mark:
 
 
 def read_ratings(path: Path) -> list[Ratings]:
-    """Read the ratings in a file of our page or BeaqleJS (one listener) or webMUSHRA (several).
+    """Read the ratings in a file of our page, BeaqleJS, webMUSHRA or Go Listen.
+
+    The latter two hold several listeners.
 
     Raises:
         RecordError: The file is missing, has none of these forms, or lacks a mark.
@@ -48,7 +52,8 @@ def read_ratings(path: Path) -> list[Ratings]:
     except (OSError, ValueError):
         return [read_json(path, Ratings)]  # which says what is wrong
     if text.lstrip().startswith("["):
-        return _gathered(path, _beaqle(path, text))
+        read = _golisten if '"questionControl"' in text else _beaqle
+        return _gathered(path, read(path, text))
     if text.lstrip().removeprefix('"').startswith("session_test_id"):
         return _gathered(path, _webmushra(path, text))
     return [read_json(path, Ratings)]
@@ -78,6 +83,22 @@ def _beaqle(path: Path, text: str) -> Iterator[_Mark]:
                     yield _Mark(test, rater, one, item, question, mark)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise _strange(path, "BeaqleJS", error) from error
+
+
+def _golisten(path: Path, text: str) -> Iterator[_Mark]:
+    """The marks of all listeners; the first field of a page says what it plays."""
+    try:
+        for given in parse_json(text):
+            items = given["items"]
+            rater = next(i for i in items if i["id"] == golisten.RATER)["questionControl"]["value"]
+            for page in (one for one in items if "example" in one):
+                test, one, item = page["id"].split("-")
+                fields = page["example"]["fields"][1:]
+                for question, field in zip(QUESTIONS, fields, strict=True):
+                    mark = golisten.OPTIONS.index(field["value"]) + 1
+                    yield _Mark(test, rater + "", one, item, question, mark)
+    except (KeyError, ValueError, TypeError, AttributeError, StopIteration) as error:
+        raise _strange(path, "Go Listen", error) from error
 
 
 def _strange(path: Path, tool: str, error: Exception) -> RecordError:

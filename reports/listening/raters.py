@@ -7,7 +7,7 @@ its terminal whose number it is.
 from __future__ import annotations
 
 from bench.records.store import Run
-from reports.listening.care import HARD, Contrast
+from reports.listening.care import HARD
 from reports.listening.ratings import Heard, Judged
 from reports.tables import reading
 from reports.tables.notes import counted
@@ -16,9 +16,10 @@ from reports.text.result_table import Column, Missing, ResultTable, Row, Value
 TOLD = ("listening", "ears", "listeners")  # the labels of the tables of a listening test
 COLUMNS = (
     Column("listener", "Listener", text=True),
-    Column("copies", "Copies", decimals=1),
-    Column("needed", "Needed", decimals=1),
-    Column("late", "Late", decimals=1),
+    Column("copies", "Copies", decimals=0),
+    Column("needed", "Needed", decimals=0),
+    Column("late", "Late", decimals=0),
+    Column("late.needed", "Needed late", decimals=0),
     Column("same", "Same", decimals=2),
     Column("apart", "Repeats", decimals=2),
     Column("pace", "Time", decimals=2),
@@ -27,8 +28,9 @@ COLUMNS = (
     Column("counts", "Counts", text=True),
 )
 MEANING = (
-    "copies: the mark of a hidden copy for its own question minus that for the other, on average, "
-    "and what is needed; late: the same in the later half of the sets; same: the largest share of "
+    "copies: what the marks of the hidden clips tell, in decibans (10: ten times as likely from "
+    "somebody who listens as from somebody who does not), and what is needed; late: the same in "
+    "the later half of the sets or the last two, whichever is worse; same: the largest share of "
     "the clips of a set with the same three marks; repeats: mean difference of the two marks of a "
     "clip that comes twice, 1.6 at random; time: the least time of a set as a share of how long "
     "its clips last; heard: the least share of a clip that was played"
@@ -46,7 +48,7 @@ def listeners(run: Run, heard: Heard) -> ResultTable:
     rule = (
         f"left out: by one flag of {', '.join(sorted(HARD))}, or by two others, as the rule says "
         "that was stated when the test was exported (listening/*.rule.txt of the run); what is "
-        f"needed follows from how many copies there are; {kept(heard)}"
+        f"needed follows from how many hidden clips there are; {kept(heard)}"
     )
     title = "Who was listening?"
     identity = reading.identity(run)
@@ -65,14 +67,11 @@ def _cells(number: int, one: Judged, *, keeps_all: bool) -> tuple[Value, ...]:
     counts = "yes" if not care.left_out else "kept on request" if keeps_all else LEFT_OUT
     known = [UNKNOWN if value is None else value for value in (care.apart, care.pace, care.heard)]
     return (
-        str(number), care.copies.mean, _needed(care.copies),
-        UNKNOWN if care.late is None else care.late.mean,
+        str(number), care.copies.reached, care.copies.needed,
+        UNKNOWN if care.late is None else care.late.reached,
+        UNKNOWN if care.late is None else care.late.needed,
         care.same, *known, ", ".join(care.flags), counts,
     )  # fmt: skip
-
-
-def _needed(copies: Contrast) -> Value:
-    return copies.needed / copies.count if copies.count else UNKNOWN
 
 
 def kept(heard: Heard) -> str:

@@ -88,7 +88,7 @@ class Heard:
 def import_ratings(paths: Sequence[Path], run_folder: Path) -> list[Path]:
     """Check downloaded files and keep them with the run, one file per test and listener.
 
-    The files are those of our page, or the results of webMUSHRA or BeaqleJS.
+    The files are those of our page, or the results of webMUSHRA, BeaqleJS or Go Listen.
 
     Raises:
         RecordError: A file is not one of these, belongs to another test, leaves a clip of its
@@ -197,7 +197,7 @@ def heard(folders: Iterable[Path], *, keep_all: bool = False) -> Heard:
 
 def _rows(ratings: Ratings, key: BlindKey) -> list[Rating]:
     given = [(one, key.sets[one.set].items[one.item]) for one in ratings.answers]
-    return [_row(ratings.rater, key, one, item) for one, item in given if not item.again]
+    return [_row(ratings.rater, key, one, item) for one, item in given if item.counts]
 
 
 def _row(rater: str, key: BlindKey, answer: Answer, item: KeyItem) -> Rating:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -16,8 +16,16 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from bench.api import RecordError
 from bench.outside.texts import LONGEST_S, MOST_COUNT, MOST_JSON_BYTES, parse_json, read_text
-from reports.listening.chance import AGAIN_PASS, HONEST_FAIL, LATE_FAIL, RANDOM_PASS
-from reports.listening.design import LEAST_HEARD
+from reports.listening.chance import (
+    AGAIN_PASS,
+    HIGH_SCORES,
+    HONEST_FAIL,
+    LATE_FAIL,
+    LOW_SCORES,
+    RANDOM_PASS,
+    Scores,
+)
+from reports.listening.design import LEAST_HEARD, Question
 
 FOLDER = "listening"
 LONGEST_NAME = 64  # letters of a test or a rater
@@ -75,6 +83,7 @@ class KeyItem(_Record):
         check: The question that a hidden control must pass, else empty.
         low: The question for which a hidden control deserves a low mark, where there is one.
         again: Whether the same sound stands in its set under another token as well.
+        stray: The questions for which a clip that has strayed into its set deserves a low mark.
         seconds: How long it lasts; not known from a test of before.
     """
 
@@ -83,7 +92,18 @@ class KeyItem(_Record):
     check: str
     low: str = ""
     again: bool = False
+    stray: list[Question] = []
     seconds: Annotated[float, Field(gt=0, le=LONGEST_S)] | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether its marks tell of a method or copy, and not of the listener alone."""
+        return not (self.again or self.stray)
+
+    @property
+    def lows(self) -> Sequence[str]:
+        """The questions for which it deserves a low mark."""
+        return [*([self.low] if self.low else []), *self.stray]
 
 
 class KeySet(_Record):
@@ -108,10 +128,15 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class CareRule(_Record):
     """Who is left out; `reports.listening.care` applies it and says what the flags are.
 
+    A rule of before marks were weighed has none of the two scores: its evidence is the marks
+    themselves, which is what their defaults are.
+
     Args:
-        random_pass: Share of random raters who may pass by their marks of the hidden copies.
+        high: What each mark of a hidden clip adds that should be high, from 1 to 5.
+        low: The same for one that should be low.
+        random_pass: Share of random raters who may pass by their marks of the hidden clips.
         honest_fail: Share of honest listeners who may fail by them; it goes first.
-        late_fail: The same for the copies of the later sets.
+        late_fail: The same for the hidden clips of the later sets.
         again_pass: Share of random raters whose repeats are not flagged.
         same: Share of the clips of a set that must not have the same three marks.
         pace: Least time of a set, as a share of how long its clips last.
@@ -119,6 +144,8 @@ class CareRule(_Record):
         flags: How many flags leave a listener out, where none of them is a hard one.
     """
 
+    high: Scores = (-2, -1, 0, 1, 2)
+    low: Scores = (2, 1, 0, -1, -2)
     random_pass: Share = RANDOM_PASS
     honest_fail: Share = HONEST_FAIL
     late_fail: Share = LATE_FAIL
@@ -127,6 +154,9 @@ class CareRule(_Record):
     pace: Share = 0.8
     heard: Share = LEAST_HEARD
     flags: Annotated[int, Field(strict=True, ge=1)] = 2
+
+
+RULE = CareRule(high=HIGH_SCORES, low=LOW_SCORES)  # of a test that is exported now
 
 
 class BlindKey(_Record):

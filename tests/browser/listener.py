@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from answering import deserved
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
@@ -68,12 +69,12 @@ class Listener:
             group.get_by_role("radio").nth(mark - 1).check()
 
     def rate(self, item: Locator) -> None:
-        """Hear and rate a result: copies as they deserve, others 3."""
+        """Hear and rate a result: hidden clips as they deserve, others 3."""
         self.hear(item.get_by_role("button"))
         token = (item.get_by_role("radio").first.get_attribute("name") or "")[:12]
         known = [one.items[token] for one in self.key.sets.values() if token in one.items]
-        deserved = {known[0].check: 5, known[0].low: 1} if known else {}  # the practice has no key
-        self.mark(item, {question: deserved.get(question, 3) for question in QUESTIONS})
+        marks = {q: deserved(known[0], q) if known else 3 for q in QUESTIONS}  # practice: no key
+        self.mark(item, marks)
 
     def rate_set(self) -> None:
         """Hear and rate everything of the set that is shown."""

@@ -82,7 +82,7 @@ def test_ratings_are_sent_as_plain_text_and_the_code_is_shown_when_they_have_arr
     assert request.headers["content-type"] == "text/plain;charset=UTF-8"
     assert "cookie" not in request.headers
     ratings = Ratings.model_validate_json(request.post_data or "")
-    assert (ratings.rater, len(ratings.answers)) == ("ada", 5)
+    assert (ratings.rater, len(ratings.answers)) == ("ada", 6)
     page.reload()
     expect(page.locator("#arrival")).to_have_text("Your ratings have arrived.")
     assert len(requests) == 1
@@ -116,7 +116,7 @@ def test_what_cannot_be_sent_is_kept_tried_again_and_offered_as_a_file(
     expect(page.locator("#arrival")).to_contain_text("could not be sent")
     if fault == "gone":
         ratings = read_json(one.download(tmp_path / "ratings.json"), Ratings)
-        assert len(ratings.answers) == 5
+        assert len(ratings.answers) == 6
     else:
         works = True
         page.get_by_role("button", name="Try to send them again").click()

@@ -68,7 +68,7 @@ def test_a_test_is_taken_downloaded_and_imported(
     accessible(page)
     path = one.download(tmp_path / "ratings.json")
     ratings = read_json(path, Ratings)
-    assert len(ratings.answers) == SETS * 5
+    assert len(ratings.answers) == SETS * 6
     assert all(0.9 <= (answer.heard or 0) <= 1 for answer in ratings.answers)
     assert len(ratings.sets) == SETS
     assert all(0 < time.time_s < 60 and time.started_at for time in ratings.sets)

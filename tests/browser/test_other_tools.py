@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from answering import deserved
 from playwright.sync_api import Page
 from sounding import sounding_run
 
+from reports.listening.chance import HIGH_SCORES, LOW_SCORES
 from reports.listening.export import Exported, export
 from reports.listening.ratings import heard, import_ratings
 from reports.listening.records import BlindKey, read_json
@@ -74,10 +76,10 @@ def made(tmp_path: Path) -> tuple[Exported, BlindKey, Path]:
     return done, read_json(done.key, BlindKey), run.folder
 
 
-def deserved(key: BlindKey, item: str, question: str) -> int:
-    """5 for a copy's own question, 1 for the other, else 3."""
+def mark_of(key: BlindKey, item: str, question: str) -> int:
+    """What a clip deserves, by its token."""
     (one,) = (given.items[item] for given in key.sets.values() if item in given.items)
-    return {one.check: 5, one.low: 1}.get(question, 3)
+    return deserved(one, question)
 
 
 def require_careful(folder: Path, rater: str) -> None:
@@ -85,7 +87,8 @@ def require_careful(folder: Path, rater: str) -> None:
     said = heard([folder])
     assert (said.raters, said.excluded) == ((rater,), ())
     assert len(said.ratings) == SETS * 4
-    assert said.judged[0].care.copies.mean == 4.0
+    copies = said.judged[0].care.copies
+    assert copies.reached == 6 * max(HIGH_SCORES) + 12 * max(LOW_SCORES)
     assert said.judged[0].care.flags == ()
 
 
@@ -115,7 +118,7 @@ def test_beaqlejs_takes_the_test_and_its_file_comes_back(
             assert sorted(shown) == sorted(config["Files"])
             for label in shown:
                 if label != "Reference":  # hidden among the clips by the tool itself
-                    mark = deserved(key, Path(config["Files"][label]).stem, question)
+                    mark = mark_of(key, Path(config["Files"][label]).stem, question)
                     page.evaluate(f"$('#slider{label}').slider('value', {mark})")
             page.locator("#BtnNextTest").click()
         page.locator("#UserName").fill("bea")
@@ -161,7 +164,7 @@ def take_page(page: Page, key: BlindKey) -> None:
         page.locator(f"#playCondition{place}").click()
         name = f"{place}__response"
         page.wait_for_function(f"!$(\"input[name='{name}']\").first().prop('disabled')")
-        mark = deserved(key, item, question)
+        mark = mark_of(key, item, question)
         page.evaluate(f"$(\"input[name='{name}'][value='{mark}']\").click()")
     page.locator("#__button_next").click()
     page.wait_for_timeout(200)

@@ -125,16 +125,46 @@ def test_what_was_folded_is_folded_again_after_printing(index: Path, visit: Open
     assert (page.evaluate(state), page.evaluate(links)) == before
 
 
-def test_the_pdf_has_every_head_and_number_and_no_path(run: Run, index: Path) -> None:
-    target = write_pdf(index, index.parents[1] / "report.pdf", find_browser())
-    assert b"file:" not in target.read_bytes()
-    if shutil.which("pdftotext") is None:
-        pytest.skip("no pdftotext to read the PDF with; install Debian's poppler-utils")
-    done = subprocess.run(
-        ["pdftotext", "-raw", str(target), "-"],  # noqa: S607 - skipped where it is missing
-        capture_output=True, check=True, timeout=60,
-    )  # fmt: skip
-    words = re.sub(r"\s", "", done.stdout.decode())
+@pytest.fixture(scope="module")
+def printed(index: Path) -> Path:
+    return write_pdf(index, index.parents[1] / "report.pdf", find_browser())
+
+
+def said_by(program: str, *words: object) -> str:
+    """What a program of poppler says of a PDF."""
+    if shutil.which(program) is None:
+        pytest.skip(f"no {program} to read the PDF with; install Debian's poppler-utils")
+    done = subprocess.run([program, *map(str, words)], capture_output=True, check=True, timeout=60)
+    return done.stdout.decode()
+
+
+def test_every_page_of_the_pdf_is_a4_and_holds_its_words(printed: Path) -> None:
+    """A4 is 210 by 297 mm, in points of 1/72 inch; Chromium rounds to whole CSS pixels."""
+    long, short = (side / 25.4 * 72 for side in (297, 210))
+    sizes = re.findall(r"Page +\d+ size: +([\d.]+) x ([\d.]+) pts", said_by(
+        "pdfinfo", "-f", 1, "-l", 999, printed
+    ))  # fmt: skip
+    found = {tuple(sorted(map(float, size))) for size in sizes}
+    assert len(sizes) > 5
+    assert len({float(width) > float(height) for width, height in sizes}) == 2  # upright and wide
+    for one in found:
+        assert one == pytest.approx((short, long), abs=1)
+    boxes = said_by("pdftotext", "-bbox", printed, "-")
+    words = 0
+    for page in boxes.split("<page ")[1:]:
+        width, height = (float(x) for x in re.findall(r'(?:width|height)="([\d.]+)"', page)[:2])
+        for box in re.findall(r'xMin="(\S+)" yMin="(\S+)" xMax="(\S+)" yMax="(\S+)"', page):
+            left, top, right, bottom = map(float, box)
+            assert min(left, top) >= 0, box
+            assert right <= width, box
+            assert bottom <= height, box
+            words += 1
+    assert words > 1000
+
+
+def test_the_pdf_has_every_head_and_number_and_no_path(run: Run, printed: Path) -> None:
+    assert b"file:" not in printed.read_bytes()
+    words = re.sub(r"\s", "", said_by("pdftotext", "-raw", printed, "-"))
     table = table2(run)
     for column in table.columns:
         assert column.wide or re.sub(r"\s", "", column.title) in words, column.title

@@ -24,6 +24,7 @@ from bench.plan.suite import load_suite
 from bench.publishing.hub import parse_target
 from bench.publishing.publication import MARKER, bytes_digest, read_publication
 from bench.records.store import RECORDS
+from reports.listening.golisten import OPTIONS, RATER
 from reports.listening.ratings import heard, import_ratings
 from reports.listening.records import BlindKey
 from tests.fuzz.spoiling import TEXT_BYTES, damaged, damaged_text
@@ -113,14 +114,16 @@ def suites(folder: Path) -> Callable[[random.Random], None]:
 
 
 def ratings(folder: Path) -> Callable[[random.Random], None]:
-    """What a listener sends: from our page, from BeaqleJS or from webMUSHRA."""
+    """What a listener sends: from our page, BeaqleJS, webMUSHRA or Go Listen."""
     _write_key(folder)
     path = folder / "given.json"
 
     def attempt(chance: random.Random) -> None:
         for former in (folder / "listening").glob("*.ratings.json"):
             former.unlink()
-        path.write_bytes(damaged_text(chance.choice((_ours, _beaqle, _webmushra))(), chance))
+        path.write_bytes(
+            damaged_text(chance.choice((_ours, _beaqle, _webmushra, _golisten))(), chance)
+        )
         import_ratings([path], folder)
         heard([folder])
 
@@ -194,6 +197,16 @@ def _webmushra() -> str:
         for item in ("i1", "i2")
     ]
     return "\n".join([heading, *rows])
+
+
+def _golisten() -> str:
+    fields = [{"type": 3}, *({"type": 1, "value": OPTIONS[mark]} for mark in (2, 3, 4))]
+    pages = [
+        {"id": f"{TEST}-s1-{item}", "type": 2, "example": {"fields": fields}}
+        for item in ("i1", "i2")
+    ]
+    who = {"id": RATER, "type": 1, "questionControl": {"type": 0, "value": "dora"}}
+    return json.dumps([{"name": "Listening test", "items": [who, {"id": "results"}, *pages]}])
 
 
 def _write_key(folder: Path) -> None:

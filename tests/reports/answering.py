@@ -12,8 +12,8 @@ Marks = Callable[[KeyItem, str], int]  # for a clip and a question
 
 
 def deserved(item: KeyItem, question: str) -> int:
-    """A hidden copy gets 5 for its own question and 1 for the other, everything else 3."""
-    return {item.check: 5, item.low: 1}.get(question, 3)
+    """A hidden clip gets 5 for its own question and 1 where that is deserved, all else 3."""
+    return (dict.fromkeys(item.lows, 1) | {item.check: 5}).get(question, 3)
 
 
 def sheet(key: BlindKey, name: str, number: int, marks: Marks = deserved, **changes: object) -> str:

@@ -26,10 +26,10 @@ from bench.cli.main import cli
 from bench.loudness import loudness
 from bench.records.store import Run
 from reports.listening.clips import with_least_noise
-from reports.listening.design import QUESTIONS, choose_sets
+from reports.listening.design import QUESTIONS, Stimulus, choose_sets
 from reports.listening.export import export
 from reports.listening.ratings import Heard, Rating, heard, import_ratings
-from reports.listening.records import BlindKey, read_json
+from reports.listening.records import BlindKey, KeyItem, read_json
 from reports.listening.records import person as name_of
 from reports.listening.tables import ears, listening
 from reports.write import read_report
@@ -69,16 +69,53 @@ def test_the_seed_decides_the_sets(run: Run) -> None:
     assert len(draws) > 1
 
 
-def test_each_set_has_every_method_both_copies_and_one_of_these_again(run: Run) -> None:
+def test_each_set_has_every_method_both_copies_one_of_these_again_and_a_stray_clip(
+    run: Run,
+) -> None:
     repeats = []
+    cells = {cell.cell_id: cell for cell in run.plan}
+    strays: Counter[str] = Counter()
     for one in choose_sets(run, 6, 0):
         assert {s.method for s in one.stimuli} > {"tve[strength=0.5]", "rti"}
-        assert len(one.stimuli) == 5
+        assert len(one.stimuli) == 6
+        (stray,) = (s for s in one.stimuli if s.stray)
+        assert (stray.check, stray.low, stray.stray) == ("", "", QUESTIONS)
+        cell = cells[stray.cell_id]
+        assert (cell.method, cell.style) == ("copy-content", one.style)
+        assert cell.content != one.content
+        strays[cell.content] += 1
         assert {s.check for s in one.stimuli if s.check and not s.again} == {"cp", "sf"}
         (again,) = (s for s in one.stimuli if s.again)
         assert replace(again, again=False) in one.stimuli
         repeats.append(again.check)
     assert Counter(repeats) == {"cp": 3, "sf": 3}
+    assert max(strays.values()) == 2  # six sets, four contents
+
+
+def test_a_stray_clip_that_has_the_sound_of_the_style_is_avoided_or_not_judged_by_it(
+    run: Run,
+) -> None:
+    """By the run's own style fit: above the middle between the copies."""
+    cells = {cell.cell_id: cell for cell in run.plan if cell.method == "copy-content"}
+
+    def strays(alike: set[str]) -> list[Stimulus]:
+        scores = dict(run.scores)
+        for name, cell in cells.items():
+            if cell.content in alike:
+                place = (name, "sf.heldout")
+                scores[place] = scores[place].model_copy(update={"value": 0.95})
+        sets = choose_sets(replace(run, scores=scores), 6, 0)
+        return [s for one in sets for s in one.stimuli if s.stray]
+
+    assert "c1" not in {cells[s.cell_id].content for s in strays({"c1"})}
+    by_content = {cells[s.cell_id].content: s.stray for s in strays({"c2", "d1", "d2"})}
+    assert by_content.pop("c1") == QUESTIONS
+    assert set(by_content.values()) == {("cp", "ovl")}
+
+
+def test_the_only_content_has_no_stray_clip(run: Run) -> None:
+    alone = replace(run, plan=tuple(cell for cell in run.plan if cell.content == "c1"))
+    assert not [s for one in choose_sets(alone, 3, 0) for s in one.stimuli if s.stray]
 
 
 def test_a_failed_cell_takes_its_set_out(run: Run) -> None:
@@ -169,11 +206,16 @@ def test_beaqlejs_gets_three_pages_per_set_that_name_its_sounds(
         assert all((folder / file).is_file() for file in one["Files"].values())
 
 
+def marks_of(item: KeyItem, marks: dict[str, tuple[int, int, int]]) -> tuple[int, int, int]:
+    """Those of its method, or of a clip that has strayed into its set."""
+    return marks.get("stray", (1, 1, 1)) if item.stray else marks[item.method]
+
+
 def answers(key: BlindKey, marks: dict[str, tuple[int, int, int]]) -> list[dict[str, object]]:
     """Marks per method for each clip of a test."""
     return [
         {"schema_version": 1, "set": name, "item": token}
-        | dict(zip(("cp", "sf", "ovl"), marks[item.method], strict=True))
+        | dict(zip(("cp", "sf", "ovl"), marks_of(item, marks), strict=True))
         for name, one in key.sets.items()
         for token, item in one.items.items()
     ]
@@ -207,7 +249,8 @@ def beaqle_results(key: BlindKey, person: str) -> str:
     pages: list[dict[str, object]] = []
     for (name, one), question in itertools.product(key.sets.items(), QUESTIONS):
         place = QUESTIONS.index(question)
-        marks = {str(n): GOOD[item.method][place] for n, item in enumerate(one.items.values(), 1)}
+        items = enumerate(one.items.values(), 1)
+        marks = {str(n): marks_of(item, GOOD)[place] for n, item in items}
         files = {str(n): f"sounds/{token}.wav" for n, token in enumerate(one.items, 1)}
         pages.append({
             "TestID": f"{key.test}-{name}-{question}", "Runtime": 9000,
@@ -229,7 +272,7 @@ def test_ratings_come_into_the_tables_and_inattentive_listeners_do_not(
     run: Run, made: tuple[Path, BlindKey], tmp_path: Path
 ) -> None:
     _, key = made
-    asleep = sheet(key, "asleep", answers=answers(key, dict.fromkeys(GOOD, (3, 3, 3))))
+    asleep = sheet(key, "asleep", answers=answers(key, dict.fromkeys([*GOOD, "stray"], (3, 3, 3))))
     paths = hand_in(tmp_path, sheet(key, "ada"), sheet(key, "bob"), asleep)
     import_ratings(paths, run.folder)
     import_ratings(paths, run.folder)  # the same again changes nothing
@@ -263,7 +306,7 @@ def test_results_of_other_tools_are_the_same_ratings(
         for name in ("ours", "wm1", "wm2", "bq")
     }
     assert len(set(map(frozenset, said.values()))) == 1
-    assert len(said["ours"]) == len(answers(key, GOOD)) - len(key.sets)  # one of each comes twice
+    assert len(said["ours"]) == len(answers(key, GOOD)) - 2 * len(key.sets)  # repeats and strays
 
 
 @pytest.mark.parametrize(
@@ -442,14 +485,14 @@ def without_checks(key: BlindKey) -> list[dict[str, object]]:
 
 @pytest.mark.parametrize(
     ("choose", "count"),
-    [(without_checks, 9), (lambda key: answers(key, GOOD)[:-1], 1), (lambda _key: [], 15)],
+    [(without_checks, 9), (lambda key: answers(key, GOOD)[:-1], 1), (lambda _key: [], 18)],
 )
 def test_every_clip_must_be_rated(
     run: Run, made: tuple[Path, BlindKey], tmp_path: Path,
     choose: Callable[[BlindKey], list[dict[str, object]]], count: int,
 ) -> None:  # fmt: skip
     text = sheet(made[1], "lazy", answers=choose(made[1]))
-    with pytest.raises(RecordError, match=f"'lazy' leaves out {count} of 15 clips"):
+    with pytest.raises(RecordError, match=f"'lazy' leaves out {count} of 18 clips"):
         import_ratings(hand_in(tmp_path, text), run.folder)
 
 
@@ -460,10 +503,10 @@ def test_every_clip_must_be_rated_in_other_tools_too(
     (checked, *_) = [t for one in key.sets.values() for t, item in one.items.items() if item.check]
     lines = webmushra_results(key, "late").splitlines()
     kept = "\n".join(line for line in lines if checked not in line) + "\n"
-    with pytest.raises(RecordError, match="'late' leaves out 1 of 15 clips"):
+    with pytest.raises(RecordError, match="'late' leaves out 1 of 18 clips"):
         import_ratings(hand_in(tmp_path, kept), run.folder)
     pages = json.loads(beaqle_results(key, "late"))[3:]
-    with pytest.raises(RecordError, match="'late' leaves out 5 of 15 clips"):
+    with pytest.raises(RecordError, match="'late' leaves out 6 of 18 clips"):
         import_ratings(hand_in(tmp_path, json.dumps(pages)), run.folder)
 
 
@@ -505,5 +548,5 @@ def test_files_that_were_put_there_by_hand_are_checked_as_well(
     with pytest.raises(RecordError, match=r"two sets of ratings of test .* by 'ann'"):
         heard([tmp_path])
     second.write_text(sheet(key, "ben", answers=without_checks(key)), encoding="utf-8")
-    with pytest.raises(RecordError, match="'ben' leaves out 9 of 15 clips"):
+    with pytest.raises(RecordError, match="'ben' leaves out 9 of 18 clips"):
         heard([tmp_path])

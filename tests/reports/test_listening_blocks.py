@@ -8,6 +8,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,21 @@ def test_the_time_of_a_set_is_that_of_its_sounds_and_marks() -> None:
     assert seconds_of_set(one, one.stimuli, ten_seconds) == 5 + 1.25 * 50 + 3 * 3 * 3
 
 
+def test_a_stray_clip_takes_five_seconds_at_most_and_stays_in_every_part() -> None:
+    one = made_up(1, 2)[0]
+    stray = Stimulus("copy-content", "other", "other.flac", "", stray=("cp", "sf", "ovl"))
+    more = replace(one, stimuli=(*one.stimuli, stray))
+    added = seconds_of_set(more, more.stimuli, ten_seconds) - seconds_of_set(
+        one, one.stimuli, ten_seconds
+    )
+    assert added == 1.25 * 5 + 3 * 3
+    short = seconds_of_set(more, (stray,), lambda _: 2.0)
+    assert short == 5 + 1.25 * (2 + 2 + 2) + 9
+    sets = tuple(replace(s, stimuli=(*s.stimuli, stray)) for s in made_up(7, 3))
+    parts = [part for block in make_blocks(sets, 10, Size(2, 4), 0) for part in block]
+    assert all(stray in part.stimuli and len(part.stimuli) == 4 for part in parts)
+
+
 def test_longer_clips_leave_fewer_methods_in_a_set_and_the_longest_sets_count() -> None:
     given = made_up(15, 10)
 
@@ -187,7 +203,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def made(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    audience = Audience(listeners=9, minutes=5)
+    audience = Audience(listeners=9, minutes=5.5)
     return export(run.folder, tmp_path_factory.mktemp("test") / "test", 6, 0, audience=audience)
 
 
@@ -205,7 +221,7 @@ def test_page_and_key_have_the_same_blocks_and_the_page_their_times(made: Export
     assert [[part.model_dump(include={"set", "items"}) for part in block] for block in key.blocks
            ] == page["blocks"]  # fmt: skip
     assert len(page["blocks"]) == len(page["minutes"]) == 9
-    assert max(page["minutes"]) <= 5
+    assert max(page["minutes"]) <= 6
     rated = {item for one in page["sets"] for item in one["items"]}
     assert page["practice"]["id"] not in key.sets
     assert not rated & set(page["practice"]["items"])
@@ -234,7 +250,7 @@ def test_listeners_of_all_blocks_come_into_the_tables(
     import_ratings(hand_in(tmp_path, *texts), run.folder)
     said = heard([run.folder])
     assert len(said.raters) == 9
-    assert len(said.ratings) == sum(len(part.items) - 1 for block in key.blocks for part in block)
+    assert len(said.ratings) == sum(len(part.items) - 2 for block in key.blocks for part in block)
     rows = {row.cells[0]: row.cells for row in listening(run, said).rows}
     assert rows["rti"][1].value == 2  # type: ignore[union-attr] # an Estimate
     assert rows["rti"][-1] == sum(len(block) for block in key.blocks)
@@ -327,4 +343,4 @@ def test_a_run_with_no_pair_left_has_no_practice_and_says_so(run: Run, tmp_path:
     done = export(run.folder, tmp_path / "test", 12, 0, audience=Audience(listeners=1))
     assert told(done.folder)["practice"] is None
     assert "has none to practise with" in " ".join(done.notices)
-    assert blocks_of(done.plan) == 12 * 5
+    assert blocks_of(done.plan) == 12 * 6

@@ -40,7 +40,7 @@ def test_opus_is_loud_and_long_as_wav_and_much_smaller(made: Exported) -> None:
     assert facts["suffix"] == ".ogg"
     trials = {trial["sound"] for trial in facts["trials"]}
     sounds = sorted((made.folder / "sounds").iterdir())
-    assert len(sounds) == 3 + 2 * 7 + 5  # trials, sets of two references, practice
+    assert len(sounds) == 3 + 2 * 8 + 5  # trials, sets of two references, practice
     for path in sounds:
         audio = read_audio(path)
         assert audio.sample_rate == 48_000
