@@ -10,6 +10,9 @@ a language model that is to go with it.
 `wide-codec` is the codec of any timbre: it learns from an endless stream
 (`python -m bench.corpus list`). A language model knows the codes of the codec it was trained on,
 and no other.
+
+`kit` and `kit-codec` write a folder that trains language model or codec on a machine with a GPU and
+without a network, or add to one (`make kit`).
 """
 
 from __future__ import annotations
@@ -32,12 +35,14 @@ from bench.corpus.stream import described
 from bench.device import resolve_device
 from bench.training.card import export as export_weights
 from bench.training.card import read_export
+from bench.training.kit import DEFAULT_FOLDER, require_free
 from bench.training.loop import Training
 from bench.training.options import add_training_options, recipe_asked
 from methods.musicgen.checkpoints import MINI_FOLDER
 from methods.musicgen.pretrain import codec, lm, wide_codec
 from methods.musicgen.pretrain.data import Material, load_corpus
 from methods.musicgen.pretrain.export import export
+from methods.musicgen.pretrain.kit import LANGUAGE_MODEL, add_codec, add_language_model
 from methods.musicgen.pretrain.model import build_model, build_tokenizer
 
 LOGGER = logging.getLogger(__name__)
@@ -170,6 +175,21 @@ def wide_codec_stage(options: argparse.Namespace) -> None:
     LOGGER.info("wrote %s", export_weights(training, options.work, facts))
 
 
+def kit_stage(options: argparse.Namespace) -> None:
+    """Carry the language model, with codes of the committed codec where there are no others."""
+    folder, material = options.out or DEFAULT_FOLDER, options.work / MATERIAL
+    require_free(folder, LANGUAGE_MODEL)
+    if not material.is_file():
+        codes_stage(options)
+    add_language_model(folder, material=material, wheels=options.wheels)
+
+
+def kit_codec_stage(options: argparse.Namespace) -> None:
+    """Carry the codec of any timbre."""
+    folder = options.out or DEFAULT_FOLDER
+    add_codec(folder, weights=options.weights, wheels=options.wheels)
+
+
 STAGES = {
     "codec": codec_stage,
     "quantise": quantise_stage,
@@ -178,6 +198,8 @@ STAGES = {
     "export": export_stage,
     "evaluate": evaluate_stage,
     "wide-codec": wide_codec_stage,
+    "kit": kit_stage,
+    "kit-codec": kit_codec_stage,
 }
 
 
@@ -191,7 +213,8 @@ def main() -> None:
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--work", type=Path, required=True, help="folder for progress and caches")
     parser.add_argument("--weights", type=Path, default=MINI_FOLDER, help="the committed model")
-    parser.add_argument("--out", type=Path, help="where export writes; default: --weights")
+    parser.add_argument("--out", type=Path, help="of export: --weights; of a kit: build/kit")
+    parser.add_argument("--wheels", type=Path, help="folder of wheels that a kit carries")
     parser.add_argument("--clips", type=int, default=2400, help="of the corpus")
     parser.add_argument("--sources", default="procedural,worded", help="of the stage wide-codec")
     parser.add_argument("--fresh", action="store_true", help="wide-codec: from untrained weights")

@@ -3,6 +3,7 @@
     python -m methods.ssvqvae.pretrain render --work FOLDER
     python -m methods.ssvqvae.pretrain train  --work FOLDER --budget-s 1500 --resume
     python -m methods.ssvqvae.pretrain export --work FOLDER
+    python -m methods.ssvqvae.pretrain kit    --work FOLDER --out KIT --clips 4
 
 `train` learns from `--data FOLDER` (a sub-folder for each source) or, without it, from the corpus
 that this project renders, within `--budget-s` seconds or `--steps` steps, on any `--device`, and
@@ -10,7 +11,8 @@ goes on from its checkpoint with `--resume`; weights, curve and card are left in
 `--sources procedural,fluid` makes half of every batch timbres of an endless stream
 (`python -m bench.corpus list`). `--size full` trains the published sizes, which wants a GPU's
 patience. `export` writes what `train` left as the folder that the mini profile loads: float16
-weights with configuration, curve and model card.
+weights with configuration, curve and model card. `kit` writes a folder that trains on a machine
+with a GPU and without a network, or adds to one (`make kit`).
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from bench.corpus.stream import CropStream, described
 from bench.device import resolve_device
 from bench.training.card import export as export_weights
 from bench.training.card import read_export
+from bench.training.kit import DEFAULT_FOLDER
 from bench.training.loop import Training
 from bench.training.options import add_training_options, recipe_asked
 from methods.phase import Geometry
@@ -38,6 +41,7 @@ from methods.ssvqvae.method import RELEASED
 from methods.ssvqvae.network import NetworkSettings, StyleVQVAE
 from methods.ssvqvae.pretrain.data import Corpus, read_folder, rendered
 from methods.ssvqvae.pretrain.export import export
+from methods.ssvqvae.pretrain.kit import write_kit
 from methods.ssvqvae.pretrain.training import (
     RECIPE,
     STRETCH_S,
@@ -109,13 +113,14 @@ def _parse() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("stage", choices=("render", "train", "export"))
+    parser.add_argument("stage", choices=("render", "train", "export", "kit"))
     parser.add_argument("--work", type=Path, required=True, help="folder for progress")
     parser.add_argument("--data", type=Path, help="folder of recordings; default: rendered corpus")
     parser.add_argument("--clips", type=int, default=48, help="rendered, per sound")
+    parser.add_argument("--wheels", type=Path, help="folder of wheels that a kit carries")
     parser.add_argument("--size", choices=("mini", "full"), default="mini")
     parser.add_argument("--sources", help="of half of every batch, see `bench.corpus list`")
-    parser.add_argument("--out", type=Path, default=MINI_FOLDER, help="where to export")
+    parser.add_argument("--out", type=Path, help="of export: the mini weights; of kit: build/kit")
     add_training_options(parser, "of the stage train")
     return parser.parse_args()
 
@@ -123,12 +128,17 @@ def _parse() -> argparse.Namespace:
 def main() -> None:
     """Run one stage."""
     options = _parse()
+    rate = (MINI if options.size == "mini" else FULL)[1].sample_rate
     if options.stage == "render":
-        corpus_of(options, (MINI if options.size == "mini" else FULL)[1])
+        rendered(options.work, options.clips, rate)
     elif options.stage == "train":
         logger.info("wrote %s", train(options))
+    elif options.stage == "kit":
+        folder, work = options.out or DEFAULT_FOLDER, options.work
+        write_kit(folder, work=work, clips=options.clips, sample_rate=rate, wheels=options.wheels)
     else:
-        export(*read_export(options.work, name_of(options.size)), options.out)
+        left = read_export(options.work, name_of(options.size))
+        export(*left, options.out or MINI_FOLDER)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@
 `evaluate`). `render` goes on where it was interrupted, and so does `train` with `--resume`; it ends
 within `--budget-s` seconds or `--steps` steps, on any `--device`, and leaves weights, curve and
 card in FOLDER. `--sources procedural,fluid` makes half of every step timbres without words
-(`python -m bench.corpus list`). Needs the optional extra `corpus`; a benchmark run needs none of
-this.
+(`python -m bench.corpus list`). `kit` writes a folder that trains on a machine with a
+GPU and without a network, or adds to one (`make kit`). Needs the optional extra `corpus`; a
+benchmark run needs none of this.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from bench.corpus.stream import CropStream, described
 from bench.device import resolve_device
 from bench.training.card import export as export_card
 from bench.training.card import read_export
+from bench.training.kit import DEFAULT_FOLDER, require_free
 from bench.training.loop import Training
 from bench.training.options import add_training_options, recipe_asked
 from metrics.clap.checkpoints import MINI_FOLDER
@@ -47,6 +49,7 @@ from metrics.clap.pretrain.corpus import (
     vocabulary_texts,
     write_shards,
 )
+from metrics.clap.pretrain.kit import MODEL, write_kit
 from metrics.clap.pretrain.training import RECIPE, ClapLesson
 
 logger = logging.getLogger("metrics.clap.pretrain")
@@ -114,7 +117,9 @@ def export(options: argparse.Namespace) -> None:
     model = build_model(len(word_ids))
     model.load_state_dict(weights)
     tokenizer = build_tokenizer(word_ids)
-    found = export_weights(model.eval(), tokenizer, options.out, card, options.per_sound)
+    found = export_weights(
+        model.eval(), tokenizer, options.out or MINI_FOLDER, card, options.per_sound
+    )
     logger.info("%s", json.dumps(found.facts()))
 
 
@@ -122,11 +127,25 @@ def evaluate(options: argparse.Namespace) -> None:
     """Say how well an exported checkpoint tells sounds apart."""
     from metrics.clap.pretrain import export as exported
 
-    found = exported.evaluate(exported.read_embedder(options.out), options.per_sound)
+    found = exported.evaluate(exported.read_embedder(options.out or MINI_FOLDER), options.per_sound)
     logger.info("%s", json.dumps(found.facts()))
 
 
-STAGES = {"render": render, "train": train, "export": export, "evaluate": evaluate}
+def kit(options: argparse.Namespace) -> None:
+    """Carry the training, with clips that are rendered where they lack."""
+    folder = options.out or DEFAULT_FOLDER
+    require_free(folder, MODEL)
+    render(options)
+    write_kit(
+        folder,
+        shards=options.work / SHARDS,
+        rounds=options.rounds,
+        per_sound=options.per_sound,
+        wheels=options.wheels,
+    )
+
+
+STAGES = {"render": render, "train": train, "export": export, "evaluate": evaluate, "kit": kit}
 
 
 def main() -> None:
@@ -138,7 +157,10 @@ def main() -> None:
     )
     parser.add_argument("command", choices=[*STAGES, "all"])
     parser.add_argument("--work", type=Path, default=Path("runs/mini-clap"), help="scratch folder")
-    parser.add_argument("--out", type=Path, default=MINI_FOLDER, help="folder of the checkpoint")
+    parser.add_argument(
+        "--out", type=Path, help="of a checkpoint: the mini weights; of kit: build/kit"
+    )
+    parser.add_argument("--wheels", type=Path, help="folder of wheels that a kit carries")
     parser.add_argument("--roundtrips", type=Path, help="folder of FLAC round trips by sound")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="of clips, one of each sound")
     parser.add_argument("--per-sound", type=int, default=8, help="clips of the evaluation")

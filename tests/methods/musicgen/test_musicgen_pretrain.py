@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -22,9 +21,9 @@ from bench.training.loop import Training
 from methods.musicgen.pretrain import codec, lm
 from methods.musicgen.pretrain.data import HOP_LENGTH, NUM_SAMPLES, Corpus, Material
 from methods.musicgen.pretrain.model import build_model, build_tokenizer
+from tests import kits
 from tests.methods.musicgen.test_wide_codec import small_codec
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 CLIPS = 68  # the first 64 are held out
 STEPS = 3
 
@@ -204,14 +203,8 @@ def test_the_codec_takes_the_steps_of_a_plain_loop(tmp_path: Path, *, decoder_on
 
 
 def command(stage: str, work: Path, *options: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "methods.musicgen.pretrain", stage, "--work", str(work), *options],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=CHECKOUT,
-    )
-    return f"{done.returncode} {done.stderr}"
+    line = ["-m", "methods.musicgen.pretrain", stage, "--work", str(work), *options]
+    return kits.run([sys.executable, *line], kits.CHECKOUT)
 
 
 @pytest.mark.slow
@@ -231,3 +224,19 @@ def test_the_command_trains_a_language_model_for_the_committed_codec(tmp_path: P
     assert json.loads((out / "training.json").read_text())["language_model"]["samples"] == 8
     model = MusicgenMelodyForConditionalGeneration.from_pretrained(out, dtype=torch.float32)
     assert bool(torch.isfinite(model.decoder.lm_heads[0].weight).all())
+
+
+@pytest.mark.slow
+@pytest.mark.corpus
+@pytest.mark.weights
+def test_a_kit_trains_language_model_and_codec_alone(tmp_path: Path) -> None:
+    kit, out = tmp_path / "kit", tmp_path / "out"
+    there = ("--out", str(kit))
+    assert command("kit", tmp_path, *there, "--clips", str(CLIPS)).startswith("0 ")
+    assert command("kit-codec", tmp_path, *there).startswith("0 ")
+    for model, name in (("musicgen", "language_model"), ("musicgen-codec", "wide_codec")):
+        for steps in (1, 2):
+            done = kits.train(kit, model, out, kits.ALL, BATCH="2", STEPS=str(steps))
+            assert done.startswith("0 "), done
+            assert json.loads((out / f"{name}.json").read_text())["samples"] == 2 * steps
+        assert (out / f"{name}.safetensors").stat().st_size < 16 * 2**20

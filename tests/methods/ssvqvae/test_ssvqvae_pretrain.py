@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -37,9 +36,8 @@ from methods.ssvqvae.pretrain.training import (
     perplexity,
     restart_unused,
 )
-from tests import rounding
+from tests import kits, rounding
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 SMALL = NetworkSettings(bins=65, width=16, codes=8)
 GEOMETRY = Geometry(16_000, 128, 128, 64)
 SHORT = replace(RECIPE, budget_s=None, steps=53, batch_size=2, report_s=1e9)
@@ -189,14 +187,8 @@ def test_nothing_is_exported_before_a_training_has_ended(tmp_path: Path) -> None
 
 
 def command(stage: str, work: Path, *options: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "methods.ssvqvae.pretrain", stage, "--work", str(work), *options],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=CHECKOUT,
-    )
-    return f"{done.returncode} {done.stderr}"
+    line = ["-m", "methods.ssvqvae.pretrain", stage, "--work", str(work), *options]
+    return kits.run([sys.executable, *line], kits.CHECKOUT)
 
 
 @pytest.mark.slow
@@ -218,6 +210,20 @@ def test_the_command_trains_goes_on_and_exports_what_loads(tmp_path: Path) -> No
     out = tmp_path / "out"
     assert command("export", tmp_path, "--out", str(out)).startswith("0 ")
     assert load_folder(out).network.settings.codes == 256
+
+
+@pytest.mark.slow
+@pytest.mark.corpus
+def test_a_kit_trains_alone_and_goes_on(tmp_path: Path) -> None:
+    kit, out = tmp_path / "kit", tmp_path / "out"
+    assert command("kit", tmp_path, "--out", str(kit), "--clips", "5").startswith("0 ")
+    assert "is there already, with ssvqvae" in command("kit", tmp_path, "--out", str(kit))
+    for steps in (2, 4):
+        done = kits.train(kit, "ssvqvae", out, kits.ALL, BATCH="4", STEPS=str(steps))
+        assert done.startswith("0 "), done
+        assert json.loads((out / "ssvqvae_mini.json").read_text())["samples"] == 4 * steps
+    assert command("export", out, "--out", str(tmp_path / "weights")).startswith("0 ")
+    assert load_folder(tmp_path / "weights").network.settings.codes == 256
 
 
 def test_perplexity_counts_the_codes_in_use() -> None:

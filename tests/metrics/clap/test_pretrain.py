@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from bench.corpus.rendering import HELD_OUT_INSTRUMENTS, TRAINED_SOUNDS
 from bench.corpus.sources import PROCEDURAL
 from bench.corpus.stream import CropStream
 from bench.seeds import derive_seed
+from bench.training.card import read_export
 from bench.training.loop import Training
 from metrics.clap.checkpoints import MINI_FILES, MINI_FOLDER
 from metrics.clap.mini import (
@@ -49,6 +49,7 @@ from metrics.clap.pretrain.training import (
     sound_numbers,
     symmetric_loss,
 )
+from tests import kits
 
 
 def pool(copies: int = 1) -> Pool:
@@ -61,7 +62,6 @@ def pool(copies: int = 1) -> Pool:
     return Pool(features, descriptions)
 
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 SHORT = replace(RECIPE, steps=3, batch_size=4, report_s=1e9)
 WORDS = vocabulary(vocabulary_texts())
 STREAM = CropStream((PROCEDURAL,), 3, WINDOW_SAMPLES, SAMPLE_RATE)
@@ -225,14 +225,8 @@ def test_what_was_rendered_is_read_and_what_lacks_is_named(tmp_path: Path) -> No
 
 
 def command(stage: str, work: Path, *options: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "metrics.clap.pretrain", stage, "--work", str(work), *options],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=CHECKOUT,
-    )
-    return f"{done.returncode} {done.stderr}"
+    line = ["-m", "metrics.clap.pretrain", stage, "--work", str(work), *options]
+    return kits.run([sys.executable, *line], kits.CHECKOUT)
 
 
 @pytest.mark.slow
@@ -252,6 +246,21 @@ def test_the_command_renders_trains_goes_on_and_exports_what_loads(tmp_path: Pat
     facts = json.loads((out / "training.json").read_text())
     assert (facts["samples"], facts["evaluation"]["clips"]) == (16, len(TRAINED_SOUNDS))
     assert {path.name for path in out.iterdir()} >= set(MINI_FILES)
+
+
+@pytest.mark.slow
+@pytest.mark.corpus
+def test_a_kit_trains_alone_and_goes_on(tmp_path: Path) -> None:
+    kit, out = tmp_path / "kit", tmp_path / "out"
+    small = ("--rounds", "1", "--per-sound", "1", "--out", str(kit))
+    assert command("kit", tmp_path, *small).startswith("0 ")
+    assert "is there already, with clap" in command("kit", tmp_path, *small)
+    for steps in (2, 4):
+        done = kits.train(kit, "clap", out, kits.ALL, BATCH="8", STEPS=str(steps))
+        assert done.startswith("0 "), done
+        assert json.loads((out / "mini_clap.json").read_text())["samples"] == 8 * steps
+    learner = model()
+    learner.load_state_dict(read_export(out, "mini_clap")[0])
 
 
 def test_the_front_end_has_the_corpus_window() -> None:
