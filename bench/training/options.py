@@ -29,7 +29,7 @@ def recipe_asked(recipe: Recipe, options: argparse.Namespace) -> Recipe:
     """A recipe with what a command line says otherwise; one budget that is named replaces both.
 
     Raises:
-        ConfigError: A budget is not above 0.
+        ConfigError: A budget is not above 0, or a step would have no clip.
 
     Example:
         >>> parser = argparse.ArgumentParser()
@@ -41,9 +41,5 @@ def recipe_asked(recipe: Recipe, options: argparse.Namespace) -> Recipe:
     """
     if options.budget_s is not None or options.steps is not None:
         recipe = replace(recipe, budget_s=options.budget_s, steps=options.steps)
-    return replace(
-        recipe,
-        seed=options.seed,
-        batch_size=options.batch_size or recipe.batch_size,
-        report_s=recipe.report_s if options.report_s is None else options.report_s,
-    )
+    named = {name: getattr(options, name) for name in ("batch_size", "report_s", "seed")}
+    return replace(recipe, **{name: value for name, value in named.items() if value is not None})

@@ -79,16 +79,21 @@ class Recipe:
     report_s: float = 120.0
 
     def __post_init__(self) -> None:
-        """Ask for a budget.
+        """Ask for a budget and for clips.
 
         Raises:
-            ConfigError: There is none, or one is not above 0.
+            ConfigError: There is no budget, or one is not above 0; or a step has no clip.
         """
         given = [budget for budget in (self.budget_s, self.steps) if budget is not None]
         if not given or min(given) <= 0:
             raise ConfigError(
                 f"training {self.name!r} has a budget of {self.budget_s} s and {self.steps} steps; "
                 "one of them must be above 0. Pass --budget-s or --steps."
+            )
+        if self.batch_size < 1:
+            raise ConfigError(
+                f"training {self.name!r} has {self.batch_size} clips per step; it learns from 1 or "
+                "more. Pass another --batch-size."
             )
 
     def progress(self, step: int, elapsed_s: float) -> float:

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 from transformers import ClapModel, PreTrainedTokenizerFast
 
-from bench.api import Audio
+from bench.api import Audio, ConfigError
 from bench.corpus.rendering import TRAINED_SOUNDS
 from bench.corpus.stream import CropStream
 from bench.training.loop import Curve
@@ -48,6 +48,7 @@ _SOUND_LOSS_WEIGHT = 0.5
 _TIMBRE_LOSS_WEIGHT = 0.5
 _LARGEST_LOGIT_SCALE = 50.0
 _EVALUATED_AT_ONCE = 52
+_FEWEST_WITH_TIMBRES = 8
 PLAIN_TEXTS = [f"{sound} music" for sound in TRAINED_SOUNDS]
 
 
@@ -166,7 +167,17 @@ class ClapLesson:
     _front_end: FrontEnd = field(init=False)
 
     def __post_init__(self) -> None:
-        """Read off once what every step needs."""
+        """Read off once what every step needs.
+
+        Raises:
+            ConfigError: A step would have no two timbres to be told apart.
+        """
+        if self.stream and self.recipe.batch_size < _FEWEST_WITH_TIMBRES:
+            raise ConfigError(
+                f"a step has {self.recipe.batch_size} clips; beside words, two clips each of at "
+                f"least two timbres take {_FEWEST_WITH_TIMBRES}. Pass a larger --batch-size, or "
+                "leave out --sources."
+            )
         self._sounds = sound_numbers(self.pool)
         self._front_end = read_front_end(build_extractor(), self.device)
 

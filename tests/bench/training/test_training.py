@@ -198,6 +198,11 @@ def test_a_recipe_needs_a_budget(budget: dict[str, float | None]) -> None:
         replace(RECIPE, **budget)  # type: ignore[arg-type]
 
 
+def test_a_step_needs_a_clip() -> None:
+    with pytest.raises(ConfigError, match="has 0 clips per step"):
+        replace(RECIPE, batch_size=0)
+
+
 def test_weights_and_card_are_left(tmp_path: Path) -> None:
     training = training_of(tmp_path)
     taught(training)

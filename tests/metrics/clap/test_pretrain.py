@@ -72,10 +72,12 @@ def model(seed: int = 0) -> ClapModel:
     return build_model(len(WORDS))
 
 
-def lesson_of(learner: ClapModel, stream: CropStream | None = None) -> ClapLesson:
-    clips = pool()
+def lesson_of(
+    learner: ClapModel, stream: CropStream | None = None, batch_size: int = 4
+) -> ClapLesson:
+    clips, recipe = pool(), replace(SHORT, batch_size=batch_size)
     few = Pool(clips.features[:3], clips.descriptions[:3])
-    return ClapLesson(learner, build_tokenizer(WORDS), clips, SHORT, "cpu", few, stream)
+    return ClapLesson(learner, build_tokenizer(WORDS), clips, recipe, "cpu", few, stream)
 
 
 @pytest.fixture(scope="module")
@@ -198,10 +200,12 @@ def test_evaluating_draws_nothing() -> None:
 
 def test_half_of_the_clips_are_pairs_of_timbres_where_a_stream_is_named() -> None:
     learner = model().eval()
-    lesson = lesson_of(learner, STREAM)
+    with pytest.raises(ConfigError, match=r"a step has 4 clips; .* take 8\. Pass a larger"):
+        lesson_of(learner, STREAM)
+    lesson = lesson_of(learner, STREAM, 8)
     batch = lesson.batch(1)
-    assert batch.features.shape == (4, 251, 64)
-    assert len(batch.sounds) == 2
+    assert batch.features.shape == (8, 251, 64)
+    assert len(batch.sounds) == 4
     # The front end is that of the scores.
     waves = STREAM.pairs(1, 1)[0].numpy()
     wanted = clip_features(build_extractor(), [Audio(wave[None], SAMPLE_RATE) for wave in waves])
