@@ -17,6 +17,12 @@ ONLY ?=
 # Of `make kit`: where its clips are rendered, and what the machine runs that it is carried to.
 KIT ?= build/kit
 KIT_WORK ?= build/kit-work
+KIT_MODELS ?= riffusion
+KIT_riffusion = methods.riffusion.pretrain kit
+KIT_ssvqvae = methods.ssvqvae.pretrain kit --clips 6
+KIT_musicgen = methods.musicgen.pretrain kit
+KIT_musicgen-codec = methods.musicgen.pretrain kit-codec
+KIT_clap = metrics.clap.pretrain kit --rounds 16 --per-sound 4
 KIT_PYTHON ?= 3.12
 KIT_PLATFORM ?= manylinux2014_x86_64 manylinux_2_17_x86_64
 KIT_WHEELS = annotated-types diffusers importlib_metadata pydantic pydantic_core typing-inspection zipp
@@ -48,7 +54,7 @@ help:
 	@echo "make baseline REASON='...'   accept the numbers of that run"
 	@echo "make judges    what each default metric hears: metrics/judge_cards.json and docs/reference/judges.md"
 	@echo "make docs      build the documentation into build/docs; a dead link fails"
-	@echo "make kit       a folder that trains mini Riffusion on a GPU of a machine without a network: KIT=$(KIT)"
+	@echo "make kit       a folder that trains KIT_MODELS=$(KIT_MODELS) on a GPU of a machine without a network: KIT=$(KIT)"
 	@echo "make clean     remove caches and build products; keeps $(VENV) and runs/"
 
 install: $(STAMP)
@@ -62,7 +68,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 kit: install
 	$(BIN)/python -m pip download -q --no-deps --only-binary=:all: --python-version $(KIT_PYTHON) $(KIT_PLATFORM:%=--platform %) -d $(KIT_WORK)/wheels $(foreach name,$(KIT_WHEELS),"$$(grep '^$(name)==' constraints.txt)")
-	$(BIN)/python -m methods.riffusion.pretrain kit --work $(KIT_WORK) --out $(KIT) --wheels $(KIT_WORK)/wheels
+	set -e; $(foreach model,$(KIT_MODELS),$(BIN)/python -m $(KIT_$(model)) --work $(KIT_WORK) --out $(KIT) --wheels $(KIT_WORK)/wheels;)
 
 run: install
 	$(BIN)/python -m bench run --methods $(METHODS) --suite $(SUITE) --out $(OUT)

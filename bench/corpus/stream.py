@@ -30,7 +30,7 @@ _PEAKS = (0.15, 0.95)
 _PEAK_OF_CLIPS = 0.9  # of `render_clip`
 _TIMBRES, _TAKES = 2**31, 2**16
 # To numpy a seed that ends in zeros is the one without them: each use ends in its own number.
-_OF_TAKES, _OF_STEPS = 1, 2
+_OF_TAKES, _OF_STEPS, _OF_PAIRS = 1, 2, 6  # 3 to 5 are those of `sources` and of trainings
 
 
 def take_of(seed: int, number: int, take: int = 0) -> Part:
@@ -71,27 +71,49 @@ class CropStream:
 
     def crops(self, step: int, count: int) -> Tensor:
         """The crops of a step, (count, sample); the sources take turns."""
-        rng = np.random.default_rng((self.seed, step, 0, _OF_STEPS))
+        return self._drawn(step, count, takes=1)[:, 0]
+
+    def pairs(self, step: int, count: int) -> Tensor:
+        """Two crops of each of some timbres, (count, 2, sample): other clips of one timbre."""
+        return self._drawn(step, count, takes=2)
+
+    def _drawn(self, step: int, count: int, *, takes: int) -> Tensor:
+        """Crops (timbre, take, sample)."""
+        use = _OF_STEPS if takes == 1 else _OF_PAIRS
+        rng = np.random.default_rng((self.seed, step, 0, use))
         owners = [self.sources[place % len(self.sources)] for place in range(count)]
-        drawn = torch.zeros(count, self.num_samples, device=self.device)
+        drawn = torch.zeros(count, takes, self.num_samples, device=self.device)
         procedural = [place for place, owner in enumerate(owners) if owner is PROCEDURAL]
         if procedural:
-            parts = [self._part(rng) for _ in procedural]
-            drawn[procedural] = render_parts(parts, self.num_samples, self.sample_rate, self.device)
+            parts = [part for _ in procedural for part in self._parts(rng, takes)]
+            made = render_parts(parts, self.num_samples, self.sample_rate, self.device)
+            drawn[procedural] = made.view(len(procedural), takes, -1)
         for place, owner in enumerate(owners):
             if owner is not PROCEDURAL:
-                drawn[place] = torch.from_numpy(self._cut(owner, step, rng)).to(self.device)
+                cuts = np.stack(self._cuts(owner, step, rng, takes))
+                drawn[place] = torch.from_numpy(cuts).to(self.device)
         return drawn
 
-    def _part(self, rng: np.random.Generator) -> Part:
-        part = take_of(self.seed, int(rng.integers(_TIMBRES)), int(rng.integers(_TAKES)))
+    def _parts(self, rng: np.random.Generator, takes: int) -> list[Part]:
+        timbre, first = int(rng.integers(_TIMBRES)), int(rng.integers(_TAKES))
+        return [self._part(rng, timbre, first + take) for take in range(takes)]
+
+    def _part(self, rng: np.random.Generator, timbre: int, take: int) -> Part:
+        part = take_of(self.seed, timbre, take)
         latest_s = CLIP_S - self.num_samples / self.sample_rate
         start_s, peak = float(rng.uniform(0, latest_s)), float(rng.uniform(*_PEAKS))
         return replace(part, start_s=start_s, peak=peak)
 
-    def _cut(self, source: Source, step: int, rng: np.random.Generator) -> Waveform:
-        first = int(step * _CLIPS_PER_STEP)
-        number = first + int(rng.integers(_KEPT_CLIPS))
+    def _cuts(
+        self, source: Source, step: int, rng: np.random.Generator, takes: int
+    ) -> list[Waveform]:
+        number = int(step * _CLIPS_PER_STEP) + int(rng.integers(_KEPT_CLIPS))
+        # Timbres take turns in the list of clips.
+        return [
+            self._cut(source, number + take * (source.timbres or 0), rng) for take in range(takes)
+        ]
+
+    def _cut(self, source: Source, number: int, rng: np.random.Generator) -> Waveform:
         waveform = _clip(source, self.seed, number, self.sample_rate)
         start = int(rng.integers(0, len(waveform) - self.num_samples + 1))
         cut = waveform[start : start + self.num_samples]

@@ -13,9 +13,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
-from bench.api import Json
+from bench.api import ConfigError, Json
 from bench.files import file_digest
 from bench.training.loop import Training
 
@@ -47,7 +48,27 @@ def export(training: Training, folder: Path, facts: Mapping[str, Json]) -> Path:
     return path
 
 
-def _halved(value: torch.Tensor) -> torch.Tensor:
+def read_export(folder: Path, name: str) -> tuple[dict[str, Tensor], dict[str, Json]]:
+    """Weights, on the CPU in half precision, and the card that a training left.
+
+    Args:
+        folder: Of the training, or where its two files were carried.
+        name: Of its recipe.
+
+    Raises:
+        ConfigError: One of the two is not there.
+    """
+    weights, card = (folder / f"{name}.{suffix}" for suffix in ("safetensors", "json"))
+    missing = [path.name for path in (weights, card) if not path.is_file()]
+    if missing:
+        raise ConfigError(
+            f"{folder} holds no {' and no '.join(missing)}; a training leaves both when its budget "
+            "is spent. Train first, or name the folder that it left them in."
+        )
+    return load_file(weights), json.loads(card.read_text(encoding="utf-8"))
+
+
+def _halved(value: Tensor) -> Tensor:
     kept = value.half() if value.is_floating_point() else value
     return kept.detach().cpu().contiguous()
 

@@ -3,9 +3,9 @@
 A training is a `Lesson` (what is drawn and minimised) and a `Recipe` (how long and how fast). It
 lives in a folder: NAME.pt is the last checkpoint, NAME.jsonl the curve. **Resuming**: a lesson
 draws the batch of a step from the number of the step alone, and a checkpoint holds weights,
-average, optimiser and step; so a training that was interrupted and resumed takes the same steps as
-one that was not, bit by bit on a CPU. Only the learning rate of a budget in seconds follows the
-clock (`Recipe`).
+average, optimiser and step; what a network draws by itself (dropout) follows from the step too. So
+a training that was interrupted and resumed takes the same steps as one that was not, bit by bit on
+a CPU. Only the learning rate of a budget in seconds follows the clock (`Recipe`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.api import ConfigError
+from bench.seeds import derive_seed
 from bench.training.recipe import Precision, Recipe
 from bench.training.throughput import Stopwatch, operations_of
 
@@ -103,7 +104,9 @@ class Training:
                 f"{self.path} holds a training that stands at step {state['step']}; a new one "
                 "would overwrite it. Pass --resume to go on, or name another folder."
             )
-        stored, wanted = state["recipe"], _lasting(self.recipe)
+        # What a recipe did not say yet when the checkpoint was written was as it is by default.
+        stored = {**_lasting(Recipe("", 0.0, 1, steps=1)), **state["recipe"]}
+        wanted = _lasting(self.recipe)
         if stored != wanted:
             raise ConfigError(
                 f"{self.path} was trained with {stored}, and asked for is {wanted}; only "
@@ -180,6 +183,7 @@ class Training:
     def _update(self, lesson: Lesson[Batch], batch: Batch, progress: float) -> dict[str, Tensor]:
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.rate_at(self.step, progress)
+        torch.manual_seed(derive_seed("step", self.recipe.seed, self.step))
         losses = self._losses(lesson, batch)
         self.optimiser.zero_grad()
         torch.autograd.backward(next(iter(losses.values())))

@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from bench.api import ConfigError
 
 Precision = Literal["float32", "bfloat16"]
-_DECAY_SHARE, _LOWEST_RATE = 0.3, 0.03
+_DECAY_SHARE = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How a learning rate follows the budget, as a share of the highest one.
+
+    Args:
+        shape: "plateau" keeps the highest rate until the last 30 % of the budget, and falls along a
+            line; "cosine" falls along half a cosine from the beginning.
+        lowest: Share at the end, 0 to 1; a plateau that ends at 1 is a constant rate.
+    """
+
+    shape: Literal["plateau", "cosine"] = "plateau"
+    lowest: float = 0.03
+
+    def share_at(self, progress: float) -> float:
+        """The share when so much of the budget is spent, 0 to 1.
+
+        Example:
+            >>> [Schedule("cosine", 0.5).share_at(spent) for spent in (0.0, 0.5, 1.0)]
+            [1.0, 0.75, 0.5]
+        """
+        if self.shape == "cosine":
+            fallen = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+            return self.lowest + (1 - self.lowest) * fallen
+        return max(min(1.0, max(0.0, 1 - progress) / _DECAY_SHARE), self.lowest)
+
+
+PLATEAU = Schedule()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +51,16 @@ class Recipe:
 
     Args:
         name: Of the training, for its files.
-        learning_rate: Highest, of AdamW; after the warm-up, until the last 30 % of the budget, in
-            which it falls to 3 %.
+        learning_rate: Highest, of AdamW, after the warm-up.
         batch_size: Clips per step.
         budget_s: Wall clock in all, over all starts, evaluation included; None sets no limit.
         steps: In all; None sets no limit.
         warm_up_steps: In which the rate rises.
+        schedule: How the rate follows the budget besides.
         betas: Of AdamW.
         weight_decay: Of AdamW.
-        average: Decay per step of the averaged weights, which are evaluated and exported.
+        average: Decay per step of the averaged weights, which are evaluated and exported; with 0
+            they are the weights themselves.
         seed: Of initial weights, batches and noise.
         report_s: Seconds between evaluations and checkpoints.
     """
@@ -40,6 +71,7 @@ class Recipe:
     budget_s: float | None = None
     steps: int | None = None
     warm_up_steps: int = 100
+    schedule: Schedule = PLATEAU
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 1e-3
     average: float = 0.998
@@ -47,16 +79,21 @@ class Recipe:
     report_s: float = 120.0
 
     def __post_init__(self) -> None:
-        """Ask for a budget.
+        """Ask for a budget and for clips.
 
         Raises:
-            ConfigError: There is none, or one is not above 0.
+            ConfigError: There is no budget, or one is not above 0; or a step has no clip.
         """
         given = [budget for budget in (self.budget_s, self.steps) if budget is not None]
         if not given or min(given) <= 0:
             raise ConfigError(
                 f"training {self.name!r} has a budget of {self.budget_s} s and {self.steps} steps; "
                 "one of them must be above 0. Pass --budget-s or --steps."
+            )
+        if self.batch_size < 1:
+            raise ConfigError(
+                f"training {self.name!r} has {self.batch_size} clips per step; it learns from 1 or "
+                "more. Pass another --batch-size."
             )
 
     def progress(self, step: int, elapsed_s: float) -> float:
@@ -71,7 +108,7 @@ class Recipe:
         return max(by_clock, by_steps)
 
     def rate_at(self, step: int, progress: float) -> float:
-        """Learning rate: warm-up, plateau, linear fall at the end.
+        """Learning rate: the warm-up times the schedule.
 
         Example:
             >>> recipe = Recipe("toy", 1e-3, 4, steps=1000)
@@ -79,8 +116,7 @@ class Recipe:
             [1e-05, 0.001, 0.0005, 3e-05]
         """
         warm_up = min(1.0, (step + 1) / self.warm_up_steps)
-        fall = min(1.0, max(0.0, 1 - progress) / _DECAY_SHARE)
-        return self.learning_rate * warm_up * max(fall, _LOWEST_RATE)
+        return self.learning_rate * warm_up * self.schedule.share_at(progress)
 
     def average_at(self, step: int) -> float:
         """How much of the average a step keeps: less at first, so that early weights are forgotten.

@@ -1,14 +1,18 @@
 """Train the mini MusicGen melody: `python -m methods.musicgen.pretrain STAGE --work FOLDER`.
 
-Stages, in order: `codec`, `quantise`, `lm`, `export`, `evaluate`. Each keeps its progress in
-`--work` and resumes there; `--seconds` is the wall clock a stage may spend in all, so a longer
-figure continues a finished stage.
-`lm` may start as soon as `quantise` has written its codes: tuning the decoder does not change them.
+Stages, in order: `codec`, `quantise`, `lm`, `export`, `evaluate`. Those that train take a budget of
+`--budget-s` seconds or `--steps` steps and any `--device`, leave checkpoint, curve, weights and
+card in `--work`, and go on from the checkpoint with `--resume`.
+`lm` may start as soon as `quantise` has written the codes of the corpus: tuning the decoder, which
+`quantise` ends with, does not change them. `codes` writes those of the committed codec instead, for
+a language model that is to go with it.
 
-`wide-codec` is the training kit's codec instead: it learns any timbre from an endless stream
-(`python -m bench.corpus list`), within `--budget-s` seconds or `--steps` steps, on any `--device`,
-and goes on from its checkpoint with `--resume`. Its weights and card are left in `--work`; a
-language model knows the codes of the codec it was trained on, and no other.
+`wide-codec` is the codec of any timbre: it learns from an endless stream
+(`python -m bench.corpus list`). A language model knows the codes of the codec it was trained on,
+and no other.
+
+`kit` and `kit-codec` write a folder that trains language model or codec on a machine with a GPU and
+without a network, or add to one (`make kit`).
 """
 
 from __future__ import annotations
@@ -17,100 +21,130 @@ import argparse
 import json
 import logging
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from transformers import EncodecModel, MusicgenMelodyForConditionalGeneration
 from transformers.utils import logging as library_logging
 
 from bench.api import BenchError, Json
 from bench.corpus.nature import UNHEARD
 from bench.corpus.rendering import HELD_OUT_INSTRUMENTS
-from bench.corpus.sources import sources_named
+from bench.corpus.sources import FLUID, sources_named
 from bench.corpus.stream import described
 from bench.device import resolve_device
 from bench.training.card import export as export_weights
+from bench.training.card import read_export
+from bench.training.kit import DEFAULT_FOLDER, require_free
 from bench.training.loop import Training
+from bench.training.options import add_training_options, recipe_asked
 from methods.musicgen.checkpoints import MINI_FOLDER
 from methods.musicgen.pretrain import codec, lm, wide_codec
-from methods.musicgen.pretrain.data import Corpus, load_corpus
-from methods.musicgen.pretrain.evaluate import evaluate
+from methods.musicgen.pretrain.data import Material, load_corpus
 from methods.musicgen.pretrain.export import export
+from methods.musicgen.pretrain.kit import LANGUAGE_MODEL, add_codec, add_language_model
 from methods.musicgen.pretrain.model import build_model, build_tokenizer
 
 LOGGER = logging.getLogger(__name__)
-_CODEC_RATE, _DECODER_RATE = 8e-4, 5e-4
+MATERIAL = "material.npz"  # of the language model
+_SAYS: dict[str, Json] = {"sources": described([FLUID]), "held_out": [*HELD_OUT_INSTRUMENTS]}
 
 
-def codec_stage(work: Path, seconds: float, seed: int) -> None:
+def codec_stage(options: argparse.Namespace) -> None:
     """Train the continuous codec."""
-    corpus = load_corpus(work)
-    network = codec.initial_codec(corpus, seed)
-    recipe = codec.CodecRecipe(seconds, _CODEC_RATE, seed)
-    curve = codec.train(network, corpus, recipe, work / "codec.pt")
-    scores = codec.evaluate(network, corpus, quantise=False)
-    _note(work, "codec", {"curve": curve, "evaluation": scores})
+    corpus = load_corpus(options.work, options.clips)
+    recipe, device = recipe_asked(codec.RECIPE, options), resolve_device(options.device)
+    network = codec.initial_codec(corpus, recipe.seed).to(device)
+    training = Training(network, recipe, options.work, device=device, resume=options.resume)
+    training.run(codec.CropLesson(network, corpus, recipe, device))
+    LOGGER.info("wrote %s", export_weights(training, options.work, _SAYS))
+    scores = codec.evaluate(network.cpu(), corpus, quantise=False)
+    _note(options.work, "codec", {"evaluation": scores})
 
 
-def quantise_stage(work: Path, seconds: float, seed: int) -> None:
+def quantise_stage(options: argparse.Namespace) -> None:
     """Fit the code books, write the codes of the corpus, tune the decoder."""
-    corpus = load_corpus(work)
+    work, corpus = options.work, load_corpus(options.work, options.clips)
     network = EncodecModel(codec.codec_config())
     if (work / "quantised.pt").exists():
         network.load_state_dict(torch.load(work / "quantised.pt", weights_only=True))
     else:
-        network.load_state_dict(torch.load(work / "codec.pt", weights_only=True)["codec"])
+        network.load_state_dict(_average(work, codec.RECIPE.name))
         latents = codec.encode(network, corpus)
-        ratios = codec.fit_quantiser(network, latents, seed)
-        torch.save(codec.codes(network, latents), work / "codes.pt")
+        ratios = codec.fit_quantiser(network, latents, options.seed)
+        codec.material(network, latents, corpus).write(work / MATERIAL)
         torch.save(network.state_dict(), work / "quantised.pt")
         before = codec.evaluate(network, corpus, quantise=True)
         _note(work, "quantise", {"residual_energy": ratios, "evaluation": before})
-    recipe = codec.CodecRecipe(seconds, _DECODER_RATE, seed)
-    curve = codec.train(network, corpus, recipe, work / "decoder.pt", decoder_only=True)
-    scores = codec.evaluate(network, corpus, quantise=True)
-    _note(work, "decoder", {"curve": curve, "evaluation": scores})
+    recipe, device = recipe_asked(codec.DECODER_RECIPE, options), resolve_device(options.device)
+    network.to(device).encoder.requires_grad_(requires_grad=False)
+    training = Training(network, recipe, work, device=device, resume=options.resume)
+    training.run(codec.CropLesson(network, corpus, recipe, device, quantise=True))
+    LOGGER.info("wrote %s", export_weights(training, work, _SAYS))
+    _note(work, "decoder", {"evaluation": codec.evaluate(network.cpu(), corpus, quantise=True)})
 
 
-def lm_stage(work: Path, seconds: float, seed: int) -> None:
+def codes_stage(options: argparse.Namespace) -> None:
+    """Write the codes of the corpus as the committed codec has them."""
+    corpus = load_corpus(options.work, options.clips)
+    network = wide_codec.committed_codec(options.weights)
+    latents = codec.encode(network, corpus)
+    codec.material(network, latents, corpus).write(options.work / MATERIAL)
+
+
+def lm_stage(options: argparse.Namespace) -> None:
     """Train the language model."""
-    codes: Tensor = torch.load(work / "codes.pt", weights_only=True)
-    texts = lm.TextTable.of(build_tokenizer())
-    examples = lm.Examples(load_corpus(work), codes, texts)
-    model = build_model(EncodecModel(codec.codec_config()), seed)
-    recipe = lm.LanguageRecipe(seconds, seed=seed)
-    _note(work, "lm", {"curve": lm.train(model, examples, recipe, work / "lm.pt")})
+    examples = lm.Examples(
+        Material.read(options.work / MATERIAL), lm.TextTable.of(build_tokenizer())
+    )
+    recipe, device = recipe_asked(lm.RECIPE, options), resolve_device(options.device)
+    model = build_model(EncodecModel(codec.codec_config()), recipe.seed).to(device)
+    part = lm.trained_part(model)
+    training = Training(part, recipe, options.work, device=device, resume=options.resume)
+    held_out = examples.validation(lm.CURVE_CLIPS).to(device)
+    training.run(lm.LanguageLesson(model, examples, recipe, device, held_out))
+    LOGGER.info("wrote %s", export_weights(training, options.work, _SAYS))
 
 
-def trained_model(work: Path) -> MusicgenMelodyForConditionalGeneration:
-    """Assemble the newest codec and language model of `work`."""
-    network = EncodecModel(codec.codec_config())
-    network.load_state_dict(torch.load(work / "quantised.pt", weights_only=True))
-    if (work / "decoder.pt").exists():
-        network.load_state_dict(torch.load(work / "decoder.pt", weights_only=True)["codec"])
+def trained_model(options: argparse.Namespace) -> MusicgenMelodyForConditionalGeneration:
+    """The language model of the work folder, around its codec or else the committed one."""
+    work, network = options.work, EncodecModel(codec.codec_config())
+    if (work / f"{codec.DECODER_RECIPE.name}.pt").exists():
+        network.load_state_dict(_average(work, codec.DECODER_RECIPE.name))
+    elif (work / "quantised.pt").exists():
+        network.load_state_dict(torch.load(work / "quantised.pt", weights_only=True))
+    else:
+        network = wide_codec.committed_codec(options.weights)
     model = build_model(network, seed=0)
-    model.load_state_dict(torch.load(work / "lm.pt", weights_only=True)["model"], strict=False)
+    weights, _ = read_export(work, lm.RECIPE.name)
+    lm.trained_part(model).load_state_dict(weights)
     return model
 
 
-def export_stage(work: Path, folder: Path) -> None:
+def _average(work: Path, name: str) -> dict[str, torch.Tensor]:
+    """Averaged weights of a checkpoint, in full precision."""
+    state = torch.load(work / f"{name}.pt", weights_only=True, map_location="cpu")
+    average: dict[str, torch.Tensor] = state["average"]
+    return average
+
+
+def export_stage(options: argparse.Namespace) -> None:
     """Write the weights, the tokenizer, the vocabulary and the record of training."""
+    stages = ("codec", codec.RECIPE.name, "quantise", "decoder", codec.DECODER_RECIPE.name)
     record = {
-        name: json.loads((work / f"{name}.json").read_text())
-        for name in ("codec", "quantise", "decoder", "lm")
-        if (work / f"{name}.json").exists()
+        name: json.loads((options.work / f"{name}.json").read_text())
+        for name in (*stages, lm.RECIPE.name)
+        if (options.work / f"{name}.json").exists()
     }
-    record["lm"] = {"curve": torch.load(work / "lm.pt", weights_only=True)["curve"]}
-    export(trained_model(work), build_tokenizer(), record, folder)
+    export(trained_model(options), build_tokenizer(), record, options.out or options.weights)
 
 
-def evaluate_stage(work: Path, folder: Path) -> None:
+def evaluate_stage(options: argparse.Namespace) -> None:
     """Evaluate the exported weights on held-out clips; add the figures to the training record."""
-    corpus: Corpus = load_corpus(work)
-    codes: Tensor = torch.load(work / "codes.pt", weights_only=True)
-    scores = evaluate(folder, corpus, codes)
+    from methods.musicgen.pretrain.evaluate import evaluate  # needs librosa and scikit-learn
+
+    corpus, folder = load_corpus(options.work, options.clips), options.out or options.weights
+    scores = evaluate(folder, corpus, Material.read(options.work / MATERIAL))
     LOGGER.info("%s", json.dumps(scores, indent=1))
     path = folder / "training.json"
     record = json.loads(path.read_text())
@@ -122,16 +156,15 @@ def _note(work: Path, name: str, report: dict[str, object]) -> None:
     (work / f"{name}.json").write_text(json.dumps(report))
 
 
-def wide_codec_stage(arguments: argparse.Namespace) -> None:
+def wide_codec_stage(options: argparse.Namespace) -> None:
     """Train the codec of any timbre; leave weights and card in the work folder."""
-    budget = {"budget_s": arguments.budget_s, "steps": arguments.steps}
-    recipe = replace(wide_codec.RECIPE, **budget, seed=arguments.seed, report_s=arguments.report_s)
-    sources = sources_named(arguments.sources.split(","))
-    device = resolve_device(arguments.device)
-    stream = wide_codec.stream_of(tuple(sources), arguments.seed, device)
-    start = None if arguments.fresh else arguments.weights
+    recipe = recipe_asked(wide_codec.RECIPE, options)
+    sources = sources_named(options.sources.split(","))
+    device = resolve_device(options.device)
+    stream = wide_codec.stream_of(tuple(sources), recipe.seed, device)
+    start = None if options.fresh else options.weights
     network = wide_codec.first_codec(stream, recipe, start)
-    training = Training(network, recipe, arguments.work, device=device, resume=arguments.resume)
+    training = Training(network, recipe, options.work, device=device, resume=options.resume)
     held_out = wide_codec.held_out_crops(stream)
     training.run(wide_codec.CodecLesson(network, stream, recipe.batch_size, held_out))
     facts: dict[str, Json] = {
@@ -139,48 +172,61 @@ def wide_codec_stage(arguments: argparse.Namespace) -> None:
         "sources": described(sources),
         "held_out": [*HELD_OUT_INSTRUMENTS, *UNHEARD],
     }
-    LOGGER.info("wrote %s", export_weights(training, arguments.work, facts))
+    LOGGER.info("wrote %s", export_weights(training, options.work, facts))
 
 
-def _add_kit_options(parser: argparse.ArgumentParser) -> None:
-    kit = parser.add_argument_group("of the stage wide-codec")
-    kit.add_argument("--budget-s", type=float, help="wall clock in all, over all starts")
-    kit.add_argument("--steps", type=int, help="steps in all, in place of or beside --budget-s")
-    kit.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N")
-    kit.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    kit.add_argument("--report-s", type=float, default=180.0, help="between two checkpoints")
-    kit.add_argument("--sources", default="procedural,worded", help="see `bench.corpus list`")
-    kit.add_argument("--fresh", action="store_true", help="begin with untrained weights")
+def kit_stage(options: argparse.Namespace) -> None:
+    """Carry the language model, with codes of the committed codec where there are no others."""
+    folder, material = options.out or DEFAULT_FOLDER, options.work / MATERIAL
+    require_free(folder, LANGUAGE_MODEL)
+    if not material.is_file():
+        codes_stage(options)
+    add_language_model(folder, material=material, wheels=options.wheels)
+
+
+def kit_codec_stage(options: argparse.Namespace) -> None:
+    """Carry the codec of any timbre."""
+    folder = options.out or DEFAULT_FOLDER
+    add_codec(folder, weights=options.weights, wheels=options.wheels)
+
+
+STAGES = {
+    "codec": codec_stage,
+    "quantise": quantise_stage,
+    "codes": codes_stage,
+    "lm": lm_stage,
+    "export": export_stage,
+    "evaluate": evaluate_stage,
+    "wide-codec": wide_codec_stage,
+    "kit": kit_stage,
+    "kit-codec": kit_codec_stage,
+}
 
 
 def main() -> None:
     """Run one stage."""
     parser = argparse.ArgumentParser(
-        prog="python -m methods.musicgen.pretrain", description=__doc__
+        prog="python -m methods.musicgen.pretrain",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    stages = ["codec", "quantise", "lm", "export", "evaluate", "wide-codec"]
-    parser.add_argument("stage", choices=stages)
+    parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--work", type=Path, required=True, help="folder for progress and caches")
-    parser.add_argument("--weights", type=Path, default=MINI_FOLDER, help="where export writes")
-    parser.add_argument("--seconds", type=float, default=600.0, help="wall clock of the stage")
-    parser.add_argument("--seed", type=int, default=0)
-    _add_kit_options(parser)
-    arguments = parser.parse_args()
+    parser.add_argument("--weights", type=Path, default=MINI_FOLDER, help="the committed model")
+    parser.add_argument("--out", type=Path, help="of export: --weights; of a kit: build/kit")
+    parser.add_argument("--wheels", type=Path, help="folder of wheels that a kit carries")
+    parser.add_argument("--clips", type=int, default=2400, help="of the corpus")
+    parser.add_argument("--sources", default="procedural,worded", help="of the stage wide-codec")
+    parser.add_argument("--fresh", action="store_true", help="wide-codec: from untrained weights")
+    add_training_options(parser, "of the stages that train")
+    options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     library_logging.set_verbosity_error()
     torch.set_num_threads(1)
-    if arguments.stage == "wide-codec":
-        try:
-            wide_codec_stage(arguments)
-        except BenchError as error:
-            sys.exit(f"error: {error}")
-        return
-    training = {"codec": codec_stage, "quantise": quantise_stage, "lm": lm_stage}
-    finishing = {"export": export_stage, "evaluate": evaluate_stage}
-    if arguments.stage in training:
-        training[arguments.stage](arguments.work, arguments.seconds, arguments.seed)
-    else:
-        finishing[arguments.stage](arguments.work, arguments.weights)
+    try:
+        STAGES[options.stage](options)
+    except BenchError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Train the mini codec: EnCodec at 25 Hz, then k-means code books, then the decoder again.
 
-Three stages, each resumable from `work`: the continuous auto-encoder; residual quantisation fitted
-by k-means on its latents; the decoder tuned on quantised latents. Losses: waveform error relative
+Three stages: the continuous auto-encoder; residual quantisation fitted by k-means on its latents;
+the decoder tuned on quantised latents. Losses: waveform error relative
 to the clip's energy and a spectral loss over four resolutions.
 
 **Why the unusual start**: with the library's initial weights the signal shrinks from layer to
@@ -12,19 +12,17 @@ therefore rescaled to unit output first (layer-sequential unit variance, Mishkin
 from __future__ import annotations
 
 import logging
-import math
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor, nn
 from transformers import EncodecConfig, EncodecModel
 from transformers.models.encodec.modeling_encodec import EncodecVectorQuantization
 
+from bench.training.loop import Curve
+from bench.training.recipe import Recipe, Schedule
 from methods.musicgen.chroma import pitch_class_energy
 from methods.musicgen.pretrain.data import (
     CHROMA,
@@ -35,6 +33,7 @@ from methods.musicgen.pretrain.data import (
     SAMPLE_RATE,
     VALIDATION_CLIPS,
     Corpus,
+    Material,
 )
 
 LOGGER = logging.getLogger(__name__)
@@ -42,21 +41,25 @@ LOGGER = logging.getLogger(__name__)
 NUM_CODEBOOKS = 4
 CODEBOOK_SIZE = 256
 LATENT_DIM = 64
+RECIPE = Recipe(
+    "continuous_codec",
+    8e-4,
+    12,
+    budget_s=600,
+    warm_up_steps=50,
+    schedule=Schedule("cosine", lowest=0.05),
+    betas=(0.8, 0.95),
+    weight_decay=0.01,
+    average=0.0,
+    report_s=60,
+)
+DECODER_RECIPE = replace(RECIPE, name="codec_decoder", learning_rate=5e-4)
 _CROP_FRAMES = 16
-_BATCH = 12
 _WINDOWS = (256, 512, 1024, 2048)
-_SAVE_EVERY_S = 60.0
+_OF_CROPS = 1  # ends the seeds of batches
+_CURVE_CLIPS = 8
 _QUANTISER_CLIPS = 800
 _ENCODED_CLIPS = 1600  # enough for the language model; encoding costs .1 s a clip
-
-
-@dataclass(frozen=True, slots=True)
-class CodecRecipe:
-    """One stage of codec training: seconds of wall clock, peak learning rate, seed."""
-
-    seconds: float
-    learning_rate: float
-    seed: int = 0
 
 
 def codec_config() -> EncodecConfig:
@@ -82,7 +85,7 @@ def spectral_loss(output: Tensor, target: Tensor) -> Tensor:
     """Return relative magnitude error plus .3 of the log magnitude error, mean over resolutions."""
     losses = []
     for n_fft in _WINDOWS:
-        window = torch.hann_window(n_fft)
+        window = torch.hann_window(n_fft, device=output.device)
         ours, theirs = (
             torch.stft(w[:, 0], n_fft, n_fft // 4, window=window, return_complex=True).abs()
             for w in (output, target)
@@ -127,10 +130,10 @@ def equalise(network: nn.Module, batch: Tensor, last_std: float = 1.0) -> None:
         layer.get_parameter("parametrizations.weight.original0").mul_(gain)
 
 
-def crops(corpus: Corpus, generator: np.random.Generator) -> Tensor:
-    """Draw a batch of crops of 16 frames from training clips, shape (batch, 1, sample)."""
-    clips = generator.integers(VALIDATION_CLIPS, len(corpus.waveform), _BATCH)
-    starts = generator.integers(0, NUM_FRAMES - _CROP_FRAMES + 1, _BATCH) * HOP_LENGTH
+def crops(corpus: Corpus, generator: np.random.Generator, count: int) -> Tensor:
+    """Draw so many crops of 16 frames from training clips, shape (clip, 1, sample)."""
+    clips = generator.integers(VALIDATION_CLIPS, len(corpus.waveform), count)
+    starts = generator.integers(0, NUM_FRAMES - _CROP_FRAMES + 1, count) * HOP_LENGTH
     width = _CROP_FRAMES * HOP_LENGTH
     cut = [corpus.waveform[c, s : s + width] for c, s in zip(clips, starts, strict=True)]
     return torch.from_numpy(np.stack(cut).astype(np.float32) / 32768.0)[:, None]
@@ -140,7 +143,7 @@ def initial_codec(corpus: Corpus, seed: int) -> EncodecModel:
     """Return an untrained codec whose layers all carry signal."""
     torch.manual_seed(seed)
     codec = EncodecModel(codec_config())
-    batch = crops(corpus, np.random.default_rng(seed))
+    batch = crops(corpus, np.random.default_rng(seed), RECIPE.batch_size)
     equalise(codec.encoder, batch)
     with torch.no_grad():
         latent = codec.encoder(batch)
@@ -163,97 +166,49 @@ def quantised(codec: EncodecModel, latent: Tensor) -> Tensor:
     return total
 
 
-def _learning_rate(recipe: CodecRecipe, step: int, elapsed: float) -> float:
-    warm = min(1.0, (step + 1) / 50)
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, elapsed / recipe.seconds)))
-    return recipe.learning_rate * warm * (0.95 * cosine + 0.05)
+@dataclass(frozen=True, slots=True)
+class CropLesson:
+    """Crops in, the same crops out: of latents, or of quantised ones for the decoder alone.
 
+    Args:
+        codec: Under training, on the device; what it does not train needs no gradient.
+        corpus: What is learnt from and, held out, evaluated.
+        recipe: Its seed and batch size.
+        device: Of the codec.
+        quantise: Whether latents are quantised; encoder and code books are not trained then.
+    """
 
-@dataclass(slots=True)
-class _Progress:
-    """Where a stage stands; rows of the curve are (step, seconds, loss, waveform error)."""
+    codec: EncodecModel
+    corpus: Corpus
+    recipe: Recipe
+    device: str
+    quantise: bool = False
 
-    step: int
-    elapsed: float
-    curve: list[tuple[int, int, float, float]]
+    def batch(self, step: int) -> Tensor:
+        """The crops of a step."""
+        generator = np.random.default_rng((self.recipe.seed, step, _OF_CROPS))
+        return crops(self.corpus, generator, self.recipe.batch_size).to(self.device)
 
-
-def _resume(path: Path, codec: EncodecModel, optimiser: torch.optim.Optimizer) -> _Progress:
-    if not path.exists():
-        return _Progress(0, 0.0, [])
-    stored = torch.load(path, weights_only=True)
-    codec.load_state_dict(stored["codec"])
-    optimiser.load_state_dict(stored["optimiser"])
-    return _Progress(stored["step"], stored["elapsed"], [tuple(row) for row in stored["curve"]])
-
-
-def _save(
-    path: Path, codec: EncodecModel, optimiser: torch.optim.Optimizer, progress: _Progress
-) -> None:
-    partial = path.with_suffix(".partial")
-    torch.save(
-        {
-            "codec": codec.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "step": progress.step,
-            "elapsed": progress.elapsed,
-            "curve": [list(row) for row in progress.curve],
-        },
-        partial,
-    )
-    partial.replace(path)
-
-
-def train(
-    codec: EncodecModel,
-    corpus: Corpus,
-    recipe: CodecRecipe,
-    path: Path,
-    *,
-    decoder_only: bool = False,
-) -> list[tuple[int, int, float, float]]:
-    """Train until `recipe.seconds` are spent, resuming from `path`; return the curve."""
-    trained = codec.decoder if decoder_only else nn.ModuleList([codec.encoder, codec.decoder])
-    parameters = list(trained.parameters())
-    optimiser = torch.optim.AdamW(parameters, lr=recipe.learning_rate, betas=(0.8, 0.95))
-    progress = _resume(path, codec, optimiser)
-    latent_of = _latent_function(codec, decoder_only=decoder_only)
-    generator = np.random.default_rng((recipe.seed, progress.step))
-    recent: list[tuple[float, float]] = []
-    started, saved = time.monotonic() - progress.elapsed, progress.elapsed
-    while progress.elapsed < recipe.seconds:
-        for group in optimiser.param_groups:
-            group["lr"] = _learning_rate(recipe, progress.step, progress.elapsed)
-        batch = crops(corpus, generator)
-        output = codec.decoder(latent_of(batch))[..., : batch.shape[-1]]
+    def losses(self, batch: Tensor) -> Mapping[str, Tensor]:
+        """What is minimised, and the error of the waveform over its energy."""
+        output = self.codec.decoder(self._latents(batch))[..., : batch.shape[-1]].float()
         error = waveform_error(output, batch)
-        loss = 0.3 * spectral_loss(output, batch) + error
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-        recent.append((loss.item(), error.item()))
-        progress.step, progress.elapsed = progress.step + 1, time.monotonic() - started
-        if progress.elapsed - saved > _SAVE_EVERY_S or progress.elapsed >= recipe.seconds:
-            means = np.mean(recent[-40:], axis=0)
-            row = (progress.step, round(progress.elapsed), float(means[0]), float(means[1]))
-            progress.curve.append(row)
-            LOGGER.info("step %d, %d s: loss %.3f, error/energy %.3f", *row)
-            saved = progress.elapsed
-            _save(path, codec, optimiser, progress)
-    return progress.curve
+        return {"loss": 0.3 * spectral_loss(output, batch) + error, "waveform": error}
 
-
-def _latent_function(codec: EncodecModel, *, decoder_only: bool) -> Callable[[Tensor], Tensor]:
-    if not decoder_only:
-        encoder: Callable[[Tensor], Tensor] = codec.encoder
-        return encoder
-
-    def frozen(batch: Tensor) -> Tensor:
+    def _latents(self, batch: Tensor) -> Tensor:
+        if not self.quantise:
+            latents: Tensor = self.codec.encoder(batch)
+            return latents
         with torch.no_grad():
-            return quantised(codec, codec.encoder(batch))
+            latents = self.codec.encoder(batch)
+            with torch.autocast(batch.device.type, enabled=False):
+                return quantised(self.codec, latents.float())
 
-    return frozen
+    def evaluate(self) -> Curve:
+        """Error of held-out clips."""
+        content = self.corpus.audio(slice(0, _CURVE_CLIPS))[:, None].to(self.device)
+        output = self.codec.decoder(self._latents(content))[..., :NUM_SAMPLES]
+        return {"held_out": float(waveform_error(output, content))}
 
 
 @torch.no_grad()
@@ -271,6 +226,8 @@ def encode(codec: EncodecModel, corpus: Corpus) -> Tensor:
 @torch.no_grad()
 def fit_quantiser(codec: EncodecModel, latents: Tensor, seed: int = 0) -> list[float]:
     """Fit each code book by k-means on what the others left; return residual energy ratios."""
+    from sklearn.cluster import MiniBatchKMeans
+
     kept = latents[VALIDATION_CLIPS : VALIDATION_CLIPS + _QUANTISER_CLIPS]
     residual = kept.permute(0, 2, 1).reshape(-1, LATENT_DIM).numpy()
     variance = float(residual.var(axis=0).mean())
@@ -288,10 +245,12 @@ def fit_quantiser(codec: EncodecModel, latents: Tensor, seed: int = 0) -> list[f
 
 
 @torch.no_grad()
-def codes(codec: EncodecModel, latents: Tensor) -> Tensor:
-    """Return the codes of latents, shape (clip, codebook, frame)."""
+def material(codec: EncodecModel, latents: Tensor, corpus: Corpus) -> Material:
+    """Return the encoded clips of the corpus as the language model learns from them."""
     chunks = [codec.quantizer.encode(chunk) for chunk in torch.split(latents, 100)]
-    return torch.cat(chunks, dim=1).permute(1, 0, 2).contiguous()
+    codes = torch.cat(chunks, dim=1).permute(1, 0, 2).contiguous()
+    count = len(codes)
+    return Material(codes.numpy(), corpus.instrument[:count], corpus.chroma[:count])
 
 
 def chroma_similarity(first: Tensor, second: Tensor) -> float:

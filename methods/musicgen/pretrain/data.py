@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.api import ConfigError
 from bench.corpus.melodies import Note
 from bench.corpus.synthesiser import render_notes
 from methods.musicgen.chroma import ChromaSettings, dominant_pitch_class
@@ -79,6 +80,46 @@ class Corpus:
     def audio(self, clips: slice | NDArray[np.int64]) -> torch.Tensor:
         """Return the chosen clips as float waveforms, shape (clip, sample)."""
         return torch.from_numpy(self.waveform[clips].astype(np.float32) / 32768.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a language model learns from: clips as the codes of a codec. A few bytes per frame.
+
+    Args:
+        codes: (clip, codebook, frame).
+        instrument: As in `Corpus`.
+        chroma: As in `Corpus`.
+    """
+
+    codes: NDArray[np.int64]
+    instrument: NDArray[np.int64]
+    chroma: NDArray[np.int64]
+
+    def write(self, path: Path) -> None:
+        """Keep it in a file, in one move."""
+        partial = path.with_suffix(".partial.npz")
+        named = {"codes": self.codes, "instrument": self.instrument, "chroma": self.chroma}
+        np.savez_compressed(
+            partial, allow_pickle=False, **{k: v.astype(np.int16) for k, v in named.items()}
+        )
+        partial.replace(path)
+
+    @staticmethod
+    def read(path: Path) -> Material:
+        """Read such a file.
+
+        Raises:
+            ConfigError: There is none.
+        """
+        if not path.is_file():
+            raise ConfigError(
+                f"{path} is not there; the language model learns from it. Write it: the stage "
+                "`codes` takes the committed codec, `quantise` one that was trained in the folder."
+            )
+        with np.load(path, allow_pickle=False) as stored:
+            named = ("codes", "instrument", "chroma")
+            return Material(*(stored[name].astype(np.int64) for name in named))
 
 
 def compose(generator: random.Random) -> list[FrameNote]:

@@ -31,6 +31,7 @@ from methods.musicgen.pretrain.data import (
     SAMPLE_RATE,
     VALIDATION_CLIPS,
     Corpus,
+    Material,
 )
 from methods.musicgen.sampling import Parameters
 
@@ -107,11 +108,11 @@ def judge(
 
 
 def conditions_matter(
-    model: MusicgenMelodyForConditionalGeneration, folder: Path, corpus: Corpus, codes: Tensor
+    model: MusicgenMelodyForConditionalGeneration, folder: Path, material: Material
 ) -> Figures:
     """Return the leak and the cross entropies on held-out clips."""
     texts = lm.TextTable.of(AutoTokenizer.from_pretrained(folder))
-    batch = lm.Examples(corpus, codes, texts).validation()
+    batch = lm.Examples(material, texts).validation()
     entropy = lm.validate(model, batch)
     return {
         "future leak": lm.future_leak(model),
@@ -121,21 +122,21 @@ def conditions_matter(
     }
 
 
-def evaluate(folder: Path, corpus: Corpus, codes: Tensor) -> dict[str, Figures]:
+def evaluate(folder: Path, corpus: Corpus, material: Material) -> dict[str, Figures]:
     """Return all figures of the exported model in `folder`."""
     method = MusicgenMelody()
     method.load_folder(folder, "cpu")
     model = MusicgenMelodyForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
     model.decoder.set_attn_implementation("sdpa")
     model.train(mode=False)
-    decoded = round_trips(model, codes[:_CLASSIFIER_CLIPS])
+    decoded = round_trips(model, torch.from_numpy(material.codes[:_CLASSIFIER_CLIPS]))
     instrument = corpus.instrument[:_CLASSIFIER_CLIPS]
     classifier = train_classifier(decoded[VALIDATION_CLIPS:], instrument[VALIDATION_CLIPS:])
     contents = corpus.audio(slice(0, _CLIPS))
     same = instrument[:_CLIPS]
     changed = (same + 1 + np.arange(_CLIPS) // len(_NAMES)) % len(_NAMES)
     figures = {
-        "conditions": conditions_matter(model, folder, corpus, codes),
+        "conditions": conditions_matter(model, folder, material),
         "codec round trip": judge(decoded[:_CLIPS], contents, same, classifier),
     }
     for scale in (2.0, 3.0):

@@ -8,28 +8,35 @@ conditions exactly as generation does (text states zero, chroma all C).
 
 from __future__ import annotations
 
-import logging
-import math
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import MusicgenMelodyForConditionalGeneration, PreTrainedTokenizerBase
 
+from bench.training.loop import Curve
+from bench.training.recipe import Recipe, Schedule
 from methods.musicgen.chroma import one_hot
 from methods.musicgen.pretrain.codec import CODEBOOK_SIZE, NUM_CODEBOOKS
-from methods.musicgen.pretrain.data import NUM_FRAMES, VALIDATION_CLIPS, Corpus
+from methods.musicgen.pretrain.data import NUM_FRAMES, VALIDATION_CLIPS, Material
 from methods.musicgen.pretrain.model import ALIASES, PAD, TEMPLATES, TEXT_LENGTH
 
-LOGGER = logging.getLogger(__name__)
-
-_BATCH = 16
-_WARM_UP_STEPS = 100
-_SAVE_EVERY_S = 120.0
-_CURVE_CLIPS = 16  # a multiple of the instruments, whose clips take turns
+RECIPE = Recipe(
+    "language_model",
+    1.5e-3,
+    16,
+    budget_s=600,
+    warm_up_steps=100,
+    schedule=Schedule("cosine", lowest=0.03),
+    betas=(0.9, 0.98),
+    weight_decay=0.01,
+    average=0.0,
+    report_s=120,
+)
+_OF_EXAMPLES = 1  # ends the seeds of batches
+CURVE_CLIPS = 16  # a multiple of the instruments, whose clips take turns
 _DROP_BOTH, _DROP_CHROMA, _DROP_TEXT = 0.12, 0.04, 0.04
 _OTHER_CHROMA = 0.4  # share of clips whose melody condition comes from another instrument
 _CORRUPTED_CLIPS, _CORRUPTION = 0.7, 0.6
@@ -46,20 +53,16 @@ class Batch:
     text: Tensor
     mask: Tensor
 
-
-@dataclass(frozen=True, slots=True)
-class LanguageRecipe:
-    """Seconds of wall clock, peak learning rate, seed."""
-
-    seconds: float
-    learning_rate: float = 1.5e-3
-    seed: int = 0
+    def to(self, device: str) -> Batch:
+        """The batch on a device."""
+        moved = (part.to(device) for part in (self.codes, self.chroma, self.text, self.mask))
+        return Batch(*moved)
 
 
 def delayed(codes: Tensor) -> Tensor:
     """Shift code book k by k steps, padded; shape (batch, codebook, frame + codebooks - 1)."""
     batch, codebooks, frames = codes.shape
-    shifted = torch.full((batch, codebooks, frames + codebooks - 1), PAD)
+    shifted = codes.new_full((batch, codebooks, frames + codebooks - 1), PAD)
     for codebook in range(codebooks):
         shifted[:, codebook, codebook : codebook + frames] = codes[:, codebook]
     return shifted
@@ -129,18 +132,18 @@ class TextTable:
 class Examples:
     """The corpus as the language model sees it."""
 
-    corpus: Corpus
-    codes: Tensor
+    material: Material
     texts: TextTable
 
-    def draw(self, generator: np.random.Generator) -> Batch:
-        """Draw a training batch with condition dropout."""
-        clips = generator.integers(VALIDATION_CLIPS, len(self.codes), _BATCH)
-        variant = (generator.random(_BATCH) < _OTHER_CHROMA).astype(np.int64)
-        pitch_class = torch.from_numpy(self.corpus.chroma[clips, variant].copy())
-        text = self.texts.draw(self.corpus.instrument[clips], generator)
+    def draw(self, generator: np.random.Generator, count: int) -> Batch:
+        """Draw a training batch of so many clips, with condition dropout."""
+        material = self.material
+        clips = generator.integers(VALIDATION_CLIPS, len(material.codes), count)
+        variant = (generator.random(count) < _OTHER_CHROMA).astype(np.int64)
+        pitch_class = torch.from_numpy(material.chroma[clips, variant].copy())
+        text = self.texts.draw(material.instrument[clips], generator)
         mask = (text > 0).long()
-        dropped = torch.from_numpy(generator.random(_BATCH))
+        dropped = torch.from_numpy(generator.random(count))
         no_chroma = dropped < _DROP_BOTH + _DROP_CHROMA
         no_text = (dropped < _DROP_BOTH) | (
             (dropped >= _DROP_BOTH + _DROP_CHROMA)
@@ -150,7 +153,7 @@ class Examples:
         mask[no_text] = 0
         unknown = torch.from_numpy(generator.random(text.shape)) < _UNKNOWN_WORD
         text = torch.where(unknown & self._filler(text), 2, text)
-        return Batch(self.codes[clips], one_hot(pitch_class), text, mask)
+        return Batch(torch.from_numpy(material.codes[clips]), one_hot(pitch_class), text, mask)
 
     @staticmethod
     def _filler(text: Tensor) -> Tensor:
@@ -161,9 +164,10 @@ class Examples:
     def validation(self, num_clips: int = VALIDATION_CLIPS) -> Batch:
         """Return held-out clips with their own chroma and bare names."""
         kept = slice(0, num_clips)
-        text = self.texts.canonical(self.corpus.instrument[kept])
-        chroma = one_hot(torch.from_numpy(self.corpus.chroma[kept, 0].copy()))
-        return Batch(self.codes[kept], chroma, text, (text > 0).long())
+        material = self.material
+        text = self.texts.canonical(material.instrument[kept])
+        chroma = one_hot(torch.from_numpy(material.chroma[kept, 0].copy()))
+        return Batch(torch.from_numpy(material.codes[kept]), chroma, text, (text > 0).long())
 
 
 def corrupted(codes: Tensor, generator: np.random.Generator) -> Tensor:
@@ -208,98 +212,51 @@ def future_leak(model: MusicgenMelodyForConditionalGeneration) -> float:
     return float(difference[:, :, :100].abs().max())
 
 
-def _learning_rate(recipe: LanguageRecipe, step: int, elapsed: float) -> float:
-    warm = min(1.0, (step + 1) / _WARM_UP_STEPS)
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, elapsed / recipe.seconds)))
-    return recipe.learning_rate * warm * (0.97 * cosine + 0.03)
+def trained_part(model: MusicgenMelodyForConditionalGeneration) -> nn.ModuleDict:
+    """What this module trains, under the names it has in the model: all but the codec."""
+    children: dict[str, nn.Module] = dict(model.named_children())
+    del children["audio_encoder"]
+    return nn.ModuleDict(children)
 
 
-def trained_state(model: MusicgenMelodyForConditionalGeneration) -> dict[str, Tensor]:
-    """Return the weights this module trains: all but the codec."""
-    state: dict[str, Tensor] = model.state_dict()
-    return {name: value for name, value in state.items() if not name.startswith("audio_encoder.")}
+@dataclass(frozen=True, slots=True)
+class LanguageBatch:
+    """What is to be said, and the corrupted history it is said after."""
+
+    told: Batch
+    history: Tensor
 
 
-Row = list[float | dict[str, float]]
+@dataclass(frozen=True, slots=True)
+class LanguageLesson:
+    """The next codes, from those before, chroma and text.
 
-
-@dataclass(slots=True)
-class _Trainer:
-    """The language model under training: where it stands, and its curve."""
+    Args:
+        model: On the device; its `trained_part` is under training.
+        examples: What is learnt from.
+        recipe: Its seed and batch size.
+        device: Of the model.
+        held_out: What is evaluated, on the device.
+    """
 
     model: MusicgenMelodyForConditionalGeneration
-    parameters: list[nn.Parameter]
-    optimiser: torch.optim.Optimizer
-    step: int
-    elapsed: float
-    curve: list[Row]
+    examples: Examples
+    recipe: Recipe
+    device: str
+    held_out: Batch
 
-    def update(self, batch: Batch, history: Tensor, learning_rate: float) -> float:
-        """Take one step; return the loss."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate
-        with torch.autocast("cpu", torch.bfloat16):
-            predicted = logits(self.model, batch, history)
-        loss = cross_entropy(predicted, batch.codes).mean()
-        self.optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        self.optimiser.step()
-        self.step += 1
-        return loss.item()
+    def batch(self, step: int) -> LanguageBatch:
+        """The clips of a step, and their history."""
+        generator = np.random.default_rng((self.recipe.seed, step, _OF_EXAMPLES))
+        told = self.examples.draw(generator, self.recipe.batch_size)
+        history = corrupted(told.codes, generator)
+        return LanguageBatch(told.to(self.device), history.to(self.device))
 
-    def save(self, path: Path) -> None:
-        """Write everything needed to continue, in one replacement."""
-        state = {
-            "model": trained_state(self.model),
-            "optimiser": self.optimiser.state_dict(),
-            "step": self.step,
-            "elapsed": self.elapsed,
-            "curve": self.curve,
-        }
-        torch.save(state, path.with_suffix(".partial"))
-        path.with_suffix(".partial").replace(path)
+    def losses(self, batch: LanguageBatch) -> Mapping[str, Tensor]:
+        """Cross entropy of the codes in nats."""
+        predicted = logits(self.model, batch.told, batch.history)
+        return {"loss": cross_entropy(predicted, batch.told.codes).mean()}
 
-
-def _trainer(
-    model: MusicgenMelodyForConditionalGeneration, recipe: LanguageRecipe, path: Path
-) -> _Trainer:
-    parameters = [p for n, p in model.named_parameters() if not n.startswith("audio_encoder.")]
-    optimiser = torch.optim.AdamW(
-        parameters, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
-    )
-    if not path.exists():
-        return _Trainer(model, parameters, optimiser, 0, 0.0, [])
-    stored = torch.load(path, weights_only=True)
-    model.load_state_dict(stored["model"], strict=False)
-    optimiser.load_state_dict(stored["optimiser"])
-    state = (stored["step"], stored["elapsed"], stored["curve"])
-    return _Trainer(model, parameters, optimiser, *state)
-
-
-def train(
-    model: MusicgenMelodyForConditionalGeneration,
-    examples: Examples,
-    recipe: LanguageRecipe,
-    path: Path,
-) -> list[Row]:
-    """Train until `recipe.seconds` are spent, resuming from `path`; return the curve."""
-    trainer = _trainer(model, recipe, path)
-    generator = np.random.default_rng((recipe.seed, trainer.step))
-    validation = examples.validation(_CURVE_CLIPS)
-    started, saved = time.monotonic() - trainer.elapsed, trainer.elapsed
-    recent: list[float] = []
-    while trainer.elapsed < recipe.seconds:
-        batch = examples.draw(generator)
-        history = corrupted(batch.codes, generator)
-        rate = _learning_rate(recipe, trainer.step, trainer.elapsed)
-        recent.append(trainer.update(batch, history, rate))
-        trainer.elapsed = time.monotonic() - started
-        if trainer.elapsed - saved > _SAVE_EVERY_S or trainer.elapsed >= recipe.seconds:
-            saved = trainer.elapsed
-            loss = float(np.mean(recent[-50:]))
-            scores = validate(model, validation)
-            trainer.curve.append([trainer.step, round(trainer.elapsed), loss, scores])
-            LOGGER.info("%s", trainer.curve[-1])
-            trainer.save(path)
-    return trainer.curve
+    def evaluate(self) -> Curve:
+        """Cross entropies of held-out clips under true and wrong conditions."""
+        return validate(self.model, self.held_out)

@@ -32,7 +32,7 @@ from methods.musicgen.pretrain import codec
 from methods.musicgen.pretrain.data import HOP_LENGTH, SAMPLE_RATE
 
 NAME = "wide_codec"
-RECIPE = Recipe(NAME, 5e-4, 12, steps=1, betas=(0.8, 0.99), weight_decay=0.0, report_s=180)
+RECIPE = Recipe(NAME, 5e-4, 12, budget_s=3600, betas=(0.8, 0.99), weight_decay=0.0, report_s=180)
 CROP_FRAMES = 16
 _WINDOWS = (128, 256, 512, 1024, 2048)
 _FLOOR = 1e-2  # of magnitudes in a logarithm

@@ -50,17 +50,24 @@ def _quantised(waveform: NDArray[np.float32]) -> Recording:
     return (waveform * _FULL_SCALE).clip(-_FULL_SCALE, _FULL_SCALE).astype(np.int16)
 
 
+def corpus_path(work: Path, clips_per_sound: int, sample_rate: int) -> Path:
+    """Where the rendered corpus lies."""
+    return work / f"corpus-{clips_per_sound}-{sample_rate}.npz"
+
+
 def rendered(work: Path, clips_per_sound: int, sample_rate: int) -> Corpus:
     """The corpus of this project, kept in `work` once it is rendered.
 
     A clip follows from (seed, sound, number). The held-out instruments and tunes of the benchmark
     are not in it.
     """
-    path = work / f"corpus-{clips_per_sound}-{sample_rate}.npz"
+    path = corpus_path(work, clips_per_sound, sample_rate)
     if not path.is_file():
         work.mkdir(parents=True, exist_ok=True)
         made = _render(clips_per_sound, sample_rate)
-        np.savez(path, allow_pickle=False, **made)
+        partial = path.with_suffix(".partial.npz")
+        np.savez_compressed(partial, allow_pickle=False, **made)
+        partial.replace(path)
     with np.load(path) as stored:
         return Corpus({name: list(stored[name]) for name in stored.files})
 

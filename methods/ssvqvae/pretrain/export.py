@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save_file
+from torch import Tensor
 
-from bench.corpus.rendering import HELD_OUT_INSTRUMENTS
-from methods.phase import Geometry
-from methods.ssvqvae.pretrain.data import Corpus
-from methods.ssvqvae.pretrain.training import Recipe, Training
+from methods.ssvqvae.pretrain.training import STRETCH_S
 
 _CARD = """# Mini SS VQ-VAE
 
@@ -23,10 +22,10 @@ Given a content and clips of a style, it decodes the content's codes ({codes} of
 second) with the style's vector. 16 kHz mono, so nothing above 8 kHz.
 
 ## Training
-`python -m methods.ssvqvae.pretrain train --work FOLDER --seconds {seconds:.0f}`: {steps} steps of
-{batch} pairs of {stretch} s, on one thread of a shared CPU, one seed; {clips} clips of 5.12 s that
-`bench/corpus` renders ({sounds} sounds: General MIDI instruments of the FluidR3 soundfont (MIT)
-and procedural sounds of nature). Never heard: {held_out}, and the tunes of the bundled contents.
+`python -m methods.ssvqvae.pretrain train --work FOLDER`: {steps} steps of {batch} pairs of
+{stretch} s in {seconds:.0f} seconds of {machine}, one seed; {clips} recordings of {sounds} sounds.
+Sources: {sources}.
+Never heard: {held_out}, and the tunes of the bundled contents.
 
 ## Figures
 Mean squared error of log spectra on held-out clips of the trained sounds, at the end of training:
@@ -48,46 +47,54 @@ Weights are stored in float16.
 Licence: MIT, as the project.
 """
 
+_NETWORK = "network."
 
-def export(training: Training, geometry: Geometry, recipe: Recipe, folder: Path) -> None:
-    """Write the network in float16, its configuration, curve and card."""
+
+def export(weights: Mapping[str, Tensor], card: Mapping[str, Any], folder: Path) -> None:
+    """Write the network in float16, its configuration, curve and model card.
+
+    Args:
+        weights: Averages that a training left, of `Pupil`.
+        card: That it left beside them.
+        folder: It is made; files of the same names are replaced.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
-        name: (value.half() if value.is_floating_point() else value).contiguous()
-        for name, value in training.network.state_dict().items()
+        name.removeprefix(_NETWORK): value.half() if value.is_floating_point() else value
+        for name, value in weights.items()
+        if name.startswith(_NETWORK)
     }
     save_file(tensors, folder / "model.safetensors")
-    settings = training.network.settings
-    config = {"network": asdict(settings), "geometry": asdict(geometry)}
-    record = {"recipe": asdict(recipe), "steps": training.step, "curve": training.curve}
-    for name, content in (("config.json", config), ("training.json", record)):
+    config = {name: card[name] for name in ("network", "geometry")}
+    for name, content in (("config.json", config), ("training.json", card)):
         (folder / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    (folder / "MODEL_CARD.md").write_text(_model_card(tensors, card), encoding="utf-8")
 
 
-def write_card(
-    training: Training, corpus: Corpus, geometry: Geometry, recipe: Recipe, folder: Path
-) -> None:
-    """Write the model card from the last line of the curve."""
-    last = training.curve[-1]
-    if not isinstance(last, dict):
-        raise TypeError(f"the curve ends in {last!r}; a line of it is a table.")
-    figures = {key: float(str(value)) for key, value in last.items()}
-    settings = training.network.settings
-    text = _CARD.format(
-        million=sum(p.numel() for p in training.network.parameters()) / 1e6,
-        codes=settings.codes,
-        rate=geometry.sample_rate / geometry.hop_length / 4,
-        seconds=recipe.seconds,
-        steps=training.step,
-        batch=recipe.batch_size,
-        stretch=recipe.stretch_s,
-        clips=sum(len(clips) for clips in corpus.sources.values()),
-        sounds=len(corpus.sources),
-        held_out=", ".join(HELD_OUT_INSTRUMENTS),
-        same=figures["same source"],
-        other=figures["other source"],
-        none=figures["no style"],
-        mean=figures["mean spectrum"],
-        perplexity=figures["perplexity"],
+def _model_card(tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> str:
+    """The model card, with the figures of the last line of the curve."""
+    last, geometry = card["curve"][-1], card["geometry"]
+    return _CARD.format(
+        million=sum(t.numel() for name, t in tensors.items() if _is_trained(name)) / 1e6,
+        codes=card["network"]["codes"],
+        rate=geometry["sample_rate"] / geometry["hop_length"] / 4,
+        seconds=card["seconds"],
+        steps=last["step"],
+        batch=card["recipe"]["batch_size"],
+        stretch=STRETCH_S,
+        machine=card["machine"],
+        clips=sum(card["recordings"].values()),
+        sounds=len(card["recordings"]),
+        sources="; ".join(f"{s['origin']} ({s['licence']})" for s in card["sources"]) or "a folder",
+        held_out=", ".join(card["held_out"]) or "what is not in the folder",
+        same=last["same source"],
+        other=last["other source"],
+        none=last["no style"],
+        mean=last["mean spectrum"],
+        perplexity=last["perplexity"],
     )
-    (folder / "MODEL_CARD.md").write_text(text, encoding="utf-8")
+
+
+def _is_trained(name: str) -> bool:
+    """Whether a tensor is no statistic of a batch normalisation."""
+    return not name.endswith(("running_mean", "running_var", "num_batches_tracked"))

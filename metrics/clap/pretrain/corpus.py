@@ -18,13 +18,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import librosa
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 from transformers import ClapFeatureExtractor
 
-from bench.api import Audio
+from bench.api import Audio, ConfigError
 from bench.corpus.melodies import HELD_OUT_TUNES, TRAINING_TUNES, Melody, random_melody, tune_melody
 from bench.corpus.rendering import INSTRUMENTS, TRAINED_SOUNDS, render_sound, tempo_word
 from metrics.clap.mini import SAMPLE_RATE, WINDOW_S, WINDOW_SAMPLES
@@ -131,6 +129,8 @@ def draw_clip(
 
 def codec_round_trip(audio: Audio, seed: int) -> Audio:
     """Reduce a clip to a mel spectrogram and back with Griffin-Lim phases."""
+    import librosa
+
     magnitude = np.abs(librosa.stft(audio.mono, **_CODEC))
     bank = librosa.filters.mel(
         sr=SAMPLE_RATE,
@@ -181,7 +181,7 @@ def write_shards(
     """
     folder.mkdir(parents=True, exist_ok=True)
     for index in range(rounds):
-        path = folder / f"round_{index:04d}.npz"
+        path = shard_path(folder, index)
         if path.is_file():
             continue
         clips = list(_render_round(index, with_codec=index % codec_every == 0))
@@ -194,15 +194,35 @@ def _write_shard(
 ) -> None:
     scratch = path.with_suffix(".part.npz")
     rows = json.dumps([asdict(described) for described in descriptions])
-    np.savez(scratch, features=features, descriptions=np.array(rows))
+    np.savez_compressed(scratch, features=features, descriptions=np.array(rows))
     scratch.replace(path)
 
 
+def shard_path(folder: Path, index: int) -> Path:
+    """Where a round lies."""
+    return folder / f"round_{index:04d}.npz"
+
+
 def read_shards(folder: Path, rounds: int) -> Pool:
-    """Load the first `rounds` shards."""
+    """Load the first `rounds` shards.
+
+    Raises:
+        ConfigError: One of them is not there.
+    """
+    paths = [shard_path(folder, index) for index in range(rounds)]
+    missing = [path.name for path in paths if not path.is_file()]
+    if missing:
+        raise ConfigError(
+            f"{folder} lacks {len(missing)} of {rounds} rounds of clips, {missing[0]} first. "
+            f"Run the stage `render`, or pass --rounds {rounds - len(missing)}."
+        )
+    return _joined(paths)
+
+
+def _joined(paths: Sequence[Path]) -> Pool:
     features, descriptions = [], []
-    for index in range(rounds):
-        with np.load(folder / f"round_{index:04d}.npz", allow_pickle=False) as shard:
+    for path in paths:
+        with np.load(path, allow_pickle=False) as shard:
             features.append(shard["features"])
             descriptions += [Description(**row) for row in json.loads(str(shard["descriptions"]))]
     return Pool(np.concatenate(features), tuple(descriptions))
@@ -216,6 +236,8 @@ def read_round_trips(extractor: ClapFeatureExtractor, folder: Path) -> Pool:
     Raises:
         ValueError: There is no other file.
     """
+    import soundfile
+
     clips, descriptions = [], []
     for path in sorted(folder.rglob("*.flac")):
         name = path.relative_to(folder).as_posix().replace("_", " ").replace("/", " ")
@@ -231,6 +253,21 @@ def read_round_trips(extractor: ClapFeatureExtractor, folder: Path) -> Pool:
             "Render them first, or leave out --roundtrips."
         )
     return Pool(clip_features(extractor, clips), tuple(descriptions))
+
+
+def unseen_path(folder: Path, per_sound: int) -> Path:
+    """Where the clips of the evaluation lie."""
+    return folder / f"unseen_{per_sound}.npz"
+
+
+def read_unseen(extractor: ClapFeatureExtractor, folder: Path, per_sound: int) -> Pool:
+    """Clips that no training saw; rendered into the folder if they are not there yet."""
+    path = unseen_path(folder, per_sound)
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        clips, descriptions = zip(*evaluation_clips(per_sound), strict=True)
+        _write_shard(path, clip_features(extractor, clips), descriptions)
+    return _joined([path])
 
 
 def evaluation_clips(per_sound: int) -> Iterator[tuple[Audio, Description]]:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,14 +18,13 @@ from transformers import ClapModel, PreTrainedTokenizerFast
 from bench.api import Audio
 from bench.corpus.rendering import TRAINED_SOUNDS
 from bench.weights import digest
-from metrics.clap.checkpoints import MINI_FOLDER, Checkpoint
+from metrics.clap.checkpoints import Checkpoint
 from metrics.clap.embedder import ClapEmbedder, read_towers
 from metrics.clap.mini import build_extractor
 from metrics.clap.pretrain.corpus import codec_round_trip, evaluation_clips
 
 logger = logging.getLogger(__name__)
 
-WEIGHTS = MINI_FOLDER
 _SPECIAL_PREFIX = "<"
 
 _CARD = """# mini-clap
@@ -36,9 +36,9 @@ on any CPU in seconds.
 * **Data**: melodies from `bench.corpus.melodies` (random walks and public-domain tunes) played with
   the FluidR3 General MIDI soundfont (MIT licence), and procedural sounds from
   `bench.corpus.nature`; {sounds} sounds, with generated captions. Part of the clips is heard
-  through mel and Griffin-Lim round trips. The last steps (those with more `pool_clips` in the
-  curve) also heard clips after the codec and the VAE of the mini Riffusion model. Kalimba and
-  bagpipe were kept out, and so were all tunes of the bundled contents.
+  through mel and Griffin-Lim round trips; {round_trips} clips were heard through other codecs.
+  Timbres without words: {timbres}. Kalimba and bagpipe were kept out, and so were all tunes of the
+  bundled contents.
 * **Training**: `python -m metrics.clap.pretrain all`; recipe, seed, curve and evaluation are in
   `training.json`.
 * **Evaluation** on unseen clips, half of their melodies unseen tunes, through
@@ -98,7 +98,7 @@ def _hits(
     return np.asarray((embeddings @ texts.T).argmax(axis=1) == sounds)
 
 
-def evaluate(embedder: ClapEmbedder, per_sound: int = 8) -> Evaluation:
+def evaluate(embedder: ClapEmbedder, per_sound: int) -> Evaluation:
     """Compare unseen clips, plain and after a codec round trip, with the text of each sound."""
     texts = np.stack([embedder.embed_text(f"{sound} music") for sound in TRAINED_SOUNDS])
     clips = list(evaluation_clips(per_sound))
@@ -126,7 +126,8 @@ def export_weights(
     model: ClapModel,
     tokenizer: PreTrainedTokenizerFast,
     folder: Path,
-    training: Mapping[str, object],
+    training: Mapping[str, Any],
+    per_sound: int,
 ) -> Evaluation:
     """Write a checkpoint with its card, evaluate it, and write the training facts beside it.
 
@@ -134,7 +135,8 @@ def export_weights(
         model: In evaluation mode; saved in float16.
         tokenizer: Its word-level tokenizer.
         folder: Created if absent; files of the same names are replaced.
-        training: Recipe and curve, written to training.json with the evaluation.
+        training: The card of the training, written to training.json with the evaluation.
+        per_sound: Clips of the evaluation.
     """
     folder.mkdir(parents=True, exist_ok=True)
     halved: torch.nn.Module = copy.deepcopy(model)
@@ -144,15 +146,17 @@ def export_weights(
     build_extractor().save_pretrained(folder)
     words = sorted(word for word in tokenizer.get_vocab() if not word.startswith(_SPECIAL_PREFIX))
     _write_json(folder / "vocabulary.json", {"words": words, "sounds": list(TRAINED_SOUNDS)})
-    found = evaluate(read_embedder(folder))
+    found = evaluate(read_embedder(folder), per_sound)
     _write_json(folder / "training.json", {**training, "evaluation": found.facts()})
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    (folder / "MODEL_CARD.md").write_text(_card(found, parameters, len(words)))
+    (folder / "MODEL_CARD.md").write_text(_card(found, parameters, len(words), training))
     return found
 
 
-def _card(found: Evaluation, parameters: int, words: int) -> str:
+def _card(found: Evaluation, parameters: int, words: int, training: Mapping[str, Any]) -> str:
     return _CARD.format(
+        round_trips=training["round_trips"],
+        timbres=", ".join(source["name"] for source in training["sources"][1:]) or "none",
         parameters=parameters,
         words=words,
         sounds=len(TRAINED_SOUNDS),

@@ -139,6 +139,29 @@ def test_the_stream_is_a_function_of_the_step() -> None:
     assert bool((peaks <= 0.95 + 1e-6).all())
 
 
+def test_pairs_are_two_clips_of_one_timbre_each() -> None:
+    stream = CropStream((PROCEDURAL, NATURE), 5, 1600, 8000)
+    pairs = stream.pairs(3, 4)
+    assert torch.equal(stream.pairs(3, 4), pairs)
+    assert pairs.shape == (4, 2, 1600)
+    assert not any(torch.equal(first, second) for first, second in pairs)
+    first, second = stream._parts(np.random.default_rng(3), 2)
+    assert np.array_equal(first.timbre.level, second.timbre.level)
+    assert first.notes != second.notes
+
+
+def test_pairs_of_sounds_take_other_clips_of_the_same_sound() -> None:
+    """The list of clips goes through the sounds in turn, so that is one turn later."""
+    assert NATURE.timbres is not None
+    cuts = CropStream((NATURE,), 5, round(5.12 * 4000), 4000)._cuts(
+        NATURE, 0, np.random.default_rng(3), 2
+    )
+    number = int(np.random.default_rng(3).integers(384))  # what they draw first
+    for cut, place in zip(cuts, (number, number + NATURE.timbres), strict=True):
+        clip = render_clip(NATURE, 5, place, sample_rate=4000)
+        assert np.corrcoef(clip, cut)[0, 1] > 0.999
+
+
 def test_takes_of_a_timbre_differ_in_their_melody_alone() -> None:
     first, second = take_of(1, 12, 0), take_of(1, 12, 1)
     assert first.notes != second.notes

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.fft import next_fast_len
 from scipy.special import jv
 
 from bench.corpus.melodies import Note
@@ -14,6 +15,7 @@ from bench.corpus.procedural import (
     STRING_RATE,
     Part,
     as_array,
+    fast_length,
     hash_noise,
     render_parts,
     string_damping,
@@ -167,3 +169,8 @@ def test_nothing_sounds_before_the_first_note_and_after_the_last() -> None:
     assert np.abs(waveform[int(0.7 * RATE) :]).max() < rounding
     silent = rendered(plain(), ())
     assert not silent.any()
+
+
+def test_a_fast_length_is_that_of_scipy() -> None:
+    for least in (*range(1, 400), 81_920, 93_001, 130_001):
+        assert fast_length(least) == next_fast_len(least, real=True)

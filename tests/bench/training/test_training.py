@@ -17,7 +17,7 @@ from bench.api import ConfigError
 from bench.files import file_digest
 from bench.training.card import export
 from bench.training.loop import Curve, Training
-from bench.training.recipe import Recipe
+from bench.training.recipe import Recipe, Schedule
 
 RECIPE = Recipe("toy", 0.05, 4, steps=9, warm_up_steps=3, average=0.9, report_s=0.0, seed=2)
 
@@ -40,8 +40,8 @@ class Slope(nn.Module):
 class Regression:
     """Learns a slope from points that follow from the step; stops before `until`."""
 
-    def __init__(self, model: Slope, until: int = 1000) -> None:
-        self.model, self.until = model, until
+    def __init__(self, model: Slope, until: int = 1000, dropped: float = 0.0) -> None:
+        self.model, self.until, self.dropped = model, until, dropped
         self.weights: list[Tensor] = []
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
@@ -56,7 +56,8 @@ class Regression:
         inputs, wanted = batch
         self.model.get_buffer("seen").add_(len(inputs))
         self.model.get_buffer("steps").add_(1)
-        error = self.model.line(inputs) - wanted
+        heard = nn.functional.dropout(inputs, self.dropped)
+        error = self.model.line(heard) - wanted
         return {"loss": error.square().mean(), "absolute": error.abs().mean()}
 
     def evaluate(self) -> Curve:
@@ -67,21 +68,25 @@ def training_of(folder: Path, recipe: Recipe = RECIPE, *, resume: bool = False) 
     return Training(Slope(), recipe, folder, device="cpu", resume=resume)
 
 
-def taught(training: Training, until: int = 1000) -> Regression:
+def taught(training: Training, until: int = 1000, dropped: float = 0.0) -> Regression:
     assert isinstance(training.model, Slope)
-    lesson = Regression(training.model, until)
+    lesson = Regression(training.model, until, dropped)
     training.run(lesson)
     return lesson
 
 
-def test_a_resumed_training_ends_as_an_uninterrupted_one_bit_by_bit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dropped", [0.0, 0.5])
+def test_a_resumed_training_ends_as_an_uninterrupted_one_bit_by_bit(
+    tmp_path: Path, dropped: float
+) -> None:
     whole = training_of(tmp_path / "whole")
-    taught(whole)
+    taught(whole, dropped=dropped)
     with pytest.raises(StoppedError):
-        taught(training_of(tmp_path / "parts"), until=5)
+        taught(training_of(tmp_path / "parts"), until=5, dropped=dropped)
+    torch.manual_seed(77)  # whoever goes on has drawn something else before
     resumed = training_of(tmp_path / "parts", resume=True)
     assert resumed.step == 5
-    taught(resumed)
+    taught(resumed, dropped=dropped)
     assert resumed.step == whole.step == 9
     for name, value in whole.model.state_dict().items():
         assert torch.equal(resumed.model.state_dict()[name], value)
@@ -155,10 +160,47 @@ def test_another_recipe_does_not_go_on(tmp_path: Path) -> None:
     assert training_of(tmp_path, replace(RECIPE, steps=12), resume=True).step == 9
 
 
+def test_a_checkpoint_from_before_a_choice_was_there_goes_on_as_it_was(tmp_path: Path) -> None:
+    taught(training_of(tmp_path))
+    state = torch.load(tmp_path / "toy.pt", weights_only=True)
+    del state["recipe"]["schedule"]
+    torch.save(state, tmp_path / "toy.pt")
+    assert training_of(tmp_path, resume=True).step == 9
+    cosine = replace(RECIPE, schedule=Schedule("cosine"))
+    with pytest.raises(ConfigError, match="may change on the way"):
+        training_of(tmp_path, cosine, resume=True)
+
+
+def test_rates_rise_and_follow_their_schedule() -> None:
+    """Warm-up over 4 steps, then half a cosine, a line in the last 30 %, or nothing more."""
+    long = replace(RECIPE, learning_rate=1.0, steps=1000, warm_up_steps=4)
+    for schedule, expected in (
+        (Schedule("cosine", 0.1), {250: 0.1 + 0.9 * 0.8535533906, 500: 0.55, 1000: 0.1}),
+        (Schedule("plateau", 0.1), {250: 1.0, 700: 1.0, 850: 0.5, 1000: 0.1}),
+        (Schedule("plateau", 1.0), {250: 1.0, 850: 1.0, 1000: 1.0}),
+    ):
+        recipe = replace(long, schedule=schedule)
+        for step, rate in expected.items():
+            assert recipe.rate_at(step, step / 1000) == pytest.approx(rate)
+        assert recipe.rate_at(1, 0.0) == 0.5
+
+
+def test_without_an_average_the_weights_themselves_are_left(tmp_path: Path) -> None:
+    training = training_of(tmp_path, replace(RECIPE, average=0.0))
+    taught(training)
+    for name, value in training.model.state_dict().items():
+        assert torch.equal(training.average[name], value)
+
+
 @pytest.mark.parametrize("budget", [{"steps": None}, {"steps": 0}, {"budget_s": -1.0}])
 def test_a_recipe_needs_a_budget(budget: dict[str, float | None]) -> None:
     with pytest.raises(ConfigError, match="one of them must be above 0"):
         replace(RECIPE, **budget)  # type: ignore[arg-type]
+
+
+def test_a_step_needs_a_clip() -> None:
+    with pytest.raises(ConfigError, match="has 0 clips per step"):
+        replace(RECIPE, batch_size=0)
 
 
 def test_weights_and_card_are_left(tmp_path: Path) -> None:

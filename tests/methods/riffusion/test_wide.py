@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -27,8 +25,8 @@ from methods.riffusion.pretrain.denoiser import TextedLatents
 from methods.riffusion.pretrain.shards import KEPT_SHARDS, Renderer, Shard, Shards, Window
 from methods.riffusion.pretrain.wide_export import write_weights
 from methods.riffusion.soft_tokens import SoftTokens, statistics, with_tokens
+from tests import kits
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 SHAPE = (4, 8, 8)  # of the latents of the tiny backbone
 FEW: material.Windows = {"worded": Window(2, 80), "timbres": Window(2, 20)}
 
@@ -298,21 +296,9 @@ def test_there_are_no_more_shards_than_were_carried() -> None:
     assert Window(2, 10).ahead(25, 2) == range(6)
 
 
-def run(command: list[str], folder: Path, **environment: str) -> str:
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-        env={**os.environ, **environment},
-    )
-    return f"{done.returncode} {done.stderr}"
-
-
 def command(stage: str, work: Path, *options: str) -> str:
     arguments = [stage, "--work", str(work), "--device", "cpu", "--processes", "1", *options]
-    return run([sys.executable, "-m", "methods.riffusion.pretrain", *arguments], CHECKOUT)
+    return kits.run([sys.executable, "-m", "methods.riffusion.pretrain", *arguments], kits.CHECKOUT)
 
 
 @pytest.mark.slow
@@ -329,37 +315,16 @@ def test_the_command_trains_goes_on_and_leaves_weights_with_a_card(tmp_path: Pat
     assert read_backbone(tmp_path / "weights").context_dim == 64
 
 
-# As if these were not installed, which is how it is where a kit is carried to.
-LACKING = """
-from importlib.machinery import PathFinder
-everywhere = PathFinder.find_spec
-def find_spec(name, path=None, target=None):
-    lacks = name.split(".")[0] in ("fluidsynth", "librosa", "soundfile", "soxr", "numba")
-    return None if lacks else everywhere(name, path, target)
-PathFinder.find_spec = find_spec
-"""
-
-
 @pytest.mark.slow
 @pytest.mark.corpus
 def test_a_kit_trains_alone_without_a_soundfont_and_goes_on(tmp_path: Path) -> None:
-    kit, lacks = tmp_path / "kit", tmp_path / "lacks"
+    kit = tmp_path / "kit"
     options = ("--out", str(kit), "--worded", "1")
     assert command("kit", tmp_path / "work", *options).startswith("0 ")
     assert "is there already" in command("kit", tmp_path / "work", *options)
-    lacks.mkdir()
-    (lacks / "sitecustomize.py").write_text(LACKING)
-    settings = {
-        "PYTHON": sys.executable,
-        "PYTHONPATH": str(lacks),
-        "DEVICE": "cpu",
-        "BATCH": "4",
-        "PROCESSES": "1",
-        "BUDGET_S": "3000",
-    }
     for steps in (2, 4):
         out = tmp_path / f"out{steps}"
-        done = run(["sh", "run.sh"], kit, **settings, STEPS=str(steps), OUT=str(out))
+        done = kits.train(kit, "riffusion", out, kits.SCIENCE, BATCH="4", STEPS=str(steps))
         assert done.startswith("0 "), done
         assert json.loads((out / "wide.json").read_text())["samples"] == 4 * steps
         back = {path.name: path.stat().st_size for path in out.iterdir()}

@@ -1,4 +1,4 @@
-"""SS VQ-VAE: the published sizes and names, the code book, and a training that goes down."""
+"""SS VQ-VAE: the published sizes and names, the code book, the contract."""
 
 from __future__ import annotations
 
@@ -30,16 +30,12 @@ from methods.ssvqvae.method import (
     RELEASED,
     Model,
     SelfSupervisedVqVae,
-    load_folder,
     load_released,
     log_spectra,
     waveforms_of,
 )
 from methods.ssvqvae.network import NetworkSettings, StyleVQVAE, VectorQuantiser
 from methods.ssvqvae.parameters import Parameters
-from methods.ssvqvae.pretrain.data import Corpus, draw_pairs, read_folder
-from methods.ssvqvae.pretrain.export import export
-from methods.ssvqvae.pretrain.training import Recipe, begin, perplexity, restart_unused, train
 from tests import rounding
 
 SMALL = NetworkSettings(bins=65, width=16, codes=8)
@@ -168,25 +164,6 @@ def test_a_code_on_every_latent_costs_nothing() -> None:
     assert torch.equal(quantised.codes[0], torch.arange(SMALL.codes))
 
 
-def test_perplexity_counts_the_codes_in_use() -> None:
-    assert perplexity(torch.tensor([3, 3, 3]), 8) == pytest.approx(1.0)
-    assert perplexity(torch.arange(8), 8) == pytest.approx(
-        8.0, rel=rounding.worst(8 + 8)
-    )  # a sum, its exponential
-
-
-def test_unused_codes_start_again_from_latents() -> None:
-    network = StyleVQVAE(SMALL)
-    before = network.vq.embedding.weight.detach().clone()
-    used = torch.tensor([1.0, 0, 1, 1, 0, 1, 1, 1])
-    latents = torch.randn(2, SMALL.width, 6)
-    assert restart_unused(network, used, latents, seed=0) == 2
-    after = network.vq.embedding.weight.detach()
-    assert torch.equal(after[used > 0], before[used > 0])
-    rows = latents.transpose(1, 2).flatten(0, 1)
-    assert all((rows == after[code]).all(-1).any() for code in (1, 4))
-
-
 def test_a_waveform_survives_its_spectra() -> None:
     time = torch.arange(8192) / 16_000
     waveform = torch.sin(2 * math.pi * 440 * time)[None] * 0.3
@@ -196,69 +173,6 @@ def test_a_waveform_survives_its_spectra() -> None:
     assert again.shape == (1, 8000)
     remade = log_spectra(again, RELEASED)
     assert float((remade - spectra[..., :17]).abs().mean()) < 0.05
-
-
-def _tones(shape: str, count: int) -> list[np.ndarray]:
-    """Sine or saw tones of several pitches, int16."""
-    time = np.arange(16_000) / 16_000
-    made = []
-    for number in range(count):
-        phase = time * (220.0 * 2 ** (number / 6))
-        wave = np.sin(2 * np.pi * phase) if shape == "sine" else 2 * (phase % 1) - 1
-        made.append((wave * 9000).astype(np.int16))
-    return made
-
-
-def test_training_goes_down_by_a_third_in_a_dozen_steps() -> None:
-    corpus = Corpus({shape: _tones(shape, 6) for shape in ("sine", "saw")})
-    torch.manual_seed(0)
-    training = begin(StyleVQVAE(SMALL), Recipe(1.0, learning_rate=1e-2), Path("none.pt"))
-    draws = np.random.default_rng(0)
-    losses = []
-    for _ in range(12):
-        pairs = draw_pairs(corpus, 4, 2048, draws)
-        content, style = (log_spectra(waveforms, GEOMETRY) for waveforms in pairs)
-        losses.append(training.update(content, style, 1e-2))
-    assert np.mean(losses[-3:]) < 0.7 * np.mean(losses[:3])
-
-
-def test_a_training_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    corpus = Corpus({shape: _tones(shape, 6) for shape in ("sine", "saw")})
-    path = tmp_path / "small.pt"
-    recipe = Recipe(seconds=0.01, batch_size=2, stretch_s=0.128)
-    training = train(begin(StyleVQVAE(SMALL), recipe, path), corpus, GEOMETRY, recipe, path)
-    assert training.step >= 1
-    assert {"same source", "other source", "perplexity"} <= set(training.curve[-1])  # type: ignore[arg-type]  # a table
-    again = begin(StyleVQVAE(SMALL), recipe, path)
-    assert again.step == training.step
-    assert torch.equal(again.network.vq.embedding.weight, training.network.vq.embedding.weight)
-    assert torch.equal(again.used, training.used)
-    more = Recipe(seconds=again.elapsed_s + 0.01, batch_size=2, stretch_s=0.128)
-    assert train(again, corpus, GEOMETRY, more, path).step > training.step
-
-
-def test_an_exported_model_loads_in_half_precision(tmp_path: Path) -> None:
-    training = begin(StyleVQVAE(SMALL), Recipe(1.0), tmp_path / "none.pt")
-    export(training, GEOMETRY, Recipe(1.0), tmp_path)
-    model = load_folder(tmp_path)
-    assert model.geometry == GEOMETRY
-    original = training.network.vq.embedding.weight
-    stored = model.network.vq.embedding.weight
-    atol = rounding.worst(1, scale=rounding.magnitude(original), dtype=torch.float16)
-    torch.testing.assert_close(stored, original, rtol=0, atol=atol)
-
-
-def test_a_folder_is_read_by_its_sub_folders(tmp_path: Path) -> None:
-    from bench.audio import write_audio
-
-    audio = Audio(np.full((1, 4000), 0.25, np.float32), 8000)
-    for name in ("flute/a.wav", "flute/b.wav", "solo.wav"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        write_audio(tmp_path / name, audio)
-    corpus = read_folder(tmp_path, 16_000)
-    assert {name: len(clips) for name, clips in corpus.sources.items()} == {"flute": 2, "solo": 1}
-    content, style = draw_pairs(corpus, 3, 3000, np.random.default_rng(0))
-    assert content.shape == style.shape == (3, 3000)
 
 
 @pytest.fixture
