@@ -77,8 +77,8 @@ def test_a_fitted_method_renders_every_length_repeatably(
     assert [audio.num_samples for audio in outputs] == [c.audio.num_samples for c in contents]
     assert all(np.isfinite(audio.waveform).all() for audio in outputs)
     assert all(0.5 < np.abs(audio.waveform).max() <= 1 for audio in outputs)
-    again = method.transfer(requests[:2])
-    assert [audio.digest for audio in again] == [audio.digest for audio in outputs[:2]]
+    again = method.transfer(requests)
+    assert [audio.digest for audio in again] == [audio.digest for audio in outputs]
 
 
 def test_a_style_is_learnt_alike_alone_and_in_company(low_and_high: list[StyleState]) -> None:
