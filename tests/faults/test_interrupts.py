@@ -71,9 +71,9 @@ def paused(stage: Stage, moment: str, option: str, out: str) -> ForkServerProces
         ("prepare", "--no-isolate"),
         ("fit", "--isolate"),
         pytest.param("fit", "--no-isolate", marks=pytest.mark.slow),
-        ("transfer", "--isolate"),
+        pytest.param("transfer", "--isolate", marks=pytest.mark.slow),
         pytest.param("transfer", "--no-isolate", marks=pytest.mark.slow),
-        ("score", "--no-isolate"),
+        pytest.param("score", "--no-isolate", marks=pytest.mark.slow),
     ],
 )
 def test_an_interrupt_ends_with_130_and_the_run_goes_on(
@@ -143,7 +143,7 @@ def test_a_sigterm_ends_with_143_and_the_run_goes_on(
 
 
 @pytest.mark.parametrize(
-    "what", ["transfer", "check", pytest.param("time", marks=pytest.mark.slow)]
+    "what", ["transfer", *(pytest.param(one, marks=pytest.mark.slow) for one in ("check", "time"))]
 )
 def test_a_sigterm_ends_every_command_that_computes(stage: Stage, what: str) -> None:
     method, data, mark = f"{RUDE}:Steady", stage.home / "data", stage.notes / "paused-transfer"

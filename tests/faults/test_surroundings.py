@@ -37,7 +37,9 @@ def largest(folder: Path) -> int:
     return max(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("limit_bytes", [1500, pytest.param(4000, marks=pytest.mark.slow), 8000])
+@pytest.mark.parametrize(
+    "limit_bytes", [1500, *(pytest.param(n, marks=pytest.mark.slow) for n in (4000, 8000))]
+)
 def test_a_file_that_cannot_grow_stops_the_run_clearly(stage: Stage, limit_bytes: int) -> None:
     out = f"limited{limit_bytes}"
     assert largest(stage.home / "run") > 8000
@@ -180,7 +182,9 @@ def test_a_header_of_an_older_schema_is_refused(stage: Stage, older: Path) -> No
     assert "does not follow schema 1" in stage.said(older.name)
 
 
-@pytest.mark.parametrize("name", ["plan", "cells", "scores"])
+@pytest.mark.parametrize(
+    "name", ["plan", *(pytest.param(one, marks=pytest.mark.slow) for one in ("cells", "scores"))]
+)
 def test_a_record_of_an_older_schema_is_refused_with_its_line(
     stage: Stage, older: Path, name: str
 ) -> None:

@@ -236,8 +236,8 @@ def state_of_this_process() -> list[object]:
     ("line", "words"),
     [
         ("os._exit(0)", "ended its process.*exit code 0"),
-        ("raise SystemExit(0)", "SystemExit"),
-        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        pytest.param("raise SystemExit(0)", "SystemExit", marks=pytest.mark.slow),
+        pytest.param("raise KeyboardInterrupt", "KeyboardInterrupt", marks=pytest.mark.slow),
         ("os.kill(os.getpid(), 11)", "ended by SIGSEGV"),
         ("1 / 0", "ZeroDivisionError"),
         ("class CheckpointError(Exception): pass\nraise CheckpointError('x')", "CheckpointError"),
@@ -266,9 +266,17 @@ def test_a_package_of_ones_own_that_ours_hides_is_named(tmp_path: Path, line: st
     ("line", "words"),
     [
         ("INFO = 'x'", r"INFO is a str; it must be a bench\.api\.MethodInfo"),
-        ("INFO = MethodInfo(3, ('melody',), True, 's')", r"INFO is wrong at title"),
+        pytest.param(
+            "INFO = MethodInfo(3, ('melody',), True, 's')",
+            "INFO is wrong at title",
+            marks=pytest.mark.slow,
+        ),
         ("INFO = MethodInfo('t', ('smell',), True, 's')", r"INFO is wrong at conditioned_on\.0"),
-        ("ENVIRONMENT = 3", "ENVIRONMENT is 3; it must be text or None"),
+        pytest.param(
+            "ENVIRONMENT = 3",
+            "ENVIRONMENT is 3; it must be text or None",
+            marks=pytest.mark.slow,
+        ),
         ("family = ('x',)", "family is .*; it must be text or None"),
     ],
 )

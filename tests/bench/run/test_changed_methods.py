@@ -125,6 +125,10 @@ CHANGES = {
     "weights of weights": other_weights,
     "version, code": other_version,
 }
+ONE_BY_DEFAULT = [
+    "code",
+    *(pytest.param(words, marks=pytest.mark.slow) for words in CHANGES if words != "code"),
+]
 
 
 def peaks(small: Small, out: str = "run") -> dict[tuple[str, str, str], float]:
@@ -194,7 +198,7 @@ def test_what_was_put_back_is_what_it_was(scaled: Small) -> None:
         assert scaled.load().plan_faults == ()
 
 
-@pytest.mark.parametrize("words", CHANGES)
+@pytest.mark.parametrize("words", ONE_BY_DEFAULT)
 def test_keep_old_refuses_and_says_what_changed(scaled: Small, words: str) -> None:
     assert run(scaled, "--keep-old") == 0
     names = ("run.json", "plan.jsonl", "cells.jsonl", "scores.jsonl")
@@ -259,7 +263,7 @@ def test_cells_of_two_identities_in_one_table_are_told(
     )
 
 
-@pytest.mark.parametrize("words", CHANGES)
+@pytest.mark.parametrize("words", ONE_BY_DEFAULT)
 def test_two_runs_of_unlike_methods_are_told_apart(
     scaled: Small, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

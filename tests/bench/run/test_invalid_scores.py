@@ -64,12 +64,22 @@ def scores(done: Run, metric: str) -> dict[str, tuple[str, float | None, str]]:
     ("metric", "reason"),
     [
         ("NotANumber", "gave the value nan; a score is a finite real number"),
-        ("RawNotANumber", "gave the value before clipping inf; a score is a finite real number"),
+        pytest.param(
+            "RawNotANumber",
+            "gave the value before clipping inf; a score is a finite real number",
+            marks=pytest.mark.slow,
+        ),
         ("TooLarge", "gave the value 57.0; its declared range is 0 to 1"),
-        ("NoNumber", "gave no value with the status ok, which has one"),
-        ("Misnamed", "named a score 'peek'; its name must be 'peak'"),
+        pytest.param(
+            "NoNumber", "gave no value with the status ok, which has one", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "Misnamed", "named a score 'peek'; its name must be 'peak'", marks=pytest.mark.slow
+        ),
         ("Bare", ", not a Score"),
-        ("Raising", "gave no score: ValueError: this clip is cursed"),
+        pytest.param(
+            "Raising", "gave no score: ValueError: this clip is cursed", marks=pytest.mark.slow
+        ),
         ("Leaving", "gave no score: SystemExit: 0"),
         ("TooFew", "returned a list of 0 for 1 outputs; a score per output is wanted"),
     ],
@@ -211,7 +221,10 @@ def test_an_invalid_score_of_another_session_does_not_end_this_one_with_5(toy: P
     assert run(toy) == 0
 
 
-@pytest.mark.parametrize("stored", ["NaN", "Infinity", "null", "57.0"])
+@pytest.mark.parametrize(
+    "stored",
+    ["NaN", "null", *(pytest.param(one, marks=pytest.mark.slow) for one in ("Infinity", "57.0"))],
+)
 def test_a_stored_score_that_is_none_is_invalid_and_scored_again_when_asked(
     toy: Path, stored: str
 ) -> None:

@@ -123,6 +123,7 @@ class Stopping:
         return self.lesson.batch(step)
 
 
+@pytest.mark.slow
 def test_a_resumed_language_model_is_the_uninterrupted_one(
     tmp_path: Path, taught: Training
 ) -> None:

@@ -289,7 +289,7 @@ def test_an_excerpt_lies_in_the_clip_and_is_drawn() -> None:
     assert whole.num_samples == 12_800
 
 
-@pytest.mark.parametrize("use", ["style", "content"])
+@pytest.mark.parametrize("use", [pytest.param("style", marks=pytest.mark.slow), "content"])
 def test_the_contract_on_random_weights(use: str) -> None:
     entry = find_method(f"{TINY}:TinyStyle")
     subject = MethodSubject("tiny", entry, overrides={"use": use, "excerpt_s": 0.5})

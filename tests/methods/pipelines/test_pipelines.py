@@ -93,7 +93,9 @@ def usual(ace_step: AceStep, stable_audio: StableAudio) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("name", ["TinyAceStep", "TinyStableAudio"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("TinyAceStep", marks=pytest.mark.slow), "TinyStableAudio"]
+)
 def test_the_contract_on_random_weights(name: str) -> None:
     subject = MethodSubject("tiny", find_method(f"{TINY}:{name}"), overrides=FEW)
     failed = [one for one in run_checks(METHOD_CHECKS, subject) if one.status != "passed"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -112,20 +114,18 @@ def test_a_learnt_word_leads_every_sampler() -> None:
 
 def test_what_a_word_knows_beyond_the_style_s_text_needs_a_text_that_the_model_knows() -> None:
     method, content = loaded(RTI), clip("c", 1.0)
+    fast = RtiParameters(steps=1, batch_size=1, num_inference_steps=2, sampler="steer")
+    state = learnt(method, fast)  # what is learnt does not depend on how it is sampled
     digests = []
     for terms in ({}, {"plain_weight": 0.5}, {"contrast_weight": 30.0}):
-        parameters = RtiParameters(
-            steps=1, batch_size=1, num_inference_steps=2, sampler="steer", strength=1.0, **terms
-        )
-        state = learnt(method, parameters)
+        parameters = replace(fast, strength=1.0, **terms)
         (made,) = method.transfer([TransferRequest(content, state, parameters, 1)])
         digests.append(made.digest)
     assert len(set(digests)) == 3
-    plain = RtiParameters(
-        steps=1, batch_size=1, num_inference_steps=2, sampler="steer", plain_weight=0.5
-    )
+    plain = replace(fast, plain_weight=0.5)
     for name in ("zither", ""):
-        unknown = TransferRequest(content, learnt(method, plain, name), plain, 1)
+        named = replace(state, meta={**state.meta, "text": name})
+        unknown = TransferRequest(content, named, plain, 1)
         with pytest.raises(UnsupportedError, match=f"the style's text is '{name}', with a word"):
             method.transfer([unknown])
     with pytest.raises(ConfigError, match=r"plain_weight is 0\.5, .* sampler zeta; only steer"):
