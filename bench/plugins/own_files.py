@@ -115,10 +115,14 @@ def own_data(opened: Iterable[Path], place: str) -> set[Path]:
     }
 
 
+# What an installer notes about a package; libraries read it to learn which packages there are.
+_NOTES = (".egg-info", ".dist-info")
+
+
 def _is_shown(path: Path, tree: Path) -> bool:
-    """Whether a file lies in a folder and in no hidden part of it."""
+    """Whether a file lies in a folder, in no hidden part of it, and is no note of an installer."""
     return path.is_relative_to(tree) and not any(
-        part.startswith(".") for part in path.relative_to(tree).parts
+        part.startswith(".") or part.endswith(_NOTES) for part in path.relative_to(tree).parts
     )
 
 

@@ -186,7 +186,12 @@ def test_another_lock_is_another_environment_and_other_results(home: Path) -> No
 
 @pytest.mark.parametrize(
     ("how", "status", "code"),
-    [("noise", "ok", 0), ("raise", "error", 5), ("exit", "crash", 5), ("hang", "timeout", 5)],
+    [
+        ("noise", "ok", 0),
+        pytest.param("raise", "error", 5, marks=pytest.mark.slow),
+        ("exit", "crash", 5),
+        pytest.param("hang", "timeout", 5, marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.usefixtures("table")
 def test_what_goes_wrong_there_costs_cells_and_not_the_run(

@@ -25,12 +25,14 @@ OVERRIDES: dict[str, dict[str, Json]] = {
 # environment of its own has none either (tests/backends).
 FULL_ALONE = {"musicgen-style", "ace-step", "stable-audio"}
 ANOTHER_SEED = "another seed gives other bytes"
+# Of one class with zeta and steer, of which the contract is asked every time.
+BY_NIGHT = {"ddim-inversion", "sdedit"}
 
 
 @pytest.fixture(
     scope="session",
     params=[
-        name
+        pytest.param(name, marks=[pytest.mark.slow] if name in BY_NIGHT else [])
         for name, entry in catalog.methods().items()
         if name not in FULL_ALONE and entry.environment is None
     ],

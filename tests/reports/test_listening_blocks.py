@@ -183,6 +183,7 @@ def test_the_smallest_difference_is_the_one_that_the_tables_interval_finds() -> 
     assert found in {80, 81}
 
 
+@pytest.mark.slow
 def test_more_listeners_find_smaller_differences_and_one_content_finds_none() -> None:
     given, size = made_up(30, 4, styles=4), Size(4, 5)
     few, many = (power.smallest_difference(given, make_blocks(given, n, size, 0)) for n in (10, 60))

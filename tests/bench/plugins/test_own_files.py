@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.plugins.own_files import watching_files
+from bench.plugins.own_files import own_data, watching_files
 
 
 @pytest.fixture
@@ -60,3 +60,14 @@ def test_all_blocks_share_one_hook(checkout: Path) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=checkout, check=True
     )
     assert done.stdout.split() == ["1"]
+
+
+def test_an_installer_s_notes_and_what_is_hidden_are_no_data_of_a_plug_in(tmp_path: Path) -> None:
+    """`pip install -e` leaves them in the tree, and libraries read them while they are imported."""
+    module = tmp_path / "mine.py"
+    places = ("mine.egg-info/PKG-INFO", "mine-1.dist-info/METADATA", ".cache/a.json", "facts.json")
+    files = [module, *(tmp_path / place for place in places)]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("")
+    assert own_data(files, str(module)) == {module, tmp_path / "facts.json"}

@@ -75,6 +75,7 @@ def cosine(step: int, lowest: float) -> float:
     return (1 - lowest) * 0.5 * (1 + math.cos(math.pi * step / STEPS)) + lowest
 
 
+@pytest.mark.slow
 def test_the_language_model_takes_the_steps_of_a_plain_loop(taught: Training) -> None:
     """What the bundled one was trained by: teacher forcing, AdamW, a warm-up, half a cosine."""
     model = language_model()

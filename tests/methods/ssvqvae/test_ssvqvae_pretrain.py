@@ -130,6 +130,7 @@ class Stopping:
         return self.lesson.batch(step)
 
 
+@pytest.mark.slow
 def test_a_resumed_training_is_the_uninterrupted_one(tmp_path: Path, taught: Training) -> None:
     often = replace(SHORT, report_s=0.0)
     first = Training(pupil(), often, tmp_path / "parts", device="cpu", resume=False)

@@ -175,6 +175,7 @@ class Stopping:
         return self.lesson.batch(step)
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_goes_on_as_if_it_had_not_been(
     tmp_path: Path, taught: Training
 ) -> None:
