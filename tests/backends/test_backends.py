@@ -190,7 +190,7 @@ def test_another_lock_is_another_environment_and_other_results(home: Path) -> No
         ("noise", "ok", 0),
         pytest.param("raise", "error", 5, marks=pytest.mark.slow),
         ("exit", "crash", 5),
-        pytest.param("hang", "timeout", 5, marks=pytest.mark.slow),
+        ("hang", "timeout", 5),
     ],
 )
 @pytest.mark.usefixtures("table")

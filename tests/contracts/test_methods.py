@@ -25,8 +25,8 @@ OVERRIDES: dict[str, dict[str, Json]] = {
 # environment of its own has none either (tests/backends).
 FULL_ALONE = {"musicgen-style", "ace-step", "stable-audio"}
 ANOTHER_SEED = "another seed gives other bytes"
-# Of one class with zeta and steer, of which the contract is asked every time.
-BY_NIGHT = {"ddim-inversion", "sdedit"}
+# Of one class with zeta, of which the contract is asked every time.
+BY_NIGHT = {"ddim-inversion", "sdedit", "steer"}
 
 
 @pytest.fixture(

@@ -31,6 +31,7 @@ def test_it_checks_hears_runs_and_sweeps() -> None:
     assert verbs == ["check", "transfer", "run", "run"]
 
 
+@pytest.mark.slow
 def test_its_method_keeps_the_contract(written: Path, checkout: Path) -> None:
     (step,) = [step for step in TUTORIAL if " check " in step.command]
     walk = Walk(written.parent)

@@ -68,7 +68,7 @@ def paused(stage: Stage, moment: str, option: str, out: str) -> ForkServerProces
 @pytest.mark.parametrize(
     ("moment", "option"),
     [
-        ("prepare", "--no-isolate"),
+        pytest.param("prepare", "--no-isolate", marks=pytest.mark.slow),
         ("fit", "--isolate"),
         pytest.param("fit", "--no-isolate", marks=pytest.mark.slow),
         pytest.param("transfer", "--isolate", marks=pytest.mark.slow),
@@ -115,7 +115,7 @@ TERM = signal.SIGTERM
     ("moment", "option"),
     [
         pytest.param("prepare", "--no-isolate", marks=pytest.mark.slow),
-        ("fit", "--no-isolate"),
+        pytest.param("fit", "--no-isolate", marks=pytest.mark.slow),
         pytest.param("fit", "--isolate", marks=pytest.mark.slow),
         ("transfer", "--isolate"),
         pytest.param("transfer", "--no-isolate", marks=pytest.mark.slow),
@@ -186,6 +186,7 @@ def test_a_sigterm_during_imports_says_how_to_go_on(stage: Stage, checkout: Path
     assert said == "terminated; run the same command again to go on\n"
 
 
+@pytest.mark.slow
 def test_a_sigterm_while_the_report_is_written(stage: Stage) -> None:
     with held_before_report(stage, "stopped") as process:
         assert interrupted(process, TERM, TERM) == 143
@@ -212,7 +213,7 @@ def test_several_devices_end_on_a_sigterm_to_the_parent(stage: Stage) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, TERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), TERM])
 def test_three_ends_in_one_chunk_that_were_asked_for_are_no_crash(
     stage: Stage, number: signal.Signals
 ) -> None:

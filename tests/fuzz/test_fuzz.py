@@ -64,6 +64,7 @@ def counted(done: subprocess.CompletedProcess[str]) -> dict[str, tuple[int, int]
     return counts
 
 
+@pytest.mark.slow
 def test_damaged_files_of_every_kind_are_read_or_refused(tmp_path: Path) -> None:
     counts = counted(fuzzed(",".join(KINDS), SHORT_S, tmp_path))
     assert tuple(counts) == KINDS

@@ -168,6 +168,7 @@ def test_a_batch_is_half_words_and_half_other_clips_of_the_same_timbres(
     assert 12 <= stars < 24  # 12 % are the empty text
 
 
+@pytest.mark.slow
 def test_a_resumed_training_is_the_uninterrupted_one(
     tmp_path: Path, tiny_backbone: Backbone, twin_backbone: Backbone
 ) -> None:
