@@ -38,6 +38,7 @@ from bench.device import resolve_device
 from bench.files import file_digest
 from bench.training.card import export as export_weights
 from bench.training.loop import Training
+from bench.training.options import add_training_options, recipe_asked
 from bench.training.recipe import Recipe
 from methods.riffusion.checkpoints import MINI_FOLDER
 from methods.riffusion.pretrain import wide
@@ -71,16 +72,10 @@ def _parse() -> argparse.Namespace:
 
 
 def _add_kit_options(parser: argparse.ArgumentParser) -> None:
+    add_training_options(parser, "of the stage wide")
     kit = parser.add_argument_group("of the stages wide and kit")
-    kit.add_argument("--budget-s", type=float, help="wall clock in all, over all starts")
-    kit.add_argument("--steps", type=int, help="steps in all, in place of or beside --budget-s")
-    kit.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N")
-    kit.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    kit.add_argument("--report-s", type=float, default=60.0, help="between two checkpoints")
     kit.add_argument("--sources", default="procedural,fluid", help="of timbres; they take turns")
-    kit.add_argument("--batch-size", type=int, default=wide.RECIPE.batch_size)
     kit.add_argument("--worded", type=int, help="shards of worded clips in all; default: no end")
-    kit.add_argument("--seed", type=int, default=0)
     kit.add_argument("--weights", type=Path, default=MINI_FOLDER, help="what it begins from")
     kit.add_argument("--out", type=Path, default=Path("build/kit"), help="folder of the kit")
     kit.add_argument("--wheels", type=Path, help="folder of wheels that the kit carries")
@@ -88,14 +83,9 @@ def _add_kit_options(parser: argparse.ArgumentParser) -> None:
 
 def wide_stage(arguments: argparse.Namespace) -> None:
     """Train on any timbre; leave weights and card in the work folder."""
+    # It has no budget of its own: one of the two must be named.
     budget = {"budget_s": arguments.budget_s, "steps": arguments.steps}
-    recipe = replace(
-        wide.RECIPE,
-        **budget,
-        batch_size=arguments.batch_size,
-        seed=arguments.seed,
-        report_s=arguments.report_s,
-    )
+    recipe = replace(recipe_asked(wide.RECIPE, arguments), **budget)
     sources = tuple(sources_named(arguments.sources.split(",")))
     device = resolve_device(arguments.device)
     posterior = wide.FrozenPosterior(arguments.weights)
