@@ -23,6 +23,7 @@ from methods.musicgen.pretrain.data import HOP_LENGTH, NUM_SAMPLES, Corpus, Mate
 from methods.musicgen.pretrain.model import build_model, build_tokenizer
 from tests import kits
 from tests.methods.musicgen.test_wide_codec import small_codec
+from tests.stopping import StoppedError, Stopping
 
 CLIPS = 68  # the first 64 are held out
 STEPS = 3
@@ -105,23 +106,6 @@ def test_the_language_model_takes_the_steps_of_a_plain_loop(taught: Training) ->
     descend(learner, trained, rates, loss_of)
     for name, value in lm.trained_part(model).state_dict().items():
         assert torch.equal(taught.average[name], value), name
-
-
-class StoppedError(Exception):
-    """Somebody stopped the training."""
-
-
-class Stopping:
-    """A lesson whose third step never comes."""
-
-    def __init__(self, lesson: lm.LanguageLesson) -> None:
-        self.lesson = lesson
-        self.losses, self.evaluate = lesson.losses, lesson.evaluate
-
-    def batch(self, step: int) -> lm.LanguageBatch:
-        if step == 2:
-            raise StoppedError
-        return self.lesson.batch(step)
 
 
 @pytest.mark.slow

@@ -29,6 +29,7 @@ from methods.musicgen.pretrain.wide_codec import (
     spectral_error,
     waveform_error,
 )
+from tests.stopping import StoppedError, Stopping
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 
@@ -164,23 +165,6 @@ def test_a_resumed_codec_is_that_of_an_uninterrupted_training(tmp_path: Path) ->
     for name, value in whole.model.state_dict().items():
         assert torch.equal(again.model.state_dict()[name], value), name
         assert torch.equal(again.average[name], whole.average[name]), name
-
-
-class StoppedError(Exception):
-    """Somebody stopped the training."""
-
-
-class Stopping:
-    """A lesson whose third step never comes."""
-
-    def __init__(self, lesson: CodecLesson) -> None:
-        self.lesson = lesson
-        self.losses, self.evaluate = lesson.losses, lesson.evaluate
-
-    def batch(self, step: int) -> Tensor:
-        if step == 2:
-            raise StoppedError
-        return self.lesson.batch(step)
 
 
 def command(work: Path, *options: str) -> str:

@@ -26,6 +26,7 @@ from methods.riffusion.pretrain.shards import KEPT_SHARDS, Renderer, Shard, Shar
 from methods.riffusion.pretrain.wide_export import write_weights
 from methods.riffusion.soft_tokens import SoftTokens, statistics, with_tokens
 from tests import kits
+from tests.stopping import StoppedError, Stopping
 
 SHAPE = (4, 8, 8)  # of the latents of the tiny backbone
 FEW: material.Windows = {"worded": Window(2, 80), "timbres": Window(2, 20)}
@@ -190,23 +191,6 @@ def test_a_resumed_training_is_the_uninterrupted_one(
         states.append(training.average)
     assert states[0].keys() == states[1].keys()
     assert [name for name in states[0] if not torch.equal(states[0][name], states[1][name])] == []
-
-
-class StoppedError(Exception):
-    """Somebody stopped the training."""
-
-
-class Stopping:
-    """A lesson whose third step never comes."""
-
-    def __init__(self, lesson: wide.WideLesson) -> None:
-        self.lesson = lesson
-        self.losses, self.evaluate = lesson.losses, lesson.evaluate
-
-    def batch(self, step: int) -> wide.WideBatch:
-        if step == 2:
-            raise StoppedError
-        return self.lesson.batch(step)
 
 
 def test_exported_weights_are_the_averages_in_a_folder_that_loads(tmp_path: Path) -> None:

@@ -28,7 +28,6 @@ from methods.ssvqvae.pretrain.data import Corpus, draw_pairs, read_folder
 from methods.ssvqvae.pretrain.export import export
 from methods.ssvqvae.pretrain.training import (
     RECIPE,
-    Pairs,
     PairSource,
     Pupil,
     VqVaeLesson,
@@ -37,6 +36,7 @@ from methods.ssvqvae.pretrain.training import (
     restart_unused,
 )
 from tests import kits, rounding
+from tests.stopping import StoppedError, Stopping
 
 SMALL = NetworkSettings(bins=65, width=16, codes=8)
 GEOMETRY = Geometry(16_000, 128, 128, 64)
@@ -113,29 +113,12 @@ def test_the_loop_takes_the_steps_of_a_plain_one(taught: Training) -> None:
         assert torch.equal(taught.average[f"network.{name}"], value), name
 
 
-class StoppedError(Exception):
-    """Somebody stopped the training."""
-
-
-class Stopping:
-    """A lesson that ends after three steps."""
-
-    def __init__(self, lesson: VqVaeLesson) -> None:
-        self.lesson = lesson
-        self.losses, self.evaluate = lesson.losses, lesson.evaluate
-
-    def batch(self, step: int) -> Pairs:
-        if step == 3:
-            raise StoppedError
-        return self.lesson.batch(step)
-
-
 @pytest.mark.slow
 def test_a_resumed_training_is_the_uninterrupted_one(tmp_path: Path, taught: Training) -> None:
     often = replace(SHORT, report_s=0.0)
     first = Training(pupil(), often, tmp_path / "parts", device="cpu", resume=False)
     with pytest.raises(StoppedError):
-        first.run(Stopping(lesson_of(first.model)))  # type: ignore[arg-type]  # a Pupil
+        first.run(Stopping(lesson_of(first.model), at=3))  # type: ignore[arg-type]  # a Pupil
     again = Training(pupil(7), SHORT, tmp_path / "parts", device="cpu", resume=True)
     assert again.step == 3
     again.run(lesson_of(again.model))  # type: ignore[arg-type]  # a Pupil

@@ -42,7 +42,6 @@ from metrics.clap.pretrain.corpus import (
 )
 from metrics.clap.pretrain.training import (
     RECIPE,
-    ClapBatch,
     ClapLesson,
     augment,
     draw_batch,
@@ -50,6 +49,7 @@ from metrics.clap.pretrain.training import (
     symmetric_loss,
 )
 from tests import kits
+from tests.stopping import StoppedError, Stopping
 
 
 def pool(copies: int = 1) -> Pool:
@@ -156,23 +156,6 @@ def test_the_loop_takes_the_steps_of_a_plain_one(taught: Training) -> None:
         optimiser.step()
     for name, value in learner.state_dict().items():
         assert torch.equal(taught.average[name], value), name
-
-
-class StoppedError(Exception):
-    """Somebody stopped the training."""
-
-
-class Stopping:
-    """A lesson whose third step never comes."""
-
-    def __init__(self, lesson: ClapLesson) -> None:
-        self.lesson = lesson
-        self.losses, self.evaluate = lesson.losses, lesson.evaluate
-
-    def batch(self, step: int) -> ClapBatch:
-        if step == 2:
-            raise StoppedError
-        return self.lesson.batch(step)
 
 
 @pytest.mark.slow
