@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from beside import answering
 
 
 @dataclass(frozen=True)
@@ -47,19 +45,8 @@ class Clerk:
 @contextmanager
 def at_work(variables: Mapping[str, str]) -> Iterator[Clerk]:
     """A clerk with these variables, until the block ends."""
-    started = subprocess.Popen(
-        [sys.executable, __file__],
-        cwd=CHECKOUT,
-        env={**variables, "PYTHONPATH": str(CHECKOUT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with started as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        yield Clerk(process.stdin, process.stdout)
-        process.stdin.close()
+    with answering(__file__, variables) as (asked, answered):
+        yield Clerk(asked, answered)
 
 
 def serve() -> None:

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from beside import answering
+
 IMPORTED = ("bench.cli.main", "bench.fetching.order", "bench.run.request")
 LEFT = ("huggingface_hub", "torch")  # the one reads variables, the other may start threads
 
@@ -49,19 +50,8 @@ class Forker:
 @contextmanager
 def at_work() -> Iterator[Forker]:
     """A process that forks, until the block ends."""
-    started = subprocess.Popen(
-        [sys.executable, __file__],
-        cwd=CHECKOUT,
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with started as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        yield Forker(process.stdin, process.stdout)
-        process.stdin.close()
+    with answering(__file__, os.environ) as (asked, answered):
+        yield Forker(asked, answered)
 
 
 def serve() -> None:
