@@ -19,12 +19,17 @@ from bench.corpus.sources import listing
 
 PAIRS = "pairs"
 USAGE = "usage: python -m bench.corpus timbres FOLDER [COUNT], COUNT a whole number above 0"
+_MOST_WORDS = {"list": 1, PAIRS: 2, "timbres": 3}  # a folder alone is one word
 
 logger = logging.getLogger(__name__)
 
 
 def main(words: list[str]) -> None:
     """Do what the command line says."""
+    if {"-h", "--help"} & set(words):
+        logger.info("%s", __doc__)
+        return
+    _refuse_unknown(words)
     if words[:1] == [PAIRS]:
         write_pairs_dataset(Path(words[1]) if len(words) > 1 else data_folder() / PAIRS)
     elif words == ["list"]:
@@ -33,6 +38,17 @@ def main(words: list[str]) -> None:
         write_samples(words[1:])
     else:
         write_mini_dataset(Path(words[0]) if words else DATASETS / "mini")
+
+
+def _refuse_unknown(words: list[str]) -> None:
+    """End with a word that no command takes: a mistyped one is not the name of a folder."""
+    options = [word for word in words if word.startswith("-")]
+    surplus = words[_MOST_WORDS.get(words[0], 1) :] if words else []
+    if unknown := [*options, *surplus]:
+        sys.exit(
+            f"error: {unknown[0]!r} is not known here; `python -m bench.corpus --help` says what "
+            "is. A folder whose name begins with a dash is written ./-name."
+        )
 
 
 def write_samples(words: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -182,3 +183,25 @@ def test_unheard_sounds_of_nature_are_finite_audible_and_reproducible(sound: str
     assert np.isfinite(first).all()
     assert first.std() > 0.01
     assert as_array(torch.from_numpy(first)).shape == (22_050,)
+
+
+def run_corpus(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """The command, started in a folder of its own."""
+    command = [sys.executable, "-m", "bench.corpus", *words]
+    env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=env)
+
+
+@pytest.mark.parametrize("words", [["--hlep"], ["-v"], ["list", "all"], ["one", "two"]])
+def test_a_word_that_no_command_takes_writes_nothing(words: list[str], tmp_path: Path) -> None:
+    ended = run_corpus(*words, folder=tmp_path)
+    assert ended.returncode == 1
+    assert f"error: {words[-1]!r} is not known here" in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_is_printed_and_writes_nothing(tmp_path: Path) -> None:
+    ended = run_corpus("--help", folder=tmp_path)
+    assert ended.returncode == 0
+    assert "bench.corpus timbres FOLDER [COUNT]" in ended.stderr
+    assert list(tmp_path.iterdir()) == []
