@@ -42,7 +42,8 @@ def main(words: list[str]) -> None:
 
 def _refuse_unknown(words: list[str]) -> None:
     """End with a word that no command takes: a mistyped one is not the name of a folder."""
-    options = [word for word in words if word.startswith("-")]
+    # The third word is a count, which `write_samples` checks by its own rule.
+    options = [word for word in words[:2] if word.startswith("-")]
     surplus = words[_MOST_WORDS.get(words[0], 1) :] if words else []
     if unknown := [*options, *surplus]:
         sys.exit(
@@ -55,7 +56,7 @@ def write_samples(words: list[str]) -> None:
     """Write clips of every source that is here."""
     from bench.corpus.samples import write_timbres
 
-    folder, count = [*words, "8"][:2] if 1 <= len(words) <= 2 else ("", "")
+    folder, count = [*words, "8"][:2] if words else ("", "")
     if not count.isdecimal() or int(count) < 1:
         sys.exit(USAGE)
     write_timbres(Path(folder), int(count))

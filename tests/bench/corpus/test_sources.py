@@ -98,9 +98,16 @@ def test_every_source_names_a_free_licence() -> None:
     ]
 
 
-def test_the_command_lists_sources_with_licences() -> None:
-    command = [sys.executable, "-m", "bench.corpus", "list"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=CHECKOUT)
+def run_corpus(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """The command, started in a folder of its own."""
+    command = [sys.executable, "-m", "bench.corpus", *words]
+    env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=env)
+
+
+def test_the_command_lists_sources_with_licences(tmp_path: Path) -> None:
+    done = run_corpus("list", folder=tmp_path)
+    assert done.returncode == 0
     lines = done.stderr.splitlines()
     assert [line.split()[0] for line in lines] == list(SOURCES)
     assert "endless" in lines[0]
@@ -185,18 +192,19 @@ def test_unheard_sounds_of_nature_are_finite_audible_and_reproducible(sound: str
     assert as_array(torch.from_numpy(first)).shape == (22_050,)
 
 
-def run_corpus(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """The command, started in a folder of its own."""
-    command = [sys.executable, "-m", "bench.corpus", *words]
-    env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=env)
-
-
 @pytest.mark.parametrize("words", [["--hlep"], ["-v"], ["list", "all"], ["one", "two"]])
 def test_a_word_that_no_command_takes_writes_nothing(words: list[str], tmp_path: Path) -> None:
     ended = run_corpus(*words, folder=tmp_path)
     assert ended.returncode == 1
     assert f"error: {words[-1]!r} is not known here" in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("count", ["-3", "0", "many"])
+def test_a_count_that_is_none_is_told_its_rule(count: str, tmp_path: Path) -> None:
+    ended = run_corpus("timbres", "clips", count, folder=tmp_path)
+    assert ended.returncode == 1
+    assert "COUNT a whole number above 0" in ended.stderr
     assert list(tmp_path.iterdir()) == []
 
 
