@@ -99,7 +99,8 @@ def take(path: Path) -> Claim | None:
     claim = Claim(path, Owner(secrets.token_hex(8), this_machine(), os.getpid(), now))
     if _made(claim):
         return claim
-    if holder(path) is not None or not _removed_dead(path):
+    found = _read(path)
+    if _lives(path, found) or not _removed_dead(path, found):
         return None
     return claim if _made(claim) else None
 
@@ -114,13 +115,15 @@ def _made(claim: Claim) -> bool:
     return True
 
 
-def _removed_dead(path: Path) -> bool:
-    """Take a dead claim away; of several processes that want to, one does.
+def _removed_dead(path: Path, dead: Owner | None) -> bool:
+    """Take the claim of a dead owner away; of several processes that want to, one does.
 
-    Between the look at it and the removal somebody may have put a live claim in its place: that one
-    is put back.
+    Since it was found dead somebody may have put a live claim in its place: that one stays, or is
+    put back where it came between this second look and the removal.
     """
-    dead, aside = _read(path), path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}")
+    if _read(path) != dead:
+        return not path.exists()
+    aside = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}")
     try:
         path.rename(aside)
     except FileNotFoundError:
@@ -136,15 +139,19 @@ def _removed_dead(path: Path) -> bool:
 def holder(path: Path) -> Owner | None:
     """Who holds a claim now; None where nobody does, or the one who did is dead."""
     owner = _read(path)
+    if not _lives(path, owner):
+        return None
+    return owner or Owner("", "", 0, "a moment ago")
+
+
+def _lives(path: Path, owner: Owner | None) -> bool:
+    """Whether the claim that was read is somebody's; None is being written now, or spoilt."""
     try:
         touched = path.stat().st_mtime
     except FileNotFoundError:
-        return None
-    age_s = _now(path.parent) - touched
-    if owner is None:  # being written at this moment, or spoilt
-        owner = Owner("", "", 0, "a moment ago")
-    alive = age_s < LIFE_S and not (owner.machine == this_machine() and _is_gone(owner.process))
-    return owner if alive else None
+        return False
+    gone = owner is not None and owner.machine == this_machine() and _is_gone(owner.process)
+    return _now(path.parent) - touched < LIFE_S and not gone
 
 
 def _now(folder: Path) -> float:

@@ -80,6 +80,23 @@ def test_a_dead_process_of_this_machine_holds_nothing(tmp_path: Path) -> None:
     assert take(path) is not None
 
 
+def test_a_claim_that_follows_a_dead_one_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner took it while another process found out that the owner before is gone."""
+    path = tmp_path / "claim"
+    write(path, machine=this_machine(), process=77)
+
+    def end_and_follow(_process: int, _signal: int) -> None:
+        write(path, token="of the next")
+        raise ProcessLookupError
+
+    monkeypatch.setattr(os, "kill", end_and_follow)
+    assert take(path) is None
+    assert holder(path) == Owner("of the next", "elsewhere", 1, "today")
+    assert [one.name for one in tmp_path.iterdir()] == ["claim"]
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"token": 1}', "null", '"x"', "\udcff"])
 def test_a_spoilt_claim_is_somebodys_until_it_is_old(tmp_path: Path, text: str) -> None:
     path = tmp_path / "claim"
