@@ -91,7 +91,11 @@ def test_a_claim_that_follows_a_dead_one_is_left_alone(
         write(path, token="of the next")
         raise ProcessLookupError
 
+    def move(_path: Path, _target: Path) -> None:
+        pytest.fail("the claim was out of its place for a moment, in which a third may take it")
+
     monkeypatch.setattr(os, "kill", end_and_follow)
+    monkeypatch.setattr(Path, "rename", move)
     assert take(path) is None
     assert holder(path) == Owner("of the next", "elsewhere", 1, "today")
     assert [one.name for one in tmp_path.iterdir()] == ["claim"]
