@@ -12,6 +12,8 @@ from bench.files import renewed_folder, replace_file
 from bench.outside.wording import visible
 from bench.records.store import Run, load_run
 from reports import sounds
+from reports.listening.mushra.marks import marked
+from reports.listening.mushra.table import mushra, mushra_listeners
 from reports.listening.raters import listeners
 from reports.listening.ratings import heard
 from reports.listening.tables import ears, listening, with_marks
@@ -77,6 +79,9 @@ def read_report(runs: Path | str | Sequence[Path], *, keep_all: bool = False) ->
         built[len(TABLES) : len(TABLES)] = [
             listening(run, said), ears(run, said), listeners(run, said)
         ]  # fmt: skip
+    given = marked(folders, keep_all=keep_all).under(run.shown_as)
+    if given.screened:
+        built[-len(LONG) : -len(LONG)] = [mushra(run, given), mushra_listeners(run, given)]
     distances = sets(run, folders)
     if distances is not None:
         built.insert(TABLES.index(run_costs), distances)
@@ -148,7 +153,7 @@ def terminal_summary(
     else:
         report = runs if isinstance(runs, Report) else read_report(runs)
         run = report.run
-        long = {build.__name__ for build in (*LONG, listeners)}
+        long = {build.__name__ for build in (*LONG, listeners)} | {"mushra-listeners"}
         built = tuple(table for table in report.tables if table.label not in long)
     shown = [_brief(table, first=table is built[0]) for table in built if table.rows]
     if not shown:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 import click
 
+from bench.api import ConfigError
 from bench.cli.commands import Commands, OneOf
 from bench.cli.options import COUNT, FILE, FOLDER, SEED, Finite, run_option
 from bench.cli.streams import say
 
 if TYPE_CHECKING:
     from reports.listening.clips import Form
-    from reports.listening.export import Exported
+    from reports.listening.export import Audience, Exported
+    from reports.listening.mushra.export import MushraExported
 
 LONGEST_MINUTES = 1440
 MOST_LISTENERS = 1000
@@ -34,6 +36,7 @@ class ExportOptions(TypedDict):
     email: str
     completion_code: str
     completion_url: str
+    scale: Literal["five", "mushra"]
 
 
 @click.group(cls=Commands)
@@ -66,6 +69,13 @@ def listen() -> None:
     "methods",
     multiple=True,
     help="A label of the tables; may be repeated. Default: all that are not controls.",
+)
+@click.option(
+    "--scale",
+    type=OneOf(["five", "mushra"]),
+    default="five",
+    show_default=True,
+    help="five: three questions, 1 to 5. mushra: the content alone, 0 to 100, for webMUSHRA.",
 )
 @click.option(
     "--listeners",
@@ -104,11 +114,13 @@ def export_test(**options: Unpack[ExportOptions]) -> None:
     """Write a blind test from a run.
 
     The clips are equally loud. The test comes as a static page, and for webMUSHRA, BeaqleJS and Go
-    Listen. Where rating everything takes too long, each listener gets a balanced part of it; it is
-    said how small a difference so many listeners find.
+    Listen; with `--scale mushra` for webMUSHRA alone, as MUSHRA with anchors. Where rating
+    everything takes too long, each listener gets a balanced part of it; it is said how small a
+    difference so many listeners find.
     """
     from reports.listening.export import Audience, export
     from reports.listening.handing_in import HandIn
+    from reports.listening.mushra.export import export_mushra
 
     folder, out = options["folder"], options["out"] or options["folder"] / "listening-test"
     hand_in = HandIn(
@@ -118,10 +130,41 @@ def export_test(**options: Unpack[ExportOptions]) -> None:
         options["completion_url"],
     )
     audience = Audience(options["listeners"], options["minutes"], options["sounds"], hand_in)
-    done = export(folder, out, options["sets"], options["seed"], options["methods"], audience)
-    say(_told(done))
+    chosen = (options["sets"], options["seed"], options["methods"])
+    done: Exported | MushraExported
+    if options["scale"] == "mushra":
+        _require_plain_audience(audience)
+        done = export_mushra(folder, out, *chosen)
+        say(_told_mushra(done))
+    else:
+        done = export(folder, out, *chosen, audience)
+        say(_told(done))
     for notice in done.notices:
         say(f"note: {notice}", err=True)
+
+
+def _require_plain_audience(audience: Audience) -> None:
+    """Refuse what belongs to our own page in a test for webMUSHRA."""
+    if audience != type(audience)():
+        raise ConfigError(
+            "--scale mushra is a test for webMUSHRA, which plays all of it as WAV to everybody and "
+            "collects the marks itself. Leave out --listeners, --minutes, --sounds, --post, "
+            "--email and --completion-..., or take --scale five."
+        )
+
+
+def _told_mushra(done: MushraExported) -> str:
+    """Where a MUSHRA test is, and who will be left out."""
+    from reports.tables.notes import counted
+
+    size = f"{counted(done.pages, 'page')} of {counted(done.stimuli, 'method')}"
+    more = "each with a hidden reference and two anchors"
+    return "\n".join([
+        f"Test for webMUSHRA: {done.folder / 'webmushra.yaml'} ({size}, {more})",
+        f"How to take it: {done.folder / 'README.txt'}",
+        f"Key, which stays here: {done.key}",
+        f"{done.rule}\nThis rule stands in the key; `listen import` applies it.",
+    ])  # fmt: skip
 
 
 def _told(done: Exported) -> str:
@@ -195,6 +238,8 @@ def import_test(ratings: tuple[Path, ...], folder: Path, *, keep_all: bool) -> N
     They are checked, kept with the run, and shown beside CP and SF, without the listeners whom the
     rule of the test leaves out.
     """
+    from reports.listening.mushra import table as mushra
+    from reports.listening.mushra.marks import marked
     from reports.listening.raters import TOLD, left_out
     from reports.listening.ratings import heard, import_ratings
     from reports.tables.notes import counted
@@ -206,8 +251,8 @@ def import_test(ratings: tuple[Path, ...], folder: Path, *, keep_all: bool) -> N
     write_report(finished)
     shown = read_report(folder, keep_all=True) if keep_all else finished
     for table in shown.tables:
-        if table.label in TOLD:
+        if table.label in (*TOLD, *mushra.TOLD):
             say(terminal(table, TERMINAL_WIDTH))
-    for line in left_out(heard([folder])):
+    for line in [*left_out(heard([folder])), *mushra.left_out(marked([folder]))]:
         say(line)
     say(f"{counted(len(kept), 'rating file')} kept in {folder / 'listening'}")

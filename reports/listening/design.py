@@ -115,7 +115,7 @@ def choose(
         UnknownNameError: The run does not have one of the methods.
         RecordError: The run lacks the controls that play the inputs, or has too few such sets.
     """
-    labels = _labels(run, methods)
+    labels = chosen_labels(run, methods)
     _require_checks(run)
     sounds = _sounds(run)
     complete = [key for key in _keys(run) if _is_complete(sounds, key, labels)]
@@ -150,7 +150,13 @@ def _require_checks(run: Run) -> None:
         )
 
 
-def _labels(run: Run, wanted: Sequence[str]) -> list[str]:
+def chosen_labels(run: Run, wanted: Sequence[str]) -> list[str]:
+    """The labels of some methods, or of all that are not controls.
+
+    Raises:
+        UnknownNameError: The run does not have one of them.
+        ConfigError: One stands there twice.
+    """
     shown = shown_labels(run.header.methods)
     labels = {name: label for label, name in shown.items()} | {label: label for label in shown}
     known = list(dict.fromkeys([*shown.values(), *shown]))

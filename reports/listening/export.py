@@ -96,9 +96,7 @@ def export(
         LinkError: `out` is a symbolic link, or one stands in the way of the key.
         BenchError: The run does not allow such a test, or its audio is not in its folder.
     """
-    require_plain(out)
-    if out.exists() and any(out.iterdir()):
-        raise ConfigError(f"{out} is not empty; a test gets a folder of its own. Choose another.")
+    require_new(out)
     whom = audience or Audience()
     require_addresses(whom.hand_in)
     run = load_run(run_folder)
@@ -126,10 +124,22 @@ def export(
         rule = words(RULE, heard)
         replace_file(run_folder / FOLDER / f"{blind.test}.rule.txt", f"{rule}\n", root=run_folder)
         replace_file(key_path, key.model_dump_json(indent=1), root=run_folder)
-        _set_times(fresh)
+        set_times(fresh)
     return Exported(
         out, key_path, blind.sets, heard, max(minutes), _notices(run, blind, heard), rule
     )
+
+
+def require_new(out: Path) -> None:
+    """Refuse a folder that holds something.
+
+    Raises:
+        ConfigError: It is not empty.
+        LinkError: It is a symbolic link.
+    """
+    require_plain(out)
+    if out.exists() and any(out.iterdir()):
+        raise ConfigError(f"{out} is not empty; a test gets a folder of its own. Choose another.")
 
 
 def _plan(blind: Blind, lengths: dict[str, float], whom: Audience, seed: int) -> tuple[Block, ...]:
@@ -144,13 +154,19 @@ def _notices(run: Run, blind: Blind, plan: Sequence[Block]) -> tuple[str, ...]:
             f"no pair of a style and a content is left beside the {len(blind.sets)} sets, so the "
             "test has none to practise with; give a lower --sets to have one."
         )
-    if not sounds.with_inputs(run):
-        dataset = run.header.dataset
-        found.append(
-            f"dataset {dataset.get('name')} may not be redistributed ({dataset.get('licence')}): "
-            "let people listen on your own machines, and do not publish this folder."
-        )
-    return tuple(found)
+    return (*found, *licence_notices(run))
+
+
+def licence_notices(run: Run) -> tuple[str, ...]:
+    """That the sounds of a run may not be published, where that is so."""
+    if sounds.with_inputs(run):
+        return ()
+    dataset = run.header.dataset
+    told = (
+        f"dataset {dataset.get('name')} may not be redistributed ({dataset.get('licence')}): "
+        "let people listen on your own machines, and do not publish this folder."
+    )
+    return (told,)
 
 
 def _write_sounds(run_folder: Path, out: Path, blind: Blind, form: Form) -> dict[str, float]:
@@ -184,7 +200,7 @@ def _write_texts(out: Path, public: PublicTest) -> None:
     replace_file(out / "README.txt", foreign.INSTRUCTIONS)
 
 
-def _set_times(folder: Path) -> None:
+def set_times(folder: Path) -> None:
     """Give every file one time: the times of writing would tell which sounds belong together."""
     for path in (*folder.rglob("*"), folder):
         os.utime(path, (WRITTEN_AT_S, WRITTEN_AT_S))

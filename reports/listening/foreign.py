@@ -63,44 +63,54 @@ def webmushra(test: str, sets: Sequence[Mapping[str, Any]], suffix: str = ".wav"
         "type": "generic", "id": "introduction", "name": "Listening test",
         "content": _INTRODUCTION,
     }  # fmt: skip
-    finish = {
+    return webmushra_config(test, [introduction, pages, finish_page()])
+
+
+def webmushra_config(test: str, pages: Sequence[object]) -> str:
+    """The YAML of a webMUSHRA test of some pages."""
+    return "\n".join(_yaml_lines({
+        "testname": "Listening test", "testId": test, "bufferSize": 2048, "stopOnErrors": True,
+        "showButtonPreviousPage": True, "remoteService": "service/write.php",
+        "pages": list(pages),
+    })) + "\n"  # fmt: skip
+
+
+def finish_page() -> dict[str, object]:
+    """The last page of a webMUSHRA test, which asks for a name and sends the answers."""
+    return {
         "type": "finish", "name": "Thank you", "content": "Please send your ratings.",
         "popupContent": "Your ratings have been sent.", "showResults": False, "showErrors": True,
         "writeResults": True,
         "questionnaire": [{"type": "text", "label": "Name or code", "name": RATER}],
     }  # fmt: skip
-    return "\n".join(_block({
-        "testname": "Listening test", "testId": test, "bufferSize": 2048, "stopOnErrors": True,
-        "showButtonPreviousPage": True, "remoteService": "service/write.php",
-        "pages": [introduction, pages, finish],
-    })) + "\n"  # fmt: skip
 
 
 def _webmushra_page(one: Mapping[str, Any], question: str, suffix: str) -> dict[str, object]:
     players = (
-        f"{name}: <audio controls src='{_resource(one[key], suffix)}'></audio>"
+        f"{name}: <audio controls src='{resource(one[key], suffix)}'></audio>"
         for name, key in (("Content", "content"), ("Style", "style"))
     )
     return {
         "type": "likert_multi_stimulus", "id": f"{one['id']}-{question}", "name": "Rate each clip",
         "content": "<br>".join((WORDS[question], *players)),
         "mustRate": True, "mustPlayback": "ended",
-        "stimuli": {item: _resource(item, suffix) for item in one["items"]},
+        "stimuli": {item: resource(item, suffix) for item in one["items"]},
         "response": [
             {"value": str(value), "label": label} for value, label in enumerate(MARKS, start=1)
         ],
     }  # fmt: skip
 
 
-def _resource(name: str, suffix: str) -> str:
+def resource(name: str, suffix: str) -> str:
+    """Where webMUSHRA finds a sound."""
     return f"configs/resources/{SOUNDS}/{name}{suffix}"
 
 
-def _block(value: object, depth: int = 0) -> Iterator[str]:
+def _yaml_lines(value: object, depth: int = 0) -> Iterator[str]:
     """Lines of YAML in block style, from mappings and lists of texts, numbers and booleans.
 
     Example:
-        >>> print(*_block({"a": [{"b": "c: d", "e": True}, ["f"]]}), sep="|")
+        >>> print(*_yaml_lines({"a": [{"b": "c: d", "e": True}, ["f"]]}), sep="|")
         "a":|  -|    "b": "c: d"|    "e": true|  -|    - "f"
     """
     indent = "  " * depth
@@ -112,7 +122,7 @@ def _block(value: object, depth: int = 0) -> Iterator[str]:
     for head, item in pairs:
         if isinstance(item, Mapping | list):
             yield f"{indent}{head}"
-            yield from _block(item, depth + 1)
+            yield from _yaml_lines(item, depth + 1)
         else:
             yield f"{indent}{head} {json.dumps(item)}"
 

@@ -16,6 +16,7 @@ from bench.files import replace_file
 from bench.outside.wording import NAMED
 from reports.listening.care import Care, judge
 from reports.listening.foreign_ratings import read_ratings
+from reports.listening.mushra.marks import import_marks, is_marks
 from reports.listening.records import (
     FOLDER,
     Answer,
@@ -88,15 +89,17 @@ class Heard:
 def import_ratings(paths: Sequence[Path], run_folder: Path) -> list[Path]:
     """Check downloaded files and keep them with the run, one file per test and listener.
 
-    The files are those of our page, or the results of webMUSHRA, BeaqleJS or Go Listen.
+    The files are those of our page, or the results of webMUSHRA, BeaqleJS or Go Listen. Marks of a
+    MUSHRA test are kept apart, see `reports.listening.mushra.marks`.
 
     Raises:
         RecordError: A file is not one of these, belongs to another test, leaves a clip of its
             block out, rates one twice or one that its block does not have, or contradicts what its
             listener handed in before, under this name or as this participant of a service.
     """
-    kept = []
-    for path, ratings in [(file, one) for file in paths for one in read_ratings(file)]:
+    kept = [one for file in paths if is_marks(file) for one in import_marks(file, run_folder)]
+    others = [file for file in paths if not is_marks(file)]
+    for path, ratings in [(file, one) for file in others for one in read_ratings(file)]:
         _check(path, ratings, load_key(run_folder, ratings.test))
         target = _place(run_folder, ratings)
         if target.exists() and read_json(target, Ratings) != ratings:

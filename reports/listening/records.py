@@ -67,14 +67,14 @@ def person(name: str) -> str:
     return known
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
     """A frozen, versioned record without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     schema_version: Literal[1] = 1
 
 
-class KeyItem(_Record):
+class KeyItem(Record):
     """What a token stands for.
 
     Args:
@@ -106,7 +106,7 @@ class KeyItem(_Record):
         return [*([self.low] if self.low else []), *self.stray]
 
 
-class KeySet(_Record):
+class KeySet(Record):
     """One set of a test: its items by token."""
 
     style: str
@@ -115,7 +115,7 @@ class KeySet(_Record):
     items: dict[str, KeyItem]
 
 
-class Part(_Record):
+class Part(Record):
     """What a listener rates of one set, by tokens."""
 
     set: str
@@ -125,7 +125,7 @@ class Part(_Record):
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class CareRule(_Record):
+class CareRule(Record):
     """Who is left out; `reports.listening.care` applies it and says what the flags are.
 
     A rule of before marks were weighed has none of the two scores: its evidence is the marks
@@ -159,7 +159,7 @@ class CareRule(_Record):
 RULE = CareRule(high=HIGH_SCORES, low=LOW_SCORES)  # of a test that is exported now
 
 
-class BlindKey(_Record):
+class BlindKey(Record):
     """What the tokens of one exported test stand for, by the token of the set.
 
     `blocks` says what each planned listener rates, block 1 first; where there are none, everybody
@@ -190,7 +190,7 @@ class BlindKey(_Record):
         return {(part.set, item) for part in self.blocks[block - 1] for item in part.items}
 
 
-class Answer(_Record):
+class Answer(Record):
     """The three marks of one clip, each 1 to 5, and the share of it that was heard, in [0, 1]."""
 
     set: str
@@ -201,7 +201,7 @@ class Answer(_Record):
     heard: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
-class SetTime(_Record):
+class SetTime(Record):
     """When a set was first shown, and for how many seconds in all."""
 
     set: Word
@@ -209,7 +209,7 @@ class SetTime(_Record):
     time_s: Annotated[float, Field(ge=0, le=LONGEST_S)]
 
 
-class Participant(_Record):
+class Participant(Record):
     """Who a service for studies says that the listener is; kept with consent alone."""
 
     service: Literal["prolific", "mturk"]
@@ -218,7 +218,7 @@ class Participant(_Record):
     session: Word = ""
 
 
-class Ratings(_Record):
+class Ratings(Record):
     """What one listener downloads or sends.
 
     Args:
@@ -248,7 +248,7 @@ class Ratings(_Record):
     participant: Participant | None = None
 
 
-RecordT = TypeVar("RecordT", bound=_Record)
+RecordT = TypeVar("RecordT", bound=Record)
 
 
 def read_json(path: Path, kind: type[RecordT]) -> RecordT:
@@ -285,14 +285,23 @@ def load_key(run_folder: Path, test: str) -> BlindKey:
     Raises:
         RecordError: This run has not exported such a test.
     """
-    path = run_folder / FOLDER / f"{test}.key.json"
+    return read_key(run_folder, test, BlindKey, "key")
+
+
+def read_key(run_folder: Path, test: str, kind: type[RecordT], mark: str) -> RecordT:
+    """The key of a test of one kind, `listening/<test>.<mark>.json`.
+
+    Raises:
+        RecordError: This run has not exported such a test.
+    """
+    path = run_folder / FOLDER / f"{test}.{mark}.json"
     if not test.isalnum() or len(test) > LONGEST_NAME or not path.exists():
-        known = sorted(p.name.split(".")[0] for p in (run_folder / FOLDER).glob("*.key.json"))
+        known = sorted(p.name.split(".")[0] for p in (run_folder / FOLDER).glob(f"*.{mark}.json"))
         raise RecordError(
             f"test {test[:LONGEST_NAME]!r} has no key in {run_folder / FOLDER}; this run exported "
             f"{', '.join(known) or 'none'}. Name with --run the run that the test was made from."
         )
-    return read_json(path, BlindKey)
+    return read_json(path, kind)
 
 
 def stored(folders: Iterable[Path]) -> list[Ratings]:

@@ -19,13 +19,19 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from answering import deserved
+from answering import COLUMNS, deserved
 from playwright.sync_api import Page
-from sounding import sounding_run
+from sounding import RATE, sounding_run
 
+from bench.api import Audio
+from bench.audio import write_audio
 from reports.listening.chance import HIGH_SCORES, LOW_SCORES
 from reports.listening.export import Exported, export
+from reports.listening.mushra.export import export_mushra
+from reports.listening.mushra.marks import marked
+from reports.listening.mushra.records import OWN, REFERENCE, MushraKey
 from reports.listening.ratings import heard, import_ratings
 from reports.listening.records import BlindKey, read_json
 
@@ -181,4 +187,95 @@ def kept_by_service(session: dict[str, Any]) -> str:
         for one in trial["responses"]:
             rows.writerow([session["testId"], *who["response"], trial["id"],
                            f" {one['stimulusRating']} ", one["stimulus"], one["time"]])  # fmt: skip
+    return out.getvalue()
+
+
+MUSHRA_MARKS = {"tve[strength=0.5]": 40, "rti": 20, REFERENCE: 100, "anchor35": 60, "anchor70": 80}
+SPECTRA = """() => pageManager.getCurrentPage().mushraAudioControl.conditions.map(one => {
+  const data = one.getAudioBuffer().getChannelData(0), rate = one.getAudioBuffer().sampleRate;
+  const at = hertz => {
+    let re = 0, im = 0;
+    for (let n = rate; n < data.length; n++) {
+      re += data[n] * Math.cos(2 * Math.PI * hertz * n / rate);
+      im += data[n] * Math.sin(2 * Math.PI * hertz * n / rate);
+    }
+    return 2 * Math.hypot(re, im) / (data.length - rate);
+  };
+  return [one.id, [1000, 5000, 7500].map(at)];
+})"""
+
+
+@pytest.fixture
+def chords(tmp_path: Path) -> Path:
+    """A run whose contents have a part below, between and above the limits of the anchors."""
+    run = sounding_run(tmp_path / "chords", ("harp",), ("a", "b"), figures=False)
+    time = np.arange(2 * RATE) / RATE
+    for cell in run.plan:
+        path = run.folder / str(run.cells[cell.cell_id].audio)
+        parts = [np.sin(2 * np.pi * hertz * time) for hertz in (1000, 5000, 7500)]
+        write_audio(path, Audio(0.1 * np.sum(parts, axis=0, dtype=np.float32)[None], RATE))
+    return run.folder
+
+
+@needs("WEBMUSHRA")
+def test_webmushra_makes_the_anchors_and_its_marks_come_back(
+    tmp_path: Path, visit: Opener, chords: Path
+) -> None:
+    done = export_mushra(chords, tmp_path / "test", SETS, 0)
+    key = read_json(done.key, MushraKey)
+    tool = checkout_of("WEBMUSHRA", tmp_path / "tool")
+    shutil.copy(done.folder / "webmushra.yaml", tool / "configs")
+    shutil.copytree(done.folder / "sounds", tool / "configs" / "resources" / "sounds")
+    sent: list[str] = []
+    with served(tool, sent) as address:
+        page = visit(f"{address}?config=webmushra.yaml", reaching=address)
+        page.locator("#__button_next").click()
+        for _ in range(SETS):
+            take_mushra_page(page, key)
+        page.locator("#rater").fill("mia")
+        page.locator("#send_results").click()
+        page.wait_for_function("$('#popupDialog').parent().hasClass('ui-popup-active')")
+    path = tmp_path / "mushra.csv"
+    path.write_text(mushra_by_service(json.loads(sent[0].removeprefix("sessionJSON="))), "utf-8")
+    import_ratings([path], chords)
+    said = marked([chords])
+    assert {one.flags for one in said.screened.values()} == {()}
+    found = {(one.own or one.method, one.mark) for one in said.marks}
+    assert found == set(MUSHRA_MARKS.items())
+    assert len(said.marks) == SETS * len(MUSHRA_MARKS)
+
+
+def take_mushra_page(page: Page, key: MushraKey) -> None:
+    """Look at what the tool made of the reference, play each clip, and move its slider."""
+    page.wait_for_selector("#buttonConditions0")
+    assert page.evaluate("errorHandler.getErrors()") == []
+    name = page.evaluate("pageManager.getCurrentPage().pageConfig.id")
+    methods = {token: one.method for token, one in key.sets[name].items.items()}
+    spectra = dict(page.evaluate(SPECTRA))
+    assert set(spectra) == {*methods, *OWN}
+    whole = spectra[REFERENCE]
+    for anchor, kept in (("anchor35", (True, False, False)), ("anchor70", (True, True, False))):
+        shares = [part / of for part, of in zip(spectra[anchor], whole, strict=True)]
+        for share, is_kept in zip(shares, kept, strict=True):
+            assert 0.8 < share < 1.2 if is_kept else share < 0.1, (anchor, shares)
+    for place, item in enumerate(page.evaluate("$('.scales').get().map(one => one.name)")):
+        page.locator(f"#buttonConditions{place}").click()
+        mark = MUSHRA_MARKS[methods.get(item, item)]
+        page.evaluate(f"$('.scales').eq({place}).val({mark}).slider('refresh')")
+    page.locator("#__button_next").click()
+    page.wait_for_timeout(200)
+
+
+def mushra_by_service(session: dict[str, Any]) -> str:
+    """The lines that webMUSHRA's service writes to mushra.csv, which PHP would write."""
+    out = io.StringIO()
+    rows = csv.writer(out, lineterminator="\n")
+    who = session["participant"]
+    first, _, *rest = COLUMNS
+    rows.writerow([first, *who["name"], *rest])
+    for trial in session["trials"]:
+        assert trial["type"] == "mushra"
+        for one in trial["responses"]:
+            rows.writerow([session["testId"], *who["response"], session.get("uuid"), trial["id"],
+                           one["stimulus"], one["score"], one["time"], one["comment"]])  # fmt: skip
     return out.getvalue()

@@ -25,6 +25,8 @@ from bench.publishing.hub import parse_target
 from bench.publishing.publication import MARKER, bytes_digest, read_publication
 from bench.records.store import RECORDS
 from reports.listening.golisten import OPTIONS, RATER
+from reports.listening.mushra.marks import marked
+from reports.listening.mushra.records import KEY, OWN, MushraKey
 from reports.listening.ratings import heard, import_ratings
 from reports.listening.records import BlindKey
 from tests.fuzz.spoiling import TEXT_BYTES, damaged, damaged_text
@@ -119,13 +121,13 @@ def ratings(folder: Path) -> Callable[[random.Random], None]:
     path = folder / "given.json"
 
     def attempt(chance: random.Random) -> None:
-        for former in (folder / "listening").glob("*.ratings.json"):
+        for former in (folder / "listening").glob("*.*.*.json"):
             former.unlink()
-        path.write_bytes(
-            damaged_text(chance.choice((_ours, _beaqle, _webmushra, _golisten))(), chance)
-        )
+        forms = (_ours, _beaqle, _webmushra, _mushra, _golisten)
+        path.write_bytes(damaged_text(chance.choice(forms)(), chance))
         import_ratings([path], folder)
         heard([folder])
+        marked([folder])
 
     return attempt
 
@@ -199,6 +201,12 @@ def _webmushra() -> str:
     return "\n".join([heading, *rows])
 
 
+def _mushra() -> str:
+    heading = "session_test_id,rater,trial_id,rating_stimulus,rating_score"
+    rows = [f"{TEST},eve,s1,{item},{60 + n}" for n, item in enumerate(("i1", *OWN))]
+    return "\n".join([heading, *rows])
+
+
 def _golisten() -> str:
     fields = [{"type": 3}, *({"type": 1, "value": OPTIONS[mark]} for mark in (2, 3, 4))]
     pages = [
@@ -220,3 +228,7 @@ def _write_key(folder: Path) -> None:
     text = BlindKey.model_validate({**facts, "blocks": blocks})
     (folder / "listening").mkdir()
     (folder / "listening" / f"{TEST}.key.json").write_text(text.model_dump_json(), encoding="utf-8")
+    page = {**one, "items": {"i1": {"method": "i1", "cell_id": "i1"}}}
+    key = MushraKey.model_validate({**facts, "sets": {"s1": page}})
+    path = folder / "listening" / f"{TEST}.{KEY}.json"
+    path.write_text(key.model_dump_json(), encoding="utf-8")

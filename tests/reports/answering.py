@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable
 
 from reports.listening.design import QUESTIONS
+from reports.listening.mushra.records import OWN, MushraKey
 from reports.listening.records import BlindKey, KeyItem
 
 Marks = Callable[[KeyItem, str], int]  # for a clip and a question
+Mark = Callable[[str, str], int]  # for a page of a MUSHRA test, and a method or webMUSHRA's own
+COLUMNS = (
+    "session_test_id", "rater", "session_uuid", "trial_id", "rating_stimulus", "rating_score",
+    "rating_time", "rating_comment",
+)  # fmt: skip
 
 
 def deserved(item: KeyItem, question: str) -> int:
@@ -34,3 +42,16 @@ def sheet(key: BlindKey, name: str, number: int, marks: Marks = deserved, **chan
         "sets": times, "headphones": 3, "comment": "fine", "participant": None,
     }  # fmt: skip
     return json.dumps(facts | changes)
+
+
+def collected(key: MushraKey, mark: Mark, *people: str) -> str:
+    """What webMUSHRA's service writes to mushra.csv: a line per mark."""
+    out = io.StringIO()
+    rows = csv.writer(out, lineterminator="\n")
+    rows.writerow(COLUMNS)
+    for person in people:
+        for name, one in key.sets.items():
+            methods = {token: item.method for token, item in one.items.items()}
+            for token, method in (methods | {own: own for own in OWN}).items():
+                rows.writerow([key.test, person, "", name, token, mark(name, method), 9000, ""])
+    return out.getvalue()
