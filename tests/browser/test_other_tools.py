@@ -1,7 +1,8 @@
-"""An exported test taken in BeaqleJS and in webMUSHRA, by their own code.
+"""An exported test taken in BeaqleJS, in webMUSHRA and in Go Listen, by their own code.
 
-Neither is part of this project, and tests use no network: the folders of their checkouts are named
-by the variables BEAQLEJS and WEBMUSHRA, and without these there is nothing to test.
+None is part of this project, and tests use no network: the folders of their checkouts are named by
+the variables BEAQLEJS, WEBMUSHRA and GOLISTEN, and without these there is nothing to test. Go
+Listen's client is built there before (`npm ci` and `npm run build` in its `listening-test-react`).
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
+import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -22,13 +25,16 @@ from typing import Any
 import numpy as np
 import pytest
 from answering import COLUMNS, deserved
+from golisten_server import MISSING, serving
 from playwright.sync_api import Page
 from sounding import RATE, sounding_run
 
 from bench.api import Audio
 from bench.audio import write_audio
 from reports.listening.chance import HIGH_SCORES, LOW_SCORES
+from reports.listening.design import QUESTIONS
 from reports.listening.export import Exported, export
+from reports.listening.golisten import OPTIONS, PLAYED
 from reports.listening.mushra.export import export_mushra
 from reports.listening.mushra.marks import marked
 from reports.listening.mushra.records import OWN, REFERENCE, MushraKey
@@ -279,3 +285,76 @@ def mushra_by_service(session: dict[str, Any]) -> str:
             rows.writerow([session["testId"], *who["response"], session.get("uuid"), trial["id"],
                            one["stimulus"], one["score"], one["time"], one["comment"]])  # fmt: skip
     return out.getvalue()
+
+
+CLIENT = Path(os.environ.get("GOLISTEN", "."), "listening-test-react", "build")
+
+
+@needs("GOLISTEN")
+@pytest.mark.skipif(bool(MISSING), reason=f"its server needs {', '.join(MISSING)}")
+@pytest.mark.skipif(not (CLIENT / "index.html").exists(), reason="its client is not built")
+def test_golisten_takes_the_test_in_its_client_and_its_responses_come_back(
+    tmp_path: Path, visit: Opener
+) -> None:
+    run = sounding_run(tmp_path / "run", seconds=0.6, figures=False)
+    done = export(run.folder, tmp_path / "test", SETS, 0)
+    key = read_json(done.key, BlindKey)
+    shutil.copytree(CLIENT, tmp_path / "client")
+    index = tmp_path / "client" / "index.html"
+    text = index.read_text("utf-8")
+    index.write_text(re.sub(r"<link[^>]*fonts.googleapis.com[^>]*>", "", text), "utf-8")
+    with serving(Path(os.environ["GOLISTEN"]), tmp_path / "server", index.parent) as address:
+        sent = subprocess.run(
+            ["sh", str(done.folder / "golisten.sh"), address, "admin@yourdomain.com"],  # noqa: S607
+            input="123456\n", text=True, check=True, timeout=120, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        place = sent.stdout.split()[-1]
+        page = visit(place, reaching=address)
+        page.get_by_role("button", name="Next", exact=True).click()
+        page.locator("input[type=text]:visible").fill("gil")
+        page.get_by_role("alert").get_by_role("button").click()  # about cookies
+        items = {
+            Path(media["src"]).name: one["id"].rpartition("-")[2]
+            for one in json.loads((done.folder / "golisten.json").read_text("utf-8"))["items"][2:]
+            for media in one["example"]["medias"][-1:]
+        }
+        assert len(items) == sum(len(one.items) for one in key.sets.values())
+        for _ in items:
+            page.locator("button:visible", has_text="Next Question").click()
+            take_golisten_page(page, key, items)
+        page.locator("button:visible", has_text="Submit").click()
+        page.get_by_text("Thank you for taking part in this test").wait_for()
+        responses = page.evaluate(RESPONSES, place.rpartition("/")[2])
+    path = tmp_path / "responses.json"
+    path.write_text(responses, encoding="utf-8")
+    import_ratings([path], run.folder)
+    require_careful(run.folder, "gil")
+
+
+RESPONSES = """async test => {  // as its owner downloads them, who logs in
+  const token = () => document.cookie.match(/_xsrf=([^;]*)/)[1];
+  await fetch("/api/login", {method: "POST", headers: {"X-XSRFToken": token()}, body:
+    JSON.stringify({email: "admin@yourdomain.com", password: "e10adc3949ba59abbe56e057f20f883e"})});
+  const found = await fetch(`/api/response?testType=ab-test&testId=${test}&downloadable=1`);
+  return found.text();
+}"""
+
+
+def take_golisten_page(page: Page, key: BlindKey, items: Mapping[str, str]) -> None:
+    """Play the content to its end, then style and result, and answer the three questions."""
+    buttons = {name: page.locator("button:visible", has_text=name) for name in PLAYED}
+    buttons["Content"].evaluate(
+        """one => new Promise(done => {
+          one.previousElementSibling.addEventListener("ended", done, {once: true});
+          one.click();
+        })"""
+    )
+    for name in ("Style", "Result"):
+        buttons[name].click()
+        sounding = "one => [one.previousElementSibling.paused, one.previousElementSibling.volume]"
+        assert buttons[name].evaluate(sounding) == [False, 1]
+    source = buttons["Result"].evaluate("one => one.previousElementSibling.src")
+    groups = page.locator("[role=radiogroup]:visible")
+    for place, question in enumerate(QUESTIONS):
+        mark = mark_of(key, items[Path(source).name], question)
+        groups.nth(place).get_by_label(OPTIONS[mark - 1]).check()

@@ -7,17 +7,12 @@ server needs tornado 6.0, pymongo 3.11 and mongomock for the database; without t
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
-import re
-import shutil
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +21,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from answering import deserved
+from golisten_server import MISSING, serving
 from sounding import sounding_run
 
 from bench.api import RecordError
@@ -37,24 +33,6 @@ from reports.listening.ratings import heard, import_ratings
 from reports.listening.records import BlindKey, read_json
 
 SETS = 3
-MISSING = [
-    name for name in ("tornado", "pymongo", "mongomock") if importlib.util.find_spec(name) is None
-]
-SERVER = """\
-import sys, mongomock, pymongo
-store = mongomock.MongoClient()
-pymongo.MongoClient = lambda *_: store
-import handlers.file_handler
-handlers.file_handler.calculate_user_storage = lambda *_: (0, set())  # mongomock has no $reduce
-import server
-server.before_starting()
-app = server.httpserver.HTTPServer(server.web.Application(server.path, **server.settings))
-(socket,) = server.httpserver.TCPServer and __import__("tornado.netutil").netutil.bind_sockets(
-    0, "127.0.0.1")
-app.add_sockets([socket])
-print(socket.getsockname()[1], flush=True)
-server.ioloop.IOLoop.instance().start()
-"""
 
 
 @pytest.fixture(scope="module")
@@ -130,24 +108,6 @@ def test_its_responses_are_ratings(
 
 def test_the_script_is_one_that_a_shell_can_read(made: tuple[Exported, BlindKey]) -> None:
     subprocess.run(["sh", "-n", str(made[0].folder / "golisten.sh")], check=True)  # noqa: S607
-
-
-@contextmanager
-def serving(checkout: Path, folder: Path) -> Iterator[str]:
-    """The server of Go Listen, with a database in memory."""
-    shutil.copytree(checkout / "listening-test-server", folder)
-    (folder / "begin.py").write_text(SERVER, encoding="utf-8")
-    paths = os.pathsep.join([str(folder), *sys.path])
-    with subprocess.Popen(
-        [sys.executable, "begin.py"], cwd=folder, stdout=subprocess.PIPE, text=True,
-        env=os.environ | {"PYTHONPATH": paths, "PYTHONWARNINGS": "ignore"},
-    ) as server:  # fmt: skip
-        try:
-            assert server.stdout is not None
-            port = next(line for line in server.stdout if re.fullmatch(r"\d+\n", line))
-            yield f"http://127.0.0.1:{int(port)}"
-        finally:
-            server.terminate()
 
 
 @pytest.mark.skipif("GOLISTEN" not in os.environ, reason="GOLISTEN names no checkout of it")
