@@ -36,6 +36,7 @@ from bench.statistics.variances import Floats
 
 RANDOM_PASS, HONEST_FAIL = 0.03, 0.015
 LATE_FAIL = 0.014  # of honest listeners, by the later sets alone
+LAST_FAIL = 0.003  # and by the last set: what is left of the 2 % that may be left out in all
 FLOOR = -10  # decibans: such marks are ten times likelier from a careless listener
 AGAIN_PASS = 0.4  # of random raters who mark repeats so much alike that they are not flagged
 HIGH, LOW = (4.7, 1.2), (1.7, 1.3)  # mean and standard deviation of an honest listener's marks

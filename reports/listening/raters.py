@@ -30,10 +30,10 @@ COLUMNS = (
 MEANING = (
     "copies: what the marks of the hidden clips tell, in decibans (10: ten times as likely from "
     "somebody who listens as from somebody who does not), and what is needed; late: the same in "
-    "the later half of the sets or the last two, whichever is worse; same: the largest share of "
-    "the clips of a set with the same three marks; repeats: mean difference of the two marks of a "
-    "clip that comes twice, 1.6 at random; time: the least time of a set as a share of how long "
-    "its clips last; heard: the least share of a clip that was played"
+    "the later half of the sets, the last two or the last one, whichever is worst; same: the "
+    "largest share of the clips of a set with the same three marks; repeats: mean difference of "
+    "the two marks of a clip that comes twice, 1.6 at random; time: the least time of a set as a "
+    "share of how long its clips last; heard: the least share of a clip that was played"
 )
 LEFT_OUT = "left out"
 UNKNOWN = Missing("n/a", "the file of the ratings or the key of the test does not say")

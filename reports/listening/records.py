@@ -20,6 +20,7 @@ from reports.listening.chance import (
     AGAIN_PASS,
     HIGH_SCORES,
     HONEST_FAIL,
+    LAST_FAIL,
     LATE_FAIL,
     LOW_SCORES,
     RANDOM_PASS,
@@ -129,7 +130,8 @@ class CareRule(Record):
     """Who is left out; `reports.listening.care` applies it and says what the flags are.
 
     A rule of before marks were weighed has none of the two scores: its evidence is the marks
-    themselves, which is what their defaults are.
+    themselves, which is what their defaults are. One of before the last set was looked at alone has
+    no `last_fail`.
 
     Args:
         high: What each mark of a hidden clip adds that should be high, from 1 to 5.
@@ -137,6 +139,7 @@ class CareRule(Record):
         random_pass: Share of random raters who may pass by their marks of the hidden clips.
         honest_fail: Share of honest listeners who may fail by them; it goes first.
         late_fail: The same for the hidden clips of the later sets.
+        last_fail: The same for those of the last set; with 0 it is not looked at alone.
         again_pass: Share of random raters whose repeats are not flagged.
         same: Share of the clips of a set that must not have the same three marks.
         pace: Least time of a set, as a share of how long its clips last.
@@ -149,6 +152,7 @@ class CareRule(Record):
     random_pass: Share = RANDOM_PASS
     honest_fail: Share = HONEST_FAIL
     late_fail: Share = LATE_FAIL
+    last_fail: Share = 0.0
     again_pass: Share = AGAIN_PASS
     same: Share = 0.9
     pace: Share = 0.8
@@ -156,7 +160,9 @@ class CareRule(Record):
     flags: Annotated[int, Field(strict=True, ge=1)] = 2
 
 
-RULE = CareRule(high=HIGH_SCORES, low=LOW_SCORES)  # of a test that is exported now
+RULE = CareRule(
+    high=HIGH_SCORES, low=LOW_SCORES, last_fail=LAST_FAIL
+)  # of a test that is exported now
 
 
 class BlindKey(Record):

@@ -16,6 +16,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import bounds
 import raters
 from answering import deserved, sheet
 from raters import CLOSE, KINDS, TESTS, Kind, Test
@@ -30,6 +31,7 @@ from reports.listening.chance import (
     HIGH,
     HIGH_SCORES,
     LAPSES,
+    LAST_FAIL,
     LOW,
     LOW_SCORES,
     MIDDLING,
@@ -145,7 +147,11 @@ def test_a_listener_who_hears_the_copies_has_no_flag(key: BlindKey) -> None:
     assert (care.flags, care.left_out) == ((), False)
     one_set = 3 * max(HIGH_SCORES) + 6 * max(LOW_SCORES)
     assert care.copies == Evidence(3 * one_set, expected(Asked(9, 18), SCORES, 0.03, 0.015).needed)
-    assert care.late == Evidence(2 * one_set, expected(Asked(6, 12), SCORES, 0.03, 0.014).needed)
+    # the last set has least to spare, since the least is to be had there
+    assert care.late == Evidence(one_set, expected(Asked(3, 6), SCORES, 0.03, 0.003).needed)
+    former = key.model_copy(update={"rule": RULE.model_copy(update={"last_fail": 0.0})})
+    late = judged(former, method_marks, **timed(key, 150.0)).late
+    assert late == Evidence(2 * one_set, expected(Asked(6, 12), SCORES, 0.03, 0.014).needed)
     assert (care.apart, care.heard) == (0.0, 0.97)
     assert care.pace == pytest.approx(150 / 135)
 
@@ -182,6 +188,21 @@ def test_each_flag_is_raised_by_what_it_is_about(key: BlindKey) -> None:
     answers = json.loads(sheet(key, "ann", 1, method_marks))["answers"]
     answers[3]["heard"] = 0.5
     assert judged(key, method_marks, answers=answers, **fair).flags == ("heard",)
+
+
+@pytest.mark.parametrize("test", [TESTS[0], TESTS[2]], ids=lambda test: test.words)
+def test_the_last_set_is_looked_at_alone_where_the_rule_says_so(test: Test) -> None:
+    """In blocks of two sets as well, which have no later sets beside it."""
+    key = raters.made(test)[0]
+    last = key.sets[key.blocks[0][-1].set]
+    careless = {item.cell_id: 1 + n % 5 for n, item in enumerate(last.items.values())}
+
+    def marks(item: KeyItem, question: str) -> int:
+        return careless.get(item.cell_id, method_marks(item, question))
+
+    assert judged(key, marks, **timed(key, 150.0)).flags == ("late",)
+    former = key.model_copy(update={"rule": RULE.model_copy(update={"last_fail": 0.0})})
+    assert judged(former, marks, **timed(key, 150.0)).flags == ()
 
 
 def test_two_soft_flags_leave_out_and_one_does_not(key: BlindKey) -> None:
@@ -273,6 +294,17 @@ def test_the_interval_of_a_share_is_that_of_wilson() -> None:
     """The text book's example: 10 of 100 gives 5.5 % to 17.4 %."""
     assert raters.wilson(10, 100) == pytest.approx((0.0552, 0.1744), abs=1e-4)
     assert raters.wilson(0, 100)[0] == 0.0
+
+
+def test_the_rule_finds_as_many_by_the_last_set_as_can_be_found() -> None:
+    """Within what chance allows of the best rule that leaves out as few; others find no more."""
+    honest, careless = (
+        bounds.evidence(bounds.last_marks(TESTS[0], name, 1000))
+        for name in ("honest, bad ear", "random in the last set")
+    )
+    best = bounds.found_at(honest, careless, LAST_FAIL)
+    assert written()["random in the last set"][0][0] == pytest.approx(best, abs=0.1)
+    assert bounds.found_at(honest, careless, 0.02) < 0.85
 
 
 @pytest.mark.slow
