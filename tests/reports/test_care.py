@@ -149,8 +149,7 @@ def test_a_listener_who_hears_the_copies_has_no_flag(key: BlindKey) -> None:
     assert care.copies == Evidence(3 * one_set, expected(Asked(9, 18), SCORES, 0.03, 0.015).needed)
     # the last set has least to spare, since the least is to be had there
     assert care.late == Evidence(one_set, expected(Asked(3, 6), SCORES, 0.03, 0.003).needed)
-    former = key.model_copy(update={"rule": RULE.model_copy(update={"last_fail": 0.0})})
-    late = judged(former, method_marks, **timed(key, 150.0)).late
+    late = judged(key.model_copy(update=FORMER), method_marks, **timed(key, 150.0)).late
     assert late == Evidence(2 * one_set, expected(Asked(6, 12), SCORES, 0.03, 0.014).needed)
     assert (care.apart, care.heard) == (0.0, 0.97)
     assert care.pace == pytest.approx(150 / 135)
@@ -190,19 +189,28 @@ def test_each_flag_is_raised_by_what_it_is_about(key: BlindKey) -> None:
     assert judged(key, method_marks, answers=answers, **fair).flags == ("heard",)
 
 
+FORMER = {"rule": RULE.model_copy(update={"last_fail": 0.0})}  # of before the last set alone
+
+
+def careless_at_last(key: BlindKey, sets: int) -> Callable[[KeyItem, str], int]:
+    """Marks without care for the clips of the last sets of block 1, and as deserved before."""
+    last = [list(key.sets[part.set].items.values()) for part in key.blocks[0][-sets:]]
+    careless = {item.cell_id: 1 + n % 5 for items in last for n, item in enumerate(items)}
+    return lambda item, question: careless.get(item.cell_id, method_marks(item, question))
+
+
 @pytest.mark.parametrize("test", [TESTS[0], TESTS[2]], ids=lambda test: test.words)
 def test_the_last_set_is_looked_at_alone_where_the_rule_says_so(test: Test) -> None:
     """In blocks of two sets as well, which have no later sets beside it."""
     key = raters.made(test)[0]
-    last = key.sets[key.blocks[0][-1].set]
-    careless = {item.cell_id: 1 + n % 5 for n, item in enumerate(last.items.values())}
-
-    def marks(item: KeyItem, question: str) -> int:
-        return careless.get(item.cell_id, method_marks(item, question))
-
+    marks = careless_at_last(key, 1)
     assert judged(key, marks, **timed(key, 150.0)).flags == ("late",)
-    former = key.model_copy(update={"rule": RULE.model_copy(update={"last_fail": 0.0})})
-    assert judged(former, marks, **timed(key, 150.0)).flags == ()
+    assert judged(key.model_copy(update=FORMER), marks, **timed(key, 150.0)).flags == ()
+
+
+def test_the_last_two_sets_tell_where_the_later_half_does_not() -> None:
+    key = raters.made(TESTS[1])[0].model_copy(update=FORMER)
+    assert judged(key, careless_at_last(key, 2), **timed(key, 150.0)).flags == ("late",)
 
 
 def test_two_soft_flags_leave_out_and_one_does_not(key: BlindKey) -> None:

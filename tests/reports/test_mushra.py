@@ -70,6 +70,7 @@ def test_a_page_has_a_reference_the_methods_and_the_anchors_of_webmushra(
     made: tuple[MushraExported, MushraKey],
 ) -> None:
     done, key = made
+    assert "of these 3, on any." in done.rule
     config = yaml.safe_load((done.folder / "webmushra.yaml").read_text("utf-8"))
     introduction, (order, *pages), finish = config["pages"]
     assert (introduction["type"], order, finish["type"]) == ("generic", "random", "finish")
@@ -156,7 +157,7 @@ def test_a_share_of_the_pages_may_fail(tmp_path: Path) -> None:
     run = sounding_run(tmp_path / "run", ("s1", "s2"), tuple("abcdefg"), 0.6, figures=False)
     done = export_mushra(run.folder, tmp_path / "test", 14, 0)
     key = read_json(done.key, MushraKey)
-    assert "of these 14, on more than 2" in done.rule
+    assert "of these 14, on more than 2." in done.rule
     for pages, is_out in ((2, False), (3, True)):
         text = collected(key, failing(key, pages, low), f"who{pages}")
         import_ratings([hand_in(tmp_path, text)], run.folder)

@@ -71,9 +71,11 @@ def most_pages(rule: MushraRule, pages: int) -> int:
 
 def words(rule: MushraRule, pages: int) -> str:
     """The rule in words, for a test of so many pages."""
+    most = most_pages(rule, pages)
+    too_often = f"more than {most}" if most else "any"
     reference = (
         f"* reference: the hidden reference gets less than {rule.reference} on more than "
-        f"{rule.share:.0%} of the pages; of these {pages}, on more than {most_pages(rule, pages)}."
+        f"{rule.share:.0%} of the pages; of these {pages}, on {too_often}."
     )
     return "\n".join([
         "A listener is left out for one of these (ITU-R BS.1534-3, section 4.1.2, and one more):",
