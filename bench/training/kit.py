@@ -71,6 +71,20 @@ class Part:
     smaller: str
 
 
+def code_of(family: str) -> tuple[str, ...]:
+    """Patterns of what a trainer of this project imports: its family, the engine, the catalogs.
+
+    Args:
+        family: Folder of a family of methods or metrics.
+
+    Example:
+        >>> code_of("methods/ssvqvae")[1:]
+        ('methods/*.py', 'methods/*/__init__.py', 'methods/*/catalog.py', 'methods/ssvqvae')
+    """
+    room = family.partition("/")[0]
+    return ("bench", f"{room}/*.py", f"{room}/*/__init__.py", f"{room}/*/catalog.py", family)
+
+
 def require_free(folder: Path, model: str) -> None:
     """Refuse to write a part twice.
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.training.kit import Part, add_part, require_free
+from bench.training.kit import Part, add_part, code_of, require_free
 
 LANGUAGE_MODEL, CODEC = "musicgen", "musicgen-codec"
-_CODE = ("bench", "methods/*.py", "methods/musicgen")
+_CODE = code_of("methods/musicgen")
 _KEPT = 'cp "$WORK/{name}.json" "$WORK/{name}.jsonl" "$WORK/{name}.safetensors" "$OUT"\n'
 _OF_LANGUAGE = """\
 $PYTHON -m methods.musicgen.pretrain lm --work "$WORK" --batch-size 64 "$@"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.corpus.sources import PROCEDURAL
-from bench.training.kit import Part, add_part, require_free
+from bench.training.kit import Part, add_part, code_of, require_free
 from methods.riffusion.pretrain.shards import Renderer, path_of, write_shard
 from methods.riffusion.pretrain.wide import FrozenPosterior, write_held_out, write_test
 
@@ -52,7 +52,7 @@ def write_kit(
     carried = {f"work/{MODEL}/shards/{path.name}": path for path in asked}
     part = Part(
         MODEL,
-        ("bench", "methods/*.py", "methods/riffusion"),
+        code_of("methods/riffusion"),
         {"weights/riffusion": weights, **carried},
         _SCRIPT.format(worded=worded),
         f"a worded shard takes 1.2. Pass fewer than --worded {worded}",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.training.kit import Part, add_part, require_free
+from bench.training.kit import Part, add_part, code_of, require_free
 from methods.ssvqvae.pretrain.data import corpus_path, rendered
 
 MODEL = "ssvqvae"
@@ -39,7 +39,7 @@ def write_kit(
     path = corpus_path(work, clips, sample_rate)
     part = Part(
         MODEL,
-        ("bench", "methods/*.py", "methods/ssvqvae"),
+        code_of("methods/ssvqvae"),
         {f"work/{MODEL}/{path.name}": path},
         _SCRIPT.format(clips=clips),
         f"a clip of each sound takes 3. Pass fewer than --clips {clips}",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.training.kit import Part, add_part, require_free
+from bench.training.kit import Part, add_part, code_of, require_free
 from metrics.clap.pretrain.corpus import shard_path, unseen_path
 
 MODEL = "clap"
@@ -38,7 +38,7 @@ def write_kit(
     carried = [*paths, unseen_path(shards, per_sound)]
     part = Part(
         MODEL,
-        ("bench", "metrics/*.py", "metrics/clap"),
+        code_of("metrics/clap"),
         {f"work/{MODEL}/shards/{path.name}": path for path in carried},
         _SCRIPT.format(rounds=rounds, per_sound=per_sound),
         f"a round of clips takes about 1. Pass fewer than --rounds {rounds}",

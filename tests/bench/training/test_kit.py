@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bench.api import ConfigError
 from bench.training import kit
-from bench.training.kit import Part, add_part
-from tests.kits import run
+from bench.training.kit import Part, add_part, code_of
+from tests.kits import CHECKOUT, run
 
 SAYS = 'echo "$MODEL $WORK $@" > "$OUT/said"\n'
 
@@ -34,6 +36,44 @@ def test_a_kit_of_one_model_needs_no_name(tmp_path: Path) -> None:
     assert run(["sh", "run.sh", "toy"], folder, **asked) == "0 "
     wanted = "--resume --budget-s 9 --steps 7 --batch-size 3 --device cpu --report-s 60"
     assert (out / "said").read_text() == f"toy work/toy {wanted}\n"
+
+
+FAMILIES = sorted(path.parents[1] for path in CHECKOUT.glob("m*/*/pretrain/kit.py"))
+ROOMS = ("bench", "methods", "metrics", "reports", "datasets")
+
+
+def imported(path: Path) -> Iterator[str]:
+    """What a module imports when it is imported itself: names of modules, or of what is in them."""
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def files_of(name: str, folder: Path) -> list[Path]:
+    """The files that importing a module runs, those of its packages too."""
+    parts = name.split(".")
+    places = [folder.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
+    return [*(place / "__init__.py" for place in places), places[-1].with_suffix(".py")]
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda path: path.name)
+def test_a_trainer_finds_in_its_kit_all_that_it_imports(family: Path, tmp_path: Path) -> None:
+    folder, inside = tmp_path / "kit", family.relative_to(CHECKOUT)
+    add_part(folder, Part("toy", code_of(str(inside)), {}, SAYS, "Carry less"))
+    first = ".".join((*inside.parts, "pretrain", "__main__"))
+    seen, left = set[str](), [first]
+    while left:
+        name = left.pop()
+        if name in seen or name.partition(".")[0] not in ROOMS:
+            continue
+        seen.add(name)
+        for here, there in zip(files_of(name, CHECKOUT), files_of(name, folder), strict=True):
+            assert here.exists() == there.exists(), f"{there} is imported and not carried"
+            left += imported(here) if here.exists() else []
+    assert len(seen) > 30
 
 
 def test_models_stand_beside_each_other_and_one_of_them_is_named(tmp_path: Path) -> None:
