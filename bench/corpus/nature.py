@@ -74,17 +74,33 @@ def birds(rng: np.random.Generator, duration_s: float, sample_rate: int) -> Sign
     return signal
 
 
+def bell_stroke(
+    strike_hz: float, duration_s: float, sample_rate: int, rng: np.random.Generator | None = None
+) -> Signal:
+    """One stroke of a church bell that rings out.
+
+    Args:
+        strike_hz: Pitch that is heard.
+        duration_s: Seconds.
+        sample_rate: Hz.
+        rng: Draws the phases of its partials; without one each begins at 0, and strokes of one
+            pitch are equal.
+    """
+    stroke = np.zeros(int(duration_s * sample_rate))
+    time = np.arange(len(stroke)) / sample_rate
+    for ratio, level, decay in _BELL_PARTIALS:
+        if strike_hz * ratio < 0.45 * sample_rate:
+            phase = 2 * np.pi * strike_hz * ratio * time + (rng.uniform(0, 6) if rng else 0.0)
+            stroke += level * np.sin(phase) * np.exp(-decay * time)
+    return stroke
+
+
 def bells(rng: np.random.Generator, duration_s: float, sample_rate: int) -> Signal:
     """Church bells struck at random: inharmonic partials that die away at their own rates."""
     signal = np.zeros(int(duration_s * sample_rate))
-    time = np.arange(len(signal)) / sample_rate
     now_s = rng.uniform(0, 0.3)
     while now_s < duration_s:
-        strike_hz, stroke = rng.uniform(300, 1200), np.zeros(len(signal))
-        for ratio, level, decay in _BELL_PARTIALS:
-            if strike_hz * ratio < 0.45 * sample_rate:
-                phase = 2 * np.pi * strike_hz * ratio * time + rng.uniform(0, 6)
-                stroke += level * np.sin(phase) * np.exp(-decay * time)
+        stroke = bell_stroke(rng.uniform(300, 1200), duration_s, sample_rate, rng)
         _add(signal, int(now_s * sample_rate), stroke)
         now_s += rng.uniform(0.3, 1.2)
     return signal

@@ -4,12 +4,13 @@ Stages, in order: `codec`, `quantise`, `lm`, `export`, `evaluate`. Those that tr
 `--budget-s` seconds or `--steps` steps and any `--device`, leave checkpoint, curve, weights and
 card in `--work`, and go on from the checkpoint with `--resume`.
 `lm` may start as soon as `quantise` has written the codes of the corpus: tuning the decoder, which
-`quantise` ends with, does not change them. `codes` writes those of the committed codec instead, for
-a language model that is to go with it.
+`quantise` ends with, does not change them. `codes` writes those of a codec that is there already,
+for a language model that is to go with it.
 
 `wide-codec` is the codec of any timbre: it learns from an endless stream
-(`python -m bench.corpus list`). A language model knows the codes of the codec it was trained on,
-and no other.
+(`python -m bench.corpus list`). In the same folder `codes`, `lm`, `export` and `evaluate` go on
+with it; where no codec was trained, with the committed one. A language model knows the codes of
+the codec it was trained on, and no other.
 
 `kit` and `kit-codec` write a folder that trains language model or codec on a machine with a GPU and
 without a network, or add to one (`make kit`).
@@ -27,7 +28,7 @@ import torch
 from transformers import EncodecModel, MusicgenMelodyForConditionalGeneration
 from transformers.utils import logging as library_logging
 
-from bench.api import BenchError, Json
+from bench.api import BenchError, ConfigError, Json
 from bench.corpus.nature import UNHEARD
 from bench.corpus.rendering import HELD_OUT_INSTRUMENTS
 from bench.corpus.sources import FLUID, sources_named
@@ -85,38 +86,68 @@ def quantise_stage(options: argparse.Namespace) -> None:
 
 
 def codes_stage(options: argparse.Namespace) -> None:
-    """Write the codes of the corpus as the committed codec has them."""
+    """Write the codes of the corpus as the codec of the folder has them, or the committed one.
+
+    Raises:
+        ConfigError: A language model was begun in the folder with the codes of another codec.
+    """
+    network, begun = codec_of(options), options.work / f"{lm.RECIPE.name}.pt"
+    if begun.exists() and Material.read(options.work / MATERIAL).codec != codec.identity(network):
+        raise ConfigError(
+            f"the language model in {begun} was begun with the codes of another codec; with these "
+            f"it would go on wrongly. Remove {lm.RECIPE.name}.* there, or name another folder."
+        )
     corpus = load_corpus(options.work, options.clips)
-    network = wide_codec.committed_codec(options.weights)
     latents = codec.encode(network, corpus)
     codec.material(network, latents, corpus).write(options.work / MATERIAL)
 
 
 def lm_stage(options: argparse.Namespace) -> None:
     """Train the language model."""
-    examples = lm.Examples(
-        Material.read(options.work / MATERIAL), lm.TextTable.of(build_tokenizer())
-    )
+    material = Material.read(options.work / MATERIAL)
+    examples = lm.Examples(material, lm.TextTable.of(build_tokenizer()))
     recipe, device = recipe_asked(lm.RECIPE, options), resolve_device(options.device)
     model = build_model(EncodecModel(codec.codec_config()), recipe.seed).to(device)
     part = lm.trained_part(model)
     training = Training(part, recipe, options.work, device=device, resume=options.resume)
     held_out = examples.validation(lm.CURVE_CLIPS).to(device)
     training.run(lm.LanguageLesson(model, examples, recipe, device, held_out))
-    LOGGER.info("wrote %s", export_weights(training, options.work, _SAYS))
+    LOGGER.info(
+        "wrote %s", export_weights(training, options.work, _SAYS | {"codec": material.codec})
+    )
 
 
-def trained_model(options: argparse.Namespace) -> MusicgenMelodyForConditionalGeneration:
-    """The language model of the work folder, around its codec or else the committed one."""
+def codec_of(options: argparse.Namespace) -> EncodecModel:
+    """The codec that was trained in the work folder, or else the committed one."""
     work, network = options.work, EncodecModel(codec.codec_config())
     if (work / f"{codec.DECODER_RECIPE.name}.pt").exists():
         network.load_state_dict(_average(work, codec.DECODER_RECIPE.name))
     elif (work / "quantised.pt").exists():
         network.load_state_dict(torch.load(work / "quantised.pt", weights_only=True))
+    elif (work / f"{wide_codec.NAME}.pt").exists():
+        network.load_state_dict(_average(work, wide_codec.NAME))
     else:
         network = wide_codec.committed_codec(options.weights)
+    network.train(mode=False)
+    return network
+
+
+def trained_model(options: argparse.Namespace) -> MusicgenMelodyForConditionalGeneration:
+    """The language model of the work folder, around the codec whose codes it knows.
+
+    Raises:
+        ConfigError: It was trained on the codes of another codec than `codec_of` has.
+    """
+    network = codec_of(options)
+    weights, card = read_export(options.work, lm.RECIPE.name)
+    own, known = codec.identity(network), card.get("codec")
+    if own != known:
+        raise ConfigError(
+            f"the language model in {options.work} knows the codes of codec {known}, and the codec "
+            f"there is now {own}; with it, it would play something else. Write the codes again "
+            "with the stage `codes`, then train `lm` anew."
+        )
     model = build_model(network, seed=0)
-    weights, _ = read_export(work, lm.RECIPE.name)
     lm.trained_part(model).load_state_dict(weights)
     return model
 
@@ -130,10 +161,10 @@ def _average(work: Path, name: str) -> dict[str, torch.Tensor]:
 
 def export_stage(options: argparse.Namespace) -> None:
     """Write the weights, the tokenizer, the vocabulary and the record of training."""
-    stages = ("codec", codec.RECIPE.name, "quantise", "decoder", codec.DECODER_RECIPE.name)
+    of_codec = ("codec", codec.RECIPE.name, "quantise", "decoder", codec.DECODER_RECIPE.name)
     record = {
         name: json.loads((options.work / f"{name}.json").read_text())
-        for name in (*stages, lm.RECIPE.name)
+        for name in (*of_codec, wide_codec.NAME, lm.RECIPE.name)
         if (options.work / f"{name}.json").exists()
     }
     export(trained_model(options), build_tokenizer(), record, options.out or options.weights)

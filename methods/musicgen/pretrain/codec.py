@@ -11,6 +11,7 @@ therefore rescaled to unit output first (layer-sequential unit variance, Mishkin
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -250,7 +251,17 @@ def material(codec: EncodecModel, latents: Tensor, corpus: Corpus) -> Material:
     chunks = [codec.quantizer.encode(chunk) for chunk in torch.split(latents, 100)]
     codes = torch.cat(chunks, dim=1).permute(1, 0, 2).contiguous()
     count = len(codes)
-    return Material(codes.numpy(), corpus.instrument[:count], corpus.chroma[:count])
+    chroma = corpus.chroma[:count]
+    return Material(codes.numpy(), corpus.instrument[:count], chroma, identity(codec))
+
+
+def identity(codec: EncodecModel) -> str:
+    """Digest of what decides the codes of a clip: encoder and code books, not the decoder."""
+    books = [stage.codebook.embed for stage in codec.quantizer.layers]
+    digest = hashlib.sha256()
+    for values in [*codec.encoder.state_dict().values(), *books]:
+        digest.update(values.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def chroma_similarity(first: Tensor, second: Tensor) -> float:

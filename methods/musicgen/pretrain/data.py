@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from bench.api import ConfigError
 from bench.corpus.melodies import Note
+from bench.corpus.nature import bell_stroke
 from bench.corpus.synthesiser import render_notes
 from methods.musicgen.chroma import ChromaSettings, dominant_pitch_class
 
@@ -32,7 +33,9 @@ NUM_SAMPLES = NUM_FRAMES * HOP_LENGTH
 DURATION_S = NUM_SAMPLES / SAMPLE_RATE
 CHROMA = ChromaSettings(SAMPLE_RATE, 2048, HOP_LENGTH)
 
-INSTRUMENTS = {
+BELLS = "bells"
+# General MIDI programs, from 0; bells are struck by formula.
+_PROGRAMS = {
     "piano": 0,
     "organ": 19,
     "flute": 73,
@@ -40,14 +43,30 @@ INSTRUMENTS = {
     "violin": 40,
     "accordion": 21,
     "music box": 10,
-    "bells": 14,
+    "tubular bells": 14,
+    "harp": 46,
+    "vibraphone": 11,
+    "reed organ": 20,
+    "marimba": 12,
 }
-_OTHER_TIMBRES = (*INSTRUMENTS.values(), 46, 11, 20, 12)  # harp, vibraphone, reed organ, marimba
+INSTRUMENTS = (
+    "piano",
+    "organ",
+    "flute",
+    "saxophone",
+    "violin",
+    "accordion",
+    "music box",
+    BELLS,
+)
+_CONDITION_SOUNDS = (*_PROGRAMS, BELLS)  # of a melody on another instrument
+_BELL_OCTAVE = 1  # above the melody, in the middle of where `nature.bells` strikes
 _SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10))
 _STEPS = (-3, -2, -2, -1, -1, 1, 1, 2, 2, 3)
 _LOWEST = 60
 _VELOCITY = 100
 _PEAK = 0.5
+_VERSION = 2  # of the corpus: counts up where a seed gives other clips than before
 VALIDATION_CLIPS = 64  # the first clips of the corpus: never trained on, by codec or language model
 
 
@@ -90,18 +109,23 @@ class Material:
         codes: (clip, codebook, frame).
         instrument: As in `Corpus`.
         chroma: As in `Corpus`.
+        codec: Digest of the codec whose codes these are, see `codec.identity`.
     """
 
     codes: NDArray[np.int64]
     instrument: NDArray[np.int64]
     chroma: NDArray[np.int64]
+    codec: str
 
     def write(self, path: Path) -> None:
         """Keep it in a file, in one move."""
         partial = path.with_suffix(".partial.npz")
         named = {"codes": self.codes, "instrument": self.instrument, "chroma": self.chroma}
         np.savez_compressed(
-            partial, allow_pickle=False, **{k: v.astype(np.int16) for k, v in named.items()}
+            partial,
+            allow_pickle=False,
+            codec=np.array(self.codec),
+            **{k: v.astype(np.int16) for k, v in named.items()},
         )
         partial.replace(path)
 
@@ -110,16 +134,23 @@ class Material:
         """Read such a file.
 
         Raises:
-            ConfigError: There is none.
+            ConfigError: There is none, or it does not say whose codes it holds.
         """
         if not path.is_file():
             raise ConfigError(
                 f"{path} is not there; the language model learns from it. Write it: the stage "
-                "`codes` takes the committed codec, `quantise` one that was trained in the folder."
+                "`codes` takes the codec of the folder, or else the committed one."
             )
         with np.load(path, allow_pickle=False) as stored:
-            named = ("codes", "instrument", "chroma")
-            return Material(*(stored[name].astype(np.int64) for name in named))
+            if "codec" not in stored:
+                raise ConfigError(
+                    f"{path} does not say which codec its codes are of; an older version wrote it. "
+                    "Write it anew with the stage `codes`."
+                )
+            codes, instrument, chroma = (
+                stored[name].astype(np.int64) for name in ("codes", "instrument", "chroma")
+            )
+            return Material(codes, instrument, chroma, str(stored["codec"]))
 
 
 def compose(generator: random.Random) -> list[FrameNote]:
@@ -141,15 +172,35 @@ def compose(generator: random.Random) -> list[FrameNote]:
     return notes
 
 
-def render(melody: list[FrameNote], program: int, octave: int = 0) -> NDArray[np.float32]:
-    """Render a melody; each note is released half a frame before its end. Shape (sample,)."""
+def render(melody: list[FrameNote], sound: str, octave: int = 0) -> NDArray[np.float32]:
+    """Render a melody; each note is released half a frame before its end. Shape (sample,).
+
+    Args:
+        melody: On the token grid.
+        sound: `BELLS`, or a name of `_PROGRAMS`.
+        octave: Added to every pitch.
+    """
     frame_s = HOP_LENGTH / SAMPLE_RATE
     notes = [
         Note(n.start * frame_s, (n.length - 0.5) * frame_s, n.pitch + 12 * octave, _VELOCITY)
         for n in melody
     ]
-    rendered: NDArray[np.float32] = render_notes(notes, program, DURATION_S, SAMPLE_RATE)
+    if sound == BELLS:
+        return _struck(notes)
+    rendered: NDArray[np.float32] = render_notes(notes, _PROGRAMS[sound], DURATION_S, SAMPLE_RATE)
     return rendered
+
+
+def _struck(notes: list[Note]) -> NDArray[np.float32]:
+    """Bells that ring on: nobody damps one."""
+    signal = np.zeros(NUM_SAMPLES)
+    for note in notes:
+        start = round(note.onset_s * SAMPLE_RATE)
+        if start < NUM_SAMPLES:
+            strike_hz = 440.0 * 2 ** ((note.pitch + 12 * _BELL_OCTAVE - 69) / 12)
+            stroke = bell_stroke(strike_hz, DURATION_S, SAMPLE_RATE)
+            signal[start:] += stroke[: NUM_SAMPLES - start]
+    return signal.astype(np.float32)
 
 
 def gains(seed: int = 0) -> dict[str, float]:
@@ -157,8 +208,8 @@ def gains(seed: int = 0) -> dict[str, float]:
     generator = random.Random(seed)  # noqa: S311  (music, not secrets)
     melodies = [compose(generator) for _ in range(6)]
     return {
-        name: _PEAK / float(np.mean([np.abs(render(m, program)).max() for m in melodies]))
-        for name, program in INSTRUMENTS.items()
+        name: _PEAK / float(np.mean([np.abs(render(m, name)).max() for m in melodies]))
+        for name in INSTRUMENTS
     }
 
 
@@ -180,17 +231,16 @@ def clip_chroma(waveform: NDArray[np.float32]) -> NDArray[np.int64]:
 def build(num_clips: int, seed: int) -> Corpus:
     """Render the corpus; instruments take turns. About 25 clips a second."""
     generator = random.Random(seed)  # noqa: S311  (music, not secrets)
-    names = list(INSTRUMENTS)
     gain = gains()
     waveform = np.zeros((num_clips, NUM_SAMPLES), np.int16)
-    instrument = np.arange(num_clips) % len(names)
+    instrument = np.arange(num_clips) % len(INSTRUMENTS)
     note = np.zeros((num_clips, NUM_FRAMES), np.int64)
     chroma = np.zeros((num_clips, 2, NUM_FRAMES), np.int64)
     for clip in range(num_clips):
-        name = names[instrument[clip]]
+        name = INSTRUMENTS[instrument[clip]]
         melody = compose(generator)
-        own = render(melody, INSTRUMENTS[name]) * gain[name]
-        other = render(melody, generator.choice(_OTHER_TIMBRES), generator.choice((-1, 0, 0, 1)))
+        own = render(melody, name) * gain[name]
+        other = render(melody, generator.choice(_CONDITION_SOUNDS), generator.choice((-1, 0, 0, 1)))
         waveform[clip] = (own * 32767.0).clip(-32767, 32767).astype(np.int16)
         note[clip] = score_pitch_class(melody)
         chroma[clip] = np.stack([clip_chroma(own.astype(np.float32)), clip_chroma(other)])
@@ -201,7 +251,7 @@ def build(num_clips: int, seed: int) -> Corpus:
 
 def load_corpus(work: Path, num_clips: int = 2400, seed: int = 1) -> Corpus:
     """Return the corpus kept in `work`, rendering it the first time."""
-    path = work / f"corpus-{num_clips}-{seed}.npz"
+    path = work / f"corpus-{num_clips}-{seed}-v{_VERSION}.npz"
     if not path.exists():
         work.mkdir(parents=True, exist_ok=True)
         corpus = build(num_clips, seed)

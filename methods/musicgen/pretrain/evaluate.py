@@ -37,7 +37,7 @@ from methods.musicgen.sampling import Parameters
 
 _CLIPS = 64
 _CLASSIFIER_CLIPS = 640
-_NAMES = tuple(INSTRUMENTS)
+_NAMES = INSTRUMENTS
 Figures = dict[str, float]
 
 

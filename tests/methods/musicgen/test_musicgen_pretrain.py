@@ -18,8 +18,16 @@ from transformers import EncodecModel, MusicgenMelodyForConditionalGeneration
 
 from bench.api import ConfigError
 from bench.training.loop import Training
-from methods.musicgen.pretrain import codec, lm
-from methods.musicgen.pretrain.data import HOP_LENGTH, NUM_SAMPLES, Corpus, Material
+from methods.musicgen.pretrain import codec, data, lm
+from methods.musicgen.pretrain.data import (
+    HOP_LENGTH,
+    INSTRUMENTS,
+    NUM_SAMPLES,
+    SAMPLE_RATE,
+    Corpus,
+    FrameNote,
+    Material,
+)
 from methods.musicgen.pretrain.model import build_model, build_tokenizer
 from tests import kits
 from tests.methods.musicgen.test_wide_codec import small_codec
@@ -32,7 +40,7 @@ STEPS = 3
 def material() -> Material:
     rng = np.random.default_rng(0)
     codes, chroma = rng.integers(0, 256, (CLIPS, 4, 128)), rng.integers(0, 12, (CLIPS, 2, 128))
-    return Material(codes, np.arange(CLIPS) % 8, chroma)
+    return Material(codes, np.arange(CLIPS) % 8, chroma, "a codec")
 
 
 LANGUAGE = replace(lm.RECIPE, budget_s=None, steps=STEPS, batch_size=2, report_s=1e9)
@@ -144,8 +152,51 @@ def test_material_survives_its_file(tmp_path: Path) -> None:
     assert np.array_equal(found.chroma, kept.chroma)
     assert np.array_equal(found.instrument, kept.instrument)
     assert found.codes.dtype == np.int64
-    with pytest.raises(ConfigError, match="the stage `codes` takes the committed codec"):
+    assert found.codec == "a codec"
+    with pytest.raises(ConfigError, match="the stage `codes` takes the codec of the folder"):
         Material.read(tmp_path / "none.npz")
+    np.savez(
+        tmp_path / "older.npz", codes=kept.codes, instrument=kept.instrument, chroma=kept.chroma
+    )
+    with pytest.raises(ConfigError, match="does not say which codec its codes are of"):
+        Material.read(tmp_path / "older.npz")
+
+
+def test_a_codec_is_known_by_what_decides_its_codes() -> None:
+    one, other = small_codec(), small_codec()
+    known = codec.identity(one)
+    assert codec.identity(other) == known
+    nn.init.normal_(next(iter(other.decoder.parameters())))
+    assert codec.identity(other) == known
+    other.quantizer.layers[0].codebook.embed[0, 0] += 1
+    assert codec.identity(other) != known
+    assert codec.identity(small_codec(1)) != known
+
+
+def test_bells_are_struck_as_those_of_the_bundled_suite() -> None:
+    """Each stroke has the partials of `nature.bells`, an octave up, and rings through the next."""
+    first, second = FrameNote(0, 40, 60), FrameNote(40, 88, 67)
+    both, alone = (data.render(notes, data.BELLS) for notes in ([first, second], [first]))
+    border = 40 * HOP_LENGTH
+    assert np.array_equal(both[:border], alone[:border])
+    assert np.abs(alone[border:]).max() > 0.02 * np.abs(alone).max()
+    assert np.abs((both - alone)[border:]).max() > 0.5 * np.abs(alone).max()
+    spectrum = np.abs(np.fft.rfft(alone * np.hanning(len(alone))))
+    hz = np.fft.rfftfreq(len(alone), 1 / SAMPLE_RATE)
+    strike_hz = 523.25
+    for ratio in (0.5, 1.0, 1.2, 1.5, 2.0, 2.67):
+        near = np.abs(hz - strike_hz * ratio) < 3
+        beside = np.abs(hz - strike_hz * ratio * 1.06) < 3
+        assert spectrum[near].max() > 10 * spectrum[beside].max(), ratio
+
+
+@pytest.mark.corpus
+def test_the_corpus_has_each_instrument_at_one_level() -> None:
+    corpus = data.build(len(INSTRUMENTS), 3)
+    assert [*corpus.instrument] == [*range(len(INSTRUMENTS))]
+    peaks = np.abs(corpus.waveform.astype(float)).max(axis=1) / 32767
+    assert ((peaks > 0.2) & (peaks <= 1)).all()
+    assert (corpus.note.max(axis=1) < 12).all()
 
 
 def noise_corpus() -> Corpus:
@@ -210,6 +261,17 @@ def test_the_command_trains_a_language_model_for_the_committed_codec(tmp_path: P
     assert json.loads((out / "training.json").read_text())["language_model"]["samples"] == 8
     model = MusicgenMelodyForConditionalGeneration.from_pretrained(out, dtype=torch.float32)
     assert bool(torch.isfinite(model.decoder.lm_heads[0].weight).all())
+    assert command("wide-codec", tmp_path, *small, "--sources", "nature", "--steps", "1")[0] == "0"
+    assert "knows the codes of codec" in command("export", tmp_path, "--out", str(out))
+    codes = ("codes", tmp_path, "--clips", str(CLIPS))
+    assert "was begun with the codes of another codec" in command(*codes)
+    for path in tmp_path.glob("language_model.*"):
+        path.unlink()
+    assert command(*codes).startswith("0 ")
+    assert command("lm", tmp_path, *small, "--steps", "2").startswith("0 ")
+    assert command("export", tmp_path, "--out", str(out)).startswith("0 ")
+    record = json.loads((out / "training.json").read_text())
+    assert record["wide_codec"]["began_from"] == "the committed codec"
 
 
 @pytest.mark.slow
