@@ -10,7 +10,8 @@ for a language model that is to go with it.
 `wide-codec` is the codec of any timbre: it learns from an endless stream
 (`python -m bench.corpus list`). In the same folder `codes`, `lm`, `export` and `evaluate` go on
 with it; where no codec was trained, with the committed one. A language model knows the codes of
-the codec it was trained on, and no other.
+the codec it was trained on, and no other; `wide-decoder` goes on with the decoder alone, so that
+the codes stay.
 
 `kit` and `kit-codec` write a folder that trains language model or codec on a machine with a GPU and
 without a network, or add to one (`make kit`).
@@ -32,13 +33,14 @@ from bench.api import BenchError, ConfigError, Json
 from bench.corpus.nature import UNHEARD
 from bench.corpus.rendering import HELD_OUT_INSTRUMENTS
 from bench.corpus.sources import FLUID, sources_named
-from bench.corpus.stream import described
+from bench.corpus.stream import CropStream, described
 from bench.device import resolve_device
 from bench.training.card import export as export_weights
 from bench.training.card import read_export
 from bench.training.kit import DEFAULT_FOLDER, require_free
 from bench.training.loop import Training
 from bench.training.options import add_training_options, recipe_asked
+from bench.training.recipe import Recipe
 from methods.musicgen.checkpoints import MINI_FOLDER
 from methods.musicgen.pretrain import codec, lm, wide_codec
 from methods.musicgen.pretrain.data import Material, load_corpus
@@ -120,8 +122,10 @@ def lm_stage(options: argparse.Namespace) -> None:
 def codec_of(options: argparse.Namespace) -> EncodecModel:
     """The codec that was trained in the work folder, or else the committed one."""
     work, network = options.work, EncodecModel(codec.codec_config())
-    if (work / f"{codec.DECODER_RECIPE.name}.pt").exists():
-        network.load_state_dict(_average(work, codec.DECODER_RECIPE.name))
+    tuned = [one.name for one in (wide_codec.DECODER_RECIPE, codec.DECODER_RECIPE)]
+    ready = [name for name in tuned if (work / f"{name}.pt").exists()]
+    if ready:
+        network.load_state_dict(_average(work, ready[0]))
     elif (work / "quantised.pt").exists():
         network.load_state_dict(torch.load(work / "quantised.pt", weights_only=True))
     elif (work / f"{wide_codec.NAME}.pt").exists():
@@ -162,9 +166,10 @@ def _average(work: Path, name: str) -> dict[str, torch.Tensor]:
 def export_stage(options: argparse.Namespace) -> None:
     """Write the weights, the tokenizer, the vocabulary and the record of training."""
     of_codec = ("codec", codec.RECIPE.name, "quantise", "decoder", codec.DECODER_RECIPE.name)
+    of_any = (wide_codec.NAME, wide_codec.DECODER_RECIPE.name)
     record = {
         name: json.loads((options.work / f"{name}.json").read_text())
-        for name in (*of_codec, wide_codec.NAME, lm.RECIPE.name)
+        for name in (*of_codec, *of_any, lm.RECIPE.name)
         if (options.work / f"{name}.json").exists()
     }
     export(trained_model(options), build_tokenizer(), record, options.out or options.weights)
@@ -189,18 +194,41 @@ def _note(work: Path, name: str, report: dict[str, object]) -> None:
 
 def wide_codec_stage(options: argparse.Namespace) -> None:
     """Train the codec of any timbre; leave weights and card in the work folder."""
-    recipe = recipe_asked(wide_codec.RECIPE, options)
-    sources = sources_named(options.sources.split(","))
-    device = resolve_device(options.device)
-    stream = wide_codec.stream_of(tuple(sources), recipe.seed, device)
+    stream = _stream(options)
     start = None if options.fresh else options.weights
-    network = wide_codec.first_codec(stream, recipe, start)
-    training = Training(network, recipe, options.work, device=device, resume=options.resume)
+    network = wide_codec.first_codec(stream, recipe_asked(wide_codec.RECIPE, options), start)
+    began = "nothing" if start is None else "the committed codec"
+    _train_wide(options, wide_codec.RECIPE, network, stream, began)
+
+
+def wide_decoder_stage(options: argparse.Namespace) -> None:
+    """Go on with the decoder of the folder's codec, or of the committed one; codes stay."""
+    stream = _stream(options)
+    network = codec_of(options).to(stream.device)
+    began = f"codec {codec.identity(network)}"
+    network.encoder.requires_grad_(requires_grad=False)
+    _train_wide(options, wide_codec.DECODER_RECIPE, network, stream, began)
+
+
+def _stream(options: argparse.Namespace) -> CropStream:
+    sources = tuple(sources_named(options.sources.split(",")))
+    return wide_codec.stream_of(sources, options.seed, resolve_device(options.device))
+
+
+def _train_wide(
+    options: argparse.Namespace,
+    recipe: Recipe,
+    network: EncodecModel,
+    stream: CropStream,
+    began: str,
+) -> None:
+    asked, alone = recipe_asked(recipe, options), recipe is wide_codec.DECODER_RECIPE
+    training = Training(network, asked, options.work, device=stream.device, resume=options.resume)
     held_out = wide_codec.held_out_crops(stream)
-    training.run(wide_codec.CodecLesson(network, stream, recipe.batch_size, held_out))
+    training.run(wide_codec.CodecLesson(network, stream, asked.batch_size, held_out, alone))
     facts: dict[str, Json] = {
-        "began_from": "nothing" if start is None else "the committed codec",
-        "sources": described(sources),
+        "began_from": began,
+        "sources": described(stream.sources),
         "held_out": [*HELD_OUT_INSTRUMENTS, *UNHEARD],
     }
     LOGGER.info("wrote %s", export_weights(training, options.work, facts))
@@ -229,6 +257,7 @@ STAGES = {
     "export": export_stage,
     "evaluate": evaluate_stage,
     "wide-codec": wide_codec_stage,
+    "wide-decoder": wide_decoder_stage,
     "kit": kit_stage,
     "kit-codec": kit_codec_stage,
 }
@@ -247,7 +276,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="of export: --weights; of a kit: build/kit")
     parser.add_argument("--wheels", type=Path, help="folder of wheels that a kit carries")
     parser.add_argument("--clips", type=int, default=2400, help="of the corpus")
-    parser.add_argument("--sources", default="procedural,worded", help="of the stage wide-codec")
+    parser.add_argument(
+        "--sources", default="procedural,worded", help="of wide-codec and wide-decoder"
+    )
     parser.add_argument("--fresh", action="store_true", help="wide-codec: from untrained weights")
     add_training_options(parser, "of the stages that train")
     options = parser.parse_args()

@@ -2,7 +2,9 @@
 
 The codec of `codec.py` heard eight instruments, and loses others: bells come back as something
 else. Here the same network, so that a language model fits it as before, learns from
-`bench.corpus.stream`: encoder, code books and decoder at once.
+`bench.corpus.stream`: encoder, code books and decoder at once. Afterwards its decoder may go on
+alone: the codes of a clip stay what they are, and a language model that knows them need not learn
+again.
 
 **Source**: Défossez et al. (2022), "High fidelity neural audio compression", arXiv 2210.13438:
 residual vector quantisation with straight-through gradients, code books as running means, a
@@ -33,6 +35,7 @@ from methods.musicgen.pretrain.data import HOP_LENGTH, SAMPLE_RATE
 
 NAME = "wide_codec"
 RECIPE = Recipe(NAME, 5e-4, 12, budget_s=3600, betas=(0.8, 0.99), weight_decay=0.0, report_s=180)
+DECODER_RECIPE = replace(RECIPE, name="wide_decoder")
 CROP_FRAMES = 16
 _WINDOWS = (128, 256, 512, 1024, 2048)
 _FLOOR = 1e-2  # of magnitudes in a logarithm
@@ -151,12 +154,14 @@ class CodecLesson:
         stream: Of crops, on the device of the network.
         batch_size: Crops per step.
         held_out: Crops that are evaluated, (clip, 1, sample).
+        decoder_only: Whether encoder and code books stay as they are.
     """
 
     network: EncodecModel
     stream: CropStream
     batch_size: int
     held_out: Tensor
+    decoder_only: bool = False
 
     def batch(self, step: int) -> Tensor:
         """Crops (clip, 1, sample)."""
@@ -164,8 +169,9 @@ class CodecLesson:
 
     def losses(self, batch: Tensor) -> Mapping[str, Tensor]:
         """What is minimised, and its parts."""
-        latent = self.network.encoder(batch)
-        quantised, commitment = quantise(self.network, latent, learn=True)
+        with torch.set_grad_enabled(not self.decoder_only):
+            latent = self.network.encoder(batch)
+        quantised, commitment = quantise(self.network, latent, learn=not self.decoder_only)
         output = self.network.decoder(quantised)[..., : batch.shape[-1]].float()
         spectral, waveform = spectral_error(output, batch), waveform_error(output, batch)
         total = spectral + _WAVEFORM * waveform + _COMMITMENT * commitment

@@ -270,7 +270,11 @@ def test_the_command_trains_a_language_model_for_the_committed_codec(tmp_path: P
     assert command(*codes).startswith("0 ")
     assert command("lm", tmp_path, *small, "--steps", "2").startswith("0 ")
     assert command("export", tmp_path, "--out", str(out)).startswith("0 ")
+    tuned = command("wide-decoder", tmp_path, *small, "--sources", "nature", "--steps", "2")
+    assert tuned.startswith("0 ")
+    assert command("export", tmp_path, "--out", str(out)).startswith("0 ")
     record = json.loads((out / "training.json").read_text())
+    assert record["wide_decoder"]["began_from"] == f"codec {record['language_model']['codec']}"
     assert record["wide_codec"]["began_from"] == "the committed codec"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,20 @@ def test_a_resumed_codec_is_that_of_an_uninterrupted_training(tmp_path: Path) ->
     for name, value in whole.model.state_dict().items():
         assert torch.equal(again.model.state_dict()[name], value), name
         assert torch.equal(again.average[name], whole.average[name]), name
+
+
+def test_where_the_decoder_goes_on_alone_codes_stay(tmp_path: Path) -> None:
+    network = small_codec()
+    known, before = codec.identity(network), small_codec().state_dict()
+    network.encoder.requires_grad_(requires_grad=False)
+    lesson = replace(lesson_of(network), decoder_only=True)
+    recipe = Recipe("decoder", 1e-3, 2, steps=3)
+    training = Training(network, recipe, tmp_path, device="cpu", resume=False)
+    training.run(lesson)
+    network.load_state_dict(training.average)
+    assert codec.identity(network) == known
+    changed = {n for n, v in network.state_dict().items() if not torch.equal(v, before[n])}
+    assert {name.partition(".")[0] for name in changed} == {"decoder"}
 
 
 def command(work: Path, *options: str) -> str:
