@@ -95,9 +95,7 @@ def usual(ace_step: AceStep, stable_audio: StableAudio) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param("ace-step", marks=pytest.mark.slow), "stable-audio"]
-)
+@pytest.mark.parametrize("name", [pytest.param("ace-step", marks=pytest.mark.slow), "stable-audio"])
 def test_the_contract_on_random_weights(name: str) -> None:
     make, rate = TINY[name]
     assert TinySubject(name, lambda method: method.use(make()), rate, FEW).broken() == []
