@@ -31,7 +31,7 @@ def pytest_collection() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What has been imported stays until the end: no garbage is to be looked for in it, even now."""
+    """What has been imported stays until the end: no garbage is to be looked for in it."""
     gc.freeze()
     gc.enable()
 

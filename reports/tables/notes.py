@@ -17,6 +17,7 @@ from reports.tables import reading, standing
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 KINDS = {
     "two-way": (
@@ -146,7 +147,7 @@ def _cell_notes(rows: pd.DataFrame) -> list[str]:
     return notes
 
 
-def _reasons(rows: pd.DataFrame, chosen: np.ndarray) -> Counter[tuple[str, str]]:
+def _reasons(rows: pd.DataFrame, chosen: NDArray[np.bool_]) -> Counter[tuple[str, str]]:
     """How many of the chosen rows have each status and reason."""
     if not chosen.any():
         return Counter()

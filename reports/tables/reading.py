@@ -28,6 +28,7 @@ from bench.statistics.spread import Range
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 KEPT = 2  # runs whose frames are kept: every table starts from them, and `compare` reads two runs
 Frames = Mapping[str, "pd.DataFrame"]  # the cells of each method, by its label
@@ -163,7 +164,7 @@ def _by_method(run: Run) -> dict[str, pd.DataFrame]:
     if not run.plan:
         return {}
     table = frame(run)
-    for name in table.select_dtypes("str"):
+    for name in map(str, table.select_dtypes("str").columns):
         table[name] = table[name].astype(object)  # compared and taken in half the time
     return {str(label): rows for label, rows in table.groupby("method", sort=False)}
 
@@ -192,7 +193,7 @@ def numbers(rows: pd.DataFrame, metric: str, *, raw: bool = False) -> np.ndarray
     return np.where(counted, values, np.nan)
 
 
-def failures(rows: pd.DataFrame, metric: str | None = None) -> np.ndarray:
+def failures(rows: pd.DataFrame, metric: str | None = None) -> NDArray[np.bool_]:
     """Which rows failed: the cell itself or, if a metric is given, its score."""
     failed = said(rows, "status", *FAILED)
     if metric is None:
@@ -201,7 +202,7 @@ def failures(rows: pd.DataFrame, metric: str | None = None) -> np.ndarray:
     return failed | broken
 
 
-def invalid(rows: pd.DataFrame, metrics: Sequence[MetricEntry]) -> np.ndarray:
+def invalid(rows: pd.DataFrame, metrics: Sequence[MetricEntry]) -> NDArray[np.bool_]:
     """Which rows ended well and have no sound score of one of the metrics."""
     found = np.zeros(len(rows), dtype=bool)
     for metric in metrics:
@@ -209,7 +210,7 @@ def invalid(rows: pd.DataFrame, metrics: Sequence[MetricEntry]) -> np.ndarray:
     return found & said(rows, "status", "ok")
 
 
-def said(rows: pd.DataFrame, column: str, *words: str) -> np.ndarray:
+def said(rows: pd.DataFrame, column: str, *words: str) -> NDArray[np.bool_]:
     """Which rows have one of these words in a column."""
     values = rows[column].to_numpy(dtype=object)
     found = np.zeros(len(values), dtype=bool)

@@ -30,6 +30,7 @@ from reports.tables import reading
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 FINISHED = 0.9  # with fewer of its cells, a method is not judged
 SEVERAL = 2  # one alone is the best of nothing
@@ -112,7 +113,7 @@ def _unjudged(run: Run) -> dict[str, dict[str, str]]:
     return found
 
 
-def _declined(run: Run, rows: pd.DataFrame, metric: MetricEntry) -> np.ndarray:
+def _declined(run: Run, rows: pd.DataFrame, metric: MetricEntry) -> NDArray[np.bool_]:
     """Which rows have no score because they cannot: the cell, its score or its style is n/a."""
     na = reading.said(rows, "status", "unsupported")
     na |= reading.said(rows, f"{metric.name}.status", "unsupported")

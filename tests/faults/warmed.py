@@ -15,6 +15,6 @@ torch.set_num_threads(1)  # as in the forks; and a server that has started threa
 installed_packages()
 matmul_rate("cpu")  # a quarter of a second of products, kept in the process
 kernel_s("cpu")
-chroma(Audio(np.ones((1, 16_000), np.float32), 16_000))  # librosa imports its parts when they are used
+chroma(Audio(np.ones((1, 16_000), np.float32), 16_000))  # librosa imports its parts on first use
 gc.collect()
 gc.freeze()  # what is never looked at is not copied for each fork
