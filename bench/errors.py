@@ -8,7 +8,6 @@ tells the two apart.
 
 from __future__ import annotations
 
-import difflib
 import signal
 import sys
 import threading
@@ -107,6 +106,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
         >>> nearest("strenght", ["strength", "steps"])
         " Did you mean 'strength'?"
     """
+    import difflib  # only mistakes need it, and every worker process imports this module
+
     by_lower = {text.lower(): text for text in sorted(known)}
     near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
     return f" Did you mean {by_lower[near[0]]!r}?" if near else ""

@@ -21,7 +21,6 @@ import json
 import os
 import re
 import resource
-import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator
@@ -143,7 +142,7 @@ def _replace(target: Path, data: bytes) -> None:
 def _scratch_beside(target: Path) -> Iterator[BinaryIO]:
     """A new file beside the target, open and locked; it is removed unless it was renamed."""
     while True:
-        path = target.with_name(f".{target.name[:_NAME_LENGTH]}.{secrets.token_hex(8)}.part")
+        path = target.with_name(f".{target.name[:_NAME_LENGTH]}.{os.urandom(8).hex()}.part")
         with path.open("xb") as file:
             try:
                 with contextlib.suppress(OSError):  # file systems of some networks lock nothing
@@ -339,7 +338,7 @@ def turn(place: Path) -> Iterator[bool]:
 
 
 def _beside(place: Path, mark: str) -> Path:
-    return place.with_name(f".{place.name[:_NAME_LENGTH]}.{secrets.token_hex(8)}{mark}")
+    return place.with_name(f".{place.name[:_NAME_LENGTH]}.{os.urandom(8).hex()}{mark}")
 
 
 def _finish(place: Path, keep: Callable[[PurePosixPath], bool], *, alone: bool) -> None:

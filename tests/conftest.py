@@ -32,7 +32,6 @@ def pytest_collection() -> None:
 
 def pytest_collection_finish() -> None:
     """What has been imported stays until the end: no garbage is to be looked for in it."""
-    gc.collect()
     gc.freeze()
     gc.enable()
 

@@ -54,11 +54,11 @@ def _refuse_unknown(words: list[str]) -> None:
 
 def write_samples(words: list[str]) -> None:
     """Write clips of every source that is here."""
-    from bench.corpus.samples import write_timbres
-
     folder, count = [*words, "8"][:2] if words else ("", "")
     if not count.isdecimal() or int(count) < 1:
         sys.exit(USAGE)
+    from bench.corpus.samples import write_timbres  # and torch, which a refusal can do without
+
     write_timbres(Path(folder), int(count))
 
 

@@ -17,6 +17,7 @@ from reports.tables import reading, standing
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 KINDS = {
     "two-way": (
@@ -136,18 +137,22 @@ def _named(labels: list[str], total: int) -> str:
 
 def _cell_notes(rows: pd.DataFrame) -> list[str]:
     total = len(rows)
-    idle = int((rows["status"] == "cancelled").sum())
+    idle = int(reading.said(rows, "status", "cancelled").sum())
     notes = [f"{idle} of {total} cells not run"] if idle else []
-    for (status, reason), count in _reasons(rows[rows["status"] == "unsupported"]).items():
+    declined = reading.said(rows, "status", "unsupported")
+    for (status, reason), count in _reasons(rows, declined).items():
         notes.append(f"{count} of {total} cells n/a ({reason or status})")
-    for (status, reason), count in _reasons(rows[reading.failures(rows)]).items():
+    for (status, reason), count in _reasons(rows, reading.failures(rows)).items():
         notes.append(f"{count} of {total} cells failed ({status}: {reason or 'no reason'})")
     return notes
 
 
-def _reasons(rows: pd.DataFrame) -> Counter[tuple[str, str]]:
-    reasons = rows["reason"].fillna("").astype(str).tolist()
-    return Counter(zip(rows["status"].astype(str).tolist(), reasons, strict=True))
+def _reasons(rows: pd.DataFrame, chosen: NDArray[np.bool_]) -> Counter[tuple[str, str]]:
+    """How many of the chosen rows have each status and reason."""
+    if not chosen.any():
+        return Counter()
+    reasons = rows["reason"][chosen].fillna("").astype(str).tolist()
+    return Counter(zip(rows["status"][chosen].astype(str).tolist(), reasons, strict=True))
 
 
 def _score_notes(run: Run, rows: pd.DataFrame) -> list[str]:
@@ -156,28 +161,27 @@ def _score_notes(run: Run, rows: pd.DataFrame) -> list[str]:
         "silent": "scored as silent",
         "invalid_output": "without score",
     }
-    done = rows[rows["status"] == "ok"]
+    done, cells = reading.said(rows, "status", "ok"), rows["cell_id"]
     notes = []
     for metric in reading.ordered_metrics(run):
-        states = done[f"{metric.name}.status"]
-        odd = done[states.isin(list(words))]
+        states = f"{metric.name}.status"
         found = Counter(
             (words[score.status], score.reason or score.status)
-            for cell in odd["cell_id"]
+            for cell in cells[done & reading.said(rows, states, *words)]
             if (score := run.scores.get((str(cell), metric.name))) is not None
         )
         notes += [
             f"{metric.title}: {count} of {len(rows)} cells {word} ({reason})"
             for (word, reason), count in found.items()
         ]
-        broken = done[states == INVALID]
+        broken = cells[done & reading.said(rows, states, INVALID)]
         if len(broken):
             reasons = _score_reasons(run, broken, metric.name)
             notes.append(
                 f"{metric.title}: {len(broken)} of {len(rows)} cells with an invalid score "
                 f"({_first(reasons)})"
             )
-        unscored = int(states.isna().sum())
+        unscored = int((done & rows[states].isna().to_numpy()).sum())
         if unscored:
             notes.append(f"{metric.title}: {unscored} of {len(rows)} cells not scored yet")
     return notes
@@ -198,9 +202,9 @@ def unjudged_notes(run: Run) -> list[str]:
     ]
 
 
-def _score_reasons(run: Run, rows: pd.DataFrame, metric: str) -> list[str]:
+def _score_reasons(run: Run, cells: Iterable[str], metric: str) -> list[str]:
     """Why these cells have no sound score, each reason once."""
-    found = [run.scores[str(cell), metric].reason for cell in rows["cell_id"]]
+    found = [run.scores[str(cell), metric].reason for cell in cells]
     return list(dict.fromkeys(reason or INVALID for reason in found))
 
 
@@ -248,7 +252,7 @@ def failures(run: Run, frames: Mapping[str, pd.DataFrame]) -> dict[str, str]:
         chosen = reading.failures(rows) | reading.invalid(rows, run.header.metrics)
         for metric in run.header.metrics:
             chosen = chosen | reading.failures(rows, metric.name)
-        for row in rows[np.asarray(chosen)].to_dict("records"):
+        for row in rows[chosen].to_dict("records") if chosen.any() else ():
             lines[str(row["cell_id"])] = _failure_line(run, row)
     return lines
 

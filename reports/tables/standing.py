@@ -30,6 +30,7 @@ from reports.tables import reading
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 FINISHED = 0.9  # with fewer of its cells, a method is not judged
 SEVERAL = 2  # one alone is the best of nothing
@@ -64,7 +65,7 @@ def judged(run: Run, label: str, metric: MetricEntry, *, raw: bool = False) -> O
     known, key = _known(run), (label, metric.name, raw)
     if key not in known:
         rows = reading.by_method(run)[label]
-        applies = ~rows["style"].isin(_declined_styles(run)[metric.name]).to_numpy()
+        applies = ~reading.said(rows, "style", *_declined_styles(run)[metric.name])
         lost = reading.failures(rows, metric.name) & applies
         values = reading.numbers(rows, metric.name, raw=raw)
         known[key] = reading.observed(rows, np.where(lost, worst(run, metric), values))
@@ -85,8 +86,9 @@ def _declined_styles(run: Run) -> dict[str, list[str]]:
         declined: set[str] = set()
         scored: set[str] = set()
         for rows in reading.by_method(run).values():
-            declined |= set(rows.loc[rows[f"{metric.name}.status"] == "unsupported", "style"])
-            scored |= set(rows.loc[np.isfinite(reading.numbers(rows, metric.name)), "style"])
+            styles = rows["style"]
+            declined |= set(styles[reading.said(rows, f"{metric.name}.status", "unsupported")])
+            scored |= set(styles[np.isfinite(reading.numbers(rows, metric.name))])
         found[metric.name] = sorted(declined - scored)
     return found
 
@@ -111,10 +113,11 @@ def _unjudged(run: Run) -> dict[str, dict[str, str]]:
     return found
 
 
-def _declined(run: Run, rows: pd.DataFrame, metric: MetricEntry) -> np.ndarray:
+def _declined(run: Run, rows: pd.DataFrame, metric: MetricEntry) -> NDArray[np.bool_]:
     """Which rows have no score because they cannot: the cell, its score or its style is n/a."""
-    na = (rows["status"] == "unsupported") | (rows[f"{metric.name}.status"] == "unsupported")
-    return np.asarray(na | rows["style"].isin(_declined_styles(run)[metric.name]))
+    na = reading.said(rows, "status", "unsupported")
+    na |= reading.said(rows, f"{metric.name}.status", "unsupported")
+    return na | reading.said(rows, "style", *_declined_styles(run)[metric.name])
 
 
 def standing(run: Run, metric: MetricEntry) -> Standings:

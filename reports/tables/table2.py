@@ -102,7 +102,7 @@ def _rows(
     group = reading.group_of(entry)
     metrics = reading.ordered_metrics(run)
     sees = " + ".join(entry.conditioned_on)
-    done = int(((rows["status"] == "ok") & ~reading.invalid(rows, metrics)).sum())
+    done = int((reading.said(rows, "status", "ok") & ~reading.invalid(rows, metrics)).sum())
     measured = with_cells([score_value(rows, metric, kinds) for metric in metrics])
     cells = (entry.label, sees, *measured, f"{done}/{len(rows)}")
     lines = [Row(cells, group, "measured", entry.label)]

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
-import sys
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -24,10 +21,6 @@ from bench.api import (
     TransferRequest,
     UnsupportedError,
 )
-from bench.conformance.checks import run_checks
-from bench.conformance.method_checks import METHOD_CHECKS
-from bench.conformance.method_subject import MethodSubject
-from bench.plugins.catalog import find_method
 from methods.musicgen.generation import Guide, continue_codes, guided
 from methods.musicgen.sampling import Sampling
 from methods.musicgen.style import MusicgenStyle, double_guided, excerpt_of
@@ -48,27 +41,15 @@ from methods.musicgen.style_loading import (
 )
 from methods.musicgen.style_parameters import StyleParameters
 from tests import rounding
+from tests.methods.musicgen import tiny_style as tiny
+from tests.methods.tiny_subject import TinySubject
 
-TINY = Path(__file__).parent / "tiny_style.py"
-
-
-def _load_tiny() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("tiny_style", TINY)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["tiny_style"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-tiny = _load_tiny()
+RATE = 32_000
 
 
 @pytest.fixture(scope="module")
 def model() -> StyleModel:
-    made: StyleModel = tiny.tiny_model()
-    return made
+    return tiny.tiny_model()
 
 
 @pytest.fixture
@@ -240,8 +221,8 @@ def test_greedy_codes_continue_themselves(model: StyleModel) -> None:
 
 
 def clip(seed: int, seconds: float = 0.4) -> Clip:
-    noise = np.random.default_rng(seed).standard_normal(round(32_000 * seconds))
-    audio = Audio((0.3 * seed * noise).astype(np.float32)[None], 32_000)
+    noise = np.random.default_rng(seed).standard_normal(round(RATE * seconds))
+    audio = Audio((0.3 * seed * noise).astype(np.float32)[None], RATE)
     return Clip(f"clip {seed}", "noise", audio)
 
 
@@ -291,10 +272,13 @@ def test_an_excerpt_lies_in_the_clip_and_is_drawn() -> None:
 
 @pytest.mark.parametrize("use", [pytest.param("style", marks=pytest.mark.slow), "content"])
 def test_the_contract_on_random_weights(use: str) -> None:
-    entry = find_method(f"{TINY}:TinyStyle")
-    subject = MethodSubject("tiny", entry, overrides={"use": use, "excerpt_s": 0.5})
-    failed = [one for one in run_checks(METHOD_CHECKS, subject) if one.status != "passed"]
-    assert failed == []
+    subject = TinySubject(
+        "musicgen-style",
+        lambda method: method.use(tiny.tiny_model()),
+        RATE,
+        {"use": use, "excerpt_s": 0.5},
+    )
+    assert subject.broken() == []
 
 
 def test_there_is_no_mini_model() -> None:

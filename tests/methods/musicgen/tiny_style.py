@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -17,25 +16,12 @@ from transformers import (
     T5EncoderModel,
 )
 
-from bench.api import (
-    Audio,
-    FitRequest,
-    MethodInfo,
-    Profile,
-    ProfileInfo,
-    Progress,
-    StyleState,
-    StyleTransferMethod,
-    TransferRequest,
-)
-from methods.musicgen.style import MusicgenStyle
 from methods.musicgen.style_loading import (
     StyleModel,
     conditioner_of,
     decoder_of,
     text_projection_of,
 )
-from methods.musicgen.style_parameters import StyleParameters
 
 HIDDEN, LAYERS, CODEBOOKS, CODES = 128, 2, 4, 16
 WIDTH, FEATURES, STAGES, STAGE_CODES, TEXT = 64, 24, 3, 8, 32
@@ -152,35 +138,3 @@ def tiny_model() -> StyleModel:
         for layer in model.codec.quantizer.layers:
             layer.codebook.embed.normal_(std=0.1)  # near what the encoder gives
     return model.settle("cpu")
-
-
-class TinyStyle(StyleTransferMethod[StyleParameters]):
-    """MusicGen-Style on the tiny model, so that the contract can be asked of it."""
-
-    INFO = MethodInfo(
-        title="Tiny MusicGen-Style",
-        conditioned_on=("style audio", "style text", "content audio"),
-        fits_per_style=False,
-        source="random weights",
-    )
-
-    @classmethod
-    def describe(cls, profile: Profile) -> ProfileInfo:
-        """The rate of the real method."""
-        del profile
-        return ProfileInfo(sample_rate=32_000)
-
-    def __init__(self) -> None:
-        self._method = MusicgenStyle()
-
-    def load(self, profile: Profile, device: str) -> None:
-        del profile, device
-        self._method.use(tiny_model())
-
-    def fit(
-        self, requests: Sequence[FitRequest[StyleParameters]], progress: Progress
-    ) -> list[StyleState]:
-        return self._method.fit(requests, progress)
-
-    def transfer(self, requests: Sequence[TransferRequest[StyleParameters]]) -> list[Audio]:
-        return self._method.transfer(requests)

@@ -21,10 +21,6 @@ from bench.api import (
     TransferRequest,
     UnsupportedError,
 )
-from bench.conformance.checks import run_checks
-from bench.conformance.method_checks import METHOD_CHECKS
-from bench.conformance.method_subject import MethodSubject
-from bench.plugins.catalog import find_method
 from methods.phase import Geometry
 from methods.ssvqvae.method import (
     RELEASED,
@@ -37,6 +33,7 @@ from methods.ssvqvae.method import (
 from methods.ssvqvae.network import NetworkSettings, StyleVQVAE, VectorQuantiser
 from methods.ssvqvae.parameters import Parameters
 from tests import rounding
+from tests.methods.tiny_subject import TinySubject
 
 SMALL = NetworkSettings(bins=65, width=16, codes=8)
 GEOMETRY = Geometry(16_000, 128, 128, 64)
@@ -224,7 +221,9 @@ def test_refusals(method: SelfSupervisedVqVae) -> None:
 
 
 def test_the_contract_on_random_weights() -> None:
-    place = Path(__file__).parent / "tiny_vqvae.py"
-    subject = MethodSubject("tiny", find_method(f"{place}:TinyVqVae"))
-    failed = [one for one in run_checks(METHOD_CHECKS, subject) if one.status != "passed"]
-    assert failed == []
+    def use(made: SelfSupervisedVqVae) -> None:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            made.use(Model(StyleVQVAE(SMALL), GEOMETRY), "cpu")
+
+    assert TinySubject("ssvqvae", use, GEOMETRY.sample_rate).broken() == []
