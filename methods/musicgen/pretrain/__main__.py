@@ -32,7 +32,7 @@ from transformers.utils import logging as library_logging
 from bench.api import BenchError, ConfigError, Json
 from bench.corpus.nature import UNHEARD
 from bench.corpus.rendering import HELD_OUT_INSTRUMENTS
-from bench.corpus.sources import FLUID, sources_named
+from bench.corpus.sources import FLUID, NATURE, sources_named
 from bench.corpus.stream import CropStream, described
 from bench.device import resolve_device
 from bench.training.card import export as export_weights
@@ -50,7 +50,8 @@ from methods.musicgen.pretrain.model import build_model, build_tokenizer
 
 LOGGER = logging.getLogger(__name__)
 MATERIAL = "material.npz"  # of the language model
-_SAYS: dict[str, Json] = {"sources": described([FLUID]), "held_out": [*HELD_OUT_INSTRUMENTS]}
+_HEARD = described([FLUID, NATURE])  # instruments of one, bells of the other
+_SAYS: dict[str, Json] = {"sources": _HEARD, "held_out": [*HELD_OUT_INSTRUMENTS]}
 
 
 def codec_stage(options: argparse.Namespace) -> None:
