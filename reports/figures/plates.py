@@ -45,19 +45,18 @@ def plates(run: Run, tables: Mapping[str, ResultTable]) -> tuple[Plate, ...]:
 
     Args:
         run: The run, for the names of methods and measures.
-        tables: The tables "table2", "table1" and "timing" by label; an absent one has no figure.
+        tables: The tables by label. Table "table2" is there; "table1" or "timing" may be absent,
+            and has no figure then.
     """
     names = data.families(run)
     titles = {metric.name: metric.title for metric in run.header.metrics}
-    found: list[Plate] = []
-    if "table2" in tables:
-        table, drawn_as = tables["table2"], looks_of(run, tables["table2"])
-        found += [_scatter(one, table, drawn_as) for one in scatters(run, table)]
-    if "table1" in tables and "table2" in tables:
-        for measure in data.style_fits(tables["table2"])[:1]:
-            found += _curves(tables["table1"], measure, titles[measure], names)
+    table, drawn_as = tables["table2"], looks_of(run, tables["table2"])
+    found = [_scatter(one, table, drawn_as) for one in scatters(run, table)]
+    if "table1" in tables:
+        for measure in data.style_fits(table)[:1]:
+            found += _curves(tables["table1"], (measure, titles[measure]), names, drawn_as)
     if "timing" in tables:
-        found += _costs(tables["timing"], names)
+        found += _costs(tables["timing"], names, drawn_as)
     return tuple(found)
 
 
@@ -143,26 +142,38 @@ def cells_shown(table: ResultTable) -> str:
     return where + (" Failed cells count as the worst score." if "imputed" in kinds else "")
 
 
-def _curves(table: ResultTable, measure: str, title: str, names: Mapping[str, str]) -> list[Plate]:
+def _curves(
+    table: ResultTable,
+    fit: tuple[str, str],
+    names: Mapping[str, str],
+    drawn_as: Mapping[str, Look],
+) -> list[Plate]:
+    """The trade-off by style, or nothing; `fit` is the measure of style and its title."""
+    measure, title = fit
     drawn = data.curves(table, measure, names)
     if not drawn:
         return []
+    swept = any(len(curve.strengths) > 1 for curve in drawn)
+    each = "each line is a method at one guidance_scale, each point a strength"
     caption = (
-        f"Trade-off of {title} and content preservation per style: each line is a method at one "
-        "guidance_scale, each point a strength."
+        f"Trade-off of {title} and content preservation per style: "
+        f"{each if swept else 'each point is a method at its one strength'}."
     )
     words = "; ".join(
         f"{c.family} on {c.style}, strength {c.strengths[0]:g} to {c.strengths[-1]:g}: CP "
         f"{c.cp[0]:.2f} to {c.cp[-1]:.2f}, SF {c.sf[0]:.2f} to {c.sf[-1]:.2f}"
         for c in drawn
     )
+    of_family = {names.get(label, label): look for label, look in reversed(drawn_as.items())}
     return [
         Plate("trade-off", table.label, caption, f"Trade-off curves. {words}.",
-              data.curves_csv(drawn), partial(draw.curves, drawn, title))
+              data.curves_csv(drawn), partial(draw.curves, drawn, title, of_family))
     ]  # fmt: skip
 
 
-def _costs(table: ResultTable, names: Mapping[str, str]) -> list[Plate]:
+def _costs(
+    table: ResultTable, names: Mapping[str, str], drawn_as: Mapping[str, Look]
+) -> list[Plate]:
     drawn = data.costs(table, names)
     if not drawn:
         return []
@@ -176,5 +187,5 @@ def _costs(table: ResultTable, names: Mapping[str, str]) -> list[Plate]:
     )
     return [
         Plate("time", table.label, caption, f"Bars of seconds per stage. {words}.",
-              data.costs_csv(drawn), partial(draw.costs, drawn))
+              data.costs_csv(drawn), partial(draw.costs, drawn, drawn_as))
     ]  # fmt: skip
