@@ -80,24 +80,28 @@ def scatter(
     with canvas(2.6 + 0.09 * len(points)) as figure:
         axes = figure.subplots()
         names = short_labels(point.label for point in points)
+        marks = []  # for the legend without their intervals, which would cross out hollow ones
         for point in points:
-            axes.errorbar(
+            mark, *_ = axes.errorbar(
                 point.content.value, point.fit.value, **_whiskers(point),
                 **_drawn(point, drawn_as[point.label]),
-                label=names[point.label] + (" (Pareto)" if point.pareto else ""),
             )  # fmt: skip
+            marks.append((mark, names[point.label] + (" (Pareto)" if point.pareto else "")))
         front = sorted((p.content.value, p.fit.value) for p in points if p.pareto)
         if front:
             axes.plot(*zip(*front, strict=True), color=INK, lw=0.7, ls="--", zorder=1)
         axes.set(xlabel=titles[0], ylabel=titles[1])
-        figure.legend(loc="outside lower center", ncols=2, handletextpad=0.2)
+        figure.legend(
+            *zip(*marks, strict=True), loc="outside lower center", ncols=2, handletextpad=0.2
+        )
         return figure
 
 
 def _drawn(point: Point, look: Look) -> dict[str, Any]:
     """A look as matplotlib takes it; controls are grey, published numbers as dark as ink."""
     marked = _marked(look, GREY if point.kind == "control" else INK)
-    return {**marked, "ecolor": marked["color"], "ls": "none", "elinewidth": 0.4}
+    inside = marked["mfc"] if look.filled else "white"  # covers the intervals behind it
+    return {**marked, "mfc": inside, "ecolor": marked["color"], "ls": "none", "elinewidth": 0.4}
 
 
 def _marked(look: Look, otherwise: str = GREY) -> dict[str, Any]:

@@ -140,6 +140,17 @@ def test_a_method_looks_the_same_in_every_figure() -> None:
         assert found == expected, label
 
 
+def test_intervals_cross_out_no_hollow_marker() -> None:
+    """The legend names points without intervals, and those of controls hide what is behind them."""
+    run = simple(tve=0.5, noise=0.1)
+    (plate, *_) = plates(run, {"table2": table2(run)})
+    figure = plate.draw()
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["tve (Pareto)", "noise"]
+    fills = [handle.get_markerfacecolor() for handle in legend.legend_handles]
+    assert fills == [LIGHT[0], "white"]
+
+
 def test_methods_at_one_strength_are_points_of_no_sweep() -> None:
     run = simple(tve=0.5)
     built = {t.label: t for t in (table2(run), table1(run), run_costs(run))}
