@@ -15,7 +15,7 @@ from itertools import combinations
 
 from bench.records.schema import MetricEntry
 from bench.records.store import Run
-from bench.statistics.paired import Comparison, compare, holm
+from bench.statistics.paired import MIN_FLIPPED, Comparison, compare, holm
 from bench.statistics.spread import LEVEL, Population
 from reports.tables import notes, reading, standing
 from reports.text.result_table import (
@@ -43,7 +43,12 @@ RANKS_NOTE = (
 )
 WORST_NOTE = "a failed cell counts as the worst score, an n/a one is left out"
 WON_NOTE = "cells won: share of cells in which the first number is the larger; ties count half"
+CHECK_NOTE = (
+    "p (sign flips): a check without any shape of the distribution; - where fewer than "
+    f"{MIN_FLIPPED} styles or contents can be flipped"
+)
 NOT_SIGNIFICANT = "not significant"
+NO_ORDER = "An order needs two competitors that have cells; this run has fewer."
 ONE_ALONE = "A difference needs two competitors that have cells; this run has fewer."
 BETTER = " is better"  # the end of a finding that claims something
 OUTCOME = (
@@ -303,6 +308,7 @@ def _notes(family: int, populations: set[Population]) -> Iterator[str]:
         "detectable: the smallest difference that this run would have found in 4 of 5 cases; "
         f"{WON_NOTE}"
     )
+    yield CHECK_NOTE
     yield WORST_NOTE
 
 
@@ -332,6 +338,7 @@ def ranks(run: Run) -> ResultTable:
             *notes.unjudged_notes(run),
             notes.provenance_note(run),
         ),
+        empty=NO_ORDER,
     )
 
 
