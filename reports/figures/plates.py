@@ -69,12 +69,16 @@ class Scatter:
         titles: Of the horizontal and of the vertical axis.
         points: The methods.
         front: The Pareto set, in words.
+        absent: The competitors without a number of their own in one of the two, in short.
+        common: Whether the means are over the cells that all have.
     """
 
     pair: tuple[str, str]
     titles: tuple[str, str]
     points: tuple[data.Point, ...]
     front: str
+    absent: tuple[str, ...] = ()
+    common: bool = False
 
     @property
     def label(self) -> str:
@@ -114,9 +118,17 @@ def _scatters(run: Run, table: ResultTable, pair: tuple[str, str]) -> list[Scatt
     if not points:
         return []
     content, fit = (known[name].title for name in pair)
-    short = data.short_labels(point.label for point in points)
+    named = [one.label for one in data.named(table, {}) if one.kind == "method"]
+    short = data.short_labels(dict.fromkeys([*(point.label for point in points), *named]))
     front = ", ".join(short[p.label] for p in points if p.pareto) or "none"
-    return [Scatter(pair, (WORDS.get(content, content), fit), points, front)]
+    absent = set(named) - {point.label for point in points}
+    return [
+        Scatter(
+            pair, (WORDS.get(content, content), fit), points, front,
+            tuple(short[label] for label in named if label in absent),
+            any(row.kind == "common" for row in table.rows),
+        )
+    ]  # fmt: skip
 
 
 def _scatter(scatter: Scatter, table: ResultTable, drawn_as: Mapping[str, Look]) -> Plate:
@@ -126,7 +138,7 @@ def _scatter(scatter: Scatter, table: ResultTable, drawn_as: Mapping[str, Look])
     caption = (
         f"{fit} against {content} with 95 % intervals. Grey and hollow: controls; {printed}dashed: "
         f"competitors whose means no other beats in both (Pareto set: {scatter.front})."
-        f"{cells_shown(table)}"
+        f"{cells_shown(scatter, table)}"
     )
     return Plate(
         scatter.label, table.label, caption, scatter.alt,
@@ -135,11 +147,12 @@ def _scatter(scatter: Scatter, table: ResultTable, drawn_as: Mapping[str, Look])
     )  # fmt: skip
 
 
-def cells_shown(table: ResultTable) -> str:
-    """Which cells the points are means of, where that needs saying."""
-    kinds = {row.kind for row in table.rows}
-    where = " Means are over the common cells." if "common" in kinds else ""
-    return where + (" Failed cells count as the worst score." if "imputed" in kinds else "")
+def cells_shown(scatter: Scatter, table: ResultTable) -> str:
+    """Which cells the points are means of, and which methods have none, where that needs saying."""
+    words = " Means are over the common cells." if scatter.common else ""
+    if any(row.kind == "imputed" for row in table.rows):
+        words += " Failed cells count as the worst score."
+    return words + (f" Without both numbers: {', '.join(scatter.absent)}." if scatter.absent else "")
 
 
 def _curves(
