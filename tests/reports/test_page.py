@@ -203,6 +203,7 @@ def test_names_of_methods_lead_to_their_sounds_in_whichever_column(tmp_path: Pat
     text = write_page(read_report(tmp_path / "run"), without_sounds=True).read_text()
     matrix = text.partition('id="confusion"')[2].partition("</table>")[0]
     assert '<th scope="row">CLAP</th><td><a href="#method=tve">tve</a></td>' in matrix
+    assert '<span class="word">CP ↑</span>' in text  # no arrow on a line of its own
     assert "needs a method with two settings" in text  # there is no sweep
     assert "no cell of this run has what this table needs" not in text
 

@@ -38,7 +38,7 @@
 
   const makeSortable = (table) => {
     for (const head of heads(table)) {
-      head.dataset.title = head.textContent.replace(/\s+/g, " ");
+      head.dataset.title = head.textContent;
       const button = make("button", { type: "button" }, ...head.childNodes);
       head.append(button);
       head.setAttribute("aria-sort", "none");
