@@ -120,9 +120,7 @@ def _whiskers(point: Point) -> dict[str, Any]:
     return dict(ends)
 
 
-def curves(
-    drawn: Sequence[Curve], style_fit_title: str, drawn_as: Mapping[str, Look]
-) -> Figure:
+def curves(drawn: Sequence[Curve], style_fit_title: str, drawn_as: Mapping[str, Look]) -> Figure:
     """Draw a panel per style with a curve per method and guidance_scale, over its strengths.
 
     Args:

@@ -152,7 +152,9 @@ def cells_shown(scatter: Scatter, table: ResultTable) -> str:
     words = " Means are over the common cells." if scatter.common else ""
     if any(row.kind == "imputed" for row in table.rows):
         words += " Failed cells count as the worst score."
-    return words + (f" Without both numbers: {', '.join(scatter.absent)}." if scatter.absent else "")
+    return words + (
+        f" Without both numbers: {', '.join(scatter.absent)}." if scatter.absent else ""
+    )
 
 
 def _curves(

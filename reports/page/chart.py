@@ -18,7 +18,10 @@ from reports.text.formats import estimate_parts
 from reports.text.result_table import Estimate
 
 DECIMALS = 2
-LETTER, LINE = 7.3, 15.0  # pixels: the mean width of a letter at 12 pixels in a wide font, and a line
+LETTER, LINE = (
+    7.3,
+    15.0,
+)  # pixels: the mean width of a letter at 12 pixels in a wide font, and a line
 NEAR = 9.0  # from a point to its name
 RADIUS = 6.0  # of a marker
 TICKS = 5  # about so many

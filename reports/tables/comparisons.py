@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from bench.outside.wording import some
 from bench.records.schema import MetricEntry
 from bench.records.store import Run
 from bench.statistics.paired import MIN_FLIPPED, Comparison, compare, holm
@@ -87,7 +88,7 @@ def comparisons(run: Run) -> ResultTable:
 
     Columns: the mean difference with its interval, p, p after Holm's correction over the declared
     family, what follows at 5 %, the smallest detectable difference, the sign-flip check, the share
-    of cells won and n.
+    of cells won and n. There are no rows where the run has both methods of no pair.
 
     Raises:
         RecordError: Scores of one metric carry different fingerprints.
@@ -111,10 +112,18 @@ def comparisons(run: Run) -> ResultTable:
         "comparisons",
         reading.identity(run),
         COLUMNS,
-        tuple(rows),
+        tuple(rows) if any(results.values()) else (),
         (*notes.identity_notes(run), *_notes(size, populations), notes.provenance_note(run)),
-        empty=_what_to_declare(run),
+        empty=" ".join(filter(None, (_lacking(declared, results), _what_to_declare(run)))),
     )
+
+
+def _lacking(declared: Sequence[Pairing], results: Mapping[str, Comparison | None]) -> str:
+    """What the suite declared in vain: pairs of which this run has at most one method."""
+    if not declared or any(results[pairing.name] for pairing in declared):
+        return ""
+    pairs = dict.fromkeys(f"{pairing.first} - {pairing.second}" for pairing in declared)
+    return f"The suite declares {some(list(pairs), ', ')}; this run has both methods of none."
 
 
 def _what_to_declare(run: Run) -> str:
