@@ -179,7 +179,9 @@ def _curves(
         f"{c.cp[0]:.2f} to {c.cp[-1]:.2f}, SF {c.sf[0]:.2f} to {c.sf[-1]:.2f}"
         for c in drawn
     )
-    of_family = {names.get(label, label): look for label, look in reversed(drawn_as.items())}
+    of_family: dict[str, Look] = {}  # that of its first setting
+    for label, look in drawn_as.items():
+        of_family.setdefault(names.get(label, label), look)
     return [
         Plate("trade-off", table.label, caption, f"Trade-off curves. {words}.",
               data.curves_csv(drawn), partial(draw.curves, drawn, title, of_family))
