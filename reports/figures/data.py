@@ -98,7 +98,8 @@ def scatter(
     """The methods of table II that have both numbers, with the Pareto set of competitors marked.
 
     Only means over like cells can be compared: where the table has a method on the common cells,
-    that is its point, else the one with its failed cells as the worst score, if any failed.
+    that is its point, else the one with its failed cells as the worst score, if any failed. A
+    method of which nothing was measured has no point: the worst score would be its only number.
 
     Args:
         table2: The table of methods.
@@ -116,6 +117,8 @@ def scatter(
         label, pair = row.method or str(row.cells[0]), _pair(*values)
         rank = LIKE_CELLS.index(row.kind) if row.kind in LIKE_CELLS else 0
         kinds.setdefault(label, _kind(row))
+        if row.kind == "imputed" and label not in chosen:
+            continue
         if pair is not None and rank >= chosen.get(label, (0, pair))[0]:
             chosen[label] = rank, pair
     points = [

@@ -25,7 +25,6 @@ COLUMN_WIDTH = 3.4  # inches, a column of a two-column paper
 INK = "#010203"
 COLOURS = LIGHT
 GREY = "#808080"
-MARKERS = "osD^vP<>X*hd"
 DASHES = ("-", "--", ":", "-.")
 STYLE_COLUMNS, MANY_STYLES = 3, 9  # with more styles than that a column more, and lower panels
 SHOWN_HZ = (250, 1000, 4000, 16_000)
@@ -81,27 +80,34 @@ def scatter(
     with canvas(2.6 + 0.09 * len(points)) as figure:
         axes = figure.subplots()
         names = short_labels(point.label for point in points)
+        marks = []  # for the legend without their intervals, which would cross out hollow ones
         for point in points:
-            axes.errorbar(
+            mark, *_ = axes.errorbar(
                 point.content.value, point.fit.value, **_whiskers(point),
                 **_drawn(point, drawn_as[point.label]),
-                label=names[point.label] + (" (Pareto)" if point.pareto else ""),
             )  # fmt: skip
+            marks.append((mark, names[point.label] + (" (Pareto)" if point.pareto else "")))
         front = sorted((p.content.value, p.fit.value) for p in points if p.pareto)
         if front:
             axes.plot(*zip(*front, strict=True), color=INK, lw=0.7, ls="--", zorder=1)
         axes.set(xlabel=titles[0], ylabel=titles[1])
-        figure.legend(loc="outside lower center", ncols=2, handletextpad=0.2)
+        figure.legend(
+            *zip(*marks, strict=True), loc="outside lower center", ncols=2, handletextpad=0.2
+        )
         return figure
 
 
 def _drawn(point: Point, look: Look) -> dict[str, Any]:
     """A look as matplotlib takes it; controls are grey, published numbers as dark as ink."""
-    hue = COLOURS[look.hue] if look.hue >= 0 else GREY if point.kind == "control" else INK
-    return {
-        "color": hue, "ecolor": hue, "mfc": hue if look.filled else "none", "marker": look.marker,
-        "ls": "none", "elinewidth": 0.4,
-    }  # fmt: skip
+    marked = _marked(look, GREY if point.kind == "control" else INK)
+    inside = marked["mfc"] if look.filled else "white"  # covers the intervals behind it
+    return {**marked, "mfc": inside, "ecolor": marked["color"], "ls": "none", "elinewidth": 0.4}
+
+
+def _marked(look: Look, otherwise: str = GREY) -> dict[str, Any]:
+    """The colour and marker of a look; `otherwise` is the colour of one that has none."""
+    hue = COLOURS[look.hue] if look.hue >= 0 else otherwise
+    return {"color": hue, "mfc": hue if look.filled else "none", "marker": look.marker}
 
 
 def _whiskers(point: Point) -> dict[str, Any]:
@@ -114,8 +120,14 @@ def _whiskers(point: Point) -> dict[str, Any]:
     return dict(ends)
 
 
-def curves(drawn: Sequence[Curve], style_fit_title: str) -> Figure:
-    """Draw a panel per style with a curve per method and guidance_scale, over its strengths."""
+def curves(drawn: Sequence[Curve], style_fit_title: str, drawn_as: Mapping[str, Look]) -> Figure:
+    """Draw a panel per style with a curve per method and guidance_scale, over its strengths.
+
+    Args:
+        drawn: The curves.
+        style_fit_title: Of the vertical axis.
+        drawn_as: The look of each family, that of its points in the other figures.
+    """
     styles = list(dict.fromkeys(curve.style for curve in drawn))
     many = len(styles) > MANY_STYLES
     columns = min(STYLE_COLUMNS + many, len(styles))
@@ -124,19 +136,19 @@ def curves(drawn: Sequence[Curve], style_fit_title: str) -> Figure:
         grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
         panels = dict(zip(styles, grid.flat, strict=False))
         scales = list(dict.fromkeys(curve.guidance_scale for curve in drawn))
-        families = list(dict.fromkeys(curve.family for curve in drawn))
         for curve in drawn:
-            at = families.index(curve.family)
             dash = DASHES[scales.index(curve.guidance_scale) % len(DASHES)]
             axes = panels[curve.style]
             axes.plot(
-                curve.cp, curve.sf, color=COLOURS[at % len(COLOURS)],
-                marker=MARKERS[at % len(MARKERS)], ls=dash, ms=3,
+                curve.cp, curve.sf, **_marked(drawn_as[curve.family]), ms=3,
+                ls=dash if len(curve.strengths) > 1 else "none",
                 label=f"{curve.family}, guidance_scale {curve.guidance_scale:g}",
             )  # fmt: skip
             if len(curve.strengths) > 1:
                 _mark_ends(axes, curve)
-        _finish_panels(figure, panels, grid, style_fit_title)
+        swept = any(len(curve.strengths) > 1 for curve in drawn)
+        across = "content preservation (CP)" + ("; strength at the ends" if swept else "")
+        _finish_panels(figure, panels, grid, (across, style_fit_title))
         return figure
 
 
@@ -149,8 +161,9 @@ def _mark_ends(axes: Axes, curve: Curve) -> None:
 
 
 def _finish_panels(
-    figure: Figure, panels: dict[str, Axes], grid: np.ndarray, style_fit_title: str
+    figure: Figure, panels: dict[str, Axes], grid: np.ndarray, titles: tuple[str, str]
 ) -> None:
+    """Name panels, axes and curves; `titles` are those of the horizontal and vertical axis."""
     for style, axes in panels.items():
         axes.set_title(_shortened(style))
         axes.locator_params(nbins=3)
@@ -159,8 +172,8 @@ def _finish_panels(
         axes.set_visible(False)
     for column in grid.T:  # the lowest panel of a column has the numbers
         [axes for axes in column if axes.get_visible()][-1].tick_params(labelbottom=True)
-    figure.supxlabel("content preservation (CP); strength at the ends")
-    figure.supylabel(style_fit_title)
+    figure.supxlabel(titles[0])
+    figure.supylabel(titles[1])
     named = {
         name: handle
         for axes in panels.values()
@@ -169,8 +182,13 @@ def _finish_panels(
     figure.legend(named.values(), named.keys(), loc="outside upper center", ncols=1)
 
 
-def costs(drawn: Sequence[Cost]) -> Figure:
-    """Draw the seconds of each stage as bars and, below, the seconds per clip over n clips."""
+def costs(drawn: Sequence[Cost], drawn_as: Mapping[str, Look]) -> Figure:
+    """Draw the seconds of each stage as bars and, below, the seconds per clip over n clips.
+
+    Args:
+        drawn: The methods.
+        drawn_as: The look of each by its label, that of its point in the other figures.
+    """
     names = short_labels(cost.label for cost in drawn)
     with canvas(1.8 + 0.16 * len(drawn) + 1.6) as figure:
         bars, lines = figure.subplots(
@@ -178,13 +196,10 @@ def costs(drawn: Sequence[Cost]) -> Figure:
         )
         _stage_bars(bars, drawn, names)
         competitors = [cost for cost in drawn if not cost.control] or list(drawn)
-        hues = list(dict.fromkeys(cost.family for cost in competitors))
         for number, cost in enumerate(competitors):
-            seconds = [cost.per_clip(clips) for clips in SHOWN_CLIPS]
-            hue = COLOURS[hues.index(cost.family) % len(COLOURS)]
-            marker, dash = MARKERS[number % len(MARKERS)], DASHES[number % len(DASHES)]
             lines.plot(
-                SHOWN_CLIPS, seconds, color=hue, marker=marker, ls=dash, ms=3,
+                SHOWN_CLIPS, [cost.per_clip(clips) for clips in SHOWN_CLIPS],
+                **_marked(drawn_as[cost.label]), ls=DASHES[number % len(DASHES)], ms=3,
                 label=names[cost.label],
             )  # fmt: skip
         lines.set(xscale="log", yscale="log", xlabel="clips per fitted style", ylabel="s per clip")

@@ -45,19 +45,18 @@ def plates(run: Run, tables: Mapping[str, ResultTable]) -> tuple[Plate, ...]:
 
     Args:
         run: The run, for the names of methods and measures.
-        tables: The tables "table2", "table1" and "timing" by label; an absent one has no figure.
+        tables: The tables by label. Table "table2" is there; "table1" or "timing" may be absent,
+            and has no figure then.
     """
     names = data.families(run)
     titles = {metric.name: metric.title for metric in run.header.metrics}
-    found: list[Plate] = []
-    if "table2" in tables:
-        table, drawn_as = tables["table2"], looks_of(run, tables["table2"])
-        found += [_scatter(one, table, drawn_as) for one in scatters(run, table)]
-    if "table1" in tables and "table2" in tables:
-        for measure in data.style_fits(tables["table2"])[:1]:
-            found += _curves(tables["table1"], measure, titles[measure], names)
+    table, drawn_as = tables["table2"], looks_of(run, tables["table2"])
+    found = [_scatter(one, table, drawn_as) for one in scatters(run, table)]
+    if "table1" in tables:
+        for measure in data.style_fits(table)[:1]:
+            found += _curves(tables["table1"], (measure, titles[measure]), names, drawn_as)
     if "timing" in tables:
-        found += _costs(tables["timing"], names)
+        found += _costs(tables["timing"], names, drawn_as)
     return tuple(found)
 
 
@@ -70,12 +69,16 @@ class Scatter:
         titles: Of the horizontal and of the vertical axis.
         points: The methods.
         front: The Pareto set, in words.
+        absent: The competitors without a number of their own in one of the two, in short.
+        common: Whether the means are over the cells that all have.
     """
 
     pair: tuple[str, str]
     titles: tuple[str, str]
     points: tuple[data.Point, ...]
     front: str
+    absent: tuple[str, ...] = ()
+    common: bool = False
 
     @property
     def label(self) -> str:
@@ -115,9 +118,17 @@ def _scatters(run: Run, table: ResultTable, pair: tuple[str, str]) -> list[Scatt
     if not points:
         return []
     content, fit = (known[name].title for name in pair)
-    short = data.short_labels(point.label for point in points)
+    named = [one.label for one in data.named(table, {}) if one.kind == "method"]
+    short = data.short_labels(dict.fromkeys([*(point.label for point in points), *named]))
     front = ", ".join(short[p.label] for p in points if p.pareto) or "none"
-    return [Scatter(pair, (WORDS.get(content, content), fit), points, front)]
+    absent = set(named) - {point.label for point in points}
+    return [
+        Scatter(
+            pair, (WORDS.get(content, content), fit), points, front,
+            tuple(short[label] for label in named if label in absent),
+            any(row.kind == "common" for row in table.rows),
+        )
+    ]  # fmt: skip
 
 
 def _scatter(scatter: Scatter, table: ResultTable, drawn_as: Mapping[str, Look]) -> Plate:
@@ -127,7 +138,7 @@ def _scatter(scatter: Scatter, table: ResultTable, drawn_as: Mapping[str, Look])
     caption = (
         f"{fit} against {content} with 95 % intervals. Grey and hollow: controls; {printed}dashed: "
         f"competitors whose means no other beats in both (Pareto set: {scatter.front})."
-        f"{cells_shown(table)}"
+        f"{cells_shown(scatter, table)}"
     )
     return Plate(
         scatter.label, table.label, caption, scatter.alt,
@@ -136,33 +147,50 @@ def _scatter(scatter: Scatter, table: ResultTable, drawn_as: Mapping[str, Look])
     )  # fmt: skip
 
 
-def cells_shown(table: ResultTable) -> str:
-    """Which cells the points are means of, where that needs saying."""
-    kinds = {row.kind for row in table.rows}
-    where = " Means are over the common cells." if "common" in kinds else ""
-    return where + (" Failed cells count as the worst score." if "imputed" in kinds else "")
+def cells_shown(scatter: Scatter, table: ResultTable) -> str:
+    """Which cells the points are means of, and which methods have none, where that needs saying."""
+    words = " Means are over the common cells." if scatter.common else ""
+    if any(row.kind == "imputed" for row in table.rows):
+        words += " Failed cells count as the worst score."
+    return words + (
+        f" Without both numbers: {', '.join(scatter.absent)}." if scatter.absent else ""
+    )
 
 
-def _curves(table: ResultTable, measure: str, title: str, names: Mapping[str, str]) -> list[Plate]:
+def _curves(
+    table: ResultTable,
+    fit: tuple[str, str],
+    names: Mapping[str, str],
+    drawn_as: Mapping[str, Look],
+) -> list[Plate]:
+    """The trade-off by style, or nothing; `fit` is the measure of style and its title."""
+    measure, title = fit
     drawn = data.curves(table, measure, names)
     if not drawn:
         return []
+    swept = any(len(curve.strengths) > 1 for curve in drawn)
+    each = "each line is a method at one guidance_scale, each point a strength"
     caption = (
-        f"Trade-off of {title} and content preservation per style: each line is a method at one "
-        "guidance_scale, each point a strength."
+        f"Trade-off of {title} and content preservation per style: "
+        f"{each if swept else 'each point is a method at its one strength'}."
     )
     words = "; ".join(
         f"{c.family} on {c.style}, strength {c.strengths[0]:g} to {c.strengths[-1]:g}: CP "
         f"{c.cp[0]:.2f} to {c.cp[-1]:.2f}, SF {c.sf[0]:.2f} to {c.sf[-1]:.2f}"
         for c in drawn
     )
+    of_family: dict[str, Look] = {}  # that of its first setting
+    for label, look in drawn_as.items():
+        of_family.setdefault(names.get(label, label), look)
     return [
         Plate("trade-off", table.label, caption, f"Trade-off curves. {words}.",
-              data.curves_csv(drawn), partial(draw.curves, drawn, title))
+              data.curves_csv(drawn), partial(draw.curves, drawn, title, of_family))
     ]  # fmt: skip
 
 
-def _costs(table: ResultTable, names: Mapping[str, str]) -> list[Plate]:
+def _costs(
+    table: ResultTable, names: Mapping[str, str], drawn_as: Mapping[str, Look]
+) -> list[Plate]:
     drawn = data.costs(table, names)
     if not drawn:
         return []
@@ -176,5 +204,5 @@ def _costs(table: ResultTable, names: Mapping[str, str]) -> list[Plate]:
     )
     return [
         Plate("time", table.label, caption, f"Bars of seconds per stage. {words}.",
-              data.costs_csv(drawn), partial(draw.costs, drawn))
+              data.costs_csv(drawn), partial(draw.costs, drawn, drawn_as))
     ]  # fmt: skip

@@ -17,6 +17,7 @@ from bench.gate.history import Trend
 from reports.figures import draw
 from reports.figures.data import numbers_csv
 from reports.figures.draw import canvas
+from reports.figures.looks import MARKERS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -122,7 +123,7 @@ def picture(shown: Sequence[Panel]) -> Figure:
 
 def _draw(axes: Axes, line: Line, number: int) -> None:
     hue = draw.COLOURS[number % len(draw.COLOURS)]
-    marker = draw.MARKERS[number % len(draw.MARKERS)]
+    marker = MARKERS[number % len(MARKERS)]
     axes.plot(line.values, color=hue, marker=marker, ls="none", ms=2, label=line.method)
     for start, end, level in line.levels:
         axes.plot((start, end - 1), (level, level), color=hue, lw=2.0 if line.worse else 0.8)

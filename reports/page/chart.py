@@ -18,7 +18,10 @@ from reports.text.formats import estimate_parts
 from reports.text.result_table import Estimate
 
 DECIMALS = 2
-LETTER, LINE = 6.6, 15.0  # pixels: the mean width of a letter at 12 pixels, and a line
+LETTER, LINE = (
+    7.3,
+    15.0,
+)  # pixels: the mean width of a letter at 12 pixels in a wide font, and a line
 NEAR = 9.0  # from a point to its name
 RADIUS = 6.0  # of a marker
 TICKS = 5  # about so many
@@ -38,7 +41,7 @@ class Frame:
     bottom: float = 46.0
 
 
-WIDE, NARROW = Frame(640, 390), Frame(360, 330, left=44.0)
+WIDE, NARROW = Frame(640, 390), Frame(360, 330)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The cells of `reports.page.picks` as a page plays them: style, content and output of each."""
+"""The cells of `reports.page.picks` as a page plays them: content, style and output of each."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def _example(run: Run, grid: Grid, pick: Pick, rows: dict[str, list[Output | Non
     output = rows[row][place]
     titles = [reading.metric_of(run, name).title for name in grid["plane"]]
     clips = [
-        _input("style", cell.style, STYLE, grid["styles"][cell.style]),
         _input("content", cell.content, CONTENT, grid["contents"][cell.content]),
+        _input("style", cell.style, STYLE, grid["styles"][cell.style]),
     ]
     if output is not None:
         heard = bool(output["audio"])

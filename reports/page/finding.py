@@ -61,7 +61,7 @@ def sentences(run: Run, planes: Sequence[Scatter]) -> list[str]:
     """
     if not planes:
         return []
-    found = [_front(planes[0]), _told_from_copies(run, planes[0])]
+    found = [_front(planes[0]), _told_from_copies(run, planes[0]), _absent(planes[0])]
     names = short_labels(point.label for point in planes[0].points)
     for line in disagreement(run):
         words = _shortened(line, names)
@@ -87,8 +87,17 @@ def _front(plane: Scatter) -> str:
         return ""
     shown = [_point(point, names[point.label], plane) for point in _spread(front)]
     rest = len(front) - len(shown)
-    more = f"; {rest} more are beaten by none in both" if rest else ""
-    return _begun(f"{'; '.join(shown)}{more}.")
+    verb = "is" if rest == 1 else "are"
+    more = f"; {rest} more {verb} beaten by none in both" if rest else ""
+    where = "On the cells that all have, " if plane.common else ""
+    return f"{where}{'; '.join(shown)}{more}."
+
+
+def _absent(plane: Scatter) -> str:
+    """The competitors that have no place in the plane."""
+    verb = "lacks" if len(plane.absent) == 1 else "lack"
+    where = " or ".join(plane.titles)
+    return f"{_named(plane.absent)} {verb} a number in {where}." if plane.absent else ""
 
 
 def _spread(front: Sequence[Point]) -> list[Point]:
@@ -100,8 +109,24 @@ def _spread(front: Sequence[Point]) -> list[Point]:
 
 def _point(point: Point, name: str, plane: Scatter) -> str:
     content, fit = plane.pair[0], plane.titles[1]
-    kept = f"keeps {point.content.value:.2f} of {KEPT.get(content, plane.titles[0])}"
-    return f"{name} {kept} at a {fit} of {point.fit.value:.2f}"
+    kept = f"keeps {_rounded(point.content.value)} of {KEPT.get(content, plane.titles[0])}"
+    return f"{name} {kept} at {_article(fit)} {fit} of {_rounded(point.fit.value)}"
+
+
+def _article(words: str) -> str:
+    """The article of a title, whose capitals are read as letters.
+
+    Example:
+        >>> _article("SF-audio"), _article("MusicNN margin"), _article("area")
+        ('an', 'a', 'an')
+    """
+    letters = words[:2].isupper() and words[0] in "AEFHILMNORSX"
+    return "an" if letters or words[0] in "AEIOUaeiou" else "a"
+
+
+def _rounded(value: float) -> str:
+    """Two decimals; what rounds to 0 has no sign."""
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def _told_from_copies(run: Run, plane: Scatter) -> str:
@@ -129,7 +154,8 @@ def _told_from_copies(run: Run, plane: Scatter) -> str:
     if worse:
         parts.append(f"a copy of the content fits better than {_named([names[w] for w in worse])}")
     if p and not parts:
-        each = "it fits" if len(p) == 1 else f"all {len(p)} methods fit"
+        many = {2: "both"}.get(len(p), f"all {len(p)}")
+        each = "it fits" if len(p) == 1 else f"{many} methods fit"
         parts.append(f"{each} the style better than a copy of the content")
     return f"By {metric.title}, {'; '.join(parts)}." if parts else ""
 
@@ -169,14 +195,14 @@ def alarms(run: Run, table: ResultTable) -> list[str]:
     )
     lines = []
     if failed:
-        each = ", ".join(f"{label} {count}" for label, count in failed.most_common(NAMED))
-        more = f" and {len(failed) - NAMED} more methods" if len(failed) > NAMED else ""
-        lines.append(f"{failed.total()} of {len(run.plan)} cells failed: {each}{more}.")
+        each = ", ".join(f"{label} {count:,}" for label, count in failed.most_common(NAMED))
+        rest = len(failed) - NAMED
+        more = f" and {counted(rest, 'more method')}" if rest > 0 else ""
+        lines.append(f"{failed.total():,} of {len(run.plan):,} cells failed: {each}{more}.")
     found = [note for note in table.notes if note.startswith(OUT_OF_ORDER)]
     lines += [f"{note[0].upper()}{note[1:]}." for note in found[:NAMED]]
     if len(found) > NAMED:
         rest = len(found) - NAMED
-        lines.append(
-            f"{rest} more controls are out of order; the notes of the first table say which."
-        )
+        words = f"{counted(rest, 'more demand')} on the controls {'is' if rest == 1 else 'are'}"
+        lines.append(f"{words} not met; the notes of the first table say which.")
     return lines

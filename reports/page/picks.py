@@ -2,17 +2,19 @@
 
 The cell of a method is its typical one, so that nobody is shown by a lucky cell. A cell is as good
 as the lower of its two places, among all cells of the competitors, by the measures of one plane: it
-has to keep the content and to fit the style.
+has to keep the content and to fit the style. Methods are put in order by the mean of their cells,
+with a failed one as the worst of all.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from bench.records.schema import MetricEntry, PlannedCell
+from bench.records.schema import FAILED, MetricEntry, PlannedCell
 from bench.records.store import Run
 from reports.tables import reading, standing
 
@@ -48,7 +50,7 @@ def picks(run: Run, pair: tuple[str, str]) -> tuple[Pick, ...]:
     by_method: dict[str, list[int]] = {}
     for place, cell in enumerate(cells):
         by_method.setdefault(cell.method, []).append(place)
-    chosen = _chosen(by_method, joint)
+    chosen = _chosen(by_method, joint, _lost(run))
     titles = TITLES if len(chosen) == len(TITLES) else ("Typical",)
     return tuple(
         Pick(title, cells[place], (float(scores[place, 0]), float(scores[place, 1])))
@@ -72,6 +74,12 @@ def _scored(
     return found
 
 
+def _lost(run: Run) -> Counter[str]:
+    """How many cells of each method failed."""
+    records = ((cell.method, run.cells.get(cell.cell_id)) for cell in run.plan)
+    return Counter(label for label, record in records if record and record.status in FAILED)
+
+
 def _places(values: np.ndarray) -> np.ndarray:
     """The place of each value among all, in [0, 1], equal values sharing one."""
     ordered = np.sort(values)
@@ -79,9 +87,14 @@ def _places(values: np.ndarray) -> np.ndarray:
     return np.asarray(below / (2 * len(values)))
 
 
-def _chosen(by_method: Mapping[str, Sequence[int]], joint: np.ndarray) -> list[int]:
-    """Three cells, or one where there is a single method."""
-    means = {label: float(joint[list(places)].mean()) for label, places in by_method.items()}
+def _chosen(
+    by_method: Mapping[str, Sequence[int]], joint: np.ndarray, lost: Mapping[str, int]
+) -> list[int]:
+    """Three cells, or one where there is a single method; `lost` are failed cells of each."""
+    means = {
+        label: float(joint[list(places)].sum()) / (len(places) + lost[label])
+        for label, places in by_method.items()
+    }
     order = sorted(means, key=lambda label: -means[label])
     typical = {label: _typical(by_method[label], joint) for label in order}
     if len(order) == 1:

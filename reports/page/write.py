@@ -242,7 +242,9 @@ def _scatter(page: Path, report: Report, plane: Scatter) -> HtmlScatter:
     replace_file(page / csv, data.scatter_csv(plane.points, plane.pair))
     caption = f"{plane.titles[1]} against {plane.titles[0]} with 95 % intervals."
     wide, narrow = (chart(plane.points, plane.titles, drawn_as, size) for size in (WIDE, NARROW))
-    return HtmlScatter(plane.label, plane.titles, caption + cells_shown(table), csv, wide, narrow)
+    return HtmlScatter(
+        plane.label, plane.titles, caption + cells_shown(plane, table), csv, wide, narrow
+    )
 
 
 def _figure(page: Path, plate: Plate) -> HtmlFigure:

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from bench.outside.wording import some
 from bench.records.schema import MetricEntry
 from bench.records.store import Run
-from bench.statistics.paired import Comparison, compare, holm
+from bench.statistics.paired import MIN_FLIPPED, Comparison, compare, holm
 from bench.statistics.spread import LEVEL, Population
 from reports.tables import notes, reading, standing
 from reports.text.result_table import (
@@ -43,7 +44,12 @@ RANKS_NOTE = (
 )
 WORST_NOTE = "a failed cell counts as the worst score, an n/a one is left out"
 WON_NOTE = "cells won: share of cells in which the first number is the larger; ties count half"
+CHECK_NOTE = (
+    "p (sign flips): a check without any shape of the distribution; - where fewer than "
+    f"{MIN_FLIPPED} styles or contents can be flipped"
+)
 NOT_SIGNIFICANT = "not significant"
+NO_ORDER = "An order needs two competitors that have cells; this run has fewer."
 ONE_ALONE = "A difference needs two competitors that have cells; this run has fewer."
 BETTER = " is better"  # the end of a finding that claims something
 OUTCOME = (
@@ -82,7 +88,7 @@ def comparisons(run: Run) -> ResultTable:
 
     Columns: the mean difference with its interval, p, p after Holm's correction over the declared
     family, what follows at 5 %, the smallest detectable difference, the sign-flip check, the share
-    of cells won and n.
+    of cells won and n. There are no rows where the run has both methods of no pair.
 
     Raises:
         RecordError: Scores of one metric carry different fingerprints.
@@ -106,10 +112,18 @@ def comparisons(run: Run) -> ResultTable:
         "comparisons",
         reading.identity(run),
         COLUMNS,
-        tuple(rows),
+        tuple(rows) if any(results.values()) else (),
         (*notes.identity_notes(run), *_notes(size, populations), notes.provenance_note(run)),
-        empty=_what_to_declare(run),
+        empty=" ".join(filter(None, (_lacking(declared, results), _what_to_declare(run)))),
     )
+
+
+def _lacking(declared: Sequence[Pairing], results: Mapping[str, Comparison | None]) -> str:
+    """What the suite declared in vain: pairs of which this run has at most one method."""
+    if not declared or any(results[pairing.name] for pairing in declared):
+        return ""
+    pairs = dict.fromkeys(f"{pairing.first} - {pairing.second}" for pairing in declared)
+    return f"The suite declares {some(list(pairs), ', ')}; this run has both methods of none."
 
 
 def _what_to_declare(run: Run) -> str:
@@ -303,6 +317,7 @@ def _notes(family: int, populations: set[Population]) -> Iterator[str]:
         "detectable: the smallest difference that this run would have found in 4 of 5 cases; "
         f"{WON_NOTE}"
     )
+    yield CHECK_NOTE
     yield WORST_NOTE
 
 
@@ -332,6 +347,7 @@ def ranks(run: Run) -> ResultTable:
             *notes.unjudged_notes(run),
             notes.provenance_note(run),
         ),
+        empty=NO_ORDER,
     )
 
 

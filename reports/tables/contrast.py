@@ -15,6 +15,7 @@ from bench.statistics.paired import Comparison, compare
 from bench.statistics.spread import Population
 from reports.tables import notes, reading
 from reports.tables.comparisons import (
+    CHECK_NOTE,
     OUTCOME,
     WON_NOTE,
     WORST_NOTE,
@@ -195,6 +196,7 @@ def _notes(populations: set[Population]) -> list[str]:
         "p is uncorrected: with several rows, some fall below .05 by chance",
         "detectable: the smallest difference that would have been found in 4 of 5 cases",
         WON_NOTE,
+        CHECK_NOTE,
         WORST_NOTE,
         *([notes.KINDS["none"]] if not populations else []),
     ]

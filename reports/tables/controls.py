@@ -54,9 +54,11 @@ def order_violations(run: Run, frames: Frames) -> list[str]:
             continue
         if rule.strict or difference < -TOLERANCE:
             sign = ">" if rule.strict else ">="
+            none = abs(difference) <= TOLERANCE
+            words = f"within {TOLERANCE:g} of 0" if none else f"{difference:+.3f}"
             violations.append(
-                f"{rule.metric}: {rule.upper} {sign} {rule.lower} expected, the paired difference "
-                f"on tonal styles is {difference:+.3f}"
+                f"{reading.metric_of(run, rule.metric).title}: {rule.upper} {sign} {rule.lower} "
+                f"expected, the paired difference on tonal styles is {words}"
             )
     return violations
 
@@ -90,7 +92,8 @@ def _identity_violation(run: Run, methods: list[MethodEntry], frames: Frames) ->
     known = values[np.isfinite(values)]
     if not len(known) or abs(float(known.mean()) - 1) <= TOLERANCE:
         return []
-    return [f"cp: {entry.label} = 1 expected, its mean on tonal styles is {known.mean():.3f}"]
+    title = reading.metric_of(run, "cp").title
+    return [f"{title}: {entry.label} = 1 expected, its mean on tonal styles is {known.mean():.3f}"]
 
 
 def _tonal_difference(run: Run, frames: Frames, rule: _Rule) -> float | None:

@@ -23,6 +23,7 @@ TRIVIAL = ("copy-content", "mix", "null")
 GAIN = "gain"
 STRONGEST = "over the strongest trivial answer, over which the gain's interval begins lowest"
 DETECTABLE = "would have been: the smallest gain that would have been found in 4 of 5 cases"
+NO_PAIR = f"A gain needs a method and one of {', '.join(TRIVIAL)}, both with cells."
 HOW = (
     "a gain is the raw score of a method (a failed cell as the worst score) minus that of the "
     "control, on the cells that both have"
@@ -73,6 +74,7 @@ def gains(run: Run) -> ResultTable:
             *_absent_notes([entry.name for entry in controls]),
             notes.provenance_note(run),
         ),
+        empty=NO_PAIR,
     )
 
 

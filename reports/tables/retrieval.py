@@ -26,6 +26,8 @@ OWN = (
     "nearest: share of cells whose nearest style is their own; by chance it would be {chance:.2f} "
     "(1 of {styles} styles); failed cells count as wrong"
 )
+NO_MARGIN = "It needs a margin by CLAP or MusicNN; no output of this run has one."
+MANY_STYLES = f"A matrix of more than {MOST_STYLES} styles fits on no page; this run has {{count}}."
 MATRIX = (
     "each row: of the outputs in this style, the share that is nearest to the style of the column"
 )
@@ -57,6 +59,7 @@ def retrieval(run: Run) -> ResultTable:
         (*columns, Column("n", "n", decimals=0)),
         tuple(rows),
         (*notes.identity_notes(run), *said, notes.provenance_note(run)),
+        empty=NO_MARGIN,
     )
 
 
@@ -133,6 +136,7 @@ def confusion(run: Run) -> ResultTable:
         columns,
         tuple(rows),
         (*notes.identity_notes(run), MATRIX, notes.provenance_note(run)),
+        empty=NO_MARGIN if fits else MANY_STYLES.format(count=len(styles)),
     )
 
 

@@ -28,7 +28,8 @@ AROUND = {
     "report": "tables and page",
 }
 ELSEWHERE = Missing("n/a", "made elsewhere")
-SHARED = Missing("—", "a control runs in the process of the methods, whose peak is not its own")
+DASH = "—"
+SHARED = Missing(DASH, "a control runs in the process of the methods, whose peak is not its own")
 ELSEWHERE_NOTE = "n/a: made elsewhere; what that has cost, nobody here has measured"
 COLUMNS = (
     Column("method", "Method", text=True),
@@ -61,6 +62,7 @@ def run_costs(run: Run) -> ResultTable:
         "real-time factor: transfer time / duration of the audio, below 1 is faster than playback",
         "cached stages keep the cost of their computation; total counts every stage once",
         *([ELSEWHERE_NOTE] if any(m.made_elsewhere for m in entries) else []),
+        *_dash_notes(rows),
         *_device_notes(run),
         notes.provenance_note(run),
     ]
@@ -105,6 +107,17 @@ def session_costs(
     title, share = "Where the time of this session went", device_share([account])
     said = () if share is None else (f"{share_words(share)}: fits, transfers and scores",)
     return ResultTable(title, "session", "wall clock", columns, tuple(rows), (*said, *more))
+
+
+def _dash_notes(rows: Sequence[Row]) -> list[str]:
+    """What a dash means in each column that has one; its reason is not seen on paper."""
+    said = {
+        (column.title, cell.reason): None
+        for row in rows
+        for column, cell in zip(COLUMNS, row.cells, strict=True)
+        if isinstance(cell, Missing) and cell.mark == DASH
+    }
+    return [f"{DASH} under {title}: {reason}" for title, reason in said]
 
 
 def _device_notes(run: Run) -> list[str]:
@@ -187,7 +200,7 @@ def _cached(fits: pd.DataFrame, ended: pd.DataFrame) -> str:
 
 def _quartiles(values: np.ndarray) -> Value:
     if not len(values):
-        return Missing("—", "nothing was timed")
+        return Missing(DASH, "nothing was timed")
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
     return Estimate(float(middle), float(low), float(high), len(values))
 

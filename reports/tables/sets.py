@@ -146,6 +146,7 @@ def sets(run: Run, folders: Sequence[Path]) -> ResultTable | None:
             *_fault_notes(faults),
             notes.provenance_note(run),
         ),
+        empty="" if styles else f"There is {_lacking(judges)}.",
     )
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SETTINGS = ("parameter.guidance_scale", "parameter.strength")
+NO_SETTINGS = "Its rows are of methods with a guidance_scale and a strength; this run has none."
 
 
 def table1(run: Run) -> ResultTable:
@@ -52,6 +53,7 @@ def table1(run: Run) -> ResultTable:
         columns,
         (*rows, *_published_settings(run, metrics)),
         (*notes.identity_notes(run), *notes.interval_notes(kinds), notes.provenance_note(run)),
+        empty=NO_SETTINGS,
     )
 
 

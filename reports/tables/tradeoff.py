@@ -23,6 +23,11 @@ AREA = (
     "with the first rescaled from noise to copy-content and the second from copy-content to "
     "copy-style; Pareto: no other setting is better in one and as good in the other"
 )
+NO_PLANE = "Nothing to compare: no measure of content and of style has numbers in this run."
+NO_SWEEP = (
+    "A curve needs a method with two settings that differ in numbers, such as two strengths; no "
+    "judged competitor of this run has them."
+)
 INTERVALS = (
     "intervals: 95 %, made as those of a mean, with the error and skewness of a bootstrap over "
     "styles and contents (contents by category with fewer than 5 styles)"
@@ -60,6 +65,7 @@ def tradeoff(run: Run) -> ResultTable:
             INTERVALS,
             notes.provenance_note(run),
         ),
+        empty=NO_SWEEP if reading.planes(run) else NO_PLANE,
     )
 
 

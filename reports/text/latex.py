@@ -82,8 +82,11 @@ def escape(text: str) -> str:
     Example:
         >>> escape("tve[strength=0.5] 100 %")
         'tve{[}strength=0.5{]} 100~\\%'
+        >>> escape("run --quiet")
+        'run -{}-quiet'
     """
-    text = "".join(_LATEX.get(character, character) for character in plain(text))
+    apart = re.sub("-(?=-)", "-\0", plain(text))  # TeX would join two hyphens to a dash
+    text = "".join(_LATEX.get(character, character) for character in apart).replace("\0", "{}")
     return text.replace(r" \%", r"~\%")
 
 
@@ -161,7 +164,7 @@ def _float(plan: _Plan, rows: Sequence[Row], *, first: bool) -> str:
 def _sentence(note: str) -> str:
     """A note as a sentence among others; a word that is no plain one keeps its first letter."""
     first = note.split(maxsplit=1)[0] if note.strip() else ""
-    begin = note[:1].upper() if re.fullmatch(r"[a-z]{2,}[:,]?", first) else note[:1]
+    begin = note[:1].upper() if re.fullmatch(r"a|[a-z]{2,}[:,]?", first) else note[:1]
     return f"{begin}{note[1:]}" + ("" if note.endswith((".", "!", "?")) else ".")
 
 

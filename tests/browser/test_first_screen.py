@@ -43,7 +43,7 @@ def test_the_first_screen_has_the_finding_and_the_scatter(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     expect(page.locator("h1")).to_have_text("tve and rti on by hand")
     expect(page.locator(".alarm")).to_contain_text("1 of 24 cells failed: rti 1.")
-    expect(page.locator(".finding")).to_contain_text("of the content at a SF-audio (held-out) of")
+    expect(page.locator(".finding")).to_contain_text("of the content at an SF-audio (held-out) of")
     chart = page.locator("svg.chart:visible").first
     expect(chart).to_be_in_viewport(ratio=0.5)
     size = float(

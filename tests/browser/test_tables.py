@@ -102,6 +102,17 @@ def test_heads_stay_and_numbers_keep_on_one_line(
     assert lines == 1
 
 
+@pytest.mark.parametrize("width", [390, 1024, 1440])
+def test_names_in_every_chart_can_be_read(index: Path, visit: Opener, width: int) -> None:
+    """Also where three charts stand side by side, which have little room each."""
+    page = visit(index, viewport={"width": width, "height": 900})
+    charts = page.locator("svg.chart:visible")
+    assert charts.count() > 3
+    for chart in charts.all():
+        name = chart.locator(".name").first
+        assert name.evaluate("text => text.getBoundingClientRect().height") > 10
+
+
 def test_a_failed_cell_leads_to_its_row_and_its_log(index: Path, visit: Opener) -> None:
     page = visit(index)
     line = page.locator("#failed li", has_text="out of memory")

@@ -11,14 +11,14 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from building import fail, golden_run, header, method, planned, run_of
+from building import fail, golden_run, header, method, planned, run_of, simple
 from sounding import sounding_run
 
 from bench.records.store import Run
 from reports.figures import data, draw
 from reports.figures.data import Cost, Curve, Point
 from reports.figures.examples import examples
-from reports.figures.looks import looks
+from reports.figures.looks import LIGHT, looks
 from reports.figures.plates import plates
 from reports.tables.run_costs import run_costs
 from reports.tables.settings import table1
@@ -126,6 +126,41 @@ def test_each_figure_has_its_numbers_as_csv() -> None:
     assert "tve 0.3" in drawn[0].caption
 
 
+def test_a_method_looks_the_same_in_every_figure() -> None:
+    labels = {"tve": 0.5, "rti": 0.4}  # in another order than that of the alphabet
+    values = {label: {"cp": level, "sf.heldout": 1 - level} for label, level in labels.items()}
+    run = run_of(header([method(label) for label in labels], metrics=("cp", "sf.heldout")), values)
+    built = {t.label: t for t in (table2(run), table1(run), run_costs(run))}
+    drawn = {plate.label: plate.draw() for plate in plates(run, built)}
+    expected = {name: (LIGHT[place], "os"[place]) for place, name in enumerate(labels)}
+    for label, place in (("trade-off", 0), ("time", 1)):
+        lines = drawn[label].axes[place].get_lines()
+        names = {str(line.get_label()).partition(",")[0]: line for line in lines}
+        found = {name: (line.get_color(), line.get_marker()) for name, line in names.items()}
+        assert found == expected, label
+
+
+def test_intervals_cross_out_no_hollow_marker() -> None:
+    """The legend names points without intervals, and those of controls hide what is behind them."""
+    run = simple(tve=0.5, noise=0.1)
+    (plate, *_) = plates(run, {"table2": table2(run)})
+    figure = plate.draw()
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["tve (Pareto)", "noise"]
+    fills = [handle.get_markerfacecolor() for handle in legend.legend_handles]
+    assert fills == [LIGHT[0], "white"]
+
+
+def test_methods_at_one_strength_are_points_of_no_sweep() -> None:
+    run = simple(tve=0.5)
+    built = {t.label: t for t in (table2(run), table1(run), run_costs(run))}
+    plate = next(one for one in plates(run, built) if one.label == "trade-off")
+    figure = plate.draw()
+    assert "each point is a method at its one strength" in plate.caption
+    assert figure.get_supxlabel() == "content preservation (CP)"
+    assert {line.get_linestyle() for line in figure.axes[0].get_lines()} == {"None"}
+
+
 def test_pictures_are_the_same_each_time_and_print_odd_names() -> None:
     points = [point("a $x_", 0.5, 0.5), point("<b>&\U0001f3b8", 0.1, 0.2)]
     drawn_as = looks((p.label, p.family, p.kind) for p in points)
@@ -177,7 +212,7 @@ def test_a_legend_names_every_curve_also_where_styles_have_settings_of_their_own
         Curve("tve", f"style {number}", 3.0 + number % 2, (0.4, 0.6), (0.8, 0.5), (0.2, 0.4))
         for number in range(11)
     ]
-    figure = draw.curves(drawn, "SF")
+    figure = draw.curves(drawn, "SF", looks([("tve", "tve", "method")]))
     (legend,) = figure.legends
     assert {text.get_text() for text in legend.get_texts()} == {
         "tve, guidance_scale 3", "tve, guidance_scale 4",

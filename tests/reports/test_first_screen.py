@@ -12,8 +12,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from building import CONTENTS, STYLES, golden_run, header, jittered, method, run_of, toy
+from building import CONTENTS, STYLES, fail, golden_run, header, jittered, method, run_of, toy
 
+from bench.records.schema import CellRecord
 from bench.records.store import Run
 from reports.figures.data import Point
 from reports.figures.looks import looks
@@ -66,7 +67,30 @@ def test_the_finding_has_the_numbers_of_table_two() -> None:
     run = copying(tve=0.5)
     value = table2(run).column("cp")[0]
     assert isinstance(value, Estimate)
-    assert f"tve keeps {value.value:.2f} of the content" in said(run)
+    assert f"tve keeps {value.value:.2f} of the content at an SF-audio" in said(run)
+
+
+def test_means_over_the_common_cells_are_said_to_be_that() -> None:
+    run = copying(tve=0.5, rti=0.4)
+    cell = next(cell for cell in run.plan if cell.method == "rti")
+    declined = CellRecord(cell_id=cell.cell_id, status="unsupported", reason="cannot")
+    scores = {key: score for key, score in run.scores.items() if key[0] != cell.cell_id}
+    short = replace(run, cells=run.cells | {cell.cell_id: declined}, scores=scores)
+    assert said(short).startswith("On the cells that all have, rti keeps")
+    assert said(run).startswith("rti keeps")
+
+
+def test_a_method_of_which_nothing_was_measured_has_no_place() -> None:
+    """Failed cells count as the worst score, but that alone is no finding about a method."""
+    run = copying(tve=0.5, rti=0.4)
+    for cell in run.plan:
+        if cell.method == "rti":
+            run = fail(run, cell.cell_id)
+    (plane, *_) = scatters(run, table2(run))
+    assert ([p.label for p in plane.points], plane.absent) == (["tve", "copy-content"], ("rti",))
+    words = said(run)
+    assert "rti lacks a number in content preservation (CP) or SF-audio (held-out)" in words
+    assert "better than rti" not in words
 
 
 def test_what_cannot_be_told_from_a_copy_is_said() -> None:
@@ -74,6 +98,7 @@ def test_what_cannot_be_told_from_a_copy_is_said() -> None:
     assert "rti is not distinguishable from a copy of the content" in words
     assert "a copy of the content fits better than musicgen" in words
     assert "it fits the style better" in said(copying(tve=0.5))
+    assert "both methods fit the style better" in said(copying(tve=0.5, rti=0.4))
     assert "copy" not in said(toy())
 
 
@@ -115,6 +140,15 @@ def test_the_best_method_keeps_the_content_and_fits_the_style() -> None:
     head = header([method(label) for label in levels], STYLES, CONTENTS, PAIR)
     run = with_sounds(run_of(head, {k: dict.fromkeys(PAIR, v) for k, v in levels.items()}))
     assert [one.cell.method for one in picks(run, PAIR)] == ["good", "fair", "poor"]
+
+
+def test_a_method_that_failed_on_half_of_its_cells_is_not_the_best() -> None:
+    levels = {"poor": 0.1, "good": 0.5, "fair": 0.3}
+    head = header([method(label) for label in levels], STYLES, CONTENTS, PAIR)
+    run = run_of(head, {k: dict.fromkeys(PAIR, v) for k, v in levels.items()})
+    for cell in [cell for cell in run.plan if cell.method == "good"][::2]:
+        run = fail(run, cell.cell_id)
+    assert picks(with_sounds(run), PAIR)[0].cell.method == "fair"
 
 
 def test_one_or_two_methods_have_cells_to_hear_too() -> None:

@@ -69,6 +69,12 @@ def test_numbers_have_two_decimals_and_intervals_stand_beneath() -> None:
     assert "\\scriptsize {[}0.41, 0.41{]}" in latex.latex(numbered(1))
 
 
+def test_a_note_begins_as_a_sentence_and_an_option_keeps_its_hyphens() -> None:
+    notes = ("a gain: run it with --profile full", "n: cells")
+    text = latex.latex(numbered(1), Dress("Numbers", notes))
+    assert "A gain: run it with -{}-profile full. n: cells." in text
+
+
 def test_minus_signs_are_no_hyphens() -> None:
     text = latex.latex(numbered(1, value=-0.5))
     assert "$-$0.50" in text
@@ -133,7 +139,7 @@ def test_at_most_four_notes_stand_beneath(run: Run) -> None:
 
 def test_a_control_out_of_order_is_told_of_beneath_the_table() -> None:
     shown = printed.beneath(golden_run(), table2(golden_run()))
-    assert shown[-1].startswith("control out of order: cp: copy-content = 1 expected")
+    assert shown[-1].startswith("control out of order: CP: copy-content = 1 expected")
 
 
 def test_one_column_has_the_methods_by_three_measures(run: Run) -> None:

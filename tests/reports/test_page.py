@@ -14,7 +14,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from building import fail, golden_run, header, method, planned
+from building import JUDGED, fail, golden_run, header, method, planned, run_of
+from building import save as save_in
 from sounding import CONTENTS, STYLES, save, sounding_run
 from unpacking import grid_of, unpacked
 
@@ -187,6 +188,24 @@ def test_the_best_cell_is_of_a_competitor(tmp_path: Path) -> None:
     assert best_cell(run, "cp") == planned("tve[strength=0.5]", "bird", "c2")
     assert best_cell(run, "sf.heldout") == planned("rti", "bird", "c2")
     assert best_cell(run, "chroma") is None
+
+
+def test_names_of_methods_lead_to_their_sounds_in_whichever_column(tmp_path: Path) -> None:
+    """What outputs are taken for is told by judge, then method: the judge is no link."""
+    levels = {"tve": 0.5, "rti": 0.4}
+    head = header([method(label) for label in levels], metrics=tuple(JUDGED))
+    run = run_of(head, {label: dict.fromkeys(JUDGED, level) for label, level in levels.items()})
+    taken = {
+        key: score.model_copy(update={"detail": {"nearest": "harp"}})
+        for key, score in run.scores.items()
+    }
+    save_in(replace(run, scores=run.scores | taken), tmp_path / "run")
+    text = write_page(read_report(tmp_path / "run"), without_sounds=True).read_text()
+    matrix = text.partition('id="confusion"')[2].partition("</table>")[0]
+    assert '<th scope="row">CLAP</th><td><a href="#method=tve">tve</a></td>' in matrix
+    assert '<span class="word">CP ↑</span>' in text  # no arrow on a line of its own
+    assert "needs a method with two settings" in text  # there is no sweep
+    assert "no cell of this run has what this table needs" not in text
 
 
 def test_a_run_without_a_finished_cell_says_why(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@
     const scores = make("span", { className: "scores" });
     const some = [...grid.plane, ...($("sort").value ? [$("score").value] : [])];
     clip.scores.forEach((value, i) => {
-      if (value !== null && ($("all").checked || some.includes(grid.metrics[i].key))) scores.append(make("span", { className: "score" }, make("span", {}, `${grid.metrics[i].title} `), make("span", { className: "value" }, value.toFixed(2))));
+      if (value !== null && ($("all").checked || some.includes(grid.metrics[i].key))) scores.append(make("span", { className: "score" }, make("span", {}, `${grid.metrics[i].title} `), make("span", { className: "value" }, (Math.round(value * 100) / 100 + 0).toFixed(2))));
     });
     if (scores.childNodes.length) entry.append(scores);
     return entry;

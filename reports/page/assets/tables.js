@@ -74,14 +74,16 @@
     }, rest);
   };
 
+  const linkOf = (row) => row.querySelector('a[href^="#method="]');
+
   const rowChoice = (table) => {
     const found = new Map(); // rows of one method have one name, whatever follows it
     for (const row of bodyRows(table)) {
-      const name = row.cells[0].querySelector("a")?.hash.slice("#method=".length) ?? row.cells[0].textContent;
+      const name = linkOf(row)?.hash.slice("#method=".length) ?? row.cells[0].textContent;
       found.set(name, [...(found.get(name) ?? []), row]);
     }
     if (found.size <= FEW) return [];
-    const names = [...found.values()].map(([row]) => row.cells[0].textContent);
+    const names = [...found.values()].map(([row]) => (linkOf(row) ?? row.cells[0]).textContent);
     const groups = [...found.values()];
     return [choice("Rows", names, (place, on) => { for (const row of groups[place]) row.hidden = !on; })];
   };

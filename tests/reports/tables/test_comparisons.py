@@ -75,6 +75,16 @@ def test_too_many_pairs_say_what_to_declare() -> None:
     assert comparisons(toy()).empty == ""
 
 
+def test_pairs_that_were_declared_for_other_methods_are_no_rows_of_dashes() -> None:
+    """As in a sweep of one method by a suite that compares others."""
+    table = comparisons(toy(**{f"m{number}": number / 10 for number in range(7)}))
+    assert table.rows == ()
+    assert "The suite declares tve - rti, tve - other; this run has both methods" in table.empty
+    assert "7 competitors make 21 pairs" in table.empty
+    few = comparisons(toy(m0=0.5, m1=0.4))
+    assert {row.group for row in few.rows} == {"declared before the run", "all other pairs"}
+
+
 def test_the_best_and_its_equals_are_bold_in_every_format() -> None:
     table = table2(toy())
     best = [isinstance(v, Estimate) and v.best for v in table.column("cp")]

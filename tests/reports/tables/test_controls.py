@@ -113,6 +113,16 @@ def test_each_control_out_of_order_is_named(
     assert [said in violation for violation in order_of(values)] == [True]
 
 
+def test_a_difference_that_is_none_has_no_sign() -> None:
+    values = ordered()
+    values["copy-content"]["sf.heldout"] = values["tve"]["sf.heldout"]
+    (violation,) = order_of(values)
+    assert violation == (
+        "SF-audio (held-out): tve > copy-content expected, the paired difference on tonal styles "
+        "is within 0.001 of 0"
+    )
+
+
 def test_natural_styles_do_not_break_the_order() -> None:
     values = ordered()
     head = header([method(m, control=m != "tve") for m in values])

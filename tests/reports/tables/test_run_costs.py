@@ -24,9 +24,11 @@ def test_timing_counts_each_fit_once_and_divides_by_the_duration() -> None:
 
 
 def test_the_peak_of_the_process_is_not_that_of_a_control() -> None:
-    shown = run_costs(simple(tve=0.5, noise=0.1)).column("peak_mib")[1]
+    table = run_costs(simple(tve=0.5, noise=0.1))
+    shown = table.column("peak_mib")[1]
     assert isinstance(shown, Missing)
     assert "process of the methods" in shown.reason
+    assert f"— under Peak memory (MiB): {shown.reason}" in table.notes
 
 
 def test_cached_stages_are_marked() -> None:
