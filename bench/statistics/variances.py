@@ -91,7 +91,8 @@ def cluster_sums(values: Floats, index: Indices) -> Floats:
     if not len(index):
         return np.zeros((*values.shape[:-1], 0))
     order = np.argsort(index, kind="stable")
-    starts = np.flatnonzero(np.diff(index[order], prepend=-1))
+    sorted_out = index[order]
+    starts = np.searchsorted(sorted_out, np.arange(sorted_out[-1] + 1))
     return np.asarray(np.add.reduceat(np.take(values, order, axis=-1), starts, axis=-1))
 
 

@@ -161,6 +161,7 @@ class Sheet:
         numbers: What `numbers` says of each metric.
         raw: The same before clipping.
         failed: What `failures` says of each metric.
+        invalid: What `invalid` says of each metric.
         declined: Per metric, which scores are `unsupported`.
     """
 
@@ -169,6 +170,7 @@ class Sheet:
     numbers: Mapping[str, Floats]
     raw: Mapping[str, Floats]
     failed: Mapping[str, NDArray[np.bool_]]
+    invalid: Mapping[str, NDArray[np.bool_]]
     declined: Mapping[str, NDArray[np.bool_]]
 
     def scores(self, metric: str, *, raw: bool = False) -> Observations:
@@ -184,6 +186,7 @@ class Sheet:
             {name: values[at] for name, values in self.numbers.items()},
             {name: values[at] for name, values in self.raw.items()},
             {name: said[at] for name, said in self.failed.items()},
+            {name: said[at] for name, said in self.invalid.items()},
             {name: said[at] for name, said in self.declined.items()},
         )
 
@@ -217,6 +220,7 @@ def sheets(run: Run) -> Mapping[str, Sheet]:
         {name: numbers(table, name) for name in names},
         {name: numbers(table, name, raw=True) for name in names},
         {name: failures(table, name) for name in names},
+        {metric.name: invalid(table, [metric]) for metric in run.header.metrics},
         {name: said(table, f"{name}.status", "unsupported") for name in names},
     )
     return {str(label): whole.part(rows) for label, rows in table.groupby("method", sort=False)}
