@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.api import RecordError
 from bench.files import renewed_folder, replace_file
 from bench.outside.wording import visible
-from bench.records.store import Run, load_run
+from bench.records.store import Run, load_run, without_garbage_collection
 from reports import sounds
 from reports.listening.mushra.marks import marked
 from reports.listening.mushra.table import mushra, mushra_listeners
@@ -59,6 +59,7 @@ class Report:
         return self.run.folder / "report" / ("merged" if len(self.folders) > 1 else "")
 
 
+@without_garbage_collection()  # it would walk through every record again and again
 def read_report(runs: Path | str | Sequence[Path], *, keep_all: bool = False) -> Report:
     """Read run folders and build every table once.
 
@@ -163,7 +164,7 @@ def terminal_summary(
 
 def failures(run: Run) -> str:
     """Every failed cell with its reason, as a Markdown list."""
-    lines = notes.failure_lines(run, reading.by_method(run))
+    lines = list(notes.failures(run).values())
     text = "".join(f"* {visible(' '.join(line.split()))}\n" for line in lines) or "None.\n"
     return f"## Failed cells: {len(lines)} of {len(run.plan)}\n\n{reading.identity(run)}\n\n{text}"
 

@@ -25,12 +25,13 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
+from bench.statistics.places import Places, joint_grid, placed
 from bench.statistics.spread import (
     LEVEL,
     UNBOUNDED,
@@ -47,7 +48,6 @@ from bench.statistics.variances import (
     Names,
     cell_variance,
     cluster_third_moment,
-    crossing,
     one_way_variance,
     these_styles_third_moment,
     these_styles_variance,
@@ -78,30 +78,44 @@ class Observations:
 
     Args:
         values: One score per output; NaN where there is none.
-        styles: The style of each output.
-        contents: The content of each output.
-        categories: The category of each content; it groups contents for resampling.
+        places: The style of each output, its content, and the category of the content, which groups
+            contents for resampling.
     """
 
     values: Floats
-    styles: Names
-    contents: Names
-    categories: Names
+    places: Places
 
     def __post_init__(self) -> None:
-        """Check that the arrays are parallel."""
-        lengths = {len(self.values), len(self.styles), len(self.contents), len(self.categories)}
-        if len(lengths) != 1:
-            raise ValueError(
-                f"observations have lengths {sorted(lengths)}; one value, style, content and "
-                "category belong to each output. Pass parallel arrays."
-            )
+        """Check that the values are as many as their places."""
+        _require_parallel(self.values, self.places.styles)
+
+    @property
+    def styles(self) -> Names:
+        """The style of each output, by name."""
+        return self.places.grid.styles[self.places.styles]
+
+    @property
+    def contents(self) -> Names:
+        """The content of each output, by name."""
+        return self.places.grid.contents[self.places.contents]
+
+    @property
+    def categories(self) -> Names:
+        """The category of each output's content, by name."""
+        return self.places.grid.categories[self.places.categories]
 
     def where(self, kept: Sequence[bool] | np.ndarray) -> Observations:
         """The observations for which `kept` is true, one truth value each."""
         chosen = np.asarray(kept, dtype=np.bool_)
-        return Observations(
-            self.values[chosen], self.styles[chosen], self.contents[chosen], self.categories[chosen]
+        return Observations(self.values[chosen], self.places.where(chosen))
+
+
+def _require_parallel(*columns: Sized) -> None:
+    lengths = {len(column) for column in columns}
+    if len(lengths) != 1:
+        raise ValueError(
+            f"observations have lengths {sorted(lengths)}; one value, style, content and "
+            "category belong to each output. Pass parallel arrays."
         )
 
 
@@ -113,12 +127,8 @@ def observe(
 ) -> Observations:
     """Build observations from plain sequences; without categories all contents form one."""
     groups = ["all"] * len(contents) if categories is None else categories
-    return Observations(
-        np.asarray(values, dtype=np.float64),
-        np.asarray(styles, dtype=np.str_),
-        np.asarray(contents, dtype=np.str_),
-        np.asarray(groups, dtype=np.str_),
-    )
+    _require_parallel(values, styles, contents, groups)
+    return Observations(np.asarray(values, dtype=np.float64), placed(styles, contents, groups))
 
 
 def average_seeds(observations: Observations) -> Observations:
@@ -127,25 +137,20 @@ def average_seeds(observations: Observations) -> Observations:
     Repetitions of a cell differ only by the seed, so they are measurements of one datum and never
     add to `n`.
     """
-    known = np.isfinite(observations.values)
-    styles, style_index = np.unique(observations.styles[known], return_inverse=True)
-    contents, content_index = np.unique(observations.contents[known], return_inverse=True)
-    cells, first, inverse = np.unique(
-        style_index * max(len(contents), 1) + content_index, return_index=True, return_inverse=True
-    )
-    counts = np.bincount(inverse, minlength=len(cells))
-    sums = np.bincount(inverse, weights=observations.values[known], minlength=len(cells))
-    return Observations(
-        sums / np.maximum(counts, 1),
-        styles[style_index[first]],
-        contents[content_index[first]],
-        observations.categories[known][first],
-    )
+    known = np.flatnonzero(np.isfinite(observations.values))
+    values, places = observations.values[known], observations.places
+    numbers = places.cells[known]
+    counts = np.bincount(numbers)
+    sums = np.bincount(numbers, weights=values)
+    cells = np.flatnonzero(counts)
+    first = np.zeros(len(counts), dtype=np.intp)
+    first[numbers[::-1]] = known[::-1]  # of equal numbers the last one stays
+    return Observations(sums[cells] / counts[cells], places.where(first[cells]))
 
 
 def crossing_of(cells: Observations) -> Crossing:
     """The styles, contents and strata of cells as indices."""
-    return crossing(cells.styles, cells.contents, cells.categories)
+    return cells.places.crossing()
 
 
 def population_of(styles: int) -> Population:
@@ -166,16 +171,52 @@ def spread_of(
         bounds: Smallest and largest value that a score can have.
     """
     cells = average_seeds(observations)
-    crossed = crossing_of(cells)
+    return _spreads(cells.values[None, :], crossing_of(cells), population, bounds)[0]
+
+
+def spreads_of(
+    values: Floats,
+    places: Places,
+    population: Population | None = None,
+    bounds: Range = UNBOUNDED,
+) -> list[Spread]:
+    """`spread_of` of several scores on the same cells, those that lack the same ones at once.
+
+    Args:
+        values: A row per score and a column per cell, seeds averaged; NaN where missing.
+        places: The place of each cell, sorted by style, then content.
+        population: As in `spread_of`.
+        bounds: Smallest and largest value that a score can have.
+    """
+    known = np.isfinite(values)
+    alike: dict[bytes, list[int]] = {}
+    for row, own in enumerate(known):
+        alike.setdefault(own.tobytes(), []).append(row)
+    found: dict[int, Spread] = {}
+    for rows in alike.values():
+        kept = known[rows[0]]
+        cells = np.compress(kept, values[rows], axis=-1)
+        crossed = places.where(kept).crossing()
+        found |= zip(rows, _spreads(cells, crossed, population, bounds), strict=True)
+    return [found[row] for row in range(len(values))]
+
+
+def _spreads(
+    values: Floats, crossed: Crossing, population: Population | None, bounds: Range
+) -> list[Spread]:
+    """The spread of each row of values, a column per cell, none of which is missing."""
     chosen = population or population_of(crossed.n_styles)
-    size = len(cells.values)
-    mean = float(cells.values.mean()) if size else math.nan
+    size = values.shape[-1]
+    means = values.mean(axis=-1) if size else np.full(len(values), math.nan)
     degrees = degrees_of(crossed, chosen, size)
     if degrees < 1:
-        return Spread(mean, math.nan, 0, size, chosen, bounds=bounds)
-    error = math.sqrt(float(variance_of(cells.values, crossed, chosen)))
-    skewness = skewness_of(float(third_moment_of(cells.values, crossed, chosen)), error)
-    return Spread(mean, error, degrees, size, chosen, skewness, bounds)
+        return [Spread(float(m), math.nan, 0, size, chosen, bounds=bounds) for m in means]
+    errors = np.sqrt(variance_of(values, crossed, chosen)).tolist()
+    moments = third_moment_of(values, crossed, chosen).tolist()
+    return [
+        Spread(mean, error, degrees, size, chosen, skewness_of(moment, error), bounds)
+        for mean, error, moment in zip(means.tolist(), errors, moments, strict=True)
+    ]
 
 
 def variance_of(values: Floats, crossed: Crossing, population: Population) -> Floats:
@@ -260,12 +301,13 @@ def share_interval(observations: Observations, *, level: float = LEVEL) -> Inter
     """
     from scipy.special import stdtrit  # scipy takes half a second to import
 
-    spread = spread_of(observations)
+    cells = average_seeds(observations)
+    crossed = crossing_of(cells)
+    [spread] = _spreads(cells.values[None, :], crossed, None, UNBOUNDED)
     kind = kind_of(spread.population) if spread.degrees else "none"
     if not spread.degrees:
         return Interval(spread.mean, math.nan, math.nan, spread.n, kind)
     share = spread.mean
-    crossed = crossing_of(average_seeds(observations))
     clusters = crossed.n_contents
     if spread.population == "both":
         clusters = min(clusters, crossed.n_styles)
@@ -287,22 +329,45 @@ def kind_of(population: Population) -> Kind:
 
 def paired_differences(candidate: Observations, baseline: Observations) -> Observations:
     """Candidate minus baseline on the (style, content) cells that both have, seeds averaged."""
-    ours, theirs = average_seeds(candidate), average_seeds(baseline)
-    reference = dict(zip(_cell_keys(theirs), theirs.values.tolist(), strict=True))
-    matched = np.array([reference.get(key, np.nan) for key in _cell_keys(ours)], dtype=np.float64)
+    ours, theirs = _on_one_grid([average_seeds(candidate), average_seeds(baseline)])
+    reference = np.full(theirs.places.grid.size, np.nan)
+    reference[theirs.places.cells] = theirs.values
+    matched = reference[ours.places.cells]
     differences = replace(ours, values=ours.values - matched)
     return differences.where(np.isfinite(matched))
 
 
 def on_common_cells(scores: Sequence[Observations]) -> list[Observations]:
     """Several scores on the (style, content) cells that all of them have, seeds averaged."""
-    averaged = [average_seeds(score) for score in scores]
-    keys = [_cell_keys(cells) for cells in averaged]
-    shared = set(keys[0]).intersection(*keys[1:]) if keys else set()
-    return [
-        cells.where([key in shared for key in own])
-        for cells, own in zip(averaged, keys, strict=True)
-    ]
+    values, places = lined_up(scores)
+    shared = np.asarray(np.isfinite(values).all(axis=0))
+    common = places.where(shared)
+    return [Observations(row[shared], common) for row in values]
+
+
+def lined_up(scores: Sequence[Observations]) -> tuple[Floats, Places]:
+    """Several scores on the cells that any of them has, seeds averaged.
+
+    Returns:
+        A row per score and a column per cell, NaN where missing, and the place of each cell, sorted
+        by style, then content.
+    """
+    averaged = _on_one_grid([average_seeds(score) for score in scores])
+    grid = joint_grid([cells.places.grid for cells in averaged])
+    values = np.full((len(averaged), grid.size), np.nan)
+    categories = np.zeros(grid.size, dtype=np.intp)
+    for row, score in zip(values[::-1], averaged[::-1], strict=True):  # the first one decides
+        row[score.places.cells] = score.values
+        categories[score.places.cells] = score.places.categories
+    numbers = np.flatnonzero(np.isfinite(values).any(axis=0))
+    styles, contents = np.divmod(numbers, max(len(grid.contents), 1))
+    places = Places(grid, styles, contents, categories[numbers])
+    return np.take(values, numbers, axis=-1), places
+
+
+def _on_one_grid(scores: Sequence[Observations]) -> list[Observations]:
+    grid = joint_grid([score.places.grid for score in scores])
+    return [replace(score, places=score.places.on(grid)) for score in scores]
 
 
 def paired_interval(
@@ -319,7 +384,3 @@ def paired_interval(
     """
     cells = paired_differences(candidate, baseline)
     return interval(cells, bounds=difference_bounds(bounds), level=level)
-
-
-def _cell_keys(cells: Observations) -> list[tuple[str, str]]:
-    return list(zip(cells.styles.tolist(), cells.contents.tolist(), strict=True))

@@ -16,7 +16,7 @@ generalised to:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -26,14 +26,17 @@ from bench.statistics.intervals import (
     Observations,
     average_seeds,
     crossing_of,
+    lined_up,
     paired_differences,
     spread_of,
+    spreads_of,
 )
 from bench.statistics.spread import (
     LEVEL,
     UNBOUNDED,
     Population,
     Range,
+    Spread,
     difference_bounds,
     ends,
     p_value,
@@ -245,12 +248,8 @@ def standings(
     """
     known = [name for name, score in scores.items() if np.isfinite(score.values).any()]
     pairs = {f"{first}\n{second}": (first, second) for first, second in combinations(known, 2)}
-    spreads = {
-        key: spread_of(
-            paired_differences(scores[first], scores[second]), bounds=difference_bounds(bounds)
-        )
-        for key, (first, second) in pairs.items()
-    }
+    found = _pair_spreads([scores[name] for name in known], difference_bounds(bounds))
+    spreads = dict(zip(pairs, found, strict=True))
     adjusted = holm({key: p_value(spread) for key, spread in spreads.items()})
     beaten_by, beats = dict.fromkeys(known, 0), dict.fromkeys(known, 0)
     for key, p in adjusted.items():
@@ -263,3 +262,10 @@ def standings(
         {pairs[key]: p for key, p in adjusted.items()},
         {name: (1 + beaten_by[name], len(known) - beats[name]) for name in known},
     )
+
+
+def _pair_spreads(scores: Sequence[Observations], bounds: Range) -> Iterator[Spread]:
+    """The spread of the differences of each pair, in the order of `combinations`."""
+    values, places = lined_up(scores)
+    for row, ours in enumerate(values):
+        yield from spreads_of(ours - values[row + 1 :], places, bounds=bounds)

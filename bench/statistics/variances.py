@@ -69,8 +69,8 @@ def crossing(styles: Names, contents: Names, categories: Names) -> Crossing:
     )
 
 
-def strata(categories: Names) -> Indices:
-    """The stratum of each content: its category, with categories of one content pooled.
+def strata(categories: Names | Indices) -> Indices:
+    """The stratum of each content: its category, by name or number, those of one content pooled.
 
     A category with a single content cannot vary, which would make an interval too narrow; such
     categories are pooled, and one alone joins the smallest other stratum.
@@ -91,8 +91,9 @@ def cluster_sums(values: Floats, index: Indices) -> Floats:
     if not len(index):
         return np.zeros((*values.shape[:-1], 0))
     order = np.argsort(index, kind="stable")
-    starts = np.flatnonzero(np.diff(index[order], prepend=-1))
-    return np.asarray(np.add.reduceat(values[..., order], starts, axis=-1))
+    sorted_out = index[order]
+    starts = np.searchsorted(sorted_out, np.arange(sorted_out[-1] + 1))
+    return np.asarray(np.add.reduceat(np.take(values, order, axis=-1), starts, axis=-1))
 
 
 def cell_variance(values: Floats) -> Floats:

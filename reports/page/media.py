@@ -11,11 +11,12 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.api import Audio, DatasetError
 from bench.audio import read_audio, write_audio
@@ -83,14 +84,22 @@ def _write_sound(page: Path, former: Path, folders: Sequence[Path], item: Needed
 
 def mel_picture(audio: Audio, size: tuple[int, int] = PICTURE) -> bytes:
     """A WebP of the mel spectrogram, `size` pixels across and up."""
-    from matplotlib import colormaps
     from PIL import Image
 
-    levels = mel_levels(audio, *size)
-    shades = (colormaps["magma"](levels)[::-1, :, :3] * 255).round().astype(np.uint8)
+    shades = _shades()
+    place = np.minimum((mel_levels(audio, *size) * len(shades)).astype(np.intp), len(shades) - 1)
     buffer = io.BytesIO()
-    Image.fromarray(shades).save(buffer, "WEBP", quality=QUALITY, method=2)
+    Image.fromarray(shades[place[::-1]]).save(buffer, "WEBP", quality=QUALITY, method=2)
     return buffer.getvalue()
+
+
+@cache
+def _shades() -> NDArray[np.uint8]:
+    """Red, green and blue from the softest level to the loudest, shape (shade, 3)."""
+    from matplotlib import colormaps
+
+    magma = colormaps["magma"]
+    return (magma(np.arange(magma.N))[:, :3] * 255).round().astype(np.uint8)
 
 
 def link_inputs(page: Path, folders: Sequence[Path], grid: Grid) -> Grid:

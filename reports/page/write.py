@@ -12,9 +12,8 @@ from urllib.parse import quote
 from bench.files import renewed_folder, replace_file
 from bench.loudness import TARGET_LUFS
 from bench.records.parts import log_file, parts_of
-from bench.records.schema import FAILED, PlannedCell
-from bench.records.store import Run
-from bench.scores import INVALID
+from bench.records.schema import PlannedCell
+from bench.records.store import Run, without_garbage_collection
 from reports import sounds
 from reports.figures import data, draw
 from reports.figures.looks import LIGHT
@@ -70,6 +69,7 @@ class HtmlScatter:
     narrow: Chart
 
 
+@without_garbage_collection()  # it would walk through every record again and again
 def write_page(
     report: Report, *, without_inputs: bool = False, without_sounds: bool = False
 ) -> Path:
@@ -133,6 +133,7 @@ def _write_index(page: Path, report: Report, words: dict[str, object]) -> None:
 def _words(report: Report, *, without_inputs: bool) -> dict[str, object]:
     """What the page says about the run, apart from its tables."""
     run, header = report.run, report.run.header
+    invalid = notes.invalid_note(run)
     return {
         "title": finding.title(run),
         "subtitle": finding.subtitle(run),
@@ -140,8 +141,8 @@ def _words(report: Report, *, without_inputs: bool) -> dict[str, object]:
         "finished": any(record.status == "ok" for record in run.cells.values()),
         "sheets": SHEETS,
         "scripts": SCRIPTS,
-        "facts": _facts(run),
-        "warnings": _warnings(run),
+        "facts": _facts(run, invalid),
+        "warnings": _warnings(run, invalid),
         "inputs": sounds.notice(run, asked_without=without_inputs).strip(),
         "lufs": f"{TARGET_LUFS:g}",
         "failures": _failures(report),
@@ -154,10 +155,9 @@ def _words(report: Report, *, without_inputs: bool) -> dict[str, object]:
     }
 
 
-def _facts(run: Run) -> list[tuple[str, object]]:
+def _facts(run: Run, invalid: str) -> list[tuple[str, object]]:
     header, counts = run.header, grids.facts(run)
     ended = ", ".join(f"{count} {status}" for status, count in sorted(counts.items())) or "none"
-    invalid = notes.invalid_note(run)
     return [
         ("Dataset", f"{header.dataset.get('name', 'unnamed')} ({header.dataset.get('licence')})"),
         ("Styles", ", ".join(header.styles)),
@@ -170,24 +170,20 @@ def _facts(run: Run) -> list[tuple[str, object]]:
     ]
 
 
-def _warnings(run: Run) -> list[str]:
+def _warnings(run: Run, invalid: str) -> list[str]:
     lines = []
     if not any(record.status == "ok" for record in run.cells.values()):
         lines.append(f"No cell of this run has finished: {_why_empty(run)}")
     if run.header.profile == "mini":
         lines.append("Mini models: never compare these numbers with published ones.")
-    if invalid := notes.invalid_note(run):
+    if invalid:
         lines.append(f"{invalid}: their metrics broke a rule; the reasons are under Failed cells.")
     return lines
 
 
 def _failures(report: Report) -> list[HtmlFailure]:
-    """Every failed cell with its log and its row; data frames are built only if there is one."""
-    run = report.run
-    cells = any(record.status in FAILED for record in run.cells.values())
-    broken = {"invalid_output", INVALID}
-    scores = any(score.status in broken for score in run.scores.values())
-    lines = notes.failures(run, reading.by_method(run)) if cells or scores else {}
+    """Every failed cell with its log and its row."""
+    run, lines = report.run, notes.failures(report.run)
     places = [entry.label for entry in reading.ordered_methods(run)]
     return [
         HtmlFailure(lines[cell.cell_id], address(cell, places), _log(report, cell))

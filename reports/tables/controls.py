@@ -15,7 +15,6 @@ from bench.records.schema import MethodEntry
 from bench.records.store import Run
 from bench.statistics.intervals import paired_differences
 from reports.tables import reading
-from reports.tables.reading import Frames
 
 TOLERANCE = 1e-3  # batch and thread effects on a score stay below it
 
@@ -41,15 +40,11 @@ def control_order(run: Run) -> list[str]:
     Raises:
         RecordError: Scores of one metric carry different fingerprints.
     """
-    return order_violations(run, reading.by_method(run))
-
-
-def order_violations(run: Run, frames: Frames) -> list[str]:
-    """`control_order` of a run whose frames were read before."""
-    methods = [m for m in reading.ordered_methods(run) if m.label in frames]
-    violations = [*_identity_violation(run, methods, frames)]
+    known = reading.sheets(run)
+    methods = [m for m in reading.ordered_methods(run) if m.label in known]
+    violations = [*_identity_violation(run, methods)]
     for rule in _rules(run, methods):
-        difference = _tonal_difference(run, frames, rule)
+        difference = _tonal_difference(run, rule)
         if difference is None or difference > TOLERANCE:
             continue
         if rule.strict or difference < -TOLERANCE:
@@ -83,12 +78,12 @@ def _rules(run: Run, methods: list[MethodEntry]) -> list[_Rule]:
     return [rule for rule in chain if rule.metric in {m.name for m in run.header.metrics}]
 
 
-def _identity_violation(run: Run, methods: list[MethodEntry], frames: Frames) -> list[str]:
+def _identity_violation(run: Run, methods: list[MethodEntry]) -> list[str]:
     """A copied content that does not score 1, because the pipeline alters audio or embeddings."""
     entry = reading.named(methods, "copy-content")
     if entry is None or "cp" not in {m.name for m in run.header.metrics}:
         return []
-    values = reading.raw_scores(run, frames[entry.label], "cp", "tonal").values
+    values = reading.raw_scores(run, entry.label, "cp", "tonal").values
     known = values[np.isfinite(values)]
     if not len(known) or abs(float(known.mean()) - 1) <= TOLERANCE:
         return []
@@ -96,10 +91,9 @@ def _identity_violation(run: Run, methods: list[MethodEntry], frames: Frames) ->
     return [f"{title}: {entry.label} = 1 expected, its mean on tonal styles is {known.mean():.3f}"]
 
 
-def _tonal_difference(run: Run, frames: Frames, rule: _Rule) -> float | None:
+def _tonal_difference(run: Run, rule: _Rule) -> float | None:
     upper, lower = (
-        reading.raw_scores(run, frames[label], rule.metric, "tonal")
-        for label in (rule.upper, rule.lower)
+        reading.raw_scores(run, label, rule.metric, "tonal") for label in (rule.upper, rule.lower)
     )
     differences = paired_differences(upper, lower).values
     return float(differences.mean()) if len(differences) else None

@@ -94,10 +94,8 @@ def _spreads(run: Run, pair: tuple[MethodEntry, MethodEntry], group: str) -> lis
     method, control = pair
     found = []
     for metric in reading.ordered_metrics(run):
-        ours = standing.judged(run, method.label, metric, raw=True)
-        if group != "all":
-            ours = ours.where([reading.style_kind(run, s) == group for s in ours.styles.tolist()])
-        theirs = reading.raw_scores(run, reading.by_method(run)[control.label], metric.name)
+        ours = reading.of_kind(run, standing.judged(run, method.label, metric, raw=True), group)
+        theirs = reading.raw_scores(run, control.label, metric.name)
         gained = paired_differences(ours, theirs)
         found.append(spread_of(gained, bounds=difference_bounds(reading.raw_range(metric))))
     return found

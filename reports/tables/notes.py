@@ -31,6 +31,7 @@ KINDS = {
     "none": "a mean without an interval rests on a single content",
 }
 SHOWN_FAILURES = 10
+OF_FAILURES = ("cell_id", "method", "style", "content", "repetition", "status", "reason")
 NO_BOLD = ", or * where there is none"  # said where a format may have no bold
 BEST = (
     f"bold{NO_BOLD}: the competitors that no other is significantly better than "
@@ -240,19 +241,14 @@ def invalid_note(run: Run) -> str:
     return f"{counted(found.total(), 'score')} invalid ({each})"
 
 
-def failure_lines(run: Run, frames: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Every cell that failed or has an invalid score, with its place, status and reason."""
-    return list(failures(run, frames).values())
-
-
-def failures(run: Run, frames: Mapping[str, pd.DataFrame]) -> dict[str, str]:
-    """The line of `failure_lines` about each failed cell, by its id."""
+def failures(run: Run) -> dict[str, str]:
+    """The place, status and reason of each cell that failed or has an invalid score, by its id."""
     lines = {}
-    for rows in frames.values():
-        chosen = reading.failures(rows) | reading.invalid(rows, run.header.metrics)
-        for metric in run.header.metrics:
-            chosen = chosen | reading.failures(rows, metric.name)
-        for row in rows[chosen].to_dict("records") if chosen.any() else ():
+    for sheet in reading.sheets(run).values():
+        chosen = reading.failures(sheet.rows)
+        for of_metric in (*sheet.failed.values(), *sheet.invalid.values()):
+            chosen = chosen | of_metric
+        for row in sheet.rows.loc[chosen, list(OF_FAILURES)].to_dict("records"):
             lines[str(row["cell_id"])] = _failure_line(run, row)
     return lines
 

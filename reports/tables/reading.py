@@ -24,7 +24,9 @@ from bench.records.store import Run
 from bench.scores import INVALID, NUMBERED
 from bench.scores import raw_range as raw_range_of
 from bench.statistics.intervals import Observations, observe
+from bench.statistics.places import Places, placed
 from bench.statistics.spread import Range
+from bench.statistics.variances import Floats
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,26 +151,82 @@ def style_kind(run: Run, style: str) -> str:
     return "tonal" if kind in TONAL else kind
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sheet:
+    """The cells of a method with what every table asks of them, in parallel arrays.
+
+    Args:
+        rows: Its rows of `bench.records.frame.frame`.
+        places: The place of each row; all methods of a run have theirs on one grid.
+        numbers: What `numbers` says of each metric.
+        raw: The same before clipping.
+        failed: What `failures` says of each metric.
+        invalid: What `invalid` says of each metric.
+        declined: Per metric, which scores are `unsupported`.
+    """
+
+    rows: pd.DataFrame
+    places: Places
+    numbers: Mapping[str, Floats]
+    raw: Mapping[str, Floats]
+    failed: Mapping[str, NDArray[np.bool_]]
+    invalid: Mapping[str, NDArray[np.bool_]]
+    declined: Mapping[str, NDArray[np.bool_]]
+
+    def scores(self, metric: str, *, raw: bool = False) -> Observations:
+        """The numbers of a metric."""
+        return Observations((self.raw if raw else self.numbers)[metric], self.places)
+
+    def part(self, rows: pd.DataFrame) -> Sheet:
+        """Some of the rows, which keep their labels of the whole sheet's."""
+        at = rows.index.to_numpy()
+        return Sheet(
+            rows,
+            self.places.where(at),
+            {name: values[at] for name, values in self.numbers.items()},
+            {name: values[at] for name, values in self.raw.items()},
+            {name: said[at] for name, said in self.failed.items()},
+            {name: said[at] for name, said in self.invalid.items()},
+            {name: said[at] for name, said in self.declined.items()},
+        )
+
+
 def by_method(run: Run) -> dict[str, pd.DataFrame]:
     """The rows of `bench.records.frame.frame` per method label; a method without cells is absent.
 
     Raises:
         RecordError: Scores of one metric carry different fingerprints.
     """
-    return dict(_by_method(run))
+    return {label: sheet.rows for label, sheet in sheets(run).items()}
 
 
 @lru_cache(maxsize=KEPT)
-def _by_method(run: Run) -> dict[str, pd.DataFrame]:
+def sheets(run: Run) -> Mapping[str, Sheet]:
+    """The sheet of each method, by its label; a method without cells is absent.
+
+    Raises:
+        RecordError: Scores of one metric carry different fingerprints.
+    """
     check_fingerprints(run)
     if not run.plan:
         return {}
     table = frame(run)
     for name in map(str, table.select_dtypes("str").columns):
         table[name] = table[name].astype(object)  # compared and taken in half the time
-    return {str(label): rows for label, rows in table.groupby("method", sort=False)}
+    names = [metric.name for metric in run.header.metrics]
+    whole = Sheet(
+        table,
+        placed(table["style"].tolist(), table["content"].tolist(), table["category"].tolist()),
+        {name: numbers(table, name) for name in names},
+        {name: numbers(table, name, raw=True) for name in names},
+        {name: failures(table, name) for name in names},
+        {metric.name: invalid(table, [metric]) for metric in run.header.metrics},
+        {name: said(table, f"{name}.status", "unsupported") for name in names},
+    )
+    return {str(label): whole.part(rows) for label, rows in table.groupby("method", sort=False)}
 
 
+@lru_cache(maxsize=KEPT)
 def check_fingerprints(run: Run) -> None:
     """Refuse a run in which scores of one metric were made by different measures.
 
@@ -231,11 +289,17 @@ def raw_range(metric: MetricEntry) -> Range:
     return raw_range_of(metric.range)
 
 
-def raw_scores(run: Run, rows: pd.DataFrame, metric: str, kind: str = "all") -> Observations:
-    """The scores before clipping, on the styles of one kind ("all" for every style)."""
-    if kind != "all":
-        rows = rows[[style_kind(run, style) == kind for style in rows["style"]]]
-    return observed(rows, numbers(rows, metric, raw=True))
+def raw_scores(run: Run, label: str, metric: str, kind: str = "all") -> Observations:
+    """The scores of a method before clipping, on the styles of one kind ("all" for every style)."""
+    return of_kind(run, sheets(run)[label].scores(metric, raw=True), kind)
+
+
+def of_kind(run: Run, scores: Observations, kind: str) -> Observations:
+    """The scores on the styles of one kind; all of them where that is "all"."""
+    if kind == "all":
+        return scores
+    styles = [style for style in run.header.styles if style_kind(run, style) == kind]
+    return scores.where(scores.places.in_styles(styles))
 
 
 def device_of(run: Run, label: str) -> str:

@@ -8,12 +8,13 @@ nearest other, has none, and is above 0 where the own style is the nearest of al
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from bench.records.schema import MetricEntry
+from bench.records.schema import MetricEntry, PlannedCell
 from bench.records.store import Run
 from bench.statistics.intervals import Observations, interval, share_interval
 from reports.tables import notes, reading, standing
@@ -81,7 +82,7 @@ def _rows(run: Run, label: str, metrics: Sequence[MetricEntry]) -> list[Row]:
     asked = dict.fromkeys(reading.by_method(run)[label]["style"].tolist())
     rows = []
     for style in (ALL, *asked):
-        chosen = [s if style == ALL else s.where((s.styles == style).tolist()) for s in scores]
+        chosen = [s if style == ALL else s.where(s.places.in_styles([style])) for s in scores]
         values: list[Value] = []
         for score, metric in zip(chosen, metrics, strict=True):
             values += [_shown(score, metric.range), _shown(_is_own(score))]
@@ -116,11 +117,14 @@ def confusion(run: Run) -> ResultTable:
     reading.check_fingerprints(run)
     judges, styles = _judges(run), list(run.header.styles)
     fits = len(styles) <= MOST_STYLES
+    cells: dict[str, list[PlannedCell]] = {}
+    for cell in run.plan:
+        cells.setdefault(cell.method, []).append(cell)
     rows = [
         row
         for judge, metric in (judges.items() if fits else ())
         for label in standing.competitors(run)
-        for row in _matrix(run, judge, metric, label)
+        for row in _matrix(run, (judge, label), cells[label], metric)
     ]
     columns = (
         Column("judge", "Judge", text=True),
@@ -140,25 +144,29 @@ def confusion(run: Run) -> ResultTable:
     )
 
 
-def _matrix(run: Run, judge: str, metric: MetricEntry, label: str) -> list[Row]:
-    styles = list(run.header.styles)
-    taken = _taken_for(run, metric.name, label)
+def _matrix(
+    run: Run, named: tuple[str, str], cells: Sequence[PlannedCell], metric: MetricEntry
+) -> list[Row]:
+    """The rows of one judge and one method, which has these cells."""
+    (judge, label), styles = named, list(run.header.styles)
+    taken = _taken_for(run, metric.name, cells)
     rows = []
     for style in styles:
-        found = [nearest for own, nearest in taken if own == style]
-        if found:
-            shares = [found.count(other) / len(found) for other in styles]
-            cells: tuple[Value, ...] = (judge, label, style, *shares, len(found))
-            rows.append(Row(cells, f"{label} by {judge}", method=label))
+        found = taken.get(style, Counter())
+        total = found.total()
+        if total:
+            shares = [found[other] / total for other in styles]
+            values: tuple[Value, ...] = (judge, label, style, *shares, total)
+            rows.append(Row(values, f"{label} by {judge}", method=label))
     return rows
 
 
-def _taken_for(run: Run, metric: str, label: str) -> list[tuple[str, str]]:
-    """The style of each output of a method, and the style that it is nearest to."""
-    found = []
-    for cell in run.plan:
-        score = run.scores.get((cell.cell_id, metric)) if cell.method == label else None
+def _taken_for(run: Run, metric: str, cells: Sequence[PlannedCell]) -> dict[str, Counter[str]]:
+    """How many outputs in each style are nearest to which style."""
+    found: dict[str, Counter[str]] = {}
+    for cell in cells:
+        score = run.scores.get((cell.cell_id, metric))
         facts: Mapping[str, object] = (score.detail if score else None) or {}
         if isinstance(nearest := facts.get("nearest"), str):
-            found.append((cell.style, nearest))
+            found.setdefault(cell.style, Counter())[nearest] += 1
     return found

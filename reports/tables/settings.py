@@ -8,7 +8,7 @@ from bench.records.schema import MethodEntry, MetricEntry
 from bench.records.store import Run
 from reports.tables import notes, published, reading
 from reports.tables.table2 import metric_column, score_value, with_cells
-from reports.text.result_table import Column, ResultTable, Row
+from reports.text.result_table import Column, ResultTable, Row, Value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,12 +67,19 @@ def _setting_rows(
     group = f"{reading.CONTROLS}: {entry.label}" if entry.control else entry.label
     lines = []
     for (style, scale, strength), part in rows.groupby(["style", *SETTINGS], sort=True):
-        values = with_cells([score_value(part, metric, kinds) for metric in metrics])
+        values = _means(part, metrics, kinds)
         setting = (float(str(scale)), float(str(strength)))
         cells = (entry.label, str(style), *setting, *values)
         lines.append(Row(cells, group))
-    means = with_cells([score_value(rows, metric, kinds) for metric in metrics])
+    means = _means(rows, metrics, kinds)
     return [*lines, Row((entry.label, "mean", None, None, *means), group, "mean")]
+
+
+def _means(rows: pd.DataFrame, metrics: list[MetricEntry], kinds: set[str]) -> list[Value]:
+    scores = [reading.observed(rows, reading.numbers(rows, metric.name)) for metric in metrics]
+    return with_cells([
+        score_value(rows, own, metric, kinds) for own, metric in zip(scores, metrics, strict=True)
+    ])  # fmt: skip
 
 
 def _published_settings(run: Run, metrics: list[MetricEntry]) -> list[Row]:

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from dataclasses import replace
+from functools import lru_cache, reduce
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -24,12 +25,12 @@ import numpy as np
 
 from bench.records.schema import MetricEntry
 from bench.records.store import Run
-from bench.statistics.intervals import Observations, on_common_cells
+from bench.statistics.intervals import Observations
 from bench.statistics.paired import Standings, standings
+from bench.statistics.variances import Indices
 from reports.tables import reading
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import NDArray
 
 FINISHED = 0.9  # with fewer of its cells, a method is not judged
@@ -49,7 +50,7 @@ def worst(run: Run, metric: MetricEntry) -> float:
     end = low if maximize else high
     if math.isfinite(end):
         return end
-    found = [reading.numbers(rows, metric.name) for rows in reading.by_method(run).values()]
+    found = [sheet.numbers[metric.name] for sheet in reading.sheets(run).values()]
     known = np.concatenate([values[np.isfinite(values)] for values in found])
     if not len(known):
         return math.nan
@@ -62,34 +63,28 @@ def judged(run: Run, label: str, metric: MetricEntry, *, raw: bool = False) -> O
     A failure in a style for which every method's score is n/a, such as one without held-out clips,
     stays without a score.
     """
-    known, key = _known(run), (label, metric.name, raw)
-    if key not in known:
-        rows = reading.by_method(run)[label]
-        applies = ~reading.said(rows, "style", *_declined_styles(run)[metric.name])
-        lost = reading.failures(rows, metric.name) & applies
-        values = reading.numbers(rows, metric.name, raw=raw)
-        known[key] = reading.observed(rows, np.where(lost, worst(run, metric), values))
-    return known[key]
+    sheet = reading.sheets(run)[label]
+    scores = sheet.scores(metric.name, raw=raw)
+    lost = sheet.failed[metric.name] & ~_in_declined_style(run, sheet, metric)
+    return replace(scores, values=np.where(lost, worst(run, metric), scores.values))
+
+
+def _in_declined_style(run: Run, sheet: reading.Sheet, metric: MetricEntry) -> NDArray[np.bool_]:
+    return _declined_styles(run)[metric.name][sheet.places.styles]
 
 
 @lru_cache(maxsize=reading.KEPT)
-def _known(_run: Run) -> dict[tuple[str, str, bool], Observations]:
-    """What `judged` has answered about a run: tables ask for the same scores again and again."""
-    return {}
-
-
-@lru_cache(maxsize=reading.KEPT)
-def _declined_styles(run: Run) -> dict[str, list[str]]:
-    """Per metric, the styles for which no method has a score and some score is n/a."""
+def _declined_styles(run: Run) -> dict[str, NDArray[np.bool_]]:
+    """Per metric, for which styles of the grid no method has a score and some score is n/a."""
     found = {}
-    for metric in run.header.metrics:
-        declined: set[str] = set()
-        scored: set[str] = set()
-        for rows in reading.by_method(run).values():
-            styles = rows["style"]
-            declined |= set(styles[reading.said(rows, f"{metric.name}.status", "unsupported")])
-            scored |= set(styles[np.isfinite(reading.numbers(rows, metric.name))])
-        found[metric.name] = sorted(declined - scored)
+    sheets = list(reading.sheets(run).values())
+    for metric in run.header.metrics if sheets else ():
+        count = len(sheets[0].places.grid.styles)
+        declined, scored = np.zeros(count, dtype=np.bool_), np.zeros(count, dtype=np.bool_)
+        for sheet in sheets:
+            declined[sheet.places.styles[sheet.declined[metric.name]]] = True
+            scored[sheet.places.styles[np.isfinite(sheet.numbers[metric.name])]] = True
+        found[metric.name] = declined & ~scored
     return found
 
 
@@ -105,19 +100,18 @@ def unjudged(run: Run, metric: MetricEntry) -> Mapping[str, str]:
 def _unjudged(run: Run) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {metric.name: {} for metric in run.header.metrics}
     for metric, label in product(run.header.metrics, competitors(run)):
-        rows = reading.by_method(run)[label]
-        done = int(np.isfinite(reading.numbers(rows, metric.name)).sum())
-        supported = int((~_declined(run, rows, metric)).sum())
+        sheet = reading.sheets(run)[label]
+        done = int(np.isfinite(sheet.numbers[metric.name]).sum())
+        supported = int((~_declined(run, sheet, metric)).sum())
         if done < FINISHED * supported:
             found[metric.name][label] = f"has {done} of {supported} scores"
     return found
 
 
-def _declined(run: Run, rows: pd.DataFrame, metric: MetricEntry) -> NDArray[np.bool_]:
+def _declined(run: Run, sheet: reading.Sheet, metric: MetricEntry) -> NDArray[np.bool_]:
     """Which rows have no score because they cannot: the cell, its score or its style is n/a."""
-    na = reading.said(rows, "status", "unsupported")
-    na |= reading.said(rows, f"{metric.name}.status", "unsupported")
-    return na | reading.said(rows, "style", *_declined_styles(run)[metric.name])
+    na = reading.said(sheet.rows, "status", "unsupported") | sheet.declined[metric.name]
+    return na | _in_declined_style(run, sheet, metric)
 
 
 def standing(run: Run, metric: MetricEntry) -> Standings:
@@ -140,11 +134,11 @@ def _standings(run: Run) -> dict[str, Standings]:
 def _judged_labels(run: Run, metric: MetricEntry) -> list[str]:
     """The competitors that are judged by a metric and have any number of it."""
     left_out = unjudged(run, metric)
-    frames = reading.by_method(run)
+    sheets = reading.sheets(run)
     return [
         label
         for label in competitors(run)
-        if label not in left_out and np.isfinite(reading.numbers(frames[label], metric.name)).any()
+        if label not in left_out and np.isfinite(sheets[label].numbers[metric.name]).any()
     ]
 
 
@@ -154,7 +148,7 @@ def best(run: Run, metric: MetricEntry) -> frozenset[str]:
     return found.best if len(found.ranks) >= SEVERAL else frozenset()
 
 
-Cells = frozenset[tuple[str, str]]  # (style, content) pairs
+Cells = Indices  # numbers of (style, content) cells on the grid of a run, in their order
 
 
 def common_cells(run: Run, metrics: Iterable[MetricEntry]) -> Mapping[str, Cells]:
@@ -167,19 +161,15 @@ def common_cells(run: Run, metrics: Iterable[MetricEntry]) -> Mapping[str, Cells
     for metric in metrics:
         scores = [judged(run, label, metric) for label in _judged_labels(run, metric)]
         each = [_cells(score) for score in scores]
-        differ = differ or len(set(each)) > 1
-        found[metric.name] = _cells(on_common_cells(scores)[0]) if scores else frozenset()
+        differ = differ or len({cells.tobytes() for cells in each}) > 1
+        found[metric.name] = reduce(np.intersect1d, each) if each else np.zeros(0, dtype=np.intp)
     return found if differ else {}
 
 
 def _cells(scores: Observations) -> Cells:
-    known = np.isfinite(scores.values)
-    return frozenset(
-        zip(scores.styles[known].tolist(), scores.contents[known].tolist(), strict=True)
-    )
+    return np.unique(scores.places.cells[np.isfinite(scores.values)])
 
 
 def restricted(scores: Observations, cells: Cells) -> Observations:
     """The scores of some cells."""
-    keys = zip(scores.styles.tolist(), scores.contents.tolist(), strict=True)
-    return scores.where([key in cells for key in keys])
+    return scores.where(np.isin(scores.places.cells, cells))

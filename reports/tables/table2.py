@@ -17,7 +17,7 @@ import numpy as np
 from bench.records.judge_cards import JudgeCard, card_of
 from bench.records.schema import MethodEntry, MetricEntry
 from bench.records.store import Run
-from bench.statistics.intervals import Interval, interval
+from bench.statistics.intervals import Interval, Observations, interval
 from reports.tables import controls, notes, published, reading, standing
 from reports.tables.capabilities import capability_notes
 from reports.text.result_table import Column, Estimate, Missing, ResultTable, Row, Value, estimate
@@ -48,9 +48,7 @@ def table2(run: Run) -> ResultTable:
     frames = reading.by_method(run)
     metrics = reading.ordered_metrics(run)
     kinds: set[str] = set()
-    rows = [
-        row for entry in reading.ordered_methods(run) for row in _rows(run, entry, frames, kinds)
-    ]
+    rows = [row for entry in reading.ordered_methods(run) for row in _rows(run, entry, kinds)]
     rows = _with_best(run, rows + _common_rows(run, kinds))
     cards = {metric.name: card_of(metric) for metric in metrics}
     columns = (
@@ -92,21 +90,23 @@ def metric_column(metric: MetricEntry, title: str | None = None) -> Column:
     return Column(metric.name, f"{title or metric.title} {ARROWS[metric.direction]}")
 
 
-def _rows(
-    run: Run, entry: MethodEntry, frames: dict[str, pd.DataFrame], kinds: set[str]
-) -> list[Row]:
+def _rows(run: Run, entry: MethodEntry, kinds: set[str]) -> list[Row]:
     """The line of one method and, if any of its cells failed, the line with these imputed."""
-    rows = frames.get(entry.label)
-    if rows is None:
+    sheet = reading.sheets(run).get(entry.label)
+    if sheet is None:
         return []
+    rows = sheet.rows
     group = reading.group_of(entry)
     metrics = reading.ordered_metrics(run)
     sees = " + ".join(entry.conditioned_on)
-    done = int((reading.said(rows, "status", "ok") & ~reading.invalid(rows, metrics)).sum())
-    measured = with_cells([score_value(rows, metric, kinds) for metric in metrics])
+    sound = ~np.any(list(sheet.invalid.values()), axis=0)
+    done = int((reading.said(rows, "status", "ok") & sound).sum())
+    measured = with_cells([
+        score_value(rows, sheet.scores(metric.name), metric, kinds) for metric in metrics
+    ])  # fmt: skip
     cells = (entry.label, sees, *measured, f"{done}/{len(rows)}")
     lines = [Row(cells, group, "measured", entry.label)]
-    lost = _lost(run, rows)
+    lost = _lost(sheet)
     if lost:
         imputed = with_cells([_imputed(run, entry.label, metric, kinds) for metric in metrics])
         label = f"{entry.label}, failed at {_worst(run)}"
@@ -131,11 +131,11 @@ def _worst(run: Run) -> str:
     return "0" if ends == {0.0} else "worst"
 
 
-def _lost(run: Run, rows: pd.DataFrame) -> int:
+def _lost(sheet: reading.Sheet) -> int:
     """How many cells failed, themselves or in any of their scores."""
-    failed = reading.failures(rows)
-    for metric in run.header.metrics:
-        failed = failed | reading.failures(rows, metric.name)
+    failed = reading.failures(sheet.rows)
+    for of_metric in sheet.failed.values():
+        failed = failed | of_metric
     return int(failed.sum())
 
 
@@ -166,12 +166,13 @@ def _on_cells(
     return _estimate(interval(scores, bounds=metric.range), kinds)
 
 
-def score_value(rows: pd.DataFrame, metric: MetricEntry, kinds: set[str]) -> Value:
-    """The mean of a metric over some rows, or why there is none.
+def score_value(
+    rows: pd.DataFrame, scores: Observations, metric: MetricEntry, kinds: set[str]
+) -> Value:
+    """The mean of the scores of some rows by a metric, or why there is none.
 
     The kind of its interval is added to `kinds`.
     """
-    scores = reading.observed(rows, reading.numbers(rows, metric.name))
     if np.isfinite(scores.values).any():
         return _estimate(interval(scores, bounds=metric.range), kinds)
     return _why_missing(rows, metric)
@@ -264,10 +265,10 @@ def _table2_notes(run: Run, frames: dict[str, pd.DataFrame], kinds: set[str]) ->
     lines = notes.identity_notes(run) + notes.interval_notes(kinds)
     lines += [*notes.sees_notes(run), *capability_notes(run)]
     lines += notes.missing_notes(run, frames)
-    if any(_lost(run, rows) for rows in frames.values()):
+    if any(_lost(sheet) for sheet in reading.sheets(run).values()):
         lines.append(f"failed at {_worst(run)}: the mean with each failed cell as the worst score")
     lines += [*notes.unjudged_notes(run), *disagreement(run), *notes.peak_notes(run)]
-    violations = controls.order_violations(run, frames)
+    violations = controls.control_order(run)
     lines += [f"{OUT_OF_ORDER}{violation}" for violation in violations]
     if run.header.profile == "full":
         lines.append(

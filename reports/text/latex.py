@@ -33,7 +33,11 @@ GAP = 6.0  # between two columns
 LINE, SMALL_LINE = 9.6, 9.0  # from one line to the next; an interval has some room beneath it
 LONGEST_NAME, LONGEST_TEXT = 92.0, 120.0  # of a column of words before its lines are broken
 _SHRINK = r"\footnotesize\setlength{\tabcolsep}{3pt}"
-_EMS = (("il.,:;|!'I", 0.31), ("ftrj[]()-/ ", 0.4), ("mwMW@%+=<>", 0.86))  # of a letter
+_EMS = {  # of a letter
+    letter: width
+    for letters, width in (("il.,:;|!'I", 0.31), ("ftrj[]()-/ ", 0.4), ("mwMW@%+=<>", 0.86))
+    for letter in letters
+}
 _CAPITAL, _LETTER, _BOLD = 0.74, 0.56, 1.12
 
 _LATEX = {
@@ -194,32 +198,36 @@ def _row_lines(cells: Sequence[Value], columns: Sequence[Column]) -> list[str]:
 
     A star says that the second belongs to the first; so does the rest of a text that is broken.
     """
-    ends = [_parts(cell, column)[2] for cell, column in zip(cells, columns, strict=True)]
+    parts = [_parts(cell, column) for cell, column in zip(cells, columns, strict=True)]
+    broken = any(ends for *_, ends in parts)
     pairs = [
-        _cell(cell, column, broken=any(ends)) for cell, column in zip(cells, columns, strict=True)
+        _cell(part, column, bold=isinstance(cell, Estimate) and cell.best, broken=broken)
+        for cell, part, column in zip(cells, parts, columns, strict=True)
     ]
     first = " & ".join(above for above, _ in pairs)
-    if not any(ends):
+    if not broken:
         return [rf"{first} \\"]
     return [rf"{first} \\*[-1.5pt]", rf"{' & '.join(below for _, below in pairs)} \\[1pt]"]
 
 
-def _cell(value: Value, column: Column, *, broken: bool) -> tuple[str, str]:
+def _cell(
+    parts: tuple[str, str, str], column: Column, *, bold: bool, broken: bool
+) -> tuple[str, str]:
     """What stands in the first line of a row, and what stands beneath it.
 
     Args:
-        value: The value.
+        parts: Mean, count and interval.
         column: Its column.
+        bold: It is one of the best.
         broken: There is a second line, so a long text goes on in it.
     """
-    mean, count, ends = _parts(value, column)
+    mean, count, ends = parts
     if column.text:
         above, below = _line_and_rest(mean, _longest(column)) if broken else (mean, "")
         return _breakable(above, column), _breakable(below, column)
     counted, between = (
         rf"{{\scriptsize {_typed(text)}}}" if text else "" for text in (count, ends)
     )
-    bold = isinstance(value, Estimate) and value.best
     number = rf"\textbf{{{_typed(mean)}}}" if bold else _typed(mean)
     return f"{number} {counted}".strip(), between
 
@@ -284,8 +292,7 @@ def _head_lines(column: Column, width: float) -> list[str]:
 
 def _ems(text: str) -> float:
     """About how wide a text is, in units of its type's size."""
-    known = {letter: width for letters, width in _EMS for letter in letters}
-    return sum(known.get(one, _CAPITAL if one.isupper() else _LETTER) for one in text)
+    return sum([_EMS.get(one) or (_CAPITAL if one.isupper() else _LETTER) for one in text])
 
 
 def _width(table: ResultTable, place: int) -> float:

@@ -21,12 +21,14 @@ from bench.statistics.intervals import (
     Observations,
     average_seeds,
     interval,
+    lined_up,
     observe,
     on_common_cells,
     paired_differences,
     paired_interval,
     share_interval,
     spread_of,
+    spreads_of,
 )
 from bench.statistics.spread import ends
 
@@ -141,9 +143,7 @@ def test_the_order_of_rows_does_not_matter() -> None:
     y = simulate(np.random.default_rng(6), 3, 12)
     rows = crossed(y)
     order = np.random.default_rng(7).permutation(y.size)
-    shuffled = Observations(
-        rows.values[order], rows.styles[order], rows.contents[order], rows.categories[order]
-    )
+    shuffled = Observations(rows.values[order], rows.places.where(order))
     assert interval(shuffled).low == pytest.approx(interval(rows).low, abs=1e-12)
 
 
@@ -307,3 +307,21 @@ def test_a_share_of_independent_cells_is_that_of_wilson() -> None:
     found = share_interval(cells)
     low, high = proportion_confint(int(draws.sum()), 400, method="wilson")
     assert (found.low, found.high) == pytest.approx((low, high), abs=2e-3)
+
+
+def test_scores_lined_up_have_the_spreads_that_each_has_alone() -> None:
+    rng = np.random.default_rng(12)
+    whole = [crossed(simulate(rng, 6, 9)) for _ in range(3)]
+    scores = [*whole, *(one.where(rng.random(54) < 0.8) for one in whole[:2])]
+    values, places = lined_up(scores)
+    assert spreads_of(values, places) == [spread_of(score) for score in scores]
+
+
+def test_names_that_other_scores_do_not_have_change_no_pair() -> None:
+    ours = observe([0.5, 0.7, 0.9], ["t", "s", "t"], ["a", "b", "d"], ["x", "y", "z"])
+    theirs = observe([0.4, 0.1, 0.2], ["t", "r", "t"], ["d", "b", "a"], ["z", "y", "x"])
+    pairs = paired_differences(ours, theirs)
+    assert pairs.values.tolist() == pytest.approx([0.3, 0.5])
+    assert pairs.styles.tolist() == ["t", "t"]
+    assert pairs.contents.tolist() == ["a", "d"]
+    assert pairs.categories.tolist() == ["x", "z"]
