@@ -75,7 +75,7 @@ def listen() -> None:
     type=OneOf(["five", "mushra"]),
     default="five",
     show_default=True,
-    help="five: three questions, 1 to 5. mushra: the content alone, 0 to 100, for webMUSHRA.",
+    help="Three questions, marked 1 to 5; or (mushra) the content alone, 0 to 100, for webMUSHRA.",
 )
 @click.option(
     "--listeners",
