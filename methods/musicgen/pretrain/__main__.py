@@ -92,17 +92,27 @@ def codes_stage(options: argparse.Namespace) -> None:
     """Write the codes of the corpus as the codec of the folder has them, or the committed one.
 
     Raises:
-        ConfigError: A language model was begun in the folder with the codes of another codec.
+        ConfigError: A language model was begun in the folder, and not with the codes of this codec.
     """
     network, begun = codec_of(options), options.work / f"{lm.RECIPE.name}.pt"
-    if begun.exists() and Material.read(options.work / MATERIAL).codec != codec.identity(network):
+    own, known = codec.identity(network), _codec_of_material(options.work / MATERIAL)
+    if begun.exists() and known != own:
         raise ConfigError(
-            f"the language model in {begun} was begun with the codes of another codec; with these "
-            f"it would go on wrongly. Remove {lm.RECIPE.name}.* there, or name another folder."
+            f"the language model in {begun} was begun with the codes of "
+            f"{known or 'an unknown codec'}, and these would be of {own}; with them it would go on "
+            f"wrongly. Remove {lm.RECIPE.name}.* there, or name another folder."
         )
     corpus = load_corpus(options.work, options.clips)
     latents = codec.encode(network, corpus)
     codec.material(network, latents, corpus).write(options.work / MATERIAL)
+
+
+def _codec_of_material(path: Path) -> str | None:
+    """Whose codes a file holds; None where there is none, or it does not say."""
+    try:
+        return Material.read(path).codec
+    except ConfigError:
+        return None
 
 
 def lm_stage(options: argparse.Namespace) -> None:
