@@ -25,7 +25,7 @@ def mel_levels(audio: Audio, columns: int, bands: int, top_hz: float | None = No
 
     Each column is one frame, so that pictures of clips of any length have the same width.
     """
-    mono = audio.mono.astype(np.float64)
+    mono = audio.mono
     padded = np.pad(mono, (N_FFT // 2, N_FFT))
     starts = np.linspace(0, max(len(mono) - 1, 0), columns).astype(int)
     power = _powers(sliding_window_view(padded, N_FFT), starts)
@@ -38,8 +38,12 @@ def mel_levels(audio: Audio, columns: int, bands: int, top_hz: float | None = No
 
 
 def _powers(windows: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """The power spectrum of the window at each start, a few at a time, which a processor caches."""
-    taper, power = np.hanning(N_FFT), np.empty((len(starts), N_FFT // 2 + 1))
+    """The power spectrum of the window at each start, a few at a time, which a processor caches.
+
+    In 32 bits, twice as fast: their rounding is 70 dB below what is the softest in a picture.
+    """
+    taper = np.hanning(N_FFT).astype(np.float32)
+    power = np.empty((len(starts), N_FFT // 2 + 1), dtype=np.float32)
     for first in range(0, len(starts), AT_ONCE):
         chosen = slice(first, first + AT_ONCE)
         power[chosen] = np.abs(np.fft.rfft(windows[starts[chosen]] * taper, axis=1)) ** 2
@@ -71,7 +75,7 @@ def _filters(sample_rate: int, bands: int, top_hz: float) -> np.ndarray:
     # A band narrower than a bin has none under it: it takes the nearest.
     empty = np.flatnonzero(triangles.max(axis=1) == 0)
     triangles[empty, np.abs(bins - edges[empty + 1, None]).argmin(axis=1)] = 1.0
-    return np.asarray(triangles * 2 / (edges[2:] - edges[:-2])[:, None])
+    return np.asarray(triangles * 2 / (edges[2:] - edges[:-2])[:, None], dtype=np.float32)
 
 
 def _mel(hertz: float) -> float:

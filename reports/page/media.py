@@ -87,7 +87,7 @@ def mel_picture(audio: Audio, size: tuple[int, int] = PICTURE) -> bytes:
     from PIL import Image
 
     shades = _shades()
-    place = np.minimum((mel_levels(audio, *size) * len(shades)).astype(np.intp), len(shades) - 1)
+    place = (mel_levels(audio, *size) * (len(shades) - 1)).astype(np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(shades[place[::-1]]).save(buffer, "WEBP", quality=QUALITY, method=2)
     return buffer.getvalue()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from urllib.parse import quote
@@ -93,13 +94,16 @@ def write_page(
         grid, needed = without(grid, {item.name: LEFT_OUT for item in needed}), ()
     linked = link_inputs(page, () if without_inputs or without_sounds else report.folders, grid)
     with renewed_folder(page, run.folder, keeps(needed)) as fresh:
-        missing = write_media(fresh, page, report.folders, needed)
-        words = _words(report, without_inputs=without_inputs)
+        with ThreadPoolExecutor(1) as beside:  # sounds take as long as figures
+            media = beside.submit(write_media, fresh, page, report.folders, needed)
+            words = _words(report, without_inputs=without_inputs) | _findings(fresh, report)
+            _write_tables(fresh, report)
+            missing = media.result()
         whole = without(linked, missing)
         shown = [] if without_sounds else first_heard(run, whole)
         held = grids.packed(whole)
-        _write_index(fresh, report, {**words, "examples": shown, "grid": held})
-        _write_tables(fresh, report)
+        text = render(ASSETS / "page.html.j2", {**words, "examples": shown, "grid": held})
+        replace_file(fresh / "index.html", text)
         for name in (*SHEETS, *SCRIPTS):
             replace_file(fresh / name, (ASSETS / name).read_bytes())
     return page / "index.html"
@@ -113,21 +117,23 @@ def _write_tables(page: Path, report: Report) -> None:
             replace_file(page / "tables" / f"{table.label}.{suffix}", text)
 
 
-def _write_index(page: Path, report: Report, words: dict[str, object]) -> None:
-    """Write the text of the page, with its tables and figures, beside its sounds."""
+def _findings(page: Path, report: Report) -> dict[str, object]:
+    """What the page says, draws and tabulates of the results; writes the figures' numbers."""
     run, by_label = report.run, {table.label: table for table in report.tables}
-    planes = scatters(run, by_label["table2"]) if words["finished"] else []
-    drawn = plates(run, by_label) if words["finished"] else ()
+    planes = scatters(run, by_label["table2"]) if _finished(run) else []
+    drawn = plates(run, by_label) if _finished(run) else ()
     apart = {plane.label for plane in planes}
     names = {entry.label for entry in run.header.methods}
-    text = render(ASSETS / "page.html.j2", {
-        **words,
+    return {
         "sentences": finding.sentences(run, planes),
         "scatters": [_scatter(page, report, plane) for plane in planes],
         "tables": [html_table(table, names) for table in report.tables],
         "figures": [_figure(page, p) for p in drawn if p.label not in apart],
-    })  # fmt: skip
-    replace_file(page / "index.html", text)
+    }
+
+
+def _finished(run: Run) -> bool:
+    return any(record.status == "ok" for record in run.cells.values())
 
 
 def _words(report: Report, *, without_inputs: bool) -> dict[str, object]:
@@ -138,7 +144,7 @@ def _words(report: Report, *, without_inputs: bool) -> dict[str, object]:
         "title": finding.title(run),
         "subtitle": finding.subtitle(run),
         "alarms": finding.alarms(run, report.tables[0]),
-        "finished": any(record.status == "ok" for record in run.cells.values()),
+        "finished": _finished(run),
         "sheets": SHEETS,
         "scripts": SCRIPTS,
         "facts": _facts(run, invalid),
@@ -172,7 +178,7 @@ def _facts(run: Run, invalid: str) -> list[tuple[str, object]]:
 
 def _warnings(run: Run, invalid: str) -> list[str]:
     lines = []
-    if not any(record.status == "ok" for record in run.cells.values()):
+    if not _finished(run):
         lines.append(f"No cell of this run has finished: {_why_empty(run)}")
     if run.header.profile == "mini":
         lines.append("Mini models: never compare these numbers with published ones.")

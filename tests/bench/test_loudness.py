@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
 from bench.api import Audio
-from bench.loudness import _k_weighting, loudness, matched
+from bench.loudness import _k_weighted, _k_weighting, loudness, matched
 
 
 def sine(rate: int, hertz: float = 997.0, level: float = 1.0, seconds: float = 5.0) -> Audio:
@@ -32,6 +33,22 @@ def test_the_filters_at_48_khz_are_those_printed() -> None:
     assert shelf == pytest.approx([1.53512485958697, -2.69169618940638, 1.19839281085285])
     assert shelf_poles == pytest.approx([1, -1.69065929318241, 0.73248077421585])
     assert pass_poles == pytest.approx([1, -1.99004745483398, 0.99007225036621])
+
+
+@pytest.mark.parametrize(
+    ("rate", "samples"), [(8000, 1), (16000, 999), (22050, 110250), (48000, 65536), (192000, 50000)]
+)
+def test_spectra_weight_as_the_recursive_filters_do(rate: int, samples: int) -> None:
+    """Noise between impulses, of two channels: each ends up where the filters have it."""
+    sound = np.random.default_rng(rate).uniform(-1, 1, (2, samples)).astype(np.float32)
+    sound[:, samples // 3 : -samples // 3] = 0
+    sound[:, :: max(1, samples // 4)] = 1
+    expected = sound.astype(np.float64)
+    for numerator, denominator in _k_weighting(rate):
+        expected = lfilter(numerator, denominator, expected)
+    # Float64, whose steps the poles near 1 enlarge by up to (rate / 240)^2.
+    rounding = 64 * np.finfo(np.float64).eps * (rate / 240) ** 2
+    assert _k_weighted(sound, rate) == pytest.approx(expected, abs=rounding)
 
 
 def test_silence_around_the_sound_does_not_count() -> None:
