@@ -280,7 +280,8 @@ def _sound(record: CellRecord | None, *, withheld: bool) -> Sound:
     if record is None:
         return _silent("not run")
     if record.status != "ok" or record.audio is None:
-        return _silent(f"{record.status}: {record.reason or 'no reason recorded'}")
+        unsaid = "its record names no sound" if record.status == "ok" else "no reason recorded"
+        return _silent(f"{record.status}: {record.reason or unsaid}")
     seconds, hertz = round(record.duration_s or 0.0, 2), record.sample_rate or 0
     if withheld:
         why = "not in this report, since it is input audio; see above"

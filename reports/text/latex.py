@@ -14,6 +14,7 @@ wider than the type of IEEEtran and acmart, for the narrowest page among these a
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import textwrap
@@ -27,7 +28,8 @@ from reports.text.result_table import Column, Estimate, ResultTable, Row, Value
 DECIMALS = 2
 MOST_NOTES = 4
 ONE_COLUMN, TWO_COLUMNS = 236.0, 496.0  # of the page, or of a column of it
-TALLEST, ALMOST = 540.0, 0.8  # of the rows of a float, beside caption and notes; a share
+TALLEST = 540.0  # of the rows of a float, beside caption and notes
+BROKEN_GROUP = 0.15  # the share of a float by which one that breaks a group is worse placed
 TYPE, SMALL_TYPE = 8.0, 7.0  # \footnotesize and \scriptsize beside text of ten points
 GAP = 6.0  # between two columns
 LINE, SMALL_LINE = 9.6, 9.0  # from one line to the next; an interval has some room beneath it
@@ -322,22 +324,32 @@ def _blocks(
 
 
 def _pieces(table: ResultTable, blocks: int) -> list[Sequence[Row]]:
-    """The rows in as few floats as hold them; a float begins at a new group where it can."""
-    heights = [_height(table, row) * blocks for row in table.rows]
-    if not heights:
+    """The rows in few floats of about one height, which begin at a new group where they can."""
+    rows, heights = table.rows, [_height(table, row) * blocks for row in table.rows]
+    if not rows:
         return [()]
-    count = math.ceil(sum(heights) / TALLEST)
-    pieces: list[list[Row]] = [[]]
-    used, each = 0.0, sum(heights) / count
-    for row, height in zip(table.rows, heights, strict=True):
-        opens = bool(pieces[-1]) and row.group != pieces[-1][-1].group
-        enough = used > each * ALMOST if opens else used + height / 2 > each
-        if pieces[-1] and (used + height > TALLEST or (enough and len(pieces) < count)):
-            pieces.append([])
-            used = 0.0
-        pieces[-1].append(row)
-        used += height
-    return list(pieces)
+    above = list(itertools.accumulate(heights, initial=0.0))
+    fewest = min(len(rows), math.ceil(above[-1] / TALLEST))
+    tried = ([*_starts(rows, above, n), len(rows)] for n in range(fewest, len(rows)))
+
+    def fit(ends: Sequence[int]) -> bool:
+        return all(above[end] - above[start] <= TALLEST for start, end in itertools.pairwise(ends))
+
+    ends = next(filter(fit, tried), range(len(rows) + 1))
+    return [rows[start:end] for start, end in itertools.pairwise(ends)]
+
+
+def _starts(rows: Sequence[Row], above: Sequence[float], count: int) -> list[int]:
+    """The first row of each of `count` pieces, near where pieces of one height would begin."""
+    each, starts = above[-1] / count, [0]
+
+    def far(place: int) -> float:
+        penalty = each * BROKEN_GROUP if rows[place].group == rows[place - 1].group else 0.0
+        return abs(above[place] - len(starts) * each) + penalty
+
+    while len(starts) < count:
+        starts.append(min(range(starts[-1] + 1, len(rows) - count + len(starts) + 1), key=far))
+    return starts
 
 
 def _height(table: ResultTable, row: Row) -> float:

@@ -105,6 +105,18 @@ def test_what_is_too_high_goes_on_in_floats_with_one_number() -> None:
     assert min(sizes) > max(sizes) / 2
 
 
+@pytest.mark.parametrize("per_group", [2, 3, 4, 5, 7])
+def test_no_float_is_left_with_a_last_row(per_group: int) -> None:
+    for count in range(2, 120):
+        plain = numbered(3, rows=count)
+        rows = tuple(replace(row, group=str(n // per_group)) for n, row in enumerate(plain.rows))
+        sizes = [
+            one.count("\\scriptsize")
+            for one in latex.latex(replace(plain, rows=rows)).split("\\begin{table*}")[1:]
+        ]
+        assert min(sizes) > max(sizes) / 2, (count, sizes)
+
+
 def test_a_long_text_is_broken_in_the_line_of_the_intervals() -> None:
     words = "no gain shown (0.46 would have been) over the mix"
     table = ResultTable(
