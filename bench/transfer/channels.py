@@ -116,8 +116,9 @@ def at_level(output: Audio, heard: Audio) -> tuple[Audio, float]:
     room = min(headroom(made, most) / gain for (made, _), gain in zip(pairs, gains, strict=True))
     shared = min(1.0, room)
     factors = shared * np.array(gains)[:, None]
+    missing_db = -20 * math.log10(shared) + 0.0
     if (factors == 1.0).all():
-        return output, 0.0
+        return output, missing_db
     # Rounding to float32 may pass the largest value by half a step, which an integer file lacks.
     waveform = (output.waveform * factors).astype(np.float32).clip(-most, most)
-    return Audio(waveform, output.sample_rate), -20 * math.log10(shared) + 0.0
+    return Audio(waveform, output.sample_rate), missing_db

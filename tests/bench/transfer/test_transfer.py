@@ -15,11 +15,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from toy_run import TOYS, fits, run
 
-from bench.api import BenchError, ConfigError, ContentError, DatasetError, UnsupportedError
+from bench.api import Audio, BenchError, ConfigError, ContentError, DatasetError, UnsupportedError
 from bench.audio import read_audio
 from bench.cli.main import cli
 from bench.loudness import loudness
 from bench.records.store import load_run
+from bench.transfer.channels import at_level
 
 RATE, SAMPLES = 16_000, 20_123
 
@@ -291,6 +292,16 @@ def test_what_is_softer_than_its_content_because_it_would_clip_says_so(
     )
     assert np.abs(made.waveform).max() == pytest.approx(1.0, abs=2.0**-15)
     assert "dB softer than the content: louder, its peaks would be" in capsys.readouterr().err
+
+
+def test_an_output_that_is_as_loud_as_it_can_be_says_what_is_missing() -> None:
+    """Its factor is 1, or beside it by a rounding: a note must not depend on which."""
+    clicks = Audio((np.arange(RATE) % 4000 == 0)[None].astype(np.float32), RATE)
+    for level in np.linspace(0.05, 0.2, 60):
+        content = Audio(noise(0, level)[None].astype(np.float32), RATE)
+        made, missing_db = at_level(clicks, content)
+        assert missing_db == pytest.approx(loudness(content) - loudness(clicks), abs=1e-6)
+        assert made.waveform.max() == pytest.approx(1.0)
 
 
 def test_a_silent_output_ends_with_5_and_replaces_no_file(
