@@ -16,9 +16,12 @@ import pytest
 pytest.importorskip("playwright", reason="the extra `dev` brings playwright")
 sys.path.insert(0, str(Path(__file__).parents[1] / "reports"))
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 Opener = Callable[..., Page]
+
+# On a machine with much else to do, a sound took longer than the usual 5 s to begin.
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="session")
