@@ -106,8 +106,9 @@ def _block_powers(audio: Audio, block_s: float = BLOCK_S) -> np.ndarray:
 def _k_weighted(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
     """A waveform after both filters of the K weighting, shape (channel, sample).
 
-    Its spectrum is multiplied, block by block with what rang before it (overlap-save), since
-    scipy.signal takes longer to import than a report takes to level all its sounds.
+    The spectrum of each block, with what came before it and still rings, is multiplied by that of
+    the filters (overlap-save): to import scipy.signal would take longer than to level all sounds of
+    a report.
     """
     gains, ringing = _k_gains(sample_rate), round(RINGING_S * sample_rate)
     length, size = waveform.shape[1], 2 * (len(gains) - 1)

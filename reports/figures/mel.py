@@ -23,7 +23,9 @@ AT_ONCE = 32  # frames
 def mel_levels(audio: Audio, columns: int, bands: int, top_hz: float | None = None) -> np.ndarray:
     """The mel spectrogram of a clip as levels in [0, 1], shape (mel, frame).
 
-    Each column is one frame, so that pictures of clips of any length have the same width.
+    Each column is one frame, so that pictures of clips of any length have the same width. It is
+    computed in 32 bits, in three fifths of the time of 64; what they round away lies 70 dB below
+    level 0.
     """
     mono = audio.mono
     padded = np.pad(mono, (N_FFT // 2, N_FFT))
@@ -38,10 +40,7 @@ def mel_levels(audio: Audio, columns: int, bands: int, top_hz: float | None = No
 
 
 def _powers(windows: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """The power spectrum of the window at each start, a few at a time, which a processor caches.
-
-    In 32 bits, twice as fast: their rounding is 70 dB below what is the softest in a picture.
-    """
+    """The power spectrum of the window at each start, a few at a time, which a processor caches."""
     taper = np.hanning(N_FFT).astype(np.float32)
     power = np.empty((len(starts), N_FFT // 2 + 1), dtype=np.float32)
     for first in range(0, len(starts), AT_ONCE):
