@@ -5,7 +5,6 @@ It reads records alone and does without torch.
 
 from __future__ import annotations
 
-import atexit
 import gc
 import json
 import sys
@@ -115,13 +114,13 @@ def report(runs: tuple[Path, ...], **options: Unpack[ReportOptions]) -> None:
         _verify(runs, aside=options["as_json"])
     from bench.records.store import without_garbage_collection
 
-    atexit.register(gc.freeze)  # no garbage collection over all records as the process ends
     with without_garbage_collection():
         written = _write(runs, options)
         if options["as_json"]:
             say(written.json)
         elif not is_quiet():
             say(written.words(every_table=options["all_tables"]))
+        gc.freeze()  # nor is garbage looked for among all records as the process ends
 
 
 def _require_together(options: ReportOptions) -> None:

@@ -5,7 +5,6 @@ They read records alone and do without torch.
 
 from __future__ import annotations
 
-import atexit
 import gc
 import json
 import sys
@@ -50,9 +49,11 @@ def merge(runs: tuple[Path, ...], out: Path | None, *, records_only: bool) -> No
     from bench.checkout import COMMAND
     from bench.outside.wording import visible
     from bench.records.merging import merge as join_folders
+    from bench.records.store import without_garbage_collection
 
-    atexit.register(gc.freeze)  # no garbage collection over all records as the process ends
-    merged = join_folders(runs, out, records_only=records_only)
+    with without_garbage_collection():
+        merged = join_folders(runs, out, records_only=records_only)
+        gc.freeze()  # nor is garbage looked for among all records as the process ends
     joined = merged.joined
     say(
         f"{_counted(len(merged.runs), 'folder')}: {len(joined.cells)} of {joined.planned} cells, "
