@@ -11,7 +11,8 @@ for a language model that is to go with it.
 (`python -m bench.corpus list`). In the same folder `codes`, `lm`, `export` and `evaluate` go on
 with it; where no codec was trained, with the committed one. A language model knows the codes of
 the codec it was trained on, and no other; `wide-decoder` goes on with the decoder alone, so that
-the codes stay.
+the codes stay. Where a codec went on from the committed one, its codes are much as they were, and
+`lm --go-on` starts with the committed language model: it learns them sooner than from nothing.
 
 `kit` and `kit-codec` write a folder that trains language model or codec on a machine with a GPU and
 without a network, or add to one (`make kit`).
@@ -120,14 +121,19 @@ def lm_stage(options: argparse.Namespace) -> None:
     material = Material.read(options.work / MATERIAL)
     examples = lm.Examples(material, lm.TextTable.of(build_tokenizer()))
     recipe, device = recipe_asked(lm.RECIPE, options), resolve_device(options.device)
-    model = build_model(EncodecModel(codec.codec_config()), recipe.seed).to(device)
+    model = build_model(EncodecModel(codec.codec_config()), recipe.seed)
     part = lm.trained_part(model)
+    began = "nothing"
+    if options.go_on:
+        committed = wide_codec.committed_model(options.weights)
+        part.load_state_dict(lm.trained_part(committed).state_dict())
+        began = f"the committed one, of codec {codec.identity(committed.audio_encoder)}"
+    model.to(device)
     training = Training(part, recipe, options.work, device=device, resume=options.resume)
     held_out = examples.validation(lm.CURVE_CLIPS).to(device)
     training.run(lm.LanguageLesson(model, examples, recipe, device, held_out))
-    LOGGER.info(
-        "wrote %s", export_weights(training, options.work, _SAYS | {"codec": material.codec})
-    )
+    facts: dict[str, Json] = _SAYS | {"codec": material.codec, "began_from": began}
+    LOGGER.info("wrote %s", export_weights(training, options.work, facts))
 
 
 def codec_of(options: argparse.Namespace) -> EncodecModel:
@@ -291,6 +297,9 @@ def main() -> None:
         "--sources", default="procedural,worded", help="of wide-codec and wide-decoder"
     )
     parser.add_argument("--fresh", action="store_true", help="wide-codec: from untrained weights")
+    parser.add_argument(
+        "--go-on", action="store_true", help="lm: from the committed one; its codec went on, too"
+    )
     add_training_options(parser, "of the stages that train")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

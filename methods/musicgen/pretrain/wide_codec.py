@@ -198,10 +198,14 @@ class CodecLesson:
         return {name: round(value, 4) for name, value in figures.items()}
 
 
+def committed_model(folder: Path) -> MusicgenMelodyForConditionalGeneration:
+    """An exported model, in float32."""
+    return MusicgenMelodyForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+
+
 def committed_codec(folder: Path) -> EncodecModel:
     """The codec of an exported model, in float32, with code books that can go on."""
-    model = MusicgenMelodyForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
-    network = model.audio_encoder
+    network = committed_model(folder).audio_encoder
     begin_counting(network)
     return network
 

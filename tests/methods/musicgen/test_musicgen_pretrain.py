@@ -18,10 +18,11 @@ from torch.nn import functional
 from transformers import EncodecModel, MusicgenMelodyForConditionalGeneration
 
 from bench.api import ConfigError
+from bench.training.card import read_export
 from bench.training.loop import Training
 from methods.musicgen.checkpoints import MINI_FOLDER
-from methods.musicgen.pretrain import codec, data, lm
-from methods.musicgen.pretrain.__main__ import codes_stage
+from methods.musicgen.pretrain import codec, data, lm, wide_codec
+from methods.musicgen.pretrain.__main__ import codes_stage, lm_stage
 from methods.musicgen.pretrain.data import (
     HOP_LENGTH,
     INSTRUMENTS,
@@ -188,6 +189,27 @@ def test_codes_are_not_written_under_a_language_model_that_may_know_others(tmp_p
         codes_stage(options)
 
 
+@pytest.mark.weights
+def test_a_language_model_goes_on_from_the_committed_one_where_asked(tmp_path: Path) -> None:
+    """A step of AdamW moves a weight by the learning rate, or less; from nothing all is far off."""
+    committed = wide_codec.committed_model(MINI_FOLDER)
+    known = lm.trained_part(committed).state_dict()
+    far = {}
+    for go_on in (True, False):
+        work = tmp_path / f"{go_on}"
+        work.mkdir()
+        material().write(work / "material.npz")
+        asked = {"work": work, "weights": MINI_FOLDER, "go_on": go_on, "steps": 1, "batch_size": 2}
+        unasked = {"budget_s": None, "report_s": None, "seed": 0, "device": "cpu", "resume": False}
+        lm_stage(argparse.Namespace(**asked, **unasked))
+        weights, card = read_export(work, "language_model")
+        far[go_on] = max(float((weights[name] - known[name]).abs().max()) for name in known)
+        origin = f"the committed one, of codec {codec.identity(committed.audio_encoder)}"
+        assert card["began_from"] == (origin if go_on else "nothing")
+    assert far[True] < 1.02 * lm.RECIPE.rate_at(0, 0.0) + 2**-11
+    assert far[False] > 0.1
+
+
 def test_bells_are_struck_as_those_of_the_bundled_suite() -> None:
     """Each stroke has the partials of `nature.bells`, an octave up, and rings through the next."""
     first, second = FrameNote(0, 40, 60), FrameNote(40, 88, 67)
@@ -285,6 +307,7 @@ def test_the_command_trains_a_language_model_for_the_committed_codec(tmp_path: P
     assert command(*codes).startswith("0 ")
     assert command("lm", tmp_path, *small, "--steps", "2").startswith("0 ")
     assert command("export", tmp_path, "--out", str(out)).startswith("0 ")
+    assert json.loads((tmp_path / "language_model.json").read_text())["began_from"] == "nothing"
     tuned = command("wide-decoder", tmp_path, *small, "--sources", "nature", "--steps", "2")
     assert tuned.startswith("0 ")
     assert command("export", tmp_path, "--out", str(out)).startswith("0 ")
