@@ -10,7 +10,7 @@ import logging
 from pathlib import Path
 
 from bench.corpus.procedural import as_array, render_parts
-from bench.corpus.sources import PROCEDURAL, SOURCES, Source, Waveform, render_clip
+from bench.corpus.sources import PROCEDURAL, SOURCES, Source, Waveform, as_here, render_clip
 from bench.corpus.stream import CLIP_S, take_of
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def write_timbres(folder: Path, count: int) -> list[Path]:
     import soundfile
 
     written = []
-    for source in SOURCES.values():
+    for source in map(as_here, SOURCES.values()):
         for number in range(count if source.present else 0):
             name, waveform = _clip(source, number)
             path = folder / source.name / f"{name}.flac"

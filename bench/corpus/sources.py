@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.api import DatasetError, UnknownNameError
+from bench.corpus.melodies import Note
 from bench.corpus.nature import NATURAL
 from bench.corpus.rendering import (
     HELD_OUT_INSTRUMENTS,
@@ -41,7 +42,7 @@ class Source:
 
     Args:
         name: As the command line has it.
-        timbres: How many; None is without end.
+        timbres: How many; None is without end, 0 where none are here.
         licence: Of what it is made from.
         origin: What that is.
         soundfont: What must be installed; None needs nothing.
@@ -57,7 +58,7 @@ class Source:
     def present(self) -> bool:
         """Whether this machine can render it."""
         if self.soundfont is None:
-            return True
+            return self.timbres != 0
         return self.soundfont.path.is_file() and importlib.util.find_spec("fluidsynth") is not None
 
 
@@ -86,11 +87,30 @@ MUSESCORE_GENERAL = Source(
     "all programs of MuseScore General by S. Christian Collins",
     MUSESCORE,
 )
+SAMPLES = Source(
+    "samples", 0, "CC0-1.0", "recorded notes: instruments in the folder that BENCH_SAMPLES names"
+)
 SOURCES: dict[str, Source] = {
-    source.name: source for source in (PROCEDURAL, NATURE, WORDED, FLUID, MUSESCORE_GENERAL)
+    source.name: source
+    for source in (PROCEDURAL, NATURE, WORDED, FLUID, MUSESCORE_GENERAL, SAMPLES)
 }
 
 _SOUNDS = {NATURE.name: tuple(NATURAL), WORDED.name: TRAINED_SOUNDS}
+
+
+def as_here(source: Source) -> Source:
+    """A source as this machine has it: which instruments of recorded notes there are, it decides.
+
+    Raises:
+        DatasetError: One of those cannot be used.
+    """
+    if source.name != SAMPLES.name:
+        return source
+    from bench.corpus.recorded_notes import instruments
+
+    found = instruments()
+    named = f"recorded notes: {', '.join(one.name for one in found)}"
+    return replace(SAMPLES, timbres=len(found), origin=named) if found else SAMPLES
 
 
 def sources_named(names: Sequence[str]) -> list[Source]:
@@ -103,14 +123,48 @@ def sources_named(names: Sequence[str]) -> list[Source]:
     for name in names:
         if name not in SOURCES:
             raise UnknownNameError(f"source {name!r} is not known; there are {', '.join(SOURCES)}.")
-        source = SOURCES[name]
+    found = [as_here(SOURCES[name]) for name in names]
+    for source in found:
         if source.soundfont and not source.present:
             raise DatasetError(
-                f"source {name!r} needs {source.soundfont.file} of the Debian package "
+                f"source {source.name!r} needs {source.soundfont.file} of the Debian package "
                 f"{source.soundfont.package}, libfluidsynth3 and pyfluidsynth, which are not all "
                 "here. Install them, or leave the source out."
             )
-    return [SOURCES[name] for name in names]
+        if not source.present:
+            raise DatasetError(
+                f"source {source.name!r} needs instruments, and there are none: BENCH_SAMPLES "
+                "names a folder with one folder per instrument, in the SFZ format and under CC0. "
+                "Set it, or leave the source out."
+            )
+    return found
+
+
+def timbres_of(source: Source) -> tuple[int, ...]:
+    """What `play` can play a melody on: programs of a soundfont, places of instruments."""
+    return tuple(range(source.timbres or 0)) if source.soundfont is None else allowed_programs()
+
+
+def play(
+    source: Source, timbre: int, notes: Sequence[Note], duration_s: float, sample_rate: int
+) -> Waveform:
+    """Play notes on one timbre of a whole soundfont, or on an instrument of recorded notes.
+
+    Args:
+        source: With a soundfont, or `SAMPLES` as it is here.
+        timbre: One of `timbres_of`.
+        notes: What is played.
+        duration_s: Seconds.
+        sample_rate: Hz.
+
+    Returns:
+        float32 (sample,), at whatever level.
+    """
+    if source.soundfont is not None:
+        return render_notes(notes, timbre, duration_s, sample_rate, soundfont=source.soundfont)
+    from bench.corpus.recorded_notes import instruments, play_instrument
+
+    return play_instrument(instruments()[timbre], notes, duration_s, sample_rate)
 
 
 def render_clip(
@@ -133,14 +187,11 @@ def render_clip(
         sounds = _SOUNDS[source.name]
         sound = sounds[number % len(sounds)]
         return training_clip(sound, rng, duration_s=duration_s, sample_rate=sample_rate).waveform
-    if source.soundfont is None:
+    timbres = timbres_of(source)
+    if not timbres:
         raise ValueError(f"source {source.name!r} renders batches; ask `bench.corpus.stream`.")
-    programs = allowed_programs()
-    melody = training_melody(rng, duration_s)
-    program = programs[number % len(programs)]
-    waveform = render_notes(
-        melody.notes, program, duration_s, sample_rate, soundfont=source.soundfont
-    )
+    notes = training_melody(rng, duration_s).notes
+    waveform = play(source, timbres[number % len(timbres)], notes, duration_s, sample_rate)
     peak = max(float(np.abs(waveform).max()), 1e-6)
     return np.asarray(waveform * (_PEAK / peak), np.float32)
 
@@ -148,7 +199,7 @@ def render_clip(
 def listing() -> str:
     """All sources, one a line: name, timbres, licence, whether it is here, what it is made from."""
     lines = []
-    for source in SOURCES.values():
+    for source in map(as_here, SOURCES.values()):
         count = "endless" if source.timbres is None else str(source.timbres)
         state = "here" if source.present else "not here"
         lines.append(f"{source.name:<12}{count:>8}  {state:<9}{source.licence:<34}{source.origin}")

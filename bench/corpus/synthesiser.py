@@ -50,7 +50,7 @@ MUSESCORE = Soundfont(
     "MuseScore_General_Full.sf3", "musescore-general-soundfont", Path("/usr/share/sounds/sf3")
 )
 # A key is released before the next note begins, as a player lifts the finger.
-_SOUNDING_SHARE = 0.92
+SOUNDING_SHARE = 0.92
 
 
 @cache
@@ -112,7 +112,7 @@ class _Player:
 def _key_events(notes: Sequence[Note], sample_rate: int) -> list[tuple[int, bool, Note]]:
     """(sample, pressed, note) in order of time; releases before presses at the same sample."""
     presses = [(int(n.onset_s * sample_rate), True, n) for n in notes]
-    ends = [(n.onset_s + _SOUNDING_SHARE * n.duration_s, n) for n in notes]
+    ends = [(n.onset_s + SOUNDING_SHARE * n.duration_s, n) for n in notes]
     releases = [(int(end_s * sample_rate), False, note) for end_s, note in ends]
     return sorted(presses + releases, key=lambda event: event[:2])
 

@@ -6,8 +6,9 @@ number alone. A training opens more shards as it goes on (`Window`) and lets go 
 `Ahead` renders what comes next in processes of its own, and no further.
 
 **Timbres** take turns between the sources that a training names. Procedural ones are endless. A
-General MIDI program is coloured by a random equaliser, one for both of its clips, so that a
-soundfont has more timbres than programs; every eighth program is held back for the evaluation.
+General MIDI program, or an instrument of recorded notes, is coloured by a random equaliser, one for
+both of its clips, so that a source has more timbres than those; every eighth is held back for the
+evaluation.
 
 **Conventions**: latents float16 (clip, channel, height, width): means and deviations of the
 autoencoder's posterior; the two clips of a timbre lie side by side.
@@ -33,9 +34,17 @@ from torch import Tensor
 from bench.api import ConfigError
 from bench.corpus.procedural import as_array, render_parts
 from bench.corpus.rendering import TRAINED_SOUNDS, training_melody
-from bench.corpus.sources import NATURE, WORDED, Source, Waveform, allowed_programs
+from bench.corpus.sources import (
+    NATURE,
+    PROCEDURAL,
+    SAMPLES,
+    WORDED,
+    Source,
+    Waveform,
+    play,
+    timbres_of,
+)
 from bench.corpus.stream import CLIP_S, take_of
-from bench.corpus.synthesiser import render_notes
 from methods.riffusion.pretrain.corpus import fit_width, render_picture
 from methods.riffusion.spectrogram import MINI_PARAMETERS, encode
 
@@ -61,22 +70,22 @@ class Shard:
     captions: tuple[str, ...]
 
 
-def held_back(programs: Sequence[int]) -> tuple[int, ...]:
-    """The programs that are kept for the evaluation.
+def held_back(timbres: Sequence[int]) -> tuple[int, ...]:
+    """The timbres that are kept for the evaluation.
 
     Example:
         >>> held_back(range(20))
         (5, 13)
     """
-    return tuple(programs[5::_HELD_BACK_EVERY])
+    return tuple(timbres[5::_HELD_BACK_EVERY])
 
 
-def programs_for(*, of_evaluation: bool) -> tuple[int, ...]:
-    """General MIDI programs of the timbres: those of a training, or those of its evaluation."""
-    kept = held_back(allowed_programs())
+def timbres_for(source: Source, *, of_evaluation: bool) -> tuple[int, ...]:
+    """Programs or instruments of a source: those of a training, or those of its evaluation."""
+    kept = held_back(timbres_of(source))
     if of_evaluation:
         return kept
-    return tuple(program for program in allowed_programs() if program not in kept)
+    return tuple(timbre for timbre in timbres_of(source) if timbre not in kept)
 
 
 def coloured(waveform: Waveform, rng: np.random.Generator) -> Waveform:
@@ -94,15 +103,14 @@ def coloured(waveform: Waveform, rng: np.random.Generator) -> Waveform:
 
 def _take(source: Source, seed: int, number: int, take: int, *, of_evaluation: bool) -> Waveform:
     """One clip of the timbre of that number."""
-    font = source.soundfont
-    if font is None:
+    if source is PROCEDURAL:
         rendered = render_parts([take_of(seed, number, take)], int(CLIP_S * _RATE), _RATE)
         return np.asarray(as_array(rendered)[0])
-    programs = programs_for(of_evaluation=of_evaluation)
+    timbres = timbres_for(source, of_evaluation=of_evaluation)
     colours = np.random.default_rng((seed, number, _OF_COLOURS))
-    program = programs[int(colours.integers(len(programs)))]
+    timbre = timbres[int(colours.integers(len(timbres)))]
     notes = training_melody(np.random.default_rng((seed, number, take, _OF_NOTES)), CLIP_S).notes
-    return coloured(render_notes(notes, program, CLIP_S, _RATE, soundfont=font), colours)
+    return coloured(play(source, timbre, notes, CLIP_S, _RATE), colours)
 
 
 def owner_of(sources: Sequence[Source], number: int) -> tuple[Source, int]:
@@ -149,12 +157,19 @@ class Renderer:
     posterior: Posterior
 
     def __post_init__(self) -> None:
-        """Refuse sources that have no timbres of their own.
+        """Refuse sources that have no timbres of their own, or too few.
 
         Raises:
-            ConfigError: A source is neither procedural nor a whole soundfont.
+            ConfigError: A source is neither procedural nor a whole soundfont, or has so few
+                instruments that none is left for the evaluation.
         """
         for source in self.sources:
+            if source.name == SAMPLES.name and not held_back(timbres_of(source)):
+                raise ConfigError(
+                    f"source {source.name!r} has {source.timbres} instruments here; with fewer "
+                    "than 6 none can be held back for the evaluation. Put more into the folder of "
+                    "BENCH_SAMPLES, or leave the source out."
+                )
             if source in (WORDED, NATURE):
                 raise ConfigError(
                     f"source {source.name!r} is in the worded half of every batch already; the "

@@ -360,7 +360,7 @@ def read_test(model: WideModel, path: Path, device: str) -> TextedLatents:
 
 
 def write_held_out(sources: tuple[Source, ...], posterior: FrozenPosterior, folder: Path) -> Path:
-    """Keep timbres of another seed in `folder`; their General MIDI programs are held back."""
+    """Keep timbres of another seed in `folder`, of programs and instruments that are held back."""
     path = folder / f"held_out_{'-'.join(source.name for source in sources)}.pt"
     if not path.is_file():
         images = timbre_images(sources, HELD_OUT_SEED, range(HELD_OUT_TIMBRES), of_evaluation=True)

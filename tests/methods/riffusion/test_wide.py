@@ -232,8 +232,8 @@ def test_shards_that_have_closed_leave_the_disk(tmp_path: Path) -> None:
 
 
 def test_programs_of_the_evaluation_and_held_out_instruments_are_never_trained_on() -> None:
-    trained = set(material.programs_for(of_evaluation=False))
-    kept = set(material.programs_for(of_evaluation=True))
+    trained = set(material.timbres_for(FLUID, of_evaluation=False))
+    kept = set(material.timbres_for(FLUID, of_evaluation=True))
     assert trained | kept == set(allowed_programs())
     assert not trained & kept
     assert not (trained | kept) & {INSTRUMENTS[name] for name in HELD_OUT_INSTRUMENTS}
