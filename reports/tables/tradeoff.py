@@ -23,6 +23,7 @@ AREA = (
     "with the first rescaled from noise to copy-content and the second from copy-content to "
     "copy-style; Pareto: no other setting is better in one and as good in the other"
 )
+DASHES = "-: a setting is one point of its method's curve, and the curve has no point of its own"
 NO_PLANE = "Nothing to compare: no measure of content and of style has numbers in this run."
 NO_SWEEP = (
     "A curve needs a method with two settings that differ in numbers, such as two strengths; no "
@@ -61,6 +62,7 @@ def tradeoff(run: Run) -> ResultTable:
             *notes.identity_notes(run),
             *dict.fromkeys(line for read in found for line in read.lines),
             *joint,
+            *([DASHES] if found else []),
             AREA,
             INTERVALS,
             notes.provenance_note(run),

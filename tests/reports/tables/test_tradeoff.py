@@ -15,7 +15,7 @@ from building import CONTENTS, STYLES, header, method, row, run_of, toy
 from bench.statistics.bootstrap import panel, panel_means
 from bench.statistics.spread import Spread, ends
 from reports.tables.standing import judged
-from reports.tables.tradeoff import tradeoff
+from reports.tables.tradeoff import DASHES, tradeoff
 from reports.text.result_table import Estimate, Missing
 
 
@@ -34,6 +34,7 @@ def test_a_sweep_is_read_at_the_cp_that_the_curves_share() -> None:
     )
     assert curve["volume"] == Missing("n/a", "no controls")
     assert {r.cells[4] for r in table.rows if r.kind == "measured"} <= {"yes", "no"}
+    assert DASHES in table.notes
 
 
 def test_what_is_chosen_in_words_has_a_curve_of_its_own() -> None:
@@ -61,6 +62,7 @@ def test_controls_bound_the_area() -> None:
 
 def test_without_a_sweep_there_is_no_curve() -> None:
     assert tradeoff(toy()).rows == ()
+    assert DASHES not in tradeoff(toy()).notes
 
 
 def test_intervals_have_the_error_and_skewness_of_the_bootstrap() -> None:
