@@ -150,9 +150,7 @@ class MethodSubject:
         """Learn styles in one call, seed 1."""
         given = {f"clip {clip.id!r}": clip.audio for style in styles for clip in style.clips}
         requests = [FitRequest(style, self.parameters, seed=1) for style in styles]
-        method = (
-            self.method
-        )  # loaded before the watch: building a network may draw its first weights
+        method = self.method  # before the watch: building a network may draw its first weights
         with self.reading.watch(), self.side_effects.watch("fit", given), contained():
             answer = method.fit(requests, lambda *told: self.told.append(told))
             return admit_states(answer, len(requests))
