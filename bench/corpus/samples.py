@@ -21,7 +21,7 @@ _SEED = 1
 
 def _clip(source: Source, number: int) -> tuple[str, Waveform]:
     """Name and waveform of a clip."""
-    if source is not PROCEDURAL:
+    if source != PROCEDURAL:
         waveform = render_clip(source, _SEED, number, duration_s=CLIP_S, sample_rate=SAMPLE_RATE)
         return f"{number:05d}", waveform
     part = take_of(_SEED, number)

@@ -83,13 +83,13 @@ class CropStream:
         rng = np.random.default_rng((self.seed, step, 0, use))
         owners = [self.sources[place % len(self.sources)] for place in range(count)]
         drawn = torch.zeros(count, takes, self.num_samples, device=self.device)
-        procedural = [place for place, owner in enumerate(owners) if owner is PROCEDURAL]
+        procedural = [place for place, owner in enumerate(owners) if owner == PROCEDURAL]
         if procedural:
             parts = [part for _ in procedural for part in self._parts(rng, takes)]
             made = render_parts(parts, self.num_samples, self.sample_rate, self.device)
             drawn[procedural] = made.view(len(procedural), takes, -1)
         for place, owner in enumerate(owners):
-            if owner is not PROCEDURAL:
+            if owner != PROCEDURAL:
                 cuts = np.stack(self._cuts(owner, step, rng, takes))
                 drawn[place] = torch.from_numpy(cuts).to(self.device)
         return drawn

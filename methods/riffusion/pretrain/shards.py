@@ -103,7 +103,7 @@ def coloured(waveform: Waveform, rng: np.random.Generator) -> Waveform:
 
 def _take(source: Source, seed: int, number: int, take: int, *, of_evaluation: bool) -> Waveform:
     """One clip of the timbre of that number."""
-    if source is PROCEDURAL:
+    if source == PROCEDURAL:
         rendered = render_parts([take_of(seed, number, take)], int(CLIP_S * _RATE), _RATE)
         return np.asarray(as_array(rendered)[0])
     timbres = timbres_for(source, of_evaluation=of_evaluation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import itertools
 import os
 import subprocess
@@ -20,9 +21,17 @@ from bench.corpus.melodies import HELD_OUT_TUNES, Note
 from bench.corpus.nature import NATURAL, UNHEARD
 from bench.corpus.procedural import as_array
 from bench.corpus.samples import write_timbres
-from bench.corpus.sources import NATURE, PROCEDURAL, SOURCES, render_clip, sources_named
+from bench.corpus.sources import (
+    NATURE,
+    PROCEDURAL,
+    SOURCES,
+    Source,
+    render_clip,
+    sources_named,
+)
 from bench.corpus.stream import CropStream, described, take_of
 from bench.corpus.synthesiser import TIM_GM
+from methods.riffusion.pretrain import shards
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 NOTES_OF_A_TUNE = 9  # what two melodies must share, in a row, to be one tune
@@ -168,6 +177,18 @@ def test_pairs_of_sounds_take_other_clips_of_the_same_sound() -> None:
     for cut, place in zip(cuts, (number, number + NATURE.timbres), strict=True):
         clip = render_clip(NATURE, 5, place, sample_rate=4000)
         assert np.corrcoef(clip, cut)[0, 1] > 0.999
+
+
+def test_a_source_that_came_from_another_process_is_the_source() -> None:
+    """Trainings render in processes of their own, to which a copy of a source is sent."""
+    sent: tuple[Source, ...] = copy.deepcopy((PROCEDURAL, NATURE))
+    assert sent[0] is not PROCEDURAL
+    crops = (CropStream(given, 5, 1600, 8000).crops(3, 4) for given in (sent, (PROCEDURAL, NATURE)))
+    assert torch.equal(*crops)
+    with pytest.raises(ValueError, match="'procedural' renders batches"):
+        render_clip(sent[0], 1, 1)
+    images = (shards.timbre_images([one], 1, [2]) for one in (sent[0], PROCEDURAL))
+    assert np.array_equal(*images)
 
 
 def test_takes_of_a_timbre_differ_in_their_melody_alone() -> None:
