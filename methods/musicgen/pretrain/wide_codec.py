@@ -12,10 +12,6 @@ commitment loss, spectra at several resolutions. **Departures**: no adversary; e
 relative to that clip, so that soft ones count; a dead code restarts from the vector of the batch
 that is farthest from every code, not from a random one, so that nothing is drawn.
 
-**Every pitch**: melodies keep to two octaves, and a codec that hears them alone is silent where a
-fundamental lies outside (measured: at 131 and from 1046 Hz on; at 262 and 523 Hz it was right). So
-half of the crops are played slower or faster, from an octave down to two octaves up.
-
 **Conventions**: waveforms (clip, 1, sample) at 16 kHz; latents (clip, dim, frame).
 """
 
@@ -25,7 +21,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import EncodecModel, MusicgenMelodyForConditionalGeneration
@@ -49,9 +44,6 @@ _QUIET = 1e-4  # of energies and magnitudes that are divided by
 _CODE_DECAY = 0.99
 _DEAD = 0.05  # vectors per step, as a running mean; below it a code restarts
 _MOST_RESTARTS = 4  # per code book and step
-_OCTAVES, _SHARE = (-1.0, 2.0), 0.5  # of the crops that are played at another speed
-_MARGIN = 256  # samples that are cut from each end of those: there a resampled crop rings
-_OF_SPEEDS = 7  # ends the seeds of speeds: see `bench.corpus.stream`
 # Crops that no training draws: the seed of the stream is another.
 _HELD_OUT_SEED, _HELD_OUT_CROPS, _HELD_OUT_FRAMES = 7_000_001, 24, 48
 
@@ -147,48 +139,6 @@ def _quantised(network: EncodecModel, plain: Tensor, *, learn: bool) -> tuple[Te
     return plain + (total - plain).detach(), commitment
 
 
-def faster(crop: Tensor, ratio: float, num_samples: int) -> Tensor:
-    """The first samples of a crop played faster by a ratio: its spectrum, cut off or filled up.
-
-    Args:
-        crop: (sample,), of `num_samples` times the ratio, or more.
-        ratio: Above 0; 2 is an octave up.
-        num_samples: Of what comes back, (sample,).
-
-    Example:
-        >>> tone = torch.sin(torch.pi / 50 * torch.arange(400))
-        >>> bool((faster(tone, 2.0, 200) - tone[::2]).abs().max() < 1e-5)
-        True
-    """
-    heard = crop[: round(num_samples * ratio)]
-    kept = torch.fft.rfft(heard)[: num_samples // 2 + 1]
-    played: Tensor = torch.fft.irfft(kept, num_samples) * (num_samples / len(heard))
-    return played
-
-
-def longest_crop(num_samples: int) -> int:
-    """Samples of which a crop of `num_samples` can be made at the highest speed."""
-    return round((num_samples + 2 * _MARGIN) * 2 ** _OCTAVES[1])
-
-
-def at_speeds(crops: Tensor, rng: np.random.Generator) -> Tensor:
-    """About half of the crops at speeds of their own, the others as they are.
-
-    Args:
-        crops: (crop, sample), of `longest_crop` samples.
-        rng: Draws which, and how fast.
-
-    Returns:
-        (crop, sample), as many as `longest_crop` was asked for.
-    """
-    whole = round(crops.shape[1] / 2 ** _OCTAVES[1])
-    made = crops[:, : whole - 2 * _MARGIN].clone()
-    for place in np.flatnonzero(rng.random(len(crops)) < _SHARE).tolist():
-        ratio = 2 ** float(rng.uniform(*_OCTAVES))
-        made[place] = faster(crops[place], ratio, whole)[_MARGIN : whole - _MARGIN]
-    return made
-
-
 def held_out_crops(stream: CropStream) -> Tensor:
     """Crops of the same sources that no training draws, (clip, 1, sample)."""
     apart = replace(stream, seed=_HELD_OUT_SEED, num_samples=_HELD_OUT_FRAMES * HOP_LENGTH)
@@ -201,7 +151,7 @@ class CodecLesson:
 
     Args:
         network: The codec under training.
-        stream: Of crops of `longest_crop` samples, on the device of the network.
+        stream: Of crops, on the device of the network.
         batch_size: Crops per step.
         held_out: Crops that are evaluated, (clip, 1, sample).
         decoder_only: Whether encoder and code books stay as they are.
@@ -214,9 +164,8 @@ class CodecLesson:
     decoder_only: bool = False
 
     def batch(self, step: int) -> Tensor:
-        """Crops (clip, 1, sample), half of them at other speeds."""
-        rng = np.random.default_rng((self.stream.seed, step, _OF_SPEEDS))
-        return at_speeds(self.stream.crops(step, self.batch_size), rng)[:, None]
+        """Crops (clip, 1, sample)."""
+        return self.stream.crops(step, self.batch_size)[:, None]
 
     def losses(self, batch: Tensor) -> Mapping[str, Tensor]:
         """What is minimised, and its parts."""
@@ -265,7 +214,7 @@ def fresh_codec(stream: CropStream, batch_size: int, seed: int) -> EncodecModel:
     """An untrained codec whose layers all carry signal, its code books latents of its crops."""
     torch.manual_seed(seed)
     network = EncodecModel(codec.codec_config()).to(stream.device)
-    batch = stream.crops(0, batch_size)[:, None, : CROP_FRAMES * HOP_LENGTH]
+    batch = stream.crops(0, batch_size)[:, None]
     codec.equalise(network.encoder, batch)
     with torch.no_grad():
         latent = network.encoder(batch)
@@ -295,5 +244,4 @@ def first_codec(stream: CropStream, recipe: Recipe, folder: Path | None) -> Enco
 
 def stream_of(sources: tuple[Source, ...], seed: int, device: str) -> CropStream:
     """The crops that the codec learns from."""
-    longest = longest_crop(CROP_FRAMES * HOP_LENGTH)
-    return CropStream(sources, seed, longest, SAMPLE_RATE, device)
+    return CropStream(sources, seed, CROP_FRAMES * HOP_LENGTH, SAMPLE_RATE, device)
