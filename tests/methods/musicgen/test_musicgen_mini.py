@@ -19,6 +19,7 @@ from methods.musicgen.checkpoints import MINI_FOLDER, describe
 from methods.musicgen.chroma import ChromaSettings, dominant_pitch_class, one_hot
 from methods.musicgen.loading import Vocabulary
 from methods.musicgen.method import MusicgenMelody
+from methods.musicgen.pretrain.wide_codec import committed_codec
 from methods.musicgen.sampling import Parameters
 
 pytestmark = pytest.mark.weights
@@ -120,6 +121,20 @@ def test_the_bundled_decoder_is_causal() -> None:
             model(decoder_input_ids=ids, **arguments).logits[:, -128:] for ids in (codes, changed)
         )
     assert torch.equal(before[:, :100], after[:, :100])
+
+
+def test_the_codec_keeps_pure_tones_from_262_to_523_hz_and_loses_others() -> None:
+    """What docs/numbers.md says of its limits; weights without them are to be told there."""
+    codec = committed_codec(MINI_FOLDER)
+    hertz = torch.tensor([98.0, 131.0, 196.0, 262.0, 392.0, 523.0, 659.0, 784.0, 1047.0, 2093.0])
+    tones = 0.3 * torch.sin(2 * torch.pi * hertz[:, None] * torch.arange(2 * RATE) / RATE)[:, None]
+    with torch.no_grad():
+        codes = codec.encode(tones).audio_codes
+        heard = codec.decode(codes, [None]).audio_values[..., : tones.shape[-1]]
+    level_db = 10 * torch.log10(heard.square().mean((1, 2)) / tones.square().mean((1, 2)))
+    assert level_db[3:6].abs().max() < 1
+    assert level_db[:3].max() < -10
+    assert level_db[6:].max() < -25
 
 
 def test_the_output_follows_the_melody_of_the_content(method: MusicgenMelody) -> None:
