@@ -1,8 +1,8 @@
 """Instruments of recorded notes: folders in the SFZ format whose makers gave them away under CC0.
 
 BENCH_SAMPLES names a folder with one folder per instrument, for instance clones of the instruments
-of FreePats (github.com/freepats). An instrument counts if a licence or readme in its folder names
-CC0, and if it is none that no training may hear (`UNHEARD_WORDS`).
+of FreePats (github.com/freepats). A licence or readme in each has to name CC0. Instruments that no
+training may hear are left out (`UNHEARD_WORDS`).
 
 Of SFZ this reads what decides which recording a key plays: regions with what they inherit from
 their group and from all, keys, centres of pitch, velocities, tuning. Loops, filters and envelopes
@@ -46,7 +46,7 @@ _SIGNS = {"": 0, "#": 1, "b": -1}
 _INHERITED = ("control", "global", "master", "group", "region")  # each hands on to those after it
 _LONGEST_S = 12.0  # of a recording: a clip lasts 5, and an octave up takes twice that
 _RELEASE_S = 0.08
-_KEPT_RECORDINGS = 400  # at most 60 MB of 2 s at 20 kHz
+_KEPT_RECORDINGS = 256  # about 1 MB each: 12 s at 22 kHz
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,9 @@ def read_zones(path: Path) -> tuple[Zone, ...]:
     for opcodes in _regions(path.read_text(encoding="utf-8", errors="replace")):
         recording = _recording(path, opcodes)
         pressed = opcodes.get("trigger", "attack") == "attack"
-        first = opcodes.get("seq_position", "1") == "1" and float(opcodes.get("lorand", 0)) == 0
+        first = opcodes.get("seq_position", "1") == "1" and not opcodes.get("lorand", "").strip(
+            "0."
+        )
         if recording is not None and pressed and first:
             zones.append(_zone(path, opcodes, recording))
     if not zones:
@@ -159,8 +161,8 @@ def _zone(path: Path, opcodes: dict[str, str], recording: Path) -> Zone:
         softest, loudest = int(opcodes.get("lovel", 1)), int(opcodes.get("hivel", 127))
     except ValueError as error:
         raise DatasetError(
-            f"{path}: the region of {recording.name} has a value that is no number and no key "
-            f"({error}). Correct it, or take the instrument out of {FOLDER}."
+            f"{path}: the region of {recording.name} has a value that is neither a number nor a "
+            f"key ({error}). Correct it, or take the instrument out of {FOLDER}."
         ) from error
     return Zone(recording, (low, high), (softest, loudest), centre - cents / 100)
 
@@ -183,8 +185,8 @@ def _instruments(folder: Path) -> tuple[Instrument, ...]:
             continue
         if not _is_cc0(one):
             raise DatasetError(
-                f"no licence or readme in {one} names CC0; a training hears recorded notes that "
-                f"were given away alone. Take the folder out of {FOLDER}."
+                f"no licence or readme in {one} names CC0; a training only hears recorded notes "
+                f"that were given away. Take the folder out of {FOLDER}."
             )
         found.append(Instrument(one.name, read_zones(files[0])))
     return tuple(found)
@@ -202,8 +204,8 @@ def instruments() -> tuple[Instrument, ...]:
     folder = Path(named).expanduser()
     if not folder.is_dir():
         raise DatasetError(
-            f"{FOLDER}={named} is no folder; it holds one folder per instrument. Correct it, or "
-            "leave it out."
+            f"{FOLDER}={named} is not a folder; it should hold one folder per instrument. Correct "
+            "it, or unset it."
         )
     return _instruments(folder.resolve())
 

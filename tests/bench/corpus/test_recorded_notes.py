@@ -160,7 +160,7 @@ def test_what_no_training_may_hear_is_left_out(make: Maker, name: str) -> None:
 
 def test_a_folder_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_SAMPLES", "/nowhere/at/all")
-    with pytest.raises(DatasetError, match="BENCH_SAMPLES=/nowhere/at/all is no folder"):
+    with pytest.raises(DatasetError, match="BENCH_SAMPLES=/nowhere/at/all is not a folder"):
         sources_named(["samples"])
     monkeypatch.delenv("BENCH_SAMPLES")
     assert as_here(SAMPLES) == SAMPLES
