@@ -129,11 +129,7 @@ def read_zones(path: Path) -> tuple[Zone, ...]:
     zones = []
     for opcodes in _regions(path.read_text(encoding="utf-8", errors="replace")):
         recording = _recording(path, opcodes)
-        pressed = opcodes.get("trigger", "attack") == "attack"
-        first = opcodes.get("seq_position", "1") == "1" and not opcodes.get("lorand", "").strip(
-            "0."
-        )
-        if recording is not None and pressed and first:
+        if recording is not None and _is_played(opcodes):
             zones.append(_zone(path, opcodes, recording))
     if not zones:
         raise DatasetError(
@@ -141,6 +137,14 @@ def read_zones(path: Path) -> tuple[Zone, ...]:
             f"its folder anew, or take it out of {FOLDER}."
         )
     return tuple(zones)
+
+
+def _is_played(opcodes: dict[str, str]) -> bool:
+    """Whether a region sounds when a key is pressed, as the first variant in turn or drawn."""
+    pressed = opcodes.get("trigger", "attack") == "attack"
+    first_in_turn = opcodes.get("seq_position", "1") == "1"
+    first_drawn = not opcodes.get("lorand", "").strip("0.")
+    return pressed and first_in_turn and first_drawn
 
 
 def _recording(path: Path, opcodes: dict[str, str]) -> Path | None:
