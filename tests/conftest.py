@@ -13,7 +13,7 @@ import pytest
 from bench.api import Audio, Clip
 from bench.audio import read_audio
 
-# It does on import what every fork would do again; examples of it there are none.
+# This file has no examples, and importing it takes a second: it prepares a server for forks.
 collect_ignore = ["faults/warmed.py"]
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))  # for `from tests import rounding`, however pytest is started
@@ -34,7 +34,7 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collect_file(
     file_path: Path,
 ) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
-    """No examples are looked for in files of tests, which have none: it took a fifth of this."""
+    """Files of tests have no examples; looking for them took a fifth of the collection."""
     found = yield
     return [
         one for one in found if type(one) is pytest.Module or not file_path.name.startswith("test_")
