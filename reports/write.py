@@ -22,7 +22,7 @@ from reports.tables import notes, printed, reading
 from reports.tables.capabilities import capabilities
 from reports.tables.comparisons import comparisons, ranks
 from reports.tables.gains import gains
-from reports.tables.retrieval import confusion, retrieval
+from reports.tables.retrieval import confusion, retrieval, swapped
 from reports.tables.run_costs import run_costs
 from reports.tables.sets import sets
 from reports.tables.settings import table1
@@ -83,7 +83,9 @@ def read_report(runs: Path | str | Sequence[Path], *, keep_all: bool = False) ->
     given = marked(folders, keep_all=keep_all).under(run.shown_as)
     if given.screened:
         built[-len(LONG) : -len(LONG)] = [mushra(run, given), mushra_listeners(run, given)]
-    distances = sets(run, folders)
+    distances, control = sets(run, folders), swapped(run, folders)
+    if control is not None:
+        built.insert(1 + [table.label for table in built].index("confusion"), control)
     if distances is not None:
         built.insert(TABLES.index(run_costs), distances)
     return Report(run, tuple(folders), tuple(built))
@@ -96,10 +98,10 @@ def write_report(
 
     The report of one run is `report/` in its folder. It holds table2, table1, gains, ranks,
     tradeoff, timing, capabilities, retrieval, confusion and comparisons as .md, .tex and .csv (sets
-    too, where the run has embeddings), failures.md, and inputs.md, which says whether content and
-    style audio may be part of the report (see `reports.sounds`; `without_inputs` forbids it). The
-    report of several runs is `report/merged/` in the folder named first. Writing a report again
-    gives the same files; what else lies in its folder stays.
+    and swapped too, where the run has embeddings), failures.md, and inputs.md, which says whether
+    content and style audio may be part of the report (see `reports.sounds`; `without_inputs`
+    forbids it). The report of several runs is `report/merged/` in the folder named first. Writing
+    a report again gives the same files; what else lies in its folder stays.
 
     Raises:
         RecordError: A folder does not hold a run, or the runs cannot stand in one table.
@@ -154,7 +156,7 @@ def terminal_summary(
     else:
         report = runs if isinstance(runs, Report) else read_report(runs)
         run = report.run
-        long = {build.__name__ for build in (*LONG, listeners)} | {"mushra-listeners"}
+        long = {build.__name__ for build in (*LONG, swapped, listeners)} | {"mushra-listeners"}
         built = tuple(table for table in report.tables if table.label not in long)
     shown = [_brief(table, first=table is built[0]) for table in built if table.rows]
     if not shown:

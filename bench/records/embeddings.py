@@ -1,9 +1,9 @@
 """`embeddings.jsonl`: the vectors by which metrics hear the sounds of a run.
 
-A run writes one record per sound and embedding metric, after it has scored. Only tables of
-distances between sets read them, so `bench.records.store.read_run` does not. Records of sounds
-that no cell has any more, of clips that are not held out, or of another fingerprint than the
-header's metric has are left out; a line that is no record costs that line alone.
+A run writes one record per sound and embedding metric, after it has scored. Only the tables `sets`
+and `swapped` read them, so `bench.records.store.read_run` does not. Records of sounds that no cell
+has any more, of clips that are not held out, or of another fingerprint than the header's metric has
+are left out; a line that is no record costs that line alone.
 
 **Conventions**: vectors are float32 of unit norm, (sound, dimension).
 """

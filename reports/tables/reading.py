@@ -12,11 +12,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.api import RecordError
+from bench.records.embeddings import Embedded, read_embeddings
 from bench.records.frame import frame
 from bench.records.sameness import setting_digest
 from bench.records.schema import FAILED, MethodEntry, MetricEntry
@@ -224,6 +226,18 @@ def sheets(run: Run) -> Mapping[str, Sheet]:
         {name: said(table, f"{name}.status", "unsupported") for name in names},
     )
     return {str(label): whole.part(rows) for label, rows in table.groupby("method", sort=False)}
+
+
+@lru_cache(maxsize=KEPT)
+def embedded(run: Run, folders: tuple[Path, ...]) -> tuple[list[Embedded], list[str]]:
+    """What metrics hear in the sounds of a run, and a sentence for each line that is damaged.
+
+    Args:
+        run: The run, or several merged.
+        folders: Its run folders.
+    """
+    faults: list[str] = []
+    return read_embeddings(folders, run.header, run.cells.values(), faults), faults
 
 
 @lru_cache(maxsize=KEPT)

@@ -1,4 +1,4 @@
-"""Which style an output is nearest to: the margin of its own, and what it is taken for.
+"""Which style an output is nearest to: its own, what it is taken for, and if styles are swapped.
 
 A cosine with a style says little alone, because each model has a floor of its own: two sounds
 without anything in common score .02 by CLAP and .5 by MusicNN. The margin, own style minus the
@@ -11,12 +11,15 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
+from bench.records.embeddings import Embedded
 from bench.records.schema import MetricEntry, PlannedCell
 from bench.records.store import Run
 from bench.statistics.intervals import Observations, interval, share_interval
+from bench.statistics.variances import Floats
 from reports.tables import notes, reading, standing
 from reports.text.result_table import Column, Missing, ResultTable, Row, Value, estimate
 
@@ -29,6 +32,17 @@ OWN = (
 )
 NO_MARGIN = "It needs a margin by CLAP or MusicNN; no output of this run has one."
 MANY_STYLES = f"A matrix of more than {MOST_STYLES} styles fits on no page; this run has {{count}}."
+FAILED = -2.0  # the least that a difference of cosines can be
+SWAPPED = (
+    "own less swapped: cosine of the output with the held-out clips of its style, less the mean of "
+    "those of what the same method made of the same content in other styles; failed cells as -2"
+)
+FIRST = (
+    "own first: share of cells whose output is nearer to those clips than all of these are; by "
+    "chance it would be 1 of the styles that a method has, {chance:.2f} with all {styles}; failed "
+    "cells count as wrong"
+)
+ONE_STYLE = "It needs two styles with held-out clips, and outputs of a method in both."
 MATRIX = (
     "each row: of the outputs in this style, the share that is nearest to the style of the column"
 )
@@ -104,6 +118,111 @@ def _shown(scores: Observations, bounds: tuple[float, float] | None = None) -> V
         return Missing("n/a", "no score")
     found = share_interval(scores) if bounds is None else interval(scores, bounds=bounds)
     return estimate(found)
+
+
+def swapped(run: Run, folders: Sequence[Path]) -> ResultTable | None:
+    """Show whether an output fits its style better than what the content became in other styles.
+
+    Content and style are the same on both sides, so neither a style that is near to everything nor
+    a content that sounds like it counts: what is left is the style that the method was given. One
+    that hears no style has 0. Per embedding there are two columns, `<metric>.own` and
+    `<metric>.first`.
+
+    Args:
+        run: The run, or several merged.
+        folders: Its run folders.
+
+    Returns:
+        The table; None where the run has no vectors.
+
+    Raises:
+        RecordError: Scores of one metric carry different fingerprints.
+    """
+    heard, _ = reading.embedded(run, tuple(folders))
+    if not heard:
+        return None
+    sheets = reading.sheets(run)
+    labels = [m.label for m in reading.ordered_methods(run) if m.label in sheets]
+    found = {label: [_contest(sheets[label], one) for one in heard] for label in labels}
+    contested = any(np.isfinite(one.values).any() for two in found.values() for one, _ in two)
+    columns = [Column("method", "Method", text=True), Column("style", "Style", text=True)]
+    for one in heard:
+        columns.append(Column(f"{one.metric}.own", f"{one.embedding} own less swapped ↑"))
+        columns.append(Column(f"{one.metric}.first", f"{one.embedding} own first ↑"))
+    styles = len(run.header.styles)
+    said = (SWAPPED, FIRST.format(chance=1 / styles, styles=styles)) if contested else ()
+    rows = [row for label in labels for row in _contest_rows(run, label, found[label])]
+    return ResultTable(
+        "Own style against swapped styles",
+        "swapped",
+        reading.identity(run),
+        (*columns, Column("n", "n", decimals=0)),
+        tuple(rows if contested else ()),
+        (*notes.identity_notes(run), *said, notes.provenance_note(run)),
+        empty="" if contested else ONE_STYLE,
+    )
+
+
+def _contest(sheet: reading.Sheet, heard: Embedded) -> tuple[Observations, Observations]:
+    """Per cell: how much the own output fits better than the mean swapped one, and whether it wins.
+
+    NaN where a cell has nothing to be held against, or was declined or not run.
+    """
+    styles = [style for style, clips in heard.clips.items() if clips]
+    values = np.full((2, len(sheet.rows)), math.nan)
+    if len(styles) > 1:
+        place = {style: at for at, style in enumerate(styles)}
+        made_in = sheet.rows["style"].map(place).to_numpy(dtype=np.float64)
+        fits = _fits(sheet, heard, styles)
+        sources = sheet.rows.groupby(["content", "repetition"], sort=False).ngroup().to_numpy()
+        known = np.isfinite(made_in) & np.isfinite(fits[:, 0])
+        at = sources[known], made_in[known].astype(np.intp)
+        # How near what a source became in one style is to another (source, made in, style).
+        became = np.full((sources.max() + 1, len(styles), len(styles)), math.nan)
+        became[at] = fits[known]
+        own = became[at[0], at[1], at[1]]
+        became[:, range(len(styles)), range(len(styles))] = math.nan
+        rivals = became[at[0], :, at[1]]
+        held = np.isfinite(rivals).any(axis=1)
+        values[:, np.flatnonzero(known)[held]] = (
+            own[held] - np.nanmean(rivals[held], axis=1),
+            own[held] > np.nanmax(rivals[held], axis=1),
+        )
+        values[:, sheet.failed[heard.metric] & np.isfinite(made_in)] = [[FAILED], [0.0]]
+    return Observations(values[0], sheet.places), Observations(values[1], sheet.places)
+
+
+def _fits(sheet: reading.Sheet, heard: Embedded, styles: Sequence[str]) -> Floats:
+    """The cosine of each cell's output with each style (cell, style); 0 of silence, else NaN."""
+    prototypes = np.stack([heard.of(heard.clips[style]).mean(axis=0) for style in styles])
+    prototypes /= np.linalg.norm(prototypes, axis=1, keepdims=True)
+    fits = np.full((len(sheet.rows), len(styles)), math.nan)
+    done = reading.said(sheet.rows, "status", "ok")
+    fits[done & reading.said(sheet.rows, f"{heard.metric}.status", "silent")] = 0.0
+    digests = sheet.rows["audio_digest"]
+    sounding = done & digests.isin(list(heard.rows)).to_numpy()
+    fits[sounding] = heard.of(digests[sounding]) @ prototypes.T
+    return fits
+
+
+def _contest_rows(
+    run: Run, label: str, judged: Sequence[tuple[Observations, Observations]]
+) -> list[Row]:
+    """The row of a method over all styles, and one for each style that has a number."""
+    entry = next(m for m in run.header.methods if m.label == label)
+    rows = []
+    for style in (ALL, *run.header.styles):
+        values: list[Value] = []
+        most = 0
+        for own, first in judged:
+            kept = own.places.in_styles([style]) | (style == ALL)
+            values += [_shown(own.where(kept), (FAILED, -FAILED)), _shown(first.where(kept))]
+            most = max(most, int(np.isfinite(own.values[kept]).sum()))
+        if most or style == ALL:
+            cells = (label, style, *values, most)
+            group = reading.group_of(entry) or label
+            rows.append(Row(cells, group, "mean" if style == ALL else "measured", label))
+    return rows
 
 
 def confusion(run: Run) -> ResultTable:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.outside.wording import some
-from bench.records.embeddings import Embedded, read_embeddings
+from bench.records.embeddings import Embedded
 from bench.records.schema import PlannedCell
 from bench.records.store import EMBEDDINGS, Run
 from bench.statistics.set_distance import (
@@ -125,8 +125,7 @@ def sets(run: Run, folders: Sequence[Path]) -> ResultTable | None:
     Returns:
         The table; None where the run has no vectors.
     """
-    faults: list[str] = []
-    found = read_embeddings(folders, run.header, run.cells.values(), faults)
+    found, faults = reading.embedded(run, tuple(folders))
     if not found:
         return None
     judges = [_judge(run, heard) for heard in found]
