@@ -61,6 +61,28 @@ def test_a_click_or_a_key_sorts_within_the_groups(index: Path, visit: Opener) ->
     assert names(page)[2:4] == ["m4", "m5"]
 
 
+def test_the_bar_of_the_page_stays_above_the_heads_of_tables(index: Path, visit: Opener) -> None:
+    """Whatever part of a table lies under it when the page is scrolled."""
+    page = visit(index)
+    page.set_viewport_size({"width": 390, "height": 844})
+    covered = page.evaluate(
+        """() => {
+            const bar = document.querySelector(".bar"), found = [];
+            for (const head of document.querySelectorAll("thead th:first-child")) {
+                head.closest("details")?.setAttribute("open", "");
+                scrollTo(0, scrollY + head.getBoundingClientRect().top - 5);
+                const box = bar.getBoundingClientRect();
+                for (let x = 5; x < innerWidth; x += 20) {
+                    const top = document.elementFromPoint(x, box.top + box.height / 2);
+                    if (!bar.contains(top)) found.push(top?.outerHTML);
+                }
+            }
+            return found;
+        }"""
+    )
+    assert covered == []
+
+
 def test_rows_and_columns_are_chosen_and_what_is_shown_is_copied(
     index: Path, visit: Opener
 ) -> None:
