@@ -42,7 +42,7 @@ FIRST = (
     "chance it would be 1 of the styles that a method has, {chance:.2f} with all {styles}; failed "
     "cells count as wrong"
 )
-ONE_STYLE = "It needs two styles with held-out clips, and outputs of a method in both."
+ONE_STYLE = "It needs a style with held-out clips, and outputs of a method in it and in another."
 MATRIX = (
     "each row: of the outputs in this style, the share that is nearest to the style of the column"
 )
@@ -168,28 +168,36 @@ def _contest(sheet: reading.Sheet, heard: Embedded) -> tuple[Observations, Obser
 
     NaN where a cell has nothing to be held against, or was declined or not run.
     """
-    styles = [style for style, clips in heard.clips.items() if clips]
+    styles = [*heard.clips]
+    judged = [style for style in styles if heard.clips[style]]  # the others are rivals all the same
     values = np.full((2, len(sheet.rows)), math.nan)
-    if len(styles) > 1:
-        place = {style: at for at, style in enumerate(styles)}
-        made_in = sheet.rows["style"].map(place).to_numpy(dtype=np.float64)
-        fits = _fits(sheet, heard, styles)
+    if judged:
+        made_in = _positions(sheet, styles).astype(np.intp)
+        held_against = _positions(sheet, judged)
+        fits = _fits(sheet, heard, judged)
         sources = sheet.rows.groupby(["content", "repetition"], sort=False).ngroup().to_numpy()
-        known = np.isfinite(made_in) & np.isfinite(fits[:, 0])
-        at = sources[known], made_in[known].astype(np.intp)
+        known = np.isfinite(fits[:, 0])
         # How near what a source became in one style is to another (source, made in, style).
-        became = np.full((sources.max() + 1, len(styles), len(styles)), math.nan)
-        became[at] = fits[known]
-        own = became[at[0], at[1], at[1]]
-        became[:, range(len(styles)), range(len(styles))] = math.nan
-        rivals = became[at[0], :, at[1]]
-        held = np.isfinite(rivals).any(axis=1)
-        values[:, np.flatnonzero(known)[held]] = (
-            own[held] - np.nanmean(rivals[held], axis=1),
-            own[held] > np.nanmax(rivals[held], axis=1),
+        became = np.full((sources.max() + 1, len(styles), len(judged)), math.nan)
+        became[sources[known], made_in[known]] = fits[known]
+        asked = np.flatnonzero(known & np.isfinite(held_against))
+        source, own_style = sources[asked], made_in[asked]
+        column = held_against[asked].astype(np.intp)
+        own, rivals = became[source, own_style, column], became[source, :, column]
+        rivals[range(len(asked)), own_style] = math.nan
+        met = np.isfinite(rivals).any(axis=1)
+        values[:, asked[met]] = (
+            own[met] - np.nanmean(rivals[met], axis=1),
+            own[met] > np.nanmax(rivals[met], axis=1),
         )
-        values[:, sheet.failed[heard.metric] & np.isfinite(made_in)] = [[FAILED], [0.0]]
+        values[:, sheet.failed[heard.metric] & np.isfinite(held_against)] = [[FAILED], [0.0]]
     return Observations(values[0], sheet.places), Observations(values[1], sheet.places)
+
+
+def _positions(sheet: reading.Sheet, styles: Sequence[str]) -> Floats:
+    """Where the style of each cell stands among some, NaN where it does not."""
+    place = {style: at for at, style in enumerate(styles)}
+    return np.asarray(sheet.rows["style"].map(place), dtype=np.float64)
 
 
 def _fits(sheet: reading.Sheet, heard: Embedded, styles: Sequence[str]) -> Floats:

@@ -42,7 +42,9 @@ def vector(*words: object) -> np.ndarray:
     return np.asarray(stored, np.float64)
 
 
-def made(folder: Path, *, clips: int = 2, silent: str = "", unheard: str = "") -> Run:
+def made(
+    folder: Path, *, clips: int = 2, silent: str = "", unheard: str = "", clipless: str = ""
+) -> Run:
     """A run on the disk of two seeds, with vectors by one metric.
 
     Args:
@@ -50,11 +52,13 @@ def made(folder: Path, *, clips: int = 2, silent: str = "", unheard: str = "") -
         clips: Held-out clips of each style.
         silent: The cell whose output is silent, and so has no vector.
         unheard: The cell whose vector is missing.
+        clipless: The style that has no held-out clips.
     """
     entries = [method(label, control=label == "copy-content") for label in METHODS]
     head = header(entries, STYLES, CONTENTS, ("cp", "sf.heldout"))
     facts = {
-        style: known | {"heldout_clips": [f"{style}/{n}" for n in range(clips)]}
+        style: known
+        | {"heldout_clips": [f"{style}/{n}" for n in range(clips) if style != clipless]}
         for style, known in head.styles.items()
     }
     metrics = [metric.model_copy(update={"fingerprint": MARK}) for metric in head.metrics]
@@ -75,7 +79,7 @@ def made(folder: Path, *, clips: int = 2, silent: str = "", unheard: str = "") -
     heldout = [
         (hashlib.sha256(f"{style}{n}".encode()).hexdigest(), style, f"{style}/{n}",
          vector("clip", style, n))
-        for style in STYLES for n in range(clips)
+        for style in STYLES for n in range(clips) if style != clipless
     ]  # fmt: skip
     records = [
         EmbeddingRecord(
@@ -187,7 +191,23 @@ def test_an_output_without_a_vector_is_left_out(tmp_path: Path) -> None:
 def test_one_style_or_none_with_clips_is_said(tmp_path: Path) -> None:
     table = table_of(made(tmp_path / "run", clips=0))
     assert table.rows == ()
-    assert "It needs two styles with held-out clips" in table.empty
+    assert "It needs a style with held-out clips" in table.empty
+
+
+def test_a_style_without_clips_has_no_row_and_is_a_rival_all_the_same(tmp_path: Path) -> None:
+    table = table_of(made(tmp_path / "run", clipless="harp"))
+    found = row(table, "method", "tve")
+    cells = [
+        by_hand("tve", style, content, seed)
+        for style in ("bird", "bell")
+        for content in CONTENTS
+        for seed in (0, 1)
+    ]
+    difference, first = np.mean(cells, axis=0)
+    assert value(found, "own") == pytest.approx(difference, abs=1e-6)
+    assert value(found, "first") == pytest.approx(first)
+    assert found["n"] == 16
+    assert not [r for r in table.rows if r.cells[1] == "harp"]
 
 
 def test_a_method_without_styles_to_swap_has_no_number(tmp_path: Path) -> None:
