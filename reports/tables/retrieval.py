@@ -1,4 +1,4 @@
-"""Which style an output is nearest to: its own, what it is taken for, and if styles are swapped.
+"""Which style an output is nearest to, what it is taken for, and whether any style would do.
 
 A cosine with a style says little alone, because each model has a floor of its own: two sounds
 without anything in common score .02 by CLAP and .5 by MusicNN. The margin, own style minus the
@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -43,6 +44,8 @@ FIRST = (
     "cells count as wrong"
 )
 ONE_STYLE = "It needs a style with held-out clips, and outputs of a method in it and in another."
+# Differences of cosines, whether each is won, and the bounds of a difference.
+_Judged = tuple[Observations, Observations, tuple[float, float]]
 MATRIX = (
     "each row: of the outputs in this style, the share that is nearest to the style of the column"
 )
@@ -60,7 +63,16 @@ def retrieval(run: Run) -> ResultTable:
     judges = _judges(run)
     known = reading.by_method(run)
     labels = [m.label for m in reading.ordered_methods(run) if m.label in known] if judges else []
-    rows = [row for label in labels for row in _rows(run, label, list(judges.values()))]
+    rows = [
+        row
+        for label in labels
+        for row in _rows(
+            run,
+            label,
+            _judged(run, label, list(judges.values())),
+            dict.fromkeys(reading.by_method(run)[label]["style"].tolist()),
+        )
+    ]
     columns = [Column("method", "Method", text=True), Column("style", "Style", text=True)]
     for judge, metric in judges.items():
         columns.append(Column(metric.name, f"{judge} margin ↑"))
@@ -88,21 +100,26 @@ def _judges(run: Run) -> dict[str, MetricEntry]:
     }
 
 
-def _rows(run: Run, label: str, metrics: Sequence[MetricEntry]) -> list[Row]:
-    """The row of a method over all styles, and one for each style that it was asked for."""
-    scores = [standing.judged(run, label, metric) for metric in metrics]
-    control = next(m.control for m in run.header.methods if m.label == label)
-    group = reading.CONTROLS if control else label
-    asked = dict.fromkeys(reading.by_method(run)[label]["style"].tolist())
+def _judged(run: Run, label: str, metrics: Sequence[MetricEntry]) -> list[_Judged]:
+    """The margins of a method by each judge, and whether the own style is the nearest."""
+    scores = [(standing.judged(run, label, metric), metric.range) for metric in metrics]
+    return [(score, _is_own(score), bounds) for score, bounds in scores]
+
+
+def _rows(run: Run, label: str, judged: Sequence[_Judged], styles: Iterable[str]) -> list[Row]:
+    """The row of a method over all styles, and one for each of some styles."""
+    entry = next(m for m in run.header.methods if m.label == label)
     rows = []
-    for style in (ALL, *asked):
-        chosen = [s if style == ALL else s.where(s.places.in_styles([style])) for s in scores]
+    for style in (ALL, *styles):
         values: list[Value] = []
-        for score, metric in zip(chosen, metrics, strict=True):
-            values += [_shown(score, metric.range), _shown(_is_own(score))]
-        most = max((int(np.isfinite(score.values).sum()) for score in chosen), default=0)
+        most = 0
+        for differences, own, bounds in judged:
+            kept = differences.places.in_styles([style]) | (style == ALL)
+            values += [_shown(differences.where(kept), bounds), _shown(own.where(kept))]
+            most = max(most, int(np.isfinite(differences.values[kept]).sum()))
         cells = (label, style, *values, most)
-        rows.append(Row(cells, group, "mean" if style == ALL else "measured", label))
+        kind: Literal["mean", "measured"] = "mean" if style == ALL else "measured"
+        rows.append(Row(cells, reading.group_of(entry) or label, kind, label))
     return rows
 
 
@@ -144,14 +161,16 @@ def swapped(run: Run, folders: Sequence[Path]) -> ResultTable | None:
     sheets = reading.sheets(run)
     labels = [m.label for m in reading.ordered_methods(run) if m.label in sheets]
     found = {label: [_contest(sheets[label], one) for one in heard] for label in labels}
-    contested = any(np.isfinite(one.values).any() for two in found.values() for one, _ in two)
+    contested = any(_contested(judged) for judged in found.values())
     columns = [Column("method", "Method", text=True), Column("style", "Style", text=True)]
     for one in heard:
         columns.append(Column(f"{one.metric}.own", f"{one.embedding} own less swapped ↑"))
         columns.append(Column(f"{one.metric}.first", f"{one.embedding} own first ↑"))
     styles = len(run.header.styles)
     said = (SWAPPED, FIRST.format(chance=1 / styles, styles=styles)) if contested else ()
-    rows = [row for label in labels for row in _contest_rows(run, label, found[label])]
+    rows = [
+        row for label in labels for row in _rows(run, label, found[label], _contested(found[label]))
+    ]
     return ResultTable(
         "Own style against swapped styles",
         "swapped",
@@ -163,7 +182,7 @@ def swapped(run: Run, folders: Sequence[Path]) -> ResultTable | None:
     )
 
 
-def _contest(sheet: reading.Sheet, heard: Embedded) -> tuple[Observations, Observations]:
+def _contest(sheet: reading.Sheet, heard: Embedded) -> _Judged:
     """Per cell: how much the own output fits better than the mean swapped one, and whether it wins.
 
     NaN where a cell has nothing to be held against, or was declined or not run.
@@ -183,15 +202,16 @@ def _contest(sheet: reading.Sheet, heard: Embedded) -> tuple[Observations, Obser
         asked = np.flatnonzero(known & np.isfinite(held_against))
         source, own_style = sources[asked], made_in[asked]
         column = held_against[asked].astype(np.intp)
-        own, rivals = became[source, own_style, column], became[source, :, column]
+        fit, rivals = became[source, own_style, column], became[source, :, column]
         rivals[range(len(asked)), own_style] = math.nan
         met = np.isfinite(rivals).any(axis=1)
         values[:, asked[met]] = (
-            own[met] - np.nanmean(rivals[met], axis=1),
-            own[met] > np.nanmax(rivals[met], axis=1),
+            fit[met] - np.nanmean(rivals[met], axis=1),
+            fit[met] > np.nanmax(rivals[met], axis=1),
         )
         values[:, sheet.failed[heard.metric] & np.isfinite(held_against)] = [[FAILED], [0.0]]
-    return Observations(values[0], sheet.places), Observations(values[1], sheet.places)
+    own, first = (Observations(one, sheet.places) for one in values)
+    return own, first, (FAILED, -FAILED)
 
 
 def _positions(sheet: reading.Sheet, styles: Sequence[str]) -> Floats:
@@ -213,24 +233,10 @@ def _fits(sheet: reading.Sheet, heard: Embedded, styles: Sequence[str]) -> Float
     return fits
 
 
-def _contest_rows(
-    run: Run, label: str, judged: Sequence[tuple[Observations, Observations]]
-) -> list[Row]:
-    """The row of a method over all styles, and one for each style that has a number."""
-    entry = next(m for m in run.header.methods if m.label == label)
-    rows = []
-    for style in (ALL, *run.header.styles):
-        values: list[Value] = []
-        most = 0
-        for own, first in judged:
-            kept = own.places.in_styles([style]) | (style == ALL)
-            values += [_shown(own.where(kept), (FAILED, -FAILED)), _shown(first.where(kept))]
-            most = max(most, int(np.isfinite(own.values[kept]).sum()))
-        if most or style == ALL:
-            cells = (label, style, *values, most)
-            group = reading.group_of(entry) or label
-            rows.append(Row(cells, group, "mean" if style == ALL else "measured", label))
-    return rows
+def _contested(judged: Sequence[_Judged]) -> list[str]:
+    """The styles in which a method has a number by any judge."""
+    known = (d.places.grid.styles[d.places.styles[np.isfinite(d.values)]] for d, _, _ in judged)
+    return [*dict.fromkeys(style for styles in known for style in styles.tolist())]
 
 
 def confusion(run: Run) -> ResultTable:

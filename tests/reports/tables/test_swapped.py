@@ -97,14 +97,15 @@ def output_of(cell_id: str, run: Run) -> np.ndarray:
     return vector(cell.method, cell.style, cell.content, cell.repetition)
 
 
-def by_hand(label: str, style: str, content: str, seed: int) -> tuple[float, float]:
-    """How much better the own output fits than the mean of the swapped ones; whether it is first.
+def prototype(style: str) -> np.ndarray:
+    """The mean of the clips of a style, as a direction."""
+    total = np.sum([vector("clip", style, n) for n in range(2)], axis=0)
+    return np.asarray(total / math.sqrt(float(total @ total)))
 
-    The prototype of a style is the mean of its clips, as a direction.
-    """
-    prototype = np.sum([vector("clip", style, n) for n in range(2)], axis=0)
-    prototype = prototype / math.sqrt(float(prototype @ prototype))
-    fits = {other: float(vector(label, other, content, seed) @ prototype) for other in STYLES}
+
+def by_hand(label: str, style: str, content: str, seed: int) -> tuple[float, float]:
+    """How much better the own output fits than the mean of the swapped ones; if it is first."""
+    fits = {o: float(vector(label, o, content, seed) @ prototype(style)) for o in STYLES}
     own = fits.pop(style)
     return own - sum(fits.values()) / len(fits), float(all(own > fit for fit in fits.values()))
 
@@ -158,10 +159,10 @@ def test_a_failed_cell_counts_as_the_worst_and_is_nobodys_rival(tmp_path: Path) 
         if (style, content, seed) == (lost.style, *here):
             expected.append(-2.0)
         elif (content, seed) == here:
-            prototype = np.sum([vector("clip", style, n) for n in range(2)], axis=0)
-            prototype /= np.linalg.norm(prototype)
             [other] = [s for s in STYLES if s not in {style, lost.style}]
-            own, rival = (vector("tve", s, content, seed) @ prototype for s in (style, other))
+            own, rival = (
+                vector("tve", s, content, seed) @ prototype(style) for s in (style, other)
+            )
             expected.append(own - rival)
         else:
             expected.append(by_hand("tve", style, content, seed)[0])
@@ -173,10 +174,8 @@ def test_a_failed_cell_counts_as_the_worst_and_is_nobodys_rival(tmp_path: Path) 
 def test_silence_is_near_nothing(tmp_path: Path) -> None:
     cell = planned("tve", "harp", "c2", 1)
     run = made(tmp_path / "run", silent=cell.cell_id)
-    prototype = np.sum([vector("clip", "harp", n) for n in range(2)], axis=0)
-    prototype /= np.linalg.norm(prototype)
     at = (cell.content, cell.repetition)
-    rivals = [vector("tve", style, *at) @ prototype for style in STYLES[1:]]
+    rivals = [vector("tve", style, *at) @ prototype("harp") for style in STYLES[1:]]
     others = [by_hand("tve", "harp", c, s)[0] for c in CONTENTS for s in (0, 1) if (c, s) != at]
     [harp] = [r for r in table_of(run).rows if r.cells[:2] == ("tve", "harp")]
     assert isinstance(harp.cells[2], Estimate)
