@@ -59,6 +59,14 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
+class _Seen:
+    """A file as it was found; it names nobody while it is being written, and if it is spoilt."""
+
+    owner: Owner | None
+    touched_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """A claim that this process holds.
 
@@ -72,7 +80,7 @@ class Claim:
 
     def renew(self) -> bool:
         """Show that the owner lives; returns whether the claim is still its own."""
-        if _read(self.path) != self.owner:
+        if not self._is_ours():
             return False
         with suppress(OSError):
             os.utime(self.path)
@@ -80,8 +88,12 @@ class Claim:
 
     def release(self) -> None:
         """Give the claim up, if it is still this process's."""
-        if _read(self.path) == self.owner:
+        if self._is_ours():
             self.path.unlink(missing_ok=True)
+
+    def _is_ours(self) -> bool:
+        seen = _look(self.path)
+        return seen is not None and seen.owner == self.owner
 
 
 def take(path: Path) -> Claim | None:
@@ -99,8 +111,8 @@ def take(path: Path) -> Claim | None:
     claim = Claim(path, Owner(secrets.token_hex(8), this_machine(), os.getpid(), now))
     if _made(claim):
         return claim
-    found = _read(path)
-    if _lives(path, found) or not _removed_dead(path, found):
+    seen = _look(path)
+    if seen and (_lives(path, seen) or not _removed_dead(path, seen)):
         return None
     return claim if _made(claim) else None
 
@@ -115,43 +127,41 @@ def _made(claim: Claim) -> bool:
     return True
 
 
-def _removed_dead(path: Path, dead: Owner | None) -> bool:
+def _removed_dead(path: Path, dead: _Seen) -> bool:
     """Take the claim of a dead owner away; of several processes that want to, one does.
 
     Since it was found dead somebody may have put a live claim in its place: that one stays, or is
     put back where it came between this second look and the removal.
     """
-    if _read(path) != dead:
-        return not path.exists()
+    seen = _look(path)
+    if seen != dead:
+        return seen is None
     aside = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}")
     try:
         path.rename(aside)
     except FileNotFoundError:
         return True
-    found = _read(aside)
-    if found != dead and found is not None:
+    moved = _look(aside)
+    if moved != dead:
         with suppress(OSError):
             os.link(aside, path)
     aside.unlink(missing_ok=True)
-    return found == dead
+    return moved == dead
 
 
 def holder(path: Path) -> Owner | None:
     """Who holds a claim now; None where nobody does, or the one who did is dead."""
-    owner = _read(path)
-    if not _lives(path, owner):
+    seen = _look(path)
+    if seen is None or not _lives(path, seen):
         return None
-    return owner or Owner("", "", 0, "a moment ago")
+    return seen.owner or Owner("", "", 0, "a moment ago")
 
 
-def _lives(path: Path, owner: Owner | None) -> bool:
-    """Whether the claim that was read is somebody's; None is being written now, or spoilt."""
-    try:
-        touched = path.stat().st_mtime
-    except FileNotFoundError:
-        return False
+def _lives(path: Path, seen: _Seen) -> bool:
+    """Whether the claim that was seen is somebody's."""
+    owner = seen.owner
     gone = owner is not None and owner.machine == this_machine() and _is_gone(owner.process)
-    return _now(path.parent) - touched < LIFE_S and not gone
+    return _now(path.parent) - seen.touched_ns / 1e9 < LIFE_S and not gone
 
 
 def _now(folder: Path) -> float:
@@ -160,12 +170,26 @@ def _now(folder: Path) -> float:
         return os.fstat(file.fileno()).st_mtime
 
 
-def _read(path: Path) -> Owner | None:
+def _look(path: Path) -> _Seen | None:
+    """What is there now, None where nothing is.
+
+    A file that vanished, or that another one followed, must never be taken for a dead one that may
+    be moved away: hence the time and the owner come from one open file.
+    """
     try:
         with path.open("rb") as file:
-            said = json.loads(file.read(_LONGEST))
+            return _Seen(_owner(file.read(_LONGEST)), os.fstat(file.fileno()).st_mtime_ns)
+    except FileNotFoundError:
+        return None
+    except OSError:  # not ours to read: as good as a spoilt one
+        return _Seen(None, path.stat().st_mtime_ns) if path.exists() else None
+
+
+def _owner(written: bytes) -> Owner | None:
+    try:
+        said = json.loads(written)
         return Owner(str(said["token"]), str(said["machine"]), int(said["process"]), said["since"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
 
 

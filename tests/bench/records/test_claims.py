@@ -13,7 +13,7 @@ import pytest
 
 from bench.files import LinkError
 from bench.records import claims
-from bench.records.claims import LIFE_S, Owner, claimed, holder, kept, take, this_machine
+from bench.records.claims import LIFE_S, Claim, Owner, claimed, holder, kept, take, this_machine
 
 
 def write(path: Path, **changes: object) -> None:
@@ -26,6 +26,10 @@ def let_pass(path: Path, seconds: float) -> None:
     """Make a file so much older."""
     then = path.stat().st_mtime - seconds
     os.utime(path, (then, then))
+
+
+def not_to_be_called(_path: Path, _target: Path) -> None:
+    pytest.fail("a claim was out of its place for a moment, in which a third may take it")
 
 
 def test_a_claim_is_held_once_and_free_again_when_released(tmp_path: Path) -> None:
@@ -91,14 +95,47 @@ def test_a_claim_that_follows_a_dead_one_is_left_alone(
         write(path, token="of the next")
         raise ProcessLookupError
 
-    def move(_path: Path, _target: Path) -> None:
-        pytest.fail("the claim was out of its place for a moment, in which a third may take it")
-
     monkeypatch.setattr(os, "kill", end_and_follow)
-    monkeypatch.setattr(Path, "rename", move)
+    monkeypatch.setattr(Path, "rename", not_to_be_called)
     assert take(path) is None
     assert holder(path) == Owner("of the next", "elsewhere", 1, "today")
     assert [one.name for one in tmp_path.iterdir()] == ["claim"]
+
+
+def test_where_a_claim_was_just_released_the_next_one_is_left_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is there when it is looked at: that is no dead claim, which may be moved away."""
+    path, made = tmp_path / "claim", claims._made
+    write(path)
+
+    def release_meanwhile(claim: Claim) -> bool:
+        if path.exists():
+            path.unlink()
+            return False
+        return made(claim)
+
+    monkeypatch.setattr(claims, "_made", release_meanwhile)
+    monkeypatch.setattr(Path, "rename", not_to_be_called)
+    assert take(path) is not None
+
+
+def test_a_claim_that_is_being_written_is_not_the_spoilt_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, now = tmp_path / "claim", claims._now
+    path.write_text("{")
+    let_pass(path, LIFE_S)
+
+    def another_takes_it(folder: Path) -> float:
+        path.unlink()
+        path.touch()
+        return now(folder)
+
+    monkeypatch.setattr(claims, "_now", another_takes_it)
+    monkeypatch.setattr(Path, "rename", not_to_be_called)
+    assert take(path) is None
+    assert path.exists()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"token": 1}', "null", '"x"', "\udcff"])
