@@ -4,16 +4,18 @@ import sys
 from collections.abc import Callable
 
 from bench.checkout import INSTALL, PACKAGES
-from bench.errors import ExitCode, end_on_sigterm, last_words
+from bench.errors import ExitCode, end_when_asked, last_words, was_asked
 
 
 def start() -> None:
     """Run the command line; an end may be asked for while its libraries are imported."""
-    end_on_sigterm()
+    end_when_asked()
     try:
         _command()()
-    except KeyboardInterrupt as asked:
-        words, code = last_words(asked)
+    except (Exception, KeyboardInterrupt) as error:
+        if not was_asked(error):
+            raise
+        words, code = last_words(error)
         sys.stderr.write(f"{words}\n")
         sys.exit(code)
 

@@ -3,7 +3,8 @@
 `bench.api` hands the errors on to plug-ins. SIGTERM, as clusters send it, does what Ctrl-C does:
 both raise a `KeyboardInterrupt` in the main thread, so that files are closed, workers ended and
 open work written down; a SIGTERM that comes while that is done changes nothing. The exit code
-tells the two apart.
+tells the two apart. What a signal asked for is noted, since the code that it interrupts may lose
+the exception.
 """
 
 from __future__ import annotations
@@ -117,22 +118,61 @@ class TerminatedError(KeyboardInterrupt):
     """A SIGTERM arrived."""
 
 
-def end_on_sigterm() -> None:
-    """Let a SIGTERM to this process raise `TerminatedError` in its main thread."""
+# What signals have asked this process for, in their order. A compiled module, for one, that is
+# interrupted while it is imported raises an ImportError without a trace of the interrupt.
+_came: list[type[KeyboardInterrupt]] = []
+
+
+def end_when_asked() -> None:
+    """Let SIGTERM raise `TerminatedError` in this process's main thread, and note Ctrl-C too.
+
+    A handler of Ctrl-C that is not Python's own stays.
+    """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _end)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, _interrupt)
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
-    if _asked(sys.exception()) is None:  # else the end is under way
+    if _found(sys.exception()) is None:  # else the end is under way
+        _came.append(TerminatedError)
         raise TerminatedError
 
 
-def _asked(error: BaseException | None) -> KeyboardInterrupt | None:
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    _came.append(KeyboardInterrupt)
+    raise KeyboardInterrupt
+
+
+def _found(error: BaseException | None) -> type[KeyboardInterrupt] | None:
     """The request to end that an error is, or that led to it."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
-    return error
+    return None if error is None else type(error)
+
+
+def _asked(error: BaseException | None) -> type[KeyboardInterrupt] | None:
+    """The request to end that led to an error, also where the error does not show it."""
+    return _found(error) or (_came[-1] if _came else None)
+
+
+def was_asked(error: BaseException | None) -> bool:
+    """Whether an error came of a request to end; after one that was lost every error counts."""
+    return error is not None and _asked(error) is not None
+
+
+def heed(error: BaseException | None = None) -> None:
+    """Raise the request to end that a signal made and that was lost, unless the end is under way.
+
+    Args:
+        error: What was raised in its place; None where all went well.
+
+    Raises:
+        KeyboardInterrupt: This process was asked to end.
+    """
+    if _came and (error is not None or _found(sys.exception()) is None):
+        raise _came[-1] from error
 
 
 def last_words(error: BaseException) -> tuple[str, ExitCode]:
@@ -142,19 +182,18 @@ def last_words(error: BaseException) -> tuple[str, ExitCode]:
         error: What was raised: the request itself, or an error that it led to.
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if isinstance(_asked(error), TerminatedError):
+    if _terminated(error):
         return f"terminated; {GO_ON}", ExitCode.TERMINATED
     return f"interrupted; {GO_ON}", ExitCode.INTERRUPTED
 
 
-def reason_of(asked: KeyboardInterrupt) -> str:
+def reason_of(error: BaseException) -> str:
     """Why a cell was not finished, for its record."""
-    return "ended by SIGTERM" if isinstance(asked, TerminatedError) else "interrupted by the user"
+    return "ended by SIGTERM" if _terminated(error) else "interrupted by the user"
 
 
-def was_asked(error: BaseException | None) -> bool:
-    """Whether an error is a request to end, or was led to by one."""
-    return _asked(error) is not None
+def _terminated(error: BaseException) -> bool:
+    return issubclass(_asked(error) or KeyboardInterrupt, TerminatedError)
 
 
 @contextmanager

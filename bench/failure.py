@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.api import BenchError, CheckpointError, DeviceError, UnsupportedError
+from bench.errors import heed
 from bench.outside.wording import one_line
 
 CellStatus = Literal[
@@ -74,16 +75,18 @@ def contained(*, loading: bool = False) -> Iterator[None]:
 
     `SystemExit`, `GeneratorExit` and the like are faults of the plug-in, and so are `STOPS_RUN`
     unless it is `loading`: both become a `RaisedError`. A `KeyboardInterrupt` passes: in this
-    process nobody can tell whether the user sent it.
+    process nobody can tell whether the user sent it. One that the call has lost is raised again.
     """
     try:
         yield
     except KeyboardInterrupt:
         raise
     except BaseException as error:
+        heed(error)
         if isinstance(error, Exception) and (loading or not isinstance(error, STOPS_RUN)):
             raise
         raise RaisedError(failure_of(error), trace_of(error)) from error
+    heed()
 
 
 def failure_of(error: BaseException) -> Failure:

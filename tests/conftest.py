@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 
+from bench import errors
 from bench.api import Audio, Clip
 from bench.audio import read_audio
 
@@ -55,6 +57,17 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
     gc.enable()
+
+
+@pytest.fixture
+def obeying(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process ends by signals as a command does, and forgets afterwards what it was asked."""
+    former = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    monkeypatch.setattr(errors, "_came", [])
+    errors.end_when_asked()
+    yield
+    for number, handler in former.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -33,7 +33,7 @@ from bench.cli.shards import merge, status
 from bench.cli.streams import OutputLostError, prepare_streams, say
 from bench.cli.submit import submit
 from bench.cli.time import time
-from bench.errors import ExitCode, end_on_sigterm, last_words
+from bench.errors import ExitCode, end_when_asked, last_words, was_asked
 from bench.files import FULL, no_space
 from bench.outside.names import require_utf8
 from bench.outside.wording import CUT, LONGEST_MESSAGE, one_line, visible
@@ -66,7 +66,7 @@ for command in COMMANDS:
 
 def main() -> None:
     """Entry point: bad input ends with one message and exit code 2, never with a traceback."""
-    end_on_sigterm()
+    end_when_asked()
     prepare_streams()
     logging.basicConfig(
         level=os.environ.get("BENCH_LOG", "WARNING").upper(), format="%(name)s: %(message)s"
@@ -74,26 +74,34 @@ def main() -> None:
     try:
         _require_utf8_words()
         cli.main(standalone_mode=False)
-    except BenchError as error:
-        say(f"error: {_bounded(error)}", err=True)
-        sys.exit(ExitCode.BAD_INPUT)
-    except OutputLostError as error:
-        if error.cause.errno == errno.EPIPE:
-            sys.exit(ExitCode.READER_GONE)
-        say(f"error: standard output cannot be written: {_refused(error.cause)}", err=True)
-        sys.exit(ExitCode.BAD_INPUT)
-    except OSError as error:
-        if error.filename is None or error.errno not in FIXABLE | FULL:
-            raise
-        say(f"error: {_refused(error)}", err=True)
-        sys.exit(ExitCode.BAD_INPUT)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(ExitCode.BAD_INPUT)
-    except (click.Abort, KeyboardInterrupt) as asked:
-        words, code = last_words(asked)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - one of ours is raised again
+        sys.exit(_ending(error))
+
+
+def _ending(error: Exception | KeyboardInterrupt) -> ExitCode:
+    """Say how a command ended, once, without a traceback; a fault of ours is raised again."""
+    if isinstance(error, click.Abort) or was_asked(error):
+        words, code = last_words(error)
         say(words, err=True)
-        sys.exit(code)
+        return code
+    if isinstance(error, BenchError):
+        say(f"error: {_bounded(error)}", err=True)
+    elif isinstance(error, OutputLostError):
+        if error.cause.errno == errno.EPIPE:
+            return ExitCode.READER_GONE
+        say(f"error: standard output cannot be written: {_refused(error.cause)}", err=True)
+    elif isinstance(error, OSError) and _names_its_place(error):
+        say(f"error: {_refused(error)}", err=True)
+    elif isinstance(error, click.ClickException):
+        error.show()
+    else:
+        raise error
+    return ExitCode.BAD_INPUT
+
+
+def _names_its_place(error: OSError) -> bool:
+    """Whether it is one that a user can fix: it says where, and the system refused what it may."""
+    return error.filename is not None and error.errno in FIXABLE | FULL
 
 
 def _require_utf8_words() -> None:

@@ -22,6 +22,7 @@ from bench.audio import as_heard, peak_of, read_audio, unclipped_suffix, write_a
 from bench.batching import Aside, in_parallel
 from bench.delivery.matching import DeliveredFile, Delivery
 from bench.delivery.sounds import receive
+from bench.errors import heed
 from bench.failure import STOPS_RUN, Failure, WorkerLostError, failure_of
 from bench.files import disk_is_full
 from bench.outputs import restore
@@ -307,6 +308,7 @@ def _kept(job: _Job, made: _Made) -> Audio | Failure:
     try:
         audio = restore(made.output, made.heard.audio, made.content.audio)
     except Exception as error:
+        heed(error)
         if disk_is_full(error):
             raise
         job.studio.keep_traceback(error)

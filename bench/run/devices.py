@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from multiprocessing.process import BaseProcess
 
-from bench.errors import end_on_sigterm, last_words
+from bench.errors import end_when_asked, last_words, was_asked
 from bench.plan.plan import CELLS_PER_FIT
 from bench.records.schema import PlannedCell
 
@@ -88,12 +88,14 @@ def _end(processes: Sequence[BaseProcess]) -> None:
 
 def _work_while_parent_lives(work: Work, device: str, share: frozenset[str]) -> None:
     """Work on one share, and end with the parent, so that its next run has the folder to itself."""
-    end_on_sigterm()
+    end_when_asked()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         work(device, share)
-    except KeyboardInterrupt as asked:  # the parent has the words for it
-        sys.exit(last_words(asked)[1])
+    except (Exception, KeyboardInterrupt) as error:
+        if not was_asked(error):
+            raise
+        sys.exit(last_words(error)[1])  # the parent has the words for it
 
 
 def _end_with_parent() -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from bench.api import BenchError, Progress
 from bench.batching import Aside, one_ahead
-from bench.errors import reason_of, unbroken
+from bench.errors import reason_of, unbroken, was_asked
 from bench.failure import CellStatus
 from bench.files import no_space
 from bench.outside.wording import some
@@ -266,8 +266,9 @@ def _announced(
     try:
         note("started")
         yield
-    except KeyboardInterrupt as asked:
-        note("cancelled", reason_of(asked))
+    except (Exception, KeyboardInterrupt) as error:
+        if was_asked(error):
+            note("cancelled", reason_of(error))
         raise
 
 

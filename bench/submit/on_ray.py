@@ -17,7 +17,7 @@ from types import FrameType
 
 from bench.api import ConfigError
 from bench.checkout import CHECKOUT
-from bench.errors import TerminatedError, end_on_sigterm
+from bench.errors import TerminatedError, end_when_asked
 from bench.outside.wording import one_line
 from bench.submit.locally import POLL_S, Poll
 from bench.submit.resources import Resources
@@ -134,7 +134,7 @@ def _note_sigterm() -> list[int]:
     Ray has put a handler of its own in the place of ours, and turns what a handler raises while it
     waits into a plain `KeyboardInterrupt`.
     """
-    end_on_sigterm()
+    end_when_asked()
     ours = signal.getsignal(signal.SIGTERM)
     came: list[int] = []
 

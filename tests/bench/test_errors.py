@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,21 +15,17 @@ import pytest
 from bench.errors import (
     ExitCode,
     TerminatedError,
-    end_on_sigterm,
+    end_when_asked,
+    heed,
     last_words,
     reason_of,
     sparing_children,
     unbroken,
+    was_asked,
 )
+from bench.failure import contained
 
-
-@pytest.fixture(autouse=True)
-def handler() -> Iterator[None]:
-    """The handler of this process for the length of a test."""
-    former = signal.getsignal(signal.SIGTERM)
-    end_on_sigterm()
-    yield
-    signal.signal(signal.SIGTERM, former)
+pytestmark = pytest.mark.usefixtures("obeying")
 
 
 def terminate() -> None:
@@ -107,6 +103,77 @@ def test_a_request_that_somebody_swallowed_can_be_made_again() -> None:
         terminate()
     with pytest.raises(TerminatedError):
         terminate()
+
+
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    for _ in range(1000):
+        pass
+
+
+KINDS = {terminate: (TerminatedError, 143), interrupt: (KeyboardInterrupt, 130)}
+
+
+@pytest.mark.parametrize("ask", KINDS)
+def test_an_error_after_a_request_that_was_lost_is_the_end_asked_for(
+    ask: Callable[[], None],
+) -> None:
+    """As a compiled module that is interrupted while it is imported raises another error."""
+    kind, code = KINDS[ask]
+    error = ImportError("cannot import name io")
+    assert not was_asked(error)
+    heed(error)
+    with suppress(KeyboardInterrupt):
+        ask()
+    assert was_asked(error)
+    assert not was_asked(None)
+    assert last_words(error)[1] == code
+    with pytest.raises(kind) as raised:
+        heed(error)
+    assert raised.value.__cause__ is error
+    assert reason_of(error) == reason_of(kind())
+
+
+def test_a_request_that_was_lost_without_an_error_ends_the_next_call() -> None:
+    with contained():
+        pass
+    with pytest.raises(TerminatedError), contained(), suppress(KeyboardInterrupt):
+        terminate()
+
+
+def test_a_call_that_tidies_up_at_the_end_is_not_broken_off() -> None:
+    done = []
+
+    def ended() -> None:
+        try:
+            terminate()
+        finally:
+            with contained():
+                done.append("tidied")
+            done.append("all of it")
+
+    with pytest.raises(TerminatedError):
+        ended()
+    assert done == ["tidied", "all of it"]
+
+
+def test_an_error_in_place_of_a_request_is_no_fault_of_the_plug_in() -> None:
+    def lose() -> None:
+        with suppress(KeyboardInterrupt):
+            interrupt()
+        raise ImportError("cannot import name io")
+
+    with pytest.raises(KeyboardInterrupt), contained():
+        lose()
+
+
+def test_another_handler_of_an_interrupt_stays() -> None:
+    came: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
+    end_when_asked()
+    with suppress(KeyboardInterrupt):
+        interrupt()
+    assert came == [signal.SIGINT]
 
 
 @pytest.mark.parametrize("asked", [TerminatedError(), KeyboardInterrupt()])

@@ -32,6 +32,7 @@ from bench.records.store import read
 THREE = methods("Steady", "Softer", "Louder")
 KILLS, KILLS_BY_DEFAULT = 50, 1
 PACE_S = 0.05
+TERM = signal.SIGTERM
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +109,6 @@ def held_before_report(stage: Stage, out: str) -> Iterator[ForkServerProcess]:
         yield process
 
 
-TERM = signal.SIGTERM
-
-
 @pytest.mark.parametrize(
     ("moment", "option"),
     [
@@ -167,12 +165,19 @@ def children(number: int) -> list[int]:
     return [child.pid for child in psutil.Process(number).children()]
 
 
-def test_a_sigterm_during_imports_says_how_to_go_on(stage: Stage, checkout: Path) -> None:
+IMPORTING = {
+    "long": "time.sleep(600)",
+    "lost": "with contextlib.suppress(BaseException): time.sleep(600)\nraise ImportError('no io')",
+}
+
+
+@pytest.mark.parametrize("way", IMPORTING)
+def test_a_sigterm_during_imports_says_how_to_go_on(stage: Stage, checkout: Path, way: str) -> None:
     """Before the command line is there, and in a process that has imported nothing."""
-    entered = "import sys; sys.stderr.write('in\\n'); sys.stderr.flush()"
-    slow = stage.home / "slow" / "click.py"
+    entered = "import contextlib, sys, time; sys.stderr.write('in\\n'); sys.stderr.flush()"
+    slow = stage.home / way / "click.py"
     slow.parent.mkdir()
-    slow.write_text(f"{entered}; import time; time.sleep(600)", encoding="utf-8")
+    slow.write_text(f"{entered}\n{IMPORTING[way]}", encoding="utf-8")
     with subprocess.Popen(
         [sys.executable, "-m", "bench", "list", "methods"],
         env=os.environ | {"PYTHONPATH": str(slow.parent)},
@@ -184,6 +189,22 @@ def test_a_sigterm_during_imports_says_how_to_go_on(stage: Stage, checkout: Path
         said = process.stderr.read()
     assert process.returncode == 143
     assert said == "terminated; run the same command again to go on\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, TERM])
+def test_an_end_that_a_method_turns_into_an_error_is_no_fault_of_it(
+    stage: Stage, number: signal.Signals
+) -> None:
+    """As a compiled library does that is interrupted while it is imported."""
+    mark, out = stage.notes / "paused-transfer", f"lost-{number.name}"
+    mark.unlink(missing_ok=True)
+    process = stage.start(*THREE, "--no-isolate", out=out, TOY_PAUSE="transfer", TOY_LOSES="yes")
+    wait_until(mark.exists, "the run to transfer")
+    assert interrupted(process, number) == (143 if number is TERM else 130)
+    lines = read(stage.home / out / "cells.jsonl", CellRecord)
+    assert {line.status for line in lines} == {"started", "cancelled"}
+    assert "Traceback" not in stage.said(out)
+    require_resumed(stage, out, "--no-isolate")
 
 
 @pytest.mark.slow

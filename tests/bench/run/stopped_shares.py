@@ -8,7 +8,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from bench.errors import end_on_sigterm, last_words
+from bench.errors import end_when_asked, last_words
 from bench.run.devices import work_through
 
 
@@ -23,7 +23,7 @@ def wait(notes: Path, device: str, _share: frozenset[str]) -> None:
 
 
 if __name__ == "__main__":
-    end_on_sigterm()
+    end_when_asked()
     shares = [frozenset({"a"}), frozenset({"b"})]
     try:
         work_through(partial(wait, Path(sys.argv[1])), ("one", "two"), shares, lambda: None)

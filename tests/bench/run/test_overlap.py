@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Timer
@@ -26,7 +26,7 @@ from small_run import RATE, Small
 from bench.batching import OVERLAP_VARIABLE
 from bench.cache import Cache
 from bench.data.material import Material
-from bench.errors import TerminatedError, end_on_sigterm
+from bench.errors import TerminatedError
 from bench.records import store
 from bench.records.accounts import FILE, at_work_s, device_share, read_accounts
 from bench.records.schema import CellRecord
@@ -197,14 +197,6 @@ def test_an_interrupt_waits_for_the_chunk_that_is_being_written(box: Outbox) -> 
         interrupted()
     assert list(box.settled) == ["a" * 16]
     assert written(box) == ["a" * 16]
-
-
-@pytest.fixture
-def obeying() -> Iterator[None]:
-    former = signal.getsignal(signal.SIGTERM)
-    end_on_sigterm()
-    yield
-    signal.signal(signal.SIGTERM, former)
 
 
 @pytest.mark.usefixtures("obeying")
