@@ -8,8 +8,10 @@ import signal
 import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from bench import errors
 from bench.api import Audio, Clip
@@ -19,6 +21,7 @@ from bench.audio import read_audio
 collect_ignore = ["faults/warmed.py"]
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))  # for `from tests import rounding`, however pytest is started
+FORKING = "tests/faults/"
 MINI = CHECKOUT / "datasets" / "mini"
 
 ClipReader = Callable[[str, float], Clip]
@@ -30,6 +33,23 @@ def pytest_xdist_auto_num_workers() -> int:
     Two more took a seventh longer on two cores, one after the other in turns.
     """
     return 1 + (os.cpu_count() or 1)
+
+
+class ByServer(LoadFileScheduling):
+    """Each file goes to one process, and all of `tests/faults` to the same.
+
+    They fork whole runs from a server that has imported every library, which takes as long as ten
+    of those runs: one server is enough.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = str(super()._split_scope(nodeid))
+        return FORKING if file.startswith(FORKING) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByServer | None:  # noqa: ANN401 - xdist's own
+    """Where files go together at all."""
+    return ByServer(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -191,7 +191,7 @@ def test_a_sigterm_during_imports_says_how_to_go_on(stage: Stage, checkout: Path
     assert said == "terminated; run the same command again to go on\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, TERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), TERM])
 def test_an_end_that_a_method_turns_into_an_error_is_no_fault_of_it(
     stage: Stage, number: signal.Signals
 ) -> None:

@@ -29,7 +29,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Battery]:
 @pytest.mark.parametrize(
     ("name", "number", "shares"),
     [
-        ("run", signal.SIGKILL, (0.6,)),
+        pytest.param("run", signal.SIGKILL, (0.6,), marks=pytest.mark.slow),
         pytest.param("run", signal.SIGTERM, (0.4,), marks=pytest.mark.slow),
         pytest.param("run beside the device", signal.SIGTERM, (0.7,), marks=pytest.mark.slow),
         pytest.param("run in one chunk", signal.SIGKILL, (0, 0, 0), marks=pytest.mark.slow),

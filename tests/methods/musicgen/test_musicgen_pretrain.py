@@ -190,6 +190,7 @@ def test_codes_are_not_written_under_a_language_model_that_may_know_others(tmp_p
 
 
 @pytest.mark.weights
+@pytest.mark.slow
 def test_a_language_model_goes_on_from_the_committed_one_where_asked(tmp_path: Path) -> None:
     """A step of AdamW moves a weight by the learning rate, or less; from nothing all is far off."""
     committed = wide_codec.committed_model(MINI_FOLDER)
