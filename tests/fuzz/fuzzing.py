@@ -40,6 +40,7 @@ HOMES = {
 # more than they use, so that a part of it is left for the files in any case.
 MOST_BYTES, ROOM_BYTES = 2 << 30, 1 << 30
 FEWEST = 12  # examples of a kind, however little time there is
+PLENTY = 1000  # a reader that has refused none of them by then refuses nothing
 # Where the paths stand among the facts of an event, each with its folder's number if it has one.
 CHANGES = {
     "os.remove": ((0, 1),), "os.rmdir": ((0, 1),), "os.mkdir": ((0, 2),), "os.symlink": ((1, 2),),
@@ -98,9 +99,12 @@ def peak_mib() -> int:
 
 
 def fuzz(attempt: Attempt, seconds: float, seed: int, outside: list[str]) -> tuple[int, int] | None:
-    """How many files were read and how many refused; nothing where an example failed."""
+    """How many files were read and how many refused; nothing where an example failed.
+
+    However short the time, it goes on until one is refused, or plenty are read.
+    """
     end, read, refused = time.monotonic() + seconds, 0, 0
-    while time.monotonic() < end or read + refused < FEWEST:
+    while time.monotonic() < end or read + refused < FEWEST or (not refused and read < PLENTY):
         number = seed + read + refused
         try:
             attempt(random.Random(number))  # noqa: S311 - damage needs no secrecy
