@@ -36,7 +36,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.installed-docs
 # A cache of its own, so that everything is computed anew; two threads, as in the baseline.
-LANE = BENCH_CACHE=$(abspath $(REGRESSION))/cache OMP_NUM_THREADS=2 GOMP_SPINCOUNT=10000 $(BIN)/python
+LANE = BENCH_CACHE=$(abspath $(REGRESSION))/cache OMP_NUM_THREADS=2 $(BIN)/python
 
 .PHONY: install run test lint style types unit actionlint check fuzz kills mutants simulations judges docs clean help
 .PHONY: regression regression-run regression-gate regression-base regression-summary baseline table2

@@ -1,4 +1,4 @@
-"""Threads of a command make room for its neighbours, unless the user says how they wait."""
+"""On a busy machine threads of a command soon make room, unless the user says how they wait."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.__main__ import SPINS
+from bench.__main__ import SPINS, share_cores
 
 SHOWN = "GOMP_SPINCOUNT = "
-PROGRAM = "from bench.__main__ import share_cores; share_cores(); import torch; torch.ones(1)"
+PROGRAM = (
+    "import os; os.getloadavg = lambda: (1.5, 0.0, 0.0)\n"
+    "from bench.__main__ import share_cores; share_cores(); import torch"
+)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="torch brings GCC's OpenMP on Linux alone")
@@ -33,3 +36,13 @@ def test_the_library_of_threads_is_told_before_torch_loads_it(
     )  # fmt: skip
     (line,) = {line for line in done.stderr.splitlines() if SHOWN in line}
     assert line.partition(SHOWN)[2].strip("'") == found
+
+
+@pytest.mark.parametrize(("load", "found"), [(0.99, None), (1.0, SPINS)])
+def test_a_machine_for_itself_waits_as_the_library_does(
+    monkeypatch: pytest.MonkeyPatch, load: float, found: str | None
+) -> None:
+    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 9.0, 9.0))
+    share_cores()
+    assert os.environ.get("GOMP_SPINCOUNT") == found
