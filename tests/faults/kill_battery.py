@@ -50,7 +50,8 @@ from methods.gatys.checkpoints import PUBLISHED
 # line can take it.
 ENDS = {signal.SIGKILL: (-9,), signal.SIGTERM: (143, -15), signal.SIGINT: (130, -2)}
 IN_A_ROW = 3
-TORCHS = "tmp/torchinductor_*"
+# Where two processes died in one chunk, a worker renders it, which has a log and what torch keeps.
+OF_WORKERS = ("logs/*.log", "tmp/torchinductor_*")
 WEIGHTS = {title: PUBLISHED[title].files[0] for title in ("vggish", "cnn14")}
 SERVED_BYTES, PAUSE_S = 300_000, 0.03
 BUILT_IN = ("tve[steps=2,batch_size=1,num_inference_steps=2]", "mix")
@@ -173,13 +174,8 @@ class Battery:
             return code, {}, lasts_s
         shutil.rmtree(folder / "notes")
         # What a session measured is noted at its end; one that only finishes has measured nothing.
-        # A chunk in which two processes died is rendered in a worker, which leaves a log and what
-        # torch keeps beside it.
-        found = [
-            path
-            for path in folder.rglob("*")
-            if path.name != RATES and not path.match("logs/*.log") and not path.match(TORCHS)
-        ]
+        ignored = (RATES, *(OF_WORKERS if command.in_a_row > 1 else ()))
+        found = [path for path in folder.rglob("*") if not any(map(path.match, ignored))]
         names = {str(path.relative_to(folder)): "a file" for path in found}
         made = names | command.made(folder)
         shutil.rmtree(folder)
