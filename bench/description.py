@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 # Begins the name of a method whose outputs were made elsewhere and lie in a folder: outputs:FOLDER.
 MADE_ELSEWHERE = "outputs:"
 NOT_SAID = "not said"  # what nobody has told about such a method
 Profile = Literal["mini", "full"]
 Settings = tuple[tuple[str, str | float | bool | None], ...]  # values by name
-Conditioning = Literal["style audio", "style text", "content audio", "melody", "true result"]
+Conditioning = Literal[
+    "style audio", "style text", "content audio", "melody", "content text", "true result"
+]
 
 
 def is_made_elsewhere(name: str) -> bool:
@@ -42,7 +44,8 @@ class MethodInfo:
     Args:
         title: The name printed in tables.
         conditioned_on: What the method is given, so that nobody compares methods without seeing
-            that one was told more than the other.
+            that one was told more than the other. Where settings change that, the class of its
+            parameters says so (`SaysGiven`).
         fits_per_style: True where `fit` learns, which costs time; False where it only stores what
             it was given.
         source: Paper and equation or section.
@@ -71,6 +74,28 @@ class MethodInfo:
     deterministic: bool = False
     channels: Literal["mean", "each"] = "mean"
     needs: tuple[Literal["target"], ...] = ()
+
+
+@runtime_checkable
+class SaysGiven(Protocol):
+    """Parameters of a method that decide what it is given."""
+
+    def given(self, usually: tuple[Conditioning, ...]) -> tuple[Conditioning, ...]:
+        """What the method is given with these values.
+
+        Args:
+            usually: As `MethodInfo.conditioned_on` has it.
+        """
+
+
+def given_of(parameters: object, usually: tuple[Conditioning, ...]) -> tuple[Conditioning, ...]:
+    """What a method is given; as usual where the class of its parameters does not say.
+
+    Example:
+        >>> given_of(None, ("style audio",))
+        ('style audio',)
+    """
+    return parameters.given(usually) if isinstance(parameters, SaysGiven) else usually
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ METHODS: dict[str, Entry] = {
         "methods.musicgen.style:MusicgenStyle",
         MethodInfo(
             title="MusicGen-Style",
-            conditioned_on=("style audio", "style text", "content audio"),
+            conditioned_on=("style audio",),
             fits_per_style=False,
             source=(
                 "Rouard et al. (2024), Audio Conditioning for Music Generation via Discrete "

@@ -56,14 +56,14 @@ class Check(Generic[SubjectT]):
         why: What goes wrong in a benchmark when it is broken.
         fault: Looks at a subject and says what is wrong, or None.
         note: Says of a subject that passed what one should know all the same, or None.
-        needs: The name of another check, without which this one means nothing.
+        needs: The names of other checks, without which this one means nothing.
     """
 
     name: str
     why: str
     fault: Callable[[SubjectT], str | None]
     note: Callable[[SubjectT], str | None] | None = None
-    needs: str = ""
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class Checking(Generic[SubjectT]):
     def outcomes(self, checks: Sequence[Check[SubjectT]]) -> Iterator[Outcome]:
         """Make every check in order; what needs something that broke before is n.a."""
         for check in checks:
-            why = self.broken.get(check.needs, "")
+            why = next((self.broken[name] for name in check.needs if name in self.broken), "")
             outcome = _not_tried(check.name, why) if why else self.outcome(check)
             if outcome.status != "passed":
                 self.broken[check.name] = outcome.root or check.name

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from bench.api import (
     Audio,
     Clip,
+    Conditioning,
     MethodInfo,
     Style,
     StyleState,
@@ -32,12 +34,15 @@ from bench.conformance.checks import (
     is_frozen_dataclass,
 )
 from bench.conformance.method_subject import SECONDS, MethodSubject
+from bench.description import given_of
 from bench.failure import Failure
 from bench.outputs import SHORTEST_S, restore
 from bench.plugins.parameters import MODEL, split_parameters
 
 COMPANY_TOLERANCE = 1e-3  # of the peak: batched arithmetic differs in the last digits
 ROLES = {"fit", "transfer", MODEL}
+SAME_FIT = "the same seed learns the same"
+SAME_BYTES = "the same seed gives the same bytes"
 FORM = "the output is mono, finite, and has the content's rate and length"
 
 
@@ -172,6 +177,35 @@ def _order(subject: MethodSubject) -> str | None:
     return _difference(backward[1], forward[0]) or _difference(backward[0], forward[1])
 
 
+def _untold(subject: MethodSubject) -> str | None:
+    info = subject.entry.info
+    if not isinstance(info, MethodInfo) or subject.undescribed:
+        raise UnsupportedError("the class has no INFO, which would say what it is given")
+    first, given = subject.output, {*given_of(subject.parameters, info.conditioned_on)}
+    style, content = subject.style, subject.contents[0]
+    other_clip = subject.heard(bundled_clip(OTHER_STYLE_CLIP, SECONDS))
+    others: list[tuple[str, set[Conditioning], Style, Clip]] = [
+        ("the style's words", {"style text"}, replace(style, id="bells", text="bells"), content),
+        ("the style's clips", {"style audio"}, replace(style, clips=(other_clip,)), content),
+        (
+            "the content",
+            {"content audio", "melody", "content text", "true result"},
+            style,
+            replace(content, audio=subject.contents[1].audio),
+        ),
+    ]
+    followed = []
+    for what, names, another_style, another_content in others:
+        if not names & given:
+            state = subject.state if another_style is style else subject.fit(another_style)[0]
+            (made,) = subject.transfer(another_content, state=state)
+            followed += [what] if made.digest != first.digest else []
+    if not followed:
+        return None
+    said = ", ".join(info.conditioned_on)
+    return f"the sound changes with {' and '.join(followed)}; INFO says it is given {said}"
+
+
 def _saved(subject: MethodSubject) -> str | None:
     first = subject.output
     with tempfile.TemporaryDirectory() as folder:
@@ -197,7 +231,7 @@ def _shortest(subject: MethodSubject) -> str | None:
 
 def _odd_rate(subject: MethodSubject) -> str | None:
     clip = bundled_clip(CONTENTS[0], SECONDS)
-    return _restored(subject, dataclasses.replace(clip, audio=resample(clip.audio, ODD_RATE)))
+    return _restored(subject, replace(clip, audio=resample(clip.audio, ODD_RATE)))
 
 
 def _restored(subject: MethodSubject, content: Clip) -> str | None:
@@ -286,7 +320,7 @@ METHOD_CHECKS: tuple[Check[MethodSubject], ...] = (
     Check("it learns a style", "nothing can be rendered", _fit),
     Check("progress is told fractions in [0, 1]", "the time left is computed from them", _progress),
     Check(
-        "the same seed learns the same",
+        SAME_FIT,
         "a fit is cached by its seed and parameters",
         _fit_again,
     ),
@@ -303,7 +337,7 @@ METHOD_CHECKS: tuple[Check[MethodSubject], ...] = (
     ),
     Check("the output is not silent", "silence scores nothing", _sound),
     Check(
-        "the same seed gives the same bytes",
+        SAME_BYTES,
         "a resumed run must equal an uninterrupted one",
         _same_seed,
     ),
@@ -322,14 +356,22 @@ METHOD_CHECKS: tuple[Check[MethodSubject], ...] = (
         "outputs would be scored against the wrong content",
         _order,
     ),
+    Check(
+        "what INFO does not name changes nothing",
+        "tables say beside each score what a method was given",
+        _untold,
+        needs=(SAME_FIT, SAME_BYTES),
+    ),
     Check("a state survives the disk", "fits are cached and shared as files", _saved),
-    Check("silence is taken", "one silent clip must not end a run", _silence, needs=FORM),
-    Check("half a second is taken", "it is the shortest clip of a dataset", _shortest, needs=FORM),
+    Check("silence is taken", "one silent clip must not end a run", _silence, needs=(FORM,)),
+    Check(
+        "half a second is taken", "it is the shortest clip of a dataset", _shortest, needs=(FORM,)
+    ),
     Check(
         "content of an odd rate comes back at that rate and length",
         "the harness resamples; the method must keep to the rate it was handed",
         _odd_rate,
-        needs=FORM,
+        needs=(FORM,),
     ),
     Check("outputs keep their own level", "it is neither scaled nor clipped", _level, _peak),
     Check(

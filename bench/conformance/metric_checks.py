@@ -219,29 +219,31 @@ METRIC_CHECKS: tuple[Check[MetricSubject], ...] = (
         "scores carry its name in the catalog",
         "they would land in another column",
         _name,
-        needs=SCORES,
+        needs=(SCORES,),
     ),
     Check("no output gives no score", "a run may have nothing to score", _nothing),
-    Check("values lie in the declared range", "the table prints the range", _range, needs=SCORES),
-    Check("the same output scores the same again", "scores are not drawn", _again, needs=SCORES),
+    Check(
+        "values lie in the declared range", "the table prints the range", _range, needs=(SCORES,)
+    ),
+    Check("the same output scores the same again", "scores are not drawn", _again, needs=(SCORES,)),
     Check(
         "a score does not depend on order or company",
         "it would depend on how a run was interrupted",
         _company,
-        needs=SCORES,
+        needs=(SCORES,),
     ),
     Check(
         "silence scores nothing and says so",
         "failing must not look like trying",
         _silence,
-        needs=SCORES,
+        needs=(SCORES,),
     ),
     *(
         Check(
             f"an output {fault} has no number",
             "a broken output must never raise a mean, nor end a run",
             _broken(spoil),
-            needs=SCORES,
+            needs=(SCORES,),
         )
         for fault, spoil in (
             ("with NaN", _spoilt_by(math.nan)),
@@ -251,16 +253,19 @@ METRIC_CHECKS: tuple[Check[MetricSubject], ...] = (
         )
     ),
     Check(
-        "stereo content is taken", "contents come as they are in the dataset", _stereo, needs=SCORES
+        "stereo content is taken",
+        "contents come as they are in the dataset",
+        _stereo,
+        needs=(SCORES,),
     ),
     Check(
         "content of an odd rate is taken",
         "outputs come at the content's rate",
         _odd_rate,
-        needs=SCORES,
+        needs=(SCORES,),
     ),
     Check(
-        "half a second is taken", "it is the shortest clip of a dataset", _shortest, needs=SCORES
+        "half a second is taken", "it is the shortest clip of a dataset", _shortest, needs=(SCORES,)
     ),
     Check(
         "the fingerprint is JSON and stays",

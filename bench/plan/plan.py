@@ -13,9 +13,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import get_args
 
 from bench.api import (
     BenchError,
+    Conditioning,
     ConfigError,
     ContentError,
     Entry,
@@ -179,6 +181,12 @@ def method_info(name: str) -> MethodInfo:
     return info
 
 
+def info_as_set(choice: MethodChoice) -> MethodInfo:
+    """The same, with what the method is given when it is set so; raises as its class does."""
+    kind = kind_of(find_method(choice.name))
+    return _with_given(method_info(choice.name), kind, [choice.overrides])
+
+
 def make_plan(suite: Suite, dataset: Dataset, methods: Sequence[PlannedMethod]) -> Plan:
     """Lay out every cell of a run. Pure: the same arguments give the same plan.
 
@@ -206,7 +214,8 @@ def make_plan(suite: Suite, dataset: Dataset, methods: Sequence[PlannedMethod]) 
         for cell in _cells(suite, method, split, paired[split.id])
     ]
     chunked = tuple(into_chunks(cells, suite.chunk_size))
-    return Plan(suite, dataset, tuple(methods), contents, splits, chunked)
+    told = tuple(_as_set(method, suite, splits) for method in methods)
+    return Plan(suite, dataset, told, contents, splits, chunked)
 
 
 def make_sounding_plan(suite: Suite, dataset: Dataset, methods: Sequence[PlannedMethod]) -> Plan:
@@ -222,6 +231,28 @@ def make_sounding_plan(suite: Suite, dataset: Dataset, methods: Sequence[Planned
     check_contents(plan.contents, suite.duration_s)
     sifted = sift(dataset, plan.splits, suite.duration_s)
     return plan if sifted == dataset else make_plan(suite, sifted, methods)
+
+
+def _as_set(method: PlannedMethod, suite: Suite, styles: Iterable[str]) -> PlannedMethod:
+    """A method whose description says what it is given with its parameters, for any of the styles.
+
+    Outputs that were made elsewhere are described already.
+    """
+    if is_made_elsewhere(method.choice.name):
+        return method
+    values: list[dict[str, Json]] = []
+    for style in styles:
+        own = {**_values_of(suite, method.choice, style), **method.choice.overrides}
+        values += [own] if own not in values else []
+    return replace(method, info=_with_given(method.info, method.kind, values))
+
+
+def _with_given(
+    info: MethodInfo, kind: MethodKind, values: Iterable[Mapping[str, Json]]
+) -> MethodInfo:
+    given = {what for own in values for what in kind.given(own, info.conditioned_on)}
+    ordered = tuple(what for what in get_args(Conditioning) if what in given)
+    return replace(info, conditioned_on=ordered)
 
 
 def _pairing(

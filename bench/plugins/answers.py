@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 import numpy as np
 
 from bench.api import (
+    Conditioning,
     ConfigError,
     Entry,
     Json,
@@ -28,6 +29,7 @@ from bench.api import (
     StyleState,
     StyleTransferMethod,
 )
+from bench.description import given_of
 from bench.outside.wording import one_line
 from bench.plugins.loading import load_class, load_module
 from bench.plugins.own_files import own_files
@@ -211,6 +213,19 @@ def parameters(target: str, overrides: Mapping[str, Json]) -> dict[str, object]:
     return {"values": values, "fit": fit, "transfer": transfer}
 
 
+def given(
+    target: str, overrides: Mapping[str, Json], usually: tuple[Conditioning, ...]
+) -> tuple[Conditioning, ...]:
+    """What a method is given with some overrides, as its own parameters say."""
+    said: object = given_of(make_parameters(_method(target).Parameters, overrides), usually)
+    if isinstance(said, tuple) and all(what in get_args(Conditioning) for what in said):
+        return said
+    raise ConfigError(
+        f"the parameters of {target} say that it is given {said!r:.60}; it must be a tuple of "
+        f"{', '.join(get_args(Conditioning))}. Correct it."
+    )
+
+
 def departures(target: str, values: Mapping[str, Any], profile: Profile) -> tuple[str, ...]:
     """Where a method with these parameters departs from its source, in clauses of text."""
     kind = _method(target)
@@ -234,5 +249,5 @@ def _method(target: str) -> Any:  # noqa: ANN401 - a class of methods
 
 QUESTIONS: Mapping[str, Callable[..., object]] = {
     question.__name__: question
-    for question in (inspect, entry, describe, parameters, departures, transition)
+    for question in (inspect, entry, describe, parameters, given, departures, transition)
 }

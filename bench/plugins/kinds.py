@@ -13,7 +13,8 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, final
 
-from bench.api import Entry, Json, Profile, StyleState, StyleTransferMethod
+from bench.api import Conditioning, Entry, Json, Profile, StyleState, StyleTransferMethod
+from bench.description import given_of
 from bench.plugins.catalog import method_class
 from bench.plugins.inspection import ask, inspected, is_outside
 from bench.plugins.loading import load_class
@@ -32,6 +33,12 @@ class MethodKind(ABC):
     @abstractmethod
     def parameters(self, overrides: Mapping[str, Json]) -> object:
         """Parameters with some values set by name; raises as `make_parameters` does."""
+
+    @abstractmethod
+    def given(
+        self, overrides: Mapping[str, Json], usually: tuple[Conditioning, ...]
+    ) -> tuple[Conditioning, ...]:
+        """What the method is given with some values set by name; raises as `parameters` does."""
 
     @abstractmethod
     def departures(self, parameters: object, profile: Profile) -> tuple[str, ...]:
@@ -79,6 +86,12 @@ class KindHere(MethodKind):
         kind: type[object] = self._kind.Parameters if named is None else load_class(named)
         return make_parameters(kind, overrides)
 
+    def given(
+        self, overrides: Mapping[str, Json], usually: tuple[Conditioning, ...]
+    ) -> tuple[Conditioning, ...]:
+        """As its parameters say."""
+        return given_of(self.parameters(overrides), usually)
+
     def departures(self, parameters: object, profile: Profile) -> tuple[str, ...]:
         """As the class says."""
         return self._kind.departures(parameters, profile)
@@ -105,6 +118,13 @@ class KindElsewhere(MethodKind):
     def parameters(self, overrides: Mapping[str, Json]) -> object:
         """The values by name, as the class has checked them."""
         return Values(**ask(self._place, "parameters", self._target, dict(overrides)))
+
+    def given(
+        self, overrides: Mapping[str, Json], usually: tuple[Conditioning, ...]
+    ) -> tuple[Conditioning, ...]:
+        """As its parameters said."""
+        said = ask(self._place, "given", self._target, dict(overrides), usually)
+        return tuple(said)
 
     def departures(self, parameters: object, profile: Profile) -> tuple[str, ...]:
         """As the class says."""

@@ -24,7 +24,7 @@ from bench.errors import nearest
 from bench.failure import Failure
 from bench.outputs import SHORTEST_S
 from bench.outside.elsewhere import require_made_here
-from bench.plan.plan import Plan, make_sounding_plan, method_info, prepare_method
+from bench.plan.plan import Plan, info_as_set, make_sounding_plan, prepare_method
 from bench.plan.suite import RETIRED, Suite
 from bench.plugins.choices import parse_method
 from bench.plugins.parameters import split_parameters
@@ -139,7 +139,7 @@ def _of_folder(request: ExportRequest) -> PreparedExport:
     require_settings(choice, request.profile)
     place = Path(request.style)
     asked = SingleRequest(request.method, place, request.out, place, request.text)
-    styles = styles_of(choice, method_info(choice.name), asked)
+    styles = styles_of(choice, info_as_set(choice), asked)
     require_clips(styles)
     # A plan has a content; learning hears none, so any clip stands there.
     content = replace(styles[0].clips[0], duration_s=SHORTEST_S)

@@ -40,7 +40,7 @@ from bench.failure import Failure
 from bench.outputs import SILENCE_DBFS
 from bench.outside.elsewhere import require_made_here
 from bench.outside.names import on_disk, require_utf8
-from bench.plan.plan import Plan, describe_styles, make_plan, method_info, prepare_method
+from bench.plan.plan import Plan, describe_styles, info_as_set, make_plan, prepare_method
 from bench.plan.suite import Suite
 from bench.plugins.choices import MethodChoice, parse_method
 from bench.records.schema import CellRecord, PlannedCell, left_out_words
@@ -171,8 +171,8 @@ def prepare_single(request: SingleRequest) -> PreparedSingle:
         fit = _fit_of(request)
         choice = _choice(request, fit)
         require_made_here(choice.name, "rendered")
-        info = method_info(choice.name)
         require_settings(choice, request.profile if fit is None else fit.fit.origin.profile)
+        info = info_as_set(choice)
         source, styles = content_of(request), _styles(request, choice, info, fit)
         require_place(request, styles)
         content = source.read().audio

@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bench.api import ConfigError
+from bench.api import Conditioning, ConfigError
 from methods.musicgen.sampling import SamplingParameters
 
 Use = Literal["style", "prompt", "content"]
+_GIVEN: dict[Use, tuple[Conditioning, ...]] = {
+    "style": ("style audio",),
+    "prompt": ("style audio", "content audio"),
+    "content": ("style text", "content audio"),
+}
 _FIT, _TRANSFER = {"role": "fit"}, {"role": "transfer"}
-_LONGEST_PROMPT_S = 3.0
+_LONGEST_PROMPT_S, _MOST_STAGES = 3.0, 6
 SHORTEST_EXCERPT_S = 0.05  # a frame of features takes 25 ms
 
 
@@ -45,13 +50,18 @@ class StyleParameters(SamplingParameters):
                 f"text_guidance_scale is {self.text_guidance_scale}; it must be at least 1. Use 1 "
                 "for ordinary guidance."
             )
-        if self.stages < 1 or self.excerpt_s < SHORTEST_EXCERPT_S:
+        if not 1 <= self.stages <= _MOST_STAGES or self.excerpt_s < SHORTEST_EXCERPT_S:
             raise ConfigError(
-                f"stages is {self.stages} and excerpt_s {self.excerpt_s}; they must be at least 1 "
-                f"and {SHORTEST_EXCERPT_S}. Leave them out."
+                f"stages is {self.stages} and excerpt_s {self.excerpt_s}; they must be 1 to "
+                f"{_MOST_STAGES} and at least {SHORTEST_EXCERPT_S}. Leave them out."
             )
         if not 0.0 < self.prompt_s <= _LONGEST_PROMPT_S:
             raise ConfigError(
                 f"prompt_s is {self.prompt_s}; it must be above 0 and at most "
                 f"{_LONGEST_PROMPT_S}. Use 1.5."
             )
+
+    def given(self, usually: tuple[Conditioning, ...]) -> tuple[Conditioning, ...]:
+        """What each use hears of style and content."""
+        del usually
+        return _GIVEN[self.use]

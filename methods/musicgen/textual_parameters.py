@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bench.api import ConfigError
+from bench.api import Conditioning, ConfigError
 from bench.counts import Passes
 from methods.musicgen.sampling import Melody, SamplingParameters
 from methods.presets import choose
@@ -80,9 +80,18 @@ class TextualParameters(SamplingParameters):
     melody: Melody = field(default="content", metadata=_TRANSFER)
 
     def __post_init__(self) -> None:
-        """Check everything now, before a model is loaded."""
+        """Check everything now, before a model is loaded; which words it knows only it can say."""
         self.plan()
+        if self.pseudo_words < 1 or not self.init_word.strip():
+            raise ConfigError(
+                f"pseudo_words is {self.pseudo_words} and init_word {self.init_word!r}; it takes "
+                "at least 1, and a word to start from. Leave them out."
+            )
         SamplingParameters.__post_init__(self)
+
+    def given(self, usually: tuple[Conditioning, ...]) -> tuple[Conditioning, ...]:
+        """No content at all where there is no melody."""
+        return usually if self.melody == "content" else ("style audio",)
 
     def passes(self) -> Passes:
         """Crops that are learnt from."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bench.api import ConfigError
+from bench.api import Conditioning, ConfigError
 from bench.counts import Passes
 
 _FIT, _TRANSFER = {"role": "fit"}, {"role": "transfer"}
@@ -71,6 +71,10 @@ class AceStepParameters(_Guided):
         strength, cover = self.strength, self.audio_cover_strength
         _require("strength", strength, holds=0.0 < strength <= 1.0, rule="above 0 and at most 1")
         _require("audio_cover_strength", cover, holds=0.0 <= cover <= 1.0, rule="from 0 to 1")
+
+    def given(self, usually: tuple[Conditioning, ...]) -> tuple[Conditioning, ...]:
+        """No words where the prompt is empty."""
+        return tuple(what for what in usually if what != "style text" or self.prompt == "style")
 
     def passes(self) -> Passes:
         """Rows of the transformer for a content."""

@@ -12,8 +12,9 @@ from reports.text.result_table import Column, ResultTable, Row
 
 YES, NO = "yes", "no"
 _GIVEN = ("style audio", "style text")
+_HEARD = {"content audio": "audio", "melody": "melody", "content text": "words"}
 NOTES = (
-    "content: heard as audio, or as melody, one pitch class at a time; none: not heard at all",
+    "content: heard as audio, or as melody, one pitch class at a time, or told in words",
     "fits: learns from the clips of a style beforehand; others may use them while they render",
     "band: upper edge of the output's spectrum; metrics notice that the rest is missing",
     "longest: longest clip in seconds, where needed as several windows faded into each other",
@@ -72,9 +73,9 @@ def _cells(entry: MethodEntry) -> tuple[str, ...]:
 
 
 def content_of(entry: MethodEntry) -> str:
-    """How a method hears the content: audio, melody or none."""
-    heard = [name for name in ("content audio", "melody") if name in entry.conditioned_on]
-    return heard[0].removeprefix("content ") if heard else "none"
+    """How a method hears the content: audio, melody, words or none."""
+    heard = [word for name, word in _HEARD.items() if name in entry.conditioned_on]
+    return " + ".join(heard) or "none"
 
 
 def _yes(condition: bool) -> str:

@@ -11,14 +11,19 @@ from typing import Protocol
 
 import torch
 
-from bench.api import ConfigError, FitRequest, Json, Progress, StyleState
+from bench.api import FitRequest, Json, Progress, StyleState
 from bench.seeds import derive_seed
 from methods.riffusion.backbone import PLACEHOLDER, Backbone
 from methods.riffusion.conditioning import Learner, LearntConditioning
 from methods.riffusion.embedding import build_learner
 from methods.riffusion.fitting.inversion import Fit, begin_fit, validation_loss
 from methods.riffusion.fitting.training import run_fits
-from methods.riffusion.parameters.settings import FittingPlan, LearnerChoice
+from methods.riffusion.parameters.settings import (
+    INIT_WORD,
+    STYLE_NAME,
+    FittingPlan,
+    LearnerChoice,
+)
 from methods.riffusion.released.styles import import_style
 from methods.riffusion.rendering import Riffusion, StyleImages, read_style
 from methods.riffusion.width import WidthMode
@@ -54,14 +59,10 @@ def initial_embedding(backbone: Backbone, e0: str, style: str = "") -> torch.Ten
 
     Args:
         backbone: Whose words are meant.
-        e0: One of letter_n (token "n" plus position 0, what the released configuration amounts
-            to: it reads "None" as a word and takes its first letter), placeholder (token "*" plus
-            position 0), init_word:<word> (that token), style_name (the token of the style's name,
-            which tells the model in words what the style is), or zeros.
+        e0: See `methods.riffusion.parameters.settings.LearnerChoice`.
         style: Name of the style.
 
     Raises:
-        ConfigError: `e0` is none of these.
         CheckpointError: The word is not one token of this model.
     """
     if e0 == "zeros":
@@ -69,14 +70,8 @@ def initial_embedding(backbone: Backbone, e0: str, style: str = "") -> torch.Ten
     if e0 in ("letter_n", "placeholder"):
         word = "n" if e0 == "letter_n" else PLACEHOLDER
         return backbone.word_embedding(word, with_position=True)
-    if e0 == "style_name":
-        return backbone.word_embedding(style)
-    if e0.startswith("init_word:"):
-        return backbone.word_embedding(e0.removeprefix("init_word:"))
-    raise ConfigError(
-        f"initial embedding is {e0!r}; it must be letter_n, placeholder, init_word:<word>, "
-        "style_name or zeros."
-    )
+    word = style if e0 == STYLE_NAME else e0.removeprefix(INIT_WORD)
+    return backbone.word_embedding(word)
 
 
 def fit_styles(

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from bench.api import Profile
 from methods.riffusion.parameters.guided import CanvasParameters, UnguidedParameters
-from methods.riffusion.parameters.settings import FittingPlan
+from methods.riffusion.parameters.settings import STYLE_NAME, FittingPlan
 from methods.riffusion.width import WidthMode
 
 # Of edits, which need not work on Riffusion; of the other methods the catalog says the same.
@@ -33,6 +33,12 @@ def of_profile(profile: Profile) -> Iterator[str]:
         yield "the frozen model is a small one of this project, not Riffusion (--profile full)"
     else:
         yield "on a GPU the U-Net works in 16 bits (--precision float32)"
+
+
+def of_start(e0: str) -> Iterator[str]:
+    """What a fit is told by where it starts."""
+    if e0 == STYLE_NAME:
+        yield "the model is told the style's name (e0=init_word:music)"
 
 
 def of_stylisation(parameters: UnguidedParameters) -> Iterator[str]:

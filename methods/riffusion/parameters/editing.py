@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bench.api import ConfigError, Profile
+from bench.api import Conditioning, ConfigError, Profile
 from bench.counts import Passes
 from methods.presets import choose
 from methods.riffusion.parameters import departures
@@ -138,6 +138,10 @@ class _SourcedParameters(_EditParameters):
     source_prompt: str = field(default="", metadata=TRANSFER)
     source_guidance: float | None = field(default=None, metadata=TRANSFER)
 
+    def given(self, usually: tuple[Conditioning, ...]) -> tuple[Conditioning, ...]:
+        """The content's words, too, where there are any."""
+        return (*usually, "content text") if self.source_prompt else usually
+
     def source(self) -> SourceSettings:
         """What the model is told of the content."""
         guided = _SOURCE_GUIDANCE if self.source_prompt else 1.0
@@ -253,6 +257,10 @@ class SteerParameters(_EditParameters):
             )
         self.canvas()
         self.sampling()
+
+    def given(self, usually: tuple[Conditioning, ...]) -> tuple[Conditioning, ...]:
+        """The content's words, too, where there are any."""
+        return (*usually, "content text") if self.source_prompt else usually
 
     def sampling(self) -> SteeringSettings:
         """The settings of the sampler."""

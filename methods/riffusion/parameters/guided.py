@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from bench.api import ConfigError
+from bench.api import Conditioning, ConfigError
 from bench.counts import Passes
 from methods.presets import choose
 from methods.riffusion.parameters.edits import AnySampling, Sampler, SteeringSettings, settings_of
 from methods.riffusion.parameters.settings import (
+    STYLE_NAME,
     CanvasSettings,
     Phase,
     Picture,
@@ -126,6 +127,15 @@ class HostParameters(GuidedParameters):
     sampler: Sampler = field(default="stylise", metadata=TRANSFER)
     plain_weight: float = field(default=0.0, metadata=TRANSFER)
     contrast_weight: float = field(default=0.0, metadata=TRANSFER)
+
+    def chosen_e0(self) -> str | None:
+        """What a fit starts from; None where nothing is fitted."""
+        return None
+
+    def given(self, usually: tuple[Conditioning, ...]) -> tuple[Conditioning, ...]:
+        """The style's words, too, where a fit starts from its name or is held against its text."""
+        in_words = self.plain_weight or self.chosen_e0() == STYLE_NAME
+        return (*usually, "style text") if in_words else usually
 
     def sampling(self) -> AnySampling:
         """The settings of the chosen sampler.

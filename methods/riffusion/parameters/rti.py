@@ -57,6 +57,7 @@ class RtiParameters(HostParameters):
     def __post_init__(self) -> None:
         """Check everything now, before a model is loaded."""
         self.plan()
+        self.learner()
         HostParameters.__post_init__(self)
 
     def plan(self) -> FittingPlan:
@@ -75,6 +76,10 @@ class RtiParameters(HostParameters):
         plan = self.plan()
         return Passes(plan.rows, self.sampling().rows(), plan.steps_per_clip, ROWS)
 
+    def chosen_e0(self) -> str:
+        """Where the vector starts."""
+        return self.e0
+
     def learner(self) -> LearnerChoice:
         """One vector."""
         return LearnerChoice("ti", self.e0)
@@ -86,8 +91,7 @@ class RtiParameters(HostParameters):
             f"fitted in {departures.words_of_plan(self.plan())} from {self.e0}, where the paper "
             "gives neither steps nor rate nor initial word"
         )
-        if self.e0 == "style_name":
-            yield "the model is told the style's name (e0=init_word:music)"
+        yield from departures.of_start(self.e0)
         if self.weight_decay != _PUBLISHED_DECAY:
             yield (
                 f"weight decay is {self.weight_decay:g}, where textual inversion has "

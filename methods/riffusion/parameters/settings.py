@@ -20,6 +20,8 @@ Phase = Literal["griffin-lim", "content"]
 ParameterSet = Literal["live", "full"]
 Variant = Literal["musicti", "report", "report_seq"]
 LearnerForm = Literal["ti", "musicti", "report", "report_seq"]  # one vector, and those of TVE
+INIT_WORD, STYLE_NAME = "init_word:", "style_name"
+_STARTS = ("letter_n", "placeholder", STYLE_NAME, "zeros")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,10 @@ class FittingPlan:
                 f"{self.learning_rate}; "
                 "all must be positive. Leave them out to take the preset's."
             )
+        if self.weight_decay < 0:
+            raise ConfigError(
+                f"weight_decay is {self.weight_decay}; it must be at least 0. Use 0 for none."
+            )
 
     @property
     def rows(self) -> int:
@@ -159,10 +165,25 @@ class LearnerChoice:
 
     Args:
         form: One vector for all timesteps, or a network.
-        e0: See `methods.riffusion.fitting.learning.initial_embedding`.
+        e0: letter_n (token "n" plus position 0, what the released configuration of TVE amounts to:
+            it reads "None" as a word and takes its first letter), placeholder (token "*" plus
+            position 0), init_word:<word> (that token), style_name (the token of the style's name,
+            which tells the model in words what the style is), or zeros.
         parameter_set: Of the network `musicti`.
+
+    Raises:
+        ConfigError: `e0` is none of these.
     """
 
     form: LearnerForm
     e0: str
     parameter_set: ParameterSet = "live"
+
+    def __post_init__(self) -> None:
+        """Refuse a start that there is not; whether a model knows a word is for it to say."""
+        named, _, word = self.e0.partition(INIT_WORD)
+        if self.e0 not in _STARTS and (named or not word.strip()):
+            raise ConfigError(
+                f"e0 is {self.e0!r}; it must be {', '.join(_STARTS)} or {INIT_WORD}<word>. Try "
+                f"{INIT_WORD}music."
+            )

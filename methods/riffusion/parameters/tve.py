@@ -66,8 +66,8 @@ class TveParameters(HostParameters):
         batch_size: Draws per step.
         learning_rate: Constant.
         e0: letter_n (token "n" plus position 0, what the released configuration amounts to),
-            placeholder (token "*" plus position 0), init_word:<word>, or zeros. Not used by the
-            report variants.
+            placeholder (token "*" plus position 0), init_word:<word>, zeros, or style_name (which
+            tells the model in words what the style is). Not used by the report variants.
         parameter_set: live, or full with the weights that have no effect.
         fit_vae_sample: Draw style latents from the posterior (sample), or take its mode.
         fit_width_mode: How style clips are brought to the window.
@@ -98,6 +98,7 @@ class TveParameters(HostParameters):
     def __post_init__(self) -> None:
         """Check everything now, before a model is loaded."""
         self.plan()
+        self.learner()
         HostParameters.__post_init__(self)
         if self.checkpoint and not self.trust_checkpoint:
             raise ConfigError(
@@ -165,6 +166,7 @@ class TveParameters(HostParameters):
                 f"the initial embedding is {self.chosen_e0()}, where the shipped configuration "
                 "amounts to the letter n (e0=letter_n)"
             )
+            yield from departures.of_start(self.chosen_e0())
 
     def _departures_of_network(self) -> Iterator[str]:
         if self.chosen_variant() == "musicti":

@@ -34,12 +34,18 @@ for words in json.loads(sys.stdin.read()):
 print(json.dumps(said))
 """
 SETTINGS = {
-    "tve": ("strength=7", "steps=0", "preset=none", "checkpoint=mine.pt"),
-    "rti": ("learning_rate=0", "guidance_scale=0.5", "brs=maybe"),
+    "tve": ("strength=7", "steps=0", "preset=none", "checkpoint=mine.pt", "e0=n"),
+    "rti": (
+        "learning_rate=0",
+        "guidance_scale=0.5",
+        "brs=maybe",
+        "e0=init_word:",
+        "weight_decay=-1",
+    ),
     "musicgen": ("temperature=0", "top_k=many"),
     "musicgen@audiocraft": ("temperature=0",),
-    "musicgen-ti": ("crop_s=0", "melody=style"),
-    "musicgen-style": ("prompt_s=9", "use=none"),
+    "musicgen-ti": ("crop_s=0", "melody=style", "pseudo_words=0", "init_word=' '"),
+    "musicgen-style": ("prompt_s=9", "use=none", "stages=7"),
     "riffusion": ("num_inference_steps=0",),
     "zeta": ("strength=2", "source_guidance=3", "z_last=drop"),
     "ddim-inversion": ("guidance_scale=0",),

@@ -200,6 +200,20 @@ class Sorted(Good):
         return super().transfer(sorted(requests, key=lambda request: request.content.id))
 
 
+class ByName(Good):
+    """Follows the words of a style, which its INFO does not name."""
+
+    def learn(self, request: FitRequest[LevelParameters]) -> StyleState:
+        named = len(f"{request.style.text}")
+        return StyleState({"level": np.array([0.1 * named])})
+
+
+class Overhearing(Good):
+    """Follows style and content, and its INFO names neither."""
+
+    INFO = MethodInfo("Overhearing", ("style text",), fits_per_style=True, source="here")
+
+
 class Loud(Good):
     """Reaches 3.5 times full scale where its share is 1, and full scale where it is 0."""
 

@@ -20,6 +20,7 @@ TOYS = Path(__file__).parents[1] / "toys.py"
 SAME_BYTES = "the same seed gives the same bytes"
 COMPANY = "a clip does not depend on its company"
 ORDER = "outputs come in the order of the requests"
+UNTOLD = "what INFO does not name changes nothing"
 DISK = "a state survives the disk"
 FORM = "the output is mono, finite, and has the content's rate and length"
 AROUND = "the working directory and global generators are left as they were"
@@ -48,7 +49,11 @@ def test_what_keeps_the_contract_passes_every_check(name: str) -> None:
 def test_a_method_that_draws_nothing_and_says_little_is_not_failed_for_it() -> None:
     found = outcomes("Gain", TOYS)
     assert not named(found, "failed")
-    assert named(found, "n.a.") == {"it says what a table needs", "another seed gives other bytes"}
+    assert named(found, "n.a.") == {
+        "it says what a table needs",
+        "another seed gives other bytes",
+        UNTOLD,
+    }
 
 
 def test_settings_under_which_a_method_draws_nothing_are_not_failed_for_it() -> None:
@@ -73,6 +78,8 @@ def test_settings_under_which_a_method_draws_nothing_are_not_failed_for_it() -> 
         ("UnseededTransfer", {SAME_BYTES, COMPANY, ORDER, DISK}),
         ("LevelOfTheBatch", {COMPANY}),
         ("Sorted", {COMPANY, ORDER}),
+        ("ByName", {UNTOLD}),
+        ("Overhearing", {UNTOLD}),
         ("Stateful", {DISK}),
         ("Normalising", {"silence is taken"}),
         ("LongWindow", {"half a second is taken"}),
@@ -98,6 +105,13 @@ def test_settings_under_which_a_method_draws_nothing_are_not_failed_for_it() -> 
 )
 def test_a_broken_promise_fails_its_own_check(name: str, fails: set[str]) -> None:
     assert named(outcomes(name), "failed") == fails
+
+
+def test_what_is_followed_unsaid_is_named() -> None:
+    (outcome,) = (one for one in outcomes("Overhearing") if one.name == UNTOLD)
+    assert outcome.reason.startswith(
+        "the sound changes with the style's clips and the content; INFO says it is given style text"
+    )
 
 
 def test_an_input_that_is_written_to_is_named() -> None:

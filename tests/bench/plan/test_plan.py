@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.api import (
+    Conditioning,
     ConfigError,
     ContentError,
     MethodInfo,
@@ -41,6 +42,21 @@ class Settings:
 
 class Tuned(StyleTransferMethod[Settings]):
     """A method of which a plan needs the parameters alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Led(Settings):
+    """Parameters that decide what is given."""
+
+    words: bool = field(default=False, metadata={"role": "fit"})
+
+    def given(self, usually: tuple[Conditioning, ...]) -> tuple[Conditioning, ...]:
+        """Words in the place of what is usual."""
+        return ("style text",) if self.words else usually
+
+
+class Leading(StyleTransferMethod[Led]):
+    """A method whose settings decide what it is given."""
 
 
 class Plain(StyleTransferMethod[NoParameters]):
@@ -225,6 +241,24 @@ def test_the_record_of_styles_names_both_sides() -> None:
 def test_a_method_without_parameters_is_planned() -> None:
     planned = replace(methods("m")[0], kind=KindHere(lambda: Plain))
     assert make_plan(suite(), dataset(), [planned]).cells[0].parameters == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "given"),
+    [
+        ("m", {}, ("content audio",)),
+        ("m[words=true]", {}, ("style text",)),
+        ("m", {"words": True}, ("style text",)),
+        ("m", {"styles": {"harp": {"words": True}}}, ("style text", "content audio")),
+        ("m[words=false]", {"words": True}, ("content audio",)),
+    ],
+)
+def test_what_a_method_is_given_is_what_its_settings_for_any_style_say(
+    name: str, words: dict[str, object], given: tuple[str, ...]
+) -> None:
+    planned = replace(methods(name)[0], kind=KindHere(lambda: Leading))
+    plan = make_plan(suite(parameters={"m": words}), dataset(), [planned])
+    assert plan.methods[0].info.conditioned_on == given
 
 
 def test_a_method_from_a_file_is_planned(tmp_path: Path) -> None:

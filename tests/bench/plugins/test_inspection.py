@@ -53,6 +53,10 @@ class Settings:
     def __post_init__(self):
         if self.steps > 9:
             raise ConfigError(f"steps is {self.steps}; at most 9 are possible. Lower it.")
+    def given(self, usually):
+        if self.steps == 8:
+            return ["smell"]
+        return ("style text",) if self.layers == (4,) else usually
 
 class Mine(StyleTransferMethod[Settings]):
     """Mine."""
@@ -189,6 +193,8 @@ def test_a_worker_says_what_the_class_would_say(still: Path) -> None:
         made = kind.parameters(overrides)
         assert split_parameters(made) == ({"steps": steps}, {"layers": layers})
         assert kind.departures(made, "mini") == (f"{len(layers)} layers",)
+        named = ("style text",) if layers == [4] else ("content audio",)
+        assert kind.given(overrides, ("content audio",)) == named
     one, two = (StyleState({"x": np.array([x])}) for x in (1.0, 2.0))
     assert kind.transition(one, two).arrays["x"] == [3.0]
 
@@ -199,6 +205,11 @@ def test_a_worker_says_what_the_class_would_say(still: Path) -> None:
         (lambda kind: kind.parameters({"stepps": 1}), UnknownNameError, "mean 'steps'"),
         (lambda kind: kind.parameters({"steps": 10}), ConfigError, "steps is 10; at most 9"),
         (lambda kind: kind.parameters({"steps": "ten"}), ConfigError, "steps is 'ten'"),
+        (
+            lambda kind: kind.given({"steps": 8}, ("melody",)),
+            ConfigError,
+            r"says? that it is given \['smell'\]; it must be a tuple of style audio",
+        ),
         (
             lambda kind: kind.transition(StyleState(), StyleState()),
             UnsupportedError,

@@ -22,7 +22,7 @@ from methods.riffusion.fitting.inversion import (
 )
 from methods.riffusion.fitting.learning import build_seeded, initial_embedding
 from methods.riffusion.fitting.training import gather, run_fits, take_step
-from methods.riffusion.parameters.settings import FittingPlan
+from methods.riffusion.parameters.settings import FittingPlan, LearnerChoice
 from tests import rounding
 from tests.gradients import flat, step
 
@@ -161,8 +161,14 @@ def test_initial_embeddings_are_what_they_say(tiny_backbone: Backbone) -> None:
     assert torch.equal(initial_embedding(tiny_backbone, "letter_n"), expected)
     assert torch.equal(initial_embedding(tiny_backbone, "init_word:n"), token.weight[number])
     assert not initial_embedding(tiny_backbone, "zeros").any()
-    with pytest.raises(ConfigError, match="initial embedding is 'nonsense'"):
-        initial_embedding(tiny_backbone, "nonsense")
+
+
+@pytest.mark.parametrize(
+    "e0", ["nonsense", "", "init_word", "init_word: ", "zeros ", "xinit_word:n"]
+)
+def test_a_fit_starts_from_nothing_that_there_is_not(e0: str) -> None:
+    with pytest.raises(ConfigError, match=f"e0 is '{e0}'; it must be letter_n, placeholder"):
+        LearnerChoice("ti", e0)
 
 
 def test_a_plan_without_steps_is_refused() -> None:
