@@ -126,9 +126,8 @@ def entry_of(choice: MethodChoice, suite: Suite) -> Entry:
     method = PlannedMethod(choice, info, ProfileInfo(), kind_of(entry))
 
     def told(style: str) -> Entry:
-        values = _values_of(suite, choice, style)
         try:
-            return with_model(entry, {**values, **choice.overrides})
+            return with_model(entry, _set(suite, choice, style))
         except (ConfigError, UnknownNameError) as error:
             raise _located(error, suite, method, style) from error
 
@@ -242,7 +241,7 @@ def _as_set(method: PlannedMethod, suite: Suite, styles: Iterable[str]) -> Plann
         return method
     values: list[dict[str, Json]] = []
     for style in styles:
-        own = {**_values_of(suite, method.choice, style), **method.choice.overrides}
+        own = _set(suite, method.choice, style)
         values += [own] if own not in values else []
     return replace(method, info=_with_given(method.info, method.kind, values))
 
@@ -347,12 +346,16 @@ def resolve_parameters(suite: Suite, method: PlannedMethod, style: str) -> dict[
         UnknownNameError: The method does not have a parameter.
         ConfigError: A value breaks a rule.
     """
-    overrides = {**_values_of(suite, method.choice, style), **method.choice.overrides}
     try:
-        fit, transfer = split_parameters(method.kind.parameters(overrides))
+        fit, transfer = split_parameters(method.kind.parameters(_set(suite, method.choice, style)))
     except (ConfigError, UnknownNameError) as error:
         raise _located(error, suite, method, style) from error
     return {**fit, **transfer}
+
+
+def _set(suite: Suite, choice: MethodChoice, style: str) -> dict[str, Json]:
+    """What is set of a method for one style: by its suite, and over that by the choice itself."""
+    return {**_values_of(suite, choice, style), **choice.overrides}
 
 
 def _values_of(suite: Suite, choice: MethodChoice, style: str) -> dict[str, Json]:
