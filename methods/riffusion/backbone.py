@@ -254,11 +254,12 @@ class Backbone:
             CheckpointError: It is several tokens, or none that the tokenizer knows.
         """
         tokenizer = self.parts.tokenizer
-        ids: list[int] = tokenizer(word, add_special_tokens=False)["input_ids"]
+        tokens: list[str] = tokenizer.tokenize(word)
+        ids: list[int] = tokenizer.convert_tokens_to_ids(tokens)
         if len(ids) != 1 or self._is_unknown(word, ids[0]):
             raise CheckpointError(
-                f"{word!r} is {len(ids)} tokens ({ids}) for this tokenizer; it must be one that "
-                "it knows. Choose another word."
+                f"{word!r} is {len(ids)} tokens ({' '.join(tokens)}) for this model; it must be "
+                "one that it knows. Choose another word."
             )
         return int(ids[0])
 
