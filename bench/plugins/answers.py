@@ -33,7 +33,7 @@ from bench.description import given_of
 from bench.outside.wording import one_line
 from bench.plugins.loading import load_class, load_module
 from bench.plugins.own_files import own_files
-from bench.plugins.parameters import make_parameters, model_settings, split_parameters
+from bench.plugins.parameters import FILE, make_parameters, model_settings, split_parameters
 
 ValueT = TypeVar("ValueT", bound="MethodInfo | MetricInfo | ProfileInfo")
 PROFILES: tuple[Profile, ...] = ("mini", "full")
@@ -200,7 +200,8 @@ def parameters(target: str, overrides: Mapping[str, Json]) -> dict[str, object]:
     """The parameters of a method with some overrides, checked by its own class.
 
     Returns:
-        `values` by name, and their JSON by role, as `split_parameters` gives it: `fit`, `transfer`.
+        `values` by name, and their JSON by role, as `split_parameters` gives it: `fit`, `transfer`;
+        `files`, the names of those that are paths of files.
     """
     made: Any = make_parameters(_method(target).Parameters, overrides)
     if model_settings(made):
@@ -210,7 +211,8 @@ def parameters(target: str, overrides: Mapping[str, Json]) -> dict[str, object]:
         )
     fit, transfer = split_parameters(made)
     values = {item.name: getattr(made, item.name) for item in dataclasses.fields(made)}
-    return {"values": values, "fit": fit, "transfer": transfer}
+    files = tuple(item.name for item in dataclasses.fields(made) if item.metadata.get(FILE))
+    return {"values": values, "fit": fit, "transfer": transfer, "files": files}
 
 
 def given(

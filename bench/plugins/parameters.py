@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from bench.api import BenchError, ConfigError, Json, UnknownNameError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 ParametersT = TypeVar("ParametersT")
 MODEL = "model"  # the role of what decides which model is loaded
+FILE = "file"  # in the metadata of a field whose value is the path of a file that a fit reads
 _SHOWN = 40  # letters of a value in a message
 
 
@@ -87,6 +89,31 @@ def model_settings(parameters: object) -> tuple[tuple[str, str], ...]:
         if item.metadata.get("role") == MODEL
     ]
     return tuple((name, value) for name, value, usual in values if value != usual)
+
+
+def named_files(parameters: object, style: str) -> dict[str, Path]:
+    """The files that parameters name for a style, by field; `{style}` in a path is its name.
+
+    Raises:
+        ConfigError: One is not there; the message names the field.
+    """
+    if isinstance(parameters, Values):
+        named = {name: parameters.values[name] for name in parameters.files}
+    else:
+        fields = [item for item in _fields(parameters) if item.metadata.get(FILE)]
+        named = {item.name: getattr(parameters, item.name) for item in fields}
+    found = {
+        name: Path(str(value).replace("{style}", style)).expanduser()
+        for name, value in named.items()
+        if value
+    }
+    for name, path in found.items():
+        if not path.is_file():
+            raise ConfigError(
+                f"{name} names {path} for style {style!r}, which is not a file. Check the path, or "
+                "leave it out."
+            )
+    return found
 
 
 def _fields(parameters: object) -> tuple[dataclasses.Field[Any], ...]:

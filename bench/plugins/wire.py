@@ -84,11 +84,13 @@ class Values:
         values: By name, as the class has checked them.
         fit: Those that the fit uses, as JSON.
         transfer: Those that the transfer uses, as JSON.
+        files: Names of those that are paths of files.
     """
 
     values: Mapping[str, object]
     fit: Mapping[str, api.Json]
     transfer: Mapping[str, api.Json]
+    files: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

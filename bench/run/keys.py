@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.api import Json, Profile, ProfileInfo, Style
+from bench.api import ConfigError, Json, Profile, ProfileInfo, Style
 from bench.device import device_kind
-from bench.files import json_digest
-from bench.plan.plan import PlannedMethod
+from bench.files import json_digest, remembered_digest
+from bench.plan.plan import Plan, PlannedMethod
 from bench.plugins.catalog import find_method
 from bench.plugins.inspection import digest_of
+from bench.plugins.parameters import named_files
 from bench.records.identity import FILES
 from bench.records.schema import IdentityFacts
 from bench.weights import digest as weights_digest
@@ -35,7 +36,8 @@ class Identity:
         profile: Which of its checkpoints are loaded.
         weights: Digests of those checkpoints.
         device_type: "cpu", "cuda" or "mps", with the precision where it is not float32.
-        files: Digest of the outputs of a method that were made elsewhere; empty for all others.
+        files: Digest of the outputs of a method that were made elsewhere, or of the files that its
+            parameters name; empty for all others.
     """
 
     name: str
@@ -59,7 +61,7 @@ def identity_of(method: PlannedMethod, profile: Profile, device: str, files: str
         method: The method.
         profile: Which of its checkpoints are loaded.
         device: Where it works.
-        files: Digest of its outputs, where they were made elsewhere.
+        files: Digest of its outputs, where they were made elsewhere, or of `named_by`.
 
     Raises:
         CheckpointError: A checkpoint of the method is missing.
@@ -73,6 +75,27 @@ def identity_of(method: PlannedMethod, profile: Profile, device: str, files: str
         device_type=device_kind(device),
         files=files,
     )
+
+
+def named_by(plan: Plan, method: PlannedMethod) -> str:
+    """Digest of the files that the parameters of a method name for the styles of a plan, or empty.
+
+    Raises:
+        ConfigError: One is not there.
+    """
+    values = {c.style: c.parameters for c in plan.cells if c.method == method.choice.label}
+    made: dict[str, object] = {}
+    found: dict[str, Json] = {}
+    for style, own in values.items():
+        key = json_digest(own)
+        if key not in made:
+            made[key] = method.kind.parameters(own)
+        try:
+            named = named_files(made[key], style)
+        except ConfigError as error:
+            raise ConfigError(f"{method.choice.name}: {error}") from error
+        found |= {f"{name} {style}": remembered_digest(path) for name, path in named.items()}
+    return digest(found) if found else ""
 
 
 def facts_of(identity: Identity, method: PlannedMethod) -> IdentityFacts:

@@ -45,7 +45,7 @@ from bench.run.continuing import (
     require_unchanged,
     unwritten,
 )
-from bench.run.keys import Identity, identity_of
+from bench.run.keys import Identity, identity_of, named_by
 from bench.run.sharding import lay_out_share, require_one_place, require_same_plan
 from bench.run.stopwatch import Stopwatch
 
@@ -206,9 +206,10 @@ def prepare(request: RunRequest) -> Prepared:
         if shard is not None:
             require_one_place(len(devices), fit_together=request.fit_together)
         deliveries = {} if is_absent else _deliveries(plan)
-        files = {label: found.digest for label, found in deliveries.items()}
+        files = {m.choice.label: "" if is_absent else named_by(plan, m) for m in plan.methods}
+        files |= {label: found.digest for label, found in deliveries.items()}
         identities = {  # fails here, before any work, where a checkpoint is missing
-            label: identity_of(m, plan.suite.profile, devices[0], files.get(label, ""))
+            label: identity_of(m, plan.suite.profile, devices[0], files[label])
             for m in plan.methods
             for label in [m.choice.label]
         }

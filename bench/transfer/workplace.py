@@ -16,7 +16,7 @@ from bench.errors import unbroken, was_asked
 from bench.failure import Failure
 from bench.plan.plan import Plan
 from bench.run.context import RunContext
-from bench.run.keys import identity_of
+from bench.run.keys import identity_of, named_by
 from bench.run.stopwatch import Stopwatch
 from bench.run.studio import Studio, open_studio
 from bench.weights import quiet_loaders
@@ -82,4 +82,5 @@ def _studio(plan: Plan, device: str, watch: Stopwatch, where: tuple[Path, Progre
     )
     if method.profile.weights:
         quiet_loaders()
-    return open_studio(context, method, identity_of(method, context.profile, device))
+    identity = identity_of(method, context.profile, device, named_by(plan, method))
+    return open_studio(context, method, identity)

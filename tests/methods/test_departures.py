@@ -22,7 +22,7 @@ VARIANTS = (
     "tve[variant=report]", "tve[variant=report_seq]", "tve[preset=paper]", "tve[preset=released]",
     "tve[variant=musicti]", "tve[brs=off]", "tve[brs_grid=aligned]", "tve[width_mode=pad]",
     "tve[fit_width_mode=crop]", "tve[vae_sample=mode]", "tve[fit_vae_sample=mode]",
-    "rti[preset=ti]", "rti[brs=on]", "rti[e0=style_name]", "riffusion[brs=on]",
+    "rti[preset=ti]", "rti[brs=on]", "rti[e0=style_text]", "riffusion[brs=on]",
     "riffusion[vae_sample=mode]", "riffusion[phase=content]", "tve[sampler=zeta]",
     "rti[sampler=steer]", "zeta[preset=released,z_last=keep]", "zeta[strength=0.5]",
     "zeta[backbone=audioldm2,vae_sample=sample]", "steer[backbone=audioldm2,strength=0.5]",

@@ -21,11 +21,11 @@ from bench.plugins.choices import parse_method
 BOTH = "style audio, content audio"
 GIVEN = {
     "tve": BOTH,
-    "tve[e0=style_name]": "style audio, style text, content audio",
+    "tve[e0=style_text]": "style audio, style text, content audio",
     "tve[sampler=steer,contrast_weight=3]": BOTH,
     "tve[sampler=steer,plain_weight=0.05]": "style audio, style text, content audio",
     "rti[e0=init_word:piano]": BOTH,
-    "rti[e0=style_name]": "style audio, style text, content audio",
+    "rti[e0=style_text]": "style audio, style text, content audio",
     "style-encoder[sampler=steer,plain_weight=0.05]": "style audio, style text, content audio",
     "musicgen-ti": "style audio, melody",
     "musicgen-ti[melody=none]": "style audio",

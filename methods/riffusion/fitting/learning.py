@@ -11,7 +11,7 @@ from typing import Protocol
 
 import torch
 
-from bench.api import FitRequest, Json, Progress, StyleState
+from bench.api import FitRequest, Json, Progress, StyleState, UnsupportedError
 from bench.seeds import derive_seed
 from methods.riffusion.backbone import PLACEHOLDER, Backbone
 from methods.riffusion.conditioning import Learner, LearntConditioning
@@ -20,7 +20,7 @@ from methods.riffusion.fitting.inversion import Fit, begin_fit, validation_loss
 from methods.riffusion.fitting.training import run_fits
 from methods.riffusion.parameters.settings import (
     INIT_WORD,
-    STYLE_NAME,
+    STYLE_TEXT,
     FittingPlan,
     LearnerChoice,
 )
@@ -54,15 +54,16 @@ class FitParameters(Protocol):
         """A file that the style is read from instead of being learnt, if one is named."""
 
 
-def initial_embedding(backbone: Backbone, e0: str, style: str = "") -> torch.Tensor:
+def initial_embedding(backbone: Backbone, e0: str, text: str | None = None) -> torch.Tensor:
     """The vector (dim,) that a fit starts from.
 
     Args:
         backbone: Whose words are meant.
         e0: See `methods.riffusion.parameters.settings.LearnerChoice`.
-        style: Name of the style.
+        text: Of the style.
 
     Raises:
+        UnsupportedError: It starts from the style's text, and there is none.
         CheckpointError: The word is not one token of this model.
     """
     if e0 == "zeros":
@@ -70,8 +71,14 @@ def initial_embedding(backbone: Backbone, e0: str, style: str = "") -> torch.Ten
     if e0 in ("letter_n", "placeholder"):
         word = "n" if e0 == "letter_n" else PLACEHOLDER
         return backbone.word_embedding(word, with_position=True)
-    word = style if e0 == STYLE_NAME else e0.removeprefix(INIT_WORD)
-    return backbone.word_embedding(word)
+    if e0 != STYLE_TEXT:
+        return backbone.word_embedding(e0.removeprefix(INIT_WORD))
+    if not text:
+        raise UnsupportedError(
+            f"the style has no text, and e0={STYLE_TEXT} starts from it. Give it one in its "
+            "dataset card, or start from a word: e0=init_word:music."
+        )
+    return backbone.word_embedding(text)
 
 
 def fit_styles(
@@ -114,7 +121,7 @@ def _begin(model: Riffusion, request: FitRequest[FitParameters]) -> Fit:
     parameters = request.parameters
     images = read_style(model, request.style.clips, parameters.fit_width_mode)
     choice = parameters.learner()
-    start = initial_embedding(model.backbone, choice.e0, request.style.id)
+    start = initial_embedding(model.backbone, choice.e0, request.style.text)
     learner = build_seeded(
         lambda: build_learner(choice.form, start, choice.parameter_set),
         derive_seed("init", request.seed),

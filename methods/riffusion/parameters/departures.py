@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from bench.api import Profile
 from methods.riffusion.parameters.guided import CanvasParameters, UnguidedParameters
-from methods.riffusion.parameters.settings import STYLE_NAME, FittingPlan
+from methods.riffusion.parameters.settings import STYLE_TEXT, FittingPlan
 from methods.riffusion.width import WidthMode
 
 # Of edits, which need not work on Riffusion; of the other methods the catalog says the same.
@@ -37,8 +37,8 @@ def of_profile(profile: Profile) -> Iterator[str]:
 
 def of_start(e0: str) -> Iterator[str]:
     """What a fit is told by where it starts."""
-    if e0 == STYLE_NAME:
-        yield "the model is told the style's name (e0=init_word:music)"
+    if e0 == STYLE_TEXT:
+        yield "the model is told the style's text (e0=init_word:music)"
 
 
 def of_stylisation(parameters: UnguidedParameters) -> Iterator[str]:

@@ -14,7 +14,7 @@ from bench.counts import Passes
 from methods.presets import choose
 from methods.riffusion.parameters.edits import AnySampling, Sampler, SteeringSettings, settings_of
 from methods.riffusion.parameters.settings import (
-    STYLE_NAME,
+    STYLE_TEXT,
     CanvasSettings,
     Phase,
     Picture,
@@ -133,8 +133,8 @@ class HostParameters(GuidedParameters):
         return None
 
     def given(self, usually: tuple[Conditioning, ...]) -> tuple[Conditioning, ...]:
-        """The style's words, too, where a fit starts from its name or is held against its text."""
-        in_words = self.plain_weight or self.chosen_e0() == STYLE_NAME
+        """The style's words, too, where a fit starts from them or is held against them."""
+        in_words = self.plain_weight or self.chosen_e0() == STYLE_TEXT
         return (*usually, "style text") if in_words else usually
 
     def sampling(self) -> AnySampling:

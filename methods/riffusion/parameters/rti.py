@@ -39,7 +39,7 @@ class RtiParameters(HostParameters):
         learning_rate: Constant.
         weight_decay: Of the vector; 0 by default, because decay pulls it to a word that means
             nothing.
-        e0: Where the vector starts: init_word:<word>, letter_n, placeholder, zeros, or style_name
+        e0: Where the vector starts: init_word:<word>, letter_n, placeholder, zeros, or style_text
             (which tells the model in words what the style is, so it is not the default).
         fit_vae_sample: Draw style latents from the posterior (sample), or take its mode.
         fit_width_mode: How style clips are brought to the window.

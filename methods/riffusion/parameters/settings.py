@@ -20,8 +20,8 @@ Phase = Literal["griffin-lim", "content"]
 ParameterSet = Literal["live", "full"]
 Variant = Literal["musicti", "report", "report_seq"]
 LearnerForm = Literal["ti", "musicti", "report", "report_seq"]  # one vector, and those of TVE
-INIT_WORD, STYLE_NAME = "init_word:", "style_name"
-_STARTS = ("letter_n", "placeholder", STYLE_NAME, "zeros")
+INIT_WORD, STYLE_TEXT = "init_word:", "style_text"
+_STARTS = ("letter_n", "placeholder", STYLE_TEXT, "zeros")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ class LearnerChoice:
         form: One vector for all timesteps, or a network.
         e0: letter_n (token "n" plus position 0, what the released configuration of TVE amounts to:
             it reads "None" as a word and takes its first letter), placeholder (token "*" plus
-            position 0), init_word:<word> (that token), style_name (the token of the style's name,
+            position 0), init_word:<word> (that token), style_text (the token of the style's text,
             which tells the model in words what the style is), or zeros.
         parameter_set: Of the network `musicti`.
 

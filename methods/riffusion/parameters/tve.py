@@ -66,7 +66,7 @@ class TveParameters(HostParameters):
         batch_size: Draws per step.
         learning_rate: Constant.
         e0: letter_n (token "n" plus position 0, what the released configuration amounts to),
-            placeholder (token "*" plus position 0), init_word:<word>, zeros, or style_name (which
+            placeholder (token "*" plus position 0), init_word:<word>, zeros, or style_text (which
             tells the model in words what the style is). Not used by the report variants.
         parameter_set: live, or full with the weights that have no effect.
         fit_vae_sample: Draw style latents from the posterior (sample), or take its mode.
@@ -89,7 +89,7 @@ class TveParameters(HostParameters):
     parameter_set: ParameterSet = field(default="live", metadata=FIT)
     fit_vae_sample: VaeSample = field(default="sample", metadata=FIT)
     fit_width_mode: WidthMode = field(default="resize", metadata=FIT)
-    checkpoint: str | None = field(default=None, metadata=FIT)
+    checkpoint: str | None = field(default=None, metadata={**FIT, "file": True})
     trust_checkpoint: bool = field(default=False, metadata=FIT)
     brs: Switch = field(default="on", metadata=TRANSFER)
     brs_grid: BiasGrid = field(default="released", metadata=TRANSFER)

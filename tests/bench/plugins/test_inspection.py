@@ -193,6 +193,7 @@ def test_a_worker_says_what_the_class_would_say(still: Path) -> None:
         made = kind.parameters(overrides)
         assert split_parameters(made) == ({"steps": steps}, {"layers": layers})
         assert kind.departures(made, "mini") == (f"{len(layers)} layers",)
+        assert made.files == ()
         named = ("style text",) if layers == [4] else ("content audio",)
         assert kind.given(overrides, ("content audio",)) == named
     one, two = (StyleState({"x": np.array([x])}) for x in (1.0, 2.0))
