@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from bench.errors import BenchError, nearest
 from bench.outside.texts import MOST_TOML_BYTES, BeyondLimitError, parse_toml, read_text
+from bench.outside.wording import rule_of
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Place: TypeAlias = tuple[str | int, ...]
@@ -139,10 +140,7 @@ def _explain(fault: ErrorDetails, model: type[BaseModel]) -> str:
         return f"key {place!r} is not known.{meant or ' Remove it.'}"
     if fault["type"] == "missing":
         return f"key {place!r} is missing; it is required. Add it."
-    return (
-        f"{place} is {_shown(fault['input'])}; {fault['msg'].removeprefix('Value error, ')}. "
-        "Correct the value."
-    )
+    return f"{place} is {_shown(fault['input'])}; {rule_of(fault['msg'])}. Correct the value."
 
 
 def _shown(value: object) -> str:

@@ -40,6 +40,17 @@ def visible(text: str) -> str:
     )
 
 
+def rule_of(message: str) -> str:
+    """What the library that checks types says of a value, as the rule of a sentence of ours.
+
+    Example:
+        >>> rule_of("Input should be a valid integer"), rule_of("Value error, steps are counted")
+        ('it must be a valid integer', 'steps are counted')
+    """
+    words = message.removeprefix("Value error, ")
+    return words.replace("Input should be", "it must be").replace("Input should", "it must")
+
+
 def one_line(value: object, longest: int = LONGEST, said: Callable[[Any], str] = str) -> str:
     r"""The words of a value on one line of bounded length, each character visible.
 

@@ -140,11 +140,17 @@ def _setting(item: str, part: str) -> tuple[str, list[Json]]:
             f"method {part!r}: {item!r} is not a setting; one is written key=value. "
             "Write strength=0.5."
         )
-    return key, [parse_value(value) for value in _split(values, "|")]
+    chosen = _split(values, "|", empty=True)
+    if not all(chosen):
+        raise ConfigError(
+            f"method {part!r}: {item!r} leaves a value between its bars empty; a sweep names each. "
+            f"Write {key}={'|'.join(filter(None, chosen)) or '0.5|0.7'}."
+        )
+    return key, [parse_value(value) for value in chosen]
 
 
-def _split(text: str, separator: str) -> list[str]:
-    """The parts between separators outside brackets and quotation marks; empty ones are left out.
+def _split(text: str, separator: str, *, empty: bool = False) -> list[str]:
+    """The parts between separators outside brackets and quotation marks, with empty ones or not.
 
     A quotation mark counts where a name or value begins; elsewhere it is a letter.
     """
@@ -156,7 +162,7 @@ def _split(text: str, separator: str) -> list[str]:
             parts.append("")
         else:
             parts[-1] += piece
-    return [part.strip() for part in parts if part.strip()]
+    return [part.strip() for part in parts if empty or part.strip()]
 
 
 def _unquoted(text: str) -> str:

@@ -12,12 +12,13 @@ import math
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from bench.api import BenchError, ConfigError, Json, UnknownNameError
 from bench.errors import nearest
 from bench.outside.texts import require_limits
-from bench.outside.wording import one_line
+from bench.outside.wording import one_line, rule_of
 from bench.plugins.wire import Values
 
 if TYPE_CHECKING:
@@ -27,6 +28,13 @@ ParametersT = TypeVar("ParametersT")
 MODEL = "model"  # the role of what decides which model is loaded
 FILE = "file"  # in the metadata of a field whose value is the path of a file that a fit reads
 _SHOWN = 40  # letters of a value in a message
+_NAMES: Mapping[object, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a text",
+    NoneType: "none",
+}
 
 
 def make_parameters(cls: type[ParametersT], overrides: Mapping[str, Json]) -> ParametersT:
@@ -142,8 +150,8 @@ def _checked(key: str, value: Json, types: Mapping[str, Any], names: Iterable[st
         if isinstance(value, str) and _is_endless(value):
             raise ConfigError(_no_number(key, value)) from error
         raise ConfigError(
-            f"parameter {key} is {value!r}; {error.errors()[0]['msg']}. Give a "
-            f"{_type_name(types[key])}."
+            f"parameter {key} is {value!r}; {rule_of(error.errors()[0]['msg'])}. Give "
+            f"{_in_words(types[key])}."
         ) from error
 
 
@@ -169,5 +177,15 @@ def _no_number(key: str, value: Json) -> str:
     )
 
 
-def _type_name(hint: object) -> str:
-    return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
+def _in_words(hint: object) -> str:
+    """A type as a reader would name it.
+
+    Example:
+        >>> _in_words(int | None), _in_words(Literal["on", "off"]), _in_words(tuple[int, ...])
+        ('a whole number or none', 'on or off', 'tuple[int, ...]')
+    """
+    if get_origin(hint) is Literal:
+        return " or ".join(map(str, get_args(hint)))
+    if isinstance(hint, UnionType) or get_origin(hint) is Union:
+        return " or ".join(map(_in_words, get_args(hint)))
+    return _NAMES.get(hint, hint.__name__ if isinstance(hint, type) else str(hint))

@@ -220,10 +220,13 @@ def test_parameters_are_typed() -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"strength": "much"}, "parameter strength is 'much'.*Give a float"),
-        ({"strength": True}, "parameter strength is True"),
+        ({"strength": "much"}, "parameter strength is 'much'.*Give a number"),
+        (
+            {"strength": True},
+            r"parameter strength is True; it must be a valid number\. Give a number",
+        ),
         ({"num_inference_steps": 2.5}, r"parameter num_inference_steps is 2\.5"),
-        ({"variant": "v9"}, "parameter variant is 'v9'"),
+        ({"variant": "v9"}, r"parameter variant is 'v9'; it must be .*\. Give .* or .*\."),
         ({"strength": 1.5}, r"strength is 1\.5; it lies in"),
     ],
 )

@@ -42,6 +42,10 @@ def test_quoted_names_and_values_are_read_and_labels_read_back(
         ("./a[1].py:C", "path with brackets or commas is quoted"),
         ("m[x=1,x=2]", "sets 'x' twice"),
         ("m[x=]", "is not a setting"),
+        ("m[x=|1]", r"'x=\|1' leaves a value between its bars empty.*Write x=1\."),
+        ("m[x=1||2]", r"Write x=1\|2\."),
+        ("m[x=1|]", r"Write x=1\."),
+        ("m[x=|]", r"Write x=0\.5\|0\.7\."),
     ],
 )
 def test_what_does_not_pair_is_refused(text: str, message: str) -> None:
