@@ -119,7 +119,7 @@ def _variants(part: str) -> list[MethodChoice]:
             "Name fewer values."
         )
     combinations = itertools.product(*(values for _, values in settings))
-    return [_choice(name, dict(zip(names, values, strict=True))) for values in combinations]
+    return [make_choice(name, dict(zip(names, values, strict=True))) for values in combinations]
 
 
 def _name_and_inside(part: str) -> tuple[str, str]:
@@ -191,7 +191,13 @@ def quoted(text: str) -> str:
     return f"{mark}{text}{mark}"
 
 
-def _choice(name: str, overrides: dict[str, Json]) -> MethodChoice:
+def make_choice(name: str, overrides: dict[str, Json]) -> MethodChoice:
+    """A method with settings, under a label that `parse_methods` reads back as the same.
+
+    Example:
+        >>> make_choice("m", {"steps": 5, "melody": None, "word": "none"}).label
+        'm[steps=5,melody=none,word="none"]'
+    """
     inside = ",".join(f"{key}={_spell(value)}" for key, value in overrides.items())
     name = _one_spelling(name) if is_made_elsewhere(name) else name
     label = quoted(name) if set(name) & set(",[]") or name != name.strip() else name
@@ -209,9 +215,11 @@ def _one_spelling(name: str) -> str:
 
 
 def _spell(value: Json) -> str:
+    """A value as `parse_value` reads it back."""
     if not isinstance(value, str):
-        return json.dumps(value)
-    return quoted(value) if isinstance(parse_value(value), str) else f'"{value}"'
+        return "none" if value is None else json.dumps(value)
+    is_text = value[:1] in {"'", '"'} or isinstance(parse_value(value), str)
+    return quoted(value) if is_text else f'"{value}"'
 
 
 def parse_value(text: str) -> Json:

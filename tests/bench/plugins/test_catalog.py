@@ -186,7 +186,7 @@ def test_sweeps_give_every_combination() -> None:
 def test_values_have_the_type_that_they_look_like() -> None:
     choice = parse_methods("m[a=true,b=3,c=1e-4,d=none,e=some text]")[0]
     assert choice.overrides == {"a": True, "b": 3, "c": 1e-4, "d": None, "e": "some text"}
-    assert choice.label == "m[a=true,b=3,c=0.0001,d=null,e=some text]"
+    assert choice.label == "m[a=true,b=3,c=0.0001,d=none,e=some text]"
 
 
 def test_a_label_reads_back_as_the_same_choice() -> None:

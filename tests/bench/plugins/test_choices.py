@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.api import ConfigError
-from bench.plugins.choices import parse_methods, parse_names, quoted
+from bench.api import ConfigError, Json
+from bench.plugins.choices import make_choice, parse_methods, parse_names, quoted
 
 CHOICES: list[tuple[str, list[tuple[str, dict[str, object]]]]] = [
     ("'./a, b.py:C'", [("./a, b.py:C", {})]),
@@ -32,6 +32,21 @@ def test_quoted_names_and_values_are_read_and_labels_read_back(
     found = parse_methods(text)
     assert [(choice.name, dict(choice.overrides)) for choice in found] == expected
     assert parse_methods(",".join(choice.label for choice in found)) == found
+
+
+VALUES: list[Json] = [
+    *(None, True, False, 0, -3, 10**30, 1e-7, 1e22, 0.1, -0.5, 1e5),
+    *("none", "null", "True", "NONE", "1e5", "nan", "inf", "1_000", "0x10", "", " a", "a ", "a,b"),
+    *("[x]", "]x[", "a|b", "a=b", "it's", 'say "hi"', "'quoted'", '"x" y', "a\nb", "\\"),
+]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+def test_a_label_says_any_value_so_that_it_is_read_back(value: Json) -> None:
+    choice = make_choice("m", {"w": value})
+    (again,) = parse_methods(choice.label)
+    assert again == choice
+    assert type(again.overrides["w"]) is type(value)
 
 
 @pytest.mark.parametrize(
