@@ -49,6 +49,7 @@ from methods.riffusion.pretrain.export import export
 from methods.riffusion.pretrain.kit import write_kit
 from methods.riffusion.pretrain.shards import WINDOWS, Renderer, Shards, Window, Windows
 from methods.riffusion.pretrain.wide_export import adopt, write_weights
+from methods.riffusion.soft_tokens import SOFT_FILE
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ def wide_stage(arguments: argparse.Namespace) -> None:
     )
     shards.start(training.step)
     try:
-        if training.step == 0:
+        if training.step == 0 and not (arguments.weights / SOFT_FILE).is_file():
             error = wide.head_start(model, shards.open_at("worded", 0), recipe.seed)
             logger.info("head start: %.2f of the variance between captions is left", error)
         training.run(lesson)

@@ -5,9 +5,9 @@ are timbres without words, each painted under the soft tokens (`methods.riffusio
 another clip of the same timbre; half of those have the row of "*" alone, so that the row carries
 what it can: it is where textual inversion searches. The autoencoder is frozen.
 
-**Head start.** Before the first step, the soft tokens alone learn on the worded clips what the text
-encoder says of their captions (`head_start`): the noise predictor listens to them from the
-beginning, in a language that it knows.
+**Head start.** Where the weights have no soft tokens yet, these alone learn before the first step,
+on the worded clips, what the text encoder says of their captions (`head_start`): the noise
+predictor listens to them from the beginning, in a language that it knows.
 
 Both halves learn what noise lies in their latents (Ho et al., 2020, equation 14); a share of the
 contexts is that of the empty text, for guidance.
@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -41,7 +42,7 @@ from methods.riffusion.pretrain import mini_models
 from methods.riffusion.pretrain.corpus import render_picture
 from methods.riffusion.pretrain.denoiser import TextedLatents
 from methods.riffusion.pretrain.shards import TAKES, Shard, Shards, timbre_images
-from methods.riffusion.soft_tokens import TOKENS, SoftTokens, with_tokens
+from methods.riffusion.soft_tokens import SOFT_FILE, TOKENS, SoftTokens, with_tokens
 from methods.riffusion.spectrogram import image_to_pixels
 
 NAME = "wide"
@@ -132,11 +133,15 @@ def tokens_of(model: WideModel, texts: Sequence[str]) -> Tensor:
 
 
 def build_model(folder: Path, seed: int) -> WideModel:
-    """Exported weights, and soft tokens that say nothing yet."""
+    """Exported weights and their soft tokens; where they have none, some that say nothing yet."""
     torch.manual_seed(seed)
     backbone = read_backbone(folder)
     rows = int(backbone.parts.unet.config.sample_size[0])
-    return WideModel(backbone, mini_models.LATENT_CHANNELS * rows)
+    model = WideModel(backbone, mini_models.LATENT_CHANNELS * rows)
+    if (folder / SOFT_FILE).is_file():
+        heard = load_file(folder / SOFT_FILE)
+        model.soft.load_state_dict({name: value.float() for name, value in heard.items()})
+    return model
 
 
 @dataclass(frozen=True, slots=True, eq=False)

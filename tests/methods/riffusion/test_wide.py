@@ -25,6 +25,7 @@ from methods.riffusion.pretrain.denoiser import TextedLatents
 from methods.riffusion.pretrain.shards import KEPT_SHARDS, Renderer, Shard, Shards, Window
 from methods.riffusion.pretrain.wide_export import write_weights
 from methods.riffusion.soft_tokens import SoftTokens, statistics, with_tokens
+from methods.riffusion.training_free.style_encoder import read_soft_tokens
 from tests import kits
 from tests.stopping import StoppedError, Stopping
 
@@ -115,6 +116,15 @@ def test_what_is_alone_with_its_row_teaches_the_tokens_nothing(
         assert gradient is not None
         assert bool(gradient[:32].any())  # the row
         assert bool(gradient[32:].any()) is reaches  # the tokens
+
+
+def test_a_training_goes_on_from_the_soft_tokens_of_its_weights() -> None:
+    model = wide.build_model(MINI_FOLDER, 0)
+    latents = torch.randn(2, 8, 16, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        found, kept = model.soft(latents), read_soft_tokens(MINI_FOLDER)(latents)
+    assert torch.equal(found.row, kept.row)
+    assert torch.equal(found.tokens, kept.tokens)
 
 
 def worded(seed: int) -> Shard:
