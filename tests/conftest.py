@@ -84,6 +84,8 @@ def obeying(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """This process ends by signals as a command does, and forgets afterwards what it was asked."""
     former = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     monkeypatch.setattr(errors, "_came", [])
+    # A shell that starts the tests in its background lets them ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     errors.end_when_asked()
     yield
     for number, handler in former.items():
