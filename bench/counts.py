@@ -83,4 +83,6 @@ def passes_of(parameters: object) -> Passes:
         >>> passes_of(None)
         Passes(fit=1.0, transfer=1.0, fit_per_clip=False, unit='')
     """
-    return parameters.passes() if isinstance(parameters, CountsPasses) else Passes()
+    if isinstance(parameters, CountsPasses) and callable(parameters.passes):  # or a field's name
+        return parameters.passes()
+    return Passes()

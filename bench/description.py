@@ -95,7 +95,9 @@ def given_of(parameters: object, usually: tuple[Conditioning, ...]) -> tuple[Con
         >>> given_of(None, ("style audio",))
         ('style audio',)
     """
-    return parameters.given(usually) if isinstance(parameters, SaysGiven) else usually
+    if isinstance(parameters, SaysGiven) and callable(parameters.given):  # a field may be called so
+        return parameters.given(usually)
+    return usually
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,7 +202,7 @@ def _untold(subject: MethodSubject) -> str | None:
             followed += [what] if made.digest != first.digest else []
     if not followed:
         return None
-    said = ", ".join(info.conditioned_on)
+    said = ", ".join(sorted(given))
     return f"the sound changes with {' and '.join(followed)}; INFO says it is given {said}"
 
 

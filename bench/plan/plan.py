@@ -127,7 +127,7 @@ def entry_of(choice: MethodChoice, suite: Suite) -> Entry:
 
     def told(style: str) -> Entry:
         try:
-            return with_model(entry, _set(suite, choice, style))
+            return with_model(entry, _values_for(suite, choice, style))
         except (ConfigError, UnknownNameError) as error:
             raise _located(error, suite, method, style) from error
 
@@ -241,7 +241,7 @@ def _as_set(method: PlannedMethod, suite: Suite, styles: Iterable[str]) -> Plann
         return method
     values: list[dict[str, Json]] = []
     for style in styles:
-        own = _set(suite, method.choice, style)
+        own = _values_for(suite, method.choice, style)
         values += [own] if own not in values else []
     return replace(method, info=_with_given(method.info, method.kind, values))
 
@@ -347,13 +347,15 @@ def resolve_parameters(suite: Suite, method: PlannedMethod, style: str) -> dict[
         ConfigError: A value breaks a rule.
     """
     try:
-        fit, transfer = split_parameters(method.kind.parameters(_set(suite, method.choice, style)))
+        fit, transfer = split_parameters(
+            method.kind.parameters(_values_for(suite, method.choice, style))
+        )
     except (ConfigError, UnknownNameError) as error:
         raise _located(error, suite, method, style) from error
     return {**fit, **transfer}
 
 
-def _set(suite: Suite, choice: MethodChoice, style: str) -> dict[str, Json]:
+def _values_for(suite: Suite, choice: MethodChoice, style: str) -> dict[str, Json]:
     """What is set of a method for one style: by its suite, and over that by the choice itself."""
     return {**_values_of(suite, choice, style), **choice.overrides}
 

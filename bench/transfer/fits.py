@@ -30,7 +30,7 @@ from bench.plugins.choices import parse_method
 from bench.plugins.parameters import split_parameters
 from bench.records.schema import PlannedCell
 from bench.records.store import load_run
-from bench.run.keys import identity_of, named_weights
+from bench.run.keys import identity_of, named_by, named_weights
 from bench.run.stopwatch import Stopwatch
 from bench.run.studio import Fitted, Studio
 from bench.transfer.fit_files import SUFFIX, FitFile, LearntClip, Origin, read_fit, write_fit
@@ -202,7 +202,8 @@ def export(prepared: PreparedExport, progress: Progress) -> FitFile | Failure:
         RecordError: The fit of a run is not to be had any more.
     """
     cell = prepared.cell
-    with workplace(prepared.plan, prepared.device, Stopwatch(), progress) as place:
+    files = named_by(prepared.plan, prepared.plan.methods[0])
+    with workplace(prepared.plan, prepared.device, Stopwatch(), progress, files) as place:
         studio = place.studio
         fitted = _fitted(prepared, studio, progress)
         if isinstance(fitted.result, Failure):

@@ -45,7 +45,7 @@ from bench.plan.suite import Suite
 from bench.plugins.choices import MethodChoice, parse_method
 from bench.records.schema import CellRecord, PlannedCell, left_out_words
 from bench.run.chunks import read_chunk, render_chunk
-from bench.run.keys import digest
+from bench.run.keys import digest, named_by
 from bench.run.stopwatch import Stopwatch
 from bench.run.studio import Fitted, Studio
 from bench.transfer import remarks
@@ -96,6 +96,7 @@ class PreparedSingle:
         out: The file to write.
         level: Whether it is as loud as the content.
         fit: The style as a file has it; None learns it.
+        files: Digest of the files that it is learnt from beside the clips.
         warnings: What is known before the work, a line each.
         watch: Adds up the time of every stage.
     """
@@ -107,6 +108,7 @@ class PreparedSingle:
     out: Path
     level: Level
     fit: LoadedFit | None
+    files: str
     warnings: tuple[str, ...]
     watch: Stopwatch
 
@@ -183,10 +185,11 @@ def prepare_single(request: SingleRequest) -> PreparedSingle:
         require_clips(dataset.styles)
         suite, why = _suite(request, fit)
         plan = _with_shared_noise(make_plan(suite, dataset, (prepare_method(choice, suite),)))
+        files = "" if fit is not None else named_by(plan, plan.methods[0])
         device = resolve_device(request.device)
     warnings = _said_before(request, plan, content, division)
     out, level = request.out, request.level
-    return PreparedSingle(plan, division, device, why, out, level, fit, warnings, watch)
+    return PreparedSingle(plan, division, device, why, out, level, fit, files, warnings, watch)
 
 
 def _fit_of(request: SingleRequest) -> LoadedFit | None:
@@ -271,7 +274,9 @@ def render_single(prepared: PreparedSingle, progress: Progress) -> Rendered | Fa
             file is not of this code and these weights.
         BenchError: The file cannot be written.
     """
-    with workplace(prepared.plan, prepared.device, prepared.watch, progress) as place:
+    with workplace(
+        prepared.plan, prepared.device, prepared.watch, progress, prepared.files
+    ) as place:
         records = _carry_out(prepared, place.studio, progress)
         for record in records:
             if record.status == "unsupported":

@@ -16,7 +16,7 @@ from bench.errors import unbroken, was_asked
 from bench.failure import Failure
 from bench.plan.plan import Plan
 from bench.run.context import RunContext
-from bench.run.keys import identity_of, named_by
+from bench.run.keys import identity_of
 from bench.run.stopwatch import Stopwatch
 from bench.run.studio import Studio, open_studio
 from bench.weights import quiet_loaders
@@ -47,8 +47,18 @@ class Workplace:
 
 
 @contextmanager
-def workplace(plan: Plan, device: str, watch: Stopwatch, progress: Progress) -> Iterator[Workplace]:
-    """Open the studio of the only method of a plan; its worker is ended afterwards."""
+def workplace(
+    plan: Plan, device: str, watch: Stopwatch, progress: Progress, files: str
+) -> Iterator[Workplace]:
+    """Open the studio of the only method of a plan; its worker is ended afterwards.
+
+    Args:
+        plan: Of one method.
+        device: Where it works.
+        watch: Adds up the time of every stage.
+        progress: Is told how far it is.
+        files: Digest of the files that the parameters name (`bench.run.keys.named_by`).
+    """
     place: Workplace | None = None
 
     def leave(_kind: object, error: BaseException | None, _trace: object) -> None:
@@ -64,12 +74,14 @@ def workplace(plan: Plan, device: str, watch: Stopwatch, progress: Progress) -> 
             ended.push(leave)
         for inside in (folder / "audio", folder / "logs"):
             inside.mkdir()
-        place = Workplace(folder, _studio(plan, device, watch, (folder, progress)))
+        place = Workplace(folder, _studio(plan, device, watch, (folder, progress), files))
         ended.callback(place.studio.close)
         yield place
 
 
-def _studio(plan: Plan, device: str, watch: Stopwatch, where: tuple[Path, Progress]) -> Studio:
+def _studio(
+    plan: Plan, device: str, watch: Stopwatch, where: tuple[Path, Progress], files: str
+) -> Studio:
     (method,), (folder, progress) = plan.methods, where
     context = RunContext(
         folder=folder,
@@ -82,5 +94,4 @@ def _studio(plan: Plan, device: str, watch: Stopwatch, where: tuple[Path, Progre
     )
     if method.profile.weights:
         quiet_loaders()
-    identity = identity_of(method, context.profile, device, named_by(plan, method))
-    return open_studio(context, method, identity)
+    return open_studio(context, method, identity_of(method, context.profile, device, files))

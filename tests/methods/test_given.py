@@ -6,6 +6,7 @@ here it is asked what it says.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import get_args
 
 import pytest
@@ -14,6 +15,8 @@ from bench.api import Conditioning
 from bench.conformance.checks import run_check
 from bench.conformance.method_checks import METHOD_CHECKS
 from bench.conformance.method_subject import MethodSubject
+from bench.counts import Passes, passes_of
+from bench.description import given_of
 from bench.plan.plan import info_as_set
 from bench.plugins import catalog
 from bench.plugins.choices import parse_method
@@ -46,6 +49,19 @@ def test_settings_say_what_they_give_to_a_method(text: str) -> None:
     said = info_as_set(parse_method(text)).conditioned_on
     assert ", ".join(said) == GIVEN[text]
     assert set(said) <= set(get_args(Conditioning))
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Parameters that are called as what may be asked of parameters."""
+
+    given: bool = True
+    passes: int = 3
+
+
+def test_a_field_of_that_name_says_nothing() -> None:
+    assert given_of(Fields(), ("melody",)) == ("melody",)
+    assert passes_of(Fields()) == Passes()
 
 
 @pytest.mark.parametrize("text", ["rti[e0=init_word:piano]", "musicgen-ti[melody=none]"])

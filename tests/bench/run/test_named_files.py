@@ -138,3 +138,17 @@ def test_a_single_sound_is_made_of_the_file_that_is_there(finished: Small, scale
         loud.append(float(np.abs(read_audio(out).waveform).max()))
         out.unlink()
     assert loud[1] == pytest.approx(loud[0] / 2, rel=1e-3)  # 24 bits
+
+
+def test_a_fit_that_was_learnt_from_a_file_needs_it_no_more(finished: Small, scaled: Small) -> None:
+    data, fit, out = (finished.home / "data", scaled.home / "f.safetensors", scaled.home / "o.wav")
+    (content,) = (data / "content" / "low").glob("l1.*")
+    write(scaled.home, hiss=1.0)
+    asked = ["fit", "export", method(scaled.home), "--style", str(data / "style" / "hiss")]
+    assert command(*asked, "-o", str(fit)) == 0
+    (scaled.home / "hiss.txt").unlink()
+    with pytest.raises(ConfigError, match=r"hiss\.txt for style 'hiss', which is not a file"):
+        command(*asked, "-o", str(fit.with_name("g.safetensors")))
+    chosen = ["--fit", str(fit), "--method", method(scaled.home)]
+    assert command("transfer", *chosen, "--content", str(content), "-o", str(out)) == 0
+    assert out.exists()
