@@ -20,6 +20,7 @@ MUSICTI_TRUNCATES = "rounded to 8 bits, where MusicTI truncates it (picture=trun
 # Settings beside the defaults in which something else departs.
 VARIANTS = (
     "tve[variant=report]", "tve[variant=report_seq]", "tve[preset=paper]", "tve[preset=released]",
+    "tve[checkpoint=x.pt,trust_checkpoint=true]",
     "tve[variant=musicti]", "tve[brs=off]", "tve[brs_grid=aligned]", "tve[width_mode=pad]",
     "tve[fit_width_mode=crop]", "tve[vae_sample=mode]", "tve[fit_vae_sample=mode]",
     "rti[preset=ti]", "rti[brs=on]", "rti[e0=style_text]", "riffusion[brs=on]",

@@ -139,7 +139,12 @@ class TveParameters(HostParameters):
     def departures(self, profile: Profile) -> Iterator[str]:
         """Where these settings leave the paper and the released code."""
         yield from departures.of_profile(profile)
-        if not self.checkpoint:
+        if self.checkpoint:
+            yield (
+                "styles were learnt elsewhere, from recordings that nobody here knows: held-out "
+                "clips may be among them (checkpoint=none)"
+            )
+        else:
             yield from self._departures_of_fit()
         yield from self._departures_of_network()
         if self.sampler != "stylise":
