@@ -397,6 +397,16 @@ def _carry(
             path.rename(there)
 
 
+def of_style(path: str, style: str) -> Path:
+    """The file that a path means for a style, whose name stands for `{style}` in it.
+
+    Example:
+        >>> of_style("learnt/{style}.pt", "bells").as_posix()
+        'learnt/bells.pt'
+    """
+    return Path(path.replace("{style}", style)).expanduser()
+
+
 def file_digest(path: Path) -> str:
     """The digest of a file, 64 hex digits; the file is read whole each time."""
     with path.open("rb") as file:

@@ -355,6 +355,14 @@ def resolve_parameters(suite: Suite, method: PlannedMethod, style: str) -> dict[
     return {**fit, **transfer}
 
 
+def parameters_of(plan: Plan, method: PlannedMethod) -> dict[str, object]:
+    """The parameters of a method of a plan, as its class makes them, by style."""
+    return {
+        style: method.kind.parameters(_values_for(plan.suite, method.choice, style))
+        for style in plan.splits
+    }
+
+
 def _values_for(suite: Suite, choice: MethodChoice, style: str) -> dict[str, Json]:
     """What is set of a method for one style: by its suite, and over that by the choice itself."""
     return {**_values_of(suite, choice, style), **choice.overrides}
@@ -413,9 +421,7 @@ def departures_of(plan: Plan, method: PlannedMethod) -> list[str]:
     One that holds for some of the styles only, because their parameters differ, names them.
     """
     held: dict[str, list[str]] = {}
-    for style in plan.splits:
-        values = resolve_parameters(plan.suite, method, style)
-        parameters = method.kind.parameters(values)
+    for style, parameters in parameters_of(plan, method).items():
         for departure in method.kind.departures(parameters, plan.suite.profile):
             held.setdefault(departure, []).append(style)
     by_settings = [

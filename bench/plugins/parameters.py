@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_or
 
 from bench.api import BenchError, ConfigError, Json, UnknownNameError
 from bench.errors import nearest
+from bench.files import of_style
 from bench.outside.texts import require_limits
 from bench.outside.wording import one_line, rule_of
 from bench.plugins.wire import Values
@@ -110,11 +111,7 @@ def named_files(parameters: object, style: str) -> dict[str, Path]:
     else:
         fields = [item for item in _fields(parameters) if item.metadata.get(FILE)]
         named = {item.name: getattr(parameters, item.name) for item in fields}
-    found = {
-        name: Path(str(value).replace("{style}", style)).expanduser()
-        for name, value in named.items()
-        if value
-    }
+    found = {name: of_style(str(value), style) for name, value in named.items() if value}
     for name, path in found.items():
         if not path.is_file():
             raise ConfigError(

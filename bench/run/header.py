@@ -15,7 +15,7 @@ from bench.plan.plan import (
     PlannedMethod,
     departures_of,
     describe_styles,
-    resolve_parameters,
+    parameters_of,
 )
 from bench.plugins.catalog import find_method, find_metric
 from bench.records.sameness import joined, package_lists, suite_digest
@@ -141,11 +141,8 @@ def _method_entry(plan: Plan, method: PlannedMethod, identity: Identity) -> Meth
 
 def _work(plan: Plan, method: PlannedMethod) -> str:
     """What a method asks of its network; where that differs between styles, each way of it."""
-    settings = [
-        method.kind.parameters(resolve_parameters(plan.suite, method, style))
-        for style in plan.splits
-    ]
-    words = [passes_of(one).words(fits=method.info.fits_per_style) for one in settings]
+    fits = method.info.fits_per_style
+    words = [passes_of(one).words(fits=fits) for one in parameters_of(plan, method).values()]
     return "; ".join(dict.fromkeys(words))
 
 

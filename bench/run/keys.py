@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.api import ConfigError, Json, Profile, ProfileInfo, Style
 from bench.device import device_kind
 from bench.files import json_digest, remembered_digest
-from bench.plan.plan import Plan, PlannedMethod
+from bench.plan.plan import Plan, PlannedMethod, parameters_of
 from bench.plugins.catalog import find_method
 from bench.plugins.inspection import digest_of
 from bench.plugins.parameters import named_files
@@ -83,15 +83,10 @@ def named_by(plan: Plan, method: PlannedMethod) -> str:
     Raises:
         ConfigError: One is not there.
     """
-    values = {c.style: c.parameters for c in plan.cells if c.method == method.choice.label}
-    made: dict[str, object] = {}
     found: dict[str, Json] = {}
-    for style, own in values.items():
-        key = json_digest(own)
-        if key not in made:
-            made[key] = method.kind.parameters(own)
+    for style, parameters in parameters_of(plan, method).items():
         try:
-            named = named_files(made[key], style)
+            named = named_files(parameters, style)
         except ConfigError as error:
             raise ConfigError(f"{method.choice.name}: {error}") from error
         found |= {f"{name} {style}": remembered_digest(path) for name, path in named.items()}

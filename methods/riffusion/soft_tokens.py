@@ -18,8 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -89,6 +91,11 @@ def with_tokens(contexts: Tensor, tokens: Tensor) -> Tensor:
         tokens: (clip, `TOKENS`, dim).
     """
     return torch.cat([contexts[:, : -tokens.shape[1]], tokens], 1)
+
+
+def read_soft(folder: Path) -> SoftTokens:
+    """The network of a folder of weights that has one, in float32."""
+    return soft_from({name: value.float() for name, value in load_file(folder / SOFT_FILE).items()})
 
 
 def soft_from(state: Mapping[str, Tensor]) -> SoftTokens:

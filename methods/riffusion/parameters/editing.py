@@ -127,20 +127,29 @@ class _EditParameters(CanvasParameters):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _SourcedParameters(_EditParameters):
-    """The same, with words for the content while it is inverted.
+class _ToldParameters(_EditParameters):
+    """The same, with words for the content.
 
     Args:
         source_prompt: What the content is; empty is the empty prompt.
-        source_guidance: w_s towards those words, 3 unless it is set; not without words.
     """
 
     source_prompt: str = field(default="", metadata=TRANSFER)
-    source_guidance: float | None = field(default=None, metadata=TRANSFER)
 
     def given(self, usually: tuple[Conditioning, ...]) -> tuple[Conditioning, ...]:
         """The content's words, too, where there are any."""
         return (*usually, "content text") if self.source_prompt else usually
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SourcedParameters(_ToldParameters):
+    """The same, with a guidance of its own towards those words while the content is inverted.
+
+    Args:
+        source_guidance: w_s towards those words, 3 unless it is set; not without words.
+    """
+
+    source_guidance: float | None = field(default=None, metadata=TRANSFER)
 
     def source(self) -> SourceSettings:
         """What the model is told of the content."""
@@ -224,7 +233,7 @@ class SdeditParameters(_EditParameters):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SteerParameters(_EditParameters):
+class SteerParameters(_ToldParameters):
     """Parameters of steering by the delta denoising score.
 
     Args:
@@ -233,7 +242,7 @@ class SteerParameters(_EditParameters):
             tenth after every twentieth of them, so that M changes how fine the way is, not its
             length.
         guidance_scale: w >= 1 of both predictions; more goes farther.
-        source_prompt: What the content is; empty is the empty prompt, which saves a row.
+        source_prompt: The empty prompt saves a row.
         t_low: Lowest timestep that is drawn.
         t_high: Highest timestep that is drawn.
         t_grid: Timesteps are drawn from a DDIM grid of so many steps, so that the contexts of a
@@ -242,7 +251,6 @@ class SteerParameters(_EditParameters):
             3 in its personalised variant; it more than doubles the cost.
     """
 
-    source_prompt: str = field(default="", metadata=TRANSFER)
     t_low: int = field(default=20, metadata=TRANSFER)
     t_high: int = field(default=980, metadata=TRANSFER)
     t_grid: int = field(default=50, metadata=TRANSFER)
@@ -257,10 +265,6 @@ class SteerParameters(_EditParameters):
             )
         self.canvas()
         self.sampling()
-
-    def given(self, usually: tuple[Conditioning, ...]) -> tuple[Conditioning, ...]:
-        """The content's words, too, where there are any."""
-        return (*usually, "content text") if self.source_prompt else usually
 
     def sampling(self) -> SteeringSettings:
         """The settings of the sampler."""

@@ -9,6 +9,7 @@ from typing import Literal
 
 from bench.api import ConfigError, Json, Profile
 from bench.counts import Passes
+from bench.files import of_style
 from methods.presets import choose
 from methods.riffusion.parameters import departures
 from methods.riffusion.parameters.guided import FIT, ROWS, TRANSFER, HostParameters
@@ -226,6 +227,4 @@ class TveParameters(HostParameters):
 
     def released_file(self, style: str) -> Path | None:
         """The file that `checkpoint` names for a style, None where the style is learnt."""
-        if not self.checkpoint:
-            return None
-        return Path(self.checkpoint.replace("{style}", style)).expanduser()
+        return of_style(self.checkpoint, style) if self.checkpoint else None

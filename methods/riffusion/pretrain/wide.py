@@ -29,7 +29,6 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -42,7 +41,7 @@ from methods.riffusion.pretrain import mini_models
 from methods.riffusion.pretrain.corpus import render_picture
 from methods.riffusion.pretrain.denoiser import TextedLatents
 from methods.riffusion.pretrain.shards import TAKES, Shard, Shards, timbre_images
-from methods.riffusion.soft_tokens import SOFT_FILE, TOKENS, SoftTokens, with_tokens
+from methods.riffusion.soft_tokens import SOFT_FILE, TOKENS, SoftTokens, read_soft, with_tokens
 from methods.riffusion.spectrogram import image_to_pixels
 
 NAME = "wide"
@@ -139,8 +138,7 @@ def build_model(folder: Path, seed: int) -> WideModel:
     rows = int(backbone.parts.unet.config.sample_size[0])
     model = WideModel(backbone, mini_models.LATENT_CHANNELS * rows)
     if (folder / SOFT_FILE).is_file():
-        heard = load_file(folder / SOFT_FILE)
-        model.soft.load_state_dict({name: value.float() for name, value in heard.items()})
+        model.soft = read_soft(folder)
     return model
 
 

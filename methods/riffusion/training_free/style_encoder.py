@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import final
 
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from bench.api import (
@@ -35,7 +34,7 @@ from methods.riffusion.conditioning import ContextTable, Learner
 from methods.riffusion.embedding import StaticVector
 from methods.riffusion.parameters.style_encoder import StyleEncoderParameters
 from methods.riffusion.rendering import Riffusion, load_riffusion, read_style
-from methods.riffusion.soft_tokens import SOFT_FILE, SoftTokens, soft_from, statistics, with_tokens
+from methods.riffusion.soft_tokens import SOFT_FILE, SoftTokens, read_soft, statistics, with_tokens
 from methods.riffusion.text import reader
 from methods.riffusion.transferring import TableMaker, transfer_styles
 from methods.riffusion.transition import join_states
@@ -51,8 +50,7 @@ def read_soft_tokens(folder: Path) -> SoftTokens:
         CheckpointError: It has none.
     """
     require_files(folder, (SOFT_FILE,), "the soft tokens of mini Riffusion")
-    state = {name: value.float() for name, value in load_file(folder / SOFT_FILE).items()}
-    return soft_from(state).eval().requires_grad_(requires_grad=False)
+    return read_soft(folder).eval().requires_grad_(requires_grad=False)
 
 
 class _Heard(StaticVector):
